@@ -1,0 +1,72 @@
+/// What runs a segment. A backend opens models as sessions; a session computes.
+///
+/// The CPU backend drives the classic TensorFlow Lite C API, loaded with dlopen: nothing of
+/// TensorFlow is linked, and one build of Segue works with any runtime that has that API.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "segue/model.h"
+
+namespace segue {
+
+/// A tensor that a session reads from or gives to its caller.
+struct Port {
+  std::string name;
+  ElementType type{};
+  std::vector<std::int32_t> shape;  // [N, H, W, C] for images
+  std::uint64_t bytes = 0;
+};
+
+/// One loaded model. Not thread-safe: use one session per thread.
+class Session {
+ public:
+  Session() = default;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  virtual ~Session() = default;
+
+  /// In the order of the file.
+  [[nodiscard]] virtual std::span<const Port> inputs() const = 0;
+  [[nodiscard]] virtual std::span<const Port> outputs() const = 0;
+
+  /// Computes once and blocks until done. `inputs` must have as many entries as inputs(), each of
+  /// exactly its port's size; returns one value per output. Variable tensors keep their values
+  /// from run to run. Throws Error(kInvalidArgument) for wrong sizes, Error(kInvalidModel) when
+  /// the runtime refuses to compute.
+  [[nodiscard]] virtual std::vector<std::vector<std::byte>> run(
+      std::span<const std::span<const std::byte>> inputs) = 0;
+};
+
+class Backend {
+ public:
+  Backend() = default;
+  Backend(const Backend&) = delete;
+  Backend& operator=(const Backend&) = delete;
+  virtual ~Backend() = default;
+
+  /// "TensorFlow Lite 2.9.0 on the CPU"
+  [[nodiscard]] virtual std::string description() const = 0;
+
+  /// Opens a model; the bytes must outlive the session. `name` is used in messages.
+  /// Throws Error(kInvalidModel) with the runtime's own message when it does not accept the model.
+  [[nodiscard]] virtual std::unique_ptr<Session> open(std::span<const std::byte> model,
+                                                      const std::string& name) const = 0;
+};
+
+struct CpuOptions {
+  /// Candidates for libtensorflowlite_c.so, tried in order; names without a slash are left to the
+  /// system's loader.
+  std::vector<std::filesystem::path> libraries{"libtensorflowlite_c.so"};
+  int threads = 1;  // per session
+};
+
+/// Loads the runtime. Throws Error(kDevice) naming every candidate and what is wrong with it.
+[[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options);
+
+}  // namespace segue

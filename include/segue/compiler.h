@@ -1,0 +1,83 @@
+/// The memory oracle: which parameters of a segment stay in the Edge TPU, and which the host
+/// streams at every inference.
+///
+/// Two things can answer: the simulated compiler below, and Google's own. Both sit behind
+/// `Compiler`, so that the algorithms that cut models do not know which one they ask.
+///
+/// The law of the simulated compiler, its sources and what it does not explain: docs/cost-model.md.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "segue/device.h"
+#include "segue/graph.h"
+#include "segue/model.h"
+
+namespace segue {
+
+/// Where the parameters of one operator are at run time.
+enum class Residency {
+  kNone,      // it has none, or they are part of the program
+  kCached,    // on chip
+  kStreamed,  // sent by the host at every inference: no room was left
+  kUncached,  // sent by the host at every inference: never cached, whatever the room
+};
+
+struct OperatorMemory {
+  OperatorId op{};
+  Residency residency = Residency::kNone;
+  std::uint64_t bytes = 0;  // on chip or streamed, padded as the device wants it
+};
+
+/// What a compiler reports of one segment.
+struct MemoryReport {
+  std::uint64_t on_chip_bytes = 0;  // "On-chip memory used for caching model parameters"
+  std::uint64_t host_bytes = 0;  // "Off-chip memory used for streaming uncached model parameters"
+  std::uint64_t capacity_bytes = 0;       // for parameters, in this segment
+  std::vector<OperatorMemory> operators;  // in file order
+};
+
+class Compiler {
+ public:
+  Compiler() = default;
+  Compiler(const Compiler&) = delete;
+  Compiler& operator=(const Compiler&) = delete;
+  virtual ~Compiler() = default;
+
+  /// Reports on a convex set of operators, given in file order, as one segment. Thread-safe.
+  [[nodiscard]] virtual MemoryReport compile(const Graph& graph,
+                                             std::span<const OperatorId> operators) const = 0;
+
+  /// The totals alone: what searches ask thousands of times.
+  struct Totals {
+    std::uint64_t on_chip_bytes = 0;
+    std::uint64_t host_bytes = 0;
+  };
+  [[nodiscard]] virtual Totals totals(const Graph& graph,
+                                      std::span<const OperatorId> operators) const {
+    const MemoryReport report = compile(graph, operators);
+    return {report.on_chip_bytes, report.host_bytes};
+  }
+};
+
+/// Bytes of one operator's parameters on the device.
+struct ParameterFootprint {
+  std::uint64_t cached_bytes = 0;    // when kept on chip; 0: nothing to cache
+  std::uint64_t streamed_bytes = 0;  // when sent at each inference
+  bool is_cacheable = true;
+};
+
+/// The padding rules alone, per operator kind. O(inputs of the operator).
+[[nodiscard]] ParameterFootprint parameter_footprint(const Model& model, OperatorId op,
+                                                     const ParameterMemory& memory);
+
+/// Whole operators are cached or streamed; those whose weights are used least often per inference
+/// (smallest output map) are cached first, larger ones first among equals, and what does not fit is
+/// skipped. `compile` is O(n log n) in the operators of the segment.
+[[nodiscard]] std::unique_ptr<Compiler> make_simulated_compiler(const DeviceSpec& device);
+
+}  // namespace segue

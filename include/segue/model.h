@@ -1,0 +1,216 @@
+/// A quantized .tflite model: read, verified, viewed, and cut into smaller valid models.
+///
+/// The file stays memory-mapped; tensors and operators are views into it, and cutting a model
+/// never copies its weights. Everything is checked before the first view exists, so code behind
+/// this header may trust every index, shape and offset:
+///  1. the flatbuffer itself: bounds, alignment, strings, nesting (identifier "TFL3", version 3);
+///  2. no field, option table or enumerator that this reader does not know: it would be lost when
+///     a segment is written, so it is refused by name (kUnsupported);
+///  3. indices of tensors, buffers and operator codes; constant sizes against shapes;
+///  4. execution order: each tensor is written once, by an operator that stands before its readers.
+/// Models with several subgraphs (control flow) and files over 2 GB are refused by name.
+///
+/// Format: schema/tflite.fbs. Thread-safety: a Model is immutable; concurrent reads are safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace segue {
+
+/// Position of a tensor in the file.
+enum class TensorId : std::uint32_t {};
+/// Position of an operator in the file, which is its position in execution order.
+enum class OperatorId : std::uint32_t {};
+
+[[nodiscard]] constexpr std::size_t index(TensorId id) { return static_cast<std::size_t>(id); }
+[[nodiscard]] constexpr std::size_t index(OperatorId id) { return static_cast<std::size_t>(id); }
+
+/// Element type of a tensor; numbers are those of the file format.
+enum class ElementType : std::int8_t {
+  kFloat32 = 0,
+  kInt32 = 2,
+  kUint8 = 3,
+  kInt64 = 4,
+  kString = 5,
+  kInt8 = 9,
+  // Every other value of the format is legal too; `to_string` names it.
+};
+[[nodiscard]] std::string_view to_string(ElementType type);
+
+/// What an operator computes; numbers are those of the file format. Only the operators that some
+/// layer treats specially are listed; any other value of the format is legal.
+enum class OpCode : std::int32_t {
+  kAdd = 0,
+  kAveragePool2D = 1,
+  kConcatenation = 2,
+  kConv2D = 3,
+  kDepthwiseConv2D = 4,
+  kFullyConnected = 9,
+  kMaxPool2D = 17,
+  kMul = 18,
+  kRelu = 19,
+  kReshape = 22,
+  kSoftmax = 25,
+  kTanh = 28,
+  kCustom = 32,
+  kPad = 34,
+  kMean = 40,
+  kSub = 41,
+  kUnidirectionalSequenceLstm = 44,
+  kStridedSlice = 45,
+  kTransposeConv = 67,
+  kQuantize = 114,
+};
+
+/// real = scales[c] * (quantized - zero_points[c]); one entry per tensor or per slice along
+/// `dimension`. Empty for tensors that are not quantized.
+struct Quantization {
+  std::span<const float> scales;
+  std::span<const std::int64_t> zero_points;
+  std::int32_t dimension = 0;
+};
+
+struct Tensor {
+  std::string_view name;                // as in the file; may be empty or not unique
+  ElementType type{};                   //
+  std::span<const std::int32_t> shape;  // activations are [N, H, W, C]
+  Quantization quantization;            //
+  std::span<const std::byte> data;      // constant value; empty when computed at run time
+  std::uint32_t buffer = 0;             // tensors that share a buffer share its bytes
+  std::uint64_t bytes = 0;              // size of one value of this tensor; 0 when not fixed
+  bool is_variable = false;             // keeps its value between invocations
+  [[nodiscard]] bool is_constant() const { return !data.empty(); }
+};
+
+struct Operator {
+  OpCode code{};
+  std::string_view name;                   // "CONV_2D", or the custom operator's own name
+  std::int32_t version = 1;                // of the operator's definition
+  std::span<const std::int32_t> inputs;    // tensor positions; -1: an optional input is absent
+  std::span<const std::int32_t> outputs;   // tensor positions
+  std::span<const std::byte> custom_data;  // options of a custom operator
+};
+
+class Model {
+ public:
+  struct State;  // defined by the reader
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+  Model(const Model&) = delete;
+  Model& operator=(const Model&) = delete;
+  ~Model();
+
+  /// File name without folder and ".tflite", or the zoo name.
+  [[nodiscard]] const std::string& name() const;
+  /// The whole file.
+  [[nodiscard]] std::span<const std::byte> bytes() const;
+  [[nodiscard]] std::string_view description() const;
+  [[nodiscard]] std::span<const Tensor> tensors() const;
+  [[nodiscard]] std::span<const Operator> operators() const;
+  [[nodiscard]] std::span<const TensorId> inputs() const;
+  [[nodiscard]] std::span<const TensorId> outputs() const;
+
+  [[nodiscard]] const Tensor& tensor(TensorId id) const { return tensors()[index(id)]; }
+  [[nodiscard]] const Operator& op(OperatorId id) const { return operators()[index(id)]; }
+
+  /// The operator that writes a tensor; none for model inputs and constants.
+  [[nodiscard]] std::optional<OperatorId> producer(TensorId id) const;
+
+  /// A name that no other tensor of this model has: the tensor's own where that is unique and not
+  /// empty, else with "_tN" (N: its position) appended. Segments exchange tensors by this name.
+  [[nodiscard]] const std::string& unique_name(TensorId id) const;
+  [[nodiscard]] std::optional<TensorId> find_tensor(std::string_view unique_name) const;
+
+  /// "CONV_2D #12 'conv2_block1_1_relu'": an operator as messages name it.
+  [[nodiscard]] std::string describe(OperatorId id) const;
+
+ private:
+  friend class ModelReader;
+  explicit Model(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+/// Maps and verifies a file. Throws Error: kIo when it cannot be read, kInvalidModel when it is
+/// damaged or not a .tflite, kUnsupported when it holds what a segment could not keep.
+[[nodiscard]] Model read_model(const std::filesystem::path& path);
+
+/// Verifies a model held in memory. Throws as read_model.
+[[nodiscard]] Model parse_model(std::vector<std::byte> bytes, std::string name);
+
+/// SHA-256 of `bytes` as 64 hexadecimal digits.
+[[nodiscard]] std::string sha256(std::span<const std::byte> bytes);
+
+/// The tensors that cross the border of a set of operators.
+struct SegmentBorder {
+  // Read by the set, written outside it or given by the caller. Model inputs first, in the model's
+  // order, then by tensor position.
+  std::vector<TensorId> inputs;
+  // Written by the set, read outside it or returned to the caller. Model outputs first, in the
+  // model's order, then by tensor position.
+  std::vector<TensorId> outputs;
+};
+
+/// Returns the border of `operators` (any order). O(operators and tensors of the model).
+[[nodiscard]] SegmentBorder segment_border(const Model& model,
+                                           std::span<const OperatorId> operators);
+
+/// A .tflite file as pieces in order: own bytes for the structure, views into the source model for
+/// the weights. The source model must outlive it.
+class ModelImage {
+ public:
+  [[nodiscard]] std::uint64_t size_bytes() const;
+  [[nodiscard]] std::span<const std::span<const std::byte>> pieces() const { return pieces_; }
+  /// The file in one piece (copies the weights).
+  [[nodiscard]] std::vector<std::byte> to_bytes() const;
+
+ private:
+  friend class ImageWriter;
+  std::vector<std::byte> structure_;
+  std::vector<std::span<const std::byte>> pieces_;
+};
+
+/// Makes a valid model of the given operators: same names, types, quantization, operator versions
+/// and options; tensors and buffers that only others use are left out. Border tensors get their
+/// unique name. Signatures keep their key and the names of the inputs and outputs that remain.
+/// Metadata is kept, except "TFLITE_METADATA", which describes the inputs and outputs of the whole
+/// model and is kept only when those are unchanged. Operators stay in file order.
+/// Throws Error(kInvalidArgument) when the set is empty, has duplicates or is not convex, and
+/// Error(kUnsupported) when a variable tensor would be shared with an operator outside.
+[[nodiscard]] ModelImage extract_segment(const Model& model, std::span<const OperatorId> operators);
+
+/// Returns a copy of `model` whose outputs are all tensors that its operators write: for looking
+/// inside a model with any runtime.
+[[nodiscard]] ModelImage expose_all_tensors(const Model& model);
+
+/// Whether two operators compute the same function of their inputs: same code, version and options.
+/// Their tensors are not compared.
+[[nodiscard]] bool same_operation(const Model& a, OperatorId in_a, const Model& b, OperatorId in_b);
+
+/// One program inside a file compiled by Google's Edge TPU compiler.
+enum class ExecutableType : std::int16_t {
+  kStandAlone = 0,        // brings its parameters along at each inference
+  kParameterCaching = 1,  // loads the cached parameters, once
+  kExecutionOnly = 2,     // runs on cached parameters, streams the others
+};
+struct CompiledExecutable {
+  OperatorId op{};                          // the edgetpu-custom-op that holds it
+  ExecutableType type{};                    //
+  std::uint64_t parameter_bytes = 0;        // cached for kParameterCaching, else streamed
+  std::uint64_t instruction_bytes = 0;      //
+  std::uint64_t scratch_bytes = 0;          //
+  std::uint64_t narrow_bytes_per_tile = 0;  // activation memory used in each of the 16 tiles
+};
+
+/// Returns the programs in a compiled model in file order; empty for a model that is not compiled.
+/// Throws Error(kInvalidModel) when a compiled operator cannot be decoded.
+[[nodiscard]] std::vector<CompiledExecutable> compiled_executables(const Model& model);
+
+}  // namespace segue

@@ -1,0 +1,87 @@
+/// A plan: which operators run on which stage, with every number the layers below predict of them.
+///
+/// plan.json is its file form: schema "segue.plan/1", UTF-8, keys in a fixed order, meant to be
+/// read and edited by hand. Keys, all required:
+///   schema
+///   model     {name, sha256, operator_count, parameter_bytes, macs, depth}
+///   device    name of the device the bytes were computed for
+///   strategy  "compiler" | "balanced" | "manual"
+///   objective "throughput"
+///   stages    [ {index, operators [positions in the file], first_depth, last_depth,
+///              inputs [tensor names], outputs [tensor names], parameter_bytes, on_chip_bytes,
+///              host_bytes, macs, input_bytes, output_bytes, replicas} ]
+/// All byte counts are simulated. A reader refuses unknown and missing keys by their path.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "segue/compiler.h"
+#include "segue/graph.h"
+#include "segue/segmentation.h"
+
+namespace segue {
+
+struct PlanModel {
+  std::string name;
+  std::string sha256;  // of the .tflite file
+  std::uint64_t operator_count = 0;
+  std::uint64_t parameter_bytes = 0;
+  std::uint64_t macs = 0;
+  std::uint32_t depth = 0;
+};
+
+struct Stage {
+  std::vector<OperatorId> operators;  // in file order
+  std::uint32_t first_depth = 0;
+  std::uint32_t last_depth = 0;
+  std::vector<std::string> inputs;   // tensors the stage reads, in the order of its segment file
+  std::vector<std::string> outputs;  // tensors it gives to later stages or to the caller
+  std::uint64_t parameter_bytes = 0;
+  std::uint64_t on_chip_bytes = 0;
+  std::uint64_t host_bytes = 0;
+  std::uint64_t macs = 0;
+  std::uint64_t input_bytes = 0;
+  std::uint64_t output_bytes = 0;
+  std::uint32_t replicas = 1;
+};
+
+struct Plan {
+  PlanModel model;
+  std::string device;
+  std::string strategy;
+  std::string objective = "throughput";
+  std::vector<Stage> stages;
+
+  [[nodiscard]] std::uint64_t host_bytes() const;
+  [[nodiscard]] std::uint64_t largest_stage_parameter_bytes() const;
+};
+
+/// Describes a segmentation. Does not hash the model: `model.sha256` stays empty until
+/// `identify_model`. Throws as check_segmentation.
+[[nodiscard]] Plan make_plan(const Graph& graph, const Segmentation& segmentation,
+                             const Compiler& compiler, const std::string& device,
+                             const std::string& strategy);
+
+/// Fills in the hash of the model's file.
+void identify_model(Plan& plan, const Model& model);
+
+/// The operators of each stage.
+[[nodiscard]] Segmentation segmentation_of(const Plan& plan);
+
+[[nodiscard]] std::string to_json(const Plan& plan);
+
+/// `label` names the source in messages. Throws Error(kInvalidArgument) with the path of the
+/// offending key ("stages[2].operators[0]") and what was expected there.
+[[nodiscard]] Plan parse_plan(std::string_view json, const std::string& label);
+
+/// Reads a plan file. Throws Error(kIo), and as parse_plan.
+[[nodiscard]] Plan read_plan(const std::filesystem::path& path);
+
+/// Throws Error(kInvalidArgument) when the plan was made for another model.
+void check_plan_matches(const Plan& plan, const Model& model);
+
+}  // namespace segue

@@ -1,0 +1,57 @@
+/// What commands print: text for people, CSV for spreadsheets, JSON for programs, each made from
+/// the same values.
+///
+/// Text never carries raw bytes of a model: names are made printable, so a hostile file cannot send
+/// escape sequences to a terminal. Every table of byte counts says that they are simulated.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "segue/compiler.h"
+#include "segue/graph.h"
+#include "segue/model.h"
+#include "segue/plan.h"
+#include "segue/segmentation.h"
+#include "segue/verify.h"
+
+namespace segue {
+
+/// `text` with control characters and invalid UTF-8 replaced, cut to `limit` characters.
+[[nodiscard]] std::string printable(std::string_view text, std::size_t limit = 200);
+
+/// Cells under column titles; numbers are aligned right in text.
+struct Table {
+  enum class Align { kLeft, kRight };
+  struct Column {
+    std::string title;
+    Align align = Align::kRight;
+  };
+  std::vector<Column> columns;
+  std::vector<std::vector<std::string>> rows;
+
+  [[nodiscard]] std::string to_text() const;
+  [[nodiscard]] std::string to_csv() const;  // RFC 4180
+};
+
+/// A plan on one screen, beside the vendor's segmentation when `vendor` is given.
+[[nodiscard]] std::string plan_text(const Plan& plan, const Plan* vendor);
+[[nodiscard]] Table plan_table(const Plan& plan);
+
+/// What the refinement did, one line per move; empty when there was nothing to do.
+[[nodiscard]] std::string refinement_text(const BalancedSegmentation& balanced);
+
+/// A model: totals, operators, and for compiled files the bytes of each program.
+[[nodiscard]] std::string inspect_text(const Graph& graph,
+                                       std::span<const CompiledExecutable> executables,
+                                       bool with_operators);
+[[nodiscard]] Table operator_table(const Graph& graph);
+[[nodiscard]] std::string inspect_json(const Graph& graph,
+                                       std::span<const CompiledExecutable> executables);
+
+[[nodiscard]] std::string verify_text(const VerifyReport& report, const std::string& backend);
+[[nodiscard]] std::string verify_json(const VerifyReport& report, const std::string& backend);
+
+}  // namespace segue

@@ -1,0 +1,91 @@
+/// Where to cut: algorithms that take a graph and return segments.
+///
+///  - `segment_as_vendor` (strategy "compiler"): what `edgetpu_compiler --num_segments` does. It
+///    fills segments to the average of the parameter bytes and stops just before, so that the last
+///    segment collects everything the others left.
+///  - `segment_balanced` (strategy "balanced"): the smallest possible largest segment over all
+///    horizontal cuts, then moves of cuts while a segment streams parameters from the host.
+///  - `segment_at` (strategy "manual"): cuts given by hand.
+///
+/// Source: "Balanced segmentation of CNNs for multi-TPU inference" (J. Supercomputing 81, 2025);
+/// google-coral/libcoral, parameter_count_based_partitioner. All functions are deterministic and
+/// throw Error(kInfeasible) when the model does not have that many cuts, Error(kInvalidArgument)
+/// when `count` is 0.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "segue/compiler.h"
+#include "segue/graph.h"
+#include "segue/model.h"
+
+namespace segue {
+
+/// Segments in pipeline order; each a non-empty convex set of operators in file order. Together
+/// they hold every operator once, and no operator reads from a later segment.
+struct Segmentation {
+  std::vector<std::vector<OperatorId>> segments;
+};
+
+/// Throws Error(kInvalidArgument) naming the first operator that breaks the promise above.
+void check_segmentation(const Graph& graph, const Segmentation& segmentation);
+
+/// Google's rule. Operators in `Graph::vendor_order()`; each of the first count - 1 segments takes
+/// operators while its parameter bytes stay within total / count + 1, and none beyond the first
+/// operator that writes a model output; the last takes the rest. Where one operator alone exceeds
+/// the average, Google's rule would leave a segment empty; ours then takes that one operator.
+/// O(operators + edges).
+[[nodiscard]] Segmentation segment_as_vendor(const Graph& graph, std::size_t count);
+
+/// Cuts between depths: segment k holds the depths (cuts[k - 1], cuts[k]], with 0 and
+/// Graph::depth() at the ends.
+using DepthCuts = std::vector<std::uint32_t>;
+
+[[nodiscard]] Segmentation segment_at_depths(const Graph& graph, const DepthCuts& cuts);
+
+/// One step of the refinement.
+struct CutMove {
+  std::size_t cut = 0;  // the border between segments cut and cut + 1
+  std::uint32_t from_depth = 0;
+  std::uint32_t to_depth = 0;
+  std::uint64_t host_bytes_before = 0;  // of all segments
+  std::uint64_t host_bytes_after = 0;
+};
+
+struct BalancedSegmentation {
+  Segmentation segmentation;
+  DepthCuts cuts;
+  DepthCuts initial_cuts;              // before the refinement
+  std::uint64_t bottleneck_bytes = 0;  // largest segment in parameter bytes, before the refinement
+  std::vector<CutMove> moves;
+  std::uint64_t initial_host_bytes = 0;
+  std::uint64_t host_bytes = 0;
+};
+
+/// Returns the smallest B such that levels can be filled in order into `count` groups of at most B
+/// parameter bytes each, and the earliest-filled cuts that reach it. Bisection over integers with a
+/// greedy probe: O(depth * log(bytes)).
+[[nodiscard]] DepthCuts balance_depths(std::span<const Level> levels, std::size_t count);
+
+/// Segm_Balanced. After `balance_depths`, while the host streams more than it must:
+///  1. the cut above or below a streaming segment moves by one depth, if that lowers the host bytes
+///     of the two segments it separates (or keeps them and lowers the larger segment);
+///  2. when no such move is left, all horizontal cuts are searched for one that streams nothing
+///     beyond what its levels stream when compiled alone; of these the best balanced one is taken.
+/// Every accepted step lowers (host bytes, largest segment), so it always ends, and host bytes
+/// never grow. Asks the compiler O(count) times per move and O(depth log depth) times in the
+/// search.
+[[nodiscard]] BalancedSegmentation segment_balanced(const Graph& graph, std::size_t count,
+                                                    const Compiler& compiler);
+
+/// Cuts by hand: each tensor ends a segment, which holds all operators that the tensor depends on
+/// and that no earlier segment has; the last segment holds the rest. Tensors may be given in any
+/// order. Throws Error(kInvalidArgument) for a tensor that does not exist (naming similar ones), is
+/// not computed, or would leave a segment empty.
+[[nodiscard]] Segmentation segment_at(const Graph& graph, std::span<const std::string> tensors);
+
+}  // namespace segue

@@ -1,0 +1,29 @@
+/// Byte units and their text form, in one place.
+///
+/// KiB and MiB are powers of two everywhere. The Edge TPU compiler's reports print MiB with two
+/// decimals, and so do we, so that the two can be laid side by side.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace segue {
+
+inline constexpr std::uint64_t kKiB = 1024;
+inline constexpr std::uint64_t kMiB = 1024 * kKiB;
+
+/// Returns `bytes` in MiB.
+[[nodiscard]] constexpr double to_mib(std::uint64_t bytes) {
+  return static_cast<double>(bytes) / static_cast<double>(kMiB);
+}
+
+/// Returns "512 B", "3.25 KiB" or "7.74 MiB": the largest unit that keeps the number at least 1.
+[[nodiscard]] std::string format_bytes(std::uint64_t bytes);
+
+/// Returns "7.74": MiB with two decimals and no unit, for table columns.
+[[nodiscard]] std::string format_mib(std::uint64_t bytes);
+
+/// Returns "3.86 G", "154.53 M" or "12": a count with a decimal SI prefix.
+[[nodiscard]] std::string format_count(std::uint64_t count);
+
+}  // namespace segue

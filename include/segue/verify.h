@@ -1,0 +1,58 @@
+/// Segment files: written, found again, and proven to compute what the whole model computes.
+///
+/// The check trusts nothing of the code that cut: it reads the files anew, matches every operator
+/// of the whole model with exactly one of the segments by the tensors it writes, compares options,
+/// constants, types and quantization, and then runs both sides. The same kernels run on both sides,
+/// so the outputs must agree byte for byte.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "segue/backend.h"
+#include "segue/model.h"
+#include "segue/segmentation.h"
+
+namespace segue {
+
+/// "STEM_segment_I_of_N.tflite", as Google's tools name segments; I counts from 0.
+[[nodiscard]] std::string segment_file_name(const std::string& stem, std::size_t position,
+                                            std::size_t count);
+
+/// Writes one file per segment and `extra_text` as plan.json into a folder: all of them or none.
+/// Returns the bytes written in segment files. Throws Error(kIo), and as extract_segment.
+std::uint64_t write_segments(const Model& model, const Segmentation& segmentation,
+                             const std::string& plan_json, const std::filesystem::path& folder);
+
+/// Finds STEM_segment_0_of_N … in a folder. Throws Error(kIo) when there is none, when one is
+/// missing, or when sets of several sizes or stems lie there and no plan.json says which one
+/// counts.
+[[nodiscard]] std::vector<std::filesystem::path> find_segments(const std::filesystem::path& folder);
+
+struct VerifyOptions {
+  std::uint32_t inputs = 3;  // random inputs to run
+  std::uint64_t seed = 1;    // of the first input
+};
+
+struct VerifyReport {
+  std::size_t segment_count = 0;
+  std::size_t operator_count = 0;     // matched one to one
+  std::uint64_t parameter_bytes = 0;  // constants compared
+  std::uint32_t inputs_run = 0;
+  std::uint64_t output_bytes_compared = 0;
+  /// What differs first, with segment and tensor; empty when everything agrees.
+  std::string mismatch;
+  [[nodiscard]] bool agrees() const { return mismatch.empty(); }
+};
+
+/// Structure first, then execution. A difference is an answer (`mismatch`), not an error. Throws
+/// Error(kInvalidModel) when a file cannot be read or the whole model itself does not run.
+[[nodiscard]] VerifyReport verify_segments(const Model& whole,
+                                           std::span<const std::filesystem::path> segments,
+                                           const Backend& backend, const VerifyOptions& options);
+
+}  // namespace segue

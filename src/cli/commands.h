@@ -1,0 +1,52 @@
+// One function per command: adds its options to the application and sets what runs when it is
+// chosen.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "segue/plan.h"
+
+namespace segue::cli {
+
+void add_zoo(CLI::App& app);
+void add_inspect(CLI::App& app);
+void add_plan(CLI::App& app);
+void add_split(CLI::App& app);
+void add_verify(CLI::App& app);
+
+// Result formats of commands that print a table.
+struct FormatOptions {
+  bool json = false;
+  bool csv = false;
+};
+void add_format(CLI::App& command, FormatOptions& options);
+
+// How to cut: shared by `plan` and `split`.
+struct CutOptions {
+  std::uint64_t tpus = 0;
+  std::string strategy = "balanced";
+  std::string device = "edgetpu-pcie";
+};
+void add_cut(CLI::App& command, CutOptions& options);
+
+// A plan, its segmentation, and what the refinement of `balanced` did.
+struct CutResult {
+  Plan plan;
+  Segmentation segmentation;
+  std::string refinement;  // text, one line per move
+};
+[[nodiscard]] CutResult make_cut(const Graph& graph, const CutOptions& options);
+
+// Throws unless the model can be cut: files already compiled for the Edge TPU cannot.
+void require_not_compiled(const Model& model);
+
+// Results go to stdout as they are.
+void print(const std::string& text);
+
+// Ends the program with this exit status; nothing is printed.
+struct ExitStatus {
+  int status = 0;
+};
+
+}  // namespace segue::cli

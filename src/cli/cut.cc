@@ -1,0 +1,53 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/commands.h"
+#include "segue/error.h"
+#include "segue/report.h"
+#include "segue/segmentation.h"
+
+namespace segue::cli {
+
+void add_format(CLI::App& command, FormatOptions& options) {
+  auto* json = command.add_flag("--json", options.json, "Print JSON");
+  command.add_flag("--csv", options.csv, "Print the table as CSV")->excludes(json);
+}
+
+void add_cut(CLI::App& command, CutOptions& options) {
+  command.add_option("--tpus", options.tpus, "Number of Edge TPUs, one segment each")
+      ->check(CLI::Range(1, 1024));
+  command
+      .add_option("--strategy", options.strategy,
+                  "balanced (default) or compiler (what edgetpu_compiler does)")
+      ->check(CLI::IsMember({"balanced", "compiler"}));
+  command.add_option("--device", options.device, "Edge TPU to plan for (default edgetpu-pcie)");
+}
+
+void require_not_compiled(const Model& model) {
+  if (compiled_executables(model).empty()) return;
+  throw Error(
+      ErrorCode::kUnsupported,
+      fmt::format(
+          "{}: already compiled for the Edge TPU, and a compiled program cannot be cut; split the "
+          "quantized .tflite it was compiled from, then compile each segment",
+          model.name()));
+}
+
+CutResult make_cut(const Graph& graph, const CutOptions& options) {
+  require_not_compiled(graph.model());
+  const DeviceSpec& device = find_device(options.device);
+  const auto compiler = make_simulated_compiler(device);
+  CutResult result;
+  if (options.strategy == "compiler") {
+    result.segmentation = segment_as_vendor(graph, options.tpus);
+  } else {
+    BalancedSegmentation balanced = segment_balanced(graph, options.tpus, *compiler);
+    result.refinement = refinement_text(balanced);
+    result.segmentation = std::move(balanced.segmentation);
+  }
+  result.plan = make_plan(graph, result.segmentation, *compiler, device.name, options.strategy);
+  return result;
+}
+
+}  // namespace segue::cli

@@ -1,0 +1,91 @@
+#include <cstdio>
+#include <exception>
+#include <new>
+
+#include "cli/commands.h"
+#include "segue/error.h"
+#include "segue/report.h"
+#include "segue/version.h"
+
+namespace segue::cli {
+namespace {
+
+constexpr int kInternal = 1;
+constexpr int kUsage = 2;
+
+int exit_status(ErrorCode code) {
+  constexpr int kModel = 3;
+  constexpr int kInfeasible = 4;
+  constexpr int kCompiler = 5;
+  constexpr int kDevice = 6;
+  constexpr int kMismatch = 7;
+  switch (code) {
+    case ErrorCode::kInvalidArgument:
+      return kUsage;
+    case ErrorCode::kInvalidModel:
+    case ErrorCode::kUnsupported:
+      return kModel;
+    case ErrorCode::kInfeasible:
+      return kInfeasible;
+    case ErrorCode::kCompiler:
+      return kCompiler;
+    case ErrorCode::kDevice:
+      return kDevice;
+    case ErrorCode::kMismatch:
+      return kMismatch;
+    case ErrorCode::kIo:
+    case ErrorCode::kInternal:
+      return kInternal;
+  }
+  return kInternal;
+}
+
+int fail(int status, const std::string& message) {
+  constexpr std::size_t kLongestMessage = 4000;
+  std::fputs(("segue: error: " + printable(message, kLongestMessage) + "\n").c_str(), stderr);
+  return status;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Splits quantized CNNs into balanced segments for several Edge TPUs.", "segue");
+  app.set_version_flag("--version", kVersion);
+  app.require_subcommand(1);
+  app.footer(
+      "Exit status: 0 ok, 1 internal or file error, 2 usage, 3 model invalid or unsupported, 4 no "
+      "feasible plan,\n"
+      "5 compiler missing or failed, 6 runtime or device missing or failed, 7 verification "
+      "mismatch.");
+  add_zoo(app);
+  add_inspect(app);
+  add_plan(app);
+  add_split(app);
+  add_verify(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const bool is_help = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);
+    app.exit(error);
+    return is_help ? 0 : kUsage;
+  } catch (const ExitStatus& status) {
+    return status.status;
+  } catch (const Error& error) {
+    return fail(exit_status(error.code()), error.what());
+  } catch (const std::bad_alloc&) {
+    return fail(kInternal, "out of memory");
+  } catch (const std::exception& error) {
+    return fail(kInternal, error.what());
+  }
+  return 0;
+}
+
+}  // namespace
+
+void print(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    throw Error(ErrorCode::kIo, "cannot write to standard output");
+  }
+}
+
+}  // namespace segue::cli
+
+int main(int argc, char** argv) { return segue::cli::run(argc, argv); }

@@ -1,0 +1,93 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/commands.h"
+#include "segue/error.h"
+#include "segue/report.h"
+#include "segue/units.h"
+#include "segue/verify.h"
+#include "segue/zoo.h"
+
+namespace segue::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  CutOptions cut;
+  std::vector<std::string> at;
+  std::string plan;
+  std::string output;
+};
+
+CutResult cut_by_hand(const Graph& graph, const Options& options) {
+  require_not_compiled(graph.model());
+  const DeviceSpec& device = find_device(options.cut.device);
+  CutResult result;
+  result.segmentation = segment_at(graph, options.at);
+  result.plan = make_plan(graph, result.segmentation, *make_simulated_compiler(device), device.name,
+                          "manual");
+  return result;
+}
+
+// The operators of each stage decide; every number is computed anew.
+CutResult cut_by_plan(const Graph& graph, const Options& options) {
+  require_not_compiled(graph.model());
+  const Plan plan = read_plan(options.plan);
+  check_plan_matches(plan, graph.model());
+  const DeviceSpec& device = find_device(plan.device);
+  CutResult result;
+  result.segmentation = segmentation_of(plan);
+  result.plan = make_plan(graph, result.segmentation, *make_simulated_compiler(device), device.name,
+                          plan.strategy);
+  for (std::size_t i = 0; i < plan.stages.size(); ++i)
+    result.plan.stages[i].replicas = plan.stages[i].replicas;
+  return result;
+}
+
+CutResult cut(const Graph& graph, const Options& options) {
+  const int ways = (options.cut.tpus > 0 ? 1 : 0) + (options.at.empty() ? 0 : 1) +
+                   (options.plan.empty() ? 0 : 1);
+  if (ways != 1)
+    throw Error(ErrorCode::kInvalidArgument,
+                "say where to cut with exactly one of --tpus, --at and --plan");
+  if (!options.at.empty()) return cut_by_hand(graph, options);
+  if (!options.plan.empty()) return cut_by_plan(graph, options);
+  return make_cut(graph, options.cut);
+}
+
+void run(const Options& options) {
+  const Model model = open_model(options.model);
+  const Graph graph(model);
+  CutResult result = cut(graph, options);
+  identify_model(result.plan, model);
+  const std::uint64_t bytes =
+      write_segments(model, result.segmentation, to_json(result.plan), options.output);
+  std::string text;
+  for (std::size_t i = 0; i < result.plan.stages.size(); ++i) {
+    const Stage& stage = result.plan.stages[i];
+    text += fmt::format("{}: {} operators, {} on chip, {} from host (simulated)\n",
+                        printable(segment_file_name(model.name(), i, result.plan.stages.size())),
+                        stage.operators.size(), format_bytes(stage.on_chip_bytes),
+                        format_bytes(stage.host_bytes));
+  }
+  print(text + fmt::format("{} in {} files and plan.json written to {}\n", format_bytes(bytes),
+                           result.plan.stages.size(), printable(options.output)));
+}
+
+}  // namespace
+
+void add_split(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("split", "Write the segments of a model as .tflite files");
+  auto options = std::make_shared<Options>();
+  command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
+  add_cut(*command, options->cut);
+  command->add_option("--at", options->at, "Cut behind these tensors (comma-separated) instead")
+      ->delimiter(',');
+  command->add_option("--plan", options->plan, "Cut as this plan.json says instead");
+  command->add_option("-o,--output", options->output, "Folder for the segments and plan.json")
+      ->required();
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace segue::cli

@@ -1,0 +1,76 @@
+#include "segue/verify.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+
+#include "cli/commands.h"
+#include "segue/report.h"
+#include "segue/zoo.h"
+
+namespace segue::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kRuntime = "libtensorflowlite_c.so";
+constexpr int kMismatchStatus = 7;
+
+struct Options {
+  std::string model;
+  std::string folder;
+  std::string runtime;
+  VerifyOptions verify;
+  int threads = 2;
+  bool json = false;
+};
+
+// --runtime, then SEGUE_TFLITE_LIB; else beside the program, in the lib folder next to the
+// program's folder, and wherever the system's loader looks.
+std::vector<fs::path> runtime_candidates(const std::string& option) {
+  if (!option.empty()) return {option};
+  if (const char* variable = std::getenv("SEGUE_TFLITE_LIB");
+      variable != nullptr && *variable != '\0')
+    return {variable};
+  std::vector<fs::path> candidates;
+  std::error_code reason;
+  const fs::path program = fs::read_symlink("/proc/self/exe", reason);
+  if (!reason) {
+    candidates.push_back(program.parent_path() / kRuntime);
+    candidates.push_back(program.parent_path().parent_path() / "lib" / kRuntime);
+  }
+  candidates.emplace_back(kRuntime);
+  return candidates;
+}
+
+void run(const Options& options) {
+  const Model model = open_model(options.model);
+  const auto segments = find_segments(options.folder);
+  const auto backend = make_cpu_backend(
+      {.libraries = runtime_candidates(options.runtime), .threads = options.threads});
+  const VerifyReport report = verify_segments(model, segments, *backend, options.verify);
+  print(options.json ? verify_json(report, backend->description())
+                     : verify_text(report, backend->description()));
+  if (!report.agrees()) throw ExitStatus{kMismatchStatus};
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "verify", "Prove that segment files compute what the whole model computes");
+  auto options = std::make_shared<Options>();
+  command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
+  command->add_option("DIR", options->folder, "Folder that `segue split` wrote")->required();
+  command->add_option("--inputs", options->verify.inputs, "Random inputs to run (default 3)")
+      ->check(CLI::Range(1, 1000000));
+  command->add_option("--seed", options->verify.seed, "Seed of the first input (default 1)");
+  command->add_option("--threads", options->threads, "Threads per model (default 2)")
+      ->check(CLI::Range(1, 256));
+  command->add_option("--runtime", options->runtime,
+                      "libtensorflowlite_c.so to use (or SEGUE_TFLITE_LIB)");
+  command->add_flag("--json", options->json, "Print JSON");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace segue::cli

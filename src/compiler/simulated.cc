@@ -1,0 +1,196 @@
+#include <algorithm>
+
+#include "segue/compiler.h"
+
+namespace segue {
+namespace {
+
+struct Candidate {
+  std::size_t position = 0;  // among the operators of the segment
+  std::uint64_t output_pixels = 0;
+  ParameterFootprint footprint;
+};
+
+TensorId to_id(std::int32_t position) { return TensorId{static_cast<std::uint32_t>(position)}; }
+
+std::uint64_t round_up(std::uint64_t value, const Constant& lanes) {
+  const auto multiple = static_cast<std::uint64_t>(lanes.value);
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+std::uint64_t extent(const Tensor& tensor, std::size_t dimension) {
+  return dimension < tensor.shape.size() ? static_cast<std::uint64_t>(tensor.shape[dimension]) : 1;
+}
+
+const Tensor* constant_input(const Model& model, const Operator& op, std::size_t position) {
+  if (position >= op.inputs.size() || op.inputs[position] < 0) return nullptr;
+  const Tensor& tensor = model.tensor(to_id(op.inputs[position]));
+  return tensor.is_constant() ? &tensor : nullptr;
+}
+
+// H * W of [N, H, W, C]; vectors count as one pixel.
+std::uint64_t output_pixels(const Model& model, const Operator& op) {
+  if (op.outputs.empty()) return 1;
+  const Tensor& output = model.tensor(to_id(op.outputs[0]));
+  return output.shape.size() == 4 ? extent(output, 1) * extent(output, 2) : 1;
+}
+
+std::uint64_t as_bytes(const Constant& constant) {
+  return static_cast<std::uint64_t>(constant.value);
+}
+
+// A matrix of `outputs` rows over `inputs` columns, `taps` times (kernel positions).
+ParameterFootprint padded_matrix(std::uint64_t outputs, std::uint64_t inputs, std::uint64_t taps,
+                                 bool has_bias, const ParameterMemory& memory) {
+  const std::uint64_t channels = round_up(outputs, memory.output_lanes);
+  const std::uint64_t weights = channels * round_up(inputs, memory.input_lanes) * taps;
+  ParameterFootprint result;
+  result.cached_bytes = weights + (has_bias ? channels * as_bytes(memory.channel_bytes) : 0);
+  result.streamed_bytes =
+      weights + (has_bias ? channels * as_bytes(memory.streamed_channel_bytes) : 0);
+  return result;
+}
+
+// Depthwise weights occupy one full input lane group per channel and tap.
+ParameterFootprint padded_depthwise(const Tensor& weights, const ParameterMemory& memory) {
+  return padded_matrix(extent(weights, 3), 1, extent(weights, 1) * extent(weights, 2), true,
+                       memory);
+}
+
+// Gate and projection matrices of a recurrent layer; each is a dense layer of its own.
+ParameterFootprint padded_recurrent(const Model& model, const Operator& op,
+                                    const ParameterMemory& memory) {
+  ParameterFootprint total;
+  for (std::size_t i = 0; i < op.inputs.size(); ++i) {
+    const Tensor* tensor = constant_input(model, op, i);
+    if (tensor == nullptr || tensor->shape.size() != 2) continue;
+    const auto part = padded_matrix(extent(*tensor, 0), extent(*tensor, 1), 1, false, memory);
+    total.cached_bytes += part.cached_bytes;
+    total.streamed_bytes += part.streamed_bytes;
+  }
+  return total;
+}
+
+// Constants of element-wise operators, as unfolded batch normalization leaves them.
+ParameterFootprint uncached_constants(const Model& model, const Operator& op) {
+  ParameterFootprint result;
+  result.is_cacheable = false;
+  for (std::size_t i = 0; i < op.inputs.size(); ++i) {
+    const Tensor* tensor = constant_input(model, op, i);
+    if (tensor != nullptr && tensor->shape.size() > 0 && tensor->data.size() > 1)
+      result.streamed_bytes += tensor->data.size();
+  }
+  return result;
+}
+
+bool is_elementwise(OpCode code) {
+  return code == OpCode::kAdd || code == OpCode::kMul || code == OpCode::kSub;
+}
+
+// Bytes that reach the segment from outside; O(n log n) in its operators, not in the model's.
+std::uint64_t input_activation_bytes(const Model& model, std::span<const OperatorId> operators) {
+  std::vector<TensorId> tensors;
+  for (const OperatorId id : operators) {
+    for (const std::int32_t position : model.op(id).inputs) {
+      if (position < 0) continue;
+      const Tensor& tensor = model.tensor(to_id(position));
+      if (tensor.is_constant() || tensor.is_variable) continue;
+      const auto writer = model.producer(to_id(position));
+      if (!writer || !std::ranges::binary_search(operators, *writer))
+        tensors.push_back(to_id(position));
+    }
+  }
+  std::ranges::sort(tensors);
+  const auto repeated = std::ranges::unique(tensors);
+  tensors.erase(repeated.begin(), repeated.end());
+  std::uint64_t bytes = 0;
+  for (const TensorId id : tensors) bytes += model.tensor(id).bytes;
+  return bytes;
+}
+
+class SimulatedCompiler : public Compiler {
+ public:
+  explicit SimulatedCompiler(const DeviceSpec& device) : memory_(device.memory) {}
+
+  [[nodiscard]] MemoryReport compile(const Graph& graph,
+                                     std::span<const OperatorId> operators) const override {
+    MemoryReport report;
+    report.capacity_bytes = capacity(graph.model(), operators);
+    std::vector<Candidate> candidates;
+    for (std::size_t i = 0; i < operators.size(); ++i) {
+      const auto footprint = parameter_footprint(graph.model(), operators[i], memory_);
+      report.operators.push_back({operators[i], Residency::kNone, 0});
+      if (!footprint.is_cacheable) {
+        report.operators[i].residency = Residency::kUncached;
+        report.operators[i].bytes = footprint.streamed_bytes;
+        report.host_bytes += footprint.streamed_bytes;
+      } else if (footprint.cached_bytes > 0) {
+        candidates.push_back(
+            {i, output_pixels(graph.model(), graph.model().op(operators[i])), footprint});
+      }
+    }
+    place(candidates, report);
+    return report;
+  }
+
+ private:
+  // Input activations take part of the parameter memory of the segment that receives them.
+  [[nodiscard]] std::uint64_t capacity(const Model& model,
+                                       std::span<const OperatorId> operators) const {
+    const std::uint64_t input_bytes = input_activation_bytes(model, operators);
+    const double left =
+        memory_.capacity_bytes.value - memory_.input_share.value * static_cast<double>(input_bytes);
+    return left <= 0 ? 0 : static_cast<std::uint64_t>(left);
+  }
+
+  static void place(std::vector<Candidate>& candidates, MemoryReport& report) {
+    std::ranges::stable_sort(candidates, [](const Candidate& a, const Candidate& b) {
+      if (a.output_pixels != b.output_pixels) return a.output_pixels < b.output_pixels;
+      return a.footprint.cached_bytes > b.footprint.cached_bytes;
+    });
+    for (const Candidate& candidate : candidates) {
+      OperatorMemory& memory = report.operators[candidate.position];
+      const bool fits =
+          report.on_chip_bytes + candidate.footprint.cached_bytes <= report.capacity_bytes;
+      memory.residency = fits ? Residency::kCached : Residency::kStreamed;
+      memory.bytes = fits ? candidate.footprint.cached_bytes : candidate.footprint.streamed_bytes;
+      (fits ? report.on_chip_bytes : report.host_bytes) += memory.bytes;
+    }
+  }
+
+  ParameterMemory memory_;
+};
+
+}  // namespace
+
+ParameterFootprint parameter_footprint(const Model& model, OperatorId id,
+                                       const ParameterMemory& memory) {
+  const Operator& op = model.op(id);
+  const Tensor* weights = constant_input(model, op, 1);
+  switch (op.code) {
+    case OpCode::kConv2D:
+      if (weights == nullptr) return {};
+      return padded_matrix(extent(*weights, 0), extent(*weights, 3),
+                           extent(*weights, 1) * extent(*weights, 2), true, memory);
+    case OpCode::kTransposeConv:
+      if (weights == nullptr) return {};
+      return padded_matrix(extent(*weights, 0), extent(*weights, 3),
+                           extent(*weights, 1) * extent(*weights, 2), true, memory);
+    case OpCode::kFullyConnected:
+      if (weights == nullptr) return {};
+      return padded_matrix(extent(*weights, 0), extent(*weights, 1), 1,
+                           constant_input(model, op, 2) != nullptr, memory);
+    case OpCode::kDepthwiseConv2D:
+      return weights == nullptr ? ParameterFootprint{} : padded_depthwise(*weights, memory);
+    case OpCode::kUnidirectionalSequenceLstm:
+      return padded_recurrent(model, op, memory);
+    default:
+      return is_elementwise(op.code) ? uncached_constants(model, op) : ParameterFootprint{};
+  }
+}
+
+std::unique_ptr<Compiler> make_simulated_compiler(const DeviceSpec& device) {
+  return std::make_unique<SimulatedCompiler>(device);
+}
+
+}  // namespace segue

@@ -1,0 +1,181 @@
+#include "segue/graph.h"
+
+#include <algorithm>
+#include <deque>
+
+namespace segue {
+namespace {
+
+TensorId to_id(std::int32_t position) { return TensorId{static_cast<std::uint32_t>(position)}; }
+OperatorId to_operator(std::size_t position) {
+  return OperatorId{static_cast<std::uint32_t>(position)};
+}
+
+std::uint64_t element_count(const Tensor& tensor) {
+  std::uint64_t count = 1;
+  for (const std::int32_t extent : tensor.shape) count *= static_cast<std::uint64_t>(extent);
+  return count;
+}
+
+std::uint64_t extent(const Tensor& tensor, std::size_t dimension) {
+  return dimension < tensor.shape.size() ? static_cast<std::uint64_t>(tensor.shape[dimension]) : 1;
+}
+
+const Tensor* input(const Model& model, const Operator& op, std::size_t position) {
+  if (position >= op.inputs.size() || op.inputs[position] < 0) return nullptr;
+  return &model.tensor(to_id(op.inputs[position]));
+}
+
+// Elements of every constant matrix an LSTM reads; each is multiplied once per time step.
+std::uint64_t recurrent_weights(const Model& model, const Operator& op) {
+  std::uint64_t elements = 0;
+  for (std::size_t i = 0; i < op.inputs.size(); ++i) {
+    const Tensor* tensor = input(model, op, i);
+    if (tensor != nullptr && tensor->is_constant() && tensor->shape.size() == 2)
+      elements += element_count(*tensor);
+  }
+  return elements;
+}
+
+// Shapes: activations [N, H, W, C]; CONV_2D weights [Co, kh, kw, Ci]; DEPTHWISE_CONV_2D weights
+// [1, kh, kw, C]; FULLY_CONNECTED weights [No, Ni]; TRANSPOSE_CONV weights [Co, kh, kw, Ci].
+std::uint64_t count_macs(const Model& model, const Operator& op) {
+  const Tensor* weights = input(model, op, 1);
+  if (weights == nullptr || op.outputs.empty()) return 0;
+  const std::uint64_t outputs = element_count(model.tensor(to_id(op.outputs[0])));
+  switch (op.code) {
+    case OpCode::kConv2D:
+      return outputs * extent(*weights, 1) * extent(*weights, 2) * extent(*weights, 3);
+    case OpCode::kDepthwiseConv2D:
+      return outputs * extent(*weights, 1) * extent(*weights, 2);
+    case OpCode::kFullyConnected:
+      return outputs * extent(*weights, 1);
+    case OpCode::kTransposeConv: {
+      const Tensor* activation = input(model, op, 2);
+      return activation == nullptr ? 0
+                                   : element_count(*activation) * extent(*weights, 0) *
+                                         extent(*weights, 1) * extent(*weights, 2);
+    }
+    case OpCode::kUnidirectionalSequenceLstm: {
+      const Tensor* sequence = input(model, op, 0);
+      return sequence == nullptr ? 0 : recurrent_weights(model, op) * extent(*sequence, 1);
+    }
+    default:
+      return 0;
+  }
+}
+
+void insert_once(std::vector<OperatorId>& list, OperatorId id) {
+  if (std::find(list.begin(), list.end(), id) == list.end()) list.push_back(id);
+}
+
+}  // namespace
+
+Graph::Graph(const Model& model)
+    : model_(&model),
+      stats_(model.operators().size()),
+      readers_(stats_.size()),
+      writers_(stats_.size()),
+      lifetimes_(model.tensors().size()) {
+  std::uint32_t deepest = 0;
+  // File order is execution order (checked by the reader), so one pass settles the depths.
+  for (std::size_t i = 0; i < stats_.size(); ++i) {
+    const Operator& op = model.operators()[i];
+    OperatorStats& stats = stats_[i];
+    stats.depth = 1;
+    for (const std::int32_t position : op.inputs) {
+      if (position < 0) continue;
+      const Tensor& tensor = model.tensor(to_id(position));
+      if (tensor.is_constant()) {
+        stats.parameter_bytes += tensor.data.size();
+        continue;
+      }
+      stats.input_bytes += tensor.bytes;
+      if (const auto writer = model.producer(to_id(position))) {
+        stats.depth = std::max(stats.depth, stats_[index(*writer)].depth + 1);
+        insert_once(readers_[index(*writer)], to_operator(i));
+        insert_once(writers_[i], *writer);
+      }
+    }
+    for (const std::int32_t position : op.outputs) {
+      stats.output_bytes += model.tensor(to_id(position)).bytes;
+      lifetimes_[static_cast<std::size_t>(position)].written = stats.depth;
+    }
+    for (const std::int32_t position : op.inputs) {
+      if (position < 0) continue;
+      Lifetime& lifetime = lifetimes_[static_cast<std::size_t>(position)];
+      lifetime.last_read = std::max(lifetime.last_read, stats.depth);
+    }
+    stats.macs = count_macs(model, op);
+    parameter_bytes_ += stats.parameter_bytes;
+    macs_ += stats.macs;
+    deepest = std::max(deepest, stats.depth);
+  }
+
+  levels_.resize(deepest);
+  for (std::uint32_t d = 0; d < deepest; ++d) levels_[d].depth = d + 1;
+  for (const OperatorStats& stats : stats_) {
+    Level& level = levels_[stats.depth - 1];
+    ++level.operator_count;
+    level.parameter_bytes += stats.parameter_bytes;
+    level.macs += stats.macs;
+    level.output_bytes += stats.output_bytes;
+  }
+  for (std::size_t i = 0; i < lifetimes_.size(); ++i) {
+    const Tensor& tensor = model.tensors()[i];
+    if (tensor.is_constant() || tensor.is_variable) continue;
+    for (std::uint32_t d = std::max(lifetimes_[i].written, 1U); d < lifetimes_[i].last_read; ++d) {
+      ++levels_[d - 1].crossing_tensors;
+      levels_[d - 1].crossing_bytes += tensor.bytes;
+    }
+  }
+}
+
+std::vector<OperatorId> Graph::operators_between(std::uint32_t first, std::uint32_t last) const {
+  std::vector<OperatorId> result;
+  for (std::size_t i = 0; i < stats_.size(); ++i) {
+    if (stats_[i].depth >= first && stats_[i].depth <= last) result.push_back(to_operator(i));
+  }
+  return result;
+}
+
+std::vector<TensorId> Graph::crossing(std::uint32_t depth) const {
+  std::vector<TensorId> result;
+  for (std::size_t i = 0; i < lifetimes_.size(); ++i) {
+    const Tensor& tensor = model_->tensors()[i];
+    if (tensor.is_constant() || tensor.is_variable) continue;
+    if (lifetimes_[i].written <= depth && depth < lifetimes_[i].last_read) {
+      result.push_back(TensorId{static_cast<std::uint32_t>(i)});
+    }
+  }
+  return result;
+}
+
+std::vector<OperatorId> Graph::vendor_order() const {
+  std::vector<std::size_t> waiting_for(stats_.size());
+  std::deque<OperatorId> stack;
+  const auto push = [&](OperatorId id) {
+    if (readers_[index(id)].empty()) {
+      stack.push_front(id);
+    } else {
+      stack.push_back(id);
+    }
+  };
+  for (std::size_t i = 0; i < stats_.size(); ++i) {
+    waiting_for[i] = writers_[i].size();
+    if (waiting_for[i] == 0) push(to_operator(i));
+  }
+  std::vector<OperatorId> order;
+  order.reserve(stats_.size());
+  while (!stack.empty()) {
+    const OperatorId id = stack.back();
+    stack.pop_back();
+    order.push_back(id);
+    for (const OperatorId reader : readers_[index(id)]) {
+      if (--waiting_for[index(reader)] == 0) push(reader);
+    }
+  }
+  return order;
+}
+
+}  // namespace segue

@@ -1,0 +1,107 @@
+#include <flatbuffers/flexbuffers.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "segue/error.h"
+#include "segue/model.h"
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#include "segue_schema/darwinn_generated.h"
+#pragma GCC diagnostic pop
+
+namespace segue {
+namespace {
+
+namespace fb = flatbuffers;
+
+constexpr std::string_view kCompiledOperator = "edgetpu-custom-op";
+constexpr const char* kPackageKey = "4";
+
+class PackageReader {
+ public:
+  PackageReader(const Model& model, OperatorId op) : model_(model), op_(op) {}
+
+  void read_into(std::vector<CompiledExecutable>& result) const {
+    const auto package_bytes = find_package();
+    const auto* package =
+        verified<darwinn::Package>(package_bytes, darwinn::PackageIdentifier(), "package");
+    const auto* multi_bytes = package->serialized_multi_executable();
+    if (multi_bytes == nullptr) fail("the package holds no programs");
+    const auto* multi = verified<darwinn::MultiExecutable>(
+        {multi_bytes->data(), multi_bytes->size()}, nullptr, "program list");
+    if (multi->serialized_executables() == nullptr) fail("the package holds no programs");
+    for (const fb::String* text : *multi->serialized_executables()) {
+      const auto* data = reinterpret_cast<const std::uint8_t*>(text->data());
+      result.push_back(
+          describe(*verified<darwinn::Executable>({data, text->size()}, nullptr, "program")));
+    }
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& reason) const {
+    throw Error(ErrorCode::kInvalidModel, fmt::format("{}: {}: {}; compile the model again",
+                                                      model_.name(), model_.describe(op_), reason));
+  }
+
+  std::span<const std::uint8_t> find_package() const {
+    const auto custom = model_.op(op_).custom_data;
+    const auto* data = reinterpret_cast<const std::uint8_t*>(custom.data());
+    if (custom.empty() || !flexbuffers::VerifyBuffer(data, custom.size(), nullptr)) {
+      fail("its options are not a FlexBuffer");
+    }
+    const auto root = flexbuffers::GetRoot(data, custom.size());
+    if (!root.IsMap()) fail("its options are not a map");
+    const auto value = root.AsMap()[kPackageKey];
+    if (!value.IsBlob() && !value.IsString()) fail("its options hold no package");
+    if (value.IsBlob()) return {value.AsBlob().data(), value.AsBlob().size()};
+    const auto text = value.AsString();
+    return {reinterpret_cast<const std::uint8_t*>(text.c_str()), text.length()};
+  }
+
+  template <typename Table>
+  const Table* verified(std::span<const std::uint8_t> bytes, const char* identifier,
+                        const char* what) const {
+    constexpr std::size_t kSmallest = sizeof(fb::uoffset_t) + fb::kFileIdentifierLength;
+    fb::Verifier verifier(bytes.data(), bytes.size());
+    if (bytes.size() < kSmallest || !verifier.VerifyBuffer<Table>(identifier)) {
+      fail(fmt::format("its {} of {} bytes is damaged", what, bytes.size()));
+    }
+    return fb::GetRoot<Table>(bytes.data());
+  }
+
+  CompiledExecutable describe(const darwinn::Executable& source) const {
+    CompiledExecutable result;
+    result.op = op_;
+    result.type = static_cast<ExecutableType>(source.type());
+    if (source.parameters() != nullptr) result.parameter_bytes = source.parameters()->size();
+    if (source.instruction_bitstreams() != nullptr) {
+      for (const auto* stream : *source.instruction_bitstreams()) {
+        if (stream->bitstream() != nullptr) result.instruction_bytes += stream->bitstream()->size();
+      }
+    }
+    result.scratch_bytes = static_cast<std::uint64_t>(std::max(0, source.scratch_size_bytes()));
+    result.narrow_bytes_per_tile =
+        static_cast<std::uint64_t>(std::max(0, source.used_narrow_memory_bytes_per_tile()));
+    return result;
+  }
+
+  const Model& model_;
+  OperatorId op_;
+};
+
+}  // namespace
+
+std::vector<CompiledExecutable> compiled_executables(const Model& model) {
+  std::vector<CompiledExecutable> result;
+  for (std::size_t i = 0; i < model.operators().size(); ++i) {
+    if (model.operators()[i].code != OpCode::kCustom ||
+        model.operators()[i].name != kCompiledOperator)
+      continue;
+    PackageReader(model, OperatorId{static_cast<std::uint32_t>(i)}).read_into(result);
+  }
+  return result;
+}
+
+}  // namespace segue

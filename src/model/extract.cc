@@ -1,0 +1,417 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <map>
+#include <utility>
+
+#include "model/model_state.h"
+#include "segue/error.h"
+
+namespace segue {
+namespace {
+
+namespace fb = flatbuffers;
+
+constexpr std::size_t kBlobAlignment = 16;  // force_align of Buffer.data in the format
+constexpr std::string_view kInterfaceMetadata = "TFLITE_METADATA";
+constexpr std::array<std::byte, kBlobAlignment> kPadding{};
+
+TensorId to_id(std::int32_t position) { return TensorId{static_cast<std::uint32_t>(position)}; }
+
+std::vector<bool> membership(const Model& model, std::span<const OperatorId> operators) {
+  std::vector<bool> inside(model.operators().size());
+  for (const OperatorId id : operators) {
+    if (index(id) >= inside.size()) {
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: operator #{} of {} does not exist",
+                                                           model.name(), index(id), inside.size()));
+    }
+    if (inside[index(id)]) {
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {} is named twice in one segment",
+                                                           model.name(), model.describe(id)));
+    }
+    inside[index(id)] = true;
+  }
+  return inside;
+}
+
+// A path that leaves the set and comes back would need the segment to run twice.
+void check_convex(const Model& model, const std::vector<bool>& inside) {
+  std::vector<bool> behind(inside.size());  // outside the set, but after a member of it
+  for (std::size_t i = 0; i < inside.size(); ++i) {
+    for (const std::int32_t tensor : model.operators()[i].inputs) {
+      if (tensor < 0) continue;
+      const auto producer = model.producer(to_id(tensor));
+      if (!producer) continue;
+      const std::size_t p = index(*producer);
+      if (inside[i] && behind[p]) {
+        throw Error(ErrorCode::kInvalidArgument,
+                    fmt::format("{}: the segment is not convex: {} is outside it, yet lies between "
+                                "its operators; add it to the segment, or cut before {}",
+                                model.name(), model.describe(*producer),
+                                model.describe(OperatorId{static_cast<std::uint32_t>(i)})));
+      }
+      if (!inside[i] && (inside[p] || behind[p])) behind[i] = true;
+    }
+  }
+}
+
+void check_variables(const Model& model, const std::vector<bool>& inside) {
+  std::map<std::int32_t, std::size_t> first_user;
+  for (std::size_t i = 0; i < inside.size(); ++i) {
+    for (const std::int32_t tensor : model.operators()[i].inputs) {
+      if (tensor < 0 || !model.tensor(to_id(tensor)).is_variable) continue;
+      const auto [entry, is_new] = first_user.emplace(tensor, i);
+      if (!is_new && inside[entry->second] != inside[i]) {
+        throw Error(
+            ErrorCode::kUnsupported,
+            fmt::format("{}: variable tensor '{}' would be shared by two segments; keep all "
+                        "its users ({} and {}) in one segment",
+                        model.name(), model.unique_name(to_id(tensor)),
+                        model.describe(OperatorId{static_cast<std::uint32_t>(entry->second)}),
+                        model.describe(OperatorId{static_cast<std::uint32_t>(i)})));
+      }
+    }
+  }
+}
+
+bool contains(std::span<const TensorId> list, TensorId id) {
+  return std::find(list.begin(), list.end(), id) != list.end();
+}
+
+SegmentBorder border_of(const Model& model, const std::vector<bool>& inside) {
+  const std::size_t count = model.tensors().size();
+  std::vector<bool> read_inside(count);
+  std::vector<bool> read_outside(count);
+  for (std::size_t i = 0; i < inside.size(); ++i) {
+    for (const std::int32_t tensor : model.operators()[i].inputs) {
+      if (tensor >= 0)
+        (inside[i] ? read_inside : read_outside)[static_cast<std::size_t>(tensor)] = true;
+    }
+  }
+  std::vector<bool> is_model_input(count);
+  for (const TensorId id : model.inputs()) is_model_input[index(id)] = true;
+  std::vector<bool> is_model_output(count);
+  for (const TensorId id : model.outputs()) is_model_output[index(id)] = true;
+
+  const auto written_inside = [&](TensorId id) {
+    const auto producer = model.producer(id);
+    return producer && inside[index(*producer)];
+  };
+  SegmentBorder border;
+  for (const TensorId id : model.inputs()) {
+    if (read_inside[index(id)] && !contains(border.inputs, id)) border.inputs.push_back(id);
+  }
+  for (const TensorId id : model.outputs()) {
+    if (written_inside(id) && !contains(border.outputs, id)) border.outputs.push_back(id);
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const TensorId id{static_cast<std::uint32_t>(i)};
+    if (!model.producer(id)) continue;
+    if (written_inside(id)) {
+      if (read_outside[i] && !is_model_output[i]) border.outputs.push_back(id);
+    } else if (read_inside[i]) {
+      border.inputs.push_back(id);
+    }
+  }
+  return border;
+}
+
+}  // namespace
+
+// Builds the structure with the object API, table by table, and leaves every weight where it is:
+// Buffer.data offsets are patched afterwards to point behind the structure, where the weights are
+// appended as views into the source file.
+class ImageWriter {
+ public:
+  ImageWriter(const Model& model, std::vector<bool> inside, SegmentBorder border)
+      : model_(model),
+        state_(ModelReader::state(model)),
+        inside_(std::move(inside)),
+        border_(std::move(border)) {}
+
+  ModelImage write() {
+    number_tensors();
+    const auto operators = write_operators();
+    const auto tensors = write_tensors();
+    const auto subgraph = write_subgraph(tensors, operators);
+    const auto signatures = write_signatures();
+    const auto metadata = write_metadata();
+    const auto buffers = write_buffers();
+    const auto codes = write_operator_codes();
+    const auto description = state_.root->description() == nullptr
+                                 ? 0
+                                 : builder_.CreateString(state_.root->description());
+    const auto subgraphs = builder_.CreateVector(std::vector{subgraph});
+    tflite::ModelBuilder root(builder_);
+    root.add_version(state_.root->version());
+    root.add_operator_codes(codes);
+    root.add_subgraphs(subgraphs);
+    root.add_description(description);
+    root.add_buffers(buffers);
+    root.add_metadata(metadata);
+    root.add_signature_defs(signatures);
+    tflite::FinishModelBuffer(builder_, root.Finish());
+    return assemble();
+  }
+
+ private:
+  using OperatorOffsets = std::vector<fb::Offset<tflite::Operator>>;
+  using TensorOffsets = std::vector<fb::Offset<tflite::Tensor>>;
+
+  // Keeps the tensors that the operators use, and unused model outputs and inputs in the border, in
+  // file order.
+  void number_tensors() {
+    std::vector<bool> used(model_.tensors().size());
+    const auto use = [&](const auto& tensors) {
+      for (const std::int32_t tensor : tensors) {
+        if (tensor >= 0) used[static_cast<std::size_t>(tensor)] = true;
+      }
+    };
+    for (std::size_t i = 0; i < inside_.size(); ++i) {
+      if (!inside_[i]) continue;
+      use(model_.operators()[i].inputs);
+      use(model_.operators()[i].outputs);
+      const auto* source = state_.subgraph->operators()->Get(static_cast<fb::uoffset_t>(i));
+      if (source->intermediates() != nullptr) use(*source->intermediates());
+    }
+    new_tensor_.assign(used.size(), -1);
+    for (std::size_t i = 0; i < used.size(); ++i) {
+      if (!used[i]) continue;
+      new_tensor_[i] = static_cast<std::int32_t>(kept_tensors_.size());
+      kept_tensors_.push_back(TensorId{static_cast<std::uint32_t>(i)});
+    }
+  }
+
+  void renumber(std::vector<std::int32_t>& tensors) const {
+    for (std::int32_t& tensor : tensors) {
+      if (tensor >= 0) tensor = new_tensor_[static_cast<std::size_t>(tensor)];
+    }
+  }
+
+  std::uint32_t new_code(std::uint32_t old_code) {
+    const auto found = std::find(kept_codes_.begin(), kept_codes_.end(), old_code);
+    if (found != kept_codes_.end()) return static_cast<std::uint32_t>(found - kept_codes_.begin());
+    kept_codes_.push_back(old_code);
+    return static_cast<std::uint32_t>(kept_codes_.size() - 1);
+  }
+
+  // Buffer 0 stays the empty one, as readers of the format expect.
+  std::uint32_t new_buffer(std::uint32_t old_buffer) {
+    const auto* data = state_.root->buffers()->Get(old_buffer)->data();
+    if (data == nullptr || data->size() == 0) return 0;
+    const auto [entry, is_new] =
+        buffer_numbers_.emplace(old_buffer, static_cast<std::uint32_t>(kept_buffers_.size() + 1));
+    if (is_new) kept_buffers_.push_back(std::as_bytes(std::span(data->data(), data->size())));
+    return entry->second;
+  }
+
+  OperatorOffsets write_operators() {
+    OperatorOffsets result;
+    for (std::size_t i = 0; i < inside_.size(); ++i) {
+      if (!inside_[i]) continue;
+      tflite::OperatorT op;
+      state_.subgraph->operators()->Get(static_cast<fb::uoffset_t>(i))->UnPackTo(&op);
+      op.opcode_index = new_code(op.opcode_index);
+      renumber(op.inputs);
+      renumber(op.outputs);
+      renumber(op.intermediates);
+      op.debug_metadata_index = -1;  // points into metadata of the whole model
+      result.push_back(tflite::CreateOperator(builder_, &op));
+    }
+    return result;
+  }
+
+  TensorOffsets write_tensors() {
+    TensorOffsets result;
+    for (const TensorId id : kept_tensors_) {
+      tflite::TensorT tensor;
+      state_.subgraph->tensors()->Get(static_cast<fb::uoffset_t>(index(id)))->UnPackTo(&tensor);
+      tensor.buffer = new_buffer(tensor.buffer);
+      if (contains(border_.inputs, id) || contains(border_.outputs, id))
+        tensor.name = model_.unique_name(id);
+      result.push_back(tflite::CreateTensor(builder_, &tensor));
+    }
+    return result;
+  }
+
+  std::vector<std::int32_t> new_positions(std::span<const TensorId> tensors) const {
+    std::vector<std::int32_t> result;
+    for (const TensorId id : tensors) result.push_back(new_tensor_[index(id)]);
+    return result;
+  }
+
+  fb::Offset<tflite::SubGraph> write_subgraph(const TensorOffsets& tensors,
+                                              const OperatorOffsets& operators) {
+    const auto tensor_vector = builder_.CreateVector(tensors);
+    const auto inputs = builder_.CreateVector(new_positions(border_.inputs));
+    const auto outputs = builder_.CreateVector(new_positions(border_.outputs));
+    const auto operator_vector = builder_.CreateVector(operators);
+    const auto* old_name = state_.subgraph->name();
+    const auto name = old_name == nullptr ? 0 : builder_.CreateString(old_name);
+    return tflite::CreateSubGraph(builder_, tensor_vector, inputs, outputs, operator_vector, name);
+  }
+
+  using TensorMaps = std::vector<std::unique_ptr<tflite::TensorMapT>>;
+
+  // The signature's own name for a border tensor, where it had one; else the tensor's name.
+  TensorMaps signature_maps(const TensorMaps& old_maps, std::span<const TensorId> border) const {
+    TensorMaps result;
+    for (const TensorId id : border) {
+      auto map = std::make_unique<tflite::TensorMapT>();
+      const auto old = std::find_if(old_maps.begin(), old_maps.end(), [&](const auto& candidate) {
+        return candidate->tensor_index == index(id);
+      });
+      map->name = old == old_maps.end() ? model_.unique_name(id) : (*old)->name;
+      map->tensor_index = static_cast<std::uint32_t>(new_tensor_[index(id)]);
+      result.push_back(std::move(map));
+    }
+    return result;
+  }
+
+  fb::Offset<fb::Vector<fb::Offset<tflite::SignatureDef>>> write_signatures() {
+    if (state_.root->signature_defs() == nullptr) return 0;
+    std::vector<fb::Offset<tflite::SignatureDef>> result;
+    for (const tflite::SignatureDef* source : *state_.root->signature_defs()) {
+      tflite::SignatureDefT signature;
+      source->UnPackTo(&signature);
+      signature.inputs = signature_maps(signature.inputs, border_.inputs);
+      signature.outputs = signature_maps(signature.outputs, border_.outputs);
+      result.push_back(tflite::CreateSignatureDef(builder_, &signature));
+    }
+    return builder_.CreateVector(result);
+  }
+
+  fb::Offset<fb::Vector<fb::Offset<tflite::Metadata>>> write_metadata() {
+    if (state_.root->metadata() == nullptr) return 0;
+    const bool same_interface = std::ranges::equal(border_.inputs, model_.inputs()) &&
+                                std::ranges::equal(border_.outputs, model_.outputs());
+    std::vector<fb::Offset<tflite::Metadata>> result;
+    for (const tflite::Metadata* source : *state_.root->metadata()) {
+      const std::string_view name = source->name() == nullptr ? "" : source->name()->string_view();
+      if (name == kInterfaceMetadata && !same_interface) continue;
+      const std::uint32_t buffer = new_buffer(source->buffer());
+      result.push_back(tflite::CreateMetadata(
+          builder_, builder_.CreateString(name.data(), name.size()), buffer));
+    }
+    return builder_.CreateVector(result);
+  }
+
+  // One empty vector stands in for every weight until assemble() patches the offsets.
+  fb::Offset<fb::Vector<fb::Offset<tflite::Buffer>>> write_buffers() {
+    builder_.ForceVectorAlignment(0, sizeof(std::uint8_t), kBlobAlignment);
+    const auto stand_in = builder_.CreateVector(std::vector<std::uint8_t>{});
+    std::vector<fb::Offset<tflite::Buffer>> buffers{tflite::CreateBuffer(builder_)};
+    for (std::size_t i = 0; i < kept_buffers_.size(); ++i) {
+      buffers.push_back(tflite::CreateBuffer(builder_, stand_in));
+    }
+    return builder_.CreateVector(buffers);
+  }
+
+  fb::Offset<fb::Vector<fb::Offset<tflite::OperatorCode>>> write_operator_codes() {
+    std::vector<fb::Offset<tflite::OperatorCode>> codes;
+    for (const std::uint32_t old_code : kept_codes_) {
+      tflite::OperatorCodeT code;
+      state_.root->operator_codes()->Get(old_code)->UnPackTo(&code);
+      codes.push_back(tflite::CreateOperatorCode(builder_, &code));
+    }
+    return builder_.CreateVector(codes);
+  }
+
+  ModelImage assemble() {
+    ModelImage image;
+    // Lengths of the weight vectors stand before each of them, so they are part of `structure_`,
+    // which must not move once views into it exist: its size is settled first.
+    const std::size_t table_bytes =
+        (builder_.GetSize() + kBlobAlignment - 1) / kBlobAlignment * kBlobAlignment;
+    image.structure_.resize(table_bytes + kept_buffers_.size() * kBlobAlignment);
+    const auto* built = reinterpret_cast<const std::byte*>(builder_.GetBufferPointer());
+    std::copy_n(built, builder_.GetSize(), image.structure_.begin());
+    auto* start = reinterpret_cast<std::uint8_t*>(image.structure_.data());
+    const auto& buffers = *tflite::GetModel(start)->buffers();
+
+    const std::span<const std::byte> structure(image.structure_);
+    image.pieces_.push_back(structure.first(table_bytes));
+    std::uint64_t position = table_bytes;
+    for (std::size_t i = 0; i < kept_buffers_.size(); ++i) {
+      const std::span<const std::byte> blob = kept_buffers_[i];
+      // A 16-byte line ends with the vector's length, so that its data starts aligned.
+      const std::size_t header = table_bytes + i * kBlobAlignment;
+      const std::uint64_t vector_position = position + kBlobAlignment - sizeof(fb::uoffset_t);
+      fb::WriteScalar(start + header + kBlobAlignment - sizeof(fb::uoffset_t),
+                      static_cast<fb::uoffset_t>(blob.size()));
+      patch_data_offset(start, *buffers[static_cast<fb::uoffset_t>(i + 1)], vector_position);
+      const std::size_t tail = (kBlobAlignment - blob.size() % kBlobAlignment) % kBlobAlignment;
+      image.pieces_.push_back(structure.subspan(header, kBlobAlignment));
+      image.pieces_.push_back(blob);
+      if (tail != 0) image.pieces_.push_back(std::span(kPadding).first(tail));
+      position += kBlobAlignment + blob.size() + tail;
+    }
+    return image;
+  }
+
+  void patch_data_offset(std::uint8_t* start, const tflite::Buffer& buffer,
+                         std::uint64_t vector_position) const {
+    const auto& table = reinterpret_cast<const fb::Table&>(buffer);
+    const std::uint8_t* field = table.GetAddressOf(tflite::Buffer::VT_DATA);
+    const auto field_position = static_cast<std::uint64_t>(field - start);
+    if (vector_position > std::numeric_limits<std::int32_t>::max()) {
+      throw Error(ErrorCode::kUnsupported, model_.name() + ": the segment would exceed 2 GB");
+    }
+    fb::WriteScalar(start + field_position,
+                    static_cast<fb::uoffset_t>(vector_position - field_position));
+  }
+
+  const Model& model_;
+  const Model::State& state_;
+  std::vector<bool> inside_;
+  SegmentBorder border_;
+  fb::FlatBufferBuilder builder_;
+  std::vector<std::int32_t> new_tensor_;  // per old tensor; -1: left out
+  std::vector<TensorId> kept_tensors_;
+  std::vector<std::uint32_t> kept_codes_;  // old numbers, in new order
+  std::map<std::uint32_t, std::uint32_t> buffer_numbers_;
+  std::vector<std::span<const std::byte>> kept_buffers_;  // new buffer i + 1
+};
+
+SegmentBorder segment_border(const Model& model, std::span<const OperatorId> operators) {
+  return border_of(model, membership(model, operators));
+}
+
+std::uint64_t ModelImage::size_bytes() const {
+  std::uint64_t size = 0;
+  for (const auto& piece : pieces_) size += piece.size();
+  return size;
+}
+
+std::vector<std::byte> ModelImage::to_bytes() const {
+  std::vector<std::byte> bytes;
+  bytes.reserve(size_bytes());
+  for (const auto& piece : pieces_) bytes.insert(bytes.end(), piece.begin(), piece.end());
+  return bytes;
+}
+
+ModelImage extract_segment(const Model& model, std::span<const OperatorId> operators) {
+  if (operators.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, model.name() + ": a segment without operators");
+  }
+  auto inside = membership(model, operators);
+  check_convex(model, inside);
+  check_variables(model, inside);
+  auto border = border_of(model, inside);
+  return ImageWriter(model, std::move(inside), std::move(border)).write();
+}
+
+ModelImage expose_all_tensors(const Model& model) {
+  SegmentBorder border;
+  border.inputs.assign(model.inputs().begin(), model.inputs().end());
+  for (std::size_t i = 0; i < model.tensors().size(); ++i) {
+    const TensorId id{static_cast<std::uint32_t>(i)};
+    if (model.producer(id)) border.outputs.push_back(id);
+  }
+  return ImageWriter(model, std::vector<bool>(model.operators().size(), true), std::move(border))
+      .write();
+}
+
+}  // namespace segue

@@ -1,0 +1,54 @@
+// What a Model owns. Shared by the reader and the writers of this layer only.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "model/schema.h"
+#include "segue/model.h"
+
+namespace segue {
+
+// A file mapped read-only, or bytes in memory.
+class FileBytes {
+ public:
+  explicit FileBytes(std::vector<std::byte> owned) : owned_(std::move(owned)), view_(owned_) {}
+  explicit FileBytes(const std::filesystem::path& path);
+  FileBytes(const FileBytes&) = delete;
+  FileBytes& operator=(const FileBytes&) = delete;
+  ~FileBytes();
+  [[nodiscard]] std::span<const std::byte> view() const { return view_; }
+
+ private:
+  std::vector<std::byte> owned_;
+  bool mapped_ = false;
+  std::span<const std::byte> view_;
+};
+
+struct Model::State {
+  State(std::string model_name, std::unique_ptr<FileBytes> bytes)
+      : name(std::move(model_name)), file(std::move(bytes)) {}
+
+  std::string name;
+  std::unique_ptr<FileBytes> file;
+  const tflite::Model* root = nullptr;         // into file
+  const tflite::SubGraph* subgraph = nullptr;  // into file
+  std::vector<Tensor> tensors;
+  std::vector<Operator> operators;
+  std::vector<TensorId> inputs;
+  std::vector<TensorId> outputs;
+  std::vector<std::int32_t> producers;                     // operator position per tensor; -1: none
+  std::vector<std::string> unique_names;                   // per tensor
+  std::unordered_map<std::string_view, TensorId> by_name;  // views into unique_names
+};
+
+// Gives the writers of this layer the verified flatbuffer behind a model.
+class ModelReader {
+ public:
+  static const Model::State& state(const Model& model) { return *model.state_; }
+  static Model make(std::unique_ptr<Model::State> state) { return Model(std::move(state)); }
+};
+
+}  // namespace segue

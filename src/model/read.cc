@@ -1,0 +1,480 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <unordered_set>
+#include <utility>
+
+#include "model/known_fields.h"
+#include "model/model_state.h"
+#include "segue/error.h"
+
+namespace segue {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "tensor views alias the file's bytes");
+
+namespace fb = flatbuffers;
+
+constexpr std::uint64_t kLargestFileBytes = (std::uint64_t{1} << 31) - 1;  // flatbuffer offsets
+constexpr std::size_t kSmallestFileBytes = 24;
+// Far above real models (NASNetMobile: about 8,000 tables), low enough to bound a hostile file.
+constexpr fb::uoffset_t kMaxTables = 2'000'000;
+constexpr fb::uoffset_t kMaxDepth = 32;
+
+[[noreturn]] void fail(ErrorCode code, const std::string& file, const std::string& reason) {
+  throw Error(code, fmt::format("{}: {}", file, reason));
+}
+
+std::string system_reason() { return std::strerror(errno); }
+
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  [[nodiscard]] int number() const { return number_; }
+
+ private:
+  int number_;
+};
+
+// Size in bits of one element; 0 for types without a fixed size.
+unsigned element_bits(ElementType type) {
+  switch (static_cast<tflite::TensorType>(type)) {
+    case tflite::TensorType::INT2:
+      return 2;
+    case tflite::TensorType::INT4:
+    case tflite::TensorType::UINT4:
+      return 4;
+    case tflite::TensorType::UINT8:
+    case tflite::TensorType::INT8:
+    case tflite::TensorType::BOOL:
+      return 8;
+    case tflite::TensorType::FLOAT16:
+    case tflite::TensorType::BFLOAT16:
+    case tflite::TensorType::INT16:
+    case tflite::TensorType::UINT16:
+      return 16;
+    case tflite::TensorType::FLOAT32:
+    case tflite::TensorType::INT32:
+    case tflite::TensorType::UINT32:
+      return 32;
+    case tflite::TensorType::INT64:
+    case tflite::TensorType::UINT64:
+    case tflite::TensorType::FLOAT64:
+    case tflite::TensorType::COMPLEX64:
+      return 64;
+    case tflite::TensorType::COMPLEX128:
+      return 128;
+    default:
+      return 0;
+  }
+}
+
+// Verifies one file and fills Model::State. Each method trusts what the ones before it checked.
+class Builder {
+ public:
+  Builder(std::string name, std::string label, std::unique_ptr<FileBytes> file)
+      : label_(std::move(label)),
+        state_(std::make_unique<Model::State>(std::move(name), std::move(file))) {}
+
+  Model build() {
+    check_flatbuffer();
+    check_known_content();
+    check_structure();
+    read_tensors();
+    read_operators();
+    read_borders();
+    check_execution_order();
+    check_references();
+    name_tensors();
+    return ModelReader::make(std::move(state_));
+  }
+
+ private:
+  [[noreturn]] void invalid(const std::string& reason) const {
+    fail(ErrorCode::kInvalidModel, label_,
+         reason + "; the file is damaged: convert or download it again");
+  }
+  [[noreturn]] void unsupported(const std::string& reason) const {
+    fail(ErrorCode::kUnsupported, label_, reason);
+  }
+
+  void check_flatbuffer() {
+    const auto bytes = state_->file->view();
+    const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
+    if (bytes.empty())
+      fail(ErrorCode::kInvalidModel, label_, "the file is empty; give a .tflite model");
+    if (bytes.size() < kSmallestFileBytes || !tflite::ModelBufferHasIdentifier(data)) {
+      fail(ErrorCode::kInvalidModel, label_,
+           "not a TensorFlow Lite model (no identifier \"TFL3\" at byte 4); give a .tflite file");
+    }
+    if (bytes.size() > kLargestFileBytes) {
+      unsupported(fmt::format("{} bytes; models over 2 GB are not supported", bytes.size()));
+    }
+    fb::Verifier verifier(data, bytes.size(), kMaxDepth, kMaxTables);
+    if (!tflite::VerifyModelBuffer(verifier)) {
+      invalid(fmt::format("the flatbuffer of {} bytes is truncated or corrupt", bytes.size()));
+    }
+    state_->root = tflite::GetModel(data);
+  }
+
+  void check_known_content() const {
+    const auto& table = *reinterpret_cast<const fb::Table*>(state_->root);
+    if (auto found = find_unknown_content(table, *tflite::ModelTypeTable(), "Model")) {
+      unsupported(*found +
+                  ": written by a newer converter than this version of segue knows; "
+                  "update segue, or convert the model with an older TensorFlow");
+    }
+  }
+
+  void check_structure() {
+    const tflite::Model& root = *state_->root;
+    if (root.version() != 3) {
+      unsupported(fmt::format("schema version {} (only 3 is known)", root.version()));
+    }
+    const auto subgraphs = root.subgraphs() == nullptr ? 0 : root.subgraphs()->size();
+    if (subgraphs == 0) invalid("no subgraph");
+    if (subgraphs > 1) {
+      unsupported(
+          fmt::format("{} subgraphs (control flow); only models with one subgraph can be "
+                      "segmented: convert the model without loops and conditions",
+                      subgraphs));
+    }
+    state_->subgraph = root.subgraphs()->Get(0);
+    if (state_->subgraph->tensors() == nullptr || state_->subgraph->operators() == nullptr ||
+        state_->subgraph->operators()->size() == 0) {
+      invalid("the model has no operators");
+    }
+    if (root.buffers() == nullptr || root.operator_codes() == nullptr) {
+      invalid("buffers or operator codes are missing");
+    }
+    for (const tflite::Buffer* buffer : *root.buffers()) {
+      if (buffer->offset() > 1 || buffer->size() > 1) {
+        unsupported("weights behind the flatbuffer (a model over 2 GB)");
+      }
+    }
+    if (root.external_buffers() != nullptr && root.external_buffers()->size() > 0) {
+      unsupported("weights in other files (external buffers); convert the model to one file");
+    }
+  }
+
+  std::uint64_t value_bytes(const Tensor& tensor, std::size_t position) const {
+    const unsigned bits = element_bits(tensor.type);
+    std::uint64_t elements = 1;
+    for (const std::int32_t extent : tensor.shape) {
+      if (extent < 0)
+        invalid(fmt::format("tensor #{} '{}' has the extent {}", position, tensor.name, extent));
+      if (extent != 0 && elements > kLargestFileBytes * 64 / static_cast<std::uint64_t>(extent)) {
+        invalid(fmt::format("tensor #{} '{}' is larger than any memory", position, tensor.name));
+      }
+      elements *= static_cast<std::uint64_t>(extent);
+    }
+    return (elements * bits + 7) / 8;
+  }
+
+  Quantization read_quantization(const tflite::Tensor& source, const Tensor& tensor,
+                                 std::size_t position) const {
+    Quantization result;
+    const tflite::QuantizationParameters* parameters = source.quantization();
+    if (parameters == nullptr || parameters->scale() == nullptr || parameters->scale()->size() == 0)
+      return result;
+    result.scales = {parameters->scale()->data(), parameters->scale()->size()};
+    if (parameters->zero_point() != nullptr) {
+      result.zero_points = {parameters->zero_point()->data(), parameters->zero_point()->size()};
+    }
+    result.dimension = parameters->quantized_dimension();
+    const auto label = [&] { return fmt::format("tensor #{} '{}'", position, tensor.name); };
+    if (!result.zero_points.empty() && result.zero_points.size() != result.scales.size()) {
+      invalid(fmt::format("{} has {} scales and {} zero points", label(), result.scales.size(),
+                          result.zero_points.size()));
+    }
+    if (result.scales.size() > 1) {
+      const auto dimension = static_cast<std::size_t>(result.dimension);
+      if (result.dimension < 0 || dimension >= tensor.shape.size() ||
+          static_cast<std::size_t>(tensor.shape[dimension]) != result.scales.size()) {
+        invalid(fmt::format("{} has {} scales along dimension {}, which its shape does not have",
+                            label(), result.scales.size(), result.dimension));
+      }
+    }
+    return result;
+  }
+
+  Tensor read_tensor(const tflite::Tensor& source, std::size_t position) const {
+    Tensor tensor;
+    if (source.name() != nullptr) tensor.name = source.name()->string_view();
+    tensor.type = static_cast<ElementType>(source.type());
+    if (source.shape() != nullptr) tensor.shape = {source.shape()->data(), source.shape()->size()};
+    tensor.is_variable = source.is_variable();
+    tensor.buffer = source.buffer();
+    tensor.bytes = value_bytes(tensor, position);
+    if (source.external_buffer() != 0) {
+      unsupported(fmt::format("tensor #{} '{}' lies in another file", position, tensor.name));
+    }
+    const auto& buffers = *state_->root->buffers();
+    if (tensor.buffer >= buffers.size()) {
+      invalid(fmt::format("tensor #{} '{}' uses buffer {} of {}", position, tensor.name,
+                          tensor.buffer, buffers.size()));
+    }
+    if (const auto* data = buffers[tensor.buffer]->data(); data != nullptr) {
+      tensor.data = std::as_bytes(std::span(data->data(), data->size()));
+    }
+    const bool has_fixed_size = element_bits(tensor.type) >= 8 && source.sparsity() == nullptr;
+    if (tensor.is_constant() && has_fixed_size && tensor.data.size() != tensor.bytes) {
+      invalid(fmt::format("tensor #{} '{}' needs {} bytes, its buffer has {}", position,
+                          tensor.name, tensor.bytes, tensor.data.size()));
+    }
+    tensor.quantization = read_quantization(source, tensor, position);
+    return tensor;
+  }
+
+  void read_tensors() {
+    const auto& tensors = *state_->subgraph->tensors();
+    state_->tensors.reserve(tensors.size());
+    for (fb::uoffset_t i = 0; i < tensors.size(); ++i) {
+      state_->tensors.push_back(read_tensor(*tensors[i], i));
+    }
+  }
+
+  void check_tensor_index(std::int32_t tensor, bool optional, const std::string& user) const {
+    if (tensor == -1 && optional) return;
+    if (tensor < 0 || static_cast<std::size_t>(tensor) >= state_->tensors.size()) {
+      invalid(fmt::format("{} uses tensor {} of {}", user, tensor, state_->tensors.size()));
+    }
+  }
+
+  Operator read_operator(const tflite::Operator& source, std::size_t position) const {
+    const auto& codes = *state_->root->operator_codes();
+    if (source.opcode_index() >= codes.size()) {
+      invalid(fmt::format("operator #{} uses code {} of {}", position, source.opcode_index(),
+                          codes.size()));
+    }
+    const tflite::OperatorCode& code = *codes[source.opcode_index()];
+    Operator op;
+    op.code =
+        static_cast<OpCode>(std::max(static_cast<std::int32_t>(code.builtin_code()),
+                                     static_cast<std::int32_t>(code.deprecated_builtin_code())));
+    op.version = code.version();
+    op.name = tflite::EnumNameBuiltinOperator(static_cast<tflite::BuiltinOperator>(op.code));
+    if (op.code == OpCode::kCustom && code.custom_code() != nullptr)
+      op.name = code.custom_code()->string_view();
+    if (source.inputs() != nullptr) op.inputs = {source.inputs()->data(), source.inputs()->size()};
+    if (source.outputs() != nullptr)
+      op.outputs = {source.outputs()->data(), source.outputs()->size()};
+    if (source.custom_options() != nullptr) {
+      op.custom_data = std::as_bytes(
+          std::span(source.custom_options()->data(), source.custom_options()->size()));
+    }
+    const std::string user = fmt::format("operator #{} {}", position, op.name);
+    if (source.large_custom_options_offset() > 1)
+      unsupported(user + " has options behind the flatbuffer");
+    for (const std::int32_t tensor : op.inputs) check_tensor_index(tensor, true, user);
+    for (const std::int32_t tensor : op.outputs) check_tensor_index(tensor, false, user);
+    if (source.intermediates() != nullptr) {
+      for (const std::int32_t tensor : *source.intermediates())
+        check_tensor_index(tensor, false, user);
+    }
+    return op;
+  }
+
+  void read_operators() {
+    const auto& operators = *state_->subgraph->operators();
+    state_->operators.reserve(operators.size());
+    for (fb::uoffset_t i = 0; i < operators.size(); ++i) {
+      state_->operators.push_back(read_operator(*operators[i], i));
+    }
+  }
+
+  std::vector<TensorId> read_border(const fb::Vector<std::int32_t>* tensors,
+                                    const char* what) const {
+    std::vector<TensorId> result;
+    if (tensors == nullptr) return result;
+    for (const std::int32_t tensor : *tensors) {
+      check_tensor_index(tensor, false, what);
+      result.push_back(TensorId{static_cast<std::uint32_t>(tensor)});
+    }
+    return result;
+  }
+
+  void read_borders() {
+    state_->inputs = read_border(state_->subgraph->inputs(), "the list of model inputs");
+    state_->outputs = read_border(state_->subgraph->outputs(), "the list of model outputs");
+    if (state_->outputs.empty()) invalid("the model has no outputs");
+  }
+
+  void check_execution_order() {
+    auto& producers = state_->producers;
+    producers.assign(state_->tensors.size(), -1);
+    std::vector<bool> available(state_->tensors.size());
+    for (std::size_t i = 0; i < available.size(); ++i) {
+      available[i] = state_->tensors[i].is_constant() || state_->tensors[i].is_variable;
+    }
+    for (const TensorId input : state_->inputs) available[index(input)] = true;
+    for (std::size_t i = 0; i < state_->operators.size(); ++i) {
+      const Operator& op = state_->operators[i];
+      for (const std::int32_t tensor : op.inputs) {
+        // Empty tensors stand for "no value" in some operators and are never computed.
+        if (tensor < 0 || available[static_cast<std::size_t>(tensor)] ||
+            state_->tensors[static_cast<std::size_t>(tensor)].bytes == 0)
+          continue;
+        invalid(fmt::format("operator #{} {} reads tensor #{} '{}' before it is written", i,
+                            op.name, tensor,
+                            state_->tensors[static_cast<std::size_t>(tensor)].name));
+      }
+      for (const std::int32_t tensor : op.outputs) {
+        const auto position = static_cast<std::size_t>(tensor);
+        if (available[position]) {
+          invalid(fmt::format("operator #{} {} writes tensor #{} '{}' a second time", i, op.name,
+                              tensor, state_->tensors[position].name));
+        }
+        available[position] = true;
+        producers[position] = static_cast<std::int32_t>(i);
+      }
+    }
+    for (const TensorId output : state_->outputs) {
+      if (!available[index(output)]) {
+        invalid(
+            fmt::format("model output '{}' is never written", state_->tensors[index(output)].name));
+      }
+    }
+  }
+
+  // Signatures and metadata are copied into segments, so their indices must hold too.
+  void check_references() const {
+    const auto check_maps = [&](const fb::Vector<fb::Offset<tflite::TensorMap>>* maps) {
+      if (maps == nullptr) return;
+      for (const tflite::TensorMap* map : *maps) {
+        if (map->tensor_index() >= state_->tensors.size()) {
+          invalid(fmt::format("a signature uses tensor {} of {}", map->tensor_index(),
+                              state_->tensors.size()));
+        }
+      }
+    };
+    if (const auto* signatures = state_->root->signature_defs(); signatures != nullptr) {
+      for (const tflite::SignatureDef* signature : *signatures) {
+        check_maps(signature->inputs());
+        check_maps(signature->outputs());
+      }
+    }
+    if (const auto* metadata = state_->root->metadata(); metadata != nullptr) {
+      for (const tflite::Metadata* entry : *metadata) {
+        if (entry->buffer() >= state_->root->buffers()->size()) {
+          invalid(fmt::format("metadata uses buffer {} of {}", entry->buffer(),
+                              state_->root->buffers()->size()));
+        }
+      }
+    }
+  }
+
+  void name_tensors() {
+    std::unordered_map<std::string_view, int> uses;
+    for (const Tensor& tensor : state_->tensors) ++uses[tensor.name];
+    auto& names = state_->unique_names;
+    names.reserve(state_->tensors.size());
+    for (std::size_t i = 0; i < state_->tensors.size(); ++i) {
+      const std::string_view name = state_->tensors[i].name;
+      std::string unique(name);
+      if (name.empty() || uses[name] > 1) {
+        unique = fmt::format("{}_t{}", name, i);
+        while (uses.contains(unique)) unique += '_';
+      }
+      names.push_back(std::move(unique));
+    }
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      state_->by_name.emplace(names[i], TensorId{static_cast<std::uint32_t>(i)});
+    }
+  }
+
+  std::string label_;
+  std::unique_ptr<Model::State> state_;
+};
+
+std::string stem_of(const std::filesystem::path& path) {
+  return path.extension() == ".tflite" ? path.stem().string() : path.filename().string();
+}
+
+}  // namespace
+
+FileBytes::FileBytes(const std::filesystem::path& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.number() < 0) fail(ErrorCode::kIo, path.string(), "cannot open: " + system_reason());
+  struct stat status {};
+  if (::fstat(file.number(), &status) != 0) fail(ErrorCode::kIo, path.string(), system_reason());
+  if (!S_ISREG(status.st_mode))
+    fail(ErrorCode::kIo, path.string(), "not a file; give a .tflite model");
+  if (status.st_size == 0) return;
+  const auto size = static_cast<std::size_t>(status.st_size);
+  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number(), 0);
+  if (address == MAP_FAILED) fail(ErrorCode::kIo, path.string(), "cannot map: " + system_reason());
+  mapped_ = true;
+  view_ = {static_cast<const std::byte*>(address), size};
+}
+
+FileBytes::~FileBytes() {
+  if (mapped_) ::munmap(const_cast<std::byte*>(view_.data()), view_.size());
+}
+
+Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+Model::~Model() = default;
+
+const std::string& Model::name() const { return state_->name; }
+std::span<const std::byte> Model::bytes() const { return state_->file->view(); }
+std::string_view Model::description() const {
+  const auto* text = state_->root->description();
+  return text == nullptr ? std::string_view{} : text->string_view();
+}
+std::span<const Tensor> Model::tensors() const { return state_->tensors; }
+std::span<const Operator> Model::operators() const { return state_->operators; }
+std::span<const TensorId> Model::inputs() const { return state_->inputs; }
+std::span<const TensorId> Model::outputs() const { return state_->outputs; }
+
+std::optional<OperatorId> Model::producer(TensorId id) const {
+  const std::int32_t position = state_->producers[index(id)];
+  if (position < 0) return std::nullopt;
+  return OperatorId{static_cast<std::uint32_t>(position)};
+}
+
+const std::string& Model::unique_name(TensorId id) const { return state_->unique_names[index(id)]; }
+
+std::optional<TensorId> Model::find_tensor(std::string_view unique_name) const {
+  const auto found = state_->by_name.find(unique_name);
+  if (found == state_->by_name.end()) return std::nullopt;
+  return found->second;
+}
+
+std::string Model::describe(OperatorId id) const {
+  const Operator& operation = op(id);
+  const std::string_view output =
+      operation.outputs.empty() ? std::string_view{}
+                                : std::string_view(unique_name(
+                                      TensorId{static_cast<std::uint32_t>(operation.outputs[0])}));
+  return fmt::format("{} #{} '{}'", operation.name, index(id), output);
+}
+
+std::string_view to_string(ElementType type) {
+  return tflite::EnumNameTensorType(static_cast<tflite::TensorType>(type));
+}
+
+Model read_model(const std::filesystem::path& path) {
+  return Builder(stem_of(path), path.string(), std::make_unique<FileBytes>(path)).build();
+}
+
+Model parse_model(std::vector<std::byte> bytes, std::string name) {
+  std::string label = name;
+  return Builder(std::move(name), std::move(label), std::make_unique<FileBytes>(std::move(bytes)))
+      .build();
+}
+
+}  // namespace segue

@@ -1,0 +1,9 @@
+// The generated view of schema/tflite.fbs, without the compiler's warnings about it.
+#pragma once
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#include "segue_schema/tflite_generated.h"
+#pragma GCC diagnostic pop

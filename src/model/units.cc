@@ -1,0 +1,25 @@
+#include "segue/units.h"
+
+#include <fmt/format.h>
+
+namespace segue {
+
+std::string format_bytes(std::uint64_t bytes) {
+  if (bytes < kKiB) return fmt::format("{} B", bytes);
+  if (bytes < kMiB)
+    return fmt::format("{:.2f} KiB", static_cast<double>(bytes) / static_cast<double>(kKiB));
+  return fmt::format("{:.2f} MiB", to_mib(bytes));
+}
+
+std::string format_mib(std::uint64_t bytes) { return fmt::format("{:.2f}", to_mib(bytes)); }
+
+std::string format_count(std::uint64_t count) {
+  constexpr double kGiga = 1e9;
+  constexpr double kMega = 1e6;
+  const auto value = static_cast<double>(count);
+  if (value >= kGiga) return fmt::format("{:.2f} G", value / kGiga);
+  if (value >= kMega) return fmt::format("{:.2f} M", value / kMega);
+  return fmt::format("{}", count);
+}
+
+}  // namespace segue

@@ -1,0 +1,101 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "segue/report.h"
+
+namespace segue {
+namespace {
+
+// Length of the UTF-8 sequence at the start of `text`; 0 when it is not a valid one.
+std::size_t sequence_length(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  std::size_t length = 0;
+  if (lead < 0x80) return 1;
+  if (lead >= 0xC2 && lead < 0xE0) length = 2;
+  if (lead >= 0xE0 && lead < 0xF0) length = 3;
+  if (lead >= 0xF0 && lead < 0xF5) length = 4;
+  if (length == 0 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xC0U) != 0x80U) return 0;
+  }
+  return length;
+}
+
+bool is_control(std::string_view character) {
+  const auto lead = static_cast<unsigned char>(character[0]);
+  const bool is_c1 = lead == 0xC2 && static_cast<unsigned char>(character[1]) < 0xA0;
+  return lead < 0x20 || lead == 0x7F || is_c1;
+}
+
+std::size_t width_of(std::string_view text) {
+  const auto starts = std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
+  return static_cast<std::size_t>(starts);
+}
+
+std::string padded(const std::string& cell, std::size_t width, Table::Align align) {
+  const std::string space(width - std::min(width, width_of(cell)), ' ');
+  return align == Table::Align::kLeft ? cell + space : space + cell;
+}
+
+std::string quoted(const std::string& cell) {
+  if (cell.find_first_of(",\"\n\r") == std::string::npos) return cell;
+  std::string result = "\"";
+  for (const char c : cell) {
+    if (c == '"') result += '"';
+    result += c;
+  }
+  return result + "\"";
+}
+
+}  // namespace
+
+std::string printable(std::string_view text, std::size_t limit) {
+  std::string result;
+  std::size_t characters = 0;
+  while (!text.empty()) {
+    if (++characters > limit) return result + "…";
+    const std::size_t length = sequence_length(text);
+    if (length == 0 || is_control(text.substr(0, length))) {
+      result += '?';
+    } else {
+      result += text.substr(0, length);
+    }
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return result;
+}
+
+std::string Table::to_text() const {
+  std::vector<std::size_t> widths;
+  for (std::size_t c = 0; c < columns.size(); ++c) {
+    std::size_t width = width_of(columns[c].title);
+    for (const auto& row : rows) width = std::max(width, width_of(row[c]));
+    widths.push_back(width);
+  }
+  const auto line = [&](auto cell_of) {
+    std::string text;
+    for (std::size_t c = 0; c < columns.size(); ++c)
+      text += "  " + padded(cell_of(c), widths[c], columns[c].align);
+    text.erase(text.find_last_not_of(' ') + 1);
+    return text + "\n";
+  };
+  std::string text = line([&](std::size_t c) { return columns[c].title; });
+  for (const auto& row : rows) text += line([&](std::size_t c) { return row[c]; });
+  return text;
+}
+
+std::string Table::to_csv() const {
+  std::string text;
+  for (std::size_t c = 0; c < columns.size(); ++c)
+    text += (c == 0 ? "" : ",") + quoted(columns[c].title);
+  text += "\n";
+  for (const auto& row : rows) {
+    for (std::size_t c = 0; c < row.size(); ++c) text += (c == 0 ? "" : ",") + quoted(row[c]);
+    text += "\n";
+  }
+  return text;
+}
+
+}  // namespace segue

@@ -1,0 +1,258 @@
+// Segm_Balanced of "Balanced segmentation of CNNs for multi-TPU inference": depth-aware balance of
+// parameter bytes, then a refinement that minimizes host memory.
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <optional>
+
+#include "segmentation/require.h"
+#include "segue/error.h"
+#include "segue/segmentation.h"
+
+namespace segue {
+namespace {
+
+constexpr std::uint64_t kUnreachable = std::numeric_limits<std::uint64_t>::max();
+
+// Fills levels in order into groups of at most `limit` bytes, leaving a level for each group to
+// come. Returns the cuts, or nothing when the last group would exceed the limit.
+std::optional<DepthCuts> fill(std::span<const Level> levels, std::size_t count,
+                              std::uint64_t limit) {
+  DepthCuts cuts;
+  std::size_t next = 0;
+  for (std::size_t group = 0; group < count; ++group) {
+    const std::size_t groups_left = count - group - 1;
+    std::uint64_t bytes = 0;
+    while (next < levels.size() - groups_left && bytes + levels[next].parameter_bytes <= limit) {
+      bytes += levels[next++].parameter_bytes;
+    }
+    if (groups_left > 0) cuts.push_back(static_cast<std::uint32_t>(next));
+  }
+  if (next < levels.size()) return std::nullopt;
+  return cuts;
+}
+
+// Parameter bytes of the levels (first, last], in O(1).
+class PrefixBytes {
+ public:
+  explicit PrefixBytes(std::span<const Level> levels) : sums_(levels.size() + 1) {
+    for (std::size_t i = 0; i < levels.size(); ++i)
+      sums_[i + 1] = sums_[i] + levels[i].parameter_bytes;
+  }
+  [[nodiscard]] std::uint64_t between(std::size_t first, std::size_t last) const {
+    return sums_[last] - sums_[first];
+  }
+
+ private:
+  std::vector<std::uint64_t> sums_;
+};
+
+class Refinement {
+ public:
+  Refinement(const Graph& graph, const Compiler& compiler, BalancedSegmentation& result)
+      : graph_(graph), compiler_(compiler), result_(result), bytes_(graph.levels()) {
+    borders_.push_back(0);
+    borders_.insert(borders_.end(), result.cuts.begin(), result.cuts.end());
+    borders_.push_back(graph.depth());
+    for (std::size_t k = 0; k + 1 < borders_.size(); ++k)
+      host_.push_back(host_bytes(borders_[k], borders_[k + 1]));
+    result_.initial_host_bytes = total_host();
+  }
+
+  void run() {
+    while (total_host() > 0 && move_best_cut()) {
+    }
+    if (total_host() > 0) search_all_cuts();
+    result_.host_bytes = total_host();
+    result_.cuts.assign(borders_.begin() + 1, borders_.end() - 1);
+  }
+
+ private:
+  struct Candidate {
+    std::size_t cut = 0;
+    std::uint32_t depth = 0;
+    std::uint64_t upper_host = 0;
+    std::uint64_t lower_host = 0;
+  };
+
+  [[nodiscard]] std::uint64_t host_bytes(std::uint32_t first, std::uint32_t last) const {
+    return compiler_.totals(graph_, graph_.operators_between(first + 1, last)).host_bytes;
+  }
+
+  [[nodiscard]] std::uint64_t total_host() const {
+    return std::accumulate(host_.begin(), host_.end(), std::uint64_t{0});
+  }
+
+  // Moves one cut beside a streaming segment by one depth, choosing what lowers (host bytes of both
+  // sides, larger side) most. Returns false when no move lowers it.
+  bool move_best_cut() {
+    std::optional<Candidate> best;
+    std::uint64_t best_gain = 0;
+    for (std::size_t cut = 0; cut + 1 < host_.size(); ++cut) {
+      if (host_[cut] == 0 && host_[cut + 1] == 0) continue;
+      for (const int step : {-1, 1}) {
+        const auto candidate = try_move(cut, step);
+        if (!candidate) continue;
+        const std::uint64_t before = host_[cut] + host_[cut + 1];
+        const std::uint64_t after = candidate->upper_host + candidate->lower_host;
+        if (after > before || (after == before && !lowers_larger_side(*candidate))) continue;
+        if (best && before - after <= best_gain) continue;
+        best_gain = before - after;
+        best = candidate;
+      }
+    }
+    if (!best) return false;
+    apply(*best);
+    return true;
+  }
+
+  [[nodiscard]] std::optional<Candidate> try_move(std::size_t cut, int step) const {
+    const std::uint32_t depth = borders_[cut + 1] + static_cast<std::uint32_t>(step);
+    if (depth <= borders_[cut] || depth >= borders_[cut + 2]) return std::nullopt;
+    return Candidate{cut, depth, host_bytes(borders_[cut], depth),
+                     host_bytes(depth, borders_[cut + 2])};
+  }
+
+  [[nodiscard]] bool lowers_larger_side(const Candidate& move) const {
+    const auto larger_side = [&](std::uint32_t depth) {
+      return std::max(bytes_.between(borders_[move.cut], depth),
+                      bytes_.between(depth, borders_[move.cut + 2]));
+    };
+    return larger_side(move.depth) < larger_side(borders_[move.cut + 1]);
+  }
+
+  void apply(const Candidate& move) {
+    const std::uint64_t before = total_host();
+    const std::uint32_t from = borders_[move.cut + 1];
+    borders_[move.cut + 1] = move.depth;
+    host_[move.cut] = move.upper_host;
+    host_[move.cut + 1] = move.lower_host;
+    result_.moves.push_back({move.cut, from, move.depth, before, total_host()});
+  }
+
+  // reach_[i]: the deepest j such that the levels (i, j] as one segment stream no more than each of
+  // them does alone. A longer segment from the same start has more parameters and no smaller input,
+  // so streaming only grows with j and bisection finds the border.
+  void find_reach() {
+    const std::uint32_t depth = graph_.depth();
+    std::vector<std::uint64_t> alone(depth + 1);
+    for (std::uint32_t d = 0; d < depth; ++d) alone[d + 1] = alone[d] + host_bytes(d, d + 1);
+    reach_.assign(depth, 0);
+    for (std::uint32_t first = 0; first < depth; ++first) {
+      std::uint32_t good = first + 1;
+      std::uint32_t bad = depth + 1;
+      while (good + 1 < bad) {
+        const std::uint32_t middle = good + (bad - good) / 2;
+        (host_bytes(first, middle) <= alone[middle] - alone[first] ? good : bad) = middle;
+      }
+      reach_[first] = good;
+    }
+  }
+
+  // Best balanced among the cuts that stream nothing avoidable: dynamic program over (segments
+  // used, depth reached), O(count * depth^2).
+  void search_all_cuts() {
+    find_reach();
+    const std::uint32_t depth = graph_.depth();
+    const std::size_t count = host_.size();
+    std::vector<std::vector<std::uint64_t>> best(
+        count + 1, std::vector<std::uint64_t>(depth + 1, kUnreachable));
+    std::vector<std::vector<std::uint32_t>> from(count + 1, std::vector<std::uint32_t>(depth + 1));
+    best[0][0] = 0;
+    for (std::size_t k = 0; k < count; ++k) {
+      for (std::uint32_t first = 0; first < depth; ++first) {
+        if (best[k][first] == kUnreachable) continue;
+        for (std::uint32_t last = first + 1; last <= reach_[first]; ++last) {
+          const std::uint64_t larger = std::max(best[k][first], bytes_.between(first, last));
+          if (larger >= best[k + 1][last]) continue;
+          best[k + 1][last] = larger;
+          from[k + 1][last] = first;
+        }
+      }
+    }
+    if (best[count][depth] == kUnreachable) return;
+    std::vector<std::uint32_t> borders(count + 1);
+    borders[count] = depth;
+    for (std::size_t k = count; k > 0; --k) borders[k - 1] = from[k][borders[k]];
+    adopt(borders);
+  }
+
+  void adopt(const std::vector<std::uint32_t>& borders) {
+    std::vector<std::uint64_t> host;
+    for (std::size_t k = 0; k + 1 < borders.size(); ++k)
+      host.push_back(host_bytes(borders[k], borders[k + 1]));
+    const std::uint64_t before = total_host();
+    const std::uint64_t after = std::accumulate(host.begin(), host.end(), std::uint64_t{0});
+    if (after >= before) return;
+    for (std::size_t cut = 0; cut + 2 < borders.size(); ++cut) {
+      if (borders[cut + 1] == borders_[cut + 1]) continue;
+      result_.moves.push_back({cut, borders_[cut + 1], borders[cut + 1], before, after});
+    }
+    borders_ = borders;
+    host_ = std::move(host);
+  }
+
+  const Graph& graph_;
+  const Compiler& compiler_;
+  BalancedSegmentation& result_;
+  PrefixBytes bytes_;
+  std::vector<std::uint32_t> borders_;  // 0, the cuts, depth
+  std::vector<std::uint64_t> host_;     // per segment
+  std::vector<std::uint32_t> reach_;
+};
+
+}  // namespace
+
+DepthCuts balance_depths(std::span<const Level> levels, std::size_t count) {
+  if (count == 0 || count > levels.size()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "the number of segments must be between 1 and the depth");
+  }
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  for (const Level& level : levels) {
+    low = std::max(low, level.parameter_bytes);
+    high += level.parameter_bytes;
+  }
+  while (low < high) {
+    const std::uint64_t middle = low + (high - low) / 2;
+    if (fill(levels, count, middle)) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return *fill(levels, count, low);
+}
+
+Segmentation segment_at_depths(const Graph& graph, const DepthCuts& cuts) {
+  Segmentation result;
+  std::uint32_t first = 1;
+  for (const std::uint32_t cut : cuts) {
+    result.segments.push_back(graph.operators_between(first, cut));
+    first = cut + 1;
+  }
+  result.segments.push_back(graph.operators_between(first, graph.depth()));
+  check_segmentation(graph, result);
+  return result;
+}
+
+BalancedSegmentation segment_balanced(const Graph& graph, std::size_t count,
+                                      const Compiler& compiler) {
+  require_segments(graph, count, graph.depth(), "depths");
+  BalancedSegmentation result;
+  result.initial_cuts = balance_depths(graph.levels(), count);
+  result.cuts = result.initial_cuts;
+  const PrefixBytes bytes(graph.levels());
+  std::uint32_t first = 0;
+  for (const std::uint32_t cut : result.cuts) {
+    result.bottleneck_bytes = std::max(result.bottleneck_bytes, bytes.between(first, cut));
+    first = cut;
+  }
+  result.bottleneck_bytes = std::max(result.bottleneck_bytes, bytes.between(first, graph.depth()));
+  Refinement(graph, compiler, result).run();
+  result.segmentation = segment_at_depths(graph, result.cuts);
+  return result;
+}
+
+}  // namespace segue

@@ -1,0 +1,55 @@
+#include <fmt/format.h>
+
+#include "segmentation/require.h"
+#include "segue/error.h"
+#include "segue/segmentation.h"
+
+namespace segue {
+
+void require_segments(const Graph& graph, std::size_t count, std::size_t available,
+                      const char* what) {
+  if (count == 0)
+    throw Error(ErrorCode::kInvalidArgument, "0 segments asked for; at least 1 is needed");
+  if (count > available) {
+    throw Error(
+        ErrorCode::kInfeasible,
+        fmt::format(
+            "{}: {} segments asked for, but the model has only {} {} to cut between; ask for "
+            "at most {}",
+            graph.model().name(), count, available, what, available));
+  }
+}
+
+void check_segmentation(const Graph& graph, const Segmentation& segmentation) {
+  constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
+  const Model& model = graph.model();
+  const auto fail = [&](const std::string& reason) {
+    throw Error(ErrorCode::kInvalidArgument, model.name() + ": " + reason);
+  };
+  std::vector<std::size_t> home(graph.operator_count(), kNowhere);
+  for (std::size_t s = 0; s < segmentation.segments.size(); ++s) {
+    if (segmentation.segments[s].empty()) fail(fmt::format("segment {} has no operators", s));
+    for (const OperatorId id : segmentation.segments[s]) {
+      if (index(id) >= home.size()) {
+        fail(fmt::format("segment {} names operator {}; the model has {}", s, index(id),
+                         home.size()));
+      }
+      if (home[index(id)] != kNowhere) {
+        fail(fmt::format("{} is in segments {} and {}", model.describe(id), home[index(id)], s));
+      }
+      home[index(id)] = s;
+    }
+  }
+  for (std::size_t i = 0; i < home.size(); ++i) {
+    const OperatorId id{static_cast<std::uint32_t>(i)};
+    if (home[i] == kNowhere) fail(model.describe(id) + " is in no segment");
+    for (const OperatorId writer : graph.writers(id)) {
+      if (home[index(writer)] > home[i]) {
+        fail(fmt::format("{} in segment {} reads from {} in the later segment {}",
+                         model.describe(id), home[i], model.describe(writer), home[index(writer)]));
+      }
+    }
+  }
+}
+
+}  // namespace segue

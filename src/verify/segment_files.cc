@@ -1,0 +1,114 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <list>
+#include <map>
+#include <set>
+
+#include "segue/error.h"
+#include "segue/file.h"
+#include "segue/plan.h"
+#include "segue/verify.h"
+
+namespace segue {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kPlanFile = "plan.json";
+
+struct SegmentName {
+  std::string stem;
+  std::size_t position = 0;
+  std::size_t count = 0;
+};
+
+std::optional<std::size_t> parse_count(std::string_view text) {
+  std::size_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+// STEM_segment_I_of_N.tflite
+std::optional<SegmentName> parse_segment_name(const fs::path& path) {
+  if (path.extension() != ".tflite") return std::nullopt;
+  constexpr std::string_view kInfix = "_segment_";
+  constexpr std::string_view kOf = "_of_";
+  const std::string name = path.stem().string();
+  const std::size_t infix = name.rfind(kInfix);
+  const std::size_t of = name.rfind(kOf);
+  if (infix == std::string::npos || of == std::string::npos || of < infix + kInfix.size())
+    return std::nullopt;
+  const auto position =
+      parse_count(std::string_view(name).substr(infix + kInfix.size(), of - infix - kInfix.size()));
+  const auto count = parse_count(std::string_view(name).substr(of + kOf.size()));
+  if (!position || !count) return std::nullopt;
+  return SegmentName{name.substr(0, infix), *position, *count};
+}
+
+std::vector<fs::path> complete_set(const fs::path& folder, const std::string& stem,
+                                   std::size_t count) {
+  std::vector<fs::path> result;
+  for (std::size_t i = 0; i < count; ++i) {
+    result.push_back(folder / segment_file_name(stem, i, count));
+    if (!fs::exists(result.back())) {
+      throw Error(ErrorCode::kIo,
+                  fmt::format("{}: missing; split the model again", result.back().string()));
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+std::string segment_file_name(const std::string& stem, std::size_t position, std::size_t count) {
+  return fmt::format("{}_segment_{}_of_{}.tflite", stem, position, count);
+}
+
+std::uint64_t write_segments(const Model& model, const Segmentation& segmentation,
+                             const std::string& plan_json, const fs::path& folder) {
+  StagedFiles files;
+  std::uint64_t bytes = 0;
+  const std::size_t count = segmentation.segments.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    const ModelImage image = extract_segment(model, segmentation.segments[i]);
+    files.stage(folder / segment_file_name(model.name(), i, count), image.pieces());
+    bytes += image.size_bytes();
+  }
+  files.stage(folder / kPlanFile, plan_json);
+  files.commit();
+  return bytes;
+}
+
+std::vector<fs::path> find_segments(const fs::path& folder) {
+  std::error_code reason;
+  if (!fs::is_directory(folder, reason)) {
+    throw Error(
+        ErrorCode::kIo,
+        fmt::format("{}: no such folder; give the one `segue split -o` wrote", folder.string()));
+  }
+  if (fs::exists(folder / kPlanFile)) {
+    const Plan plan = read_plan(folder / kPlanFile);
+    return complete_set(folder, plan.model.name, plan.stages.size());
+  }
+  std::set<std::pair<std::string, std::size_t>> sets;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (const auto name = parse_segment_name(entry.path())) sets.emplace(name->stem, name->count);
+  }
+  if (sets.empty()) {
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: no segment files (NAME_segment_I_of_N.tflite)", folder.string()));
+  }
+  if (sets.size() > 1) {
+    throw Error(
+        ErrorCode::kIo,
+        fmt::format("{}: segments of {} different splits and no plan.json that says which one "
+                    "counts; keep one split per folder",
+                    folder.string(), sets.size()));
+  }
+  return complete_set(folder, sets.begin()->first, sets.begin()->second);
+}
+
+}  // namespace segue

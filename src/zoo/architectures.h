@@ -1,0 +1,28 @@
+// One function per CNN family. Sources are the Keras definitions named in each file; layer names
+// and parameter counts are theirs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "zoo/network.h"
+
+namespace segue::zoo {
+
+[[nodiscard]] Network conv_stack(std::int32_t filters);
+[[nodiscard]] Network dense_stack(std::int32_t units);
+[[nodiscard]] Network mobilenet(std::int32_t size);
+[[nodiscard]] Network mobilenet_v2(std::int32_t size);
+[[nodiscard]] Network nasnet_mobile(std::int32_t size);
+[[nodiscard]] Network efficientnet_lite(int variant, std::int32_t size);
+[[nodiscard]] Network densenet(int depth, std::int32_t size);
+[[nodiscard]] Network xception(std::int32_t size);
+[[nodiscard]] Network inception_v3(std::int32_t size);
+[[nodiscard]] Network inception_v4(std::int32_t size);
+[[nodiscard]] Network inception_resnet_v2(std::int32_t size);
+[[nodiscard]] Network resnet(int depth, std::int32_t size);
+[[nodiscard]] Network resnet_v2(int depth, std::int32_t size);
+[[nodiscard]] Network vgg(int depth, std::int32_t size);
+[[nodiscard]] Network squeezenet(std::int32_t size);
+
+}  // namespace segue::zoo

@@ -1,0 +1,177 @@
+// MobileNet (Howard et al. 2017) and MobileNetV2 (Sandler et al. 2018) as keras.applications
+// defines them; EfficientNet-Lite (Google, 2020) as sebastian-sz/efficientnet-lite-keras does.
+// Paddings before strided convolutions equal SAME, and the converter merges them.
+#include <array>
+#include <cmath>
+
+#include "zoo/architectures.h"
+
+namespace segue::zoo {
+namespace {
+
+ConvOptions normed(const Window& window, std::int32_t filters, Activation activation) {
+  return {window, filters, false, Norm::kBatch, activation};
+}
+
+struct InvertedResidual {
+  std::int32_t kernel = 3;
+  std::int32_t stride = 1;
+  std::int32_t expansion = 1;
+  std::int32_t filters = 0;
+};
+
+struct EfficientStage {
+  int repeats = 1;
+  InvertedResidual block;
+};
+
+constexpr std::array<EfficientStage, 7> kEfficientStages{{{1, {3, 1, 1, 16}},
+                                                          {2, {3, 2, 6, 24}},
+                                                          {2, {5, 2, 6, 40}},
+                                                          {3, {3, 2, 6, 80}},
+                                                          {3, {5, 1, 6, 112}},
+                                                          {4, {5, 2, 6, 192}},
+                                                          {1, {3, 1, 6, 320}}}};
+
+// Channels in multiples of 8, never more than a tenth below the exact product.
+std::int32_t scaled_filters(std::int32_t filters, double width) {
+  constexpr std::int32_t kDivisor = 8;
+  constexpr double kLargestLoss = 0.9;
+  const double exact = filters * width;
+  auto rounded =
+      std::max(kDivisor, static_cast<std::int32_t>(exact + kDivisor / 2.0) / kDivisor * kDivisor);
+  if (rounded < kLargestLoss * exact) rounded += kDivisor;
+  return rounded;
+}
+
+ValueId efficient_block(Network& net, ValueId x, const InvertedResidual& block,
+                        const std::string& name) {
+  const std::int32_t channels = net.shape(x).channels;
+  ValueId y = x;
+  if (block.expansion != 1) {
+    y = net.conv(y, normed(square(1), channels * block.expansion, Activation::kRelu6),
+                 name + "expand_conv", name + "expand_activation");
+  }
+  y = net.depthwise(y, normed(square(block.kernel, block.stride), 0, Activation::kRelu6),
+                    name + "dwconv", name + "activation");
+  y = net.conv(y, normed(square(1), block.filters, Activation::kNone), name + "project_conv",
+               name + "project_bn");
+  if (block.stride != 1 || channels != block.filters) return y;
+  return net.add(y, x, Activation::kNone, name + "add");
+}
+
+ValueId mobile_block(Network& net, ValueId x, const InvertedResidual& block, int number) {
+  const std::int32_t channels = net.shape(x).channels;
+  const std::string name = number == 0 ? "expanded_conv_" : "block_" + std::to_string(number) + "_";
+  ValueId y = x;
+  if (number > 0) {
+    y = net.conv(y, normed(square(1), channels * block.expansion, Activation::kRelu6),
+                 name + "expand", name + "expand_relu");
+  }
+  y = net.depthwise(y, normed(square(3, block.stride), 0, Activation::kRelu6), name + "depthwise",
+                    name + "depthwise_relu");
+  y = net.conv(y, normed(square(1), block.filters, Activation::kNone), name + "project",
+               name + "project_BN");
+  if (block.stride != 1 || channels != block.filters) return y;
+  return net.add(x, y, Activation::kNone, name + "add");
+}
+
+}  // namespace
+
+Network mobilenet(std::int32_t size) {
+  struct Block {
+    std::int32_t filters;
+    std::int32_t stride;
+  };
+  constexpr std::array<Block, 13> kBlocks{{{64, 1},
+                                           {128, 2},
+                                           {128, 1},
+                                           {256, 2},
+                                           {256, 1},
+                                           {512, 2},
+                                           {512, 1},
+                                           {512, 1},
+                                           {512, 1},
+                                           {512, 1},
+                                           {512, 1},
+                                           {1024, 2},
+                                           {1024, 1}}};
+  Network net("mobilenet");
+  ValueId x = net.input({size, size, 3}, "input_1");
+  x = net.conv(x, normed(square(3, 2), 32, Activation::kRelu6), "conv1", "conv1_relu");
+  for (std::size_t i = 0; i < kBlocks.size(); ++i) {
+    const std::string number = std::to_string(i + 1);
+    x = net.depthwise(x, normed(square(3, kBlocks[i].stride), 0, Activation::kRelu6),
+                      "conv_dw_" + number, "conv_dw_" + number + "_relu");
+    x = net.conv(x, normed(square(1), kBlocks[i].filters, Activation::kRelu6), "conv_pw_" + number,
+                 "conv_pw_" + number + "_relu");
+  }
+  x = net.global_average(x, true, "global_average_pooling2d");
+  x = net.conv(x, {square(1), 1000, true}, "conv_preds", "conv_preds");
+  x = net.to_vector(x, "reshape_2");
+  net.set_output(net.softmax(x, "predictions"));
+  return net;
+}
+
+Network mobilenet_v2(std::int32_t size) {
+  struct Stage {
+    int repeats;
+    InvertedResidual block;
+  };
+  constexpr std::array<Stage, 7> kStages{{{1, {3, 1, 1, 16}},
+                                          {2, {3, 2, 6, 24}},
+                                          {3, {3, 2, 6, 32}},
+                                          {4, {3, 2, 6, 64}},
+                                          {3, {3, 1, 6, 96}},
+                                          {3, {3, 2, 6, 160}},
+                                          {1, {3, 1, 6, 320}}}};
+  Network net("mobilenetv2");
+  ValueId x = net.input({size, size, 3}, "input_1");
+  x = net.conv(x, normed(square(3, 2), 32, Activation::kRelu6), "Conv1", "Conv1_relu");
+  int number = 0;
+  for (const Stage& stage : kStages) {
+    for (int i = 0; i < stage.repeats; ++i) {
+      InvertedResidual block = stage.block;
+      if (i > 0) block.stride = 1;
+      x = mobile_block(net, x, block, number++);
+    }
+  }
+  x = net.conv(x, normed(square(1), 1280, Activation::kRelu6), "Conv_1", "out_relu");
+  x = net.global_average(x, false, "global_average_pooling2d");
+  x = net.dense(x, {1000}, "predictions", "predictions/logits");
+  net.set_output(net.softmax(x, "predictions"));
+  return net;
+}
+
+Network efficientnet_lite(int variant, std::int32_t size) {
+  struct Scaling {
+    double width;
+    double depth;
+  };
+  constexpr std::array<Scaling, 5> kScalings{
+      {{1.0, 1.0}, {1.0, 1.1}, {1.1, 1.2}, {1.2, 1.4}, {1.4, 1.8}}};
+  const Scaling scaling = kScalings.at(static_cast<std::size_t>(variant));
+  Network net("efficientnetliteb" + std::to_string(variant));
+  ValueId x = net.input({size, size, 3}, "input_1");
+  x = net.conv(x, normed(square(3, 2), 32, Activation::kRelu6), "stem_conv", "stem_activation");
+  for (std::size_t s = 0; s < kEfficientStages.size(); ++s) {
+    // The Lite variants keep the first and the last stage as they are.
+    const bool is_fixed = s == 0 || s + 1 == kEfficientStages.size();
+    const int base = kEfficientStages[s].repeats;
+    const int repeats = is_fixed ? base : static_cast<int>(std::ceil(scaling.depth * base));
+    for (int i = 0; i < repeats; ++i) {
+      InvertedResidual block = kEfficientStages[s].block;
+      block.filters = scaled_filters(block.filters, scaling.width);
+      if (i > 0) block.stride = 1;
+      const std::string name = "block" + std::to_string(s + 1) + static_cast<char>('a' + i) + "_";
+      x = efficient_block(net, x, block, name);
+    }
+  }
+  x = net.conv(x, normed(square(1), 1280, Activation::kRelu6), "top_conv", "top_activation");
+  x = net.global_average(x, false, "avg_pool");
+  x = net.dense(x, {1000}, "predictions", "predictions/logits");
+  net.set_output(net.softmax(x, "predictions"));
+  return net;
+}
+
+}  // namespace segue::zoo

@@ -1,0 +1,419 @@
+#include "zoo/serialize.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "model/schema.h"
+#include "zoo/calibrate.h"
+
+namespace segue::zoo {
+namespace {
+
+namespace fb = flatbuffers;
+
+// SplitMix64 (Steele, Lea, Flood 2014), seeded with the FNV-1a hash of a name, so that a tensor's
+// values depend on its name alone.
+class Random {
+ public:
+  explicit Random(std::string_view name) {
+    for (const char c : name) state_ = (state_ ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
+  }
+
+  std::uint64_t next() {
+    std::uint64_t z = (state_ += 0x9E3779B97F4A7C15ULL);
+    z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9ULL;
+    z = (z ^ (z >> 27U)) * 0x94D049BB133111EBULL;
+    return z ^ (z >> 31U);
+  }
+
+  double uniform(double low, double high) {
+    constexpr double kStep = 1.0 / 9007199254740992.0;  // 2^-53
+    return low + (high - low) * kStep * static_cast<double>(next() >> 11U);
+  }
+
+ private:
+  std::uint64_t state_ = 0xCBF29CE484222325ULL;
+};
+
+// Standard deviation of the integers -127 .. 127, drawn evenly.
+const double kWeightDeviation = std::sqrt(127.0 * 128.0 / 3.0);
+
+void fill_weights(std::span<std::uint8_t> weights, Random random) {
+  for (std::size_t i = 0; i < weights.size();) {
+    std::uint64_t bits = random.next();
+    for (int k = 0; k < 8 && i < weights.size(); ++k, bits >>= 8U) {
+      const auto byte = static_cast<std::uint8_t>(bits);
+      constexpr std::uint8_t kBelowRange = 0x80;  // -128 is not used by symmetric weights
+      weights[i++] = byte == kBelowRange ? std::uint8_t{0x81} : byte;
+    }
+  }
+}
+
+std::int32_t operator_version(OpCode code) {
+  switch (code) {
+    case OpCode::kConv2D:
+    case OpCode::kDepthwiseConv2D:
+      return 3;
+    case OpCode::kFullyConnected:
+      return 4;
+    case OpCode::kReshape:
+      return 1;
+    default:
+      return 2;  // the int8 version of every other operator used here
+  }
+}
+
+tflite::ActivationFunctionType fused(Activation activation) {
+  switch (activation) {
+    case Activation::kNone:
+      return tflite::ActivationFunctionType::NONE;
+    case Activation::kRelu:
+      return tflite::ActivationFunctionType::RELU;
+    case Activation::kRelu6:
+      return tflite::ActivationFunctionType::RELU6;
+  }
+  return tflite::ActivationFunctionType::NONE;
+}
+
+tflite::Padding padding(const Layer& layer) {
+  return layer.window.padding == Padding::kSame ? tflite::Padding::SAME : tflite::Padding::VALID;
+}
+
+struct Options {
+  tflite::BuiltinOptions type = tflite::BuiltinOptions::NONE;
+  fb::Offset<void> offset;
+};
+
+class Serializer {
+ public:
+  explicit Serializer(const Network& network)
+      : network_(network), calibration_(calibrate(network)), builder_(weight_bytes(network)) {}
+
+  std::vector<std::byte> run() {
+    builder_.ForceDefaults(false);
+    buffers_.push_back(tflite::CreateBuffer(builder_));
+    tensor_of_.resize(network_.values().size());
+    add_value(ValueId{0});
+    for (std::size_t i = 0; i < network_.layers().size(); ++i) add_layer(i);
+    finish();
+    const auto* bytes = reinterpret_cast<const std::byte*>(builder_.GetBufferPointer());
+    return {bytes, bytes + builder_.GetSize()};
+  }
+
+ private:
+  using Vector = fb::Offset<fb::Vector<std::uint8_t>>;
+  struct TensorSpec {
+    std::string name;
+    std::vector<std::int32_t> shape{};
+    tflite::TensorType type = tflite::TensorType::INT8;
+    std::vector<float> scales{};
+    std::vector<std::int64_t> zero_points{};
+    std::int32_t dimension = 0;
+  };
+
+  // Room for everything, so that the builder never moves the weights.
+  static std::size_t weight_bytes(const Network& network) {
+    constexpr std::size_t kTables = std::size_t{4} << 20U;
+    return network.keras_parameters() * 5 / 4 + kTables;
+  }
+
+  static std::string parameter_name(const Layer& layer, const char* what) {
+    return layer.name + "/" + what;
+  }
+  [[nodiscard]] Random random(const std::string& tensor) const {
+    return Random(network_.name() + "/" + tensor);
+  }
+  [[nodiscard]] const Affine& affine(ValueId value) const {
+    return calibration_.values[index(value)];
+  }
+
+  std::int32_t add_tensor(const TensorSpec& spec, std::uint32_t buffer) {
+    const auto scales = builder_.CreateVector(spec.scales);
+    const auto zero_points = builder_.CreateVector(spec.zero_points);
+    const auto quantization = spec.scales.empty()
+                                  ? fb::Offset<tflite::QuantizationParameters>()
+                                  : tflite::CreateQuantizationParameters(
+                                        builder_, 0, 0, scales, zero_points,
+                                        tflite::QuantizationDetails::NONE, 0, spec.dimension);
+    const auto shape = builder_.CreateVector(spec.shape);
+    const auto name = builder_.CreateString(spec.name);
+    tensors_.push_back(
+        tflite::CreateTensor(builder_, shape, spec.type, buffer, name, quantization));
+    return static_cast<std::int32_t>(tensors_.size() - 1);
+  }
+
+  std::int32_t add_value(ValueId value) {
+    const Value& source = network_.values()[index(value)];
+    const std::int32_t tensor = add_tensor({.name = source.name,
+                                            .shape = source.shape.dimensions(),
+                                            .scales = {affine(value).scale},
+                                            .zero_points = {affine(value).zero_point}},
+                                           0);
+    tensor_of_[index(value)] = tensor;
+    return tensor;
+  }
+
+  // The vector's bytes are to be filled by the caller before anything else is built.
+  std::span<std::uint8_t> new_buffer(std::size_t bytes) {
+    constexpr std::size_t kAlignment = 16;
+    std::uint8_t* data = nullptr;
+    builder_.ForceVectorAlignment(bytes, 1, kAlignment);
+    pending_ = builder_.CreateUninitializedVector(bytes, 1, &data);
+    return {data, bytes};
+  }
+
+  std::uint32_t finish_buffer() {
+    buffers_.push_back(tflite::CreateBuffer(builder_, Vector(pending_)));
+    return static_cast<std::uint32_t>(buffers_.size() - 1);
+  }
+
+  template <typename T>
+  std::uint32_t constant_buffer(const std::vector<T>& values) {
+    const auto bytes = std::as_bytes(std::span(values));
+    const auto target = new_buffer(bytes.size());
+    std::ranges::transform(bytes, target.begin(),
+                           [](std::byte b) { return static_cast<std::uint8_t>(b); });
+    return finish_buffer();
+  }
+
+  std::int32_t add_int32(const std::string& name, const std::vector<std::int32_t>& shape,
+                         const std::vector<std::int32_t>& values) {
+    return add_tensor({.name = name, .shape = shape, .type = tflite::TensorType::INT32},
+                      constant_buffer(values));
+  }
+
+  // Weights with their per-channel scales; the bias in units of input scale times weight scale.
+  std::vector<std::int32_t> add_weights(const Layer& layer, std::size_t position) {
+    const Shape& in = network_.shape(layer.inputs[0]);
+    const Shape& out = network_.shape(layer.output);
+    const bool is_dense = layer.code == OpCode::kFullyConnected;
+    const bool is_depthwise = layer.code == OpCode::kDepthwiseConv2D;
+    TensorSpec kernel{.name = parameter_name(layer, is_depthwise ? "depthwise_kernel" : "kernel")};
+    if (is_dense) {
+      kernel.shape = {out.channels, in.channels};
+    } else if (is_depthwise) {
+      kernel.shape = {1, layer.window.height, layer.window.width, out.channels};
+      kernel.dimension = 3;
+    } else {
+      kernel.shape = {out.channels, layer.window.height, layer.window.width, in.channels};
+    }
+    const double spread = calibration_.weight_spread[position];
+    Random gains = random(kernel.name + "/gain");
+    // Dense layers of the Edge TPU's converter generation have one scale for all outputs.
+    const std::size_t scale_count = is_dense ? 1 : static_cast<std::size_t>(out.channels);
+    for (std::size_t c = 0; c < scale_count; ++c) {
+      const double gain = is_dense ? 1.0 : gains.uniform(kSmallestGain, kLargestGain);
+      kernel.scales.push_back(static_cast<float>(gain * spread / kWeightDeviation));
+    }
+    kernel.zero_points.assign(scale_count, 0);
+    std::size_t elements = 1;
+    for (const std::int32_t extent : kernel.shape) elements *= static_cast<std::size_t>(extent);
+    fill_weights(new_buffer(elements), random(kernel.name));
+    std::vector<std::int32_t> result{add_tensor(kernel, finish_buffer())};
+    result.push_back(is_dense && !layer.has_bias ? -1 : add_bias(layer, kernel, out.channels));
+    return result;
+  }
+
+  std::int32_t add_bias(const Layer& layer, const TensorSpec& kernel, std::int32_t channels) {
+    TensorSpec bias{.name = parameter_name(layer, "bias"),
+                    .shape = {channels},
+                    .type = tflite::TensorType::INT32};
+    bias.zero_points = kernel.zero_points;
+    const float input_scale = affine(layer.inputs[0]).scale;
+    for (const float scale : kernel.scales) bias.scales.push_back(input_scale * scale);
+    Random values = random(bias.name);
+    // The range of the output tells its spread, whatever the activation.
+    const double largest = kBiasShare * static_cast<double>(affine(layer.output).scale) * 64.0;
+    std::vector<std::int32_t> data;
+    for (std::size_t c = 0; c < static_cast<std::size_t>(channels); ++c) {
+      const float scale = bias.scales[bias.scales.size() == 1 ? 0 : c];
+      data.push_back(static_cast<std::int32_t>(
+          std::lround(values.uniform(-largest, largest) / static_cast<double>(scale))));
+    }
+    return add_tensor(bias, constant_buffer(data));
+  }
+
+  // One int8 constant per channel: around `center`, within `reach` to both sides.
+  std::int32_t add_channel_constant(const Layer& layer, const char* what, double center,
+                                    double reach) {
+    constexpr double kLargest = 127.0;
+    const std::int32_t channels = network_.shape(layer.output).channels;
+    TensorSpec spec{.name = parameter_name(layer, what), .shape = {1, 1, 1, channels}};
+    const auto scale = static_cast<float>((std::abs(center) + reach) / kLargest);
+    spec.scales = {scale};
+    spec.zero_points = {0};
+    Random values = random(spec.name);
+    std::vector<std::int8_t> data;
+    for (std::int32_t c = 0; c < channels; ++c) {
+      const double value =
+          values.uniform(center - reach, center + reach) / static_cast<double>(scale);
+      data.push_back(static_cast<std::int8_t>(std::clamp(std::lround(value), -127L, 127L)));
+    }
+    return add_tensor(spec, constant_buffer(data));
+  }
+
+  std::vector<std::int32_t> add_constants(const Layer& layer, std::size_t position) {
+    const auto length = static_cast<std::int32_t>(layer.constants.size());
+    const double spread = calibration_.weight_spread[position];
+    switch (layer.code) {
+      case OpCode::kConv2D:
+      case OpCode::kDepthwiseConv2D:
+      case OpCode::kFullyConnected:
+        return add_weights(layer, position);
+      case OpCode::kMul:
+        return {add_channel_constant(layer, "gamma", spread, spread * (kLargestGain - 1.0))};
+      case OpCode::kAdd:
+        if (layer.inputs.size() == 2) return {};
+        return {add_channel_constant(layer, "beta", calibration_.offset[position], spread)};
+      case OpCode::kPad:
+        return {add_int32(parameter_name(layer, "paddings"), {length / 2, 2}, layer.constants)};
+      case OpCode::kMean:
+        return {add_int32(parameter_name(layer, "axes"), {length}, layer.constants)};
+      case OpCode::kReshape:
+        return {add_int32(parameter_name(layer, "shape"), {length}, layer.constants)};
+      case OpCode::kStridedSlice:
+        return {add_int32(parameter_name(layer, "begin"), {4}, {0, 1, 1, 0}),
+                add_int32(parameter_name(layer, "end"), {4}, {0, 0, 0, 0}),
+                add_int32(parameter_name(layer, "strides"), {4}, {1, 1, 1, 1})};
+      default:
+        return {};
+    }
+  }
+
+  Options options(const Layer& layer) {
+    const auto activation = fused(layer.activation);
+    const Window& window = layer.window;
+    switch (layer.code) {
+      case OpCode::kConv2D:
+        return {tflite::BuiltinOptions::Conv2DOptions,
+                tflite::CreateConv2DOptions(builder_, padding(layer), window.stride, window.stride,
+                                            activation)
+                    .Union()};
+      case OpCode::kDepthwiseConv2D:
+        return {tflite::BuiltinOptions::DepthwiseConv2DOptions,
+                tflite::CreateDepthwiseConv2DOptions(builder_, padding(layer), window.stride,
+                                                     window.stride, 1, activation)
+                    .Union()};
+      case OpCode::kFullyConnected:
+        return {tflite::BuiltinOptions::FullyConnectedOptions,
+                tflite::CreateFullyConnectedOptions(builder_, activation).Union()};
+      case OpCode::kMaxPool2D:
+      case OpCode::kAveragePool2D:
+        return {tflite::BuiltinOptions::Pool2DOptions,
+                tflite::CreatePool2DOptions(builder_, padding(layer), window.stride, window.stride,
+                                            window.width, window.height)
+                    .Union()};
+      case OpCode::kAdd:
+        return {tflite::BuiltinOptions::AddOptions,
+                tflite::CreateAddOptions(builder_, activation).Union()};
+      case OpCode::kMul:
+        return {tflite::BuiltinOptions::MulOptions,
+                tflite::CreateMulOptions(builder_, activation).Union()};
+      case OpCode::kConcatenation:
+        return {tflite::BuiltinOptions::ConcatenationOptions,
+                tflite::CreateConcatenationOptions(builder_, 3).Union()};
+      case OpCode::kMean: {
+        const bool keeps_dimensions = !network_.shape(layer.output).is_vector;
+        return {tflite::BuiltinOptions::ReducerOptions,
+                tflite::CreateReducerOptions(builder_, keeps_dimensions).Union()};
+      }
+      case OpCode::kPad:
+        return {tflite::BuiltinOptions::PadOptions, tflite::CreatePadOptions(builder_).Union()};
+      case OpCode::kReshape:
+        return {tflite::BuiltinOptions::ReshapeOptions,
+                tflite::CreateReshapeOptionsDirect(builder_, &layer.constants).Union()};
+      case OpCode::kSoftmax:
+        return {tflite::BuiltinOptions::SoftmaxOptions,
+                tflite::CreateSoftmaxOptions(builder_, 1.0F).Union()};
+      case OpCode::kStridedSlice: {
+        constexpr std::int32_t kAllButRowsAndColumns = 0b1001;
+        constexpr std::int32_t kAll = 0b1111;
+        return {tflite::BuiltinOptions::StridedSliceOptions,
+                tflite::CreateStridedSliceOptions(builder_, kAllButRowsAndColumns, kAll).Union()};
+      }
+      default:
+        return {};
+    }
+  }
+
+  std::uint32_t code_index(OpCode code) {
+    const auto found = std::ranges::find(codes_, code);
+    if (found != codes_.end()) return static_cast<std::uint32_t>(found - codes_.begin());
+    codes_.push_back(code);
+    return static_cast<std::uint32_t>(codes_.size() - 1);
+  }
+
+  void add_layer(std::size_t position) {
+    const Layer& layer = network_.layers()[position];
+    std::vector<std::int32_t> inputs;
+    for (const ValueId input : layer.inputs) inputs.push_back(tensor_of_[index(input)]);
+    const auto constants = add_constants(layer, position);
+    inputs.insert(inputs.end(), constants.begin(), constants.end());
+    const std::vector<std::int32_t> outputs{add_value(layer.output)};
+    const Options operator_options = options(layer);
+    operators_.push_back(tflite::CreateOperatorDirect(builder_, code_index(layer.code), &inputs,
+                                                      &outputs, operator_options.type,
+                                                      operator_options.offset));
+  }
+
+  fb::Offset<tflite::SignatureDef> signature(std::int32_t input, std::int32_t output) {
+    const std::string& input_name = network_.values()[0].name;
+    const std::string& output_name = network_.values()[index(network_.output())].name;
+    const std::vector inputs{tflite::CreateTensorMapDirect(builder_, input_name.c_str(),
+                                                           static_cast<std::uint32_t>(input))};
+    const std::vector outputs{tflite::CreateTensorMapDirect(builder_, output_name.c_str(),
+                                                            static_cast<std::uint32_t>(output))};
+    return tflite::CreateSignatureDefDirect(builder_, &inputs, &outputs, "serving_default");
+  }
+
+  fb::Offset<tflite::Metadata> runtime_version() {
+    constexpr std::array<char, 16> kVersion{"1.14.0"};  // first runtime with the int8 operators
+    const std::uint32_t buffer =
+        constant_buffer(std::vector<char>(kVersion.begin(), kVersion.end()));
+    return tflite::CreateMetadataDirect(builder_, "min_runtime_version", buffer);
+  }
+
+  void finish() {
+    const std::vector<std::int32_t> inputs{tensor_of_[0]};
+    const std::vector<std::int32_t> outputs{tensor_of_[index(network_.output())]};
+    const std::vector subgraphs{
+        tflite::CreateSubGraphDirect(builder_, &tensors_, &inputs, &outputs, &operators_, "main")};
+    const std::vector metadata{runtime_version()};
+    const std::vector signatures{signature(inputs[0], outputs[0])};
+    std::vector<fb::Offset<tflite::OperatorCode>> codes;
+    for (const OpCode code : codes_) {
+      const auto number = static_cast<std::int32_t>(code);
+      codes.push_back(tflite::CreateOperatorCode(builder_, static_cast<std::int8_t>(number), 0,
+                                                 operator_version(code),
+                                                 static_cast<tflite::BuiltinOperator>(number)));
+    }
+    const std::string description = "segue zoo: " + network_.name() + ", random weights";
+    constexpr std::uint32_t kSchemaVersion = 3;
+    const auto root =
+        tflite::CreateModelDirect(builder_, kSchemaVersion, &codes, &subgraphs, description.c_str(),
+                                  &buffers_, nullptr, &metadata, &signatures);
+    tflite::FinishModelBuffer(builder_, root);
+  }
+
+  const Network& network_;
+  Calibration calibration_;
+  fb::FlatBufferBuilder builder_;
+  fb::uoffset_t pending_ = 0;
+  std::vector<OpCode> codes_;
+  std::vector<std::int32_t> tensor_of_;  // per value
+  std::vector<fb::Offset<tflite::Buffer>> buffers_;
+  std::vector<fb::Offset<tflite::Tensor>> tensors_;
+  std::vector<fb::Offset<tflite::Operator>> operators_;
+};
+
+}  // namespace
+
+std::vector<std::byte> serialize(const Network& network) { return Serializer(network).run(); }
+
+}  // namespace segue::zoo
