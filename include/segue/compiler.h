@@ -73,11 +73,11 @@ struct ParameterFootprint {
 
 /// The padding rules alone, per operator kind. O(inputs of the operator).
 [[nodiscard]] ParameterFootprint parameter_footprint(const Model& model, OperatorId op,
-                                                     const ParameterMemory& memory);
+                                                     const DeviceSpec& device);
 
-/// Whole operators are cached or streamed; those whose weights are used least often per inference
-/// (smallest output map) are cached first, larger ones first among equals, and what does not fit is
-/// skipped. `compile` is O(n log n) in the operators of the segment.
+/// Whole operators are cached or streamed: small ones first, then those whose weights are used
+/// least often per inference (smallest output map), larger ones first among equals; what does not
+/// fit is skipped. `compile` is O(n log n) in the operators of the segment.
 [[nodiscard]] std::unique_ptr<Compiler> make_simulated_compiler(const DeviceSpec& device);
 
 }  // namespace segue

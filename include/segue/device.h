@@ -30,13 +30,23 @@ struct ParameterMemory {
   Constant output_lanes;            // output channels are padded to a multiple of this
   Constant input_lanes;             // input channels are padded to a multiple of this
   Constant channel_bytes;           // per padded output channel: int32 bias and requantization
-  Constant streamed_channel_bytes;  // of these, what travels with a streamed layer
+  Constant streamed_channel_bytes;  // of these, what travels with a layer streamed in one pass
+  Constant small_layer_bytes;       // up to here a layer is cached before all others
+};
+
+/// The memory of one Edge TPU for activations: a grid of tiles that share height and width of a map
+/// among them, each with all channels of its part.
+struct ActivationMemory {
+  Constant tiles_high;         //
+  Constant tiles_wide;         //
+  Constant narrow_tile_bytes;  // in each tile
 };
 
 struct DeviceSpec {
   std::string name;
   std::string description;
   ParameterMemory memory;
+  ActivationMemory activations;
 };
 
 /// "edgetpu-usb3", "edgetpu-usb2", "edgetpu-pcie" at the standard clock, each also as "…-max", and

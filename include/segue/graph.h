@@ -83,6 +83,8 @@ class Graph {
     std::uint32_t last_read = 0;  // depth of the last reader; 0: none
   };
 
+  void count_crossings();
+
   const Model* model_;
   std::vector<OperatorStats> stats_;
   std::vector<std::vector<OperatorId>> readers_;

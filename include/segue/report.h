@@ -33,7 +33,7 @@ struct Table {
   std::vector<std::vector<std::string>> rows;
 
   [[nodiscard]] std::string to_text() const;
-  [[nodiscard]] std::string to_csv() const;  // RFC 4180
+  [[nodiscard]] std::string to_csv() const;  // quoted as in RFC 4180, lines end in \n
 };
 
 /// A plan on one screen, beside the vendor's segmentation when `vendor` is given.

@@ -7,6 +7,7 @@ namespace {
 
 struct Candidate {
   std::size_t position = 0;  // among the operators of the segment
+  bool is_small = false;
   std::uint64_t output_pixels = 0;
   ParameterFootprint footprint;
 };
@@ -40,21 +41,40 @@ std::uint64_t as_bytes(const Constant& constant) {
 }
 
 // A matrix of `outputs` rows over `inputs` columns, `taps` times (kernel positions).
-ParameterFootprint padded_matrix(std::uint64_t outputs, std::uint64_t inputs, std::uint64_t taps,
-                                 bool has_bias, const ParameterMemory& memory) {
-  const std::uint64_t channels = round_up(outputs, memory.output_lanes);
-  const std::uint64_t weights = channels * round_up(inputs, memory.input_lanes) * taps;
-  ParameterFootprint result;
-  result.cached_bytes = weights + (has_bias ? channels * as_bytes(memory.channel_bytes) : 0);
-  result.streamed_bytes =
-      weights + (has_bias ? channels * as_bytes(memory.streamed_channel_bytes) : 0);
-  return result;
+struct Matrix {
+  std::uint64_t outputs = 0;
+  std::uint64_t inputs = 0;
+  std::uint64_t taps = 1;
+  bool has_channel_data = true;  // bias and requantization
+  bool needs_passes = false;     // its activations exceed the tiles
+};
+
+ParameterFootprint padded(const Matrix& matrix, const ParameterMemory& memory) {
+  const std::uint64_t channels = round_up(matrix.outputs, memory.output_lanes);
+  const std::uint64_t weights = channels * round_up(matrix.inputs, memory.input_lanes) * matrix.taps;
+  if (!matrix.has_channel_data) return {.cached_bytes = weights, .streamed_bytes = weights};
+  const Constant& streamed =
+      matrix.needs_passes ? memory.channel_bytes : memory.streamed_channel_bytes;
+  return {.cached_bytes = weights + channels * as_bytes(memory.channel_bytes),
+          .streamed_bytes = weights + channels * as_bytes(streamed)};
 }
 
-// Depthwise weights occupy one full input lane group per channel and tap.
-ParameterFootprint padded_depthwise(const Tensor& weights, const ParameterMemory& memory) {
-  return padded_matrix(extent(weights, 3), 1, extent(weights, 1) * extent(weights, 2), true,
-                       memory);
+// Bytes of [N, H, W, C] in the fullest tile.
+std::uint64_t tile_bytes(const Tensor& tensor, const ActivationMemory& memory) {
+  if (tensor.shape.size() != 4) return 0;
+  const auto share = [](std::uint64_t extent_of_map, const Constant& tiles) {
+    return (extent_of_map + as_bytes(tiles) - 1) / as_bytes(tiles);
+  };
+  return share(extent(tensor, 1), memory.tiles_high) * share(extent(tensor, 2), memory.tiles_wide) *
+         extent(tensor, 3);
+}
+
+// Whether input and output of an operator do not fit the tiles together, so that the map is
+// computed in several passes.
+bool needs_passes(const Model& model, const Operator& op, const ActivationMemory& memory) {
+  const std::uint64_t bytes = tile_bytes(model.tensor(to_id(op.inputs[0])), memory) +
+                              tile_bytes(model.tensor(to_id(op.outputs[0])), memory);
+  return bytes > as_bytes(memory.narrow_tile_bytes);
 }
 
 // Gate and projection matrices of a recurrent layer; each is a dense layer of its own.
@@ -64,7 +84,10 @@ ParameterFootprint padded_recurrent(const Model& model, const Operator& op,
   for (std::size_t i = 0; i < op.inputs.size(); ++i) {
     const Tensor* tensor = constant_input(model, op, i);
     if (tensor == nullptr || tensor->shape.size() != 2) continue;
-    const auto part = padded_matrix(extent(*tensor, 0), extent(*tensor, 1), 1, false, memory);
+    const auto part = padded({.outputs = extent(*tensor, 0),
+                              .inputs = extent(*tensor, 1),
+                              .has_channel_data = false},
+                             memory);
     total.cached_bytes += part.cached_bytes;
     total.streamed_bytes += part.streamed_bytes;
   }
@@ -110,7 +133,7 @@ std::uint64_t input_activation_bytes(const Model& model, std::span<const Operato
 
 class SimulatedCompiler : public Compiler {
  public:
-  explicit SimulatedCompiler(const DeviceSpec& device) : memory_(device.memory) {}
+  explicit SimulatedCompiler(const DeviceSpec& device) : device_(device) {}
 
   [[nodiscard]] MemoryReport compile(const Graph& graph,
                                      std::span<const OperatorId> operators) const override {
@@ -118,15 +141,16 @@ class SimulatedCompiler : public Compiler {
     report.capacity_bytes = capacity(graph.model(), operators);
     std::vector<Candidate> candidates;
     for (std::size_t i = 0; i < operators.size(); ++i) {
-      const auto footprint = parameter_footprint(graph.model(), operators[i], memory_);
+      const auto footprint = parameter_footprint(graph.model(), operators[i], device_);
       report.operators.push_back({operators[i], Residency::kNone, 0});
       if (!footprint.is_cacheable) {
         report.operators[i].residency = Residency::kUncached;
         report.operators[i].bytes = footprint.streamed_bytes;
         report.host_bytes += footprint.streamed_bytes;
       } else if (footprint.cached_bytes > 0) {
-        candidates.push_back(
-            {i, output_pixels(graph.model(), graph.model().op(operators[i])), footprint});
+        candidates.push_back({i, footprint.cached_bytes <= as_bytes(device_.memory.small_layer_bytes),
+                              output_pixels(graph.model(), graph.model().op(operators[i])),
+                              footprint});
       }
     }
     place(candidates, report);
@@ -138,13 +162,15 @@ class SimulatedCompiler : public Compiler {
   [[nodiscard]] std::uint64_t capacity(const Model& model,
                                        std::span<const OperatorId> operators) const {
     const std::uint64_t input_bytes = input_activation_bytes(model, operators);
+    const ParameterMemory& memory = device_.memory;
     const double left =
-        memory_.capacity_bytes.value - memory_.input_share.value * static_cast<double>(input_bytes);
+        memory.capacity_bytes.value - memory.input_share.value * static_cast<double>(input_bytes);
     return left <= 0 ? 0 : static_cast<std::uint64_t>(left);
   }
 
   static void place(std::vector<Candidate>& candidates, MemoryReport& report) {
     std::ranges::stable_sort(candidates, [](const Candidate& a, const Candidate& b) {
+      if (a.is_small != b.is_small) return a.is_small;
       if (a.output_pixels != b.output_pixels) return a.output_pixels < b.output_pixels;
       return a.footprint.cached_bytes > b.footprint.cached_bytes;
     });
@@ -158,35 +184,41 @@ class SimulatedCompiler : public Compiler {
     }
   }
 
-  ParameterMemory memory_;
+  DeviceSpec device_;
 };
 
 }  // namespace
 
+// Weights: CONV_2D and TRANSPOSE_CONV [Co, kh, kw, Ci], DEPTHWISE_CONV_2D [1, kh, kw, C],
+// FULLY_CONNECTED [No, Ni].
 ParameterFootprint parameter_footprint(const Model& model, OperatorId id,
-                                       const ParameterMemory& memory) {
+                                       const DeviceSpec& device) {
   const Operator& op = model.op(id);
+  if (op.code == OpCode::kUnidirectionalSequenceLstm)
+    return padded_recurrent(model, op, device.memory);
+  if (is_elementwise(op.code)) return uncached_constants(model, op);
   const Tensor* weights = constant_input(model, op, 1);
+  if (weights == nullptr || op.inputs[0] < 0 || op.outputs.empty()) return {};
+  Matrix matrix;
   switch (op.code) {
     case OpCode::kConv2D:
-      if (weights == nullptr) return {};
-      return padded_matrix(extent(*weights, 0), extent(*weights, 3),
-                           extent(*weights, 1) * extent(*weights, 2), true, memory);
     case OpCode::kTransposeConv:
-      if (weights == nullptr) return {};
-      return padded_matrix(extent(*weights, 0), extent(*weights, 3),
-                           extent(*weights, 1) * extent(*weights, 2), true, memory);
-    case OpCode::kFullyConnected:
-      if (weights == nullptr) return {};
-      return padded_matrix(extent(*weights, 0), extent(*weights, 1), 1,
-                           constant_input(model, op, 2) != nullptr, memory);
+      matrix = {.outputs = extent(*weights, 0), .inputs = extent(*weights, 3)};
+      break;
     case OpCode::kDepthwiseConv2D:
-      return weights == nullptr ? ParameterFootprint{} : padded_depthwise(*weights, memory);
-    case OpCode::kUnidirectionalSequenceLstm:
-      return padded_recurrent(model, op, memory);
+      // One full group of input lanes per channel and tap.
+      matrix = {.outputs = extent(*weights, 3), .inputs = 1};
+      break;
+    case OpCode::kFullyConnected:
+      matrix = {.outputs = extent(*weights, 0), .inputs = extent(*weights, 1)};
+      matrix.has_channel_data = constant_input(model, op, 2) != nullptr;
+      return padded(matrix, device.memory);
     default:
-      return is_elementwise(op.code) ? uncached_constants(model, op) : ParameterFootprint{};
+      return {};
   }
+  matrix.taps = extent(*weights, 1) * extent(*weights, 2);
+  matrix.needs_passes = needs_passes(model, op, device.activations);
+  return padded(matrix, device.memory);
 }
 
 std::unique_ptr<Compiler> make_simulated_compiler(const DeviceSpec& device) {

@@ -23,17 +23,25 @@ constexpr ParameterMemory kMemory{
     .input_lanes = {4, "channels", Evidence::kDerived, kSweeps},
     .channel_bytes = {8, "bytes per channel", Evidence::kDerived, kSweeps},
     .streamed_channel_bytes = {4, "bytes per channel", Evidence::kDerived, kTails},
+    .small_layer_bytes = {0.2 * 1024 * 1024, "bytes", Evidence::kDerived, kSweeps},
+};
+
+constexpr std::string_view kChip = "google-coral/libedgetpu, beagle_chip_structures.h";
+constexpr ActivationMemory kActivations{
+    .tiles_high = {4, "tiles", Evidence::kDocumented, kChip},
+    .tiles_wide = {4, "tiles", Evidence::kDocumented, kChip},
+    .narrow_tile_bytes = {192 * 1024, "bytes", Evidence::kDocumented, kChip},
 };
 
 const std::vector<DeviceSpec>& catalogue() {
   static const std::vector<DeviceSpec> kDevices{
-      {"edgetpu-usb3", "USB Accelerator on USB 3, standard clock (250 MHz)", kMemory},
-      {"edgetpu-usb3-max", "USB Accelerator on USB 3, maximum clock (500 MHz)", kMemory},
-      {"edgetpu-usb2", "USB Accelerator on USB 2, standard clock (250 MHz)", kMemory},
-      {"edgetpu-usb2-max", "USB Accelerator on USB 2, maximum clock (500 MHz)", kMemory},
-      {"edgetpu-pcie", "M.2 or PCIe card, standard clock (250 MHz)", kMemory},
-      {"edgetpu-pcie-max", "M.2 or PCIe card, maximum clock (500 MHz)", kMemory},
-      {"edgetpu-devboard", "Dev Board (500 MHz)", kMemory},
+      {"edgetpu-usb3", "USB Accelerator on USB 3, standard clock (250 MHz)", kMemory, kActivations},
+      {"edgetpu-usb3-max", "USB Accelerator on USB 3, maximum clock (500 MHz)", kMemory, kActivations},
+      {"edgetpu-usb2", "USB Accelerator on USB 2, standard clock (250 MHz)", kMemory, kActivations},
+      {"edgetpu-usb2-max", "USB Accelerator on USB 2, maximum clock (500 MHz)", kMemory, kActivations},
+      {"edgetpu-pcie", "M.2 or PCIe card, standard clock (250 MHz)", kMemory, kActivations},
+      {"edgetpu-pcie-max", "M.2 or PCIe card, maximum clock (500 MHz)", kMemory, kActivations},
+      {"edgetpu-devboard", "Dev Board (500 MHz)", kMemory, kActivations},
   };
   return kDevices;
 }

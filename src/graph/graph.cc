@@ -65,10 +65,6 @@ std::uint64_t count_macs(const Model& model, const Operator& op) {
   }
 }
 
-void insert_once(std::vector<OperatorId>& list, OperatorId id) {
-  if (std::find(list.begin(), list.end(), id) == list.end()) list.push_back(id);
-}
-
 }  // namespace
 
 Graph::Graph(const Model& model)
@@ -93,8 +89,12 @@ Graph::Graph(const Model& model)
       stats.input_bytes += tensor.bytes;
       if (const auto writer = model.producer(to_id(position))) {
         stats.depth = std::max(stats.depth, stats_[index(*writer)].depth + 1);
-        insert_once(readers_[index(*writer)], to_operator(i));
-        insert_once(writers_[i], *writer);
+        auto& readers = readers_[index(*writer)];
+        // Readers arrive in file order, so a second read by this operator would follow the first.
+        if (readers.empty() || readers.back() != to_operator(i)) {
+          readers.push_back(to_operator(i));
+          writers_[i].push_back(*writer);
+        }
       }
     }
     for (const std::int32_t position : op.outputs) {
@@ -121,13 +121,31 @@ Graph::Graph(const Model& model)
     level.macs += stats.macs;
     level.output_bytes += stats.output_bytes;
   }
+  count_crossings();
+}
+
+// Each tensor begins to cross below the depth that writes it and ends at its last reader; the sums
+// of those steps are the crossings, without visiting every depth a tensor spans.
+void Graph::count_crossings() {
+  std::vector<std::int64_t> tensor_steps(levels_.size() + 1);
+  std::vector<std::int64_t> byte_steps(levels_.size() + 1);
   for (std::size_t i = 0; i < lifetimes_.size(); ++i) {
-    const Tensor& tensor = model.tensors()[i];
-    if (tensor.is_constant() || tensor.is_variable) continue;
-    for (std::uint32_t d = std::max(lifetimes_[i].written, 1U); d < lifetimes_[i].last_read; ++d) {
-      ++levels_[d - 1].crossing_tensors;
-      levels_[d - 1].crossing_bytes += tensor.bytes;
-    }
+    const Tensor& tensor = model_->tensors()[i];
+    const std::uint32_t first = std::max(lifetimes_[i].written, 1U);
+    const std::uint32_t last = lifetimes_[i].last_read;
+    if (tensor.is_constant() || tensor.is_variable || first >= last) continue;
+    ++tensor_steps[first - 1];
+    --tensor_steps[last - 1];
+    byte_steps[first - 1] += static_cast<std::int64_t>(tensor.bytes);
+    byte_steps[last - 1] -= static_cast<std::int64_t>(tensor.bytes);
+  }
+  std::int64_t tensors = 0;
+  std::int64_t bytes = 0;
+  for (std::size_t d = 0; d < levels_.size(); ++d) {
+    tensors += tensor_steps[d];
+    bytes += byte_steps[d];
+    levels_[d].crossing_tensors = static_cast<std::uint32_t>(tensors);
+    levels_[d].crossing_bytes = static_cast<std::uint64_t>(bytes);
   }
 }
 

@@ -102,7 +102,10 @@ Json to_json(const Stage& stage, std::size_t position) {
 
 PlanModel parse_model_part(const Node& node) {
   node.expect_keys({"name", "sha256", "operator_count", "parameter_bytes", "macs", "depth"});
-  return {node["name"].text(),
+  const std::string name = node["name"].text();
+  if (name.empty() || name.find('/') != std::string::npos)
+    node["name"].fail("must be the stem of a file name: segment files are named after it");
+  return {name,
           node["sha256"].text(),
           node["operator_count"].number(),
           node["parameter_bytes"].number(),

@@ -17,44 +17,42 @@ namespace {
 using zoo::Network;
 
 struct Recipe {
-  ZooEntry entry;
+  ZooEntry entry;  // without the parameter count, which the network gives
   std::function<Network(std::int32_t size)> build;
   std::int32_t smallest_size = 32;
 };
 
 const std::vector<Recipe>& recipes() {
   static const std::vector<Recipe> kRecipes{
-      {{"mobilenet", "MobileNet", 224, 4253864}, zoo::mobilenet},
-      {{"mobilenetv2", "MobileNetV2", 224, 3538984}, zoo::mobilenet_v2},
-      {{"nasnetmobile", "NASNetMobile", 224, 5326716}, zoo::nasnet_mobile},
-      {{"efficientnetliteb0", "EfficientNet-Lite B0", 224, 0},
+      {{"mobilenet", "MobileNet", 224}, zoo::mobilenet},
+      {{"mobilenetv2", "MobileNetV2", 224}, zoo::mobilenet_v2},
+      {{"nasnetmobile", "NASNetMobile", 224}, zoo::nasnet_mobile},
+      {{"efficientnetliteb0", "EfficientNet-Lite B0", 224},
        [](auto s) { return zoo::efficientnet_lite(0, s); }},
-      {{"efficientnetliteb1", "EfficientNet-Lite B1", 240, 0},
+      {{"efficientnetliteb1", "EfficientNet-Lite B1", 240},
        [](auto s) { return zoo::efficientnet_lite(1, s); }},
-      {{"efficientnetliteb2", "EfficientNet-Lite B2", 260, 0},
+      {{"efficientnetliteb2", "EfficientNet-Lite B2", 260},
        [](auto s) { return zoo::efficientnet_lite(2, s); }},
-      {{"efficientnetliteb3", "EfficientNet-Lite B3", 280, 0},
+      {{"efficientnetliteb3", "EfficientNet-Lite B3", 280},
        [](auto s) { return zoo::efficientnet_lite(3, s); }},
-      {{"efficientnetliteb4", "EfficientNet-Lite B4", 300, 0},
+      {{"efficientnetliteb4", "EfficientNet-Lite B4", 300},
        [](auto s) { return zoo::efficientnet_lite(4, s); }},
-      {{"densenet121", "DenseNet121", 224, 8062504}, [](auto s) { return zoo::densenet(121, s); }},
-      {{"densenet169", "DenseNet169", 224, 14307880}, [](auto s) { return zoo::densenet(169, s); }},
-      {{"densenet201", "DenseNet201", 224, 20242984}, [](auto s) { return zoo::densenet(201, s); }},
-      {{"xception", "Xception", 299, 22910480}, zoo::xception, 71},
-      {{"inceptionv3", "InceptionV3", 299, 23851784}, zoo::inception_v3, 75},
-      {{"inceptionv4", "InceptionV4", 299, 0}, zoo::inception_v4, 75},
-      {{"inceptionresnetv2", "InceptionResNetV2", 299, 55873736}, zoo::inception_resnet_v2, 75},
-      {{"resnet50", "ResNet50", 224, 25636712}, [](auto s) { return zoo::resnet(50, s); }},
-      {{"resnet101", "ResNet101", 224, 44707176}, [](auto s) { return zoo::resnet(101, s); }},
-      {{"resnet152", "ResNet152", 224, 60419944}, [](auto s) { return zoo::resnet(152, s); }},
-      {{"resnet50v2", "ResNet50V2", 224, 25613800}, [](auto s) { return zoo::resnet_v2(50, s); }},
-      {{"resnet101v2", "ResNet101V2", 224, 44675560},
-       [](auto s) { return zoo::resnet_v2(101, s); }},
-      {{"resnet152v2", "ResNet152V2", 224, 60380648},
-       [](auto s) { return zoo::resnet_v2(152, s); }},
-      {{"vgg16", "VGG16", 224, 138357544}, [](auto s) { return zoo::vgg(16, s); }},
-      {{"vgg19", "VGG19", 224, 143667240}, [](auto s) { return zoo::vgg(19, s); }},
-      {{"squeezenet", "SqueezeNet 1.1", 227, 1235496}, zoo::squeezenet, 48},
+      {{"densenet121", "DenseNet121", 224}, [](auto s) { return zoo::densenet(121, s); }},
+      {{"densenet169", "DenseNet169", 224}, [](auto s) { return zoo::densenet(169, s); }},
+      {{"densenet201", "DenseNet201", 224}, [](auto s) { return zoo::densenet(201, s); }},
+      {{"xception", "Xception", 299}, zoo::xception, 71},
+      {{"inceptionv3", "InceptionV3", 299}, zoo::inception_v3, 75},
+      {{"inceptionv4", "InceptionV4", 299}, zoo::inception_v4, 75},
+      {{"inceptionresnetv2", "InceptionResNetV2", 299}, zoo::inception_resnet_v2, 75},
+      {{"resnet50", "ResNet50", 224}, [](auto s) { return zoo::resnet(50, s); }},
+      {{"resnet101", "ResNet101", 224}, [](auto s) { return zoo::resnet(101, s); }},
+      {{"resnet152", "ResNet152", 224}, [](auto s) { return zoo::resnet(152, s); }},
+      {{"resnet50v2", "ResNet50V2", 224}, [](auto s) { return zoo::resnet_v2(50, s); }},
+      {{"resnet101v2", "ResNet101V2", 224}, [](auto s) { return zoo::resnet_v2(101, s); }},
+      {{"resnet152v2", "ResNet152V2", 224}, [](auto s) { return zoo::resnet_v2(152, s); }},
+      {{"vgg16", "VGG16", 224}, [](auto s) { return zoo::vgg(16, s); }},
+      {{"vgg19", "VGG19", 224}, [](auto s) { return zoo::vgg(19, s); }},
+      {{"squeezenet", "SqueezeNet 1.1", 227}, zoo::squeezenet, 48},
   };
   return kRecipes;
 }
@@ -123,7 +121,10 @@ std::span<const ZooEntry> zoo_catalogue() {
   static const std::vector<ZooEntry> kEntries = [] {
     std::vector<ZooEntry> entries{{"conv5-fN", "five 3x3 convolutions of N filters", 64, 0},
                                   {"dense4-nN", "dense 64 -> N (4 times, tanh) -> 10", 0, 0}};
-    for (const Recipe& recipe : recipes()) entries.push_back(recipe.entry);
+    for (const Recipe& recipe : recipes()) {
+      entries.push_back(recipe.entry);
+      entries.back().keras_parameters = recipe.build(recipe.entry.input_size).keras_parameters();
+    }
     return entries;
   }();
   return kEntries;

@@ -28,7 +28,12 @@ class Builder {
   ValueId relu(ValueId x) {
     const std::string name = net_.auto_name("activation");
     const auto [entry, is_new] = active_.emplace(x, x);
-    if (is_new && !is_active_.contains(x)) entry->second = net_.relu(x, name);
+    if (!is_new || is_active_.contains(x)) return entry->second;
+    if (only_read_active_.contains(x)) {
+      net_.fuse_relu(x, name);
+    } else {
+      entry->second = net_.relu(x, name);
+    }
     return entry->second;
   }
 
@@ -63,6 +68,7 @@ class Builder {
   Cell reduction(ValueId ip, std::optional<ValueId> previous, std::int32_t filters,
                  const std::string& id) {
     const ValueId p = adjust(previous, ip, filters, id);
+    if (previous && p != *previous) only_read_active_.insert(p);
     const ValueId h = squeeze(ip, filters, "reduction_conv_1_" + id, "reduction_bn_1_" + id);
     const std::int32_t before =
         net_.shape(h).height % 2;  // TensorFlow's SAME for a 3x3 at stride 2
@@ -132,8 +138,9 @@ class Builder {
   }
 
   Network& net_;
-  std::map<ValueId, ValueId> active_;  // the ReLU of a value, once computed
-  std::set<ValueId> is_active_;        // values that are the output of a ReLU already
+  std::map<ValueId, ValueId> active_;   // the ReLU of a value, once computed
+  std::set<ValueId> is_active_;         // values that are the output of a ReLU already
+  std::set<ValueId> only_read_active_;  // values that every reader applies ReLU to
 };
 
 }  // namespace

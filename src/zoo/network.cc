@@ -1,5 +1,6 @@
 #include "zoo/network.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace segue::zoo {
@@ -173,6 +174,14 @@ ValueId Network::concat(const std::vector<ValueId>& parts, const std::string& na
 ValueId Network::relu(ValueId x, const std::string& name) {
   return append({.code = OpCode::kRelu, .name = name, .output_name = name, .inputs = {x}},
                 shape(x));
+}
+
+void Network::fuse_relu(ValueId x, const std::string& name) {
+  const auto producer =
+      std::ranges::find_if(layers_, [&](const Layer& layer) { return layer.output == x; });
+  producer->activation = Activation::kRelu;
+  producer->output_name = name;
+  values_[index(x)].name = name;
 }
 
 ValueId Network::tanh(ValueId x, const std::string& name) {

@@ -99,6 +99,8 @@ class Network {
   ValueId add(ValueId a, ValueId b, Activation activation, const std::string& name);
   ValueId concat(const std::vector<ValueId>& parts, const std::string& name);
   ValueId relu(ValueId x, const std::string& name);
+  // Fuses ReLU into the operator that computes `x`, whose value then goes by `name`.
+  void fuse_relu(ValueId x, const std::string& name);
   ValueId tanh(ValueId x, const std::string& name);
   ValueId to_vector(ValueId x, const std::string& name);
   ValueId softmax(ValueId x, const std::string& name);

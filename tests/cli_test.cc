@@ -1,0 +1,218 @@
+// The commands as a user meets them: output, exit statuses, messages.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "environment.h"
+#include "expect.h"
+#include "model_builder.h"
+#include "segue/file.h"
+#include "segue/model.h"
+
+namespace segue {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::CommandResult;
+using ::testing::HasSubstr;
+using testing::run_segue;
+using testing::ScratchFolder;
+using ::testing::StartsWith;
+
+constexpr int kFile = 1;
+constexpr int kUsage = 2;
+constexpr int kModel = 3;
+constexpr int kInfeasible = 4;
+constexpr int kDevice = 6;
+constexpr int kMismatch = 7;
+
+void expect_failure(const CommandResult& result, int status, const std::string& message) {
+  EXPECT_EQ(result.status, status) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr(message));
+}
+
+TEST(Cli, MainJobFromZooToVerifiedSegments) {
+  const ScratchFolder scratch;
+  const std::string folder = (scratch.path() / "parts").string();
+  const auto split = run_segue({"split", "zoo:squeezenet@64", "--tpus", "3", "-o", folder});
+  EXPECT_EQ(split.status, 0) << split.err;
+  EXPECT_TRUE(fs::exists(scratch.path() / "parts" / "squeezenet@64_segment_2_of_3.tflite"));
+  EXPECT_TRUE(fs::exists(scratch.path() / "parts" / "plan.json"));
+  const auto verify = run_segue({"verify", "zoo:squeezenet@64", folder, "--json"});
+  EXPECT_EQ(verify.status, 0) << verify.err;
+  const auto report = nlohmann::json::parse(verify.out);
+  EXPECT_EQ(report["agrees"], true);
+  EXPECT_EQ(report["segment_count"], 3);
+}
+
+TEST(Cli, SplitFollowsAPlanFile) {
+  const ScratchFolder scratch;
+  const std::string plan = (scratch.path() / "plan.json").string();
+  EXPECT_EQ(run_segue({"plan", "zoo:squeezenet@64", "--tpus", "4", "-o", plan}).status, 0);
+  const std::string folder = (scratch.path() / "parts").string();
+  EXPECT_EQ(run_segue({"split", "zoo:squeezenet@64", "--plan", plan, "-o", folder}).status, 0);
+  EXPECT_EQ(read_text_file(scratch.path() / "parts" / "plan.json", 1 << 20),
+            read_text_file(plan, 1 << 20));
+}
+
+TEST(Cli, SplitAtTensorsOfTheUser) {
+  const ScratchFolder scratch;
+  const std::string folder = (scratch.path() / "parts").string();
+  const auto result = run_segue(
+      {"split", "zoo:mobilenet@96", "--at", "conv_pw_3_relu,conv_pw_9_relu", "-o", folder});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(run_segue({"verify", "zoo:mobilenet@96", folder, "--inputs", "1"}).status, 0);
+}
+
+TEST(Cli, PlanPrintsTheSameValuesAsTextJsonAndCsv) {
+  const std::vector<std::string> arguments{"plan", "zoo:conv5-f102", "--tpus", "2"};
+  const auto with = [&](const std::string& flag) {
+    auto more = arguments;
+    more.push_back(flag);
+    return run_segue(more);
+  };
+  const auto json = nlohmann::json::parse(with("--json").out);
+  EXPECT_EQ(json["schema"], "segue.plan/1");
+  ASSERT_EQ(json["stages"].size(), 2U);
+  const std::string csv = with("--csv").out;
+  EXPECT_EQ(std::ranges::count(csv, '\n'), 3);
+  EXPECT_THAT(csv, HasSubstr(json["stages"][1]["on_chip_bytes"].dump()));
+  EXPECT_THAT(run_segue(arguments).out, HasSubstr("simulated"));
+}
+
+TEST(Cli, PlanIsTheSameEveryTime) {
+  const std::vector<std::string> arguments{"plan", "zoo:resnet50", "--tpus", "4", "--json"};
+  EXPECT_EQ(run_segue(arguments).out, run_segue(arguments).out);
+}
+
+TEST(Cli, ZooListsAndWrites) {
+  const ScratchFolder scratch;
+  EXPECT_THAT(run_segue({"zoo"}).out, HasSubstr("resnet101"));
+  EXPECT_THAT(run_segue({"zoo", "--csv"}).out, HasSubstr("resnet101,ResNet101,224,44707176"));
+  EXPECT_EQ(nlohmann::json::parse(run_segue({"zoo", "--json"}).out)["schema"], "segue.zoo/1");
+  EXPECT_EQ(run_segue({"zoo", "conv5-f8"}, scratch.path()).status, 0);
+  EXPECT_NO_THROW((void)read_model(scratch.path() / "conv5-f8.tflite"));
+}
+
+TEST(Cli, InspectShowsOperatorsAndTotals) {
+  const auto result = run_segue({"inspect", "zoo:conv5-f8"});
+  EXPECT_EQ(result.status, 0);
+  EXPECT_THAT(result.out, HasSubstr("CONV_2D"));
+  EXPECT_THAT(run_segue({"inspect", "zoo:conv5-f8", "--brief"}).out,
+              ::testing::Not(HasSubstr("CONV_2D")));
+}
+
+TEST(Cli, HelpAndVersionSucceed) {
+  EXPECT_THAT(run_segue({"--help"}).out, HasSubstr("Exit status"));
+  EXPECT_EQ(run_segue({"--version"}).status, 0);
+  for (const char* command : {"zoo", "inspect", "plan", "split", "verify"})
+    EXPECT_EQ(run_segue({command, "--help"}).status, 0) << command;
+}
+
+TEST(CliUsage, MistakesGiveStatus2AndAHint) {
+  const ScratchFolder scratch;
+  const std::string folder = (scratch.path() / "parts").string();
+  expect_failure(run_segue({}), kUsage, "subcommand");
+  expect_failure(run_segue({"plan", "zoo:resnet50"}), kUsage, "--tpus");
+  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "0"}), kUsage, "--tpus");
+  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "-3"}), kUsage, "--tpus");
+  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "many"}), kUsage, "--tpus");
+  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "--strategy", "best"}), kUsage,
+                 "balanced");
+  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "--device", "gpu"}), kUsage,
+                 "edgetpu-usb3");
+  expect_failure(run_segue({"plan", "zoo:resnet51", "--tpus", "2"}), kUsage, "'resnet50'");
+  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "--json", "--csv"}), kUsage,
+                 "--csv");
+  expect_failure(run_segue({"split", "zoo:conv5-f8", "-o", folder}), kUsage, "--tpus, --at");
+  expect_failure(run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "--at", "x", "-o", folder}),
+                 kUsage, "exactly one");
+  expect_failure(run_segue({"split", "zoo:conv5-f8", "--at", "conv2d_9", "-o", folder}), kUsage,
+                 "no such tensor");
+  EXPECT_FALSE(fs::exists(folder));
+}
+
+TEST(CliModel, BadFilesGiveStatus3) {
+  const ScratchFolder scratch;
+  const auto path = [&](const char* name) { return (scratch.path() / name).string(); };
+  write_file(path("empty.tflite"), "");
+  write_file(path("text.tflite"), "a text that is no model at all, and long enough to look at");
+  expect_failure(run_segue({"inspect", path("empty.tflite")}), kModel, "empty");
+  expect_failure(run_segue({"plan", path("text.tflite"), "--tpus", "2"}), kModel,
+                 "not a TensorFlow Lite model");
+  testing::ModelBuilder two;
+  two.output(two.relu(two.input("x", {1, 4}), "y"));
+  two.raw().subgraphs.push_back(std::make_unique<tflite::SubGraphT>(two.graph()));
+  testing::write_bytes(path("two.tflite"), two.bytes());
+  expect_failure(run_segue({"split", path("two.tflite"), "--tpus", "1", "-o", path("out")}), kModel,
+                 "2 subgraphs");
+  expect_failure(run_segue({"inspect", path("absent.tflite")}), kFile, "absent.tflite");
+}
+
+TEST(CliPlan, MoreTpusThanCutsGiveStatus4) {
+  expect_failure(run_segue({"plan", "zoo:conv5-f8", "--tpus", "9"}), kInfeasible, "at most 5");
+}
+
+TEST(CliSplit, PlanOfAnotherModelIsRefused) {
+  const ScratchFolder scratch;
+  const std::string plan = (scratch.path() / "plan.json").string();
+  const std::string folder = (scratch.path() / "parts").string();
+  EXPECT_EQ(run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "-o", plan}).status, 0);
+  expect_failure(run_segue({"split", "zoo:conv5-f16", "--plan", plan, "-o", folder}), kUsage,
+                 "conv5-f8");
+}
+
+TEST(CliSplit, IllegalPlanIsRefusedWithTheReason) {
+  const ScratchFolder scratch;
+  const std::string plan = (scratch.path() / "plan.json").string();
+  auto document = nlohmann::ordered_json::parse(
+      run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--json"}).out);
+  std::swap(document["stages"][0]["operators"], document["stages"][1]["operators"]);
+  write_file(plan, document.dump());
+  expect_failure(run_segue({"split", "zoo:conv5-f8", "--plan", plan, "-o", scratch.path() / "p"}),
+                 kUsage, "later segment");
+}
+
+TEST(CliVerify, MismatchGivesStatus7AndNamesThePlace) {
+  const ScratchFolder scratch;
+  const std::string folder = (scratch.path() / "parts").string();
+  EXPECT_EQ(run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "-o", folder}).status, 0);
+  const fs::path segment = scratch.path() / "parts" / "conv5-f8_segment_1_of_2.tflite";
+  const Model model = read_model(segment);
+  const auto weights = model.tensor(*model.find_tensor("conv2d_4/kernel")).data;
+  auto bytes = testing::read_bytes(segment);
+  bytes[static_cast<std::size_t>(weights.data() - model.bytes().data())] ^= std::byte{1};
+  testing::write_bytes(segment, bytes);
+  const auto result = run_segue({"verify", "zoo:conv5-f8", folder});
+  EXPECT_EQ(result.status, kMismatch);
+  EXPECT_THAT(result.out, HasSubstr("segment 1"));
+}
+
+TEST(CliVerify, MissingRuntimeGivesStatus6) {
+  const ScratchFolder scratch;
+  const std::string folder = (scratch.path() / "parts").string();
+  EXPECT_EQ(run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "-o", folder}).status, 0);
+  expect_failure(run_segue({"verify", "zoo:conv5-f8", folder, "--runtime", "/none.so"}), kDevice,
+                 "/none.so");
+}
+
+TEST(CliVerify, FolderWithoutSegmentsIsAFileError) {
+  const ScratchFolder scratch;
+  expect_failure(run_segue({"verify", "zoo:conv5-f8", scratch.path()}), kFile, "no segment files");
+}
+
+TEST(CliOutput, UnwritablePlacesLeaveNothingBehind) {
+  const ScratchFolder scratch;
+  write_file(scratch.path() / "file", "x");
+  expect_failure(
+      run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "-o", scratch.path() / "file" / "parts"}),
+      kFile, "file");
+  expect_failure(run_segue({"zoo", "conv5-f8", "-o", scratch.path() / "file" / "m.tflite"}), kFile,
+                 "file");
+}
+
+}  // namespace
+}  // namespace segue

@@ -1,0 +1,43 @@
+#include "command.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "environment.h"
+
+namespace segue::testing {
+namespace {
+
+std::string quoted(const std::string& argument) {
+  std::string result = "'";
+  for (const char c : argument) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return result + "'";
+}
+
+std::string text_of(const std::filesystem::path& path) {
+  const auto bytes = read_bytes(path);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+CommandResult run_segue(const std::vector<std::string>& arguments,
+                        const std::filesystem::path& folder) {
+  const ScratchFolder scratch;
+  std::string command = "cd " + quoted(folder.string()) +
+                        " && SEGUE_TFLITE_LIB=" + quoted(SEGUE_TEST_RUNTIME) + " " +
+                        quoted(SEGUE_TEST_CLI);
+  for (const std::string& argument : arguments) command += " " + quoted(argument);
+  command += " >" + quoted((scratch.path() / "out").string());
+  command += " 2>" + quoted((scratch.path() / "err").string());
+  const int status = std::system(command.c_str());
+  CommandResult result;
+  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  result.out = text_of(scratch.path() / "out");
+  result.err = text_of(scratch.path() / "err");
+  return result;
+}
+
+}  // namespace segue::testing

@@ -1,0 +1,20 @@
+// Runs the command-line tool as a user would.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace segue::testing {
+
+struct CommandResult {
+  int status = -1;  // exit status; 128 + signal when it was killed
+  std::string out;
+  std::string err;
+};
+
+/// Runs `segue` with these arguments in `folder`.
+[[nodiscard]] CommandResult run_segue(const std::vector<std::string>& arguments,
+                                      const std::filesystem::path& folder = ".");
+
+}  // namespace segue::testing

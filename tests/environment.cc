@@ -1,0 +1,53 @@
+#include "environment.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+namespace segue::testing {
+
+namespace fs = std::filesystem;
+
+const Backend& cpu_backend() {
+  static const auto kBackend = make_cpu_backend({.libraries = {SEGUE_TEST_RUNTIME}, .threads = 1});
+  return *kBackend;
+}
+
+ScratchFolder::ScratchFolder() {
+  std::string pattern = (fs::temp_directory_path() / "segue-test-XXXXXX").string();
+  path_ = ::mkdtemp(pattern.data());
+}
+
+ScratchFolder::~ScratchFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+fs::path shared(const std::string& file) { return fs::path(SEGUE_TEST_SHARED) / file; }
+
+std::vector<std::string> shared_models() {
+  std::vector<std::string> names;
+  std::error_code absent;
+  for (const auto& entry : fs::directory_iterator(shared("models"), absent)) {
+    const std::string name = entry.path().stem().string();
+    if (entry.path().extension() == ".tflite" && !name.ends_with("_edgetpu")) names.push_back(name);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+std::vector<std::byte> read_bytes(const fs::path& path) {
+  std::vector<std::byte> bytes(fs::file_size(path));
+  std::ifstream(path, std::ios::binary)
+      .read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
+}
+
+void write_bytes(const fs::path& path, std::span<const std::byte> bytes) {
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(bytes.data()),
+             static_cast<std::streamsize>(bytes.size()));
+}
+
+}  // namespace segue::testing

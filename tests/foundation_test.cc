@@ -1,0 +1,77 @@
+// error.h, units.h, names.h, file.h
+#include <gtest/gtest.h>
+
+#include <array>
+#include <fstream>
+
+#include "environment.h"
+#include "expect.h"
+#include "segue/file.h"
+#include "segue/names.h"
+#include "segue/units.h"
+
+namespace segue {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::expect_error;
+
+TEST(Units, BytesKeepTheirLargestUnitAboveOne) {
+  EXPECT_EQ(format_bytes(0), "0 B");
+  EXPECT_EQ(format_bytes(1023), "1023 B");
+  EXPECT_EQ(format_bytes(1024), "1.00 KiB");
+  EXPECT_EQ(format_bytes(kMiB - 1), "1024.00 KiB");
+  EXPECT_EQ(format_bytes(kMiB), "1.00 MiB");
+  EXPECT_EQ(format_mib(8115978), "7.74");
+}
+
+TEST(Units, CountsUseDecimalPrefixes) {
+  EXPECT_EQ(format_count(12), "12");
+  EXPECT_EQ(format_count(154'530'000), "154.53 M");
+  EXPECT_EQ(format_count(3'860'000'000), "3.86 G");
+}
+
+TEST(Names, SuggestionsAreCloseOrAbsent) {
+  const std::array<std::string, 3> known{"resnet50", "resnet101", "vgg16"};
+  EXPECT_EQ(did_you_mean("resnet51", known), "; did you mean 'resnet50', 'resnet101'?");
+  EXPECT_EQ(did_you_mean("something else", known), "");
+}
+
+TEST(StagedFiles, NothingAppearsBeforeCommit) {
+  const testing::ScratchFolder scratch;
+  const fs::path target = scratch.path() / "deep" / "a.txt";
+  StagedFiles files;
+  files.stage(target, "text");
+  EXPECT_FALSE(fs::exists(target));
+  files.commit();
+  EXPECT_EQ(read_text_file(target, 100), "text");
+}
+
+TEST(StagedFiles, AbandonedFilesLeaveNoTrace) {
+  const testing::ScratchFolder scratch;
+  write_file(scratch.path() / "a.txt", "old");
+  {
+    StagedFiles files;
+    files.stage(scratch.path() / "a.txt", "new");
+    files.stage(scratch.path() / "b.txt", "new");
+  }
+  EXPECT_EQ(read_text_file(scratch.path() / "a.txt", 100), "old");
+  EXPECT_EQ(std::distance(fs::directory_iterator(scratch.path()), {}), 1);
+}
+
+TEST(StagedFiles, FolderThatIsAFileIsReported) {
+  const testing::ScratchFolder scratch;
+  write_file(scratch.path() / "a", "text");
+  expect_error(ErrorCode::kIo, [&] { write_file(scratch.path() / "a" / "b", "text"); }, {"a"});
+}
+
+TEST(ReadTextFile, LimitIsKept) {
+  const testing::ScratchFolder scratch;
+  write_file(scratch.path() / "long", std::string(100, 'x'));
+  expect_error(ErrorCode::kIo, [&] { (void)read_text_file(scratch.path() / "long", 99); },
+               {"long", "99"});
+  expect_error(ErrorCode::kIo, [&] { (void)read_text_file(scratch.path() / "none", 99); });
+}
+
+}  // namespace
+}  // namespace segue

@@ -1,0 +1,139 @@
+#include "segue/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "environment.h"
+#include "expect.h"
+#include "model_builder.h"
+#include "segue/file.h"
+
+namespace segue {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using testing::expect_error;
+
+Plan plan_of(const Model& model, std::size_t count) {
+  const Graph graph(model);
+  const auto compiler = make_simulated_compiler(find_device("edgetpu-usb3"));
+  Plan plan = make_plan(graph, segment_balanced(graph, count, *compiler).segmentation, *compiler,
+                        "edgetpu-usb3", "balanced");
+  identify_model(plan, model);
+  return plan;
+}
+
+TEST(Plan, StagesDescribeTheSegments) {
+  const Plan plan = plan_of(testing::conv_chain({8, 8, 8, 8}), 2);
+  ASSERT_EQ(plan.stages.size(), 2U);
+  EXPECT_EQ(plan.model.operator_count, 4U);
+  EXPECT_EQ(plan.stages[0].operators, testing::operators(0, 1));
+  EXPECT_EQ(plan.stages[0].first_depth, 1U);
+  EXPECT_EQ(plan.stages[0].last_depth, 2U);
+  EXPECT_EQ(plan.stages[0].inputs, std::vector<std::string>{"x"});
+  EXPECT_EQ(plan.stages[0].outputs, std::vector<std::string>{"conv1"});
+  EXPECT_EQ(plan.stages[0].input_bytes, 4U * 4U * 4U);
+  EXPECT_EQ(plan.stages[0].output_bytes, 4U * 4U * 8U);
+  EXPECT_EQ(plan.stages[0].parameter_bytes, 8U * (4U + 4U) + 8U * (8U + 4U));
+  EXPECT_EQ(plan.stages[0].macs, 16U * 8U * 4U + 16U * 8U * 8U);
+  EXPECT_EQ(plan.stages[1].operators, testing::operators(2, 3));
+  EXPECT_EQ(plan.stages[0].parameter_bytes + plan.stages[1].parameter_bytes,
+            plan.model.parameter_bytes);
+}
+
+TEST(Plan, JsonRoundTripKeepsEveryByte) {
+  const Plan plan = plan_of(testing::conv_chain({8, 16, 8, 300}), 3);
+  const std::string json = to_json(plan);
+  EXPECT_EQ(to_json(parse_plan(json, "plan")), json);
+}
+
+TEST(Plan, KeysHaveTheDocumentedOrder) {
+  const Json document = Json::parse(to_json(plan_of(testing::conv_chain({8, 8}), 2)));
+  const auto keys = [](const Json& object) {
+    std::vector<std::string> names;
+    for (const auto& [key, unused] : object.items()) names.push_back(key);
+    return names;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(keys(document),
+            (Names{"schema", "model", "device", "strategy", "objective", "stages"}));
+  EXPECT_EQ(keys(document["model"]),
+            (Names{"name", "sha256", "operator_count", "parameter_bytes", "macs", "depth"}));
+  EXPECT_EQ(keys(document["stages"][0]),
+            (Names{"index", "operators", "first_depth", "last_depth", "inputs", "outputs",
+                   "parameter_bytes", "on_chip_bytes", "host_bytes", "macs", "input_bytes",
+                   "output_bytes", "replicas"}));
+  EXPECT_EQ(document["schema"], "segue.plan/1");
+}
+
+struct BadPlan {
+  const char* name;
+  std::function<void(Json&)> edit;
+  const char* message;
+};
+
+class PlanReader : public ::testing::TestWithParam<BadPlan> {};
+
+TEST_P(PlanReader, NamesThePathOfWhatItRefuses) {
+  Json document = Json::parse(to_json(plan_of(testing::conv_chain({8, 8, 8}), 3)));
+  GetParam().edit(document);
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_plan(document.dump(), "my.json"); },
+               {"my.json", GetParam().message});
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, PlanReader,
+    ::testing::Values(
+        BadPlan{"OtherSchema", [](Json& j) { j["schema"] = "segue.plan/2"; },
+                "schema: is \"segue.plan/2\""},
+        BadPlan{"UnknownKey", [](Json& j) { j["colour"] = 1; }, "colour: unknown key"},
+        BadPlan{"UnknownStageKey", [](Json& j) { j["stages"][1]["speed"] = 1; },
+                "stages[1].speed: unknown key"},
+        BadPlan{"MissingKey", [](Json& j) { j["model"].erase("depth"); },
+                "model: lacks the key \"depth\""},
+        BadPlan{"NegativeOperator", [](Json& j) { j["stages"][2]["operators"][0] = -1; },
+                "stages[2].operators[0]: must be a whole number"},
+        BadPlan{"TextForANumber", [](Json& j) { j["stages"][0]["macs"] = "many"; },
+                "stages[0].macs: must be a whole number"},
+        BadPlan{"NumberForAText", [](Json& j) { j["device"] = 5; }, "device: must be a string"},
+        BadPlan{"ObjectForAList", [](Json& j) { j["stages"] = Json::object(); },
+                "stages: must be a list"},
+        BadPlan{"NoStages", [](Json& j) { j["stages"] = Json::array(); }, "at least one stage"},
+        BadPlan{"EmptyStage", [](Json& j) { j["stages"][0]["operators"] = Json::array(); },
+                "stages[0].operators"},
+        BadPlan{"NoReplicas", [](Json& j) { j["stages"][0]["replicas"] = 0; },
+                "stages[0].replicas: must be at least 1"},
+        BadPlan{"WrongIndex", [](Json& j) { j["stages"][1]["index"] = 0; },
+                "stages[1].index: must be 1"},
+        BadPlan{"NameWithAFolder", [](Json& j) { j["model"]["name"] = "../../etc/x"; },
+                "model.name: must be the stem"},
+        BadPlan{"HugeNumber", [](Json& j) { j["model"]["depth"] = 5'000'000'000; },
+                "model.depth: must be a whole number from 0 to 4294967295"}),
+    [](const auto& row) { return row.param.name; });
+
+TEST(PlanFile, TextThatIsNotJsonIsNamed) {
+  const testing::ScratchFolder scratch;
+  write_file(scratch.path() / "plan.json", "{ \"schema\": ");
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)read_plan(scratch.path() / "plan.json"); },
+               {"plan.json", "not JSON"});
+}
+
+TEST(PlanFile, DeepNestingIsRefusedWithoutACrash) {
+  expect_error(ErrorCode::kInvalidArgument,
+               [] { (void)parse_plan(std::string(1'000'000, '['), "deep"); }, {"not JSON"});
+}
+
+TEST(CheckPlanMatches, PlanOfAnotherModelIsRefused) {
+  const Plan plan = plan_of(testing::conv_chain({8, 8}), 2);
+  EXPECT_NO_THROW(check_plan_matches(plan, testing::conv_chain({8, 8})));
+  expect_error(ErrorCode::kInvalidArgument,
+               [&] {
+                 check_plan_matches(plan, testing::conv_chain({8, 16}));
+               },
+               {"chain", "segue plan"});
+}
+
+}  // namespace
+}  // namespace segue

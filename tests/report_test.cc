@@ -1,0 +1,85 @@
+#include "segue/report.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "expect.h"
+#include "model_builder.h"
+
+namespace segue {
+namespace {
+
+using testing::ModelBuilder;
+
+TEST(Printable, ControlCharactersAndBrokenUtf8AreReplaced) {
+  EXPECT_EQ(printable("plain"), "plain");
+  EXPECT_EQ(printable("naïve – 猫"), "naïve – 猫");
+  EXPECT_EQ(printable("a\x1b[31mred\n").find('\x1b'), std::string::npos);
+  EXPECT_EQ(printable("a\nb").find('\n'), std::string::npos);
+  for (const char* broken : {"\xff\xfe", "\xc3", "\xe2\x82", "\xed\xa0\x80", "\xf5\x80\x80\x80"}) {
+    EXPECT_NO_THROW((void)nlohmann::json(printable(broken)).dump()) << "must be UTF-8";
+  }
+}
+
+TEST(Printable, LongTextIsCut) { EXPECT_LE(printable(std::string(10'000, 'x'), 200).size(), 210U); }
+
+TEST(Table, TextAlignsNumbersRightAndNamesLeft) {
+  Table table;
+  table.columns = {{"name", Table::Align::kLeft}, {"bytes"}};
+  table.rows = {{"a", "1"}, {"long name", "1234"}};
+  EXPECT_EQ(table.to_text(),
+            "  name       bytes\n"
+            "  a              1\n"
+            "  long name   1234\n");
+}
+
+TEST(Table, CsvQuotesWhatNeedsIt) {
+  Table table;
+  table.columns = {{"name"}, {"n"}};
+  table.rows = {{"a,\"b\"\nc", "1"}};
+  EXPECT_EQ(table.to_csv(), "name,n\n\"a,\"\"b\"\"\nc\",1\n");
+}
+
+Model hostile_names() {
+  ModelBuilder b;
+  const auto x = b.input("\x1b]0;owned\x07", {1, 4, 4, 4});
+  b.output(b.relu(b.conv(x, "<script>\"\xff", 4), std::string(10'000, 'n')));
+  return b.build("bad\x1b[2Jname");
+}
+
+TEST(Inspect, HostileNamesReachNeitherTerminalNorBreakJson) {
+  const Model model = hostile_names();
+  const Graph graph(model);
+  const std::string text = inspect_text(graph, {}, true);
+  EXPECT_EQ(text.find('\x1b'), std::string::npos);
+  EXPECT_EQ(text.find('\x07'), std::string::npos);
+  EXPECT_EQ(operator_table(graph).to_csv().find('\x1b'), std::string::npos);
+  EXPECT_TRUE(nlohmann::json::accept(inspect_json(graph, {})));
+}
+
+TEST(Inspect, TextJsonAndCsvAgree) {
+  const Model model = testing::conv_chain({8, 16, 8});
+  const Graph graph(model);
+  const auto json = nlohmann::json::parse(inspect_json(graph, {}));
+  EXPECT_EQ(json["schema"], "segue.inspect/1");
+  EXPECT_EQ(json["model"]["operator_count"], 3);
+  EXPECT_EQ(json["operators"].size(), 3U);
+  EXPECT_EQ(operator_table(graph).rows.size(), 3U);
+  EXPECT_EQ(json["operators"][1]["parameter_bytes"].get<std::uint64_t>(),
+            graph.stats(OperatorId{1}).parameter_bytes);
+}
+
+TEST(PlanText, SaysThatBytesAreSimulated) {
+  const Model model = testing::conv_chain({8, 8, 8, 8});
+  const Graph graph(model);
+  const auto compiler = make_simulated_compiler(find_device("edgetpu-usb3"));
+  const auto balanced = segment_balanced(graph, 2, *compiler);
+  const Plan plan = make_plan(graph, balanced.segmentation, *compiler, "edgetpu-usb3", "balanced");
+  EXPECT_THAT(plan_text(plan, nullptr), ::testing::HasSubstr("simulated"));
+  EXPECT_EQ(plan_table(plan).rows.size(), 2U);
+  EXPECT_EQ(refinement_text(balanced), "");
+}
+
+}  // namespace
+}  // namespace segue

@@ -1,0 +1,275 @@
+#include "segue/segmentation.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+
+#include "expect.h"
+#include "model_builder.h"
+#include "reference/all_cuts.h"
+#include "reference/random_model.h"
+#include "segue/zoo.h"
+
+namespace segue {
+namespace {
+
+using testing::expect_error;
+using testing::for_all_cuts;
+using testing::ModelBuilder;
+using testing::operators;
+using testing::TensorIndex;
+
+// A device that keeps operators, in file order, while they fit `capacity` bytes.
+class TinyDevice : public Compiler {
+ public:
+  explicit TinyDevice(std::uint64_t capacity) : capacity_(capacity) {}
+  [[nodiscard]] MemoryReport compile(const Graph& graph,
+                                     std::span<const OperatorId> ids) const override {
+    MemoryReport report;
+    report.capacity_bytes = capacity_;
+    for (const OperatorId id : ids) {
+      const std::uint64_t bytes = graph.stats(id).parameter_bytes;
+      const bool fits = report.on_chip_bytes + bytes <= capacity_;
+      (fits ? report.on_chip_bytes : report.host_bytes) += bytes;
+    }
+    return report;
+  }
+
+ private:
+  std::uint64_t capacity_;
+};
+
+std::vector<Level> levels_of(const std::vector<std::uint64_t>& bytes) {
+  std::vector<Level> levels;
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    levels.push_back({.depth = static_cast<std::uint32_t>(i + 1), .parameter_bytes = bytes[i]});
+  return levels;
+}
+
+std::uint64_t largest_group(std::span<const Level> levels, const DepthCuts& cuts) {
+  std::uint64_t largest = 0;
+  std::uint64_t group = 0;
+  for (const Level& level : levels) {
+    group += level.parameter_bytes;
+    largest = std::max(largest, group);
+    if (std::ranges::binary_search(cuts, level.depth)) group = 0;
+  }
+  return largest;
+}
+
+std::uint64_t host_bytes(const Graph& graph, const DepthCuts& cuts, const Compiler& compiler) {
+  std::uint64_t bytes = 0;
+  for (const auto& segment : segment_at_depths(graph, cuts).segments)
+    bytes += compiler.totals(graph, segment).host_bytes;
+  return bytes;
+}
+
+TEST(BalanceDepths, SplitsEvenlyWhereItCan) {
+  const auto levels = levels_of({1, 2, 3, 3, 2, 1});
+  EXPECT_EQ(balance_depths(levels, 2), DepthCuts{3});
+  EXPECT_EQ(balance_depths(levels, 3), (DepthCuts{3, 5}));  // 6, 5, 1: each filled in turn
+  EXPECT_EQ(balance_depths(levels, 1), DepthCuts{});
+  EXPECT_EQ(balance_depths(levels, 6), (DepthCuts{1, 2, 3, 4, 5}));
+}
+
+TEST(BalanceDepths, LevelsWithoutParametersAreStillSpread) {
+  const auto levels = levels_of({0, 0, 0, 0});
+  EXPECT_EQ(balance_depths(levels, 4), (DepthCuts{1, 2, 3}));
+}
+
+TEST(BalanceDepths, CountsOutsideTheDepthAreRefused) {
+  const auto levels = levels_of({1, 2});
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)balance_depths(levels, 0); });
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)balance_depths(levels, 3); });
+}
+
+TEST(BalanceDepths, EqualsTheBestOfAllCutsOnRandomLevels) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 3000; ++round) {
+    std::vector<std::uint64_t> bytes(random() % 9 + 1);
+    for (auto& b : bytes) b = random() % 3 == 0 ? 0 : random() % 100;
+    const auto levels = levels_of(bytes);
+    const std::size_t count = random() % bytes.size() + 1;
+    std::uint64_t best = ~std::uint64_t{0};
+    for_all_cuts(static_cast<std::uint32_t>(bytes.size()), count, [&](const DepthCuts& cuts) {
+      best = std::min(best, largest_group(levels, cuts));
+    });
+    const DepthCuts found = balance_depths(levels, count);
+    ASSERT_EQ(found.size() + 1, count);
+    ASSERT_EQ(largest_group(levels, found), best) << "round " << round;
+  }
+}
+
+TEST(SegmentBalanced, KeepsTheBalancedCutsWhenNothingStreams) {
+  const Model model = testing::conv_chain({4, 4, 4, 4, 4, 4});
+  const Graph graph(model);
+  const auto result = segment_balanced(graph, 3, TinyDevice(1000));
+  EXPECT_EQ(result.cuts, (DepthCuts{2, 4}));
+  EXPECT_TRUE(result.moves.empty());
+  EXPECT_EQ(result.host_bytes, 0U);
+}
+
+// Weights of 1x1 convolutions from Ci to Co channels with a bias take Co * (Ci + 4) bytes: 40 for
+// 4 -> 5 and so on. The even split puts the two largest operators together.
+TEST(SegmentBalanced, MovesCutsUntilNothingStreams) {
+  std::mt19937 random(2);
+  int moved = 0;
+  for (int round = 0; round < 300; ++round) {
+    const Model model = testing::random_model(random, 8);
+    const Graph graph(model);
+    const std::size_t count = random() % std::min(4U, graph.depth()) + 1;
+    const TinyDevice device(random() % 20000 + 2000);
+    const auto result = segment_balanced(graph, count, device);
+    std::uint64_t least = ~std::uint64_t{0};
+    for_all_cuts(graph.depth(), count, [&](const DepthCuts& cuts) {
+      least = std::min(least, host_bytes(graph, cuts, device));
+    });
+    if (least == 0) {
+      EXPECT_EQ(result.host_bytes, 0U) << "round " << round;
+    }
+    EXPECT_LE(result.host_bytes, result.initial_host_bytes);
+    EXPECT_EQ(host_bytes(graph, result.cuts, device), result.host_bytes);
+    moved += result.moves.empty() ? 0 : 1;
+  }
+  EXPECT_GT(moved, 20);
+}
+
+TEST(SegmentBalanced, EveryMoveIsReportedAndNoneRaisesHostBytes) {
+  std::mt19937 random(3);
+  for (int round = 0; round < 200; ++round) {
+    const Model model = testing::random_model(random, 10);
+    const Graph graph(model);
+    const std::size_t count = std::min(3U, graph.depth());
+    const auto result = segment_balanced(graph, count, TinyDevice(random() % 20000));
+    DepthCuts cuts = result.initial_cuts;
+    std::uint64_t host = result.initial_host_bytes;
+    for (const CutMove& move : result.moves) {
+      EXPECT_EQ(cuts[move.cut], move.from_depth);
+      EXPECT_LE(move.host_bytes_after, move.host_bytes_before);
+      cuts[move.cut] = move.to_depth;
+      host = std::min(host, move.host_bytes_after);
+    }
+    EXPECT_EQ(cuts, result.cuts);
+    EXPECT_EQ(host, result.host_bytes);
+  }
+}
+
+TEST(Segmentations, CoverEveryOperatorOnceAndNeverReadBackwards) {
+  std::mt19937 random(4);
+  for (int round = 0; round < 200; ++round) {
+    const Model model = testing::random_model(random, 12);
+    const Graph graph(model);
+    for (std::size_t count = 1; count <= std::min(5U, graph.depth()); ++count) {
+      EXPECT_NO_THROW(
+          check_segmentation(graph, segment_balanced(graph, count, TinyDevice(9000)).segmentation));
+      EXPECT_NO_THROW(check_segmentation(graph, segment_as_vendor(graph, count)));
+    }
+  }
+}
+
+TEST(CheckSegmentation, NamesTheOperatorThatBreaksThePromise) {
+  const Model model = testing::conv_chain({4, 4, 4});
+  const Graph graph(model);
+  const auto refuses = [&](const std::vector<std::vector<OperatorId>>& segments,
+                           const std::string& message) {
+    expect_error(ErrorCode::kInvalidArgument, [&] { check_segmentation(graph, {segments}); },
+                 {message});
+  };
+  EXPECT_NO_THROW(check_segmentation(graph, {{operators(0, 0), operators(1, 2)}}));
+  refuses({}, "segment");
+  refuses({operators(0, 2), {}}, "segment");
+  refuses({operators(0, 1)}, "conv2");
+  refuses({operators(0, 1), operators(1, 2)}, "conv1");
+  refuses({operators(1, 2), operators(0, 0)}, "conv");
+  refuses({operators(0, 3)}, "3");
+}
+
+TEST(SegmentAsVendor, StopsBeforeTheAverageAndLeavesTheRestToTheLast) {
+  // Convolutions 4 -> 4 weigh 4 * (4 + 4) = 32 bytes each: 160 in all, average 81.
+  const Model model = testing::conv_chain({4, 4, 4, 4, 4});
+  const auto segments = segment_as_vendor(Graph(model), 2).segments;
+  EXPECT_EQ(segments[0], operators(0, 1));
+  EXPECT_EQ(segments[1], operators(2, 4));
+}
+
+TEST(SegmentAsVendor, OperatorHeavierThanTheAverageGetsItsOwnSegment) {
+  const Model model = testing::conv_chain({200, 4, 4, 4});
+  const auto segments = segment_as_vendor(Graph(model), 4).segments;
+  ASSERT_EQ(segments.size(), 4U);
+  for (const auto& segment : segments) EXPECT_FALSE(segment.empty());
+  EXPECT_EQ(segments[0], operators(0, 0));
+}
+
+// Where the vendor's tool cuts the synthetic networks: parameter bytes on chip of each segment,
+// which name the layers. Jorgitou98/EdgeTPU-QuantRL-Evaluation, CONV_MACs (2 and 4 segments).
+TEST(SegmentAsVendor, FiveConvolutionsAreCutAsMeasured) {
+  for (const int filters : {32, 102, 302, 442, 602, 702}) {
+    const std::string name = "zoo:conv5-f" + std::to_string(filters);
+    const Model model = open_model(name);
+    const Graph graph(model);
+    const auto sizes = [&](std::size_t count) {
+      std::vector<std::size_t> result;
+      for (const auto& segment : segment_as_vendor(graph, count).segments)
+        result.push_back(segment.size());
+      return result;
+    };
+    EXPECT_EQ(sizes(2), (std::vector<std::size_t>{2, 3})) << name;
+    EXPECT_EQ(sizes(3), (std::vector<std::size_t>{2, 1, 2})) << name;
+    EXPECT_EQ(sizes(4), (std::vector<std::size_t>{1, 1, 1, 2})) << name;
+  }
+}
+
+TEST(Strategies, MoreSegmentsThanTheModelHasAreInfeasible) {
+  const Model model = testing::conv_chain({4, 4});
+  const Graph graph(model);
+  expect_error(ErrorCode::kInfeasible, [&] { (void)segment_balanced(graph, 3, TinyDevice(1)); },
+               {"3", "2"});
+  expect_error(ErrorCode::kInfeasible, [&] { (void)segment_as_vendor(graph, 3); }, {"3", "2"});
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)segment_as_vendor(graph, 0); });
+  expect_error(ErrorCode::kInvalidArgument,
+               [&] { (void)segment_balanced(graph, 0, TinyDevice(1)); });
+}
+
+//   x ─ a ─┬─ b ─ c ─┬─ sum
+//          └─ d ─────┘
+Model fork() {
+  ModelBuilder b;
+  const TensorIndex a = b.relu(b.input("x", {1, 4}), "a");
+  const TensorIndex c = b.relu(b.relu(a, "b"), "c");
+  b.output(b.add(c, b.relu(a, "d"), "sum"));
+  return b.build();
+}
+
+TEST(SegmentAt, TensorEndsASegmentWithAllItDependsOn) {
+  const Model model = fork();
+  const Graph graph(model);
+  const auto segments = segment_at(graph, std::vector<std::string>{"c"}).segments;
+  EXPECT_EQ(segments[0], operators(0, 2));
+  EXPECT_EQ(segments[1], operators(3, 4));
+}
+
+TEST(SegmentAt, OrderOfTheTensorsDoesNotMatter) {
+  const Model model = fork();
+  const Graph graph(model);
+  EXPECT_EQ(segment_at(graph, std::vector<std::string>{"d", "a"}).segments,
+            segment_at(graph, std::vector<std::string>{"a", "d"}).segments);
+}
+
+TEST(SegmentAt, UnknownTensorsComeWithASuggestion) {
+  const Model model = testing::conv_chain({4, 4, 4});
+  const Graph graph(model);
+  expect_error(ErrorCode::kInvalidArgument,
+               [&] { (void)segment_at(graph, std::vector<std::string>{"conv9"}); },
+               {"'conv9'", "did you mean", "'conv0'"});
+  expect_error(ErrorCode::kInvalidArgument,
+               [&] { (void)segment_at(graph, std::vector<std::string>{"x"}); },
+               {"input or a constant"});
+  expect_error(ErrorCode::kInvalidArgument,
+               [&] { (void)segment_at(graph, std::vector<std::string>{"conv2"}); },
+               {"without operators"});
+}
+
+}  // namespace
+}  // namespace segue

@@ -1,0 +1,233 @@
+#include "segue/verify.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <fstream>
+#include <random>
+
+#include "environment.h"
+#include "expect.h"
+#include "model_builder.h"
+#include "reference/random_model.h"
+#include "segue/file.h"
+#include "segue/plan.h"
+
+namespace segue {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::cpu_backend;
+using testing::expect_error;
+using testing::ModelBuilder;
+using testing::operators;
+using testing::ScratchFolder;
+
+// x -> a -> b -> y with skips: a is read again by the last operator.
+ModelBuilder skipping() {
+  ModelBuilder b;
+  const auto a = b.conv(b.input("x", {1, 4, 4, 4}), "a", 4);
+  b.output(b.add(b.conv(b.conv(a, "b", 4), "c", 4), a, "y"));
+  return b;
+}
+
+Plan plan_for(const Model& model, const Segmentation& segmentation) {
+  const Graph graph(model);
+  Plan plan = make_plan(graph, segmentation, *make_simulated_compiler(find_device("edgetpu-pcie")),
+                        "edgetpu-pcie", "manual");
+  identify_model(plan, model);
+  return plan;
+}
+
+void split(const Model& model, const Segmentation& segmentation, const fs::path& folder) {
+  write_segments(model, segmentation, to_json(plan_for(model, segmentation)), folder);
+}
+
+VerifyReport verify(const Model& model, const fs::path& folder) {
+  return verify_segments(model, find_segments(folder), cpu_backend(), {.inputs = 2});
+}
+
+// Replaces segment `position` by another model, as a corrupted or mistaken file would.
+void replace_segment(const fs::path& folder, std::size_t position, const ModelBuilder& model) {
+  testing::write_bytes(find_segments(folder).at(position), model.bytes());
+}
+
+TEST(Verify, SegmentsOfAModelWithSkipsAgree) {
+  const ScratchFolder scratch;
+  const Model model = skipping().build();
+  split(model, {{operators(0, 0), operators(1, 1), operators(2, 3)}}, scratch.path());
+  const VerifyReport report = verify(model, scratch.path());
+  EXPECT_EQ(report.mismatch, "");
+  EXPECT_EQ(report.segment_count, 3U);
+  EXPECT_EQ(report.operator_count, 4U);
+  EXPECT_EQ(report.inputs_run, 2U);
+  EXPECT_EQ(report.output_bytes_compared, 2U * 64U);
+}
+
+TEST(Verify, RandomModelsAgreeAtEveryTopologicalCut) {
+  std::mt19937 random(5);
+  for (int round = 0; round < 20; ++round) {
+    const Model model = testing::random_model(random, 8);
+    const auto count = static_cast<std::uint32_t>(model.operators().size());
+    for (std::uint32_t cut = 1; cut < count; ++cut) {
+      const ScratchFolder scratch;
+      split(model, {{operators(0, cut - 1), operators(cut, count - 1)}}, scratch.path());
+      ASSERT_EQ(verify(model, scratch.path()).mismatch, "") << "round " << round << " cut " << cut;
+    }
+  }
+}
+
+TEST(Verify, NamesAreKeptApartWhenTensorsShareOne) {
+  const ScratchFolder scratch;
+  ModelBuilder b;
+  const auto first = b.relu(b.input("t", {1, 8}), "t");
+  const auto second = b.add(first, first, "t");
+  b.output(b.add(first, second, "t"));
+  const Model model = b.build();
+  split(model, {{operators(0, 0), operators(1, 1), operators(2, 2)}}, scratch.path());
+  EXPECT_EQ(verify(model, scratch.path()).mismatch, "");
+}
+
+TEST(Verify, StateStaysInItsSegment) {
+  ModelBuilder b;
+  const auto a = b.relu(b.input("x", {1, 8}), "a");
+  b.output(b.relu(b.relu(a, "b"), "c"));
+  const Model model = b.build();
+  const ScratchFolder scratch;
+  split(model, {{operators(0, 1), operators(2, 2)}}, scratch.path());
+  EXPECT_TRUE(verify(model, scratch.path()).agrees());
+}
+
+struct Sabotage {
+  const char* name;
+  void (*edit)(ModelBuilder&);  // of the second segment: b
+  std::vector<std::string> message;
+};
+
+class VerifyFinds : public ::testing::TestWithParam<Sabotage> {};
+
+TEST_P(VerifyFinds, TheDifferenceAndItsPlace) {
+  const ScratchFolder scratch;
+  const Model model = skipping().build();
+  split(model, {{operators(0, 0), operators(1, 1), operators(2, 3)}}, scratch.path());
+  ModelBuilder segment;
+  const auto bytes = testing::read_bytes(find_segments(scratch.path()).at(1));
+  segment.raw() = std::move(*tflite::UnPackModel(bytes.data()));
+  GetParam().edit(segment);
+  replace_segment(scratch.path(), 1, segment);
+  const VerifyReport report = verify(model, scratch.path());
+  EXPECT_FALSE(report.agrees());
+  for (const std::string& part : GetParam().message)
+    EXPECT_THAT(report.mismatch, ::testing::HasSubstr(part));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, VerifyFinds,
+    ::testing::Values(Sabotage{"OneWeight",
+                               [](ModelBuilder& b) { b.raw().buffers[1]->data[3] ^= 1; },
+                               {"segment 1", "b/kernel"}},
+                      Sabotage{"AScale",
+                               [](ModelBuilder& b) { b.at(1).quantization->scale[0] *= 2; },
+                               {"segment 1", "b/kernel"}},
+                      Sabotage{
+                          "AnOption",
+                          [](ModelBuilder& b) {
+                            b.graph().operators[0]->builtin_options.AsConv2DOptions()->padding =
+                                tflite::Padding::VALID;
+                          },
+                          {"segment 1", "'b'"}},
+                      Sabotage{"AVersion",
+                               [](ModelBuilder& b) { b.raw().operator_codes[0]->version = 4; },
+                               {"segment 1", "'b'"}},
+                      Sabotage{"AName",
+                               [](ModelBuilder& b) { b.at(b.graph().outputs[0]).name = "other"; },
+                               {"segment 1", "other"}},
+                      Sabotage{"AnExtraOperator",
+                               [](ModelBuilder& b) {
+                                 const auto extra = b.relu(b.graph().outputs[0], "extra");
+                                 b.graph().outputs[0] = extra;
+                               },
+                               {"extra"}},
+                      Sabotage{"AMissingOutput",
+                               [](ModelBuilder& b) { b.graph().outputs[0] = b.graph().inputs[0]; },
+                               {"segment"}}),
+    [](const auto& row) { return row.param.name; });
+
+// The same structure on both sides, so only running shows the difference.
+class Bent : public Session {
+ public:
+  explicit Bent(std::unique_ptr<Session> inner) : inner_(std::move(inner)) {}
+  [[nodiscard]] std::span<const Port> inputs() const override { return inner_->inputs(); }
+  [[nodiscard]] std::span<const Port> outputs() const override { return inner_->outputs(); }
+  std::vector<std::vector<std::byte>> run(
+      std::span<const std::span<const std::byte>> inputs) override {
+    auto results = inner_->run(inputs);
+    results[0][5] ^= std::byte{1};
+    return results;
+  }
+
+ private:
+  std::unique_ptr<Session> inner_;
+};
+
+class BendsOneSegment : public Backend {
+ public:
+  [[nodiscard]] std::string description() const override { return "bent"; }
+  [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte> model,
+                                              const std::string& name) const override {
+    auto session = cpu_backend().open(model, name);
+    if (name.find("segment_1_of_3") == std::string::npos) return session;
+    return std::make_unique<Bent>(std::move(session));
+  }
+};
+
+TEST(Verify, WrongResultIsTracedToItsSegmentTensorAndByte) {
+  const ScratchFolder scratch;
+  const Model model = skipping().build();
+  split(model, {{operators(0, 0), operators(1, 1), operators(2, 3)}}, scratch.path());
+  const auto report =
+      verify_segments(model, find_segments(scratch.path()), BendsOneSegment(), {.inputs = 1});
+  EXPECT_THAT(report.mismatch, ::testing::HasSubstr("segment 1: tensor 'b'"));
+  EXPECT_THAT(report.mismatch, ::testing::HasSubstr("byte 5"));
+}
+
+TEST(Verify, MissingSegmentIsFoundBeforeRunning) {
+  const ScratchFolder scratch;
+  const Model model = skipping().build();
+  split(model, {{operators(0, 0), operators(1, 1), operators(2, 3)}}, scratch.path());
+  auto files = find_segments(scratch.path());
+  files.erase(files.begin() + 1);
+  EXPECT_FALSE(verify_segments(model, files, cpu_backend(), {}).agrees());
+}
+
+TEST(FindSegments, FoldersThatHoldNoSetAreRefused) {
+  const ScratchFolder scratch;
+  expect_error(ErrorCode::kIo, [&] { (void)find_segments(scratch.path() / "none"); },
+               {"no such folder"});
+  expect_error(ErrorCode::kIo, [&] { (void)find_segments(scratch.path()); }, {"no segment files"});
+  for (const char* name : {"a_segment_0_of_2.tflite", "a_segment_0_of_1.tflite"})
+    write_file(scratch.path() / name, "x");
+  expect_error(ErrorCode::kIo, [&] { (void)find_segments(scratch.path()); },
+               {"2 different splits"});
+}
+
+TEST(FindSegments, MissingMemberIsNamed) {
+  const ScratchFolder scratch;
+  const Model model = skipping().build();
+  split(model, {{operators(0, 0), operators(1, 3)}}, scratch.path());
+  fs::remove(find_segments(scratch.path()).at(1));
+  expect_error(ErrorCode::kIo, [&] { (void)find_segments(scratch.path()); },
+               {"model_segment_1_of_2"});
+}
+
+TEST(FindSegments, WorksWithoutAPlan) {
+  const ScratchFolder scratch;
+  const Model model = skipping().build();
+  split(model, {{operators(0, 0), operators(1, 3)}}, scratch.path());
+  const auto with_plan = find_segments(scratch.path());
+  fs::remove(scratch.path() / "plan.json");
+  EXPECT_EQ(find_segments(scratch.path()), with_plan);
+}
+
+}  // namespace
+}  // namespace segue
