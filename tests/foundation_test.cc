@@ -25,10 +25,10 @@ TEST(Units, BytesKeepTheirLargestUnitAboveOne) {
   EXPECT_EQ(format_mib(8115978), "7.74");
 }
 
-TEST(Units, CountsUseDecimalPrefixes) {
-  EXPECT_EQ(format_count(12), "12");
-  EXPECT_EQ(format_count(154'530'000), "154.53 M");
-  EXPECT_EQ(format_count(3'860'000'000), "3.86 G");
+TEST(Units, MacsUseDecimalPrefixes) {
+  EXPECT_EQ(format_macs(12), "12 MAC");
+  EXPECT_EQ(format_macs(154'530'000), "154.53 MMAC");
+  EXPECT_EQ(format_macs(3'860'000'000), "3.86 GMAC");
 }
 
 TEST(Names, SuggestionsAreCloseOrAbsent) {

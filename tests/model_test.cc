@@ -86,6 +86,12 @@ TEST(Model, OldFilesNumberOperatorsInOneByte) {
   EXPECT_EQ(parse(b).op(OperatorId{0}).code, OpCode::kConv2D);
 }
 
+TEST(Model, BufferZeroMeansNoData) {
+  ModelBuilder b = one_conv();
+  b.raw().buffers[0]->data = {1, 2, 3};
+  EXPECT_FALSE(parse(b).tensor(TensorId{0}).is_constant());
+}
+
 TEST(ReadModel, MissingFileAndFolderAreFileErrors) {
   const testing::ScratchFolder scratch;
   expect_error(ErrorCode::kIo, [&] { (void)read_model(scratch.path() / "none.tflite"); },

@@ -74,11 +74,12 @@ struct BalancedSegmentation {
 /// Segm_Balanced. After `balance_depths`, while the host streams more than it must:
 ///  1. the cut above or below a streaming segment moves by one depth, if that lowers the host bytes
 ///     of the two segments it separates (or keeps them and lowers the larger segment);
-///  2. when no such move is left, all horizontal cuts are searched for one that streams nothing
-///     beyond what its levels stream when compiled alone; of these the best balanced one is taken.
-/// Every accepted step lowers (host bytes, largest segment), so it always ends, and host bytes
-/// never grow. Asks the compiler O(count) times per move and O(depth log depth) times in the
-/// search.
+///  2. when no such move is left, all horizontal cuts are searched for the fewest host bytes, and
+///     among those for the best balance.
+/// Neither lets a segment grow beyond the largest of `segment_as_vendor`, except to cuts that
+/// stream nothing at all. Every accepted step lowers (host bytes, largest segment), so it always
+/// ends, and host bytes never grow. Asks the compiler O(count) times per move and, in the search,
+/// O(depth log depth) times plus once for each segment that streams less than the cuts at hand.
 [[nodiscard]] BalancedSegmentation segment_balanced(const Graph& graph, std::size_t count,
                                                     const Compiler& compiler);
 

@@ -23,7 +23,7 @@ inline constexpr std::uint64_t kMiB = 1024 * kKiB;
 /// Returns "7.74": MiB with two decimals and no unit, for table columns.
 [[nodiscard]] std::string format_mib(std::uint64_t bytes);
 
-/// Returns "3.86 G", "154.53 M" or "12": a count with a decimal SI prefix.
-[[nodiscard]] std::string format_count(std::uint64_t count);
+/// Returns "3.86 GMAC", "154.53 MMAC" or "12 MAC".
+[[nodiscard]] std::string format_macs(std::uint64_t macs);
 
 }  // namespace segue

@@ -199,6 +199,7 @@ class ImageWriter {
 
   // Buffer 0 stays the empty one, as readers of the format expect.
   std::uint32_t new_buffer(std::uint32_t old_buffer) {
+    if (old_buffer == 0) return 0;
     const auto* data = state_.root->buffers()->Get(old_buffer)->data();
     if (data == nullptr || data->size() == 0) return 0;
     const auto [entry, is_new] =

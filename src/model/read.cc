@@ -222,12 +222,14 @@ class Builder {
       unsupported(fmt::format("tensor #{} '{}' lies in another file", position, tensor.name));
     }
     const auto& buffers = *state_->root->buffers();
-    if (tensor.buffer >= buffers.size()) {
+    // Buffer 0 means "no data", whatever stands there, as TensorFlow Lite reads it.
+    if (tensor.buffer != 0 && tensor.buffer >= buffers.size()) {
       invalid(fmt::format("tensor #{} '{}' uses buffer {} of {}", position, tensor.name,
                           tensor.buffer, buffers.size()));
     }
-    if (const auto* data = buffers[tensor.buffer]->data(); data != nullptr) {
-      tensor.data = std::as_bytes(std::span(data->data(), data->size()));
+    if (tensor.buffer != 0) {
+      if (const auto* data = buffers[tensor.buffer]->data(); data != nullptr)
+        tensor.data = std::as_bytes(std::span(data->data(), data->size()));
     }
     const bool has_fixed_size = element_bits(tensor.type) >= 8 && source.sparsity() == nullptr;
     if (tensor.is_constant() && has_fixed_size && tensor.data.size() != tensor.bytes) {

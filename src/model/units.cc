@@ -13,13 +13,13 @@ std::string format_bytes(std::uint64_t bytes) {
 
 std::string format_mib(std::uint64_t bytes) { return fmt::format("{:.2f}", to_mib(bytes)); }
 
-std::string format_count(std::uint64_t count) {
+std::string format_macs(std::uint64_t macs) {
   constexpr double kGiga = 1e9;
   constexpr double kMega = 1e6;
-  const auto value = static_cast<double>(count);
-  if (value >= kGiga) return fmt::format("{:.2f} G", value / kGiga);
-  if (value >= kMega) return fmt::format("{:.2f} M", value / kMega);
-  return fmt::format("{}", count);
+  const auto value = static_cast<double>(macs);
+  if (value >= kGiga) return fmt::format("{:.2f} GMAC", value / kGiga);
+  if (value >= kMega) return fmt::format("{:.2f} MMAC", value / kMega);
+  return fmt::format("{} MAC", macs);
 }
 
 }  // namespace segue

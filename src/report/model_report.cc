@@ -176,9 +176,9 @@ std::string inspect_text(const Graph& graph, std::span<const CompiledExecutable>
   std::uint64_t widest = 0;
   for (const Level& level : graph.levels()) widest = std::max(widest, level.parameter_bytes);
   std::string text = fmt::format(
-      "{}: {} operators, depth {}, {} of parameters, {}MAC, file of {}\n", printable(model.name()),
+      "{}: {} operators, depth {}, {} of parameters, {}, file of {}\n", printable(model.name()),
       graph.operator_count(), graph.depth(), format_bytes(graph.parameter_bytes()),
-      format_count(graph.macs()), format_bytes(model.bytes().size()));
+      format_macs(graph.macs()), format_bytes(model.bytes().size()));
   if (!model.description().empty())
     text += fmt::format("description: {}\n", printable(model.description()));
   text += fmt::format("inputs: {}\noutputs: {}\n", border_text(model, model.inputs()),

@@ -119,10 +119,10 @@ Table plan_table(const Plan& plan) {
 
 std::string plan_text(const Plan& plan, const Plan* vendor) {
   std::string text = fmt::format(
-      "{} on {} Edge TPU{} ({}): {} operators, {} of parameters, {}MAC, depth {}\n\n",
+      "{} on {} Edge TPU{} ({}): {} operators, {} of parameters, {}, depth {}\n\n",
       printable(plan.model.name), plan.stages.size(), plan.stages.size() == 1 ? "" : "s",
       plan.device, plan.model.operator_count, format_bytes(plan.model.parameter_bytes),
-      format_count(plan.model.macs), plan.model.depth);
+      format_macs(plan.model.macs), plan.model.depth);
   const std::string table = comparison(plan, vendor).to_text();
   if (vendor != nullptr) text += titles(plan, table);
   text += table + "\n";

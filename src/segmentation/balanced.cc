@@ -4,6 +4,7 @@
 #include <limits>
 #include <numeric>
 #include <optional>
+#include <tuple>
 
 #include "segmentation/require.h"
 #include "segue/error.h"
@@ -49,8 +50,14 @@ class PrefixBytes {
 
 class Refinement {
  public:
-  Refinement(const Graph& graph, const Compiler& compiler, BalancedSegmentation& result)
-      : graph_(graph), compiler_(compiler), result_(result), bytes_(graph.levels()) {
+  // `ceiling_bytes`: how large a segment may become to save host bytes.
+  Refinement(const Graph& graph, const Compiler& compiler, std::uint64_t ceiling_bytes,
+             BalancedSegmentation& result)
+      : graph_(graph),
+        compiler_(compiler),
+        ceiling_bytes_(ceiling_bytes),
+        result_(result),
+        bytes_(graph.levels()) {
     borders_.push_back(0);
     borders_.insert(borders_.end(), result.cuts.begin(), result.cuts.end());
     borders_.push_back(graph.depth());
@@ -62,7 +69,14 @@ class Refinement {
   void run() {
     while (total_host() > 0 && move_best_cut()) {
     }
-    if (total_host() > 0) search_all_cuts();
+    if (total_host() > 0) {
+      find_reach();
+      if (const auto borders = search_all_cuts(ceiling_bytes_)) adopt(*borders);
+    }
+    if (total_host() > 0) {
+      const auto borders = search_all_cuts(kUnreachable);
+      if (borders && host_of(*borders) == 0) adopt(*borders);
+    }
     result_.host_bytes = total_host();
     result_.cuts.assign(borders_.begin() + 1, borders_.end() - 1);
   }
@@ -93,6 +107,7 @@ class Refinement {
       for (const int step : {-1, 1}) {
         const auto candidate = try_move(cut, step);
         if (!candidate) continue;
+        if (larger_side(cut, candidate->depth) > ceiling_bytes_) continue;
         const std::uint64_t before = host_[cut] + host_[cut + 1];
         const std::uint64_t after = candidate->upper_host + candidate->lower_host;
         if (after > before || (after == before && !lowers_larger_side(*candidate))) continue;
@@ -113,12 +128,13 @@ class Refinement {
                      host_bytes(depth, borders_[cut + 2])};
   }
 
+  // The larger of the two segments that `cut` separates when it lies below `depth`.
+  [[nodiscard]] std::uint64_t larger_side(std::size_t cut, std::uint32_t depth) const {
+    return std::max(bytes_.between(borders_[cut], depth), bytes_.between(depth, borders_[cut + 2]));
+  }
+
   [[nodiscard]] bool lowers_larger_side(const Candidate& move) const {
-    const auto larger_side = [&](std::uint32_t depth) {
-      return std::max(bytes_.between(borders_[move.cut], depth),
-                      bytes_.between(depth, borders_[move.cut + 2]));
-    };
-    return larger_side(move.depth) < larger_side(borders_[move.cut + 1]);
+    return larger_side(move.cut, move.depth) < larger_side(move.cut, borders_[move.cut + 1]);
   }
 
   void apply(const Candidate& move) {
@@ -135,46 +151,64 @@ class Refinement {
   // so streaming only grows with j and bisection finds the border.
   void find_reach() {
     const std::uint32_t depth = graph_.depth();
-    std::vector<std::uint64_t> alone(depth + 1);
-    for (std::uint32_t d = 0; d < depth; ++d) alone[d + 1] = alone[d] + host_bytes(d, d + 1);
+    alone_.assign(depth + 1, 0);
+    for (std::uint32_t d = 0; d < depth; ++d) alone_[d + 1] = alone_[d] + host_bytes(d, d + 1);
     reach_.assign(depth, 0);
     for (std::uint32_t first = 0; first < depth; ++first) {
       std::uint32_t good = first + 1;
       std::uint32_t bad = depth + 1;
       while (good + 1 < bad) {
         const std::uint32_t middle = good + (bad - good) / 2;
-        (host_bytes(first, middle) <= alone[middle] - alone[first] ? good : bad) = middle;
+        (host_bytes(first, middle) <= alone_[middle] - alone_[first] ? good : bad) = middle;
       }
       reach_[first] = good;
     }
   }
 
-  // Best balanced among the cuts that stream nothing avoidable: dynamic program over (segments
-  // used, depth reached), O(count * depth^2).
-  void search_all_cuts() {
-    find_reach();
+  struct State {
+    std::uint64_t host_bytes = kUnreachable;
+    std::uint64_t largest_bytes = kUnreachable;
+    std::uint32_t from = 0;
+    [[nodiscard]] bool is_better_than(const State& other) const {
+      return std::tie(host_bytes, largest_bytes) < std::tie(other.host_bytes, other.largest_bytes);
+    }
+  };
+
+  // The cuts with the fewest host bytes, the best balanced among those, with segments of at most
+  // `ceiling` bytes: dynamic program over (segments used, depth reached). Segments that alone
+  // stream as much as the cuts at hand are not looked at, which leaves few beyond reach_.
+  [[nodiscard]] std::optional<std::vector<std::uint32_t>> search_all_cuts(std::uint64_t ceiling) {
     const std::uint32_t depth = graph_.depth();
     const std::size_t count = host_.size();
-    std::vector<std::vector<std::uint64_t>> best(
-        count + 1, std::vector<std::uint64_t>(depth + 1, kUnreachable));
-    std::vector<std::vector<std::uint32_t>> from(count + 1, std::vector<std::uint32_t>(depth + 1));
-    best[0][0] = 0;
-    for (std::size_t k = 0; k < count; ++k) {
-      for (std::uint32_t first = 0; first < depth; ++first) {
-        if (best[k][first] == kUnreachable) continue;
-        for (std::uint32_t last = first + 1; last <= reach_[first]; ++last) {
-          const std::uint64_t larger = std::max(best[k][first], bytes_.between(first, last));
-          if (larger >= best[k + 1][last]) continue;
-          best[k + 1][last] = larger;
-          from[k + 1][last] = first;
+    const std::uint64_t avoidable = total_host() - alone_[depth];
+    std::vector<std::vector<State>> best(count + 1, std::vector<State>(depth + 1));
+    best[0][0] = {0, 0, 0};
+    for (std::uint32_t first = 0; first < depth; ++first) {
+      for (std::uint32_t last = first + 1; last <= depth; ++last) {
+        const std::uint64_t bytes = bytes_.between(first, last);
+        const std::uint64_t unavoidable = alone_[last] - alone_[first];
+        const std::uint64_t host = last <= reach_[first] ? unavoidable : host_bytes(first, last);
+        if (bytes > ceiling || host > unavoidable + avoidable) break;
+        for (std::size_t k = 0; k < count; ++k) {
+          const State& before = best[k][first];
+          if (before.host_bytes == kUnreachable) continue;
+          const State next{before.host_bytes + host, std::max(before.largest_bytes, bytes), first};
+          if (next.is_better_than(best[k + 1][last])) best[k + 1][last] = next;
         }
       }
     }
-    if (best[count][depth] == kUnreachable) return;
+    if (best[count][depth].host_bytes == kUnreachable) return std::nullopt;
     std::vector<std::uint32_t> borders(count + 1);
     borders[count] = depth;
-    for (std::size_t k = count; k > 0; --k) borders[k - 1] = from[k][borders[k]];
-    adopt(borders);
+    for (std::size_t k = count; k > 0; --k) borders[k - 1] = best[k][borders[k]].from;
+    return borders;
+  }
+
+  [[nodiscard]] std::uint64_t host_of(const std::vector<std::uint32_t>& borders) const {
+    std::uint64_t host = 0;
+    for (std::size_t k = 0; k + 1 < borders.size(); ++k)
+      host += host_bytes(borders[k], borders[k + 1]);
+    return host;
   }
 
   void adopt(const std::vector<std::uint32_t>& borders) {
@@ -194,12 +228,24 @@ class Refinement {
 
   const Graph& graph_;
   const Compiler& compiler_;
+  std::uint64_t ceiling_bytes_;
   BalancedSegmentation& result_;
   PrefixBytes bytes_;
   std::vector<std::uint32_t> borders_;  // 0, the cuts, depth
   std::vector<std::uint64_t> host_;     // per segment
+  std::vector<std::uint64_t> alone_;    // host bytes of levels 1 .. d, each as its own segment
   std::vector<std::uint32_t> reach_;
 };
+
+std::uint64_t largest_segment(const Graph& graph, const Segmentation& segmentation) {
+  std::uint64_t largest = 0;
+  for (const auto& segment : segmentation.segments) {
+    std::uint64_t bytes = 0;
+    for (const OperatorId id : segment) bytes += graph.stats(id).parameter_bytes;
+    largest = std::max(largest, bytes);
+  }
+  return largest;
+}
 
 }  // namespace
 
@@ -243,14 +289,10 @@ BalancedSegmentation segment_balanced(const Graph& graph, std::size_t count,
   BalancedSegmentation result;
   result.initial_cuts = balance_depths(graph.levels(), count);
   result.cuts = result.initial_cuts;
-  const PrefixBytes bytes(graph.levels());
-  std::uint32_t first = 0;
-  for (const std::uint32_t cut : result.cuts) {
-    result.bottleneck_bytes = std::max(result.bottleneck_bytes, bytes.between(first, cut));
-    first = cut;
-  }
-  result.bottleneck_bytes = std::max(result.bottleneck_bytes, bytes.between(first, graph.depth()));
-  Refinement(graph, compiler, result).run();
+  result.bottleneck_bytes = largest_segment(graph, segment_at_depths(graph, result.cuts));
+  const std::uint64_t ceiling_bytes =
+      std::max(result.bottleneck_bytes, largest_segment(graph, segment_as_vendor(graph, count)));
+  Refinement(graph, compiler, ceiling_bytes, result).run();
   result.segmentation = segment_at_depths(graph, result.cuts);
   return result;
 }

@@ -26,7 +26,7 @@ constexpr double kSpread = 1.0;
 constexpr double kSpreadBeforeRelu6 = 2.0;
 constexpr double kSpreadOfLogits = 4.0;
 // Real tensors have heavier tails than the normal distribution they are modelled by.
-constexpr double kDeviationsKept = 5.0;
+constexpr double kDeviationsKept = 6.0;
 constexpr double kRelu6 = 6.0;
 
 double normal_density(double x) { return std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi); }
@@ -215,9 +215,9 @@ class Propagation {
         {std::max(range.low, range_of(moments).low), std::min(range.high, range_of(moments).high)});
   }
 
-  // A third of the variance is between channels and survives; the rest averages out.
+  // Two thirds of the variance are between channels and survive; the rest averages out.
   static Moments averaged(const Moments& x, std::int32_t area) {
-    constexpr double kBetweenChannels = 1.0 / 3.0;
+    constexpr double kBetweenChannels = 2.0 / 3.0;
     return {x.mean, x.variance * (kBetweenChannels + (1 - kBetweenChannels) / area)};
   }
 

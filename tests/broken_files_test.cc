@@ -1,0 +1,105 @@
+// Damaged models: an Error or a model that holds together, never a crash or a hang. Run under the
+// sanitizers too.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <random>
+
+#include "environment.h"
+#include "segue/error.h"
+#include "segue/graph.h"
+#include "segue/report.h"
+#include "segue/zoo.h"
+
+namespace segue {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Everything a command would do with a model short of running it.
+bool survives(const std::function<Model()>& read) {
+  try {
+    const Model model = read();
+    const Graph graph(model);
+    (void)inspect_json(graph, compiled_executables(model));
+    const auto half = static_cast<std::uint32_t>(model.operators().size() / 2);
+    std::vector<OperatorId> first_half;
+    for (std::uint32_t i = 0; i <= half; ++i) {
+      if (i < model.operators().size()) first_half.push_back(OperatorId{i});
+    }
+    const auto bytes = extract_segment(model, first_half).to_bytes();
+    (void)parse_model(bytes, "segment");
+    return true;
+  } catch (const Error& error) {
+    EXPECT_NE(error.code(), ErrorCode::kInternal) << error.what();
+    EXPECT_GT(std::string(error.what()).size(), 20U);
+    return false;
+  }
+}
+
+// Real models where they are present, and a generated one everywhere.
+std::vector<std::vector<std::byte>> samples() {
+  std::vector<std::vector<std::byte>> result{make_zoo_model("mobilenetv2@96"),
+                                             make_zoo_model("dense4-n100")};
+  std::error_code absent;
+  std::vector<fs::path> paths;
+  for (const auto& entry : fs::directory_iterator(testing::shared("models"), absent))
+    paths.push_back(entry.path());
+  std::ranges::sort(paths);
+  for (const auto& path : paths) result.push_back(testing::read_bytes(path));
+  return result;
+}
+
+std::vector<std::byte> whole_copy(const Model& model) {
+  std::vector<OperatorId> all;
+  for (std::uint32_t i = 0; i < model.operators().size(); ++i) all.push_back(OperatorId{i});
+  return extract_segment(model, all).to_bytes();
+}
+
+TEST(BrokenFiles, EveryTruncationAtA64thByteIsAnError) {
+  const testing::ScratchFolder scratch;
+  const fs::path path = scratch.path() / "cut.tflite";
+  const fs::path original = scratch.path() / "whole.tflite";
+  for (const auto& bytes : samples()) {
+    testing::write_bytes(path, bytes);
+    testing::write_bytes(original, bytes);
+    // From the end, so that the file only ever shrinks.
+    for (std::size_t size = (bytes.size() - 1) / 64 * 64;; size -= 64) {
+      fs::resize_file(path, size);
+      // Padding or an archive of labels may follow the model; without it the model is still whole.
+      if (survives([&] { return read_model(path); })) {
+        EXPECT_EQ(whole_copy(read_model(path)), whole_copy(read_model(original))) << size;
+      }
+      if (size == 0) break;
+    }
+  }
+}
+
+TEST(BrokenFiles, RandomCorruptionsNeverCrash) {
+  constexpr int kRounds = 10'000;
+  std::mt19937_64 random(11);
+  const auto models = samples();
+  int survived = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    // Small models more often: their structure is most of the file.
+    const auto& source = models[random() % models.size()];
+    std::vector<std::byte> bytes = source;
+    const std::size_t damage = random() % 8 + 1;
+    for (std::size_t i = 0; i < damage; ++i) {
+      // Half the hits go to the ends of the file, where the structure is.
+      const std::size_t window = std::min<std::size_t>(bytes.size(), 16384);
+      std::size_t at = random() % bytes.size();
+      if (random() % 2 == 0) at = random() % window;
+      if (random() % 4 == 0) at = bytes.size() - 1 - random() % window;
+      bytes[at] = static_cast<std::byte>(random());
+    }
+    survived += survives([&] { return parse_model(std::move(bytes), "corrupt"); }) ? 1 : 0;
+  }
+  RecordProperty("survived", survived);
+  EXPECT_GT(survived, 0);
+  EXPECT_LT(survived, kRounds);
+}
+
+}  // namespace
+}  // namespace segue
