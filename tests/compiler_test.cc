@@ -200,18 +200,18 @@ TEST_P(MeasuredTails, AgreeWithinTheStatedError) {
 // Keras' "conv4_block1_add" and its activation are one operator in the converted model.
 INSTANTIATE_TEST_SUITE_P(
     Rows, MeasuredTails,
-    ::testing::Values(Tail{"resnet50", "conv4_block1_out", 14.12, 0.05},
-                      Tail{"resnet50", "conv4_block4_out", 10.92, 0.05},
-                      Tail{"resnet50", "conv4_block5_out", 9.85, 0.05},
-                      Tail{"resnet50", "conv4_block6_out", 8.78, 0.05},
-                      Tail{"resnet50", "conv5_block1_out", 3.01, 0.05},
-                      Tail{"resnet50", "conv5_block2_out", 0.00, 0.05},
-                      Tail{"resnet101", "conv4_block3_out", 30.15, 0.05},
-                      Tail{"resnet101", "conv4_block8_out", 24.81, 0.05},
-                      Tail{"resnet101", "conv4_block13_out", 19.46, 0.05},
-                      Tail{"resnet101", "conv4_block18_out", 14.12, 0.05},
-                      Tail{"resnet101", "conv4_block23_out", 8.78, 0.05},
-                      Tail{"resnet101", "conv5_block1_out", 3.01, 0.05},
+    ::testing::Values(Tail{"resnet50", "conv4_block1_out", 14.12, 0.01},
+                      Tail{"resnet50", "conv4_block4_out", 10.92, 0.01},
+                      Tail{"resnet50", "conv4_block5_out", 9.85, 0.01},
+                      Tail{"resnet50", "conv4_block6_out", 8.78, 0.01},
+                      Tail{"resnet50", "conv5_block1_out", 3.01, 0.01},
+                      Tail{"resnet50", "conv5_block2_out", 0.00, 0.01},
+                      Tail{"resnet101", "conv4_block3_out", 30.15, 0.01},
+                      Tail{"resnet101", "conv4_block8_out", 24.81, 0.01},
+                      Tail{"resnet101", "conv4_block13_out", 19.46, 0.01},
+                      Tail{"resnet101", "conv4_block18_out", 14.12, 0.01},
+                      Tail{"resnet101", "conv4_block23_out", 8.78, 0.01},
+                      Tail{"resnet101", "conv5_block1_out", 3.01, 0.01},
                       // Xception keeps 0.6 MiB more free than the law says, for a reason unknown;
                       // docs/cost-model.md has the residual of each row.
                       Tail{"xception", "add_3", 14.02, 0.81},
@@ -219,6 +219,24 @@ INSTANTIATE_TEST_SUITE_P(
                       Tail{"xception", "add_9", 3.57, 0.73}, Tail{"xception", "add_10", 1.97, 0.73},
                       Tail{"xception", "block14_sepconv1_act", 0.00, 0.05}),
     [](const auto& row) { return std::string(row.param.model) + "_" + row.param.after; });
+
+// The order of caching explains Xception too: with less capacity, for a reason unknown, exactly the
+// reported layers stream in every row.
+TEST(MeasuredTails, OrderOfCachingHoldsForXceptionWithLessCapacity) {
+  DeviceSpec smaller = device();
+  smaller.memory.capacity_bytes.value = 7.05 * 1024 * 1024;
+  smaller.memory.input_share.value = 0;
+  const auto compiler = make_simulated_compiler(smaller);
+  const Model model = open_model("zoo:xception");
+  const Graph graph(model);
+  const std::vector<std::pair<std::string, double>> rows{
+      {"add_3", 14.02}, {"add_5", 10.26}, {"add_7", 6.79},
+      {"add_9", 3.57},  {"add_10", 1.97}, {"block14_sepconv1_act", 0.00}};
+  for (const auto& [after, host_mib] : rows) {
+    const auto tail = segment_at(graph, std::vector{after}).segments.at(1);
+    EXPECT_NEAR(to_mib(compiler->totals(graph, tail).host_bytes), host_mib, 0.01) << after;
+  }
+}
 
 TEST(DeviceCatalogue, EveryConstantNamesItsUnitAndSource) {
   for (const DeviceSpec& spec : device_catalogue()) {
