@@ -10,6 +10,7 @@
 #include "segue/error.h"
 #include "segue/graph.h"
 #include "segue/report.h"
+#include "segue/segmentation.h"
 #include "segue/zoo.h"
 
 namespace segue {
@@ -23,6 +24,9 @@ bool survives(const std::function<Model()>& read) {
     const Model model = read();
     const Graph graph(model);
     (void)inspect_json(graph, compiled_executables(model));
+    const auto compiler = make_simulated_compiler(find_device("edgetpu-pcie"));
+    (void)segment_as_vendor(graph, std::min<std::size_t>(2, graph.operator_count()));
+    (void)segment_balanced(graph, std::min(2U, graph.depth()), *compiler);
     const auto half = static_cast<std::uint32_t>(model.operators().size() / 2);
     std::vector<OperatorId> first_half;
     for (std::uint32_t i = 0; i <= half; ++i) {

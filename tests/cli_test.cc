@@ -1,6 +1,7 @@
 // The commands as a user meets them: output, exit statuses, messages.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -130,6 +131,10 @@ TEST(CliUsage, MistakesGiveStatus2AndAHint) {
   expect_failure(run_segue({"split", "zoo:conv5-f8", "-o", folder}), kUsage, "--tpus, --at");
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "--at", "x", "-o", folder}),
                  kUsage, "exactly one");
+  expect_failure(run_segue({"split", "zoo:conv5-f8", "--at", "conv2d_1", "--strategy", "compiler",
+                            "-o", folder}),
+                 kUsage, "--strategy");
+  expect_failure(run_segue({"zoo", "conv5-f8", "--json"}), kUsage, "leave out NAME");
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--at", "conv2d_9", "-o", folder}), kUsage,
                  "no such tensor");
   EXPECT_FALSE(fs::exists(folder));
@@ -212,6 +217,42 @@ TEST(CliOutput, UnwritablePlacesLeaveNothingBehind) {
       kFile, "file");
   expect_failure(run_segue({"zoo", "conv5-f8", "-o", scratch.path() / "file" / "m.tflite"}), kFile,
                  "file");
+}
+
+TEST(CliOutput, FullDiskIsReportedAndLeavesNothing) {
+  const ScratchFolder scratch;
+  // Files of more than 64 blocks of 512 bytes are refused by the system, as on a full disk.
+  const auto result = run_segue({"split", "zoo:conv5-f102", "--tpus", "2", "-o", "parts"},
+                                scratch.path(), "ulimit -f 64");
+  EXPECT_EQ(result.status, kFile);
+  EXPECT_THAT(result.err, HasSubstr("cannot write"));
+  EXPECT_TRUE(fs::is_empty(scratch.path()));
+}
+
+TEST(CliOutput, FullTmpfsIsReportedAndLeavesNothing) {
+  const ScratchFolder scratch;
+  const std::string mount = "mount -t tmpfs -o size=64k tmpfs " + scratch.path().string();
+  if (std::system((mount + " 2>/dev/null").c_str()) != 0)
+    GTEST_SKIP() << "cannot mount a tmpfs here";
+  const auto result = run_segue(
+      {"split", "zoo:conv5-f102", "--tpus", "2", "-o", (scratch.path() / "parts").string()});
+  const bool is_empty = fs::is_empty(scratch.path());
+  EXPECT_EQ(std::system(("umount " + scratch.path().string()).c_str()), 0);
+  EXPECT_EQ(result.status, kFile);
+  EXPECT_THAT(result.err, HasSubstr("No space left on device; free some space"));
+  EXPECT_TRUE(is_empty);
+}
+
+TEST(CliOutput, SplitPrintsTheSameFilesAsJsonAndCsv) {
+  const ScratchFolder scratch;
+  const auto split = [&](const char* flag) {
+    return run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "-o", "parts", flag}, scratch.path())
+        .out;
+  };
+  const auto json = nlohmann::json::parse(split("--json"));
+  EXPECT_EQ(json["schema"], "segue.split/1");
+  ASSERT_EQ(json["files"].size(), 2U);
+  EXPECT_THAT(split("--csv"), HasSubstr(json["files"][1]["name"].get<std::string>()));
 }
 
 }  // namespace

@@ -24,9 +24,9 @@ std::string text_of(const std::filesystem::path& path) {
 }  // namespace
 
 CommandResult run_segue(const std::vector<std::string>& arguments,
-                        const std::filesystem::path& folder) {
+                        const std::filesystem::path& folder, const std::string& prelude) {
   const ScratchFolder scratch;
-  std::string command = "cd " + quoted(folder.string()) +
+  std::string command = "cd " + quoted(folder.string()) + " && " + prelude +
                         " && SEGUE_TFLITE_LIB=" + quoted(SEGUE_TEST_RUNTIME) + " " +
                         quoted(SEGUE_TEST_CLI);
   for (const std::string& argument : arguments) command += " " + quoted(argument);

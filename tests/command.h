@@ -13,8 +13,9 @@ struct CommandResult {
   std::string err;
 };
 
-/// Runs `segue` with these arguments in `folder`.
+/// Runs `segue` with these arguments in `folder`, in a shell that ran `prelude` before.
 [[nodiscard]] CommandResult run_segue(const std::vector<std::string>& arguments,
-                                      const std::filesystem::path& folder = ".");
+                                      const std::filesystem::path& folder = ".",
+                                      const std::string& prelude = "true");
 
 }  // namespace segue::testing

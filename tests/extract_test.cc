@@ -26,6 +26,11 @@ std::vector<std::string> names(const Model& model, std::span<const TensorId> ids
 
 using Names = std::vector<std::string>;
 
+std::unique_ptr<tflite::ModelT> unpack(const ModelImage& image) {
+  const auto bytes = image.to_bytes();
+  return std::unique_ptr<tflite::ModelT>(tflite::UnPackModel(bytes.data()));
+}
+
 // x -> a -> b -> c -> sum(a, c): `a` skips over b.
 Model with_skip() {
   ModelBuilder b;
@@ -194,6 +199,27 @@ TEST(ExtractSegment, VariableTensorSharedByTwoSegmentsIsRefused) {
                {"variable tensor 'state'"});
 }
 
+TEST(ExtractSegment, OutputThatNoOperatorComputesIsRefused) {
+  ModelBuilder b;
+  b.output(b.relu(b.input("x", {1, 4}), "y"));
+  b.output(b.constant("fixed", tflite::TensorType::INT8, {1, 4}));
+  const Model model = b.build();
+  expect_error(ErrorCode::kUnsupported, [&] { (void)extract_segment(model, operators(0, 0)); },
+               {"'fixed'", "no operator computes"});
+}
+
+TEST(ExtractSegment, UnnamedMetadataIsRenumbered) {
+  ModelBuilder b;
+  b.output(b.dense(b.dense(b.input("x", {1, 4}), "a", 4), "b", 4));
+  b.raw().buffers.push_back(std::make_unique<tflite::BufferT>());
+  b.raw().buffers.back()->data = {7, 8};
+  b.raw().metadata_buffer = {static_cast<std::int32_t>(b.raw().buffers.size() - 1)};
+  const auto last = unpack(extract_segment(b.build(), operators(1, 1)));
+  ASSERT_EQ(last->metadata_buffer.size(), 1U);
+  EXPECT_EQ(last->buffers[static_cast<std::size_t>(last->metadata_buffer[0])]->data,
+            (std::vector<std::uint8_t>{7, 8}));
+}
+
 TEST(ExtractSegment, OptionalInputStaysAbsent) {
   ModelBuilder b;
   b.output(b.dense(b.input("x", {1, 4}), "y", 3, false));
@@ -221,11 +247,6 @@ ModelBuilder with_interface() {
     b.raw().metadata.back()->buffer = static_cast<std::uint32_t>(b.raw().buffers.size() - 1);
   }
   return b;
-}
-
-std::unique_ptr<tflite::ModelT> unpack(const ModelImage& image) {
-  const auto bytes = image.to_bytes();
-  return std::unique_ptr<tflite::ModelT>(tflite::UnPackModel(bytes.data()));
 }
 
 TEST(ExtractSegment, SignatureKeepsItsKeyAndTheNamesThatRemain) {

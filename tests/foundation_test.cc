@@ -59,6 +59,22 @@ TEST(StagedFiles, AbandonedFilesLeaveNoTrace) {
   EXPECT_EQ(std::distance(fs::directory_iterator(scratch.path()), {}), 1);
 }
 
+TEST(StagedFiles, FoldersMadeInVainDisappear) {
+  const testing::ScratchFolder scratch;
+  { StagedFiles().stage(scratch.path() / "a" / "b" / "c.txt", "text"); }
+  EXPECT_FALSE(fs::exists(scratch.path() / "a"));
+}
+
+TEST(StagedFiles, LinksAreFollowedAndDevicesRefused) {
+  const testing::ScratchFolder scratch;
+  write_file(scratch.path() / "real.txt", "old");
+  fs::create_symlink("real.txt", scratch.path() / "link.txt");
+  write_file(scratch.path() / "link.txt", "new");
+  EXPECT_TRUE(fs::is_symlink(scratch.path() / "link.txt"));
+  EXPECT_EQ(read_text_file(scratch.path() / "real.txt", 100), "new");
+  expect_error(ErrorCode::kIo, [] { write_file("/dev/null", "text"); }, {"not a regular file"});
+}
+
 TEST(StagedFiles, FolderThatIsAFileIsReported) {
   const testing::ScratchFolder scratch;
   write_file(scratch.path() / "a", "text");

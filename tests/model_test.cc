@@ -215,6 +215,39 @@ INSTANTIATE_TEST_SUITE_P(
                "metadata uses buffer 50"}),
     [](const auto& row) { return row.param.name; });
 
+// y reads z, which is computed later from y; both are empty, as strings of unknown length are.
+TEST(ReadModel, CycleThroughEmptyTensorsIsRefused) {
+  ModelBuilder b;
+  const TensorIndex x = b.input("x", {1, 4});
+  const TensorIndex z = b.tensor("z", {0});
+  const TensorIndex y = b.add(x, z, "y");
+  b.op(tflite::BuiltinOperator::RELU, {y}, {z});
+  b.output(y);
+  expect_error(ErrorCode::kInvalidModel, [&] { (void)parse(b); }, {"'z' before it is written"});
+}
+
+// A flatbuffer may let many operators share one long list.
+TEST(ReadModel, ListsLongerThanTheFileAreRefused) {
+  flatbuffers::FlatBufferBuilder builder;
+  const auto inputs = builder.CreateVector(std::vector<std::int32_t>(1000, 0));
+  const auto outputs = builder.CreateVector(std::vector<std::int32_t>{1});
+  const std::vector operators(100, tflite::CreateOperator(builder, 0, inputs, outputs));
+  const std::vector<std::int32_t> shape{1};
+  const std::vector tensors{tflite::CreateTensorDirect(builder, &shape),
+                            tflite::CreateTensorDirect(builder, &shape)};
+  const std::vector<std::int32_t> border{1};
+  const std::vector subgraphs{
+      tflite::CreateSubGraphDirect(builder, &tensors, &border, &border, &operators)};
+  const std::vector codes{tflite::CreateOperatorCode(builder)};
+  const std::vector buffers{tflite::CreateBuffer(builder)};
+  tflite::FinishModelBuffer(
+      builder, tflite::CreateModelDirect(builder, 3, &codes, &subgraphs, nullptr, &buffers));
+  std::vector<std::byte> bytes(builder.GetSize());
+  std::memcpy(bytes.data(), builder.GetBufferPointer(), bytes.size());
+  expect_error(ErrorCode::kInvalidModel, [&] { (void)parse_model(bytes, "shared"); },
+               {"more tensors than the file has room for"});
+}
+
 TEST(ReadModel, EveryTruncationIsAnError) {
   const auto bytes = one_conv().bytes();
   for (std::size_t size = 0; size < bytes.size(); ++size) {

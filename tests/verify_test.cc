@@ -4,6 +4,7 @@
 
 #include <array>
 #include <fstream>
+#include <functional>
 #include <random>
 
 #include "environment.h"
@@ -86,6 +87,42 @@ TEST(Verify, NamesAreKeptApartWhenTensorsShareOne) {
   const Model model = b.build();
   split(model, {{operators(0, 0), operators(1, 1), operators(2, 2)}}, scratch.path());
   EXPECT_EQ(verify(model, scratch.path()).mismatch, "");
+}
+
+// Google's rule takes branches out of file order, so names are all that tells them apart.
+TEST(Verify, UnnamedBranchesInAnotherOrderAgree) {
+  const ScratchFolder scratch;
+  ModelBuilder b;
+  const auto x = b.input("x", {1, 4});
+  const auto left = b.relu(b.dense(x, "", 4), "");
+  const auto right = b.relu(b.dense(x, "", 4), "");
+  b.output(b.add(left, right, ""));
+  const Model model = b.build();
+  split(model, {{operators(2, 3), operators(0, 1), operators(4, 4)}}, scratch.path());
+  EXPECT_EQ(verify(model, scratch.path()).mismatch, "");
+}
+
+TEST(Verify, PlanThatTellsOtherNumbersIsFound) {
+  const Model model = skipping().build();
+  const Segmentation segmentation{{operators(0, 1), operators(2, 3)}};
+  const auto mismatch_after = [&](const std::function<void(Plan&)>& edit) {
+    const ScratchFolder scratch;
+    Plan plan = plan_for(model, segmentation);
+    edit(plan);
+    write_segments(model, segmentation, to_json(plan), scratch.path());
+    return verify_segments(model, find_segments(scratch.path()), cpu_backend(),
+                           {.plan = find_plan(scratch.path()), .inputs = 1})
+        .mismatch;
+  };
+  using ::testing::HasSubstr;
+  EXPECT_EQ(mismatch_after([](Plan&) {}), "");
+  EXPECT_THAT(mismatch_after([](Plan& p) { p.model.sha256 = "00"; }), HasSubstr("another model"));
+  EXPECT_THAT(mismatch_after([](Plan& p) { ++p.stages[1].parameter_bytes; }),
+              HasSubstr("stage 1 has"));
+  EXPECT_THAT(mismatch_after([](Plan& p) { p.stages[0].operators = {OperatorId{3}}; }),
+              HasSubstr("operator 3 is not in segment 0"));
+  EXPECT_THAT(mismatch_after([](Plan& p) { p.stages[1].inputs.pop_back(); }),
+              HasSubstr("inputs of stage 1"));
 }
 
 TEST(Verify, StateStaysInItsSegment) {

@@ -9,9 +9,10 @@
 
 namespace segue {
 
-/// A set of files that appear together: each is written beside its place under a temporary name
-/// and moved over by `commit`. Destroyed before that, it removes what it wrote, so that a full disk
-/// or an exception leaves neither half a file nor half a set.
+/// A set of files, each written beside its place under a temporary name; `commit` moves all of them
+/// over, one rename after another, in the order they were staged. Destroyed before that, it removes
+/// what it wrote and the folders it made, so that a full disk leaves neither half a file nor half a
+/// set.
 class StagedFiles {
  public:
   StagedFiles() = default;
@@ -20,7 +21,8 @@ class StagedFiles {
   ~StagedFiles();
 
   /// Writes the pieces one after another to a temporary file in the folder of `path`, which is made
-  /// when missing. Throws Error(kIo) with the reason.
+  /// when missing. A link is followed; what is neither a file nor absent is refused. Throws
+  /// Error(kIo) with the reason.
   void stage(const std::filesystem::path& path, std::span<const std::span<const std::byte>> pieces);
   void stage(const std::filesystem::path& path, std::string_view text);
 
@@ -32,7 +34,10 @@ class StagedFiles {
     std::filesystem::path temporary;
     std::filesystem::path target;
   };
+  void make_folders(const std::filesystem::path& folder);
+
   std::vector<Entry> entries_;
+  std::vector<std::filesystem::path> folders_;  // made for them, outermost first
 };
 
 /// Writes one file atomically. Throws Error(kIo).

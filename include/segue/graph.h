@@ -62,7 +62,7 @@ class Graph {
   /// Depths 1 .. depth(), in order: levels()[d - 1] has depth d.
   [[nodiscard]] std::span<const Level> levels() const { return levels_; }
 
-  /// Operators with first <= depth <= last, in file order. O(operators).
+  /// Operators with first <= depth <= last, in file order. O(k log k) for k of them.
   [[nodiscard]] std::vector<OperatorId> operators_between(std::uint32_t first,
                                                           std::uint32_t last) const;
 
@@ -83,6 +83,9 @@ class Graph {
     std::uint32_t last_read = 0;  // depth of the last reader; 0: none
   };
 
+  void link(OperatorId id);
+  void weigh(OperatorId id);
+  void sum_levels();
   void count_crossings();
 
   const Model* model_;
@@ -91,6 +94,8 @@ class Graph {
   std::vector<std::vector<OperatorId>> writers_;
   std::vector<Lifetime> lifetimes_;  // per tensor
   std::vector<Level> levels_;
+  std::vector<OperatorId> by_depth_;       // ascending depth, file order within one
+  std::vector<std::size_t> level_starts_;  // in by_depth_; one more than levels
   std::uint64_t parameter_bytes_ = 0;
   std::uint64_t macs_ = 0;
 };

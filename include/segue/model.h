@@ -13,6 +13,7 @@
 /// Format: schema/tflite.fbs. Thread-safety: a Model is immutable; concurrent reads are safe.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -30,6 +31,12 @@ enum class TensorId : std::uint32_t {};
 /// Position of an operator in the file, which is its position in execution order.
 enum class OperatorId : std::uint32_t {};
 
+[[nodiscard]] constexpr TensorId tensor_id(std::integral auto position) {
+  return TensorId{static_cast<std::uint32_t>(position)};
+}
+[[nodiscard]] constexpr OperatorId operator_id(std::integral auto position) {
+  return OperatorId{static_cast<std::uint32_t>(position)};
+}
 [[nodiscard]] constexpr std::size_t index(TensorId id) { return static_cast<std::size_t>(id); }
 [[nodiscard]] constexpr std::size_t index(OperatorId id) { return static_cast<std::size_t>(id); }
 
@@ -177,13 +184,15 @@ class ModelImage {
   std::vector<std::span<const std::byte>> pieces_;
 };
 
-/// Makes a valid model of the given operators: same names, types, quantization, operator versions
-/// and options; tensors and buffers that only others use are left out. Border tensors get their
-/// unique name. Signatures keep their key and the names of the inputs and outputs that remain.
-/// Metadata is kept, except "TFLITE_METADATA", which describes the inputs and outputs of the whole
-/// model and is kept only when those are unchanged. Operators stay in file order.
-/// Throws Error(kInvalidArgument) when the set is empty, has duplicates or is not convex, and
-/// Error(kUnsupported) when a variable tensor would be shared with an operator outside.
+/// Makes a valid model of the given operators: same types, quantization, operator versions and
+/// options; tensors and buffers that only others use are left out. Every tensor has its unique name
+/// of the whole model, which is its own name wherever that was unique. Signatures keep their key
+/// and the names of the inputs and outputs that remain. Metadata is kept, except "TFLITE_METADATA",
+/// which describes the inputs and outputs of the whole model and is kept only when those are
+/// unchanged. Operators stay in file order; references from operators to debug metadata of the
+/// whole model are cleared. Throws Error(kInvalidArgument) when the set is empty, has duplicates or
+/// is not convex, and Error(kUnsupported) when a variable tensor would be shared with an operator
+/// outside, or a model output is not computed by any operator.
 [[nodiscard]] ModelImage extract_segment(const Model& model, std::span<const OperatorId> operators);
 
 /// Returns a copy of `model` whose outputs are all tensors that its operators write: for looking

@@ -40,6 +40,11 @@ struct Table {
 [[nodiscard]] std::string plan_text(const Plan& plan, const Plan* vendor);
 [[nodiscard]] Table plan_table(const Plan& plan);
 
+/// What a split wrote: one row per segment file.
+[[nodiscard]] Table split_table(const Plan& plan);
+[[nodiscard]] std::string split_json(const Plan& plan, const std::string& folder,
+                                     std::uint64_t bytes);
+
 /// What the refinement did, one line per move; empty when there was nothing to do.
 [[nodiscard]] std::string refinement_text(const BalancedSegmentation& balanced);
 
@@ -52,6 +57,7 @@ struct Table {
                                        std::span<const CompiledExecutable> executables);
 
 [[nodiscard]] std::string verify_text(const VerifyReport& report, const std::string& backend);
+[[nodiscard]] Table verify_table(const VerifyReport& report);
 [[nodiscard]] std::string verify_json(const VerifyReport& report, const std::string& backend);
 
 }  // namespace segue

@@ -75,11 +75,12 @@ struct BalancedSegmentation {
 ///  1. the cut above or below a streaming segment moves by one depth, if that lowers the host bytes
 ///     of the two segments it separates (or keeps them and lowers the larger segment);
 ///  2. when no such move is left, all horizontal cuts are searched for the fewest host bytes, and
-///     among those for the best balance.
+///     among those for the best balance (models of up to 4096 levels).
 /// Neither lets a segment grow beyond the largest of `segment_as_vendor`, except to cuts that
-/// stream nothing at all. Every accepted step lowers (host bytes, largest segment), so it always
-/// ends, and host bytes never grow. Asks the compiler O(count) times per move and, in the search,
-/// O(depth log depth) times plus once for each segment that streams less than the cuts at hand.
+/// stream nothing at all. Each move lowers host bytes, or keeps them and makes the larger of two
+/// neighbours smaller, so it always ends, and host bytes never grow. Asks the compiler O(count)
+/// times per move and, in the search, O(depth log depth) times plus once for each segment that
+/// streams less than the cuts at hand; the search itself is O(depth^2 * count).
 [[nodiscard]] BalancedSegmentation segment_balanced(const Graph& graph, std::size_t count,
                                                     const Compiler& compiler);
 

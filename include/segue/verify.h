@@ -15,6 +15,7 @@
 
 #include "segue/backend.h"
 #include "segue/model.h"
+#include "segue/plan.h"
 #include "segue/segmentation.h"
 
 namespace segue {
@@ -33,7 +34,11 @@ std::uint64_t write_segments(const Model& model, const Segmentation& segmentatio
 /// counts.
 [[nodiscard]] std::vector<std::filesystem::path> find_segments(const std::filesystem::path& folder);
 
+/// The plan.json beside the segments, where there is one.
+[[nodiscard]] std::optional<Plan> find_plan(const std::filesystem::path& folder);
+
 struct VerifyOptions {
+  std::optional<Plan> plan = std::nullopt;  // compared with model and segments, byte counts of storage included
   std::uint32_t inputs = 3;  // random inputs to run
   std::uint64_t seed = 1;    // of the first input
 };

@@ -46,6 +46,7 @@ struct Api {
   int (*copy_out)(const TfLiteTensor*, void*, std::size_t);
 };
 
+// The code stays in memory (RTLD_NODELETE): runtimes keep threads and statics of their own.
 struct LibraryCloser {
   void operator()(void* library) const { ::dlclose(library); }
 };
@@ -219,7 +220,7 @@ class CpuBackend : public Backend {
 std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) {
   std::vector<std::string> reasons;
   for (const auto& path : options.libraries) {
-    Library library(::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL));
+    Library library(::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE));
     if (!library) {
       const char* reason = ::dlerror();
       reasons.push_back(fmt::format("{}", reason == nullptr ? path.string() : reason));

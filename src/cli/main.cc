@@ -1,3 +1,4 @@
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -63,9 +64,9 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const bool is_help = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);
-    app.exit(error);
-    return is_help ? 0 : kUsage;
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
+    return fail(kUsage, std::string(error.what()) + "; `segue --help` and `segue COMMAND --help` " +
+                            "show what is possible");
   } catch (const ExitStatus& status) {
     return status.status;
   } catch (const Error& error) {
@@ -88,4 +89,8 @@ void print(const std::string& text) {
 
 }  // namespace segue::cli
 
-int main(int argc, char** argv) { return segue::cli::run(argc, argv); }
+int main(int argc, char** argv) {
+  // A file that outgrows its limit is an error to report, not a reason to die half-way.
+  std::signal(SIGXFSZ, SIG_IGN);
+  return segue::cli::run(argc, argv);
+}

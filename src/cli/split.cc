@@ -18,6 +18,7 @@ struct Options {
   std::vector<std::string> at;
   std::string plan;
   std::string output;
+  FormatOptions format;
 };
 
 CutResult cut_by_hand(const Graph& graph, const Options& options) {
@@ -63,6 +64,8 @@ void run(const Options& options) {
   identify_model(result.plan, model);
   const std::uint64_t bytes =
       write_segments(model, result.segmentation, to_json(result.plan), options.output);
+  if (options.format.json) return print(split_json(result.plan, options.output, bytes));
+  if (options.format.csv) return print(split_table(result.plan).to_csv());
   std::string text;
   for (std::size_t i = 0; i < result.plan.stages.size(); ++i) {
     const Stage& stage = result.plan.stages[i];
@@ -82,9 +85,14 @@ void add_split(CLI::App& app) {
   auto options = std::make_shared<Options>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
   add_cut(*command, options->cut);
-  command->add_option("--at", options->at, "Cut behind these tensors (comma-separated) instead")
-      ->delimiter(',');
-  command->add_option("--plan", options->plan, "Cut as this plan.json says instead");
+  auto* at = command->add_option("--at", options->at, "Cut behind these tensors (comma-separated)")
+                 ->delimiter(',')
+                 ->excludes("--strategy");
+  command->add_option("--plan", options->plan, "Cut as this plan.json says")
+      ->excludes("--strategy")
+      ->excludes("--device")
+      ->excludes(at);
+  add_format(*command, options->format);
   command->add_option("-o,--output", options->output, "Folder for the segments and plan.json")
       ->required();
   command->callback([options] { run(*options); });

@@ -22,7 +22,7 @@ struct Options {
   std::string runtime;
   VerifyOptions verify;
   int threads = 2;
-  bool json = false;
+  FormatOptions format;
 };
 
 // --runtime, then SEGUE_TFLITE_LIB; else beside the program, in the lib folder next to the
@@ -48,9 +48,16 @@ void run(const Options& options) {
   const auto segments = find_segments(options.folder);
   const auto backend = make_cpu_backend(
       {.libraries = runtime_candidates(options.runtime), .threads = options.threads});
-  const VerifyReport report = verify_segments(model, segments, *backend, options.verify);
-  print(options.json ? verify_json(report, backend->description())
-                     : verify_text(report, backend->description()));
+  VerifyOptions verify = options.verify;
+  verify.plan = find_plan(options.folder);
+  const VerifyReport report = verify_segments(model, segments, *backend, verify);
+  if (options.format.json) {
+    print(verify_json(report, backend->description()));
+  } else if (options.format.csv) {
+    print(verify_table(report).to_csv());
+  } else {
+    print(verify_text(report, backend->description()));
+  }
   if (!report.agrees()) throw ExitStatus{kMismatchStatus};
 }
 
@@ -69,7 +76,7 @@ void add_verify(CLI::App& app) {
       ->check(CLI::Range(1, 256));
   command->add_option("--runtime", options->runtime,
                       "libtensorflowlite_c.so to use (or SEGUE_TFLITE_LIB)");
-  command->add_flag("--json", options->json, "Print JSON");
+  add_format(*command, options->format);
   command->callback([options] { run(*options); });
 }
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
 #include "segue/units.h"
@@ -57,7 +58,11 @@ void write_model(const Options& options) {
 }
 
 void run(const Options& options) {
-  if (!options.name.empty()) return write_model(options);
+  if (!options.name.empty()) {
+    if (options.format.json || options.format.csv)
+      throw Error(ErrorCode::kInvalidArgument, "--json and --csv print the list; leave out NAME");
+    return write_model(options);
+  }
   if (options.format.json) return print(zoo_json());
   if (options.format.csv) return print(zoo_table().to_csv());
   print(zoo_table().to_text() +

@@ -12,8 +12,6 @@ struct Candidate {
   ParameterFootprint footprint;
 };
 
-TensorId to_id(std::int32_t position) { return TensorId{static_cast<std::uint32_t>(position)}; }
-
 std::uint64_t round_up(std::uint64_t value, const Constant& lanes) {
   const auto multiple = static_cast<std::uint64_t>(lanes.value);
   return (value + multiple - 1) / multiple * multiple;
@@ -25,14 +23,14 @@ std::uint64_t extent(const Tensor& tensor, std::size_t dimension) {
 
 const Tensor* constant_input(const Model& model, const Operator& op, std::size_t position) {
   if (position >= op.inputs.size() || op.inputs[position] < 0) return nullptr;
-  const Tensor& tensor = model.tensor(to_id(op.inputs[position]));
+  const Tensor& tensor = model.tensor(tensor_id(op.inputs[position]));
   return tensor.is_constant() ? &tensor : nullptr;
 }
 
 // H * W of [N, H, W, C]; vectors count as one pixel.
 std::uint64_t output_pixels(const Model& model, const Operator& op) {
   if (op.outputs.empty()) return 1;
-  const Tensor& output = model.tensor(to_id(op.outputs[0]));
+  const Tensor& output = model.tensor(tensor_id(op.outputs[0]));
   return output.shape.size() == 4 ? extent(output, 1) * extent(output, 2) : 1;
 }
 
@@ -51,7 +49,8 @@ struct Matrix {
 
 ParameterFootprint padded(const Matrix& matrix, const ParameterMemory& memory) {
   const std::uint64_t channels = round_up(matrix.outputs, memory.output_lanes);
-  const std::uint64_t weights = channels * round_up(matrix.inputs, memory.input_lanes) * matrix.taps;
+  const std::uint64_t weights =
+      channels * round_up(matrix.inputs, memory.input_lanes) * matrix.taps;
   if (!matrix.has_channel_data) return {.cached_bytes = weights, .streamed_bytes = weights};
   const Constant& streamed =
       matrix.needs_passes ? memory.channel_bytes : memory.streamed_channel_bytes;
@@ -72,8 +71,8 @@ std::uint64_t tile_bytes(const Tensor& tensor, const ActivationMemory& memory) {
 // Whether input and output of an operator do not fit the tiles together, so that the map is
 // computed in several passes.
 bool needs_passes(const Model& model, const Operator& op, const ActivationMemory& memory) {
-  const std::uint64_t bytes = tile_bytes(model.tensor(to_id(op.inputs[0])), memory) +
-                              tile_bytes(model.tensor(to_id(op.outputs[0])), memory);
+  const std::uint64_t bytes = tile_bytes(model.tensor(tensor_id(op.inputs[0])), memory) +
+                              tile_bytes(model.tensor(tensor_id(op.outputs[0])), memory);
   return bytes > as_bytes(memory.narrow_tile_bytes);
 }
 
@@ -84,10 +83,9 @@ ParameterFootprint padded_recurrent(const Model& model, const Operator& op,
   for (std::size_t i = 0; i < op.inputs.size(); ++i) {
     const Tensor* tensor = constant_input(model, op, i);
     if (tensor == nullptr || tensor->shape.size() != 2) continue;
-    const auto part = padded({.outputs = extent(*tensor, 0),
-                              .inputs = extent(*tensor, 1),
-                              .has_channel_data = false},
-                             memory);
+    const auto part = padded(
+        {.outputs = extent(*tensor, 0), .inputs = extent(*tensor, 1), .has_channel_data = false},
+        memory);
     total.cached_bytes += part.cached_bytes;
     total.streamed_bytes += part.streamed_bytes;
   }
@@ -116,11 +114,11 @@ std::uint64_t input_activation_bytes(const Model& model, std::span<const Operato
   for (const OperatorId id : operators) {
     for (const std::int32_t position : model.op(id).inputs) {
       if (position < 0) continue;
-      const Tensor& tensor = model.tensor(to_id(position));
+      const Tensor& tensor = model.tensor(tensor_id(position));
       if (tensor.is_constant() || tensor.is_variable) continue;
-      const auto writer = model.producer(to_id(position));
+      const auto writer = model.producer(tensor_id(position));
       if (!writer || !std::ranges::binary_search(operators, *writer))
-        tensors.push_back(to_id(position));
+        tensors.push_back(tensor_id(position));
     }
   }
   std::ranges::sort(tensors);
@@ -148,9 +146,9 @@ class SimulatedCompiler : public Compiler {
         report.operators[i].bytes = footprint.streamed_bytes;
         report.host_bytes += footprint.streamed_bytes;
       } else if (footprint.cached_bytes > 0) {
-        candidates.push_back({i, footprint.cached_bytes <= as_bytes(device_.memory.small_layer_bytes),
-                              output_pixels(graph.model(), graph.model().op(operators[i])),
-                              footprint});
+        candidates.push_back(
+            {i, footprint.cached_bytes <= as_bytes(device_.memory.small_layer_bytes),
+             output_pixels(graph.model(), graph.model().op(operators[i])), footprint});
       }
     }
     place(candidates, report);

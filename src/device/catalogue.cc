@@ -36,9 +36,11 @@ constexpr ActivationMemory kActivations{
 const std::vector<DeviceSpec>& catalogue() {
   static const std::vector<DeviceSpec> kDevices{
       {"edgetpu-usb3", "USB Accelerator on USB 3, standard clock (250 MHz)", kMemory, kActivations},
-      {"edgetpu-usb3-max", "USB Accelerator on USB 3, maximum clock (500 MHz)", kMemory, kActivations},
+      {"edgetpu-usb3-max", "USB Accelerator on USB 3, maximum clock (500 MHz)", kMemory,
+       kActivations},
       {"edgetpu-usb2", "USB Accelerator on USB 2, standard clock (250 MHz)", kMemory, kActivations},
-      {"edgetpu-usb2-max", "USB Accelerator on USB 2, maximum clock (500 MHz)", kMemory, kActivations},
+      {"edgetpu-usb2-max", "USB Accelerator on USB 2, maximum clock (500 MHz)", kMemory,
+       kActivations},
       {"edgetpu-pcie", "M.2 or PCIe card, standard clock (250 MHz)", kMemory, kActivations},
       {"edgetpu-pcie-max", "M.2 or PCIe card, maximum clock (500 MHz)", kMemory, kActivations},
       {"edgetpu-devboard", "Dev Board (500 MHz)", kMemory, kActivations},

@@ -6,11 +6,6 @@
 namespace segue {
 namespace {
 
-TensorId to_id(std::int32_t position) { return TensorId{static_cast<std::uint32_t>(position)}; }
-OperatorId to_operator(std::size_t position) {
-  return OperatorId{static_cast<std::uint32_t>(position)};
-}
-
 std::uint64_t element_count(const Tensor& tensor) {
   std::uint64_t count = 1;
   for (const std::int32_t extent : tensor.shape) count *= static_cast<std::uint64_t>(extent);
@@ -23,7 +18,7 @@ std::uint64_t extent(const Tensor& tensor, std::size_t dimension) {
 
 const Tensor* input(const Model& model, const Operator& op, std::size_t position) {
   if (position >= op.inputs.size() || op.inputs[position] < 0) return nullptr;
-  return &model.tensor(to_id(op.inputs[position]));
+  return &model.tensor(tensor_id(op.inputs[position]));
 }
 
 // Elements of every constant matrix an LSTM reads; each is multiplied once per time step.
@@ -42,7 +37,7 @@ std::uint64_t recurrent_weights(const Model& model, const Operator& op) {
 std::uint64_t count_macs(const Model& model, const Operator& op) {
   const Tensor* weights = input(model, op, 1);
   if (weights == nullptr || op.outputs.empty()) return 0;
-  const std::uint64_t outputs = element_count(model.tensor(to_id(op.outputs[0])));
+  const std::uint64_t outputs = element_count(model.tensor(tensor_id(op.outputs[0])));
   switch (op.code) {
     case OpCode::kConv2D:
       return outputs * extent(*weights, 1) * extent(*weights, 2) * extent(*weights, 3);
@@ -73,45 +68,63 @@ Graph::Graph(const Model& model)
       readers_(stats_.size()),
       writers_(stats_.size()),
       lifetimes_(model.tensors().size()) {
-  std::uint32_t deepest = 0;
   // File order is execution order (checked by the reader), so one pass settles the depths.
   for (std::size_t i = 0; i < stats_.size(); ++i) {
-    const Operator& op = model.operators()[i];
-    OperatorStats& stats = stats_[i];
-    stats.depth = 1;
-    for (const std::int32_t position : op.inputs) {
-      if (position < 0) continue;
-      const Tensor& tensor = model.tensor(to_id(position));
-      if (tensor.is_constant()) {
-        stats.parameter_bytes += tensor.data.size();
-        continue;
-      }
-      stats.input_bytes += tensor.bytes;
-      if (const auto writer = model.producer(to_id(position))) {
-        stats.depth = std::max(stats.depth, stats_[index(*writer)].depth + 1);
-        auto& readers = readers_[index(*writer)];
-        // Readers arrive in file order, so a second read by this operator would follow the first.
-        if (readers.empty() || readers.back() != to_operator(i)) {
-          readers.push_back(to_operator(i));
-          writers_[i].push_back(*writer);
-        }
-      }
-    }
-    for (const std::int32_t position : op.outputs) {
-      stats.output_bytes += model.tensor(to_id(position)).bytes;
-      lifetimes_[static_cast<std::size_t>(position)].written = stats.depth;
-    }
-    for (const std::int32_t position : op.inputs) {
-      if (position < 0) continue;
-      Lifetime& lifetime = lifetimes_[static_cast<std::size_t>(position)];
-      lifetime.last_read = std::max(lifetime.last_read, stats.depth);
-    }
-    stats.macs = count_macs(model, op);
-    parameter_bytes_ += stats.parameter_bytes;
-    macs_ += stats.macs;
-    deepest = std::max(deepest, stats.depth);
+    link(operator_id(i));
+    weigh(operator_id(i));
   }
+  sum_levels();
+  count_crossings();
+}
 
+// Depth, neighbours, and when tensors are written and last read.
+void Graph::link(OperatorId id) {
+  const Operator& op = model_->op(id);
+  std::uint32_t& depth = stats_[index(id)].depth;
+  depth = 1;
+  for (const std::int32_t position : op.inputs) {
+    if (position < 0) continue;
+    const auto writer = model_->producer(tensor_id(position));
+    if (!writer) continue;
+    depth = std::max(depth, stats_[index(*writer)].depth + 1);
+    auto& readers = readers_[index(*writer)];
+    // Readers arrive in file order, so a second read by this operator would follow the first.
+    if (readers.empty() || readers.back() != id) {
+      readers.push_back(id);
+      writers_[index(id)].push_back(*writer);
+    }
+  }
+  for (const std::int32_t position : op.outputs)
+    lifetimes_[static_cast<std::size_t>(position)].written = depth;
+  for (const std::int32_t position : op.inputs) {
+    if (position < 0) continue;
+    Lifetime& lifetime = lifetimes_[static_cast<std::size_t>(position)];
+    lifetime.last_read = std::max(lifetime.last_read, depth);
+  }
+}
+
+void Graph::weigh(OperatorId id) {
+  const Operator& op = model_->op(id);
+  OperatorStats& stats = stats_[index(id)];
+  for (const std::int32_t position : op.inputs) {
+    if (position < 0) continue;
+    const Tensor& tensor = model_->tensor(tensor_id(position));
+    if (tensor.is_constant()) {
+      stats.parameter_bytes += tensor.data.size();
+    } else {
+      stats.input_bytes += tensor.bytes;
+    }
+  }
+  for (const std::int32_t position : op.outputs)
+    stats.output_bytes += model_->tensor(tensor_id(position)).bytes;
+  stats.macs = count_macs(*model_, op);
+  parameter_bytes_ += stats.parameter_bytes;
+  macs_ += stats.macs;
+}
+
+void Graph::sum_levels() {
+  std::uint32_t deepest = 0;
+  for (const OperatorStats& stats : stats_) deepest = std::max(deepest, stats.depth);
   levels_.resize(deepest);
   for (std::uint32_t d = 0; d < deepest; ++d) levels_[d].depth = d + 1;
   for (const OperatorStats& stats : stats_) {
@@ -121,7 +134,13 @@ Graph::Graph(const Model& model)
     level.macs += stats.macs;
     level.output_bytes += stats.output_bytes;
   }
-  count_crossings();
+  level_starts_.assign(deepest + 1, 0);
+  for (std::uint32_t d = 0; d < deepest; ++d)
+    level_starts_[d + 1] = level_starts_[d] + levels_[d].operator_count;
+  by_depth_.resize(stats_.size());
+  std::vector<std::size_t> next(level_starts_);
+  for (std::size_t i = 0; i < stats_.size(); ++i)
+    by_depth_[next[stats_[i].depth - 1]++] = operator_id(i);
 }
 
 // Each tensor begins to cross below the depth that writes it and ends at its last reader; the sums
@@ -150,10 +169,11 @@ void Graph::count_crossings() {
 }
 
 std::vector<OperatorId> Graph::operators_between(std::uint32_t first, std::uint32_t last) const {
-  std::vector<OperatorId> result;
-  for (std::size_t i = 0; i < stats_.size(); ++i) {
-    if (stats_[i].depth >= first && stats_[i].depth <= last) result.push_back(to_operator(i));
-  }
+  if (first < 1 || first > last || last > depth()) return {};
+  const auto begin = by_depth_.begin() + static_cast<std::ptrdiff_t>(level_starts_[first - 1]);
+  const auto end = by_depth_.begin() + static_cast<std::ptrdiff_t>(level_starts_[last]);
+  std::vector<OperatorId> result(begin, end);
+  std::ranges::sort(result);
   return result;
 }
 
@@ -163,7 +183,7 @@ std::vector<TensorId> Graph::crossing(std::uint32_t depth) const {
     const Tensor& tensor = model_->tensors()[i];
     if (tensor.is_constant() || tensor.is_variable) continue;
     if (lifetimes_[i].written <= depth && depth < lifetimes_[i].last_read) {
-      result.push_back(TensorId{static_cast<std::uint32_t>(i)});
+      result.push_back(tensor_id(i));
     }
   }
   return result;
@@ -181,7 +201,7 @@ std::vector<OperatorId> Graph::vendor_order() const {
   };
   for (std::size_t i = 0; i < stats_.size(); ++i) {
     waiting_for[i] = writers_[i].size();
-    if (waiting_for[i] == 0) push(to_operator(i));
+    if (waiting_for[i] == 0) push(operator_id(i));
   }
   std::vector<OperatorId> order;
   order.reserve(stats_.size());

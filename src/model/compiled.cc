@@ -48,7 +48,9 @@ class PackageReader {
   std::span<const std::uint8_t> find_package() const {
     const auto custom = model_.op(op_).custom_data;
     const auto* data = reinterpret_cast<const std::uint8_t*>(custom.data());
-    if (custom.empty() || !flexbuffers::VerifyBuffer(data, custom.size(), nullptr)) {
+    // Remembers what was verified, so that nested values that share bytes are visited once.
+    std::vector<std::uint8_t> visited;
+    if (custom.empty() || !flexbuffers::VerifyBuffer(data, custom.size(), &visited)) {
       fail("its options are not a FlexBuffer");
     }
     const auto root = flexbuffers::GetRoot(data, custom.size());
@@ -99,7 +101,7 @@ std::vector<CompiledExecutable> compiled_executables(const Model& model) {
     if (model.operators()[i].code != OpCode::kCustom ||
         model.operators()[i].name != kCompiledOperator)
       continue;
-    PackageReader(model, OperatorId{static_cast<std::uint32_t>(i)}).read_into(result);
+    PackageReader(model, operator_id(i)).read_into(result);
   }
   return result;
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "model/border.h"
 #include "model/model_state.h"
 #include "segue/error.h"
 
@@ -17,106 +18,6 @@ namespace fb = flatbuffers;
 constexpr std::size_t kBlobAlignment = 16;  // force_align of Buffer.data in the format
 constexpr std::string_view kInterfaceMetadata = "TFLITE_METADATA";
 constexpr std::array<std::byte, kBlobAlignment> kPadding{};
-
-TensorId to_id(std::int32_t position) { return TensorId{static_cast<std::uint32_t>(position)}; }
-
-std::vector<bool> membership(const Model& model, std::span<const OperatorId> operators) {
-  std::vector<bool> inside(model.operators().size());
-  for (const OperatorId id : operators) {
-    if (index(id) >= inside.size()) {
-      throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: operator #{} of {} does not exist",
-                                                           model.name(), index(id), inside.size()));
-    }
-    if (inside[index(id)]) {
-      throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {} is named twice in one segment",
-                                                           model.name(), model.describe(id)));
-    }
-    inside[index(id)] = true;
-  }
-  return inside;
-}
-
-// A path that leaves the set and comes back would need the segment to run twice.
-void check_convex(const Model& model, const std::vector<bool>& inside) {
-  std::vector<bool> behind(inside.size());  // outside the set, but after a member of it
-  for (std::size_t i = 0; i < inside.size(); ++i) {
-    for (const std::int32_t tensor : model.operators()[i].inputs) {
-      if (tensor < 0) continue;
-      const auto producer = model.producer(to_id(tensor));
-      if (!producer) continue;
-      const std::size_t p = index(*producer);
-      if (inside[i] && behind[p]) {
-        throw Error(ErrorCode::kInvalidArgument,
-                    fmt::format("{}: the segment is not convex: {} is outside it, yet lies between "
-                                "its operators; add it to the segment, or cut before {}",
-                                model.name(), model.describe(*producer),
-                                model.describe(OperatorId{static_cast<std::uint32_t>(i)})));
-      }
-      if (!inside[i] && (inside[p] || behind[p])) behind[i] = true;
-    }
-  }
-}
-
-void check_variables(const Model& model, const std::vector<bool>& inside) {
-  std::map<std::int32_t, std::size_t> first_user;
-  for (std::size_t i = 0; i < inside.size(); ++i) {
-    for (const std::int32_t tensor : model.operators()[i].inputs) {
-      if (tensor < 0 || !model.tensor(to_id(tensor)).is_variable) continue;
-      const auto [entry, is_new] = first_user.emplace(tensor, i);
-      if (!is_new && inside[entry->second] != inside[i]) {
-        throw Error(
-            ErrorCode::kUnsupported,
-            fmt::format("{}: variable tensor '{}' would be shared by two segments; keep all "
-                        "its users ({} and {}) in one segment",
-                        model.name(), model.unique_name(to_id(tensor)),
-                        model.describe(OperatorId{static_cast<std::uint32_t>(entry->second)}),
-                        model.describe(OperatorId{static_cast<std::uint32_t>(i)})));
-      }
-    }
-  }
-}
-
-bool contains(std::span<const TensorId> list, TensorId id) {
-  return std::find(list.begin(), list.end(), id) != list.end();
-}
-
-SegmentBorder border_of(const Model& model, const std::vector<bool>& inside) {
-  const std::size_t count = model.tensors().size();
-  std::vector<bool> read_inside(count);
-  std::vector<bool> read_outside(count);
-  for (std::size_t i = 0; i < inside.size(); ++i) {
-    for (const std::int32_t tensor : model.operators()[i].inputs) {
-      if (tensor >= 0)
-        (inside[i] ? read_inside : read_outside)[static_cast<std::size_t>(tensor)] = true;
-    }
-  }
-  std::vector<bool> is_model_input(count);
-  for (const TensorId id : model.inputs()) is_model_input[index(id)] = true;
-  std::vector<bool> is_model_output(count);
-  for (const TensorId id : model.outputs()) is_model_output[index(id)] = true;
-
-  const auto written_inside = [&](TensorId id) {
-    const auto producer = model.producer(id);
-    return producer && inside[index(*producer)];
-  };
-  SegmentBorder border;
-  for (const TensorId id : model.inputs()) {
-    if (read_inside[index(id)] && !contains(border.inputs, id)) border.inputs.push_back(id);
-  }
-  for (const TensorId id : model.outputs()) {
-    if (written_inside(id) && !contains(border.outputs, id)) border.outputs.push_back(id);
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    const TensorId id{static_cast<std::uint32_t>(i)};
-    if (!model.producer(id)) continue;
-    if (written_inside(id)) {
-      if (read_outside[i] && !is_model_output[i]) border.outputs.push_back(id);
-    } else if (read_inside[i]) {
-      border.inputs.push_back(id);
-    }
-  }
-  return border;
-}
 
 }  // namespace
 
@@ -138,6 +39,7 @@ class ImageWriter {
     const auto subgraph = write_subgraph(tensors, operators);
     const auto signatures = write_signatures();
     const auto metadata = write_metadata();
+    const auto unnamed_metadata = write_unnamed_metadata();
     const auto buffers = write_buffers();
     const auto codes = write_operator_codes();
     const auto description = state_.root->description() == nullptr
@@ -150,6 +52,7 @@ class ImageWriter {
     root.add_subgraphs(subgraphs);
     root.add_description(description);
     root.add_buffers(buffers);
+    root.add_metadata_buffer(unnamed_metadata);
     root.add_metadata(metadata);
     root.add_signature_defs(signatures);
     tflite::FinishModelBuffer(builder_, root.Finish());
@@ -180,7 +83,7 @@ class ImageWriter {
     for (std::size_t i = 0; i < used.size(); ++i) {
       if (!used[i]) continue;
       new_tensor_[i] = static_cast<std::int32_t>(kept_tensors_.size());
-      kept_tensors_.push_back(TensorId{static_cast<std::uint32_t>(i)});
+      kept_tensors_.push_back(tensor_id(i));
     }
   }
 
@@ -191,10 +94,10 @@ class ImageWriter {
   }
 
   std::uint32_t new_code(std::uint32_t old_code) {
-    const auto found = std::find(kept_codes_.begin(), kept_codes_.end(), old_code);
-    if (found != kept_codes_.end()) return static_cast<std::uint32_t>(found - kept_codes_.begin());
-    kept_codes_.push_back(old_code);
-    return static_cast<std::uint32_t>(kept_codes_.size() - 1);
+    const auto [entry, is_new] =
+        code_numbers_.emplace(old_code, static_cast<std::uint32_t>(kept_codes_.size()));
+    if (is_new) kept_codes_.push_back(old_code);
+    return entry->second;
   }
 
   // Buffer 0 stays the empty one, as readers of the format expect.
@@ -230,8 +133,7 @@ class ImageWriter {
       tflite::TensorT tensor;
       state_.subgraph->tensors()->Get(static_cast<fb::uoffset_t>(index(id)))->UnPackTo(&tensor);
       tensor.buffer = new_buffer(tensor.buffer);
-      if (contains(border_.inputs, id) || contains(border_.outputs, id))
-        tensor.name = model_.unique_name(id);
+      tensor.name = model_.unique_name(id);
       result.push_back(tflite::CreateTensor(builder_, &tensor));
     }
     return result;
@@ -258,13 +160,13 @@ class ImageWriter {
 
   // The signature's own name for a border tensor, where it had one; else the tensor's name.
   TensorMaps signature_maps(const TensorMaps& old_maps, std::span<const TensorId> border) const {
+    std::map<TensorId, std::string> old_names;
+    for (const auto& map : old_maps) old_names.emplace(tensor_id(map->tensor_index), map->name);
     TensorMaps result;
     for (const TensorId id : border) {
       auto map = std::make_unique<tflite::TensorMapT>();
-      const auto old = std::find_if(old_maps.begin(), old_maps.end(), [&](const auto& candidate) {
-        return candidate->tensor_index == index(id);
-      });
-      map->name = old == old_maps.end() ? model_.unique_name(id) : (*old)->name;
+      const auto old = old_names.find(id);
+      map->name = old == old_names.end() ? model_.unique_name(id) : old->second;
       map->tensor_index = static_cast<std::uint32_t>(new_tensor_[index(id)]);
       result.push_back(std::move(map));
     }
@@ -296,6 +198,15 @@ class ImageWriter {
       result.push_back(tflite::CreateMetadata(
           builder_, builder_.CreateString(name.data(), name.size()), buffer));
     }
+    return builder_.CreateVector(result);
+  }
+
+  // Metadata without names, as files of 2019 have it: positions of buffers.
+  fb::Offset<fb::Vector<std::int32_t>> write_unnamed_metadata() {
+    if (state_.root->metadata_buffer() == nullptr) return 0;
+    std::vector<std::int32_t> result;
+    for (const std::int32_t buffer : *state_.root->metadata_buffer())
+      result.push_back(static_cast<std::int32_t>(new_buffer(static_cast<std::uint32_t>(buffer))));
     return builder_.CreateVector(result);
   }
 
@@ -372,13 +283,10 @@ class ImageWriter {
   std::vector<std::int32_t> new_tensor_;  // per old tensor; -1: left out
   std::vector<TensorId> kept_tensors_;
   std::vector<std::uint32_t> kept_codes_;  // old numbers, in new order
+  std::map<std::uint32_t, std::uint32_t> code_numbers_;
   std::map<std::uint32_t, std::uint32_t> buffer_numbers_;
   std::vector<std::span<const std::byte>> kept_buffers_;  // new buffer i + 1
 };
-
-SegmentBorder segment_border(const Model& model, std::span<const OperatorId> operators) {
-  return border_of(model, membership(model, operators));
-}
 
 std::uint64_t ModelImage::size_bytes() const {
   std::uint64_t size = 0;
@@ -398,8 +306,7 @@ ModelImage extract_segment(const Model& model, std::span<const OperatorId> opera
     throw Error(ErrorCode::kInvalidArgument, model.name() + ": a segment without operators");
   }
   auto inside = membership(model, operators);
-  check_convex(model, inside);
-  check_variables(model, inside);
+  check_extractable(model, inside);
   auto border = border_of(model, inside);
   return ImageWriter(model, std::move(inside), std::move(border)).write();
 }
@@ -408,7 +315,7 @@ ModelImage expose_all_tensors(const Model& model) {
   SegmentBorder border;
   border.inputs.assign(model.inputs().begin(), model.inputs().end());
   for (std::size_t i = 0; i < model.tensors().size(); ++i) {
-    const TensorId id{static_cast<std::uint32_t>(i)};
+    const TensorId id = tensor_id(i);
     if (model.producer(id)) border.outputs.push_back(id);
   }
   return ImageWriter(model, std::vector<bool>(model.operators().size(), true), std::move(border))

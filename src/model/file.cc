@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <random>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -21,14 +22,39 @@ namespace {
 namespace fs = std::filesystem;
 
 [[noreturn]] void fail(const fs::path& path, const std::string& what, int reason) {
+  const char* hint = reason == ENOSPC ? "; free some space or name another place" : "";
   throw Error(ErrorCode::kIo,
-              fmt::format("{}: {}: {}", path.string(), what, std::strerror(reason)));
+              fmt::format("{}: {}: {}{}", path.string(), what, std::strerror(reason), hint));
 }
 
-void make_folder(const fs::path& folder) {
-  std::error_code reason;
-  if (!folder.empty()) fs::create_directories(folder, reason);
-  if (reason) fail(folder, "cannot make the folder", reason.value());
+// Replacing a device or a pipe by a file is never what was meant; a link keeps pointing where it
+// does.
+fs::path resolve(const fs::path& path) {
+  std::error_code absent;
+  const fs::path target = fs::is_symlink(path, absent) ? fs::weakly_canonical(path) : path;
+  const fs::file_status status = fs::status(target, absent);
+  if (fs::is_directory(status)) fail(path, "cannot write", EISDIR);
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: not a regular file; name another place", path.string()));
+  }
+  return target;
+}
+
+// A new file beside `target`, with the rights that the caller's umask leaves.
+int open_temporary(const fs::path& target, std::string& temporary) {
+  constexpr mode_t kOrdinaryFile = 0666;
+  constexpr int kAttempts = 100;
+  std::random_device random;
+  int file = -1;
+  for (int attempt = 0; attempt < kAttempts && file < 0; ++attempt) {
+    temporary =
+        (target.parent_path() / fmt::format(".{}.{:08x}", target.filename().string(), random()))
+            .string();
+    file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kOrdinaryFile);
+    if (file < 0 && errno != EEXIST) break;
+  }
+  return file;
 }
 
 void write_piece(int file, std::span<const std::byte> piece, const fs::path& path) {
@@ -44,20 +70,29 @@ void write_piece(int file, std::span<const std::byte> piece, const fs::path& pat
 
 StagedFiles::~StagedFiles() {
   for (const Entry& entry : entries_) ::unlink(entry.temporary.c_str());
+  // Innermost first; a folder that something else has filled by now stays.
+  for (auto folder = folders_.rbegin(); folder != folders_.rend(); ++folder)
+    ::rmdir(folder->c_str());
+}
+
+void StagedFiles::make_folders(const fs::path& folder) {
+  std::error_code reason;
+  if (folder.empty() || fs::is_directory(folder, reason)) return;
+  make_folders(folder.parent_path());
+  fs::create_directory(folder, reason);
+  if (reason) fail(folder, "cannot make the folder", reason.value());
+  folders_.push_back(folder);
 }
 
 void StagedFiles::stage(const fs::path& path, std::span<const std::span<const std::byte>> pieces) {
-  make_folder(path.parent_path());
-  if (fs::is_directory(path)) fail(path, "cannot write", EISDIR);
-  std::string temporary =
-      (path.parent_path() / ("." + path.filename().string() + ".XXXXXX")).string();
-  const int file = ::mkostemp(temporary.data(), O_CLOEXEC);
+  make_folders(path.parent_path());
+  const fs::path target = resolve(path);
+  std::string temporary;
+  const int file = open_temporary(target, temporary);
   if (file < 0) fail(path, "cannot write", errno);
-  entries_.push_back({temporary, path});
+  entries_.push_back({temporary, target});
   try {
     for (const auto& piece : pieces) write_piece(file, piece, path);
-    constexpr mode_t kOrdinaryFile = S_IRUSR | S_IWUSR | S_IRGRP | S_IROTH;
-    if (::fchmod(file, kOrdinaryFile) != 0) fail(path, "cannot write", errno);
   } catch (...) {
     ::close(file);
     throw;
@@ -77,6 +112,7 @@ void StagedFiles::commit() {
       fail(entry.target, "cannot write", errno);
   }
   entries_.clear();
+  folders_.clear();
 }
 
 void write_file(const fs::path& path, std::string_view text) {
@@ -88,13 +124,19 @@ void write_file(const fs::path& path, std::string_view text) {
 std::string read_text_file(const fs::path& path, std::size_t limit_bytes) {
   std::ifstream file(path, std::ios::binary);
   if (!file) fail(path, "cannot open", errno);
-  std::string text(limit_bytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  constexpr std::size_t kChunkBytes = 65536;
+  std::string text;
+  while (file && text.size() <= limit_bytes) {
+    const std::size_t end = text.size();
+    text.resize(end + kChunkBytes);
+    file.read(text.data() + end, kChunkBytes);
+    text.resize(end + static_cast<std::size_t>(file.gcount()));
+  }
   if (file.bad()) fail(path, "cannot read", errno);
-  text.resize(static_cast<std::size_t>(file.gcount()));
   if (text.size() > limit_bytes) {
     throw Error(ErrorCode::kIo,
-                fmt::format("{}: larger than {} bytes", path.string(), limit_bytes));
+                fmt::format("{}: larger than the {} bytes that such a file may have", path.string(),
+                            limit_bytes));
   }
   return text;
 }

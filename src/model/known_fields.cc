@@ -104,7 +104,11 @@ std::optional<std::string> find_unknown_content(const fb::Table& table, const fb
     return table.GetAddressOf(fb::FieldIndexToOffset(static_cast<fb::voffset_t>(position)));
   };
   const std::uint8_t* vtable = table.GetVTable();
-  const std::size_t slots = (fb::ReadScalar<fb::voffset_t>(vtable) - 4U) / sizeof(fb::voffset_t);
+  // The first two entries are the sizes of vtable and table; a shorter vtable has no fields.
+  constexpr std::size_t kHeaderBytes = 2 * sizeof(fb::voffset_t);
+  const std::size_t vtable_bytes = fb::ReadScalar<fb::voffset_t>(vtable);
+  const std::size_t slots =
+      vtable_bytes < kHeaderBytes ? 0 : (vtable_bytes - kHeaderBytes) / sizeof(fb::voffset_t);
   for (std::size_t i = type.num_elems; i < slots; ++i) {
     if (field_address(i) != nullptr) return fmt::format("{} has the unknown field #{}", name, i);
   }

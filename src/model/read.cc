@@ -1,13 +1,7 @@
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
-#include <cstring>
 #include <unordered_set>
 #include <utility>
 
@@ -31,22 +25,6 @@ constexpr fb::uoffset_t kMaxDepth = 32;
 [[noreturn]] void fail(ErrorCode code, const std::string& file, const std::string& reason) {
   throw Error(code, fmt::format("{}: {}", file, reason));
 }
-
-std::string system_reason() { return std::strerror(errno); }
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  [[nodiscard]] int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 // Size in bits of one element; 0 for types without a fixed size.
 unsigned element_bits(ElementType type) {
@@ -255,7 +233,14 @@ class Builder {
     }
   }
 
-  Operator read_operator(const tflite::Operator& source, std::size_t position) const {
+  // Lists in a flatbuffer may share their bytes, so that a small file could stand for endless work.
+  void bound_lists(std::size_t entries) {
+    listed_bytes_ += entries * sizeof(std::int32_t);
+    if (listed_bytes_ > state_->file->view().size())
+      invalid("the operators list more tensors than the file has room for");
+  }
+
+  Operator read_operator(const tflite::Operator& source, std::size_t position) {
     const auto& codes = *state_->root->operator_codes();
     if (source.opcode_index() >= codes.size()) {
       invalid(fmt::format("operator #{} uses code {} of {}", position, source.opcode_index(),
@@ -280,6 +265,8 @@ class Builder {
     const std::string user = fmt::format("operator #{} {}", position, op.name);
     if (source.large_custom_options_offset() > 1)
       unsupported(user + " has options behind the flatbuffer");
+    bound_lists(op.inputs.size() + op.outputs.size() +
+                (source.intermediates() == nullptr ? 0 : source.intermediates()->size()));
     for (const std::int32_t tensor : op.inputs) check_tensor_index(tensor, true, user);
     for (const std::int32_t tensor : op.outputs) check_tensor_index(tensor, false, user);
     if (source.intermediates() != nullptr) {
@@ -303,7 +290,7 @@ class Builder {
     if (tensors == nullptr) return result;
     for (const std::int32_t tensor : *tensors) {
       check_tensor_index(tensor, false, what);
-      result.push_back(TensorId{static_cast<std::uint32_t>(tensor)});
+      result.push_back(tensor_id(tensor));
     }
     return result;
   }
@@ -322,16 +309,21 @@ class Builder {
       available[i] = state_->tensors[i].is_constant() || state_->tensors[i].is_variable;
     }
     for (const TensorId input : state_->inputs) available[index(input)] = true;
+    std::vector<bool> is_written(state_->tensors.size());
+    for (const Operator& op : state_->operators) {
+      for (const std::int32_t tensor : op.outputs)
+        is_written[static_cast<std::size_t>(tensor)] = true;
+    }
     for (std::size_t i = 0; i < state_->operators.size(); ++i) {
       const Operator& op = state_->operators[i];
       for (const std::int32_t tensor : op.inputs) {
-        // Empty tensors stand for "no value" in some operators and are never computed.
-        if (tensor < 0 || available[static_cast<std::size_t>(tensor)] ||
-            state_->tensors[static_cast<std::size_t>(tensor)].bytes == 0)
-          continue;
+        if (tensor < 0) continue;
+        const auto position = static_cast<std::size_t>(tensor);
+        // Empty tensors that nobody computes stand for "no value" in some operators.
+        const bool is_no_value = state_->tensors[position].bytes == 0 && !is_written[position];
+        if (available[position] || is_no_value) continue;
         invalid(fmt::format("operator #{} {} reads tensor #{} '{}' before it is written", i,
-                            op.name, tensor,
-                            state_->tensors[static_cast<std::size_t>(tensor)].name));
+                            op.name, tensor, state_->tensors[position].name));
       }
       for (const std::int32_t tensor : op.outputs) {
         const auto position = static_cast<std::size_t>(tensor);
@@ -368,6 +360,12 @@ class Builder {
         check_maps(signature->outputs());
       }
     }
+    if (const auto* unnamed = state_->root->metadata_buffer(); unnamed != nullptr) {
+      for (const std::int32_t buffer : *unnamed) {
+        if (buffer < 0 || static_cast<std::uint32_t>(buffer) >= state_->root->buffers()->size())
+          invalid(fmt::format("metadata uses buffer {}", buffer));
+      }
+    }
     if (const auto* metadata = state_->root->metadata(); metadata != nullptr) {
       for (const tflite::Metadata* entry : *metadata) {
         if (entry->buffer() >= state_->root->buffers()->size()) {
@@ -380,7 +378,13 @@ class Builder {
 
   void name_tensors() {
     std::unordered_map<std::string_view, int> uses;
-    for (const Tensor& tensor : state_->tensors) ++uses[tensor.name];
+    std::size_t named_bytes = 0;
+    for (const Tensor& tensor : state_->tensors) {
+      ++uses[tensor.name];
+      named_bytes += tensor.name.size();
+    }
+    if (named_bytes > state_->file->view().size())
+      invalid("the tensors' names are longer than the file");
     auto& names = state_->unique_names;
     names.reserve(state_->tensors.size());
     for (std::size_t i = 0; i < state_->tensors.size(); ++i) {
@@ -393,12 +397,13 @@ class Builder {
       names.push_back(std::move(unique));
     }
     for (std::size_t i = 0; i < names.size(); ++i) {
-      state_->by_name.emplace(names[i], TensorId{static_cast<std::uint32_t>(i)});
+      state_->by_name.emplace(names[i], tensor_id(i));
     }
   }
 
   std::string label_;
   std::unique_ptr<Model::State> state_;
+  std::size_t listed_bytes_ = 0;  // tensor lists of all operators
 };
 
 std::string stem_of(const std::filesystem::path& path) {
@@ -406,68 +411,6 @@ std::string stem_of(const std::filesystem::path& path) {
 }
 
 }  // namespace
-
-FileBytes::FileBytes(const std::filesystem::path& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.number() < 0) fail(ErrorCode::kIo, path.string(), "cannot open: " + system_reason());
-  struct stat status {};
-  if (::fstat(file.number(), &status) != 0) fail(ErrorCode::kIo, path.string(), system_reason());
-  if (!S_ISREG(status.st_mode))
-    fail(ErrorCode::kIo, path.string(), "not a file; give a .tflite model");
-  if (status.st_size == 0) return;
-  const auto size = static_cast<std::size_t>(status.st_size);
-  void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number(), 0);
-  if (address == MAP_FAILED) fail(ErrorCode::kIo, path.string(), "cannot map: " + system_reason());
-  mapped_ = true;
-  view_ = {static_cast<const std::byte*>(address), size};
-}
-
-FileBytes::~FileBytes() {
-  if (mapped_) ::munmap(const_cast<std::byte*>(view_.data()), view_.size());
-}
-
-Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Model::Model(Model&&) noexcept = default;
-Model& Model::operator=(Model&&) noexcept = default;
-Model::~Model() = default;
-
-const std::string& Model::name() const { return state_->name; }
-std::span<const std::byte> Model::bytes() const { return state_->file->view(); }
-std::string_view Model::description() const {
-  const auto* text = state_->root->description();
-  return text == nullptr ? std::string_view{} : text->string_view();
-}
-std::span<const Tensor> Model::tensors() const { return state_->tensors; }
-std::span<const Operator> Model::operators() const { return state_->operators; }
-std::span<const TensorId> Model::inputs() const { return state_->inputs; }
-std::span<const TensorId> Model::outputs() const { return state_->outputs; }
-
-std::optional<OperatorId> Model::producer(TensorId id) const {
-  const std::int32_t position = state_->producers[index(id)];
-  if (position < 0) return std::nullopt;
-  return OperatorId{static_cast<std::uint32_t>(position)};
-}
-
-const std::string& Model::unique_name(TensorId id) const { return state_->unique_names[index(id)]; }
-
-std::optional<TensorId> Model::find_tensor(std::string_view unique_name) const {
-  const auto found = state_->by_name.find(unique_name);
-  if (found == state_->by_name.end()) return std::nullopt;
-  return found->second;
-}
-
-std::string Model::describe(OperatorId id) const {
-  const Operator& operation = op(id);
-  const std::string_view output =
-      operation.outputs.empty() ? std::string_view{}
-                                : std::string_view(unique_name(
-                                      TensorId{static_cast<std::uint32_t>(operation.outputs[0])}));
-  return fmt::format("{} #{} '{}'", operation.name, index(id), output);
-}
-
-std::string_view to_string(ElementType type) {
-  return tflite::EnumNameTensorType(static_cast<tflite::TensorType>(type));
-}
 
 Model read_model(const std::filesystem::path& path) {
   return Builder(stem_of(path), path.string(), std::make_unique<FileBytes>(path)).build();

@@ -1,9 +1,11 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <initializer_list>
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "segue/device.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/plan.h"
@@ -100,6 +102,22 @@ Json to_json(const Stage& stage, std::size_t position) {
           {"replicas", stage.replicas}};
 }
 
+// One of the words that a key may have.
+std::string choice(const Node& node, std::initializer_list<std::string_view> words) {
+  const std::string text = node.text();
+  if (std::ranges::find(words, text) == words.end())
+    node.fail(fmt::format("is \"{}\"; must be one of {}", text, fmt::join(words, ", ")));
+  return text;
+}
+
+std::string device_name(const Node& node) {
+  try {
+    return find_device(node.text()).name;
+  } catch (const Error& error) {
+    node.fail(error.what());
+  }
+}
+
 PlanModel parse_model_part(const Node& node) {
   node.expect_keys({"name", "sha256", "operator_count", "parameter_bytes", "macs", "depth"});
   const std::string name = node["name"].text();
@@ -173,9 +191,9 @@ Plan parse_plan(std::string_view json, const std::string& label) {
   }
   Plan plan;
   plan.model = parse_model_part(root["model"]);
-  plan.device = root["device"].text();
-  plan.strategy = root["strategy"].text();
-  plan.objective = root["objective"].text();
+  plan.device = device_name(root["device"]);
+  plan.strategy = choice(root["strategy"], {"compiler", "balanced", "manual"});
+  plan.objective = choice(root["objective"], {"throughput"});
   const auto stages = root["stages"].elements();
   if (stages.empty()) root["stages"].fail("a plan needs at least one stage");
   for (std::size_t i = 0; i < stages.size(); ++i) plan.stages.push_back(parse_stage(stages[i], i));

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "report/json_text.h"
 #include "segue/report.h"
 #include "segue/units.h"
 
@@ -87,11 +88,11 @@ Json operators_json(const Graph& graph) {
   Json list = Json::array();
   const Model& model = graph.model();
   for (std::size_t i = 0; i < graph.operator_count(); ++i) {
-    const OperatorId id{static_cast<std::uint32_t>(i)};
+    const OperatorId id = operator_id(i);
     const OperatorStats& stats = graph.stats(id);
     Json outputs = Json::array();
     for (const std::int32_t tensor : model.op(id).outputs) {
-      outputs.push_back(model.unique_name(TensorId{static_cast<std::uint32_t>(tensor)}));
+      outputs.push_back(model.unique_name(tensor_id(tensor)));
     }
     list.push_back({{"index", i},
                     {"operator", model.op(id).name},
@@ -133,10 +134,6 @@ Json executables_json(std::span<const CompiledExecutable> executables) {
   return list;
 }
 
-std::string dump(const Json& document) {
-  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
 }  // namespace
 
 Table operator_table(const Graph& graph) {
@@ -152,7 +149,7 @@ Table operator_table(const Graph& graph) {
                    {"output_shape", Table::Align::kLeft},
                    {"output", Table::Align::kLeft}};
   for (std::size_t i = 0; i < graph.operator_count(); ++i) {
-    const OperatorId id{static_cast<std::uint32_t>(i)};
+    const OperatorId id = operator_id(i);
     const OperatorStats& stats = graph.stats(id);
     const Operator& op = model.op(id);
     std::string shape;
@@ -175,10 +172,10 @@ std::string inspect_text(const Graph& graph, std::span<const CompiledExecutable>
   const Model& model = graph.model();
   std::uint64_t widest = 0;
   for (const Level& level : graph.levels()) widest = std::max(widest, level.parameter_bytes);
-  std::string text = fmt::format(
-      "{}: {} operators, depth {}, {} of parameters, {}, file of {}\n", printable(model.name()),
-      graph.operator_count(), graph.depth(), format_bytes(graph.parameter_bytes()),
-      format_macs(graph.macs()), format_bytes(model.bytes().size()));
+  std::string text = fmt::format("{}: {} operators, depth {}, {} of parameters, {}, file of {}\n",
+                                 printable(model.name()), graph.operator_count(), graph.depth(),
+                                 format_bytes(graph.parameter_bytes()), format_macs(graph.macs()),
+                                 format_bytes(model.bytes().size()));
   if (!model.description().empty())
     text += fmt::format("description: {}\n", printable(model.description()));
   text += fmt::format("inputs: {}\noutputs: {}\n", border_text(model, model.inputs()),
@@ -193,20 +190,20 @@ std::string inspect_text(const Graph& graph, std::span<const CompiledExecutable>
 
 std::string inspect_json(const Graph& graph, std::span<const CompiledExecutable> executables) {
   const Model& model = graph.model();
-  return dump({{"schema", "segue.inspect/1"},
-               {"model",
-                {{"name", model.name()},
-                 {"sha256", sha256(model.bytes())},
-                 {"file_bytes", model.bytes().size()},
-                 {"operator_count", graph.operator_count()},
-                 {"parameter_bytes", graph.parameter_bytes()},
-                 {"macs", graph.macs()},
-                 {"depth", graph.depth()}}},
-               {"inputs", border_json(model, model.inputs())},
-               {"outputs", border_json(model, model.outputs())},
-               {"executables", executables_json(executables)},
-               {"operators", operators_json(graph)},
-               {"levels", levels_json(graph)}});
+  return json_text({{"schema", "segue.inspect/1"},
+                    {"model",
+                     {{"name", model.name()},
+                      {"sha256", sha256(model.bytes())},
+                      {"file_bytes", model.bytes().size()},
+                      {"operator_count", graph.operator_count()},
+                      {"parameter_bytes", graph.parameter_bytes()},
+                      {"macs", graph.macs()},
+                      {"depth", graph.depth()}}},
+                    {"inputs", border_json(model, model.inputs())},
+                    {"outputs", border_json(model, model.outputs())},
+                    {"executables", executables_json(executables)},
+                    {"operators", operators_json(graph)},
+                    {"levels", levels_json(graph)}});
 }
 
 std::string verify_text(const VerifyReport& report, const std::string& backend) {
@@ -219,16 +216,32 @@ std::string verify_text(const VerifyReport& report, const std::string& backend) 
       report.inputs_run, format_bytes(report.output_bytes_compared), backend);
 }
 
+Table verify_table(const VerifyReport& report) {
+  Table table;
+  table.columns = {{"agrees"},
+                   {"segment_count"},
+                   {"operator_count"},
+                   {"parameter_bytes"},
+                   {"inputs_run"},
+                   {"output_bytes_compared"},
+                   {"mismatch", Table::Align::kLeft}};
+  table.rows = {{report.agrees() ? "true" : "false", std::to_string(report.segment_count),
+                 std::to_string(report.operator_count), std::to_string(report.parameter_bytes),
+                 std::to_string(report.inputs_run), std::to_string(report.output_bytes_compared),
+                 printable(report.mismatch)}};
+  return table;
+}
+
 std::string verify_json(const VerifyReport& report, const std::string& backend) {
-  return dump({{"schema", "segue.verify/1"},
-               {"agrees", report.agrees()},
-               {"mismatch", report.mismatch},
-               {"backend", backend},
-               {"segment_count", report.segment_count},
-               {"operator_count", report.operator_count},
-               {"parameter_bytes", report.parameter_bytes},
-               {"inputs_run", report.inputs_run},
-               {"output_bytes_compared", report.output_bytes_compared}});
+  return json_text({{"schema", "segue.verify/1"},
+                    {"agrees", report.agrees()},
+                    {"mismatch", report.mismatch},
+                    {"backend", backend},
+                    {"segment_count", report.segment_count},
+                    {"operator_count", report.operator_count},
+                    {"parameter_bytes", report.parameter_bytes},
+                    {"inputs_run", report.inputs_run},
+                    {"output_bytes_compared", report.output_bytes_compared}});
 }
 
 }  // namespace segue

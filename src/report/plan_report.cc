@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "report/json_text.h"
 #include "segue/report.h"
 #include "segue/units.h"
 
@@ -131,6 +132,39 @@ std::string plan_text(const Plan& plan, const Plan* vendor) {
               : fmt::format("The host streams {} per inference (simulated).\n",
                             plan.host_bytes() == 0 ? "nothing" : format_bytes(plan.host_bytes()));
   return text;
+}
+
+Table split_table(const Plan& plan) {
+  Table table;
+  table.columns = {{"file", Table::Align::kLeft},
+                   {"operators"},
+                   {"parameter_bytes"},
+                   {"on_chip_bytes"},
+                   {"host_bytes"}};
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    const Stage& stage = plan.stages[i];
+    table.rows.push_back({printable(segment_file_name(plan.model.name, i, plan.stages.size())),
+                          std::to_string(stage.operators.size()),
+                          std::to_string(stage.parameter_bytes),
+                          std::to_string(stage.on_chip_bytes), std::to_string(stage.host_bytes)});
+  }
+  return table;
+}
+
+std::string split_json(const Plan& plan, const std::string& folder, std::uint64_t bytes) {
+  nlohmann::ordered_json files = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    const Stage& stage = plan.stages[i];
+    files.push_back({{"name", segment_file_name(plan.model.name, i, plan.stages.size())},
+                     {"operators", stage.operators.size()},
+                     {"parameter_bytes", stage.parameter_bytes},
+                     {"on_chip_bytes", stage.on_chip_bytes},
+                     {"host_bytes", stage.host_bytes}});
+  }
+  return json_text({{"schema", "segue.split/1"},
+                    {"folder", folder},
+                    {"bytes", bytes},
+                    {"files", std::move(files)}});
 }
 
 std::string refinement_text(const BalancedSegmentation& balanced) {

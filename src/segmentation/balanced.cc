@@ -13,6 +13,8 @@
 namespace segue {
 namespace {
 
+// The search's table has depth x count entries; the deepest CNN of the paper has 571 levels.
+constexpr std::uint32_t kDeepestSearch = 4096;
 constexpr std::uint64_t kUnreachable = std::numeric_limits<std::uint64_t>::max();
 
 // Fills levels in order into groups of at most `limit` bytes, leaving a level for each group to
@@ -64,16 +66,20 @@ class Refinement {
     for (std::size_t k = 0; k + 1 < borders_.size(); ++k)
       host_.push_back(host_bytes(borders_[k], borders_[k + 1]));
     result_.initial_host_bytes = total_host();
+    alone_.assign(graph.depth() + 1, 0);
+    if (total_host() == 0) return;
+    for (std::uint32_t d = 0; d < graph.depth(); ++d)
+      alone_[d + 1] = alone_[d] + host_bytes(d, d + 1);
   }
 
   void run() {
-    while (total_host() > 0 && move_best_cut()) {
+    while (avoidable() > 0 && move_best_cut()) {
     }
-    if (total_host() > 0) {
+    if (avoidable() > 0 && graph_.depth() <= kDeepestSearch) {
       find_reach();
       if (const auto borders = search_all_cuts(ceiling_bytes_)) adopt(*borders);
     }
-    if (total_host() > 0) {
+    if (avoidable() > 0 && !reach_.empty()) {
       const auto borders = search_all_cuts(kUnreachable);
       if (borders && host_of(*borders) == 0) adopt(*borders);
     }
@@ -95,6 +101,13 @@ class Refinement {
 
   [[nodiscard]] std::uint64_t total_host() const {
     return std::accumulate(host_.begin(), host_.end(), std::uint64_t{0});
+  }
+
+  // What the levels would not stream if each were a segment of its own. Saturates: a displaced
+  // layer streams slightly less than it occupies.
+  [[nodiscard]] std::uint64_t avoidable() const {
+    const std::uint64_t unavoidable = alone_.back();
+    return total_host() - std::min(total_host(), unavoidable);
   }
 
   // Moves one cut beside a streaming segment by one depth, choosing what lowers (host bytes of both
@@ -146,13 +159,13 @@ class Refinement {
     result_.moves.push_back({move.cut, from, move.depth, before, total_host()});
   }
 
-  // reach_[i]: the deepest j such that the levels (i, j] as one segment stream no more than each of
-  // them does alone. A longer segment from the same start has more parameters and no smaller input,
-  // so streaming only grows with j and bisection finds the border.
+  // reach_[i]: a depth j such that the levels (i, j] as one segment stream no more than each of
+  // them does alone, found by bisection. A longer segment from the same start has more parameters
+  // and no smaller input, so j is the deepest one up to the few bytes by which a displaced layer
+  // streams less than it occupies; the search below then asks the compiler about every longer
+  // segment.
   void find_reach() {
     const std::uint32_t depth = graph_.depth();
-    alone_.assign(depth + 1, 0);
-    for (std::uint32_t d = 0; d < depth; ++d) alone_[d + 1] = alone_[d] + host_bytes(d, d + 1);
     reach_.assign(depth, 0);
     for (std::uint32_t first = 0; first < depth; ++first) {
       std::uint32_t good = first + 1;
@@ -180,7 +193,7 @@ class Refinement {
   [[nodiscard]] std::optional<std::vector<std::uint32_t>> search_all_cuts(std::uint64_t ceiling) {
     const std::uint32_t depth = graph_.depth();
     const std::size_t count = host_.size();
-    const std::uint64_t avoidable = total_host() - alone_[depth];
+    const std::uint64_t spare = avoidable();
     std::vector<std::vector<State>> best(count + 1, std::vector<State>(depth + 1));
     best[0][0] = {0, 0, 0};
     for (std::uint32_t first = 0; first < depth; ++first) {
@@ -188,7 +201,7 @@ class Refinement {
         const std::uint64_t bytes = bytes_.between(first, last);
         const std::uint64_t unavoidable = alone_[last] - alone_[first];
         const std::uint64_t host = last <= reach_[first] ? unavoidable : host_bytes(first, last);
-        if (bytes > ceiling || host > unavoidable + avoidable) break;
+        if (bytes > ceiling || host > unavoidable + spare) break;
         for (std::size_t k = 0; k < count; ++k) {
           const State& before = best[k][first];
           if (before.host_bytes == kUnreachable) continue;

@@ -41,7 +41,7 @@ void check_segmentation(const Graph& graph, const Segmentation& segmentation) {
     }
   }
   for (std::size_t i = 0; i < home.size(); ++i) {
-    const OperatorId id{static_cast<std::uint32_t>(i)};
+    const OperatorId id = operator_id(i);
     if (home[i] == kNowhere) fail(model.describe(id) + " is in no segment");
     for (const OperatorId writer : graph.writers(id)) {
       if (home[index(writer)] > home[i]) {

@@ -16,7 +16,7 @@ OperatorId writer_of(const Graph& graph, const std::string& name) {
   if (!tensor) {
     std::vector<std::string> known;
     for (std::size_t i = 0; i < model.tensors().size(); ++i) {
-      const TensorId id{static_cast<std::uint32_t>(i)};
+      const TensorId id = tensor_id(i);
       if (model.producer(id)) known.push_back(model.unique_name(id));
     }
     throw Error(ErrorCode::kInvalidArgument,
@@ -65,7 +65,7 @@ Segmentation segment_at(const Graph& graph, std::span<const std::string> tensors
     for (std::size_t i = 0; i < taken.size(); ++i) {
       if (!wanted[i] || taken[i]) continue;
       taken[i] = true;
-      segment.push_back(OperatorId{static_cast<std::uint32_t>(i)});
+      segment.push_back(operator_id(i));
     }
     if (segment.empty()) {
       throw Error(

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "segmentation/require.h"
+#include "segue/error.h"
 #include "segue/segmentation.h"
 
 namespace segue {
@@ -30,6 +31,8 @@ std::size_t first_output_position(const Graph& graph, std::span<const OperatorId
 Segmentation segment_as_vendor(const Graph& graph, std::size_t count) {
   require_segments(graph, count, graph.operator_count(), "operators");
   const std::vector<OperatorId> order = graph.vendor_order();
+  if (order.size() != graph.operator_count())
+    throw Error(ErrorCode::kInternal, graph.model().name() + ": the operators form a cycle");
   std::uint64_t total = 0;
   for (const OperatorId id : order) total += counted_bytes(graph, id);
   const std::uint64_t average = total / count + 1;

@@ -82,6 +82,11 @@ std::uint64_t write_segments(const Model& model, const Segmentation& segmentatio
   return bytes;
 }
 
+std::optional<Plan> find_plan(const fs::path& folder) {
+  if (!fs::exists(folder / kPlanFile)) return std::nullopt;
+  return read_plan(folder / kPlanFile);
+}
+
 std::vector<fs::path> find_segments(const fs::path& folder) {
   std::error_code reason;
   if (!fs::is_directory(folder, reason)) {
@@ -89,10 +94,8 @@ std::vector<fs::path> find_segments(const fs::path& folder) {
         ErrorCode::kIo,
         fmt::format("{}: no such folder; give the one `segue split -o` wrote", folder.string()));
   }
-  if (fs::exists(folder / kPlanFile)) {
-    const Plan plan = read_plan(folder / kPlanFile);
-    return complete_set(folder, plan.model.name, plan.stages.size());
-  }
+  if (const auto plan = find_plan(folder))
+    return complete_set(folder, plan->model.name, plan->stages.size());
   std::set<std::pair<std::string, std::size_t>> sets;
   for (const auto& entry : fs::directory_iterator(folder)) {
     if (const auto name = parse_segment_name(entry.path())) sets.emplace(name->stem, name->count);

@@ -10,14 +10,13 @@
 #include <utility>
 
 #include "segue/error.h"
+#include "segue/graph.h"
 
 namespace segue {
 namespace {
 
 using Bytes = std::vector<std::byte>;
 using Values = std::unordered_map<std::string, Bytes>;  // by tensor name
-
-TensorId to_id(std::int32_t position) { return TensorId{static_cast<std::uint32_t>(position)}; }
 
 // Carries a finding out of the nested checks.
 struct Mismatch {
@@ -38,14 +37,14 @@ class Structure {
         report_(report),
         home_(whole.operators().size(), kNowhere) {}
 
-  void check() {
+  void check(const Plan* plan) {
     for (const TensorId input : whole_.inputs())
       given_.emplace(whole_.unique_name(input), "the model's inputs");
     for (std::size_t s = 0; s < segments_.size(); ++s) check_segment(s);
     for (std::size_t i = 0; i < home_.size(); ++i) {
-      if (home_[i] == kNowhere)
-        differ("{} is in no segment", whole_.describe(OperatorId{static_cast<std::uint32_t>(i)}));
+      if (home_[i] == kNowhere) differ("{} is in no segment", whole_.describe(operator_id(i)));
     }
+    if (plan != nullptr) check_plan(*plan);
     for (const TensorId output : whole_.outputs()) {
       if (!given_.contains(whole_.unique_name(output)))
         differ("model output '{}' is given by no segment", whole_.unique_name(output));
@@ -63,33 +62,22 @@ class Structure {
                segment.unique_name(input));
       }
     }
-    for (std::size_t i = 0; i < segment.operators().size(); ++i)
-      check_operator(s, OperatorId{static_cast<std::uint32_t>(i)});
+    for (std::size_t i = 0; i < segment.operators().size(); ++i) check_operator(s, operator_id(i));
     for (const TensorId output : segment.outputs())
       given_.emplace(segment.unique_name(output), fmt::format("segment {}", s));
   }
 
-  // The operator of the whole model that writes a tensor of this name: by unique name, else the
-  // first one not yet matched.
-  [[nodiscard]] std::optional<OperatorId> counterpart(std::string_view output_name) const {
-    if (const auto tensor = whole_.find_tensor(output_name)) return whole_.producer(*tensor);
-    for (std::size_t i = 0; i < home_.size(); ++i) {
-      const Operator& op = whole_.operators()[i];
-      if (home_[i] == kNowhere && !op.outputs.empty() &&
-          whole_.tensor(to_id(op.outputs[0])).name == output_name) {
-        return OperatorId{static_cast<std::uint32_t>(i)};
-      }
-    }
-    return std::nullopt;
+  [[nodiscard]] std::optional<OperatorId> counterpart(const std::string& output_name) const {
+    const auto tensor = whole_.find_tensor(output_name);
+    return tensor ? whole_.producer(*tensor) : std::nullopt;
   }
 
   void check_operator(std::size_t s, OperatorId id) {
     const Model& segment = segments_[s];
     const Operator& op = segment.op(id);
-    const std::string_view output_name =
-        op.outputs.empty() ? std::string_view{} : segment.tensor(to_id(op.outputs[0])).name;
-    const auto match = counterpart(output_name);
     const std::string label = fmt::format("segment {}: {}", s, segment.describe(id));
+    if (op.outputs.empty()) differ("{} computes nothing", label);
+    const auto match = counterpart(segment.unique_name(tensor_id(op.outputs[0])));
     if (!match) differ("{} is not in the whole model", label);
     if (home_[index(*match)] != kNowhere) {
       differ("{} is in segment {} already", label, home_[index(*match)]);
@@ -100,6 +88,40 @@ class Structure {
     check_tensors(label, segment, op.inputs, whole_.op(*match).inputs);
     check_tensors(label, segment, op.outputs, whole_.op(*match).outputs);
     ++report_.operator_count;
+  }
+
+  void check_plan(const Plan& plan) const {
+    if (plan.model.sha256 != sha256(whole_.bytes())) differ("plan.json is of another model");
+    if (plan.stages.size() != segments_.size())
+      differ("plan.json has {} stages, there are {} segments", plan.stages.size(),
+             segments_.size());
+    for (std::size_t s = 0; s < segments_.size(); ++s) check_stage(s, plan.stages[s]);
+  }
+
+  void check_stage(std::size_t s, const Stage& stage) const {
+    for (const OperatorId id : stage.operators) {
+      if (index(id) >= home_.size() || home_[index(id)] != s)
+        differ("plan.json: operator {} is not in segment {}", index(id), s);
+    }
+    const Model& segment = segments_[s];
+    if (stage.operators.size() != segment.operators().size())
+      differ("plan.json: stage {} has {} operators, the segment {}", s, stage.operators.size(),
+             segment.operators().size());
+    const std::uint64_t bytes = Graph(segment).parameter_bytes();
+    if (stage.parameter_bytes != bytes)
+      differ("plan.json: stage {} has {} parameter bytes, the segment {}", s, stage.parameter_bytes,
+             bytes);
+    check_names(s, "inputs", stage.inputs, segment, segment.inputs());
+    check_names(s, "outputs", stage.outputs, segment, segment.outputs());
+  }
+
+  static void check_names(std::size_t s, const char* what, const std::vector<std::string>& planned,
+                          const Model& segment, std::span<const TensorId> tensors) {
+    const auto is_same = [&](const std::string& name, TensorId id) {
+      return name == segment.unique_name(id);
+    };
+    if (!std::ranges::equal(planned, tensors, is_same))
+      differ("plan.json: {} of stage {} are not those of the segment", what, s);
   }
 
   void check_tensors(const std::string& label, const Model& segment,
@@ -113,7 +135,7 @@ class Structure {
       if ((in_segment[i] < 0) != (in_whole[i] < 0))
         differ("{}: optional tensor {} differs", label, i);
       if (in_segment[i] >= 0)
-        check_tensor(label, segment, to_id(in_segment[i]), to_id(in_whole[i]));
+        check_tensor(label, segment, tensor_id(in_segment[i]), tensor_id(in_whole[i]));
     }
   }
 
@@ -122,8 +144,7 @@ class Structure {
     const Tensor& a = segment.tensor(in_segment);
     const Tensor& b = whole_.tensor(in_whole);
     const std::string& name = whole_.unique_name(in_whole);
-    if (a.name != b.name && a.name != name)
-      differ("{}: tensor '{}' became '{}'", label, name, a.name);
+    if (a.name != name) differ("{}: tensor '{}' became '{}'", label, name, a.name);
     if (a.type != b.type || !std::ranges::equal(a.shape, b.shape) ||
         a.is_variable != b.is_variable) {
       differ("{}: type or shape of '{}' differs", label, name);
@@ -279,7 +300,7 @@ VerifyReport verify_segments(const Model& whole, std::span<const std::filesystem
   VerifyReport report;
   report.segment_count = segments.size();
   try {
-    Structure(whole, segments, report).check();
+    Structure(whole, segments, report).check(options.plan ? &*options.plan : nullptr);
     Execution execution(whole, segments, backend, report);
     for (std::uint32_t i = 0; i < options.inputs; ++i) execution.check(options.seed + i);
   } catch (const Mismatch& mismatch) {

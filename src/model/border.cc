@@ -1,0 +1,132 @@
+#include "model/border.h"
+
+#include <fmt/format.h>
+
+#include <map>
+
+#include "segue/error.h"
+
+namespace segue {
+namespace {
+
+// A path that leaves the set and comes back would need the segment to run twice.
+void check_convex(const Model& model, const std::vector<bool>& inside) {
+  std::vector<bool> behind(inside.size());  // outside the set, but after a member of it
+  for (std::size_t i = 0; i < inside.size(); ++i) {
+    for (const std::int32_t tensor : model.operators()[i].inputs) {
+      if (tensor < 0) continue;
+      const auto producer = model.producer(tensor_id(tensor));
+      if (!producer) continue;
+      const std::size_t p = index(*producer);
+      if (inside[i] && behind[p]) {
+        throw Error(
+            ErrorCode::kInvalidArgument,
+            fmt::format("{}: the segment is not convex: {} is outside it, yet lies between "
+                        "its operators; add it to the segment, or cut before {}",
+                        model.name(), model.describe(*producer), model.describe(operator_id(i))));
+      }
+      if (!inside[i] && (inside[p] || behind[p])) behind[i] = true;
+    }
+  }
+}
+
+void check_variables(const Model& model, const std::vector<bool>& inside) {
+  std::map<std::int32_t, std::size_t> first_user;
+  for (std::size_t i = 0; i < inside.size(); ++i) {
+    for (const std::int32_t tensor : model.operators()[i].inputs) {
+      if (tensor < 0 || !model.tensor(tensor_id(tensor)).is_variable) continue;
+      const auto [entry, is_new] = first_user.emplace(tensor, i);
+      if (!is_new && inside[entry->second] != inside[i]) {
+        throw Error(
+            ErrorCode::kUnsupported,
+            fmt::format("{}: variable tensor '{}' would be shared by two segments; keep all "
+                        "its users ({} and {}) in one segment",
+                        model.name(), model.unique_name(tensor_id(tensor)),
+                        model.describe(operator_id(entry->second)),
+                        model.describe(operator_id(i))));
+      }
+    }
+  }
+}
+
+// Such an output belongs to no segment, so the segments together would lack it.
+void check_outputs(const Model& model) {
+  for (const TensorId id : model.outputs()) {
+    if (model.producer(id)) continue;
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{}: model output '{}' is a constant or an input that no operator "
+                            "computes; remove it from the outputs and convert the model again",
+                            model.name(), model.unique_name(id)));
+  }
+}
+
+}  // namespace
+
+std::vector<bool> membership(const Model& model, std::span<const OperatorId> operators) {
+  std::vector<bool> inside(model.operators().size());
+  for (const OperatorId id : operators) {
+    if (index(id) >= inside.size()) {
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: operator #{} of {} does not exist",
+                                                           model.name(), index(id), inside.size()));
+    }
+    if (inside[index(id)]) {
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {} is named twice in one segment",
+                                                           model.name(), model.describe(id)));
+    }
+    inside[index(id)] = true;
+  }
+  return inside;
+}
+
+void check_extractable(const Model& model, const std::vector<bool>& inside) {
+  check_convex(model, inside);
+  check_variables(model, inside);
+  check_outputs(model);
+}
+
+SegmentBorder border_of(const Model& model, const std::vector<bool>& inside) {
+  const std::size_t count = model.tensors().size();
+  std::vector<bool> read_inside(count);
+  std::vector<bool> read_outside(count);
+  for (std::size_t i = 0; i < inside.size(); ++i) {
+    for (const std::int32_t tensor : model.operators()[i].inputs) {
+      if (tensor >= 0)
+        (inside[i] ? read_inside : read_outside)[static_cast<std::size_t>(tensor)] = true;
+    }
+  }
+  std::vector<bool> is_model_input(count);
+  for (const TensorId id : model.inputs()) is_model_input[index(id)] = true;
+  std::vector<bool> is_model_output(count);
+  for (const TensorId id : model.outputs()) is_model_output[index(id)] = true;
+
+  const auto written_inside = [&](TensorId id) {
+    const auto producer = model.producer(id);
+    return producer && inside[index(*producer)];
+  };
+  SegmentBorder border;
+  std::vector<bool> is_listed(count);
+  for (const TensorId id : model.inputs()) {
+    if (read_inside[index(id)] && !is_listed[index(id)]) border.inputs.push_back(id);
+    is_listed[index(id)] = true;
+  }
+  for (const TensorId id : model.outputs()) {
+    if (written_inside(id) && !is_listed[index(id)]) border.outputs.push_back(id);
+    is_listed[index(id)] = true;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const TensorId id = tensor_id(i);
+    if (!model.producer(id)) continue;
+    if (written_inside(id)) {
+      if (read_outside[i] && !is_model_output[i]) border.outputs.push_back(id);
+    } else if (read_inside[i]) {
+      border.inputs.push_back(id);
+    }
+  }
+  return border;
+}
+
+SegmentBorder segment_border(const Model& model, std::span<const OperatorId> operators) {
+  return border_of(model, membership(model, operators));
+}
+
+}  // namespace segue
