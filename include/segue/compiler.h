@@ -72,7 +72,7 @@ struct ParameterFootprint {
 };
 
 /// The padding rules alone, per operator kind. O(inputs of the operator).
-[[nodiscard]] ParameterFootprint parameter_footprint(const Model& model, OperatorId op,
+[[nodiscard]] ParameterFootprint parameter_footprint(const Model& model, OperatorId id,
                                                      const DeviceSpec& device);
 
 /// Whole operators are cached or streamed: small ones first, then those whose weights are used

@@ -109,8 +109,8 @@ struct Operator {
 class Model {
  public:
   struct State;  // defined by the reader
-  Model(Model&&) noexcept;
-  Model& operator=(Model&&) noexcept;
+  Model(Model&& other) noexcept;
+  Model& operator=(Model&& other) noexcept;
   Model(const Model&) = delete;
   Model& operator=(const Model&) = delete;
   ~Model();

@@ -38,7 +38,8 @@ std::uint64_t write_segments(const Model& model, const Segmentation& segmentatio
 [[nodiscard]] std::optional<Plan> find_plan(const std::filesystem::path& folder);
 
 struct VerifyOptions {
-  std::optional<Plan> plan = std::nullopt;  // compared with model and segments, byte counts of storage included
+  std::optional<Plan> plan =
+      std::nullopt;          // compared with model and segments, byte counts of storage included
   std::uint32_t inputs = 3;  // random inputs to run
   std::uint64_t seed = 1;    // of the first input
 };

@@ -89,6 +89,8 @@ void print(const std::string& text) {
 
 }  // namespace segue::cli
 
+// Only memory that runs out while an error is reported could throw here.
+// NOLINTNEXTLINE(bugprone-exception-escape)
 int main(int argc, char** argv) {
   // A file that outgrows its limit is an error to report, not a reason to die half-way.
   std::signal(SIGXFSZ, SIG_IGN);

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "segue/compiler.h"
 
@@ -98,7 +99,7 @@ ParameterFootprint uncached_constants(const Model& model, const Operator& op) {
   result.is_cacheable = false;
   for (std::size_t i = 0; i < op.inputs.size(); ++i) {
     const Tensor* tensor = constant_input(model, op, i);
-    if (tensor != nullptr && tensor->shape.size() > 0 && tensor->data.size() > 1)
+    if (tensor != nullptr && !tensor->shape.empty() && tensor->data.size() > 1)
       result.streamed_bytes += tensor->data.size();
   }
   return result;
@@ -122,8 +123,7 @@ std::uint64_t input_activation_bytes(const Model& model, std::span<const Operato
     }
   }
   std::ranges::sort(tensors);
-  const auto repeated = std::ranges::unique(tensors);
-  tensors.erase(repeated.begin(), repeated.end());
+  tensors.erase(std::unique(tensors.begin(), tensors.end()), tensors.end());
   std::uint64_t bytes = 0;
   for (const TensorId id : tensors) bytes += model.tensor(id).bytes;
   return bytes;
@@ -131,7 +131,7 @@ std::uint64_t input_activation_bytes(const Model& model, std::span<const Operato
 
 class SimulatedCompiler : public Compiler {
  public:
-  explicit SimulatedCompiler(const DeviceSpec& device) : device_(device) {}
+  explicit SimulatedCompiler(DeviceSpec device) : device_(std::move(device)) {}
 
   [[nodiscard]] MemoryReport compile(const Graph& graph,
                                      std::span<const OperatorId> operators) const override {

@@ -45,7 +45,7 @@ class PackageReader {
                                                       model_.name(), model_.describe(op_), reason));
   }
 
-  std::span<const std::uint8_t> find_package() const {
+  [[nodiscard]] std::span<const std::uint8_t> find_package() const {
     const auto custom = model_.op(op_).custom_data;
     const auto* data = reinterpret_cast<const std::uint8_t*>(custom.data());
     // Remembers what was verified, so that nested values that share bytes are visited once.
@@ -73,7 +73,7 @@ class PackageReader {
     return fb::GetRoot<Table>(bytes.data());
   }
 
-  CompiledExecutable describe(const darwinn::Executable& source) const {
+  [[nodiscard]] CompiledExecutable describe(const darwinn::Executable& source) const {
     CompiledExecutable result;
     result.op = op_;
     result.type = static_cast<ExecutableType>(source.type());

@@ -139,7 +139,7 @@ class ImageWriter {
     return result;
   }
 
-  std::vector<std::int32_t> new_positions(std::span<const TensorId> tensors) const {
+  [[nodiscard]] std::vector<std::int32_t> new_positions(std::span<const TensorId> tensors) const {
     std::vector<std::int32_t> result;
     for (const TensorId id : tensors) result.push_back(new_tensor_[index(id)]);
     return result;
@@ -159,7 +159,8 @@ class ImageWriter {
   using TensorMaps = std::vector<std::unique_ptr<tflite::TensorMapT>>;
 
   // The signature's own name for a border tensor, where it had one; else the tensor's name.
-  TensorMaps signature_maps(const TensorMaps& old_maps, std::span<const TensorId> border) const {
+  [[nodiscard]] TensorMaps signature_maps(const TensorMaps& old_maps,
+                                          std::span<const TensorId> border) const {
     std::map<TensorId, std::string> old_names;
     for (const auto& map : old_maps) old_names.emplace(tensor_id(map->tensor_index), map->name);
     TensorMaps result;

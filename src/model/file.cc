@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -31,7 +32,7 @@ namespace fs = std::filesystem;
 // does.
 fs::path resolve(const fs::path& path) {
   std::error_code absent;
-  const fs::path target = fs::is_symlink(path, absent) ? fs::weakly_canonical(path) : path;
+  fs::path target = fs::is_symlink(path, absent) ? fs::weakly_canonical(path) : path;
   const fs::file_status status = fs::status(target, absent);
   if (fs::is_directory(status)) fail(path, "cannot write", EISDIR);
   if (fs::exists(status) && !fs::is_regular_file(status)) {
@@ -71,8 +72,8 @@ void write_piece(int file, std::span<const std::byte> piece, const fs::path& pat
 StagedFiles::~StagedFiles() {
   for (const Entry& entry : entries_) ::unlink(entry.temporary.c_str());
   // Innermost first; a folder that something else has filled by now stays.
-  for (auto folder = folders_.rbegin(); folder != folders_.rend(); ++folder)
-    ::rmdir(folder->c_str());
+  std::ranges::reverse(folders_);
+  for (const fs::path& folder : folders_) ::rmdir(folder.c_str());
 }
 
 void StagedFiles::make_folders(const fs::path& folder) {

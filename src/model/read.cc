@@ -147,7 +147,7 @@ class Builder {
     }
   }
 
-  std::uint64_t value_bytes(const Tensor& tensor, std::size_t position) const {
+  [[nodiscard]] std::uint64_t value_bytes(const Tensor& tensor, std::size_t position) const {
     const unsigned bits = element_bits(tensor.type);
     std::uint64_t elements = 1;
     for (const std::int32_t extent : tensor.shape) {
@@ -161,8 +161,8 @@ class Builder {
     return (elements * bits + 7) / 8;
   }
 
-  Quantization read_quantization(const tflite::Tensor& source, const Tensor& tensor,
-                                 std::size_t position) const {
+  [[nodiscard]] Quantization read_quantization(const tflite::Tensor& source, const Tensor& tensor,
+                                               std::size_t position) const {
     Quantization result;
     const tflite::QuantizationParameters* parameters = source.quantization();
     if (parameters == nullptr || parameters->scale() == nullptr || parameters->scale()->size() == 0)
@@ -188,7 +188,7 @@ class Builder {
     return result;
   }
 
-  Tensor read_tensor(const tflite::Tensor& source, std::size_t position) const {
+  [[nodiscard]] Tensor read_tensor(const tflite::Tensor& source, std::size_t position) const {
     Tensor tensor;
     if (source.name() != nullptr) tensor.name = source.name()->string_view();
     tensor.type = static_cast<ElementType>(source.type());

@@ -104,9 +104,9 @@ Json to_json(const Stage& stage, std::size_t position) {
 
 // One of the words that a key may have.
 std::string choice(const Node& node, std::initializer_list<std::string_view> words) {
-  const std::string text = node.text();
+  std::string text = node.text();
   if (std::ranges::find(words, text) == words.end())
-    node.fail(fmt::format("is \"{}\"; must be one of {}", text, fmt::join(words, ", ")));
+    node.fail(fmt::format(R"(is "{}"; must be one of {})", text, fmt::join(words, ", ")));
   return text;
 }
 
@@ -187,7 +187,7 @@ Plan parse_plan(std::string_view json, const std::string& label) {
   root.expect_keys({"schema", "model", "device", "strategy", "objective", "stages"});
   if (root["schema"].text() != kSchema) {
     root["schema"].fail(
-        fmt::format("is \"{}\"; this segue reads \"{}\"", root["schema"].text(), kSchema));
+        fmt::format(R"(is "{}"; this segue reads "{}")", root["schema"].text(), kSchema));
   }
   Plan plan;
   plan.model = parse_model_part(root["model"]);
