@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
-    "error", "units", "names", "file", "model", "zoo", "graph", "device", "compiler",
+    "error", "units", "names", "file", "model", "zoo", "graph", "device", "compiler", "array",
     "segmentation", "plan", "backend", "verify", "report", "cli",
 ]
 # Headers that belong to no layer because the build makes them.

@@ -209,6 +209,20 @@ TEST(CliVerify, FolderWithoutSegmentsIsAFileError) {
   expect_failure(run_segue({"verify", "zoo:conv5-f8", scratch.path()}), kFile, "no segment files");
 }
 
+TEST(CliOutput, ModelIsNeverOverwrittenByItsOwnResult) {
+  const ScratchFolder scratch;
+  EXPECT_EQ(run_segue({"zoo", "conv5-f8", "-o", "m.tflite"}, scratch.path()).status, 0);
+  const auto before = testing::read_bytes(scratch.path() / "m.tflite");
+  expect_failure(run_segue({"plan", "m.tflite", "--tpus", "2", "-o", "m.tflite"}, scratch.path()),
+                 kUsage, "is the model itself");
+  fs::create_symlink("m.tflite", scratch.path() / "m_segment_0_of_2.tflite");
+  expect_failure(run_segue({"split", "m.tflite", "--tpus", "2", "-o", "."}, scratch.path()), kUsage,
+                 "is the model itself");
+  expect_failure(run_segue({"split", "m.tflite", "--tpus", "2", "-o", ""}, scratch.path()), kUsage,
+                 "no name");
+  EXPECT_EQ(testing::read_bytes(scratch.path() / "m.tflite"), before);
+}
+
 TEST(CliOutput, UnwritablePlacesLeaveNothingBehind) {
   const ScratchFolder scratch;
   write_file(scratch.path() / "file", "x");

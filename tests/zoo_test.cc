@@ -96,6 +96,8 @@ TEST(Zoo, UnknownNamesAndSizesAreRefused) {
                {"from 1 to 4096"});
   expect_error(ErrorCode::kInvalidArgument, [] { (void)make_zoo_model("conv5-f99999999999"); });
   expect_error(ErrorCode::kInvalidArgument, [] { (void)make_zoo_model(""); });
+  expect_error(ErrorCode::kInvalidArgument, [] { (void)make_zoo_model("vgg16@2048"); },
+               {"do not fit"});
 }
 
 }  // namespace

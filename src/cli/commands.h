@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <string>
 
 #include "segue/plan.h"
@@ -40,6 +41,9 @@ struct CutResult {
 
 // Throws unless the model can be cut: files already compiled for the Edge TPU cannot.
 void require_not_compiled(const Model& model);
+
+// Throws when writing to `output` would overwrite the file that the model is read from.
+void require_other_file(const std::string& model, const std::filesystem::path& output);
 
 // Results go to stdout as they are.
 void print(const std::string& text);

@@ -34,6 +34,13 @@ void require_not_compiled(const Model& model) {
           model.name()));
 }
 
+void require_other_file(const std::string& model, const std::filesystem::path& output) {
+  std::error_code absent;
+  if (!std::filesystem::equivalent(model, output, absent)) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("{}: is the model itself; name another output", output.string()));
+}
+
 CutResult make_cut(const Graph& graph, const CutOptions& options) {
   require_not_compiled(graph.model());
   const DeviceSpec& device = find_device(options.device);

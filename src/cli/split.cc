@@ -62,6 +62,13 @@ void run(const Options& options) {
   const Graph graph(model);
   CutResult result = cut(graph, options);
   identify_model(result.plan, model);
+  if (options.output.empty())
+    throw Error(ErrorCode::kInvalidArgument, "the output folder has no name; give one with -o");
+  const std::size_t count = result.plan.stages.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    require_other_file(options.model, std::filesystem::path(options.output) /
+                                          segment_file_name(model.name(), i, count));
+  }
   const std::uint64_t bytes =
       write_segments(model, result.segmentation, to_json(result.plan), options.output);
   if (options.format.json) return print(split_json(result.plan, options.output, bytes));

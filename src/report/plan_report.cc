@@ -82,20 +82,20 @@ std::string titles(const Plan& plan, const std::string& table_text) {
 }
 
 std::string verdict(const Plan& plan, const Plan& vendor) {
-  const std::string largest = fmt::format("largest segment {} instead of {}",
+  const std::string largest = fmt::format("largest segment {} of stored parameters instead of {}",
                                           format_bytes(plan.largest_stage_parameter_bytes()),
                                           format_bytes(vendor.largest_stage_parameter_bytes()));
   if (plan.host_bytes() < vendor.host_bytes()) {
-    return fmt::format("Gain: the host streams {} per inference instead of {}; {} (simulated).\n",
+    return fmt::format("Gain: the host streams {} per inference instead of {} (simulated); {}.\n",
                        plan.host_bytes() == 0 ? "nothing" : format_bytes(plan.host_bytes()),
                        format_bytes(vendor.host_bytes()), largest);
   }
   if (plan.host_bytes() > vendor.host_bytes()) {
     return fmt::format(
-        "Loss: the host streams {} per inference, {} with Segm_Comp; {} (simulated).\n",
+        "Loss: the host streams {} per inference, {} with Segm_Comp (simulated); {}.\n",
         format_bytes(plan.host_bytes()), format_bytes(vendor.host_bytes()), largest);
   }
-  return fmt::format("The host streams {} per inference, as with Segm_Comp; {} (simulated).\n",
+  return fmt::format("The host streams {} per inference, as with Segm_Comp (simulated); {}.\n",
                      plan.host_bytes() == 0 ? "nothing" : format_bytes(plan.host_bytes()), largest);
 }
 

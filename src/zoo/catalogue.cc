@@ -131,7 +131,14 @@ std::span<const ZooEntry> zoo_catalogue() {
 }
 
 std::vector<std::byte> make_zoo_model(std::string_view name) {
-  return zoo::serialize(make_network(name));
+  const Network network = make_network(name);
+  constexpr std::uint64_t kMostParameters = 1'900'000'000;  // a .tflite file ends at 2 GB
+  if (network.keras_parameters() > kMostParameters) {
+    fail(name,
+         fmt::format("{} parameters do not fit a .tflite file of 2 GB; ask for a smaller input",
+                     network.keras_parameters()));
+  }
+  return zoo::serialize(network);
 }
 
 std::uint64_t zoo_keras_parameters(std::string_view name) {
