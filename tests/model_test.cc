@@ -2,6 +2,7 @@
 #include "segue/model.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <cstring>
@@ -97,6 +98,12 @@ TEST(ReadModel, MissingFileAndFolderAreFileErrors) {
   expect_error(ErrorCode::kIo, [&] { (void)read_model(scratch.path() / "none.tflite"); },
                {"none.tflite"});
   expect_error(ErrorCode::kIo, [&] { (void)read_model(scratch.path()); }, {"not a file"});
+}
+
+TEST(ReadModel, PipeIsRefusedWithoutWaiting) {
+  const testing::ScratchFolder scratch;
+  ASSERT_EQ(::mkfifo((scratch.path() / "pipe").c_str(), 0600), 0);
+  expect_error(ErrorCode::kIo, [&] { (void)read_model(scratch.path() / "pipe"); }, {"not a file"});
 }
 
 TEST(ReadModel, EmptyAndForeignFilesAreNamed) {

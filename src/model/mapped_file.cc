@@ -34,7 +34,8 @@ class Descriptor {
 }  // namespace
 
 FileBytes::FileBytes(const std::filesystem::path& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Opening a pipe would wait for a writer; it is refused below instead.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.number() < 0) fail(path, std::string("cannot open: ") + std::strerror(errno));
   struct stat status {};
   if (::fstat(file.number(), &status) != 0) fail(path, std::strerror(errno));

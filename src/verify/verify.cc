@@ -38,6 +38,8 @@ class Structure {
         home_(whole.operators().size(), kNowhere) {}
 
   void check(const Plan* plan) {
+    if (plan != nullptr && plan->model.sha256 != sha256(whole_.bytes()))
+      differ("plan.json is of another model ('{}')", plan->model.name);
     for (const TensorId input : whole_.inputs())
       given_.emplace(whole_.unique_name(input), "the model's inputs");
     for (std::size_t s = 0; s < segments_.size(); ++s) check_segment(s);
@@ -91,7 +93,6 @@ class Structure {
   }
 
   void check_plan(const Plan& plan) const {
-    if (plan.model.sha256 != sha256(whole_.bytes())) differ("plan.json is of another model");
     if (plan.stages.size() != segments_.size())
       differ("plan.json has {} stages, there are {} segments", plan.stages.size(),
              segments_.size());
