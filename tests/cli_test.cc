@@ -134,7 +134,12 @@ TEST(CliUsage, MistakesGiveStatus2AndAHint) {
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--at", "conv2d_1", "--strategy", "compiler",
                             "-o", folder}),
                  kUsage, "--strategy");
+  expect_failure(run_segue({"plann", "zoo:resnet50"}), kUsage,
+                 "unknown command 'plann'; did you mean 'plan'");
   expect_failure(run_segue({"zoo", "conv5-f8", "--json"}), kUsage, "leave out NAME");
+  expect_failure(run_segue({"zoo", "-o", folder}), kUsage, "name one");
+  expect_failure(run_segue({"split", "zoo:conv5-f8", "--at", ",", "-o", folder}), kUsage,
+                 "a name is empty");
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--at", "conv2d_9", "-o", folder}), kUsage,
                  "no such tensor");
   EXPECT_FALSE(fs::exists(folder));
@@ -179,6 +184,38 @@ TEST(CliSplit, IllegalPlanIsRefusedWithTheReason) {
   write_file(plan, document.dump());
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--plan", plan, "-o", scratch.path() / "p"}),
                  kUsage, "later segment");
+}
+
+TEST(CliSplit, EditedPlanIsNoStrategysAnyMore) {
+  const ScratchFolder scratch;
+  auto document = nlohmann::ordered_json::parse(
+      run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--json"}).out);
+  const auto strategy_after = [&] {
+    write_file(scratch.path() / "plan.json", document.dump());
+    EXPECT_EQ(run_segue({"split", "zoo:conv5-f8", "--plan", "plan.json", "-o", "p"}, scratch.path())
+                  .status,
+              0);
+    return nlohmann::json::parse(
+        read_text_file(scratch.path() / "p" / "plan.json", 1 << 20))["strategy"];
+  };
+  EXPECT_EQ(strategy_after(), "balanced");
+  auto& first = document["stages"][0]["operators"];
+  auto& second = document["stages"][1]["operators"];
+  second.insert(second.begin(), first.back());
+  first.erase(first.size() - 1);
+  EXPECT_EQ(strategy_after(), "manual");
+}
+
+TEST(CliSplit, SegmentsOfAnotherSplitInTheFolderAreMentioned) {
+  const ScratchFolder scratch;
+  const auto split = [&](const char* tpus) {
+    return run_segue({"split", "zoo:conv5-f8", "--tpus", tpus, "-o", "p"}, scratch.path());
+  };
+  EXPECT_EQ(split("3").err, "");
+  const auto second = split("2");
+  EXPECT_EQ(second.status, 0);
+  EXPECT_THAT(second.err, HasSubstr("3 segment files of other splits"));
+  EXPECT_EQ(run_segue({"verify", "zoo:conv5-f8", "p"}, scratch.path()).status, 0);
 }
 
 TEST(CliVerify, MismatchGivesStatus7AndNamesThePlace) {

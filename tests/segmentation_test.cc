@@ -69,7 +69,7 @@ std::uint64_t host_bytes(const Graph& graph, const DepthCuts& cuts, const Compil
 TEST(BalanceDepths, SplitsEvenlyWhereItCan) {
   const auto levels = levels_of({1, 2, 3, 3, 2, 1});
   EXPECT_EQ(balance_depths(levels, 2), DepthCuts{3});
-  EXPECT_EQ(balance_depths(levels, 3), (DepthCuts{3, 5}));  // 6, 5, 1: each filled in turn
+  EXPECT_EQ(balance_depths(levels, 3), (DepthCuts{2, 3}));  // 3, 3, 6: squares 54; 6, 3, 3 too
   EXPECT_EQ(balance_depths(levels, 1), DepthCuts{});
   EXPECT_EQ(balance_depths(levels, 6), (DepthCuts{1, 2, 3, 4, 5}));
 }
@@ -77,6 +77,38 @@ TEST(BalanceDepths, SplitsEvenlyWhereItCan) {
 TEST(BalanceDepths, LevelsWithoutParametersAreStillSpread) {
   const auto levels = levels_of({0, 0, 0, 0});
   EXPECT_EQ(balance_depths(levels, 4), (DepthCuts{1, 2, 3}));
+}
+
+TEST(BalanceDepths, IsTheMostEvenOfAllCutsWithTheSmallestLargestGroup) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<std::uint64_t> bytes(2 + random() % 9);
+    for (auto& level : bytes) level = random() % 12;
+    const auto levels = levels_of(bytes);
+    const std::size_t count = 1 + random() % levels.size();
+    const auto squares = [&](const DepthCuts& cuts) {
+      std::uint64_t sum = 0;
+      std::uint64_t group = 0;
+      for (const Level& level : levels) {
+        group += level.parameter_bytes;
+        if (level.depth < levels.size() && !std::ranges::binary_search(cuts, level.depth)) continue;
+        sum += group * group;
+        group = 0;
+      }
+      return sum;
+    };
+    std::pair<std::uint64_t, std::uint64_t> best{-1, -1};
+    for_all_cuts(static_cast<std::uint32_t>(levels.size()), count, [&](const DepthCuts& cuts) {
+      best = std::min(best, {largest_group(levels, cuts), squares(cuts)});
+    });
+    const DepthCuts cuts = balance_depths(levels, count);
+    EXPECT_EQ(std::pair(largest_group(levels, cuts), squares(cuts)), best) << "round " << round;
+  }
+}
+
+TEST(BalanceDepths, ModelsTooDeepForTheProgramAreFilledFromTheFront) {
+  const auto levels = levels_of(std::vector<std::uint64_t>(100'000, 1));
+  EXPECT_EQ(balance_depths(levels, 4), (DepthCuts{25'000, 50'000, 75'000}));
 }
 
 TEST(BalanceDepths, CountsOutsideTheDepthAreRefused) {

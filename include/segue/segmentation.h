@@ -66,9 +66,10 @@ struct BalancedSegmentation {
   std::uint64_t host_bytes = 0;
 };
 
-/// Returns the smallest B such that levels can be filled in order into `count` groups of at most B
-/// parameter bytes each, and the earliest-filled cuts that reach it. Bisection over integers with a
-/// greedy probe: O(depth * log(bytes)).
+/// Returns the cuts that fill `count` groups of levels with the smallest possible largest group in
+/// parameter bytes; among those the most even (smallest sum of squares), the earliest among equals.
+/// Beyond 4096 levels, those that fill groups from the front. Bisection over integers with a greedy
+/// probe, O(depth * log(bytes)), then a dynamic program, O(depth^2 * count) at most.
 [[nodiscard]] DepthCuts balance_depths(std::span<const Level> levels, std::size_t count);
 
 /// Segm_Balanced. After `balance_depths`, while the host streams more than it must:

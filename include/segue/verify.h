@@ -34,6 +34,11 @@ std::uint64_t write_segments(const Model& model, const Segmentation& segmentatio
 /// counts.
 [[nodiscard]] std::vector<std::filesystem::path> find_segments(const std::filesystem::path& folder);
 
+/// How many files named like segments of `stem` lie in a folder that a split into `count` would not
+/// replace; 0 when the folder is not there.
+[[nodiscard]] std::size_t count_other_segments(const std::filesystem::path& folder,
+                                               const std::string& stem, std::size_t count);
+
 /// The plan.json beside the segments, where there is one.
 [[nodiscard]] std::optional<Plan> find_plan(const std::filesystem::path& folder);
 

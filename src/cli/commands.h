@@ -48,6 +48,9 @@ void require_other_file(const std::string& model, const std::filesystem::path& o
 // Results go to stdout as they are.
 void print(const std::string& text);
 
+// Remarks go to stderr, so that results stay what programs expect.
+void print_note(const std::string& text);
+
 // Ends the program with this exit status; nothing is printed.
 struct ExitStatus {
   int status = 0;

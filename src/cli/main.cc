@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -5,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "segue/error.h"
+#include "segue/names.h"
 #include "segue/report.h"
 #include "segue/version.h"
 
@@ -41,10 +45,26 @@ int exit_status(ErrorCode code) {
   return kInternal;
 }
 
-int fail(int status, const std::string& message) {
+void complain(const char* kind, const std::string& message) {
   constexpr std::size_t kLongestMessage = 4000;
-  std::fputs(("segue: error: " + printable(message, kLongestMessage) + "\n").c_str(), stderr);
+  std::fputs(("segue: " + std::string(kind) + printable(message, kLongestMessage) + "\n").c_str(),
+             stderr);
+}
+
+int fail(int status, const std::string& message) {
+  complain("error: ", message);
   return status;
+}
+
+// Throws for a first word that is no command, which the parser would only call unexpected.
+void require_known_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || *argv[1] == '-') return;
+  std::vector<std::string> known;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) known.push_back(command->get_name());
+  if (std::ranges::find(known, argv[1]) != known.end()) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("unknown command '{}'{}; `segue --help` lists all", argv[1],
+                          did_you_mean(argv[1], known)));
 }
 
 int run(int argc, char** argv) {
@@ -62,6 +82,7 @@ int run(int argc, char** argv) {
   add_split(app);
   add_verify(app);
   try {
+    require_known_command(app, argc, argv);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
@@ -86,6 +107,8 @@ void print(const std::string& text) {
     throw Error(ErrorCode::kIo, "cannot write to standard output");
   }
 }
+
+void print_note(const std::string& text) { complain("note: ", text); }
 
 }  // namespace segue::cli
 

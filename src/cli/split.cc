@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "cli/commands.h"
@@ -15,23 +16,39 @@ namespace {
 struct Options {
   std::string model;
   CutOptions cut;
-  std::vector<std::string> at;
+  std::string at;
   std::string plan;
   std::string output;
   FormatOptions format;
 };
 
+std::vector<std::string> tensor_names(const std::string& list) {
+  std::vector<std::string> names = CLI::detail::split(list, ',');
+  if (std::ranges::find(names, "") == names.end()) return names;
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("--at '{}': a name is empty; separate tensor names by single commas", list));
+}
+
 CutResult cut_by_hand(const Graph& graph, const Options& options) {
   require_not_compiled(graph.model());
   const DeviceSpec& device = find_device(options.cut.device);
   CutResult result;
-  result.segmentation = segment_at(graph, options.at);
+  result.segmentation = segment_at(graph, tensor_names(options.at));
   result.plan = make_plan(graph, result.segmentation, *make_simulated_compiler(device), device.name,
                           "manual");
   return result;
 }
 
-// The operators of each stage decide; every number is computed anew.
+bool same_stages(const Plan& a, const Plan& b) {
+  return std::ranges::equal(a.stages, b.stages, [](const Stage& x, const Stage& y) {
+    return x.first_depth == y.first_depth && x.last_depth == y.last_depth && x.inputs == y.inputs &&
+           x.outputs == y.outputs && x.parameter_bytes == y.parameter_bytes && x.macs == y.macs;
+  });
+}
+
+// The operators of each stage decide; every number is computed anew. Where numbers beside them
+// differ, they were edited, and the plan is no strategy's any more.
 CutResult cut_by_plan(const Graph& graph, const Options& options) {
   require_not_compiled(graph.model());
   const Plan plan = read_plan(options.plan);
@@ -43,6 +60,7 @@ CutResult cut_by_plan(const Graph& graph, const Options& options) {
                           plan.strategy);
   for (std::size_t i = 0; i < plan.stages.size(); ++i)
     result.plan.stages[i].replicas = plan.stages[i].replicas;
+  if (!same_stages(plan, result.plan)) result.plan.strategy = "manual";
   return result;
 }
 
@@ -69,6 +87,7 @@ void run(const Options& options) {
     require_other_file(options.model, std::filesystem::path(options.output) /
                                           segment_file_name(model.name(), i, count));
   }
+  const std::size_t others = count_other_segments(options.output, model.name(), count);
   const std::uint64_t bytes =
       write_segments(model, result.segmentation, to_json(result.plan), options.output);
   if (options.format.json) return print(split_json(result.plan, options.output, bytes));
@@ -83,6 +102,12 @@ void run(const Options& options) {
   }
   print(text + fmt::format("{} in {} files and plan.json written to {}\n", format_bytes(bytes),
                            result.plan.stages.size(), printable(options.output)));
+  if (others > 0) {
+    print_note(
+        fmt::format("{} still holds {} segment files of other splits; plan.json says which "
+                    "ones count",
+                    options.output, others));
+  }
 }
 
 }  // namespace
@@ -93,7 +118,6 @@ void add_split(CLI::App& app) {
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
   add_cut(*command, options->cut);
   auto* at = command->add_option("--at", options->at, "Cut behind these tensors (comma-separated)")
-                 ->delimiter(',')
                  ->excludes("--strategy");
   command->add_option("--plan", options->plan, "Cut as this plan.json says")
       ->excludes("--strategy")

@@ -63,6 +63,8 @@ void run(const Options& options) {
       throw Error(ErrorCode::kInvalidArgument, "--json and --csv print the list; leave out NAME");
     return write_model(options);
   }
+  if (!options.output.empty())
+    throw Error(ErrorCode::kInvalidArgument, "-o writes a model; name one before it");
   if (options.format.json) return print(zoo_json());
   if (options.format.csv) return print(zoo_table().to_csv());
   print(zoo_table().to_text() +

@@ -5,6 +5,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "model/element_bits.h"
 #include "model/known_fields.h"
 #include "model/model_state.h"
 #include "segue/error.h"
@@ -24,39 +25,6 @@ constexpr fb::uoffset_t kMaxDepth = 32;
 
 [[noreturn]] void fail(ErrorCode code, const std::string& file, const std::string& reason) {
   throw Error(code, fmt::format("{}: {}", file, reason));
-}
-
-// Size in bits of one element; 0 for types without a fixed size.
-unsigned element_bits(ElementType type) {
-  switch (static_cast<tflite::TensorType>(type)) {
-    case tflite::TensorType::INT2:
-      return 2;
-    case tflite::TensorType::INT4:
-    case tflite::TensorType::UINT4:
-      return 4;
-    case tflite::TensorType::UINT8:
-    case tflite::TensorType::INT8:
-    case tflite::TensorType::BOOL:
-      return 8;
-    case tflite::TensorType::FLOAT16:
-    case tflite::TensorType::BFLOAT16:
-    case tflite::TensorType::INT16:
-    case tflite::TensorType::UINT16:
-      return 16;
-    case tflite::TensorType::FLOAT32:
-    case tflite::TensorType::INT32:
-    case tflite::TensorType::UINT32:
-      return 32;
-    case tflite::TensorType::INT64:
-    case tflite::TensorType::UINT64:
-    case tflite::TensorType::FLOAT64:
-    case tflite::TensorType::COMPLEX64:
-      return 64;
-    case tflite::TensorType::COMPLEX128:
-      return 128;
-    default:
-      return 0;
-  }
 }
 
 // Verifies one file and fills Model::State. Each method trusts what the ones before it checked.

@@ -6,6 +6,7 @@
 #include <optional>
 #include <tuple>
 
+#include "segmentation/levels.h"
 #include "segmentation/require.h"
 #include "segue/error.h"
 #include "segue/segmentation.h"
@@ -13,42 +14,7 @@
 namespace segue {
 namespace {
 
-// The search's table has depth x count entries; the deepest CNN of the paper has 571 levels.
-constexpr std::uint32_t kDeepestSearch = 4096;
 constexpr std::uint64_t kUnreachable = std::numeric_limits<std::uint64_t>::max();
-
-// Fills levels in order into groups of at most `limit` bytes, leaving a level for each group to
-// come. Returns the cuts, or nothing when the last group would exceed the limit.
-std::optional<DepthCuts> fill(std::span<const Level> levels, std::size_t count,
-                              std::uint64_t limit) {
-  DepthCuts cuts;
-  std::size_t next = 0;
-  for (std::size_t group = 0; group < count; ++group) {
-    const std::size_t groups_left = count - group - 1;
-    std::uint64_t bytes = 0;
-    while (next < levels.size() - groups_left && bytes + levels[next].parameter_bytes <= limit) {
-      bytes += levels[next++].parameter_bytes;
-    }
-    if (groups_left > 0) cuts.push_back(static_cast<std::uint32_t>(next));
-  }
-  if (next < levels.size()) return std::nullopt;
-  return cuts;
-}
-
-// Parameter bytes of the levels (first, last], in O(1).
-class PrefixBytes {
- public:
-  explicit PrefixBytes(std::span<const Level> levels) : sums_(levels.size() + 1) {
-    for (std::size_t i = 0; i < levels.size(); ++i)
-      sums_[i + 1] = sums_[i] + levels[i].parameter_bytes;
-  }
-  [[nodiscard]] std::uint64_t between(std::size_t first, std::size_t last) const {
-    return sums_[last] - sums_[first];
-  }
-
- private:
-  std::vector<std::uint64_t> sums_;
-};
 
 class Refinement {
  public:
@@ -261,40 +227,6 @@ std::uint64_t largest_segment(const Graph& graph, const Segmentation& segmentati
 }
 
 }  // namespace
-
-DepthCuts balance_depths(std::span<const Level> levels, std::size_t count) {
-  if (count == 0 || count > levels.size()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "the number of segments must be between 1 and the depth");
-  }
-  std::uint64_t low = 0;
-  std::uint64_t high = 0;
-  for (const Level& level : levels) {
-    low = std::max(low, level.parameter_bytes);
-    high += level.parameter_bytes;
-  }
-  while (low < high) {
-    const std::uint64_t middle = low + (high - low) / 2;
-    if (fill(levels, count, middle)) {
-      high = middle;
-    } else {
-      low = middle + 1;
-    }
-  }
-  return *fill(levels, count, low);
-}
-
-Segmentation segment_at_depths(const Graph& graph, const DepthCuts& cuts) {
-  Segmentation result;
-  std::uint32_t first = 1;
-  for (const std::uint32_t cut : cuts) {
-    result.segments.push_back(graph.operators_between(first, cut));
-    first = cut + 1;
-  }
-  result.segments.push_back(graph.operators_between(first, graph.depth()));
-  check_segmentation(graph, result);
-  return result;
-}
 
 BalancedSegmentation segment_balanced(const Graph& graph, std::size_t count,
                                       const Compiler& compiler) {

@@ -48,12 +48,26 @@ std::optional<SegmentName> parse_segment_name(const fs::path& path) {
   return SegmentName{name.substr(0, infix), *position, *count};
 }
 
+std::vector<SegmentName> segments_in(const fs::path& folder) {
+  std::error_code reason;
+  std::vector<SegmentName> result;
+  for (fs::directory_iterator entry(folder, reason), end; !reason && entry != end;
+       entry.increment(reason)) {
+    if (const auto name = parse_segment_name(entry->path())) result.push_back(*name);
+  }
+  if (reason)
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: cannot list the folder: {}", folder.string(), reason.message()));
+  return result;
+}
+
 std::vector<fs::path> complete_set(const fs::path& folder, const std::string& stem,
                                    std::size_t count) {
   std::vector<fs::path> result;
   for (std::size_t i = 0; i < count; ++i) {
     result.push_back(folder / segment_file_name(stem, i, count));
-    if (!fs::exists(result.back())) {
+    std::error_code unreadable;
+    if (!fs::exists(result.back(), unreadable)) {
       throw Error(ErrorCode::kIo,
                   fmt::format("{}: missing; split the model again", result.back().string()));
     }
@@ -82,8 +96,19 @@ std::uint64_t write_segments(const Model& model, const Segmentation& segmentatio
   return bytes;
 }
 
+std::size_t count_other_segments(const fs::path& folder, const std::string& stem,
+                                 std::size_t count) {
+  std::error_code absent;
+  if (!fs::is_directory(folder, absent)) return 0;
+  const auto is_other = [&](const SegmentName& name) {
+    return name.stem != stem || name.count != count;
+  };
+  return static_cast<std::size_t>(std::ranges::count_if(segments_in(folder), is_other));
+}
+
 std::optional<Plan> find_plan(const fs::path& folder) {
-  if (!fs::exists(folder / kPlanFile)) return std::nullopt;
+  std::error_code reason;
+  if (!fs::exists(folder / kPlanFile, reason) && !reason) return std::nullopt;
   return read_plan(folder / kPlanFile);
 }
 
@@ -97,9 +122,7 @@ std::vector<fs::path> find_segments(const fs::path& folder) {
   if (const auto plan = find_plan(folder))
     return complete_set(folder, plan->model.name, plan->stages.size());
   std::set<std::pair<std::string, std::size_t>> sets;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (const auto name = parse_segment_name(entry.path())) sets.emplace(name->stem, name->count);
-  }
+  for (const SegmentName& name : segments_in(folder)) sets.emplace(name.stem, name.count);
   if (sets.empty()) {
     throw Error(ErrorCode::kIo,
                 fmt::format("{}: no segment files (NAME_segment_I_of_N.tflite)", folder.string()));

@@ -11,6 +11,7 @@
 
 #include "model/schema.h"
 #include "zoo/calibrate.h"
+#include "zoo/operator_options.h"
 
 namespace segue::zoo {
 namespace {
@@ -54,41 +55,6 @@ void fill_weights(std::span<std::uint8_t> weights, Random random) {
     }
   }
 }
-
-std::int32_t operator_version(OpCode code) {
-  switch (code) {
-    case OpCode::kConv2D:
-    case OpCode::kDepthwiseConv2D:
-      return 3;
-    case OpCode::kFullyConnected:
-      return 4;
-    case OpCode::kReshape:
-      return 1;
-    default:
-      return 2;  // the int8 version of every other operator used here
-  }
-}
-
-tflite::ActivationFunctionType fused(Activation activation) {
-  switch (activation) {
-    case Activation::kNone:
-      return tflite::ActivationFunctionType::NONE;
-    case Activation::kRelu:
-      return tflite::ActivationFunctionType::RELU;
-    case Activation::kRelu6:
-      return tflite::ActivationFunctionType::RELU6;
-  }
-  return tflite::ActivationFunctionType::NONE;
-}
-
-tflite::Padding padding(const Layer& layer) {
-  return layer.window.padding == Padding::kSame ? tflite::Padding::SAME : tflite::Padding::VALID;
-}
-
-struct Options {
-  tflite::BuiltinOptions type = tflite::BuiltinOptions::NONE;
-  fb::Offset<void> offset;
-};
 
 class Serializer {
  public:
@@ -286,62 +252,6 @@ class Serializer {
     }
   }
 
-  Options options(const Layer& layer) {
-    const auto activation = fused(layer.activation);
-    const Window& window = layer.window;
-    switch (layer.code) {
-      case OpCode::kConv2D:
-        return {tflite::BuiltinOptions::Conv2DOptions,
-                tflite::CreateConv2DOptions(builder_, padding(layer), window.stride, window.stride,
-                                            activation)
-                    .Union()};
-      case OpCode::kDepthwiseConv2D:
-        return {tflite::BuiltinOptions::DepthwiseConv2DOptions,
-                tflite::CreateDepthwiseConv2DOptions(builder_, padding(layer), window.stride,
-                                                     window.stride, 1, activation)
-                    .Union()};
-      case OpCode::kFullyConnected:
-        return {tflite::BuiltinOptions::FullyConnectedOptions,
-                tflite::CreateFullyConnectedOptions(builder_, activation).Union()};
-      case OpCode::kMaxPool2D:
-      case OpCode::kAveragePool2D:
-        return {tflite::BuiltinOptions::Pool2DOptions,
-                tflite::CreatePool2DOptions(builder_, padding(layer), window.stride, window.stride,
-                                            window.width, window.height)
-                    .Union()};
-      case OpCode::kAdd:
-        return {tflite::BuiltinOptions::AddOptions,
-                tflite::CreateAddOptions(builder_, activation).Union()};
-      case OpCode::kMul:
-        return {tflite::BuiltinOptions::MulOptions,
-                tflite::CreateMulOptions(builder_, activation).Union()};
-      case OpCode::kConcatenation:
-        return {tflite::BuiltinOptions::ConcatenationOptions,
-                tflite::CreateConcatenationOptions(builder_, 3).Union()};
-      case OpCode::kMean: {
-        const bool keeps_dimensions = !network_.shape(layer.output).is_vector;
-        return {tflite::BuiltinOptions::ReducerOptions,
-                tflite::CreateReducerOptions(builder_, keeps_dimensions).Union()};
-      }
-      case OpCode::kPad:
-        return {tflite::BuiltinOptions::PadOptions, tflite::CreatePadOptions(builder_).Union()};
-      case OpCode::kReshape:
-        return {tflite::BuiltinOptions::ReshapeOptions,
-                tflite::CreateReshapeOptionsDirect(builder_, &layer.constants).Union()};
-      case OpCode::kSoftmax:
-        return {tflite::BuiltinOptions::SoftmaxOptions,
-                tflite::CreateSoftmaxOptions(builder_, 1.0F).Union()};
-      case OpCode::kStridedSlice: {
-        constexpr std::int32_t kAllButRowsAndColumns = 0b1001;
-        constexpr std::int32_t kAll = 0b1111;
-        return {tflite::BuiltinOptions::StridedSliceOptions,
-                tflite::CreateStridedSliceOptions(builder_, kAllButRowsAndColumns, kAll).Union()};
-      }
-      default:
-        return {};
-    }
-  }
-
   std::uint32_t code_index(OpCode code) {
     const auto found = std::ranges::find(codes_, code);
     if (found != codes_.end()) return static_cast<std::uint32_t>(found - codes_.begin());
@@ -356,10 +266,9 @@ class Serializer {
     const auto constants = add_constants(layer, position);
     inputs.insert(inputs.end(), constants.begin(), constants.end());
     const std::vector<std::int32_t> outputs{add_value(layer.output)};
-    const Options operator_options = options(layer);
+    const OperatorOptions options = operator_options(builder_, network_, layer);
     operators_.push_back(tflite::CreateOperatorDirect(builder_, code_index(layer.code), &inputs,
-                                                      &outputs, operator_options.type,
-                                                      operator_options.offset));
+                                                      &outputs, options.type, options.offset));
   }
 
   fb::Offset<tflite::SignatureDef> signature(std::int32_t input, std::int32_t output) {

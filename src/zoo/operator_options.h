@@ -1,0 +1,21 @@
+// The option table of each operator, as TensorFlow's converter writes it.
+#pragma once
+
+#include "model/schema.h"
+#include "segue/model.h"
+#include "zoo/network.h"
+
+namespace segue::zoo {
+
+struct OperatorOptions {
+  tflite::BuiltinOptions type = tflite::BuiltinOptions::NONE;
+  flatbuffers::Offset<void> offset;
+};
+
+[[nodiscard]] OperatorOptions operator_options(flatbuffers::FlatBufferBuilder& builder,
+                                               const Network& network, const Layer& layer);
+
+// The version of an operator's definition that takes int8 tensors.
+[[nodiscard]] std::int32_t operator_version(OpCode code);
+
+}  // namespace segue::zoo
