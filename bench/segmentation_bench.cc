@@ -83,8 +83,8 @@ void plan_balanced(benchmark::State& state, const char* name, std::size_t tpus) 
   for (auto _ : state) {
     const Graph graph(model);
     const auto balanced = segment_balanced(graph, tpus, *compiler);
-    benchmark::DoNotOptimize(
-        make_plan(graph, balanced.segmentation, *compiler, "edgetpu-pcie", "balanced"));
+    benchmark::DoNotOptimize(make_plan(graph, balanced.segmentation, *compiler,
+                                       find_device("edgetpu-pcie"), "balanced"));
   }
 }
 BENCHMARK_CAPTURE(plan_balanced, resnet152_8, "resnet152", 8)->Unit(benchmark::kMillisecond);

@@ -8,8 +8,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
-    "error", "units", "names", "file", "model", "zoo", "graph", "device", "compiler", "array",
-    "segmentation", "plan", "backend", "verify", "report", "cli",
+    "error", "units", "names", "file", "json", "model", "zoo", "graph", "device", "compiler",
+    "array", "simulator", "segmentation", "plan", "timeline", "backend", "verify", "accuracy",
+    "report", "cli",
 ]
 # Headers that belong to no layer because the build makes them.
 GENERATED = {"segue/version.h"}

@@ -20,7 +20,7 @@ Plan plan_of(const Model& model, std::size_t count) {
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-usb3"));
   Plan plan = make_plan(graph, segment_balanced(graph, count, *compiler).segmentation, *compiler,
-                        "edgetpu-usb3", "balanced");
+                        find_device("edgetpu-usb3"), "balanced");
   identify_model(plan, model);
   return plan;
 }
@@ -58,13 +58,17 @@ TEST(Plan, KeysHaveTheDocumentedOrder) {
   };
   using Names = std::vector<std::string>;
   EXPECT_EQ(keys(document),
-            (Names{"schema", "model", "device", "strategy", "objective", "stages"}));
+            (Names{"schema", "model", "device", "strategy", "objective", "stages", "predicted"}));
   EXPECT_EQ(keys(document["model"]),
             (Names{"name", "sha256", "operator_count", "parameter_bytes", "macs", "depth"}));
   EXPECT_EQ(keys(document["stages"][0]),
             (Names{"index", "operators", "first_depth", "last_depth", "inputs", "outputs",
                    "parameter_bytes", "on_chip_bytes", "host_bytes", "macs", "input_bytes",
-                   "output_bytes", "replicas"}));
+                   "output_bytes", "replicas", "time_ns"}));
+  EXPECT_EQ(keys(document["stages"][0]["time_ns"]),
+            (Names{"compute", "input", "output", "streaming", "fixed", "total"}));
+  EXPECT_EQ(keys(document["predicted"]), (Names{"bottleneck_ns", "latency_ns", "throughput_per_s",
+                                                "single_device_ns", "speedup"}));
   EXPECT_EQ(document["schema"], "segue.plan/1");
 }
 
@@ -98,7 +102,13 @@ INSTANTIATE_TEST_SUITE_P(
         BadPlan{"TextForANumber", [](Json& j) { j["stages"][0]["macs"] = "many"; },
                 "stages[0].macs: must be a whole number"},
         BadPlan{"NumberForAText", [](Json& j) { j["device"] = 5; }, "device: must be a string"},
-        BadPlan{"UnknownDevice", [](Json& j) { j["device"] = "gpu"; }, "device: unknown device"},
+        BadPlan{"TotalThatIsNoSum", [](Json& j) { j["stages"][0]["time_ns"]["total"] = 1; },
+                "stages[0].time_ns.total: must be the sum"},
+        BadPlan{"EndlessTime",
+                [](Json& j) { j["predicted"]["latency_ns"] = 1'000'000'000'000'001; },
+                "predicted.latency_ns: must be a whole number"},
+        BadPlan{"NegativeThroughput", [](Json& j) { j["predicted"]["throughput_per_s"] = -1; },
+                "predicted.throughput_per_s: must not be negative"},
         BadPlan{"UnknownStrategy", [](Json& j) { j["strategy"] = "magic"; },
                 "strategy: is \"magic\""},
         BadPlan{"UnknownObjective", [](Json& j) { j["objective"] = "fun"; },

@@ -75,7 +75,8 @@ TEST(PlanText, SaysThatBytesAreSimulated) {
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-usb3"));
   const auto balanced = segment_balanced(graph, 2, *compiler);
-  const Plan plan = make_plan(graph, balanced.segmentation, *compiler, "edgetpu-usb3", "balanced");
+  const Plan plan =
+      make_plan(graph, balanced.segmentation, *compiler, find_device("edgetpu-usb3"), "balanced");
   EXPECT_THAT(plan_text(plan, nullptr), ::testing::HasSubstr("simulated"));
   EXPECT_EQ(plan_table(plan).rows.size(), 2U);
   EXPECT_EQ(refinement_text(balanced), "");

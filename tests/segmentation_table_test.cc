@@ -85,7 +85,7 @@ Result segment(const Case& test) {
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-pcie"));
   const auto plan = [&](const Segmentation& segmentation, const char* strategy) {
-    return make_plan(graph, segmentation, *compiler, "edgetpu-pcie", strategy);
+    return make_plan(graph, segmentation, *compiler, find_device("edgetpu-pcie"), strategy);
   };
   return {graph.depth(), graph.parameter_bytes(),
           plan(segment_as_vendor(graph, test.tpus), "compiler"),

@@ -35,7 +35,7 @@ ModelBuilder skipping() {
 Plan plan_for(const Model& model, const Segmentation& segmentation) {
   const Graph graph(model);
   Plan plan = make_plan(graph, segmentation, *make_simulated_compiler(find_device("edgetpu-pcie")),
-                        "edgetpu-pcie", "manual");
+                        find_device("edgetpu-pcie"), "manual");
   identify_model(plan, model);
   return plan;
 }

@@ -19,7 +19,7 @@ TEST_P(ZooFamily, IsTheSameInTwoToEightBalancedSegments) {
     const testing::ScratchFolder scratch;
     const auto balanced = segment_balanced(graph, count, *compiler);
     const Plan plan =
-        make_plan(graph, balanced.segmentation, *compiler, "edgetpu-pcie", "balanced");
+        make_plan(graph, balanced.segmentation, *compiler, find_device("edgetpu-pcie"), "balanced");
     write_segments(model, balanced.segmentation, to_json(plan), scratch.path());
     const auto report = verify_segments(model, find_segments(scratch.path()),
                                         testing::cpu_backend(), {.inputs = 1, .seed = count});

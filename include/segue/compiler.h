@@ -25,6 +25,7 @@ enum class Residency {
   kCached,    // on chip
   kStreamed,  // sent by the host at every inference: no room was left
   kUncached,  // sent by the host at every inference: never cached, whatever the room
+  kOnHost,    // the operator does not run on the device at all
 };
 
 struct OperatorMemory {
@@ -63,6 +64,16 @@ class Compiler {
     return {report.on_chip_bytes, report.host_bytes};
   }
 };
+
+/// Whether the Edge TPU has the operation for these tensors: int8 or uint8 activations and an
+/// operation of Google's list (coral.ai/docs/edgetpu/models-intro, "Supported operations").
+[[nodiscard]] bool is_supported_on_device(const Model& model, OperatorId id);
+
+/// The operators of a segment that the host's processor computes, in file order: those the device
+/// does not have, and whatever depends on one of them after the device has begun, since a compiled
+/// segment has one part for the device. O(operators of the model) where there are any.
+[[nodiscard]] std::vector<OperatorId> operators_on_host(const Graph& graph,
+                                                        std::span<const OperatorId> operators);
 
 /// Bytes of one operator's parameters on the device.
 struct ParameterFootprint {

@@ -1,10 +1,20 @@
 /// What is known of an Edge TPU: every constant with its unit, its source and how it is known.
 ///
 /// A constant that no vendor page states was derived from measurements that others published; the
-/// source names them. docs/cost-model.md explains each.
+/// source names them. docs/cost-model.md explains each, docs/accuracy.md what error is left.
+///
+/// A device file describes another device by what differs from one of the catalogue:
+///   { "schema": "segue.device/1",
+///     "name": "my-card",
+///     "base": "edgetpu-pcie",
+///     "description": "M.2 card behind a slow bridge",          (optional)
+///     "constants": { "link": {"value": 195, "unit": "MB/s",
+///                             "source": "measured here"} } }    (source optional)
+/// Each constant needs its unit; `device_constants` lists keys, units and ranges.
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,15 +22,15 @@
 
 namespace segue {
 
-enum class Evidence { kDocumented, kMeasured, kDerived };
+enum class Evidence { kDocumented, kMeasured, kDerived, kUser };
 [[nodiscard]] std::string_view to_string(Evidence evidence);
 
 /// A number with its pedigree.
 struct Constant {
   double value = 0;
-  std::string_view unit;
+  std::string unit;
   Evidence evidence = Evidence::kDerived;
-  std::string_view source;
+  std::string source;
 };
 
 /// The memory of one Edge TPU, as the compiler hands it out to parameters.
@@ -42,11 +52,25 @@ struct ActivationMemory {
   Constant narrow_tile_bytes;  // in each tile
 };
 
+/// What a device, its link and its host take per inference. Host-bound work is stated for a desktop
+/// computer and scaled by `host_slowdown`.
+struct Timing {
+  Constant clock_hz;             // of the array
+  Constant link_bytes_per_s;     // host to device: inputs and streamed parameters
+  Constant invoke_ns;            // host-bound: request, interrupt, driver
+  Constant output_ns_per_byte;   // host-bound: output beyond the window, re-laid out on arrival
+  Constant output_window_bytes;  // of an output that arrive at the speed of the link
+  Constant exposed_share;        // of the smaller of last computation and output, not hidden
+  Constant host_slowdown;        // of host-bound work; 1: desktop
+  Constant hop_ns;               // host-bound: a pipeline's runner, per stage and input
+};
+
 struct DeviceSpec {
   std::string name;
   std::string description;
   ParameterMemory memory;
   ActivationMemory activations;
+  Timing timing;
 };
 
 /// "edgetpu-usb3", "edgetpu-usb2", "edgetpu-pcie" at the standard clock, each also as "…-max", and
@@ -55,5 +79,30 @@ struct DeviceSpec {
 
 /// Throws Error(kInvalidArgument) listing the catalogue when the name is not in it.
 [[nodiscard]] const DeviceSpec& find_device(std::string_view name);
+
+/// Opens what commands call DEVICE: a name of the catalogue, or the path of a device file (anything
+/// that ends in ".json"). Throws as find_device and read_device.
+[[nodiscard]] DeviceSpec open_device(const std::string& name_or_path);
+
+/// Reads a device file. Throws Error(kIo), and Error(kInvalidArgument) with the path of the
+/// offending key ("constants.link.unit") and what was expected there.
+[[nodiscard]] DeviceSpec read_device(const std::filesystem::path& path);
+
+/// `label` names the source in messages. Throws as read_device.
+[[nodiscard]] DeviceSpec parse_device(std::string_view json, const std::string& label);
+
+/// A constant under the key that device files use, in a unit that people write.
+struct NamedConstant {
+  std::string_view key;
+  std::string_view unit;     // of `smallest` and `largest`; what files may write is listed in docs
+  double in_unit = 0;        // how much of the constant's own unit one such unit is
+  double smallest = 0;       // inclusive, in `unit`
+  double largest = 0;        // inclusive, in `unit`
+  std::string_view meaning;  // one line
+  Constant* (*of)(DeviceSpec&);
+};
+
+/// All constants that a device file may set, in a fixed order.
+[[nodiscard]] std::span<const NamedConstant> device_constants();
 
 }  // namespace segue

@@ -106,6 +106,14 @@ struct Operator {
   std::span<const std::byte> custom_data;  // options of a custom operator
 };
 
+/// How far an operator's kernel reaches over a map, and by how much it moves.
+struct OperatorWindow {
+  std::uint32_t height = 1;
+  std::uint32_t width = 1;
+  std::uint32_t stride_high = 1;
+  std::uint32_t stride_wide = 1;
+};
+
 class Model {
  public:
   struct State;  // defined by the reader
@@ -127,6 +135,10 @@ class Model {
 
   [[nodiscard]] const Tensor& tensor(TensorId id) const { return tensors()[index(id)]; }
   [[nodiscard]] const Operator& op(OperatorId id) const { return operators()[index(id)]; }
+
+  /// Kernel and strides of convolutions and pooling; 1 x 1 for every other operator, and where a
+  /// file states something senseless.
+  [[nodiscard]] OperatorWindow window(OperatorId id) const;
 
   /// The operator that writes a tensor; none for model inputs and constants.
   [[nodiscard]] std::optional<OperatorId> producer(TensorId id) const;

@@ -4,13 +4,16 @@
 /// read and edited by hand. Keys, all required:
 ///   schema
 ///   model     {name, sha256, operator_count, parameter_bytes, macs, depth}
-///   device    name of the device the bytes were computed for
+///   device    name of the device the numbers were computed for
 ///   strategy  "compiler" | "balanced" | "manual"
 ///   objective "throughput"
 ///   stages    [ {index, operators [positions in the file], first_depth, last_depth,
 ///              inputs [tensor names], outputs [tensor names], parameter_bytes, on_chip_bytes,
-///              host_bytes, macs, input_bytes, output_bytes, replicas} ]
-/// All byte counts are simulated. A reader refuses unknown and missing keys by their path.
+///              host_bytes, macs, input_bytes, output_bytes, replicas,
+///              time_ns {compute, input, output, streaming, fixed, total}} ]
+///   predicted {bottleneck_ns, latency_ns, throughput_per_s, single_device_ns, speedup}
+/// Byte counts on a device and all times are simulated. A reader refuses unknown and missing keys
+/// by their path.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +25,7 @@
 #include "segue/compiler.h"
 #include "segue/graph.h"
 #include "segue/segmentation.h"
+#include "segue/simulator.h"
 
 namespace segue {
 
@@ -47,6 +51,17 @@ struct Stage {
   std::uint64_t input_bytes = 0;
   std::uint64_t output_bytes = 0;
   std::uint32_t replicas = 1;
+  SegmentTime time;  // of one input on one device, the runner's hop not included
+};
+
+/// What the times of the stages mean for a stream of inputs, with every device on a link of its
+/// own (docs/cost-model.md, "Pipelines").
+struct Prediction {
+  Nanoseconds bottleneck{0};     // between two results: slowest stage, or the host's runner
+  Nanoseconds latency{0};        // of one input through all stages
+  double throughput_per_s = 0;   // results
+  Nanoseconds single_device{0};  // one inference of the whole model on one device
+  double speedup = 0;            // single_device / bottleneck
 };
 
 struct Plan {
@@ -55,16 +70,26 @@ struct Plan {
   std::string strategy;
   std::string objective = "throughput";
   std::vector<Stage> stages;
+  Prediction predicted;
 
   [[nodiscard]] std::uint64_t host_bytes() const;
   [[nodiscard]] std::uint64_t largest_stage_parameter_bytes() const;
 };
 
 /// Describes a segmentation. Does not hash the model: `model.sha256` stays empty until
-/// `identify_model`. Throws as check_segmentation.
+/// `identify_model`. `replicas`, when given, has one number per segment. Throws as
+/// check_segmentation.
 [[nodiscard]] Plan make_plan(const Graph& graph, const Segmentation& segmentation,
-                             const Compiler& compiler, const std::string& device,
-                             const std::string& strategy);
+                             const Compiler& compiler, const DeviceSpec& device,
+                             const std::string& strategy,
+                             std::span<const std::uint32_t> replicas = {});
+
+/// A plan read from a file, made anew for its model: the operators of each stage, their replicas
+/// and the strategy's name decide, every number is computed. Where numbers in the file differ from
+/// those, they were edited, and the strategy becomes "manual". Throws Error(kInvalidArgument) when
+/// the plan is of another model or illegal.
+[[nodiscard]] Plan evaluate_plan(const Plan& plan, const Graph& graph, const Compiler& compiler,
+                                 const DeviceSpec& device);
 
 /// Fills in the hash of the model's file.
 void identify_model(Plan& plan, const Model& model);

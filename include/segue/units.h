@@ -1,9 +1,10 @@
-/// Byte units and their text form, in one place.
+/// Units of bytes, work and time and their text form, in one place.
 ///
 /// KiB and MiB are powers of two everywhere. The Edge TPU compiler's reports print MiB with two
 /// decimals, and so do we, so that the two can be laid side by side.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -25,5 +26,21 @@ inline constexpr std::uint64_t kMiB = 1024 * kKiB;
 
 /// Returns "3.86 GMAC", "154.53 MMAC" or "12 MAC".
 [[nodiscard]] std::string format_macs(std::uint64_t macs);
+
+using Nanoseconds = std::chrono::nanoseconds;
+
+[[nodiscard]] constexpr double to_ms(Nanoseconds time) {
+  return std::chrono::duration<double, std::milli>(time).count();
+}
+[[nodiscard]] constexpr double to_s(Nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+/// Returns "41.34": milliseconds with two decimals and no unit, for table columns.
+[[nodiscard]] std::string format_ms(Nanoseconds time);
+
+/// Returns "1.25 s", "41.34 ms", "12.50 us" or "3 ns": the largest unit that keeps the number at
+/// least 1.
+[[nodiscard]] std::string format_time(Nanoseconds time);
 
 }  // namespace segue

@@ -27,7 +27,10 @@ void add_format(CLI::App& command, FormatOptions& options);
 struct CutOptions {
   std::uint64_t tpus = 0;
   std::string strategy = "balanced";
-  std::string device = "edgetpu-pcie";
+  std::string device;  // as given; empty: not given
+  [[nodiscard]] std::string device_or_default() const {
+    return device.empty() ? "edgetpu-pcie" : device;
+  }
 };
 void add_cut(CLI::App& command, CutOptions& options);
 
@@ -38,6 +41,9 @@ struct CutResult {
   std::string refinement;  // text, one line per move
 };
 [[nodiscard]] CutResult make_cut(const Graph& graph, const CutOptions& options);
+
+// The device that `option` names, or else the one the plan was made for.
+[[nodiscard]] DeviceSpec device_of(const Plan& plan, const std::string& option);
 
 // Throws unless the model can be cut: files already compiled for the Edge TPU cannot.
 void require_not_compiled(const Model& model);

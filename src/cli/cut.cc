@@ -21,7 +21,8 @@ void add_cut(CLI::App& command, CutOptions& options) {
       .add_option("--strategy", options.strategy,
                   "balanced (default) or compiler (what edgetpu_compiler does)")
       ->check(CLI::IsMember({"balanced", "compiler"}));
-  command.add_option("--device", options.device, "Edge TPU to plan for (default edgetpu-pcie)");
+  command.add_option("--device", options.device,
+                     "Edge TPU to plan for: a name, or a device file (default edgetpu-pcie)");
 }
 
 void require_not_compiled(const Model& model) {
@@ -41,9 +42,21 @@ void require_other_file(const std::string& model, const std::filesystem::path& o
               fmt::format("{}: is the model itself; name another output", output.string()));
 }
 
+DeviceSpec device_of(const Plan& plan, const std::string& option) {
+  if (!option.empty()) return open_device(option);
+  try {
+    return find_device(plan.device);
+  } catch (const Error&) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("the plan was made for the device '{}', which is not in the catalogue; "
+                            "give its device file with --device",
+                            plan.device));
+  }
+}
+
 CutResult make_cut(const Graph& graph, const CutOptions& options) {
   require_not_compiled(graph.model());
-  const DeviceSpec& device = find_device(options.device);
+  const DeviceSpec device = open_device(options.device_or_default());
   const auto compiler = make_simulated_compiler(device);
   CutResult result;
   if (options.strategy == "compiler") {
@@ -53,7 +66,7 @@ CutResult make_cut(const Graph& graph, const CutOptions& options) {
     result.refinement = refinement_text(balanced);
     result.segmentation = std::move(balanced.segmentation);
   }
-  result.plan = make_plan(graph, result.segmentation, *compiler, device.name, options.strategy);
+  result.plan = make_plan(graph, result.segmentation, *compiler, device, options.strategy);
   return result;
 }
 

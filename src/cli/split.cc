@@ -32,35 +32,22 @@ std::vector<std::string> tensor_names(const std::string& list) {
 
 CutResult cut_by_hand(const Graph& graph, const Options& options) {
   require_not_compiled(graph.model());
-  const DeviceSpec& device = find_device(options.cut.device);
+  const DeviceSpec device = open_device(options.cut.device_or_default());
   CutResult result;
   result.segmentation = segment_at(graph, tensor_names(options.at));
-  result.plan = make_plan(graph, result.segmentation, *make_simulated_compiler(device), device.name,
-                          "manual");
+  result.plan =
+      make_plan(graph, result.segmentation, *make_simulated_compiler(device), device, "manual");
   return result;
 }
 
-bool same_stages(const Plan& a, const Plan& b) {
-  return std::ranges::equal(a.stages, b.stages, [](const Stage& x, const Stage& y) {
-    return x.first_depth == y.first_depth && x.last_depth == y.last_depth && x.inputs == y.inputs &&
-           x.outputs == y.outputs && x.parameter_bytes == y.parameter_bytes && x.macs == y.macs;
-  });
-}
-
-// The operators of each stage decide; every number is computed anew. Where numbers beside them
-// differ, they were edited, and the plan is no strategy's any more.
+// The operators of each stage decide; every number is computed anew.
 CutResult cut_by_plan(const Graph& graph, const Options& options) {
   require_not_compiled(graph.model());
   const Plan plan = read_plan(options.plan);
-  check_plan_matches(plan, graph.model());
-  const DeviceSpec& device = find_device(plan.device);
+  const DeviceSpec device = device_of(plan, options.cut.device);
   CutResult result;
-  result.segmentation = segmentation_of(plan);
-  result.plan = make_plan(graph, result.segmentation, *make_simulated_compiler(device), device.name,
-                          plan.strategy);
-  for (std::size_t i = 0; i < plan.stages.size(); ++i)
-    result.plan.stages[i].replicas = plan.stages[i].replicas;
-  if (!same_stages(plan, result.plan)) result.plan.strategy = "manual";
+  result.plan = evaluate_plan(plan, graph, *make_simulated_compiler(device), device);
+  result.segmentation = segmentation_of(result.plan);
   return result;
 }
 
@@ -121,7 +108,6 @@ void add_split(CLI::App& app) {
                  ->excludes("--strategy");
   command->add_option("--plan", options->plan, "Cut as this plan.json says")
       ->excludes("--strategy")
-      ->excludes("--device")
       ->excludes(at);
   add_format(*command, options->format);
   command->add_option("-o,--output", options->output, "Folder for the segments and plan.json")

@@ -13,6 +13,18 @@ std::string format_bytes(std::uint64_t bytes) {
 
 std::string format_mib(std::uint64_t bytes) { return fmt::format("{:.2f}", to_mib(bytes)); }
 
+std::string format_ms(Nanoseconds time) { return fmt::format("{:.2f}", to_ms(time)); }
+
+std::string format_time(Nanoseconds time) {
+  constexpr Nanoseconds kSecond = std::chrono::seconds(1);
+  constexpr Nanoseconds kMillisecond = std::chrono::milliseconds(1);
+  constexpr Nanoseconds kMicrosecond = std::chrono::microseconds(1);
+  if (time >= kSecond) return fmt::format("{:.2f} s", to_s(time));
+  if (time >= kMillisecond) return fmt::format("{:.2f} ms", to_ms(time));
+  if (time >= kMicrosecond) return fmt::format("{:.2f} us", to_ms(time) * 1e3);
+  return fmt::format("{} ns", time.count());
+}
+
 std::string format_macs(std::uint64_t macs) {
   constexpr double kGiga = 1e9;
   constexpr double kMega = 1e6;

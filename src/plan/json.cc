@@ -1,88 +1,22 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include <initializer_list>
-#include <limits>
-#include <nlohmann/json.hpp>
+#include <cmath>
 
-#include "segue/device.h"
-#include "segue/error.h"
+#include "json/node.h"
 #include "segue/file.h"
 #include "segue/plan.h"
 
 namespace segue {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using json::Json;
+using json::Node;
 
 constexpr std::string_view kSchema = "segue.plan/1";
 constexpr std::size_t kLargestFileBytes = std::size_t{64} << 20U;
 
-// A value of the document together with its path, so that each complaint names the key.
-class Node {
- public:
-  Node(const Json& value, std::string path, const std::string& label)
-      : value_(value), path_(std::move(path)), label_(label) {}
-
-  [[noreturn]] void fail(const std::string& reason) const {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: {}: {}", label_, path_.empty() ? "the document" : path_, reason));
-  }
-
-  // Refuses keys that are missing and keys that are not in the list.
-  void expect_keys(std::initializer_list<std::string_view> keys) const {
-    if (!value_.is_object()) fail("must be an object");
-    for (const std::string_view key : keys) {
-      if (!value_.contains(key)) fail(fmt::format("lacks the key \"{}\"", key));
-    }
-    for (const auto& [key, unused] : value_.items()) {
-      if (std::ranges::find(keys, key) == keys.end())
-        child(key).fail("unknown key; remove it or update segue");
-    }
-  }
-
-  [[nodiscard]] Node operator[](const std::string& key) const { return child(key); }
-
-  [[nodiscard]] std::vector<Node> elements() const {
-    if (!value_.is_array()) fail("must be a list");
-    std::vector<Node> result;
-    for (std::size_t i = 0; i < value_.size(); ++i)
-      result.emplace_back(value_[i], fmt::format("{}[{}]", path_, i), label_);
-    return result;
-  }
-
-  [[nodiscard]] std::string text() const {
-    if (!value_.is_string()) fail("must be a string");
-    return value_.get<std::string>();
-  }
-
-  [[nodiscard]] std::uint64_t number(
-      std::uint64_t largest = std::numeric_limits<std::uint64_t>::max()) const {
-    if (!value_.is_number_unsigned() || value_.get<std::uint64_t>() > largest) {
-      fail(fmt::format("must be a whole number from 0 to {}", largest));
-    }
-    return value_.get<std::uint64_t>();
-  }
-
-  [[nodiscard]] std::uint32_t small_number() const {
-    return static_cast<std::uint32_t>(number(std::numeric_limits<std::uint32_t>::max()));
-  }
-
-  [[nodiscard]] std::vector<std::string> texts() const {
-    std::vector<std::string> result;
-    for (const Node& element : elements()) result.push_back(element.text());
-    return result;
-  }
-
- private:
-  [[nodiscard]] Node child(const std::string& key) const {
-    return {value_.at(key), path_.empty() ? key : path_ + "." + key, label_};
-  }
-
-  const Json& value_;
-  std::string path_;
-  const std::string& label_;
-};
+// Four decimals: enough for people, and the same text on every machine.
+double rounded(double value) { return std::round(value * 1e4) / 1e4; }
 
 Json to_json(const Stage& stage, std::size_t position) {
   Json operators = Json::array();
@@ -99,23 +33,14 @@ Json to_json(const Stage& stage, std::size_t position) {
           {"macs", stage.macs},
           {"input_bytes", stage.input_bytes},
           {"output_bytes", stage.output_bytes},
-          {"replicas", stage.replicas}};
-}
-
-// One of the words that a key may have.
-std::string choice(const Node& node, std::initializer_list<std::string_view> words) {
-  std::string text = node.text();
-  if (std::ranges::find(words, text) == words.end())
-    node.fail(fmt::format(R"(is "{}"; must be one of {})", text, fmt::join(words, ", ")));
-  return text;
-}
-
-std::string device_name(const Node& node) {
-  try {
-    return find_device(node.text()).name;
-  } catch (const Error& error) {
-    node.fail(error.what());
-  }
+          {"replicas", stage.replicas},
+          {"time_ns",
+           {{"compute", stage.time.compute.count()},
+            {"input", stage.time.input.count()},
+            {"output", stage.time.output.count()},
+            {"streaming", stage.time.streaming.count()},
+            {"fixed", stage.time.fixed.count()},
+            {"total", stage.time.total().count()}}}};
 }
 
 PlanModel parse_model_part(const Node& node) {
@@ -131,10 +56,32 @@ PlanModel parse_model_part(const Node& node) {
           node["depth"].small_number()};
 }
 
+Nanoseconds duration(const Node& node) {
+  constexpr std::uint64_t kLongest = 1'000'000'000'000'000;  // eleven days; sums stay in range
+  return Nanoseconds(static_cast<std::int64_t>(node.number(kLongest)));
+}
+
+double not_negative(const Node& node) {
+  if (!(node.real() >= 0)) node.fail("must not be negative");
+  return node.real();
+}
+
+SegmentTime parse_time(const Node& node) {
+  node.expect_keys({"compute", "input", "output", "streaming", "fixed", "total"});
+  const SegmentTime time{.fixed = duration(node["fixed"]),
+                         .input = duration(node["input"]),
+                         .compute = duration(node["compute"]),
+                         .streaming = duration(node["streaming"]),
+                         .output = duration(node["output"])};
+  if (duration(node["total"]) != time.total())
+    node["total"].fail(fmt::format("must be the sum of the others, {}", time.total().count()));
+  return time;
+}
+
 Stage parse_stage(const Node& node, std::size_t position) {
   node.expect_keys({"index", "operators", "first_depth", "last_depth", "inputs", "outputs",
                     "parameter_bytes", "on_chip_bytes", "host_bytes", "macs", "input_bytes",
-                    "output_bytes", "replicas"});
+                    "output_bytes", "replicas", "time_ns"});
   if (node["index"].number() != position) node["index"].fail(fmt::format("must be {}", position));
   Stage stage;
   for (const Node& element : node["operators"].elements())
@@ -152,7 +99,16 @@ Stage parse_stage(const Node& node, std::size_t position) {
   stage.output_bytes = node["output_bytes"].number();
   stage.replicas = node["replicas"].small_number();
   if (stage.replicas == 0) node["replicas"].fail("must be at least 1");
+  stage.time = parse_time(node["time_ns"]);
   return stage;
+}
+
+Prediction parse_prediction(const Node& node) {
+  node.expect_keys(
+      {"bottleneck_ns", "latency_ns", "throughput_per_s", "single_device_ns", "speedup"});
+  return {duration(node["bottleneck_ns"]), duration(node["latency_ns"]),
+          not_negative(node["throughput_per_s"]), duration(node["single_device_ns"]),
+          not_negative(node["speedup"])};
 }
 
 }  // namespace
@@ -171,32 +127,30 @@ std::string to_json(const Plan& plan) {
                       {"device", plan.device},
                       {"strategy", plan.strategy},
                       {"objective", plan.objective},
-                      {"stages", std::move(stages)}};
-  // Names in a model may hold any bytes; JSON must be UTF-8.
-  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+                      {"stages", std::move(stages)},
+                      {"predicted",
+                       {{"bottleneck_ns", plan.predicted.bottleneck.count()},
+                        {"latency_ns", plan.predicted.latency.count()},
+                        {"throughput_per_s", rounded(plan.predicted.throughput_per_s)},
+                        {"single_device_ns", plan.predicted.single_device.count()},
+                        {"speedup", rounded(plan.predicted.speedup)}}}};
+  return json::to_text(document);
 }
 
-Plan parse_plan(std::string_view json, const std::string& label) {
-  Json document;
-  try {
-    document = Json::parse(json);
-  } catch (const Json::exception& error) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: not JSON: {}", label, error.what()));
-  }
+Plan parse_plan(std::string_view text, const std::string& label) {
+  const Json document = json::parse(text, label);
   const Node root(document, "", label);
-  root.expect_keys({"schema", "model", "device", "strategy", "objective", "stages"});
-  if (root["schema"].text() != kSchema) {
-    root["schema"].fail(
-        fmt::format(R"(is "{}"; this segue reads "{}")", root["schema"].text(), kSchema));
-  }
+  root.expect_keys({"schema", "model", "device", "strategy", "objective", "stages", "predicted"});
+  root["schema"].expect_schema(kSchema);
   Plan plan;
   plan.model = parse_model_part(root["model"]);
-  plan.device = device_name(root["device"]);
-  plan.strategy = choice(root["strategy"], {"compiler", "balanced", "manual"});
-  plan.objective = choice(root["objective"], {"throughput"});
+  plan.device = root["device"].text();
+  plan.strategy = root["strategy"].choice({"compiler", "balanced", "manual"});
+  plan.objective = root["objective"].choice({"throughput"});
   const auto stages = root["stages"].elements();
   if (stages.empty()) root["stages"].fail("a plan needs at least one stage");
   for (std::size_t i = 0; i < stages.size(); ++i) plan.stages.push_back(parse_stage(stages[i], i));
+  plan.predicted = parse_prediction(root["predicted"]);
   return plan;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "segue/error.h"
 
@@ -10,10 +11,10 @@ namespace segue {
 namespace {
 
 Stage describe_stage(const Graph& graph, std::vector<OperatorId> operators,
-                     const Compiler& compiler) {
+                     const Compiler& compiler, const DeviceSpec& device) {
   const Model& model = graph.model();
   const SegmentBorder border = segment_border(model, operators);
-  const auto memory = compiler.totals(graph, operators);
+  const MemoryReport memory = compiler.compile(graph, operators);
   Stage stage;
   stage.first_depth = graph.depth();
   for (const OperatorId id : operators) {
@@ -33,8 +34,44 @@ Stage describe_stage(const Graph& graph, std::vector<OperatorId> operators,
   }
   stage.on_chip_bytes = memory.on_chip_bytes;
   stage.host_bytes = memory.host_bytes;
+  stage.time = simulate_segment(graph, operators, memory, device);
   stage.operators = std::move(operators);
   return stage;
+}
+
+Nanoseconds whole_model_time(const Graph& graph, const Compiler& compiler,
+                             const DeviceSpec& device) {
+  std::vector<OperatorId> operators;
+  for (std::size_t i = 0; i < graph.operator_count(); ++i) operators.push_back(operator_id(i));
+  return simulate_segment(graph, operators, compiler.compile(graph, operators), device).total();
+}
+
+// One stage on one device is a plain inference; everything else goes through a runner on the host,
+// which spends its hop on every input at every stage, one after another.
+Prediction predict(std::span<const Stage> stages, Nanoseconds single_device, const Timing& timing) {
+  const bool has_runner = stages.size() > 1 || stages[0].replicas > 1;
+  const Nanoseconds hop(has_runner ? std::llround(timing.hop_ns.value * timing.host_slowdown.value)
+                                   : 0);
+  Prediction result;
+  result.single_device = single_device;
+  result.bottleneck = hop * static_cast<std::int64_t>(stages.size());
+  for (const Stage& stage : stages) {
+    result.bottleneck = std::max(result.bottleneck, stage.time.total() / stage.replicas);
+    result.latency += stage.time.total() + hop;
+  }
+  if (result.bottleneck.count() > 0) {
+    result.throughput_per_s = 1 / to_s(result.bottleneck);
+    result.speedup = to_s(single_device) / to_s(result.bottleneck);
+  }
+  return result;
+}
+
+// Whether everything that follows from the operators of the stages is the same.
+bool same_stages(const Plan& a, const Plan& b) {
+  return std::ranges::equal(a.stages, b.stages, [](const Stage& x, const Stage& y) {
+    return x.first_depth == y.first_depth && x.last_depth == y.last_depth && x.inputs == y.inputs &&
+           x.outputs == y.outputs && x.parameter_bytes == y.parameter_bytes && x.macs == y.macs;
+  });
 }
 
 }  // namespace
@@ -52,19 +89,34 @@ std::uint64_t Plan::largest_stage_parameter_bytes() const {
 }
 
 Plan make_plan(const Graph& graph, const Segmentation& segmentation, const Compiler& compiler,
-               const std::string& device, const std::string& strategy) {
+               const DeviceSpec& device, const std::string& strategy,
+               std::span<const std::uint32_t> replicas) {
   check_segmentation(graph, segmentation);
   Plan plan;
   plan.model = {graph.model().name(),    "",           graph.operator_count(),
                 graph.parameter_bytes(), graph.macs(), graph.depth()};
-  plan.device = device;
+  plan.device = device.name;
   plan.strategy = strategy;
   for (const auto& operators : segmentation.segments) {
     std::vector<OperatorId> in_file_order = operators;
     std::ranges::sort(in_file_order);
-    plan.stages.push_back(describe_stage(graph, std::move(in_file_order), compiler));
+    plan.stages.push_back(describe_stage(graph, std::move(in_file_order), compiler, device));
+    if (!replicas.empty()) plan.stages.back().replicas = replicas[plan.stages.size() - 1];
   }
+  plan.predicted = predict(plan.stages, whole_model_time(graph, compiler, device), device.timing);
   return plan;
+}
+
+Plan evaluate_plan(const Plan& plan, const Graph& graph, const Compiler& compiler,
+                   const DeviceSpec& device) {
+  check_plan_matches(plan, graph.model());
+  std::vector<std::uint32_t> replicas;
+  for (const Stage& stage : plan.stages) replicas.push_back(stage.replicas);
+  Plan result = make_plan(graph, segmentation_of(plan), compiler, device, plan.strategy, replicas);
+  result.model.sha256 = plan.model.sha256;
+  result.objective = plan.objective;
+  if (!same_stages(plan, result)) result.strategy = "manual";
+  return result;
 }
 
 void identify_model(Plan& plan, const Model& model) { plan.model.sha256 = sha256(model.bytes()); }

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "report/json_text.h"
+#include "json/node.h"
 #include "segue/report.h"
 #include "segue/units.h"
 
@@ -190,20 +190,20 @@ std::string inspect_text(const Graph& graph, std::span<const CompiledExecutable>
 
 std::string inspect_json(const Graph& graph, std::span<const CompiledExecutable> executables) {
   const Model& model = graph.model();
-  return json_text({{"schema", "segue.inspect/1"},
-                    {"model",
-                     {{"name", model.name()},
-                      {"sha256", sha256(model.bytes())},
-                      {"file_bytes", model.bytes().size()},
-                      {"operator_count", graph.operator_count()},
-                      {"parameter_bytes", graph.parameter_bytes()},
-                      {"macs", graph.macs()},
-                      {"depth", graph.depth()}}},
-                    {"inputs", border_json(model, model.inputs())},
-                    {"outputs", border_json(model, model.outputs())},
-                    {"executables", executables_json(executables)},
-                    {"operators", operators_json(graph)},
-                    {"levels", levels_json(graph)}});
+  return json::to_text({{"schema", "segue.inspect/1"},
+                        {"model",
+                         {{"name", model.name()},
+                          {"sha256", sha256(model.bytes())},
+                          {"file_bytes", model.bytes().size()},
+                          {"operator_count", graph.operator_count()},
+                          {"parameter_bytes", graph.parameter_bytes()},
+                          {"macs", graph.macs()},
+                          {"depth", graph.depth()}}},
+                        {"inputs", border_json(model, model.inputs())},
+                        {"outputs", border_json(model, model.outputs())},
+                        {"executables", executables_json(executables)},
+                        {"operators", operators_json(graph)},
+                        {"levels", levels_json(graph)}});
 }
 
 std::string verify_text(const VerifyReport& report, const std::string& backend) {
@@ -233,15 +233,15 @@ Table verify_table(const VerifyReport& report) {
 }
 
 std::string verify_json(const VerifyReport& report, const std::string& backend) {
-  return json_text({{"schema", "segue.verify/1"},
-                    {"agrees", report.agrees()},
-                    {"mismatch", report.mismatch},
-                    {"backend", backend},
-                    {"segment_count", report.segment_count},
-                    {"operator_count", report.operator_count},
-                    {"parameter_bytes", report.parameter_bytes},
-                    {"inputs_run", report.inputs_run},
-                    {"output_bytes_compared", report.output_bytes_compared}});
+  return json::to_text({{"schema", "segue.verify/1"},
+                        {"agrees", report.agrees()},
+                        {"mismatch", report.mismatch},
+                        {"backend", backend},
+                        {"segment_count", report.segment_count},
+                        {"operator_count", report.operator_count},
+                        {"parameter_bytes", report.parameter_bytes},
+                        {"inputs_run", report.inputs_run},
+                        {"output_bytes_compared", report.output_bytes_compared}});
 }
 
 }  // namespace segue

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "report/json_text.h"
+#include "json/node.h"
 #include "segue/report.h"
 #include "segue/units.h"
 
@@ -161,10 +161,10 @@ std::string split_json(const Plan& plan, const std::string& folder, std::uint64_
                      {"on_chip_bytes", stage.on_chip_bytes},
                      {"host_bytes", stage.host_bytes}});
   }
-  return json_text({{"schema", "segue.split/1"},
-                    {"folder", folder},
-                    {"bytes", bytes},
-                    {"files", std::move(files)}});
+  return json::to_text({{"schema", "segue.split/1"},
+                        {"folder", folder},
+                        {"bytes", bytes},
+                        {"files", std::move(files)}});
 }
 
 std::string refinement_text(const BalancedSegmentation& balanced) {

@@ -21,7 +21,7 @@ void require_segments(const Graph& graph, std::size_t count, std::size_t availab
 }
 
 void check_segmentation(const Graph& graph, const Segmentation& segmentation) {
-  constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
+  constexpr auto kNowhere = static_cast<std::size_t>(-1);
   const Model& model = graph.model();
   const auto fail = [&](const std::string& reason) {
     throw Error(ErrorCode::kInvalidArgument, model.name() + ": " + reason);

@@ -54,7 +54,7 @@ class Structure {
   }
 
  private:
-  static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
+  static constexpr auto kNowhere = static_cast<std::size_t>(-1);
 
   void check_segment(std::size_t s) {
     const Model& segment = segments_[s];

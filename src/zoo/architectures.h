@@ -11,7 +11,8 @@ namespace segue::zoo {
 
 [[nodiscard]] Network conv_stack(std::int32_t filters);
 [[nodiscard]] Network dense_stack(std::int32_t units);
-[[nodiscard]] Network mobilenet(std::int32_t size);
+// `width` scales the filters of every layer but the last.
+[[nodiscard]] Network mobilenet(std::int32_t size, double width = 1);
 [[nodiscard]] Network mobilenet_v2(std::int32_t size);
 [[nodiscard]] Network nasnet_mobile(std::int32_t size);
 [[nodiscard]] Network efficientnet_lite(int variant, std::int32_t size);

@@ -24,7 +24,7 @@ struct Recipe {
 
 const std::vector<Recipe>& recipes() {
   static const std::vector<Recipe> kRecipes{
-      {{"mobilenet", "MobileNet", 224}, zoo::mobilenet},
+      {{"mobilenet", "MobileNet", 224}, [](auto s) { return zoo::mobilenet(s); }},
       {{"mobilenetv2", "MobileNetV2", 224}, zoo::mobilenet_v2},
       {{"nasnetmobile", "NASNetMobile", 224}, zoo::nasnet_mobile},
       {{"efficientnetliteb0", "EfficientNet-Lite B0", 224},

@@ -78,7 +78,10 @@ ValueId mobile_block(Network& net, ValueId x, const InvertedResidual& block, int
 
 }  // namespace
 
-Network mobilenet(std::int32_t size) {
+Network mobilenet(std::int32_t size, double width) {
+  const auto filters = [&](std::int32_t count) {
+    return static_cast<std::int32_t>(static_cast<double>(count) * width);
+  };
   struct Block {
     std::int32_t filters;
     std::int32_t stride;
@@ -98,13 +101,13 @@ Network mobilenet(std::int32_t size) {
                                            {1024, 1}}};
   Network net("mobilenet");
   ValueId x = net.input({size, size, 3}, "input_1");
-  x = net.conv(x, normed(square(3, 2), 32, Activation::kRelu6), "conv1", "conv1_relu");
+  x = net.conv(x, normed(square(3, 2), filters(32), Activation::kRelu6), "conv1", "conv1_relu");
   for (std::size_t i = 0; i < kBlocks.size(); ++i) {
     const std::string number = std::to_string(i + 1);
     x = net.depthwise(x, normed(square(3, kBlocks[i].stride), 0, Activation::kRelu6),
                       "conv_dw_" + number, "conv_dw_" + number + "_relu");
-    x = net.conv(x, normed(square(1), kBlocks[i].filters, Activation::kRelu6), "conv_pw_" + number,
-                 "conv_pw_" + number + "_relu");
+    x = net.conv(x, normed(square(1), filters(kBlocks[i].filters), Activation::kRelu6),
+                 "conv_pw_" + number, "conv_pw_" + number + "_relu");
   }
   x = net.global_average(x, true, "global_average_pooling2d");
   x = net.conv(x, {square(1), 1000, true}, "conv_preds", "conv_preds");

@@ -119,6 +119,19 @@ ValueId Network::pad(ValueId x, std::int32_t before, std::int32_t after, const s
                 out);
 }
 
+ValueId Network::extend(ValueId x, std::int32_t rows, std::int32_t columns,
+                        const std::string& name) {
+  Shape out = shape(x);
+  out.height += rows;
+  out.width += columns;
+  return append({.code = OpCode::kPad,
+                 .name = name,
+                 .output_name = name,
+                 .inputs = {x},
+                 .constants = {0, 0, 0, rows, 0, columns, 0, 0}},
+                out);
+}
+
 ValueId Network::crop_first(ValueId x, const std::string& name) {
   Shape out = shape(x);
   --out.height;

@@ -91,6 +91,8 @@ class Network {
   ValueId batch_norm(ValueId x, Activation activation, const std::string& name,
                      const std::string& output_name);
   ValueId pad(ValueId x, std::int32_t before, std::int32_t after, const std::string& name);
+  // Appends rows and columns of zeros.
+  ValueId extend(ValueId x, std::int32_t rows, std::int32_t columns, const std::string& name);
   // Drops the first row and column.
   ValueId crop_first(ValueId x, const std::string& name);
   ValueId max_pool(ValueId x, const Window& window, const std::string& name);

@@ -1,0 +1,51 @@
+/// How far the simulator is from measurements that others made on real Edge TPUs.
+///
+/// The measured figures are part of the library (src/accuracy/measured.cc, each with its source).
+/// Protocol: constants of the device catalogue were fitted on every second row of the series marked
+/// `fitted`, counted from the first; errors are reported on the other rows, then on all. Rows of
+/// series that are not marked took no part in any fit. docs/accuracy.md is made from this.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace segue {
+
+struct AccuracyRow {
+  std::string label;         // "F=442"
+  double measured_ms = 0;    // by others, on hardware
+  double predicted_ms = 0;   // simulated
+  bool is_held_out = false;  // took no part in the fit
+  bool is_small = false;     // judged by the absolute difference, not by the share
+  [[nodiscard]] double share() const { return predicted_ms / measured_ms - 1; }
+  [[nodiscard]] double difference_ms() const { return predicted_ms - measured_ms; }
+};
+
+struct AccuracySummary {
+  std::size_t rows = 0;
+  double mean_share = 0;           // mean of |predicted / measured - 1|, rows that are not small
+  double worst_share = 0;          // largest of these
+  double worst_difference_ms = 0;  // largest |predicted - measured| of the small rows
+};
+
+struct AccuracySeries {
+  std::string key;     // "conv_sweep"
+  std::string title;   // what was measured
+  std::string source;  // whose measurement, where
+  std::string device;  // what it was simulated on
+  bool is_fitted = false;
+  std::vector<AccuracyRow> rows;
+
+  [[nodiscard]] AccuracySummary all() const;
+  [[nodiscard]] AccuracySummary held_out() const;
+};
+
+/// Simulates every measured row. Deterministic; takes a few seconds.
+[[nodiscard]] std::vector<AccuracySeries> evaluate_accuracy();
+
+/// One row per series: rows, mean and worst error on held-out rows and on all. Markdown.
+[[nodiscard]] std::string accuracy_markdown(std::span<const AccuracySeries> series);
+
+}  // namespace segue

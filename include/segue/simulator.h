@@ -1,0 +1,89 @@
+/// How long things take on an Edge TPU: cycles of an operator, time of a segment.
+///
+/// A closed form, from physics where it is known: sixteen tiles of 64 outputs by 4 inputs compute;
+/// a link brings inputs and streamed parameters; the host re-lays outputs out. Each constant is in
+/// the DeviceSpec with its source; what is law, what is inferred, and the formulas with the rows
+/// that support them: docs/cost-model.md. The error on rows that no constant was fitted to:
+/// docs/accuracy.md. All times are simulated.
+///
+/// Thread-safety: pure functions, and RangeTimes is immutable after construction.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "segue/compiler.h"
+#include "segue/device.h"
+#include "segue/graph.h"
+#include "segue/units.h"
+
+namespace segue {
+
+/// What one operator asks of the device, whatever segment it is in.
+struct OperatorWork {
+  std::uint64_t cycles = 0;     // of the array; 0 for operators that only rename a tensor
+  std::uint32_t crossings = 1;  // how often its streamed parameters cross the link per inference
+};
+
+/// Cycles by kind of operator, per fullest tile (docs/cost-model.md lists them all):
+///   CONV_2D            pixels * ceil(Co / 64) * ceil(Ci / 4) * kh * kw, pixels of the output
+///   DEPTHWISE_CONV_2D  pixels * ceil(C / 64) * kh * kw
+///   FULLY_CONNECTED    vectors * ceil(No / 64) * ceil(Ni / 4), in one tile
+///   others             pixels * ceil(C / 64) * reads per output element
+/// Crossings: 1 while a map's input and output fit the tiles; else the map is computed in strips of
+/// rows, and the weights come again for each strip.
+/// Source: derived from measurements, h018 to h020, h029 and h059 of the project's data.
+[[nodiscard]] OperatorWork operator_work(const Model& model, OperatorId id,
+                                         const DeviceSpec& device);
+
+/// Where the time of one inference of a segment goes. The output begins to leave while the last
+/// operator still computes; the share of computation that this hides is not in `compute`, so that
+/// the parts add up.
+struct SegmentTime {
+  Nanoseconds fixed{0};              // request, interrupt, driver
+  Nanoseconds input{0};              // activations to the device
+  Nanoseconds compute{0};            // the array, beyond what the output transfer hides
+  Nanoseconds streaming{0};          // parameters from the host, beyond what computing hides
+  Nanoseconds output{0};             // activations from the device, re-laid out by the host
+  std::uint64_t cycles = 0;          // of the array, all of them
+  std::uint32_t host_operators = 0;  // run on the host's processor; their time is not predicted
+  /// From the host's call to its result, with nothing else going on.
+  [[nodiscard]] Nanoseconds total() const { return fixed + input + compute + streaming + output; }
+  friend bool operator==(const SegmentTime&, const SegmentTime&) = default;
+};
+
+/// Time of a convex set of operators, in file order, whose parameters lie as `memory` reports: by
+/// the simulated compiler or by another one. Parameters without an operator of their own (a report
+/// of totals only) are streamed once. O(k log k) for k operators.
+[[nodiscard]] SegmentTime simulate_segment(const Graph& graph,
+                                           std::span<const OperatorId> operators,
+                                           const MemoryReport& memory, const DeviceSpec& device);
+
+/// Times of all ranges of operators [begin, end) in file order under the simulated compiler, each
+/// as simulate_segment gives it. Preparing takes O(n^2) time and memory for n operators, and O(n)
+/// more for each range whose parameters do not fit; a look-up is O(1). Throws
+/// Error(kUnsupported) for models of more than kMostOperators.
+class RangeTimes {
+ public:
+  static constexpr std::size_t kMostOperators = 4096;
+
+  RangeTimes(const Graph& graph, const DeviceSpec& device);
+
+  [[nodiscard]] std::size_t operator_count() const { return count_; }
+
+  /// `begin` < `end` <= operator_count().
+  [[nodiscard]] const SegmentTime& operator()(std::size_t begin, std::size_t end) const {
+    return times_[row_starts_[begin] + (end - begin - 1)];
+  }
+
+ private:
+  std::size_t count_ = 0;
+  std::vector<std::size_t> row_starts_;  // in times_, per begin
+  std::vector<SegmentTime> times_;
+};
+
+/// 10^12 operations per second: 2 * MACs / time, as the paper counts.
+[[nodiscard]] double tera_operations_per_s(std::uint64_t macs, Nanoseconds time);
+
+}  // namespace segue

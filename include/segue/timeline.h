@@ -1,0 +1,98 @@
+/// A pipeline in virtual time: every input, stage and transfer as an event.
+///
+/// Each device does, for one input after another: request, input transfer, computation, the wait
+/// for streamed parameters, output transfer. Results wait in bounded queues; a stage that finds the
+/// queue behind it full waits with its result. A stage with replicas gives each input to the first
+/// replica that is free and hands results on in the order of the inputs. Before each stage the
+/// host's runner spends its hop on the input; there is one runner, which serves stages in the order
+/// in which they ask.
+///
+/// Devices may share something (`SharedPath`): then what one of them does on it excludes the
+/// others, first come, first served. Fill and drain are part of the result, as in the paper's
+/// batches of 15.
+///
+/// Deterministic: times are whole nanoseconds, ties are settled by event order.
+/// Thread-safety: a pure function.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "segue/device.h"
+#include "segue/plan.h"
+#include "segue/simulator.h"
+#include "segue/units.h"
+
+namespace segue {
+
+/// What one stage does with one input.
+struct StageLoad {
+  SegmentTime time;
+  std::uint32_t replicas = 1;
+};
+[[nodiscard]] std::vector<StageLoad> stage_loads(const Plan& plan);
+
+/// Something that several devices have in common. Devices are numbered stage by stage, replica by
+/// replica.
+struct SharedPath {
+  enum class Holds {
+    kTransfers,   // inputs and outputs: host copies
+    kLink,        // inputs, outputs and streamed parameters: a USB hub, a card behind one lane
+    kInvocations  // everything but the wait for streamed parameters: one driver for all
+  };
+  std::vector<std::uint32_t> devices;
+  Holds holds = Holds::kLink;
+};
+
+struct TimelineOptions {
+  std::uint64_t inputs = 15;         // all waiting at the start
+  std::uint32_t queue_capacity = 2;  // results between two stages; 0: no bound
+  Nanoseconds hop{0};                // of the host's runner, per stage and input
+  std::vector<SharedPath> shared;
+};
+
+/// Options for a device: its runner's hop, none for one stage on one device, which needs no runner.
+[[nodiscard]] TimelineOptions timeline_options(std::span<const StageLoad> stages,
+                                               const DeviceSpec& device);
+
+enum class Activity : std::uint8_t { kHop, kRequest, kInput, kCompute, kStreaming, kOutput };
+[[nodiscard]] std::string_view to_string(Activity activity);
+
+/// One thing that happened. Hops happen on the host, everything else on a device.
+struct TimelineEvent {
+  Activity activity{};
+  std::uint32_t stage = 0;
+  std::uint32_t device = 0;
+  std::uint64_t input = 0;
+  Nanoseconds begin{0};
+  Nanoseconds end{0};
+};
+
+struct StageStatistics {
+  std::vector<double> utilisation;  // per replica: share of the makespan it worked
+  std::uint64_t largest_queue = 0;  // inputs that waited before the stage at once
+  double mean_queue = 0;            // over the makespan
+  Nanoseconds blocked{0};           // waiting with a result, or for a shared path; all replicas
+};
+
+struct Timeline {
+  Nanoseconds makespan{0};             // from the first hop to the last result
+  std::vector<Nanoseconds> results;    // when each input's result was there, in order
+  std::vector<Nanoseconds> latencies;  // of each input, from its first hop to its result
+  std::vector<StageStatistics> stages;
+  std::vector<TimelineEvent> events;  // in the order of their begin
+
+  /// makespan / inputs: what the paper reports.
+  [[nodiscard]] Nanoseconds time_per_input() const;
+  /// Between results once the pipeline is full: over the second half of the inputs.
+  [[nodiscard]] Nanoseconds steady_period() const;
+};
+
+/// O(inputs * stages * log(devices)). Throws Error(kInvalidArgument) when there is no stage or no
+/// input, a stage has no replica, or a shared path names a device that does not exist or that is in
+/// another shared path.
+[[nodiscard]] Timeline simulate_timeline(std::span<const StageLoad> stages,
+                                         const TimelineOptions& options);
+
+}  // namespace segue

@@ -1,0 +1,229 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "accuracy/measured.h"
+#include "accuracy/networks.h"
+#include "accuracy/predict.h"
+#include "segue/accuracy.h"
+
+namespace segue {
+namespace {
+
+constexpr const char* kAuthors = "Jorgitou98/EdgeTPU-QuantRL-Evaluation";
+constexpr double kNotMeasured = 0;
+
+// Every second row takes part in the fit, from the first; the others are held out.
+bool is_held_out(std::size_t position, bool is_fitted) { return !is_fitted || position % 2 == 1; }
+
+struct SweepModel {
+  std::int32_t filters = 0;
+  SweepPredictor predictor;
+};
+
+AccuracySeries series(const char* key, const std::string& title, const char* source,
+                      const char* device, bool is_fitted) {
+  return {key, title, source, device, is_fitted, {}};
+}
+
+// One column of the convolutional sweep.
+template <typename Predict>
+AccuracySeries sweep_column(AccuracySeries result, const std::vector<SweepModel>& models,
+                            double ConvSweepRow::*column, std::int32_t smallest_filters,
+                            Predict predict) {
+  for (std::size_t i = 0; i < models.size(); ++i) {
+    const double measured = conv_sweep()[i].*column;
+    if (measured == kNotMeasured) continue;
+    result.rows.push_back({fmt::format("F={}", models[i].filters), measured,
+                           predict(models[i].predictor), is_held_out(i, result.is_fitted),
+                           models[i].filters < smallest_filters});
+  }
+  return result;
+}
+
+void add_conv_sweeps(std::vector<AccuracySeries>& all) {
+  std::vector<SweepModel> models;
+  for (const ConvSweepRow& row : conv_sweep())
+    models.push_back({row.filters, SweepPredictor(row.filters)});
+  const auto pipeline = [](std::size_t devices, std::uint64_t batch, HostSharing sharing) {
+    return
+        [=](const SweepPredictor& model) { return to_ms(model.pipeline(devices, batch, sharing)); };
+  };
+  constexpr std::int32_t kSmallBelow = 100;
+  all.push_back(sweep_column(
+      series("conv_sweep", "5 x conv 3x3, one TPU", kAuthors, "edgetpu-pcie", true), models,
+      &ConvSweepRow::one_device, kSmallBelow,
+      [](const SweepPredictor& model) { return to_ms(model.one_device()) + kSweepSessionMs; }));
+  all.push_back(sweep_column(
+      series("pipeline_k2_b1", "Segm_Comp on 2 TPUs, batch 1", kAuthors, "edgetpu-pcie", true),
+      models, &ConvSweepRow::two_batch_1, 0, pipeline(2, 1, HostSharing::kNone)));
+  all.push_back(sweep_column(
+      series("pipeline_k4_b1", "Segm_Comp on 4 TPUs, batch 1", kAuthors, "edgetpu-pcie", true),
+      models, &ConvSweepRow::four_batch_1, 0, pipeline(4, 1, HostSharing::kNone)));
+  all.push_back(sweep_column(
+      series("pipeline_k2_b100", "Segm_Comp on 2 TPUs, batch 100, invocations exclude each other",
+             kAuthors, "edgetpu-pcie", false),
+      models, &ConvSweepRow::two_batch_100, 0, pipeline(2, 100, HostSharing::kInvocations)));
+  all.push_back(
+      sweep_column(series("pipeline_k4_b100", "Segm_Comp on 4 TPUs, batch 100, nothing shared",
+                          kAuthors, "edgetpu-pcie", false),
+                   models, &ConvSweepRow::four_batch_100, 0, pipeline(4, 100, HostSharing::kNone)));
+  all.push_back(sweep_column(series("pipeline_k2_b100_apart", "the same on 2 TPUs, nothing shared",
+                                    kAuthors, "edgetpu-pcie", false),
+                             models, &ConvSweepRow::two_batch_100, 0,
+                             pipeline(2, 100, HostSharing::kNone)));
+  all.push_back(sweep_column(
+      series("pipeline_k4_b100_shared", "the same on 4 TPUs, invocations exclude each other",
+             kAuthors, "edgetpu-pcie", false),
+      models, &ConvSweepRow::four_batch_100, 0, pipeline(4, 100, HostSharing::kInvocations)));
+}
+
+void add_batch_sweep(std::vector<AccuracySeries>& all) {
+  AccuracySeries result = series("batch_sweep", "Segm_Comp on 2 TPUs, batches of 1 to 100, F=672",
+                                 kAuthors, "edgetpu-pcie", false);
+  const SweepPredictor model(kBatchSweepFilters);
+  for (const BatchSweepRow& row : batch_sweep()) {
+    result.rows.push_back({fmt::format("B={}", row.batch), row.per_input,
+                           to_ms(model.pipeline(2, row.batch, HostSharing::kInvocations)), true,
+                           false});
+  }
+  all.push_back(std::move(result));
+}
+
+void add_dense_sweep(std::vector<AccuracySeries>& all) {
+  AccuracySeries result =
+      series("dense_sweep", "dense 64 -> N x 4 -> 10, one TPU", kAuthors, "edgetpu-pcie", true);
+  for (std::size_t i = 0; i < dense_sweep().size(); ++i) {
+    const DenseSweepRow& row = dense_sweep()[i];
+    const Model model = dense_stack(row.units);
+    result.rows.push_back({fmt::format("N={}", row.units), row.one_device,
+                           to_ms(predict(model, find_device("edgetpu-pcie")).total()),
+                           is_held_out(i, true), row.one_device < 1});
+  }
+  all.push_back(std::move(result));
+}
+
+void add_mobilenets(std::vector<AccuracySeries>& all) {
+  AccuracySeries result = series("mobilenet", "MobileNet v1 in 16 sizes, USB 3",
+                                 "salimmj/coral-benchmarks", "edgetpu-usb3-max", false);
+  for (const MobileNetRow& row : mobilenets()) {
+    const Model model = mobilenet_v1(row.width, row.input_size);
+    result.rows.push_back({fmt::format("{:.2f} {}", row.width, row.input_size), row.one_device,
+                           to_ms(predict(model, find_device("edgetpu-usb3-max")).total()), true,
+                           false});
+  }
+  all.push_back(std::move(result));
+}
+
+struct JetsonSetUp {
+  const char* name;
+  const char* device;
+  double slowdown;
+};
+
+// The host's pace: at 10 W by the fixed time of an inference against a desktop's, at 5 W slower by
+// the ratio of the documented clocks, 1479 MHz to 918 MHz.
+constexpr double kJetsonSlowdown = 1.45;
+constexpr double kClockRatio = 1479.0 / 918.0;
+constexpr std::array<JetsonSetUp, kJetsonRuns> kJetsons{{
+    {"USB 3, 10 W", "edgetpu-usb3-max", kJetsonSlowdown},
+    {"USB 2, 10 W", "edgetpu-usb2-max", kJetsonSlowdown},
+    {"USB 3, 5 W", "edgetpu-usb3-max", kJetsonSlowdown* kClockRatio},
+    {"USB 2, 5 W", "edgetpu-usb2-max", kJetsonSlowdown* kClockRatio},
+}};
+
+DeviceSpec jetson_device(std::size_t run) {
+  DeviceSpec device = find_device(kJetsons[run].device);
+  device.timing.host_slowdown.value = kJetsons[run].slowdown;
+  return device;
+}
+
+void add_usb_stacks(std::vector<AccuracySeries>& all) {
+  AccuracySeries result =
+      series("usb_stacks", "stacks of 10 to 300 conv 7x7, USB 3 and USB 2, Jetson Nano",
+             "iwatake2222/EdgeTPU_Analysis", "edgetpu-usb3-max, edgetpu-usb2-max", false);
+  for (const UsbStackRow& row : usb_stacks()) {
+    const Model model = usb_stack(row.layers);
+    for (std::size_t run = 0; run < kJetsonRuns; ++run) {
+      const double ms = to_ms(
+          predict_with_report(model, row.on_chip_mib, row.host_mib, jetson_device(run)).total());
+      result.rows.push_back({fmt::format("{} layers, {}", row.layers, kJetsons[run].name),
+                             row.times[run], ms, true, false});
+    }
+  }
+  all.push_back(std::move(result));
+}
+
+void add_usb_transfers(std::vector<AccuracySeries>& all) {
+  AccuracySeries result = series(
+      "usb_transfers", "inputs and outputs of 12 to 196608 bytes, USB 3 and USB 2, Jetson Nano",
+      "iwatake2222/EdgeTPU_Analysis", "edgetpu-usb3-max, edgetpu-usb2-max", true);
+  constexpr std::array<const char*, 3> kNames{"in", "out", "neither"};
+  for (std::size_t i = 0; i < usb_transfers().size(); ++i) {
+    const UsbTransferRow& row = usb_transfers()[i];
+    const Model model = transfer_test(static_cast<MapUse>(row.test), row.height, row.width);
+    for (std::size_t run = 0; run < kJetsonRuns; ++run) {
+      result.rows.push_back(
+          {fmt::format("{} {}x{}x3, {}", kNames[static_cast<std::size_t>(row.test)], row.height,
+                       row.width, kJetsons[run].name),
+           row.times[run], to_ms(predict(model, jetson_device(run)).total()), is_held_out(i, true),
+           false});
+    }
+  }
+  all.push_back(std::move(result));
+}
+
+AccuracySummary summary(const std::vector<AccuracyRow>& rows, bool only_held_out) {
+  AccuracySummary result;
+  std::size_t large_rows = 0;
+  for (const AccuracyRow& row : rows) {
+    if (only_held_out && !row.is_held_out) continue;
+    ++result.rows;
+    if (row.is_small) {
+      result.worst_difference_ms =
+          std::max(result.worst_difference_ms, std::abs(row.difference_ms()));
+      continue;
+    }
+    ++large_rows;
+    result.mean_share += std::abs(row.share());
+    result.worst_share = std::max(result.worst_share, std::abs(row.share()));
+  }
+  if (large_rows > 0) result.mean_share /= static_cast<double>(large_rows);
+  return result;
+}
+
+std::string cells(const AccuracySummary& summary) {
+  return fmt::format("{} | {:.1f} % | {:.1f} % | {}", summary.rows, 100 * summary.mean_share,
+                     100 * summary.worst_share,
+                     summary.worst_difference_ms > 0
+                         ? fmt::format("{:.2f}", summary.worst_difference_ms)
+                         : std::string("–"));
+}
+
+}  // namespace
+
+AccuracySummary AccuracySeries::all() const { return summary(rows, false); }
+AccuracySummary AccuracySeries::held_out() const { return summary(rows, true); }
+
+std::vector<AccuracySeries> evaluate_accuracy() {
+  std::vector<AccuracySeries> all;
+  add_conv_sweeps(all);
+  add_batch_sweep(all);
+  add_dense_sweep(all);
+  add_mobilenets(all);
+  add_usb_stacks(all);
+  add_usb_transfers(all);
+  return all;
+}
+
+std::string accuracy_markdown(std::span<const AccuracySeries> series) {
+  std::string text =
+      "| measured | rows held out | mean | worst | small, ms | all rows | mean | worst | small, ms "
+      "|\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+  for (const AccuracySeries& one : series)
+    text += fmt::format("| {} | {} | {} |\n", one.title, cells(one.held_out()), cells(one.all()));
+  return text;
+}
+
+}  // namespace segue

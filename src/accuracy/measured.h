@@ -1,0 +1,76 @@
+// Times that others measured on Edge TPUs, with their sources. Milliseconds.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace segue {
+
+// Five 3x3 'same' convolutions of F filters on 64x64x3, int8, PCIe, i9-9900K. One device (median of
+// interpreter.invoke()), and segments by edgetpu_compiler --num_segments on 2 and 4 devices,
+// batches of 1 and 100 through pycoral's PipelinedModelRunner, total / batch. 0: not measured.
+// Source: github.com/Jorgitou98/EdgeTPU-QuantRL-Evaluation, CONV_MACs/results.
+struct ConvSweepRow {
+  std::int32_t filters = 0;
+  double one_device = 0;
+  double two_batch_1 = 0;
+  double four_batch_1 = 0;
+  double two_batch_100 = 0;
+  double four_batch_100 = 0;
+};
+[[nodiscard]] const std::vector<ConvSweepRow>& conv_sweep();
+
+// Dense 64 -> N (four times, tanh) -> 10 on the same host, one device.
+// Source: the same, FC_MACs/results.
+struct DenseSweepRow {
+  std::int32_t units = 0;
+  double one_device = 0;
+};
+[[nodiscard]] const std::vector<DenseSweepRow>& dense_sweep();
+
+// Batch sizes on two devices; the file does not say which width, 672 filters fit its asymptote.
+// Source: the same, CONV_MACs/results/minB1-maxB100-stepB3-seg2.
+struct BatchSweepRow {
+  std::uint64_t batch = 0;
+  double per_input = 0;
+};
+[[nodiscard]] const std::vector<BatchSweepRow>& batch_sweep();
+inline constexpr std::int32_t kBatchSweepFilters = 672;
+
+// MobileNet v1, uint8, USB 3 on a workstation, steady invocations.
+// Source: github.com/salimmj/coral-benchmarks, results.csv.
+struct MobileNetRow {
+  double width = 1;
+  std::int32_t input_size = 0;
+  double one_device = 0;
+};
+[[nodiscard]] const std::vector<MobileNetRow>& mobilenets();
+
+// A Jetson Nano with four cores at 1479 MHz ("10 W") and with two at 918 MHz ("5 W").
+enum class JetsonRun { kUsb3At10Watt, kUsb2At10Watt, kUsb3At5Watt, kUsb2At5Watt };
+inline constexpr std::size_t kJetsonRuns = 4;
+
+// 2x2x3 padded to 128x128x3, L 7x7 convolutions of 32 filters, one strided 1x1 convolution. The
+// memory is what the compiler of the time (1.0) reported, MiB.
+// Source: github.com/iwatake2222/EdgeTPU_Analysis, Result.xlsx, Ops_conv.
+struct UsbStackRow {
+  std::int32_t layers = 0;
+  double on_chip_mib = 0;
+  double host_mib = 0;
+  std::array<double, kJetsonRuns> times{};
+};
+[[nodiscard]] const std::vector<UsbStackRow>& usb_stacks();
+
+// A map of H x W x 3 that is only an input, only an output, or neither (made on the device).
+// Source: the same, InOut_stride, InOut_padding and InOut_padding_stride.
+enum class TransferTest { kInput, kOutput, kNeither };
+struct UsbTransferRow {
+  TransferTest test{};
+  std::int32_t height = 0;
+  std::int32_t width = 0;
+  std::array<double, kJetsonRuns> times{};
+};
+[[nodiscard]] const std::vector<UsbTransferRow>& usb_transfers();
+
+}  // namespace segue

@@ -1,0 +1,56 @@
+#include "accuracy/networks.h"
+
+#include <algorithm>
+
+#include "zoo/architectures.h"
+#include "zoo/serialize.h"
+
+namespace segue {
+namespace {
+
+using zoo::Activation;
+using zoo::Network;
+using zoo::Norm;
+using zoo::square;
+using zoo::ValueId;
+
+Model model_of(Network& net, ValueId output) {
+  net.set_output(output);
+  return parse_model(zoo::serialize(net), net.name());
+}
+
+// A 1x1 convolution that reads one pixel of the map.
+ValueId sample(Network& net, ValueId x, std::int32_t stride, std::int32_t filters) {
+  return net.conv(x, {square(1, stride), filters, true, Norm::kNone, Activation::kNone}, "sample",
+                  "sample");
+}
+
+}  // namespace
+
+Model mobilenet_v1(double width, std::int32_t input_size) {
+  const Network net = zoo::mobilenet(input_size, width);
+  return parse_model(zoo::serialize(net), net.name());
+}
+
+Model usb_stack(std::int32_t layers) {
+  constexpr std::int32_t kSize = 128;
+  constexpr std::int32_t kFilters = 32;
+  Network net("usb_stack");
+  ValueId x = net.extend(net.input({2, 2, 3}, "input"), kSize - 2, kSize - 2, "pad");
+  for (std::int32_t i = 0; i < layers; ++i) {
+    const std::string name = net.auto_name("conv2d");
+    x = net.conv(x, {square(7), kFilters, true, Norm::kNone, Activation::kRelu}, name, name);
+  }
+  return model_of(net, sample(net, x, kSize, 1));
+}
+
+Model transfer_test(MapUse use, std::int32_t height, std::int32_t width) {
+  Network net("transfer_test");
+  ValueId x = use == MapUse::kInput ? net.input({height, width, 3}, "input")
+                                    : net.input({2, 2, 3}, "input");
+  if (use != MapUse::kInput) x = net.extend(x, height - 2, width - 2, "pad");
+  if (use == MapUse::kOutput) return model_of(net, x);
+  return model_of(net, sample(net, x, std::max(height, width), 3));
+}
+
+}  // namespace segue

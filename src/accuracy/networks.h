@@ -1,0 +1,18 @@
+// The models behind the measurements.
+#pragma once
+
+#include <cstdint>
+
+#include "segue/model.h"
+
+namespace segue {
+
+[[nodiscard]] Model mobilenet_v1(double width, std::int32_t input_size);
+// PAD to 128x128x3, `layers` 7x7 convolutions of 32 filters, a 1x1 convolution of stride 128.
+[[nodiscard]] Model usb_stack(std::int32_t layers);
+// A map of height x width x 3 as input (a strided convolution follows), as output (a padding makes
+// it), or neither.
+enum class MapUse { kInput, kOutput, kNeither };
+[[nodiscard]] Model transfer_test(MapUse use, std::int32_t height, std::int32_t width);
+
+}  // namespace segue

@@ -1,0 +1,48 @@
+// Predictions for the measured set-ups.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "segue/device.h"
+#include "segue/graph.h"
+#include "segue/model.h"
+#include "segue/simulator.h"
+#include "segue/timeline.h"
+
+namespace segue {
+
+// The session of the convolutional sweep on one device took this much longer per inference than
+// anything on the device explains: the same host's other files have 0.97 to 1.20 ms where this one
+// has 2.15 ms (F = 32). Fitted with the constants; not part of any device.
+inline constexpr double kSweepSessionMs = 1.26;
+
+// A whole model on one device under the simulated compiler.
+[[nodiscard]] SegmentTime predict(const Model& model, const DeviceSpec& device);
+
+// The same with the memory that a compiler reported: the first layers cached, the last streamed.
+[[nodiscard]] SegmentTime predict_with_report(const Model& model, double on_chip_mib,
+                                              double host_mib, const DeviceSpec& device);
+
+// Whether invocations of the devices exclude each other, but for the wait for parameters.
+enum class HostSharing { kNone, kInvocations };
+
+// One model of the convolutional sweep, whole and in segments by Google's rule.
+class SweepPredictor {
+ public:
+  explicit SweepPredictor(std::int32_t filters);
+
+  [[nodiscard]] Nanoseconds one_device(
+      const DeviceSpec& device = find_device("edgetpu-pcie")) const;
+  // Total time of a batch through pycoral's runner, divided by the batch.
+  [[nodiscard]] Nanoseconds pipeline(std::size_t devices, std::uint64_t batch, HostSharing sharing,
+                                     const DeviceSpec& device = find_device("edgetpu-pcie")) const;
+
+ private:
+  std::unique_ptr<Model> model_;  // on the heap, so that the graph may refer to it
+  Graph graph_;
+};
+
+[[nodiscard]] Model dense_stack(std::int32_t units);
+
+}  // namespace segue

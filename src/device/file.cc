@@ -1,0 +1,142 @@
+#include "segue/file.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cmath>
+
+#include "json/node.h"
+#include "segue/device.h"
+#include "segue/error.h"
+#include "segue/names.h"
+
+namespace segue {
+namespace {
+
+constexpr std::string_view kSchema = "segue.device/1";
+constexpr std::size_t kLargestFileBytes = std::size_t{1} << 20U;
+constexpr std::size_t kLongestName = 100;
+
+using json::Node;
+
+// What files may write, and how much of the constant's own unit each one is.
+struct Unit {
+  std::string_view name;
+  double factor = 1;
+};
+constexpr std::array<Unit, 3> kFrequencies{{{"Hz", 1}, {"MHz", 1e6}, {"GHz", 1e9}}};
+constexpr std::array<Unit, 3> kRates{{{"B/s", 1}, {"MB/s", 1e6}, {"GB/s", 1e9}}};
+constexpr std::array<Unit, 3> kTimes{{{"ns", 1}, {"us", 1e3}, {"ms", 1e6}}};
+constexpr std::array<Unit, 2> kTimesPerByte{{{"ns/B", 1}, {"ms/MB", 1}}};
+constexpr std::array<Unit, 3> kBytes{{{"B", 1}, {"KiB", 1024}, {"MiB", 1024.0 * 1024.0}}};
+constexpr std::array<Unit, 1> kRatios{{{"ratio", 1}}};
+
+std::span<const Unit> units_of(const NamedConstant& constant) {
+  const std::array<std::span<const Unit>, 6> families{kFrequencies,  kRates, kTimes,
+                                                      kTimesPerByte, kBytes, kRatios};
+  for (const auto family : families) {
+    for (const Unit& unit : family) {
+      if (unit.name == constant.unit) return family;
+    }
+  }
+  return kRatios;
+}
+
+double factor_of(const NamedConstant& constant, const Node& unit) {
+  std::string known;
+  for (const Unit& candidate : units_of(constant)) {
+    if (candidate.name == unit.text()) return candidate.factor;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", candidate.name);
+  }
+  unit.fail(fmt::format("is \"{}\"; must be one of {}", unit.text(), known));
+}
+
+const NamedConstant& find_constant(const std::string& key, const Node& node) {
+  std::vector<std::string> known;
+  for (const NamedConstant& constant : device_constants()) {
+    if (constant.key == key) return constant;
+    known.emplace_back(constant.key);
+  }
+  node.fail(fmt::format("unknown constant{}; known are {}", did_you_mean(key, known),
+                        fmt::join(known, ", ")));
+}
+
+void set_constant(DeviceSpec& device, const NamedConstant& constant, const Node& node) {
+  node.expect_keys({"value", "unit"}, {"source"});
+  const double factor = factor_of(constant, node["unit"]);
+  const double value = node["value"].real() * factor;
+  const double in_unit = value / constant.in_unit;
+  if (!(in_unit >= constant.smallest && in_unit <= constant.largest)) {
+    node["value"].fail(fmt::format("is {:g} {}; must be from {:g} to {:g} {}", node["value"].real(),
+                                   node["unit"].text(), constant.smallest, constant.largest,
+                                   constant.unit));
+  }
+  Constant& target = *constant.of(device);
+  target.value = value;
+  target.evidence = Evidence::kUser;
+  target.source = node.has("source") ? node["source"].text() : "device file";
+}
+
+DeviceSpec base_device(const Node& node) {
+  try {
+    return find_device(node.text());
+  } catch (const Error& error) {
+    node.fail(error.what());
+  }
+}
+
+}  // namespace
+
+std::span<const NamedConstant> device_constants() {
+  static const std::array<NamedConstant, 10> kConstants{{
+      {"clock", "MHz", 1e6, 1, 10'000, "clock of the array",
+       [](DeviceSpec& d) { return &d.timing.clock_hz; }},
+      {"link", "MB/s", 1e6, 0.1, 100'000, "host to device: inputs and streamed parameters",
+       [](DeviceSpec& d) { return &d.timing.link_bytes_per_s; }},
+      {"invoke", "ms", 1e6, 0, 1000, "fixed time of one inference, on a desktop host",
+       [](DeviceSpec& d) { return &d.timing.invoke_ns; }},
+      {"output", "ns/B", 1, 0, 10'000, "output beyond the window, on a desktop host",
+       [](DeviceSpec& d) { return &d.timing.output_ns_per_byte; }},
+      {"output_window", "KiB", 1024, 0, 1'048'576, "output that arrives at the speed of the link",
+       [](DeviceSpec& d) { return &d.timing.output_window_bytes; }},
+      {"exposed_share", "ratio", 1, 0, 1,
+       "share of the smaller of last computation and output that is not hidden",
+       [](DeviceSpec& d) { return &d.timing.exposed_share; }},
+      {"host_slowdown", "ratio", 1, 0.01, 1000, "host-bound work relative to a desktop",
+       [](DeviceSpec& d) { return &d.timing.host_slowdown; }},
+      {"hop", "ms", 1e6, 0, 1000, "runner of a pipeline, per stage and input, on a desktop host",
+       [](DeviceSpec& d) { return &d.timing.hop_ns; }},
+      {"parameter_memory", "MiB", 1024.0 * 1024.0, 0.01, 65'536, "on-chip memory for parameters",
+       [](DeviceSpec& d) { return &d.memory.capacity_bytes; }},
+      {"tile_memory", "KiB", 1024, 1, 1'048'576, "memory for activations in each tile",
+       [](DeviceSpec& d) { return &d.activations.narrow_tile_bytes; }},
+  }};
+  return kConstants;
+}
+
+DeviceSpec parse_device(std::string_view text, const std::string& label) {
+  const json::Json document = json::parse(text, label);
+  const Node root(document, "", label);
+  root.expect_keys({"schema", "name", "base", "constants"}, {"description"});
+  root["schema"].expect_schema(kSchema);
+  DeviceSpec device = base_device(root["base"]);
+  device.name = root["name"].text();
+  if (device.name.empty() || device.name.size() > kLongestName)
+    root["name"].fail(fmt::format("must have 1 to {} bytes", kLongestName));
+  device.description =
+      root.has("description") ? root["description"].text() : "from " + root["base"].text();
+  const Node constants = root["constants"];
+  for (const std::string& key : constants.keys())
+    set_constant(device, find_constant(key, constants[key]), constants[key]);
+  return device;
+}
+
+DeviceSpec read_device(const std::filesystem::path& path) {
+  return parse_device(read_text_file(path, kLargestFileBytes), path.string());
+}
+
+DeviceSpec open_device(const std::string& name_or_path) {
+  return name_or_path.ends_with(".json") ? read_device(name_or_path) : find_device(name_or_path);
+}
+
+}  // namespace segue

@@ -1,0 +1,132 @@
+// Reading JSON with complaints that name the key.
+#pragma once
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "segue/error.h"
+
+namespace segue::json {
+
+using Json = nlohmann::ordered_json;
+
+// Throws Error(kInvalidArgument) with the place where the text stops being JSON.
+[[nodiscard]] inline Json parse(std::string_view text, const std::string& label) {
+  try {
+    return Json::parse(text);
+  } catch (const Json::exception& error) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: not JSON: {}", label, error.what()));
+  }
+}
+
+// Text form of a document. Names in a model may hold any bytes; broken UTF-8 is replaced.
+[[nodiscard]] inline std::string to_text(const Json& document) {
+  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+// A value of the document together with its path, so that each complaint names the key.
+class Node {
+ public:
+  Node(const Json& value, std::string path, const std::string& label)
+      : value_(value), path_(std::move(path)), label_(label) {}
+
+  [[noreturn]] void fail(const std::string& reason) const {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: {}: {}", label_, path_.empty() ? "the document" : path_, reason));
+  }
+
+  // Refuses keys that are missing and keys that are in neither list.
+  void expect_keys(std::initializer_list<std::string_view> keys,
+                   std::initializer_list<std::string_view> optional = {}) const {
+    if (!value_.is_object()) fail("must be an object");
+    for (const std::string_view key : keys) {
+      if (!value_.contains(key)) fail(fmt::format("lacks the key \"{}\"", key));
+    }
+    for (const auto& [key, unused] : value_.items()) {
+      if (std::ranges::find(keys, key) == keys.end() &&
+          std::ranges::find(optional, key) == optional.end())
+        child(key).fail("unknown key; remove it or update segue");
+    }
+  }
+
+  [[nodiscard]] Node operator[](const std::string& key) const { return child(key); }
+
+  [[nodiscard]] bool has(const std::string& key) const { return value_.contains(key); }
+
+  // The keys of an object, in the order of the document.
+  [[nodiscard]] std::vector<std::string> keys() const {
+    if (!value_.is_object()) fail("must be an object");
+    std::vector<std::string> result;
+    for (const auto& [key, unused] : value_.items()) result.push_back(key);
+    return result;
+  }
+
+  [[nodiscard]] std::vector<Node> elements() const {
+    if (!value_.is_array()) fail("must be a list");
+    std::vector<Node> result;
+    for (std::size_t i = 0; i < value_.size(); ++i)
+      result.emplace_back(value_[i], fmt::format("{}[{}]", path_, i), label_);
+    return result;
+  }
+
+  [[nodiscard]] std::string text() const {
+    if (!value_.is_string()) fail("must be a string");
+    return value_.get<std::string>();
+  }
+
+  [[nodiscard]] std::uint64_t number(
+      std::uint64_t largest = std::numeric_limits<std::uint64_t>::max()) const {
+    if (!value_.is_number_unsigned() || value_.get<std::uint64_t>() > largest) {
+      fail(fmt::format("must be a whole number from 0 to {}", largest));
+    }
+    return value_.get<std::uint64_t>();
+  }
+
+  // One of the words that a key may have.
+  [[nodiscard]] std::string choice(std::initializer_list<std::string_view> words) const {
+    std::string word = text();
+    if (std::ranges::find(words, word) == words.end())
+      fail(fmt::format(R"(is "{}"; must be one of {})", word, fmt::join(words, ", ")));
+    return word;
+  }
+
+  void expect_schema(std::string_view schema) const {
+    if (text() != schema) fail(fmt::format(R"(is "{}"; this segue reads "{}")", text(), schema));
+  }
+
+  // A finite number, whole or not.
+  [[nodiscard]] double real() const {
+    if (!value_.is_number()) fail("must be a number");
+    return value_.get<double>();
+  }
+
+  [[nodiscard]] std::uint32_t small_number() const {
+    return static_cast<std::uint32_t>(number(std::numeric_limits<std::uint32_t>::max()));
+  }
+
+  [[nodiscard]] std::vector<std::string> texts() const {
+    std::vector<std::string> result;
+    for (const Node& element : elements()) result.push_back(element.text());
+    return result;
+  }
+
+ private:
+  [[nodiscard]] Node child(const std::string& key) const {
+    return {value_.at(key), path_.empty() ? key : path_ + "." + key, label_};
+  }
+
+  const Json& value_;
+  std::string path_;
+  const std::string& label_;
+};
+
+}  // namespace segue::json

@@ -1,0 +1,63 @@
+#include <algorithm>
+
+#include "model/model_state.h"
+
+namespace segue {
+namespace {
+
+std::uint32_t at_least_one(std::int32_t value) {
+  return static_cast<std::uint32_t>(std::max(value, 1));
+}
+
+std::uint32_t extent(const Tensor& tensor, std::size_t dimension) {
+  return dimension < tensor.shape.size() ? at_least_one(tensor.shape[dimension]) : 1;
+}
+
+template <typename Options>
+OperatorWindow strides_of(const Options* options) {
+  if (options == nullptr) return {};
+  return {.stride_high = at_least_one(options->stride_h()),
+          .stride_wide = at_least_one(options->stride_w())};
+}
+
+OperatorWindow pooling(const tflite::Pool2DOptions* options) {
+  OperatorWindow window = strides_of(options);
+  if (options == nullptr) return window;
+  window.height = at_least_one(options->filter_height());
+  window.width = at_least_one(options->filter_width());
+  return window;
+}
+
+}  // namespace
+
+OperatorWindow Model::window(OperatorId id) const {
+  const auto& source =
+      *state_->subgraph->operators()->Get(static_cast<flatbuffers::uoffset_t>(index(id)));
+  const Operator& operation = op(id);
+  OperatorWindow window;
+  switch (operation.code) {
+    case OpCode::kAveragePool2D:
+    case OpCode::kMaxPool2D:
+      return pooling(source.builtin_options_as_Pool2DOptions());
+    case OpCode::kConv2D:
+      window = strides_of(source.builtin_options_as_Conv2DOptions());
+      break;
+    case OpCode::kDepthwiseConv2D:
+      window = strides_of(source.builtin_options_as_DepthwiseConv2DOptions());
+      break;
+    case OpCode::kTransposeConv:
+      window = strides_of(source.builtin_options_as_TransposeConvOptions());
+      break;
+    default:
+      return window;
+  }
+  // Weights are [Co, kh, kw, Ci], and [1, kh, kw, C] for DEPTHWISE_CONV_2D.
+  if (operation.inputs.size() > 1 && operation.inputs[1] >= 0) {
+    const Tensor& weights = tensor(tensor_id(operation.inputs[1]));
+    window.height = extent(weights, 1);
+    window.width = extent(weights, 2);
+  }
+  return window;
+}
+
+}  // namespace segue

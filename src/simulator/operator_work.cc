@@ -1,0 +1,122 @@
+#include <algorithm>
+
+#include "compiler/tiles.h"
+#include "model/schema.h"
+#include "segue/simulator.h"
+#include "simulator/geometry.h"
+
+namespace segue {
+namespace {
+
+using B = tflite::BuiltinOperator;
+
+std::uint64_t lanes(std::uint64_t channels, const Constant& width) {
+  return divide_up(channels, as_integer(width));
+}
+
+// Cycles for one visit of every element of `tensor`: 64 channels of a pixel at a time.
+std::uint64_t visit_cycles(const Tensor& tensor, const DeviceSpec& device) {
+  const TilePart part = tile_part(tensor, device.activations);
+  return part.pixels() * lanes(part.channels, device.memory.output_lanes);
+}
+
+// Outputs by inputs, `uses` times.
+std::uint64_t matrix_cycles(std::uint64_t outputs, std::uint64_t inputs, std::uint64_t uses,
+                            const DeviceSpec& device) {
+  return uses * lanes(outputs, device.memory.output_lanes) *
+         lanes(inputs, device.memory.input_lanes);
+}
+
+std::uint64_t recurrent_cycles(const Model& model, const Operator& op, const DeviceSpec& device) {
+  const Tensor& sequence = model.tensor(tensor_id(op.inputs[0]));
+  const std::uint64_t steps = sequence.shape.size() == 3 ? extent(sequence, 1) : 1;
+  std::uint64_t cycles = 0;
+  for (std::size_t i = 0; i < op.inputs.size(); ++i) {
+    const Tensor* weights = constant_input(model, op, i);
+    if (weights != nullptr && weights->shape.size() == 2)
+      cycles += matrix_cycles(extent(*weights, 0), extent(*weights, 1), steps, device);
+  }
+  return cycles;
+}
+
+// How often an operator without weights visits each element of its output.
+std::uint64_t visits_per_output(const Model& model, OperatorId id) {
+  switch (static_cast<B>(model.op(id).code)) {
+    case B::AVERAGE_POOL_2D:
+    case B::MAX_POOL_2D: {
+      const OperatorWindow window = model.window(id);
+      return std::uint64_t{window.height} * window.width;
+    }
+    case B::RESIZE_BILINEAR:
+      return 4;  // four neighbours
+    case B::SOFTMAX:
+    case B::L2_NORMALIZATION:
+      return 3;  // largest or sum of squares, sum of exponentials, division
+    default:
+      return 1;
+  }
+}
+
+bool only_renames(OpCode code) {
+  const B operation = static_cast<B>(code);
+  return operation == B::RESHAPE || operation == B::SQUEEZE || operation == B::EXPAND_DIMS;
+}
+
+bool reduces(OpCode code) {
+  const B operation = static_cast<B>(code);
+  return operation == B::MEAN || operation == B::SUM || operation == B::REDUCE_MAX ||
+         operation == B::REDUCE_MIN;
+}
+
+std::uint64_t weighted_cycles(const Model& model, OperatorId id, const Tensor& weights,
+                              const DeviceSpec& device) {
+  const Operator& op = model.op(id);
+  const Tensor& output = model.tensor(tensor_id(op.outputs[0]));
+  const TilePart part = tile_part(output, device.activations);
+  const std::uint64_t taps = extent(weights, 1) * extent(weights, 2);
+  switch (op.code) {
+    case OpCode::kConv2D:
+      return matrix_cycles(extent(weights, 0), extent(weights, 3), part.pixels() * taps, device);
+    case OpCode::kDepthwiseConv2D:
+      return visit_cycles(output, device) * taps;
+    case OpCode::kTransposeConv: {
+      // Each input pixel contributes to kh * kw output pixels.
+      const Tensor& input = model.tensor(tensor_id(op.inputs[op.inputs.size() > 2 ? 2 : 0]));
+      return matrix_cycles(extent(weights, 0), extent(weights, 3),
+                           tile_part(input, device.activations).pixels() * taps, device);
+    }
+    case OpCode::kFullyConnected: {
+      const std::uint64_t outputs = std::max<std::uint64_t>(extent(weights, 0), 1);
+      std::uint64_t elements = 1;
+      for (std::size_t d = 0; d < output.shape.size(); ++d) elements *= extent(output, d);
+      return matrix_cycles(outputs, extent(weights, 1), divide_up(elements, outputs), device);
+    }
+    default:
+      return visit_cycles(output, device) * visits_per_output(model, id);
+  }
+}
+
+std::uint64_t cycles_of(const Model& model, OperatorId id, const DeviceSpec& device) {
+  const Operator& op = model.op(id);
+  if (op.outputs.empty() || only_renames(op.code)) return 0;
+  if (op.code == OpCode::kUnidirectionalSequenceLstm && op.inputs[0] >= 0)
+    return recurrent_cycles(model, op, device);
+  if (reduces(op.code) && !op.inputs.empty() && op.inputs[0] >= 0)
+    return visit_cycles(model.tensor(tensor_id(op.inputs[0])), device);
+  if (const Tensor* weights = constant_input(model, op, 1); weights != nullptr)
+    return weighted_cycles(model, id, *weights, device);
+  return visit_cycles(model.tensor(tensor_id(op.outputs[0])), device) *
+         visits_per_output(model, id);
+}
+
+}  // namespace
+
+OperatorWork operator_work(const Model& model, OperatorId id, const DeviceSpec& device) {
+  return {cycles_of(model, id, device), crossings(model, id, device.activations)};
+}
+
+double tera_operations_per_s(std::uint64_t macs, Nanoseconds time) {
+  return time.count() <= 0 ? 0 : 2e-12 * static_cast<double>(macs) / to_s(time);
+}
+
+}  // namespace segue

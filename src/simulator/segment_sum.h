@@ -1,0 +1,64 @@
+// The time of a segment from sums over its operators, shared by the single segment and by all
+// ranges, so that both give the same nanosecond.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "compiler/tiles.h"
+#include "segue/simulator.h"
+#include "simulator/geometry.h"
+
+namespace segue {
+
+[[nodiscard]] inline std::int64_t to_whole_ns(double ns) { return std::llround(ns); }
+
+// Bytes of a tensor as the device sends it: channels padded to the input lanes.
+[[nodiscard]] inline std::uint64_t sent_bytes(const Tensor& tensor, const DeviceSpec& device) {
+  if (tensor.shape.empty() || tensor.shape.back() <= 0) return tensor.bytes;
+  const auto channels = static_cast<std::uint64_t>(tensor.shape.back());
+  return tensor.bytes / channels * round_up(channels, as_integer(device.memory.input_lanes));
+}
+
+// What streaming the parameters of one operator adds to its computation. In one pass the next
+// weights arrive while the array works; with several, the tiles have no room for that.
+[[nodiscard]] inline std::int64_t streaming_ns(const OperatorWork& work, std::uint64_t bytes,
+                                               std::uint32_t crossings, const Timing& timing) {
+  const double link_ns = static_cast<double>(bytes) / timing.link_bytes_per_s.value * 1e9;
+  if (crossings > 1) return to_whole_ns(link_ns * crossings);
+  const double compute_ns = static_cast<double>(work.cycles) / timing.clock_hz.value * 1e9;
+  return to_whole_ns(std::max(0.0, link_ns - compute_ns));
+}
+
+struct SegmentSum {
+  std::uint64_t input_bytes = 0;
+  std::uint64_t output_bytes = 0;  // as sent
+  std::uint64_t cycles = 0;
+  std::uint64_t last_cycles = 0;  // of the last operator
+  std::int64_t streaming_ns = 0;
+  std::uint32_t host_operators = 0;
+
+  [[nodiscard]] SegmentTime time(const Timing& timing) const {
+    const double slowdown = timing.host_slowdown.value;
+    const double link_ns_per_byte = 1e9 / timing.link_bytes_per_s.value;
+    const double cycle_ns = 1e9 / timing.clock_hz.value;
+    const double window =
+        std::min(static_cast<double>(output_bytes), timing.output_window_bytes.value);
+    const double output_ns =
+        window * link_ns_per_byte +
+        (static_cast<double>(output_bytes) - window) * timing.output_ns_per_byte.value * slowdown;
+    const double last_ns = static_cast<double>(last_cycles) * cycle_ns;
+    const double hidden_ns = (1 - timing.exposed_share.value) * std::min(last_ns, output_ns);
+    const double compute_ns = static_cast<double>(cycles) * cycle_ns - hidden_ns;
+    return {.fixed = Nanoseconds(to_whole_ns(timing.invoke_ns.value * slowdown)),
+            .input = Nanoseconds(to_whole_ns(static_cast<double>(input_bytes) * link_ns_per_byte)),
+            .compute = Nanoseconds(to_whole_ns(compute_ns)),
+            .streaming = Nanoseconds(streaming_ns),
+            .output = Nanoseconds(to_whole_ns(output_ns)),
+            .cycles = cycles,
+            .host_operators = host_operators};
+  }
+};
+
+}  // namespace segue

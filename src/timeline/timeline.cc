@@ -1,0 +1,377 @@
+#include "segue/timeline.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <queue>
+#include <tuple>
+
+#include "segue/error.h"
+
+namespace segue {
+namespace {
+
+constexpr std::uint32_t kNobody = static_cast<std::uint32_t>(-1);
+
+// Something that one user at a time may hold; others wait in the order in which they asked.
+struct Resource {
+  std::uint32_t holder = kNobody;
+  std::deque<std::uint32_t> waiting;
+};
+
+struct Device {
+  std::uint32_t stage = 0;
+  std::uint32_t path = kNobody;  // the resource it shares
+  SharedPath::Holds holds{};
+  bool is_busy = false;  // has an input, or a result it cannot hand on
+  std::uint64_t input = 0;
+  Activity next = Activity::kRequest;
+  Nanoseconds asked{0};  // when it began to wait
+  Nanoseconds worked{0};
+  Nanoseconds blocked{0};
+};
+
+struct StageState {
+  std::deque<std::uint64_t> queue;  // inputs that wait, in order
+  std::vector<std::uint32_t> devices;
+  std::vector<std::uint32_t> finished;  // per replica: holds a result, by position in devices
+  std::uint64_t next_to_hand_on = 0;    // results leave in the order of the inputs
+  std::uint64_t in_hop = 0;             // 1 while the runner works for this stage
+  std::uint64_t largest_queue = 0;
+  double queue_ns = 0;  // integral of the queue's length over time
+  Nanoseconds queue_since{0};
+};
+
+class Simulation {
+ public:
+  Simulation(std::span<const StageLoad> loads, const TimelineOptions& options)
+      : loads_(loads), options_(options), stages_(loads.size()) {
+    for (std::uint32_t s = 0; s < loads.size(); ++s) {
+      for (std::uint32_t r = 0; r < loads[s].replicas; ++r) {
+        stages_[s].devices.push_back(static_cast<std::uint32_t>(devices_.size()));
+        devices_.push_back({.stage = s});
+      }
+    }
+    for (const SharedPath& shared : options.shared) share(shared);
+    started_.resize(options.inputs);
+    timeline_.results.resize(options.inputs);
+  }
+
+  Timeline run() {
+    for (std::uint64_t i = 0; i < options_.inputs; ++i) stages_[0].queue.push_back(i);
+    stages_[0].largest_queue = options_.inputs;
+    offer_hops();
+    while (!agenda_.empty()) {
+      const Entry entry = agenda_.top();
+      agenda_.pop();
+      now_ = entry.time;
+      entry.is_hop ? end_hop(entry.who) : end_activity(entry.who);
+    }
+    finish();
+    return std::move(timeline_);
+  }
+
+ private:
+  struct Entry {
+    Nanoseconds time{0};
+    std::uint64_t order = 0;
+    bool is_hop = false;
+    std::uint32_t who = 0;  // stage of a hop, else device
+    bool operator>(const Entry& other) const {
+      return std::tie(time, order) > std::tie(other.time, other.order);
+    }
+  };
+
+  void share(const SharedPath& shared) {
+    for (const std::uint32_t device : shared.devices) {
+      if (device >= devices_.size()) {
+        throw Error(ErrorCode::kInvalidArgument,
+                    fmt::format("a shared path names device {}; the plan has {} (0 to {})", device,
+                                devices_.size(), devices_.size() - 1));
+      }
+      if (devices_[device].path != kNobody) {
+        throw Error(ErrorCode::kInvalidArgument,
+                    fmt::format("device {} is in two shared paths", device));
+      }
+      devices_[device].path = static_cast<std::uint32_t>(paths_.size());
+      devices_[device].holds = shared.holds;
+    }
+    paths_.emplace_back();
+  }
+
+  void schedule(Nanoseconds duration, bool is_hop, std::uint32_t who) {
+    agenda_.push({now_ + duration, order_++, is_hop, who});
+  }
+
+  void count_queue(StageState& stage) {
+    stage.queue_ns += static_cast<double>(stage.queue.size()) *
+                      static_cast<double>((now_ - stage.queue_since).count());
+    stage.queue_since = now_;
+  }
+
+  // --- the runner
+
+  [[nodiscard]] bool has_free_replica(const StageState& stage) const {
+    const auto idle = std::ranges::count_if(
+        stage.devices, [&](std::uint32_t device) { return !devices_[device].is_busy; });
+    return static_cast<std::uint64_t>(idle) > stage.in_hop;
+  }
+
+  // The runner takes the latest stage that has an input and a free replica: results first.
+  void offer_hops() {
+    if (runner_is_busy_) return;
+    for (std::size_t s = stages_.size(); s-- > 0;) {
+      StageState& stage = stages_[s];
+      if (stage.queue.empty() || !has_free_replica(stage)) continue;
+      runner_is_busy_ = true;
+      stage.in_hop = 1;
+      hop_input_ = stage.queue.front();
+      count_queue(stage);
+      stage.queue.pop_front();
+      if (s == 0) started_[hop_input_] = now_;
+      if (s > 0) hand_on(static_cast<std::uint32_t>(s - 1));
+      if (options_.hop.count() > 0) {
+        record(Activity::kHop, static_cast<std::uint32_t>(s), 0, hop_input_, options_.hop);
+      }
+      schedule(options_.hop, true, static_cast<std::uint32_t>(s));
+      return;
+    }
+  }
+
+  void end_hop(std::uint32_t s) {
+    StageState& stage = stages_[s];
+    stage.in_hop = 0;
+    runner_is_busy_ = false;
+    for (const std::uint32_t id : stage.devices) {
+      if (devices_[id].is_busy) continue;
+      devices_[id].is_busy = true;
+      devices_[id].input = hop_input_;
+      devices_[id].next = Activity::kRequest;
+      begin_activity(id);
+      break;
+    }
+    offer_hops();
+  }
+
+  // --- a device
+
+  [[nodiscard]] Nanoseconds duration_of(const Device& device) const {
+    const SegmentTime& time = loads_[device.stage].time;
+    switch (device.next) {
+      case Activity::kRequest:
+        return time.fixed;
+      case Activity::kInput:
+        return time.input;
+      case Activity::kCompute:
+        return time.compute;
+      case Activity::kStreaming:
+        return time.streaming;
+      case Activity::kOutput:
+      case Activity::kHop:
+        return time.output;
+    }
+    return Nanoseconds(0);
+  }
+
+  [[nodiscard]] bool needs_path(const Device& device) const {
+    if (device.path == kNobody || duration_of(device).count() == 0) return false;
+    switch (device.holds) {
+      case SharedPath::Holds::kTransfers:
+        return device.next == Activity::kInput || device.next == Activity::kOutput;
+      case SharedPath::Holds::kLink:
+        return device.next == Activity::kInput || device.next == Activity::kStreaming ||
+               device.next == Activity::kOutput;
+      case SharedPath::Holds::kInvocations:
+        return device.next != Activity::kStreaming;
+    }
+    return false;
+  }
+
+  void begin_activity(std::uint32_t id) {
+    Device& device = devices_[id];
+    device.asked = now_;
+    if (needs_path(device)) {
+      Resource& path = paths_[device.path];
+      if (path.holder != kNobody) {
+        path.waiting.push_back(id);
+        return;
+      }
+      path.holder = id;
+    }
+    work(id);
+  }
+
+  void work(std::uint32_t id) {
+    Device& device = devices_[id];
+    const Nanoseconds duration = duration_of(device);
+    device.blocked += now_ - device.asked;
+    device.worked += duration;
+    if (duration.count() > 0) record(device.next, device.stage, id, device.input, duration);
+    schedule(duration, false, id);
+  }
+
+  void release_path(std::uint32_t id) {
+    Resource& path = paths_[devices_[id].path];
+    path.holder = kNobody;
+    if (path.waiting.empty()) return;
+    path.holder = path.waiting.front();
+    path.waiting.pop_front();
+    work(path.holder);
+  }
+
+  void end_activity(std::uint32_t id) {
+    Device& device = devices_[id];
+    if (needs_path(device)) release_path(id);
+    if (device.next != Activity::kOutput) {
+      device.next = static_cast<Activity>(static_cast<std::uint8_t>(device.next) + 1);
+      begin_activity(id);
+      return;
+    }
+    device.asked = now_;
+    stages_[device.stage].finished.push_back(id);
+    hand_on(device.stage);
+    offer_hops();
+  }
+
+  // --- between stages
+
+  // Passes results on in the order of the inputs, as far as the queue behind has room.
+  void hand_on(std::uint32_t s) {
+    StageState& stage = stages_[s];
+    while (true) {
+      const auto next = std::ranges::find_if(stage.finished, [&](std::uint32_t id) {
+        return devices_[id].input == stage.next_to_hand_on;
+      });
+      if (next == stage.finished.end()) return;
+      if (s + 1 < stages_.size() && !has_room(stages_[s + 1])) return;
+      Device& device = devices_[*next];
+      device.blocked += now_ - device.asked;
+      device.is_busy = false;
+      stage.finished.erase(next);
+      deliver(s, stage.next_to_hand_on++);
+    }
+  }
+
+  [[nodiscard]] bool has_room(const StageState& stage) const {
+    return options_.queue_capacity == 0 || stage.queue.size() < options_.queue_capacity;
+  }
+
+  void deliver(std::uint32_t s, std::uint64_t input) {
+    if (s + 1 == stages_.size()) {
+      timeline_.results[input] = now_;
+      return;
+    }
+    StageState& behind = stages_[s + 1];
+    count_queue(behind);
+    behind.queue.push_back(input);
+    behind.largest_queue = std::max<std::uint64_t>(behind.largest_queue, behind.queue.size());
+  }
+
+  // --- the result
+
+  void record(Activity activity, std::uint32_t stage, std::uint32_t device, std::uint64_t input,
+              Nanoseconds duration) {
+    timeline_.events.push_back({activity, stage, device, input, now_, now_ + duration});
+  }
+
+  void finish() {
+    timeline_.makespan = timeline_.results.back();
+    for (std::uint64_t i = 0; i < options_.inputs; ++i)
+      timeline_.latencies.push_back(timeline_.results[i] - started_[i]);
+    now_ = timeline_.makespan;
+    const double makespan_ns = std::max(1.0, static_cast<double>(now_.count()));
+    for (StageState& stage : stages_) {
+      count_queue(stage);
+      StageStatistics statistics;
+      statistics.largest_queue = stage.largest_queue;
+      statistics.mean_queue = stage.queue_ns / makespan_ns;
+      for (const std::uint32_t id : stage.devices) {
+        statistics.utilisation.push_back(static_cast<double>(devices_[id].worked.count()) /
+                                         makespan_ns);
+        statistics.blocked += devices_[id].blocked;
+      }
+      timeline_.stages.push_back(std::move(statistics));
+    }
+  }
+
+  std::span<const StageLoad> loads_;
+  const TimelineOptions& options_;
+  std::vector<StageState> stages_;
+  std::vector<Device> devices_;
+  std::vector<Resource> paths_;
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> agenda_;
+  std::uint64_t order_ = 0;
+  Nanoseconds now_{0};
+  bool runner_is_busy_ = false;
+  std::uint64_t hop_input_ = 0;       // of the hop under way
+  std::vector<Nanoseconds> started_;  // per input
+  Timeline timeline_;
+};
+
+void check(std::span<const StageLoad> stages, const TimelineOptions& options) {
+  constexpr std::uint64_t kMostInputs = 100'000'000;
+  const auto fail = [](const std::string& reason) {
+    throw Error(ErrorCode::kInvalidArgument, reason);
+  };
+  if (stages.empty()) fail("a timeline needs at least one stage");
+  if (options.inputs == 0 || options.inputs > kMostInputs)
+    fail(fmt::format("{} inputs; a timeline takes 1 to {}", options.inputs, kMostInputs));
+  for (std::size_t s = 0; s < stages.size(); ++s) {
+    if (stages[s].replicas == 0) fail(fmt::format("stage {} has no replica", s));
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(Activity activity) {
+  switch (activity) {
+    case Activity::kHop:
+      return "hop";
+    case Activity::kRequest:
+      return "request";
+    case Activity::kInput:
+      return "input";
+    case Activity::kCompute:
+      return "compute";
+    case Activity::kStreaming:
+      return "streaming";
+    case Activity::kOutput:
+      return "output";
+  }
+  return "unknown";
+}
+
+std::vector<StageLoad> stage_loads(const Plan& plan) {
+  std::vector<StageLoad> loads;
+  for (const Stage& stage : plan.stages) loads.push_back({stage.time, stage.replicas});
+  return loads;
+}
+
+TimelineOptions timeline_options(std::span<const StageLoad> stages, const DeviceSpec& device) {
+  TimelineOptions options;
+  const bool has_runner = stages.size() > 1 || (!stages.empty() && stages[0].replicas > 1);
+  if (has_runner) {
+    options.hop =
+        Nanoseconds(std::llround(device.timing.hop_ns.value * device.timing.host_slowdown.value));
+  }
+  return options;
+}
+
+Nanoseconds Timeline::time_per_input() const {
+  return makespan / static_cast<std::int64_t>(results.size());
+}
+
+Nanoseconds Timeline::steady_period() const {
+  const std::size_t first = results.size() / 2;
+  if (first + 1 >= results.size()) return time_per_input();
+  return (results.back() - results[first]) / static_cast<std::int64_t>(results.size() - 1 - first);
+}
+
+Timeline simulate_timeline(std::span<const StageLoad> stages, const TimelineOptions& options) {
+  check(stages, options);
+  return Simulation(stages, options).run();
+}
+
+}  // namespace segue
