@@ -97,8 +97,9 @@ TEST(Timeline, OnlyALinkIsHeldByStreaming) {
   TimelineOptions options = inputs(1);
   options.shared = {{{0, 1}, SharedPath::Holds::kTransfers}};
   expect_pace({load}, options, 500);
+  // The two ask for their driver at the same time now and then.
   options.shared = {{{0, 1}, SharedPath::Holds::kInvocations}};
-  expect_pace({load}, options, 500);
+  expect_pace({load}, options, 550);
   options.shared = {{{0, 1}, SharedPath::Holds::kLink}};
   expect_pace({load}, options, 900);
 }

@@ -128,12 +128,14 @@ std::string accuracy_plot(std::span<const AccuracySeries> series) {
       "<rect width='{0:.0f}' height='{1:.0f}' fill='#fff'/>\n",
       kSize + kLegendWidth, kSize);
   text += grid() + diagonals();
-  for (std::size_t s = 0; s < series.size(); ++s) {
-    for (const AccuracyRow& row : series[s].rows)
-      text += mark(position(row.measured_ms), kSize - position(row.predicted_ms), s);
-    const double y = kMargin + static_cast<double>(s) * kLine;
-    text += mark(kSize - 20, y - 4, s);
-    text += fmt::format("<text x='{:.0f}' y='{:.1f}'>{}</text>\n", kSize - 8, y, series[s].title);
+  std::size_t drawn = 0;
+  for (const AccuracySeries& one : series) {
+    if (one.is_rejected) continue;
+    for (const AccuracyRow& row : one.rows)
+      text += mark(position(row.measured_ms), kSize - position(row.predicted_ms), drawn);
+    const double y = kMargin + static_cast<double>(drawn) * kLine;
+    text += mark(kSize - 20, y - 4, drawn++);
+    text += fmt::format("<text x='{:.0f}' y='{:.1f}'>{}</text>\n", kSize - 8, y, one.title);
   }
   text += fmt::format("<text x='{0:.0f}' y='{1:.0f}' text-anchor='middle'>measured, ms</text>\n",
                       kSize / 2, kSize - 16);

@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
 #include "json/node.h"
-#include "report/strategy_title.h"
+#include "report/plan_words.h"
 #include "segue/report.h"
 #include "segue/units.h"
 
@@ -116,6 +116,16 @@ std::string strategy_title(const std::string& strategy) {
   return strategy;
 }
 
+std::string host_operators_note(const Plan& plan) {
+  std::uint32_t count = 0;
+  for (const Stage& stage : plan.stages) count += stage.time.host_operators;
+  if (count == 0) return "";
+  return fmt::format(
+      "{} operators run on the host's processor; their time is not predicted (`segue inspect` "
+      "shows them).\n",
+      count);
+}
+
 Table plan_table(const Plan& plan) {
   Table table;
   table.columns = {{"index"},           {"operators"},     {"first_depth"}, {"last_depth"},
@@ -144,6 +154,7 @@ std::string plan_text(const Plan& plan, const Plan* vendor) {
   text += table + "\n";
   if (vendor != nullptr) text += prediction(*vendor);
   text += prediction(plan);
+  text += host_operators_note(plan);
   text += vendor != nullptr
               ? verdict(plan, *vendor)
               : fmt::format("The host streams {} per inference (simulated).\n",

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "json/node.h"
-#include "report/strategy_title.h"
+#include "report/plan_words.h"
 #include "segue/report.h"
 #include "segue/units.h"
 
@@ -53,16 +53,6 @@ std::size_t slowest_stage(const Plan& plan) {
   const auto period = [](const Stage& stage) { return stage.time.total() / stage.replicas; };
   const auto slowest = std::ranges::max_element(plan.stages, {}, period);
   return static_cast<std::size_t>(slowest - plan.stages.begin());
-}
-
-std::string host_operators_note(const Plan& plan) {
-  std::uint32_t count = 0;
-  for (const Stage& stage : plan.stages) count += stage.time.host_operators;
-  if (count == 0) return "";
-  return fmt::format(
-      "{} operators run on the host's processor; their time is not predicted (segue inspect --csv "
-      "names them).\n",
-      count);
 }
 
 nlohmann::ordered_json time_json(const SegmentTime& time) {
