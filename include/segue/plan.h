@@ -5,25 +5,30 @@
 ///   schema
 ///   model     {name, sha256, operator_count, parameter_bytes, macs, depth}
 ///   device    name of the device the numbers were computed for
-///   strategy  "compiler" | "balanced" | "manual"
-///   objective "throughput"
+///   strategy  "compiler" | "balanced" | "optimal" | "manual"
+///   objective "throughput" | "latency"
 ///   stages    [ {index, operators [positions in the file], first_depth, last_depth,
 ///              inputs [tensor names], outputs [tensor names], parameter_bytes, on_chip_bytes,
 ///              host_bytes, macs, input_bytes, output_bytes, replicas,
 ///              time_ns {compute, input, output, streaming, fixed, total}} ]
 ///   predicted {bottleneck_ns, latency_ns, throughput_per_s, single_device_ns, speedup}
+///   bound     {bottleneck_ns, proven}, only of "optimal": what no plan can beat under the
+///   objective,
+///             and whether this one reaches it
 /// Byte counts on a device and all times are simulated. A reader refuses unknown and missing keys
 /// by their path.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "segue/compiler.h"
 #include "segue/graph.h"
+#include "segue/optimal.h"
 #include "segue/segmentation.h"
 #include "segue/simulator.h"
 
@@ -71,7 +76,9 @@ struct Plan {
   std::string objective = "throughput";
   std::vector<Stage> stages;
   Prediction predicted;
+  std::optional<Bound> bound = std::nullopt;  // strategy "optimal" only
 
+  [[nodiscard]] std::uint32_t device_count() const;  // replicas of all stages
   [[nodiscard]] std::uint64_t host_bytes() const;
   [[nodiscard]] std::uint64_t largest_stage_parameter_bytes() const;
 };

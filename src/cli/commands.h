@@ -29,7 +29,9 @@ void add_format(CLI::App& command, FormatOptions& options);
 struct CutOptions {
   std::uint64_t tpus = 0;
   std::string strategy = "balanced";
-  std::string device;  // as given; empty: not given
+  std::string objective = "throughput";  // of "optimal"
+  std::uint32_t max_replicas = 0;        // of "optimal"; 0: no limit
+  std::string device;                    // as given; empty: not given
   [[nodiscard]] std::string device_or_default() const {
     return device.empty() ? "edgetpu-pcie" : device;
   }

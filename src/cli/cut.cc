@@ -4,6 +4,7 @@
 
 #include "cli/commands.h"
 #include "segue/error.h"
+#include "segue/optimal.h"
 #include "segue/report.h"
 #include "segue/segmentation.h"
 
@@ -19,8 +20,17 @@ void add_cut(CLI::App& command, CutOptions& options) {
       ->check(CLI::Range(1, 1024));
   command
       .add_option("--strategy", options.strategy,
-                  "balanced (default) or compiler (what edgetpu_compiler does)")
-      ->check(CLI::IsMember({"balanced", "compiler"}));
+                  "balanced (default), optimal (stages and replicas, proven best in time), or "
+                  "compiler (what edgetpu_compiler does)")
+      ->check(CLI::IsMember({"balanced", "optimal", "compiler"}));
+  command
+      .add_option("--objective", options.objective,
+                  "What optimal minimizes: throughput (default: time between results) or latency")
+      ->check(CLI::IsMember({"throughput", "latency"}));
+  command
+      .add_option("--max-replicas", options.max_replicas,
+                  "Most TPUs on one stage for optimal (default: no limit; 1: a pure pipeline)")
+      ->check(CLI::Range(1, 1024));
   command.add_option("--device", options.device,
                      "Edge TPU to plan for: a name, or a device file (default edgetpu-pcie)");
 }
@@ -54,11 +64,30 @@ DeviceSpec device_of(const Plan& plan, const std::string& option) {
   }
 }
 
+namespace {
+
+CutResult make_optimal_cut(const Graph& graph, const CutOptions& options, const DeviceSpec& device,
+                           const Compiler& compiler) {
+  const auto objective =
+      options.objective == "latency" ? Objective::kLatency : Objective::kThroughput;
+  OptimalSegmentation best =
+      segment_optimal(graph, device, {options.tpus, options.max_replicas, objective});
+  CutResult result;
+  result.plan = make_plan(graph, best.segmentation, compiler, device, "optimal", best.replicas);
+  result.plan.objective = options.objective;
+  result.plan.bound = best.bound;
+  result.segmentation = std::move(best.segmentation);
+  return result;
+}
+
+}  // namespace
+
 CutResult make_cut(const Graph& graph, const CutOptions& options) {
   require_not_compiled(graph.model());
   const DeviceSpec device = open_device(options.device_or_default());
   const auto compiler = make_simulated_compiler(device);
   CutResult result;
+  if (options.strategy == "optimal") return make_optimal_cut(graph, options, device, *compiler);
   if (options.strategy == "compiler") {
     result.segmentation = segment_as_vendor(graph, options.tpus);
   } else {

@@ -109,6 +109,11 @@ class Node {
     return value_.get<double>();
   }
 
+  [[nodiscard]] bool truth() const {
+    if (!value_.is_boolean()) fail("must be true or false");
+    return value_.get<bool>();
+  }
+
   [[nodiscard]] std::uint32_t small_number() const {
     return static_cast<std::uint32_t>(number(std::numeric_limits<std::uint32_t>::max()));
   }

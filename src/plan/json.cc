@@ -111,46 +111,57 @@ Prediction parse_prediction(const Node& node) {
           not_negative(node["speedup"])};
 }
 
+Bound parse_bound(const Node& node) {
+  node.expect_keys({"bottleneck_ns", "proven"});
+  return {duration(node["bottleneck_ns"]), node["proven"].truth()};
+}
+
 }  // namespace
 
 std::string to_json(const Plan& plan) {
   Json stages = Json::array();
   for (std::size_t i = 0; i < plan.stages.size(); ++i) stages.push_back(to_json(plan.stages[i], i));
-  const Json document{{"schema", kSchema},
-                      {"model",
-                       {{"name", plan.model.name},
-                        {"sha256", plan.model.sha256},
-                        {"operator_count", plan.model.operator_count},
-                        {"parameter_bytes", plan.model.parameter_bytes},
-                        {"macs", plan.model.macs},
-                        {"depth", plan.model.depth}}},
-                      {"device", plan.device},
-                      {"strategy", plan.strategy},
-                      {"objective", plan.objective},
-                      {"stages", std::move(stages)},
-                      {"predicted",
-                       {{"bottleneck_ns", plan.predicted.bottleneck.count()},
-                        {"latency_ns", plan.predicted.latency.count()},
-                        {"throughput_per_s", rounded(plan.predicted.throughput_per_s)},
-                        {"single_device_ns", plan.predicted.single_device.count()},
-                        {"speedup", rounded(plan.predicted.speedup)}}}};
+  Json document{{"schema", kSchema},
+                {"model",
+                 {{"name", plan.model.name},
+                  {"sha256", plan.model.sha256},
+                  {"operator_count", plan.model.operator_count},
+                  {"parameter_bytes", plan.model.parameter_bytes},
+                  {"macs", plan.model.macs},
+                  {"depth", plan.model.depth}}},
+                {"device", plan.device},
+                {"strategy", plan.strategy},
+                {"objective", plan.objective},
+                {"stages", std::move(stages)},
+                {"predicted",
+                 {{"bottleneck_ns", plan.predicted.bottleneck.count()},
+                  {"latency_ns", plan.predicted.latency.count()},
+                  {"throughput_per_s", rounded(plan.predicted.throughput_per_s)},
+                  {"single_device_ns", plan.predicted.single_device.count()},
+                  {"speedup", rounded(plan.predicted.speedup)}}}};
+  if (plan.bound) {
+    document["bound"] = {{"bottleneck_ns", plan.bound->value.count()},
+                         {"proven", plan.bound->is_proven}};
+  }
   return json::to_text(document);
 }
 
 Plan parse_plan(std::string_view text, const std::string& label) {
   const Json document = json::parse(text, label);
   const Node root(document, "", label);
-  root.expect_keys({"schema", "model", "device", "strategy", "objective", "stages", "predicted"});
+  root.expect_keys({"schema", "model", "device", "strategy", "objective", "stages", "predicted"},
+                   {"bound"});
   root["schema"].expect_schema(kSchema);
   Plan plan;
   plan.model = parse_model_part(root["model"]);
   plan.device = root["device"].text();
-  plan.strategy = root["strategy"].choice({"compiler", "balanced", "manual"});
-  plan.objective = root["objective"].choice({"throughput"});
+  plan.strategy = root["strategy"].choice({"compiler", "balanced", "optimal", "manual"});
+  plan.objective = root["objective"].choice({"throughput", "latency"});
   const auto stages = root["stages"].elements();
   if (stages.empty()) root["stages"].fail("a plan needs at least one stage");
   for (std::size_t i = 0; i < stages.size(); ++i) plan.stages.push_back(parse_stage(stages[i], i));
   plan.predicted = parse_prediction(root["predicted"]);
+  if (root.has("bound")) plan.bound = parse_bound(root["bound"]);
   return plan;
 }
 

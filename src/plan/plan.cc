@@ -76,6 +76,12 @@ bool same_stages(const Plan& a, const Plan& b) {
 
 }  // namespace
 
+std::uint32_t Plan::device_count() const {
+  std::uint32_t count = 0;
+  for (const Stage& stage : stages) count += stage.replicas;
+  return count;
+}
+
 std::uint64_t Plan::host_bytes() const {
   std::uint64_t total = 0;
   for (const Stage& stage : stages) total += stage.host_bytes;
@@ -115,7 +121,11 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, const Compiler& compile
   Plan result = make_plan(graph, segmentation_of(plan), compiler, device, plan.strategy, replicas);
   result.model.sha256 = plan.model.sha256;
   result.objective = plan.objective;
-  if (!same_stages(plan, result)) result.strategy = "manual";
+  if (same_stages(plan, result)) {
+    result.bound = plan.bound;
+  } else {
+    result.strategy = "manual";
+  }
   return result;
 }
 

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "json/node.h"
 #include "report/plan_words.h"
 #include "segue/report.h"
@@ -12,70 +14,71 @@ std::string depths(const Stage& stage) {
   return fmt::format("{}-{}", stage.first_depth, stage.last_depth);
 }
 
-void append_cells(std::vector<std::string>& row, const Plan& plan, std::size_t position) {
-  if (position >= plan.stages.size()) {
-    row.insert(row.end(), 5, "");
-    return;
-  }
+bool has_replicas(const Plan& plan) {
+  return std::ranges::any_of(plan.stages, [](const Stage& stage) { return stage.replicas > 1; });
+}
+
+std::vector<std::string> column_titles(const Plan& plan) {
+  std::vector<std::string> titles{"operators", "depths", "on-chip MiB", "host MiB", "ms"};
+  if (has_replicas(plan)) titles.emplace_back("TPUs");
+  return titles;
+}
+
+std::vector<std::string> stage_cells(const Plan& plan, std::size_t position) {
+  if (position >= plan.stages.size()) return std::vector<std::string>(column_titles(plan).size());
   const Stage& stage = plan.stages[position];
-  row.push_back(std::to_string(stage.operators.size()));
-  row.push_back(depths(stage));
-  row.push_back(format_mib(stage.on_chip_bytes));
-  row.push_back(format_mib(stage.host_bytes));
-  row.push_back(format_ms(stage.time.total()));
+  std::vector<std::string> cells{std::to_string(stage.operators.size()), depths(stage),
+                                 format_mib(stage.on_chip_bytes), format_mib(stage.host_bytes),
+                                 format_ms(stage.time.total())};
+  if (has_replicas(plan)) cells.push_back(std::to_string(stage.replicas));
+  return cells;
 }
 
-void append_totals(std::vector<std::string>& row, const Plan& plan) {
+std::vector<std::string> total_cells(const Plan& plan) {
   std::uint64_t on_chip = 0;
-  for (const Stage& stage : plan.stages) on_chip += stage.on_chip_bytes;
-  row.push_back(std::to_string(plan.model.operator_count));
-  row.push_back(fmt::format("1-{}", plan.model.depth));
-  row.push_back(format_mib(on_chip));
-  row.push_back(format_mib(plan.host_bytes()));
   Nanoseconds time{0};
-  for (const Stage& stage : plan.stages) time += stage.time.total();
-  row.push_back(format_ms(time));
+  for (const Stage& stage : plan.stages) {
+    on_chip += stage.on_chip_bytes;
+    time += stage.time.total();
+  }
+  std::vector<std::string> cells{std::to_string(plan.model.operator_count),
+                                 fmt::format("1-{}", plan.model.depth), format_mib(on_chip),
+                                 format_mib(plan.host_bytes()), format_ms(time)};
+  if (has_replicas(plan)) cells.push_back(std::to_string(plan.device_count()));
+  return cells;
 }
 
-void append_columns(Table& table) {
-  table.columns.push_back({"operators"});
-  table.columns.push_back({"depths"});
-  table.columns.push_back({"on-chip MiB"});
-  table.columns.push_back({"host MiB"});
-  table.columns.push_back({"ms"});
-}
-
+// One row per stage, the vendor's plan at the left when it is given.
 Table comparison(const Plan& plan, const Plan* vendor) {
   Table table;
-  table.columns.push_back({"TPU"});
-  if (vendor != nullptr) {
-    append_columns(table);
-    table.columns.push_back({"|"});
-  }
-  append_columns(table);
-  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
-    std::vector<std::string> row{std::to_string(i)};
+  const auto row_of = [&](const std::string& label, auto cells_of) {
+    std::vector<std::string> row{label};
+    const auto append = [&](const Plan& one) {
+      const std::vector<std::string> cells = cells_of(one);
+      row.insert(row.end(), cells.begin(), cells.end());
+    };
     if (vendor != nullptr) {
-      append_cells(row, *vendor, i);
+      append(*vendor);
       row.emplace_back("|");
     }
-    append_cells(row, plan, i);
-    table.rows.push_back(std::move(row));
+    append(plan);
+    return row;
+  };
+  for (std::string& title : row_of("stage", column_titles)) table.columns.push_back({title});
+  const std::size_t rows =
+      std::max(plan.stages.size(), vendor == nullptr ? 0 : vendor->stages.size());
+  for (std::size_t i = 0; i < rows; ++i) {
+    table.rows.push_back(
+        row_of(std::to_string(i), [&](const Plan& one) { return stage_cells(one, i); }));
   }
-  std::vector<std::string> totals{"sum"};
-  if (vendor != nullptr) {
-    append_totals(totals, *vendor);
-    totals.emplace_back("|");
-  }
-  append_totals(totals, plan);
-  table.rows.push_back(std::move(totals));
+  table.rows.push_back(row_of("sum", total_cells));
   return table;
 }
 
 // The width of the vendor's half of the table, from the position of the separator.
 std::string titles(const Plan& plan, const std::string& table_text) {
   const std::size_t separator = table_text.find('|');
-  std::string left = "       " + strategy_title("compiler");
+  std::string left = "         " + strategy_title("compiler");
   left.resize(std::max(left.size(), separator), ' ');
   return left + "|  " + strategy_title(plan.strategy) + "\n";
 }
@@ -87,6 +90,15 @@ std::string prediction(const Plan& plan) {
       "{}: {} per input ({:.1f}/s), latency {}; one TPU {}, speed-up {:.2f} (simulated).\n",
       strategy_title(plan.strategy), format_time(predicted.bottleneck), predicted.throughput_per_s,
       format_time(predicted.latency), format_time(predicted.single_device), predicted.speedup);
+}
+
+std::string bound_text(const Plan& plan) {
+  const std::string what = plan.objective == "latency" ? "latency" : "time per input";
+  if (plan.bound->is_proven) {
+    return fmt::format("Proven: no stages and replicas on as many TPUs have a smaller {}.\n", what);
+  }
+  return fmt::format("Not proven to be the best; no plan has a {} below {}.\n", what,
+                     format_time(plan.bound->value));
 }
 
 std::string verdict(const Plan& plan, const Plan& vendor) {
@@ -112,6 +124,7 @@ std::string verdict(const Plan& plan, const Plan& vendor) {
 std::string strategy_title(const std::string& strategy) {
   if (strategy == "compiler") return "Segm_Comp";
   if (strategy == "balanced") return "Segm_Balanced";
+  if (strategy == "optimal") return "Optimal";
   if (strategy == "manual") return "Cuts by hand";
   return strategy;
 }
@@ -146,14 +159,15 @@ Table plan_table(const Plan& plan) {
 std::string plan_text(const Plan& plan, const Plan* vendor) {
   std::string text = fmt::format(
       "{} on {} Edge TPU{} ({}): {} operators, {} of parameters, {}, depth {}\n\n",
-      printable(plan.model.name), plan.stages.size(), plan.stages.size() == 1 ? "" : "s",
-      plan.device, plan.model.operator_count, format_bytes(plan.model.parameter_bytes),
+      printable(plan.model.name), plan.device_count(), plan.device_count() == 1 ? "" : "s",
+      printable(plan.device), plan.model.operator_count, format_bytes(plan.model.parameter_bytes),
       format_macs(plan.model.macs), plan.model.depth);
   const std::string table = comparison(plan, vendor).to_text();
   if (vendor != nullptr) text += titles(plan, table);
   text += table + "\n";
   if (vendor != nullptr) text += prediction(*vendor);
   text += prediction(plan);
+  if (plan.bound) text += bound_text(plan);
   text += host_operators_note(plan);
   text += vendor != nullptr
               ? verdict(plan, *vendor)

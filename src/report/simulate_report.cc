@@ -84,8 +84,7 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline) {
   const auto inputs = timeline.results.size();
   const Nanoseconds each = timeline.time_per_input();
   const std::size_t slowest = slowest_stage(plan);
-  std::uint32_t devices = 0;
-  for (const Stage& stage : plan.stages) devices += stage.replicas;
+  const std::uint32_t devices = plan.device_count();
   std::string text = fmt::format("{} on {} Edge TPU{} ({}), {}, {} inputs; all times simulated\n\n",
                                  printable(plan.model.name), devices, devices == 1 ? "" : "s",
                                  printable(plan.device), strategy_title(plan.strategy), inputs);

@@ -34,7 +34,8 @@ struct Device {
 };
 
 struct StageState {
-  std::deque<std::uint64_t> queue;  // inputs that wait, in order
+  std::deque<std::uint64_t> queue;  // inputs that wait for the runner, in order
+  std::deque<std::uint64_t> ready;  // inputs that wait for a free replica, in order
   std::vector<std::uint32_t> devices;
   std::vector<std::uint32_t> finished;  // per replica: holds a result, by position in devices
   std::uint64_t next_to_hand_on = 0;    // results leave in the order of the inputs
@@ -113,10 +114,13 @@ class Simulation {
 
   // --- the runner
 
-  [[nodiscard]] bool has_free_replica(const StageState& stage) const {
+  // The runner works ahead by one input per replica, so that no device waits for it while it could
+  // have been done before.
+  [[nodiscard]] bool takes_another(const StageState& stage) const {
     const auto idle = std::ranges::count_if(
         stage.devices, [&](std::uint32_t device) { return !devices_[device].is_busy; });
-    return static_cast<std::uint64_t>(idle) > stage.in_hop;
+    return stage.in_hop + stage.ready.size() <
+           static_cast<std::uint64_t>(idle) + stage.devices.size();
   }
 
   // The runner takes the latest stage that has an input and a free replica: results first.
@@ -124,7 +128,7 @@ class Simulation {
     if (runner_is_busy_) return;
     for (std::size_t s = stages_.size(); s-- > 0;) {
       StageState& stage = stages_[s];
-      if (stage.queue.empty() || !has_free_replica(stage)) continue;
+      if (stage.queue.empty() || !takes_another(stage)) continue;
       runner_is_busy_ = true;
       stage.in_hop = 1;
       hop_input_ = stage.queue.front();
@@ -141,18 +145,24 @@ class Simulation {
   }
 
   void end_hop(std::uint32_t s) {
-    StageState& stage = stages_[s];
-    stage.in_hop = 0;
+    stages_[s].in_hop = 0;
     runner_is_busy_ = false;
+    stages_[s].ready.push_back(hop_input_);
+    start_devices(s);
+    offer_hops();
+  }
+
+  void start_devices(std::uint32_t s) {
+    StageState& stage = stages_[s];
     for (const std::uint32_t id : stage.devices) {
+      if (stage.ready.empty()) return;
       if (devices_[id].is_busy) continue;
       devices_[id].is_busy = true;
-      devices_[id].input = hop_input_;
+      devices_[id].input = stage.ready.front();
+      stage.ready.pop_front();
       devices_[id].next = Activity::kRequest;
       begin_activity(id);
-      break;
     }
-    offer_hops();
   }
 
   // --- a device
@@ -251,6 +261,7 @@ class Simulation {
       device.is_busy = false;
       stage.finished.erase(next);
       deliver(s, stage.next_to_hand_on++);
+      start_devices(s);
     }
   }
 

@@ -1,0 +1,111 @@
+#include "optimal/ideals.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+#include <set>
+
+namespace segue {
+namespace {
+
+using Bits = std::vector<IdealLattice::Word>;
+constexpr std::size_t kBits = 64;
+
+void insert(Bits& bits, std::size_t op) {
+  bits[op / kBits] |= IdealLattice::Word{1} << (op % kBits);
+}
+
+bool holds(const Bits& bits, std::size_t op) {
+  return ((bits[op / kBits] >> (op % kBits)) & 1U) != 0;
+}
+
+bool is_ready(const Graph& graph, const Bits& ideal, std::size_t op) {
+  return !holds(ideal, op) &&
+         std::ranges::all_of(graph.writers(operator_id(op)),
+                             [&](OperatorId writer) { return holds(ideal, index(writer)); });
+}
+
+}  // namespace
+
+void IdealLattice::append(const std::vector<Word>& ideal) {
+  std::uint32_t count = 0;
+  for (const Word word : ideal) count += static_cast<std::uint32_t>(std::popcount(word));
+  sizes_.push_back(count);
+  words_.insert(words_.end(), ideal.begin(), ideal.end());
+}
+
+// Level by level: the ideals of n + 1 operators are those of n with one operator more. A set keeps
+// each once and in an order that depends on nothing but its operators.
+std::optional<IdealLattice> IdealLattice::all(const Graph& graph, std::size_t limit) {
+  const std::size_t count = graph.operator_count();
+  IdealLattice lattice(count);
+  std::set<Bits> level{Bits(lattice.words_per_ideal_)};
+  for (std::size_t size = 0; size <= count; ++size) {
+    if (lattice.size() + level.size() > limit) return std::nullopt;
+    std::set<Bits> next;
+    for (const Bits& ideal : level) {
+      lattice.append(ideal);
+      for (std::size_t op = 0; op < count; ++op) {
+        if (!is_ready(graph, ideal, op)) continue;
+        Bits larger = ideal;
+        insert(larger, op);
+        next.insert(std::move(larger));
+      }
+      if (lattice.size() + next.size() > limit) return std::nullopt;
+    }
+    level = std::move(next);
+  }
+  return lattice;
+}
+
+IdealLattice IdealLattice::along_orders(const Graph& graph) {
+  const std::size_t count = graph.operator_count();
+  IdealLattice lattice(count);
+  std::set<std::pair<std::uint32_t, Bits>> ideals;
+  Bits ideal(lattice.words_per_ideal_);
+  ideals.emplace(0, ideal);
+  for (std::size_t op = 0; op < count; ++op) {
+    insert(ideal, op);
+    ideals.emplace(static_cast<std::uint32_t>(op + 1), ideal);
+  }
+  Bits levels(lattice.words_per_ideal_);
+  std::uint32_t size = 0;
+  for (std::uint32_t depth = 1; depth <= graph.depth(); ++depth) {
+    for (const OperatorId id : graph.operators_between(depth, depth)) {
+      insert(levels, index(id));
+      ++size;
+    }
+    ideals.emplace(size, levels);
+  }
+  for (const auto& [unused, bits] : ideals) lattice.append(bits);
+  return lattice;
+}
+
+bool IdealLattice::is_subset(std::size_t smaller, std::size_t larger) const {
+  const auto a = words(smaller);
+  const auto b = words(larger);
+  for (std::size_t w = 0; w < a.size(); ++w) {
+    if ((a[w] & ~b[w]) != 0) return false;
+  }
+  return true;
+}
+
+std::vector<OperatorId> IdealLattice::difference(std::size_t smaller, std::size_t larger) const {
+  std::vector<OperatorId> result;
+  for (std::size_t w = 0; w < words_per_ideal_; ++w) {
+    Word left = words(larger)[w] & ~words(smaller)[w];
+    for (; left != 0; left &= left - 1)
+      result.push_back(operator_id(w * kBits + static_cast<std::size_t>(std::countr_zero(left))));
+  }
+  return result;
+}
+
+std::size_t IdealLattice::last_of_difference(std::size_t smaller, std::size_t larger) const {
+  for (std::size_t w = words_per_ideal_; w-- > 0;) {
+    const Word left = words(larger)[w] & ~words(smaller)[w];
+    if (left != 0) return w * kBits + kBits - 1 - static_cast<std::size_t>(std::countl_zero(left));
+  }
+  return 0;
+}
+
+}  // namespace segue

@@ -1,0 +1,56 @@
+// The ideals of an operator graph: sets that hold with each operator all it depends on. Segments in
+// pipeline order are differences of a chain of ideals, and every such difference is convex.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "segue/graph.h"
+
+namespace segue {
+
+class IdealLattice {
+ public:
+  using Word = std::uint64_t;
+
+  // All ideals of the graph, the empty and the full one included; nothing when there are more than
+  // `limit`. O(ideals * operators / 64 + edges).
+  [[nodiscard]] static std::optional<IdealLattice> all(const Graph& graph, std::size_t limit);
+
+  // The ideals along two orders, by depth and by file: a chain of each, merged. Never empty of
+  // choices, never more than depth + operators + 1.
+  [[nodiscard]] static IdealLattice along_orders(const Graph& graph);
+
+  [[nodiscard]] std::size_t size() const { return sizes_.size(); }
+  // Operators in ideal `i`. Ideals ascend in this number; 0 is the empty one, the last the full
+  // one.
+  [[nodiscard]] std::uint32_t operators_in(std::size_t i) const { return sizes_[i]; }
+  [[nodiscard]] std::span<const Word> words(std::size_t i) const {
+    return {words_.data() + i * words_per_ideal_, words_per_ideal_};
+  }
+  [[nodiscard]] bool contains(std::size_t i, std::size_t op) const {
+    return ((words_[i * words_per_ideal_ + op / kBits] >> (op % kBits)) & 1U) != 0;
+  }
+  [[nodiscard]] bool is_subset(std::size_t smaller, std::size_t larger) const;
+
+  // The operators of `larger` that are not in `smaller`, in file order.
+  [[nodiscard]] std::vector<OperatorId> difference(std::size_t smaller, std::size_t larger) const;
+  // The last of them.
+  [[nodiscard]] std::size_t last_of_difference(std::size_t smaller, std::size_t larger) const;
+
+ private:
+  static constexpr std::size_t kBits = 64;
+
+  explicit IdealLattice(std::size_t operator_count)
+      : words_per_ideal_((operator_count + kBits - 1) / kBits) {}
+  void append(const std::vector<Word>& ideal);
+
+  std::size_t words_per_ideal_ = 0;
+  std::vector<Word> words_;
+  std::vector<std::uint32_t> sizes_;
+};
+
+}  // namespace segue
