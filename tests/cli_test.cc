@@ -336,6 +336,22 @@ TEST(CliSimulate, PlanFileGivesTheSameAsItsModel) {
                  "those of the device 'edgetpu-pcie'");
 }
 
+TEST(CliSimulate, EditedPlanNeedsItsModel) {
+  const ScratchFolder scratch;
+  auto document = nlohmann::ordered_json::parse(
+      run_segue({"plan", "zoo:conv5-f102", "--tpus", "2", "--json"}).out);
+  document["stages"][1]["replicas"] = 3;
+  const std::string plan = (scratch.path() / "plan.json").string();
+  write_file(plan, document.dump());
+  expect_failure(run_segue({"simulate", plan}), kUsage, "needs its model (--model)");
+  const auto anew = run_segue({"simulate", plan, "--model", "zoo:conv5-f102", "--json"});
+  EXPECT_EQ(anew.status, 0) << anew.err;
+  EXPECT_EQ(nlohmann::json::parse(anew.out)["stages"][1]["replicas"], 3);
+  document["stages"][1]["operators"][0] = 0;
+  write_file(plan, document.dump());
+  expect_failure(run_segue({"simulate", plan}), kUsage, "not in exactly one stage");
+}
+
 TEST(CliSimulate, SharedPathsSlowDown) {
   const auto period = [](std::vector<std::string> more) {
     std::vector<std::string> arguments{"simulate", "zoo:conv5-f312", "--tpus", "2", "--json"};

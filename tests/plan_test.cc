@@ -119,7 +119,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadPlan{"EmptyStage", [](Json& j) { j["stages"][0]["operators"] = Json::array(); },
                 "stages[0].operators"},
         BadPlan{"NoReplicas", [](Json& j) { j["stages"][0]["replicas"] = 0; },
-                "stages[0].replicas: must be at least 1"},
+                "stages[0].replicas: must be from 1 to 1024"},
         BadPlan{"WrongIndex", [](Json& j) { j["stages"][1]["index"] = 0; },
                 "stages[1].index: must be 1"},
         BadPlan{"NameWithAFolder", [](Json& j) { j["model"]["name"] = "../../etc/x"; },

@@ -18,6 +18,7 @@ StageLoad stage(int input, int compute, int output, std::uint32_t replicas = 1) 
   load.time.input = Nanoseconds(input);
   load.time.compute = Nanoseconds(compute);
   load.time.output = Nanoseconds(output);
+  load.time.output_on_link = Nanoseconds(output);
   load.replicas = replicas;
   return load;
 }
@@ -64,7 +65,7 @@ TEST(Timeline, FullQueueStopsTheStageBeforeIt) {
   EXPECT_EQ(bounded.stages[1].largest_queue, 1U);
   EXPECT_GT(bounded.stages[0].blocked, Nanoseconds(0));
   const Timeline unbounded = simulate_timeline(stages, inputs(5, 0));
-  EXPECT_EQ(unbounded.stages[1].largest_queue, 4U);
+  EXPECT_EQ(unbounded.stages[1].largest_queue, 3U);
   EXPECT_EQ(unbounded.stages[0].blocked, Nanoseconds(0));
   EXPECT_EQ(unbounded.makespan, bounded.makespan);
 }
@@ -177,7 +178,8 @@ TEST(TimelineLaws, HoldOnRandomPipelines) {
 TEST(TimelineLaws, EventsOfADeviceNeverOverlapAndCoverItsWork) {
   std::mt19937 random(43);
   for (int round = 0; round < 100; ++round) {
-    const RandomPipeline p = random_pipeline(random);
+    RandomPipeline p = random_pipeline(random);
+    p.options.records_events = true;
     const Timeline timeline = simulate_timeline(p.stages, p.options);
     std::vector<Nanoseconds> free_from(32);
     std::vector<Nanoseconds> worked(32);
@@ -205,13 +207,65 @@ TEST(TimelineLaws, TimePerInputFallsTowardsTheBottleneckWithTheBatch) {
   EXPECT_NEAR(static_cast<double>(before.count()), 50, 0.1);
 }
 
+TEST(TimelineLaws, TimePerInputOfRandomPipelinesFallsFromOneInputTowardsTheBottleneck) {
+  std::mt19937 random(45);
+  for (int round = 0; round < 200; ++round) {
+    RandomPipeline p = random_pipeline(random);
+    p.options.shared.clear();  // a shared path may serve a long batch in an unluckier order
+    Nanoseconds slowest = p.options.hop * static_cast<std::int64_t>(p.stages.size());
+    for (const StageLoad& load : p.stages)
+      slowest = std::max(slowest, load.time.total() / load.replicas);
+    p.options.inputs = 1;
+    const Nanoseconds alone = simulate_timeline(p.stages, p.options).time_per_input();
+    Nanoseconds before = alone;
+    for (const std::uint64_t batch : {8, 64, 512}) {
+      p.options.inputs = batch;
+      const Nanoseconds now = simulate_timeline(p.stages, p.options).time_per_input();
+      EXPECT_LE(now, before + Nanoseconds(1)) << "round " << round << ", batch " << batch;
+      EXPECT_GE(now + Nanoseconds(1), slowest * 7 / 8 - Nanoseconds(1));
+      before = now;
+    }
+  }
+}
+
+// What devices on one link send must fit it, whatever the array hides meanwhile.
+TEST(TimelineLaws, SharedLinkNeverCarriesMoreThanItCan) {
+  std::mt19937 random(46);
+  for (int round = 0; round < 100; ++round) {
+    StageLoad load = stage(static_cast<int>(random() % 50), static_cast<int>(100 + random() % 200),
+                           static_cast<int>(random() % 50), 4);
+    load.time.streaming = Nanoseconds(random() % 80);
+    load.time.hidden_streaming = Nanoseconds(random() % 100);
+    load.time.output_on_link = load.time.output / 3;
+    TimelineOptions options = inputs(40);
+    options.shared = {{{0, 1, 2, 3}, SharedPath::Holds::kLink}};
+    const Nanoseconds on_link = load.time.input + load.time.streaming + load.time.hidden_streaming +
+                                load.time.output_on_link;
+    EXPECT_GE(simulate_timeline(std::vector{load}, options).makespan, on_link * 40);
+  }
+}
+
+TEST(Timeline, AbsurdTimesAreRefusedBeforeTheyOverflow) {
+  StageLoad load = stage(0, 1, 0);
+  load.time.compute = Nanoseconds(1'000'000'000'000'000);
+  expect_error(ErrorCode::kInvalidArgument,
+               [&] { (void)simulate_timeline(std::vector{load}, inputs(100'000)); },
+               {"more than a hundred years"});
+}
+
 TEST(TimelineLaws, SameInputSameTimeline) {
   std::mt19937 random(44);
-  const RandomPipeline p = random_pipeline(random);
+  RandomPipeline p = random_pipeline(random);
+  p.options.records_events = true;
   const Timeline a = simulate_timeline(p.stages, p.options);
   const Timeline b = simulate_timeline(p.stages, p.options);
   EXPECT_EQ(a.results, b.results);
-  EXPECT_EQ(a.events.size(), b.events.size());
+  ASSERT_EQ(a.events.size(), b.events.size());
+  for (std::size_t i = 0; i < a.events.size(); ++i) {
+    EXPECT_EQ(a.events[i].begin, b.events[i].begin);
+    EXPECT_EQ(a.events[i].device, b.events[i].device);
+    EXPECT_EQ(a.events[i].activity, b.events[i].activity);
+  }
 }
 
 }  // namespace

@@ -113,6 +113,11 @@ void identify_model(Plan& plan, const Model& model);
 /// Reads a plan file. Throws Error(kIo), and as parse_plan.
 [[nodiscard]] Plan read_plan(const std::filesystem::path& path);
 
+/// Throws Error(kInvalidArgument) when the plan contradicts itself, as after an edit: operators
+/// that are in two stages or in none, or predictions that do not follow from the times of its
+/// stages. Needs no model.
+void check_plan_consistent(const Plan& plan, const DeviceSpec& device);
+
 /// Throws Error(kInvalidArgument) when the plan was made for another model.
 void check_plan_matches(const Plan& plan, const Model& model);
 

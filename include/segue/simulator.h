@@ -41,11 +41,16 @@ struct OperatorWork {
 /// operator still computes; the share of computation that this hides is not in `compute`, so that
 /// the parts add up.
 struct SegmentTime {
-  Nanoseconds fixed{0};              // request, interrupt, driver
-  Nanoseconds input{0};              // activations to the device
-  Nanoseconds compute{0};            // the array, beyond what the output transfer hides
-  Nanoseconds streaming{0};          // parameters from the host, beyond what computing hides
-  Nanoseconds output{0};             // activations from the device, re-laid out by the host
+  Nanoseconds fixed{0};      // request, interrupt, driver
+  Nanoseconds input{0};      // activations to the device
+  Nanoseconds compute{0};    // the array, beyond what the output transfer hides
+  Nanoseconds streaming{0};  // parameters from the host, beyond what computing hides
+  Nanoseconds output{0};     // activations from the device, re-laid out by the host
+  // What else keeps the link busy, for devices that share one: parameters that arrive while the
+  // array computes, in `compute`; and how much of `output` is on the link, not the host's
+  // re-layout.
+  Nanoseconds hidden_streaming{0};
+  Nanoseconds output_on_link{0};
   std::uint64_t cycles = 0;          // of the array, all of them
   std::uint32_t host_operators = 0;  // run on the host's processor; their time is not predicted
   /// From the host's call to its result, with nothing else going on.
@@ -62,8 +67,9 @@ struct SegmentTime {
 
 /// Times of all ranges of operators [begin, end) in file order under the simulated compiler, each
 /// as simulate_segment gives it. Preparing takes O(n^2) time and memory for n operators, and O(n)
-/// more for each range whose parameters do not fit; a look-up is O(1). Throws
-/// Error(kUnsupported) for models of more than kMostOperators.
+/// more for each range whose parameters do not fit; where some operators run on the host, O(n log
+/// n) for every range. A look-up is O(1). Throws Error(kUnsupported) for models of more than
+/// kMostOperators.
 class RangeTimes {
  public:
   static constexpr std::size_t kMostOperators = 4096;

@@ -37,9 +37,9 @@ struct StageLoad {
 /// replica.
 struct SharedPath {
   enum class Holds {
-    kTransfers,   // inputs and outputs: host copies
-    kLink,        // inputs, outputs and streamed parameters: a USB hub, a card behind one lane
-    kInvocations  // everything but the wait for streamed parameters: one driver for all
+    kTransfers,   // inputs and outputs with their re-layout: host copies
+    kLink,        // inputs, outputs and parameters while on the link: a hub, a card behind one lane
+    kInvocations  // everything but the streaming of parameters: one driver for all
   };
   std::vector<std::uint32_t> devices;
   Holds holds = Holds::kLink;
@@ -50,17 +50,27 @@ struct TimelineOptions {
   std::uint32_t queue_capacity = 2;  // results between two stages; 0: no bound
   Nanoseconds hop{0};                // of the host's runner, per stage and input
   std::vector<SharedPath> shared;
+  bool records_events = false;  // 56 bytes for each of up to 7 events per input and stage
 };
 
 /// Options for a device: its runner's hop, none for one stage on one device, which needs no runner.
 [[nodiscard]] TimelineOptions timeline_options(std::span<const StageLoad> stages,
                                                const DeviceSpec& device);
 
-enum class Activity : std::uint8_t { kHop, kRequest, kInput, kCompute, kStreaming, kOutput };
+enum class Activity : std::uint8_t {
+  kHop,        // the host's runner
+  kRequest,    // until the device begins
+  kInput,      // activations on the link
+  kCompute,    // the array, nothing on the link
+  kStreaming,  // parameters on the link; the array may work meanwhile
+  kOutput,     // activations on the link
+  kRelayout    // the host puts the output into order
+};
 [[nodiscard]] std::string_view to_string(Activity activity);
 
-/// One thing that happened. Hops happen on the host, everything else on a device.
+/// One thing that happened. Hops happen on the host (`device` is kHost), all else on a device.
 struct TimelineEvent {
+  static constexpr std::uint32_t kHost = 0xFFFFFFFF;
   Activity activity{};
   std::uint32_t stage = 0;
   std::uint32_t device = 0;
@@ -81,7 +91,7 @@ struct Timeline {
   std::vector<Nanoseconds> results;    // when each input's result was there, in order
   std::vector<Nanoseconds> latencies;  // of each input, from its first hop to its result
   std::vector<StageStatistics> stages;
-  std::vector<TimelineEvent> events;  // in the order of their begin
+  std::vector<TimelineEvent> events;  // in the order of their begin; empty unless asked for
 
   /// makespan / inputs: what the paper reports.
   [[nodiscard]] Nanoseconds time_per_input() const;
@@ -89,9 +99,9 @@ struct Timeline {
   [[nodiscard]] Nanoseconds steady_period() const;
 };
 
-/// O(inputs * stages * log(devices)). Throws Error(kInvalidArgument) when there is no stage or no
-/// input, a stage has no replica, or a shared path names a device that does not exist or that is in
-/// another shared path.
+/// O(inputs * stages * (stages + devices)). Throws Error(kInvalidArgument) when there is no stage
+/// or no input, a stage has no replica, the times add up to more than a hundred years, or a shared
+/// path names a device that does not exist or that is in another shared path.
 [[nodiscard]] Timeline simulate_timeline(std::span<const StageLoad> stages,
                                          const TimelineOptions& options);
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "cli/commands.h"
@@ -13,6 +14,7 @@ namespace {
 
 struct Options {
   std::string model;
+  std::string model_of_plan;
   CutOptions cut;
   FormatOptions format;
   std::uint64_t inputs = 15;
@@ -37,10 +39,11 @@ SharedPath parse_shared(const std::string& list, SharedPath::Holds holds) {
     const std::size_t end = std::min(list.find(',', begin), list.size());
     std::uint32_t device = 0;
     if (!CLI::detail::lexical_cast(list.substr(begin, end - begin), device) ||
-        device >= kMostDevices) {
+        device >= kMostDevices || std::ranges::find(path.devices, device) != path.devices.end()) {
       throw Error(
           ErrorCode::kInvalidArgument,
-          fmt::format("--share '{}': give device numbers separated by commas, as in 0,1", list));
+          fmt::format("--share '{}': give different device numbers separated by commas, as in 0,1",
+                      list));
     }
     path.devices.push_back(device);
     begin = end + 1;
@@ -54,14 +57,22 @@ Plan planned(const Options& options) {
       throw Error(ErrorCode::kInvalidArgument,
                   "a plan.json has its TPUs already; leave out --tpus");
     Plan plan = read_plan(options.model);
+    if (!options.model_of_plan.empty()) {
+      const Model model = open_model(options.model_of_plan);
+      const DeviceSpec device = device_of(plan, options.cut.device);
+      return evaluate_plan(plan, Graph(model), *make_simulated_compiler(device), device);
+    }
     if (!options.cut.device.empty() && open_device(options.cut.device).name != plan.device) {
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("the times in {} are those of the device '{}'; make a plan for "
                               "another one with `segue plan --device`",
                               options.model, plan.device));
     }
+    check_plan_consistent(plan, device_of(plan, options.cut.device));
     return plan;
   }
+  if (!options.model_of_plan.empty())
+    throw Error(ErrorCode::kInvalidArgument, "--model goes with a plan.json");
   const Model model = open_model(options.model);
   const Graph graph(model);
   CutOptions cut = options.cut;
@@ -91,6 +102,8 @@ void add_simulate(CLI::App& app) {
   auto options = std::make_shared<Options>();
   command->add_option("MODEL", options->model, "A .tflite file, zoo:NAME[@SIZE], or a plan.json")
       ->required();
+  command->add_option("--model", options->model_of_plan,
+                      "The model of a plan.json, to compute an edited plan anew");
   add_cut(*command, options->cut);
   command->add_option("--inputs", options->inputs, "Inputs of the batch (default 15)")
       ->check(CLI::Range(1, 1000000));

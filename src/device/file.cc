@@ -85,6 +85,17 @@ DeviceSpec base_device(const Node& node) {
   }
 }
 
+// A name stands in plans and on terminals, and must not pass for a device of the catalogue.
+void check_name(const Node& node) {
+  const std::string name = node.text();
+  if (name.empty() || name.size() > kLongestName)
+    node.fail(fmt::format("must have 1 to {} bytes", kLongestName));
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7F; };
+  if (std::ranges::any_of(name, is_control)) node.fail("must not have control characters");
+  if (std::ranges::find(device_catalogue(), name, &DeviceSpec::name) != device_catalogue().end())
+    node.fail(fmt::format("'{}' is a device of the catalogue; choose another name", name));
+}
+
 }  // namespace
 
 std::span<const NamedConstant> device_constants() {
@@ -123,8 +134,7 @@ DeviceSpec parse_device(std::string_view text, const std::string& label) {
   root["schema"].expect_schema(kSchema);
   DeviceSpec device = base_device(root["base"]);
   device.name = root["name"].text();
-  if (device.name.empty() || device.name.size() > kLongestName)
-    root["name"].fail(fmt::format("must have 1 to {} bytes", kLongestName));
+  check_name(root["name"]);
   device.description =
       root.has("description") ? root["description"].text() : "from " + root["base"].text();
   const Node constants = root["constants"];

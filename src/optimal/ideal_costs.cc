@@ -40,8 +40,8 @@ void IdealCosts::gather_operators() {
       continue;
     }
     facts.uncached_bytes = parameter_footprint(model, id, device_).streamed_bytes;
-    facts.uncached_ns =
-        streaming_ns(facts.work, facts.uncached_bytes, facts.work.crossings, device_.timing);
+    facts.uncached =
+        streaming(facts.work, facts.uncached_bytes, facts.work.crossings, device_.timing);
   }
   std::ranges::sort(caching_order_, is_cached_before);
 }
@@ -85,7 +85,7 @@ void IdealCosts::gather_ideal(std::size_t ideal) {
     cached += operators_[op].cached_bytes;
     streamed += operators_[op].streamed_bytes;
     uncached += operators_[op].uncached_bytes;
-    uncached_ns += operators_[op].uncached_ns;
+    uncached_ns += operators_[op].uncached.added_ns;
   }
   cycles_.push_back(cycles);
   // Where some operators run on the host, their cycles are not the device's.
@@ -142,8 +142,10 @@ void IdealCosts::add_spilled(std::size_t from, std::size_t to, std::uint64_t cap
     const std::uint32_t times =
         is_crowded && op == last ? std::max(work.crossings, kCrowdedCrossings) : work.crossings;
     host_bytes += candidate.footprint.streamed_bytes;
-    sum.streaming_ns +=
-        streaming_ns(work, candidate.footprint.streamed_bytes, times, device_.timing);
+    const Streaming streamed =
+        streaming(work, candidate.footprint.streamed_bytes, times, device_.timing);
+    if (op == last) sum.last_streaming_ns = streamed.hidden_ns;
+    sum.add(streamed);
   }
 }
 
@@ -157,7 +159,9 @@ IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const 
   bool is_crowded = false;
   add_border(from, to, sum, is_crowded);
   sum.cycles = cycles_[to] - cycles_[from];
-  sum.last_cycles = operators_[lattice_.last_of_difference(from, to)].work.cycles;
+  const OperatorFacts& last = operators_[lattice_.last_of_difference(from, to)];
+  sum.last_cycles = last.work.cycles;
+  sum.last_streaming_ns = last.uncached.hidden_ns;
   sum.streaming_ns = uncached_ns_[to] - uncached_ns_[from];
   std::uint64_t host_bytes = uncached_bytes_[to] - uncached_bytes_[from];
   const std::uint64_t capacity = parameter_capacity(device_.memory, sum.input_bytes);
@@ -177,6 +181,7 @@ std::int64_t IdealCosts::least_sum_ns() const {
   add_border(0, full, sum, is_crowded);
   sum.cycles = cycles_[full];
   sum.last_cycles = operators_.back().work.cycles;
+  sum.last_streaming_ns = operators_.back().uncached.hidden_ns;
   sum.streaming_ns = uncached_ns_[full];
   return sum.time(device_.timing).total().count();
 }

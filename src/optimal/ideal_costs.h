@@ -55,7 +55,7 @@ class IdealCosts {
     std::uint64_t cached_bytes = 0;
     std::uint64_t streamed_bytes = 0;  // of these, when they do not fit
     std::uint64_t uncached_bytes = 0;
-    std::int64_t uncached_ns = 0;
+    Streaming uncached;
   };
 
   [[nodiscard]] std::int64_t link_ns(std::uint64_t bytes) const;

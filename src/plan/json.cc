@@ -98,7 +98,9 @@ Stage parse_stage(const Node& node, std::size_t position) {
   stage.input_bytes = node["input_bytes"].number();
   stage.output_bytes = node["output_bytes"].number();
   stage.replicas = node["replicas"].small_number();
-  if (stage.replicas == 0) node["replicas"].fail("must be at least 1");
+  constexpr std::uint32_t kMostReplicas = 1024;
+  if (stage.replicas == 0 || stage.replicas > kMostReplicas)
+    node["replicas"].fail(fmt::format("must be from 1 to {}", kMostReplicas));
   stage.time = parse_time(node["time_ns"]);
   return stage;
 }

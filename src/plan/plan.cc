@@ -137,6 +137,27 @@ Segmentation segmentation_of(const Plan& plan) {
   return result;
 }
 
+void check_plan_consistent(const Plan& plan, const DeviceSpec& device) {
+  const auto fail = [](const std::string& reason) {
+    throw Error(ErrorCode::kInvalidArgument,
+                reason + "; an edited plan needs its model (--model) to be computed anew");
+  };
+  std::vector<OperatorId> operators;
+  for (const Stage& stage : plan.stages)
+    operators.insert(operators.end(), stage.operators.begin(), stage.operators.end());
+  std::ranges::sort(operators);
+  for (std::size_t i = 0; i < operators.size(); ++i) {
+    if (index(operators[i]) != i) fail(fmt::format("operator {} is not in exactly one stage", i));
+  }
+  if (operators.size() != plan.model.operator_count) {
+    fail(fmt::format("the stages hold {} operators, the model {}", operators.size(),
+                     plan.model.operator_count));
+  }
+  const Prediction now = predict(plan.stages, plan.predicted.single_device, device.timing);
+  if (now.bottleneck != plan.predicted.bottleneck || now.latency != plan.predicted.latency)
+    fail("the predictions of the plan do not follow from the times of its stages");
+}
+
 void check_plan_matches(const Plan& plan, const Model& model) {
   const std::string actual = sha256(model.bytes());
   if (plan.model.sha256 == actual) return;

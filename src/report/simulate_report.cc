@@ -22,9 +22,9 @@ double mean(const std::vector<double>& values) {
 }
 
 Nanoseconds mean(const std::vector<Nanoseconds>& values) {
-  Nanoseconds sum{0};
-  for (const Nanoseconds value : values) sum += value;
-  return sum / static_cast<std::int64_t>(values.size());
+  double sum = 0;
+  for (const Nanoseconds value : values) sum += static_cast<double>(value.count());
+  return Nanoseconds(std::llround(sum / static_cast<double>(values.size())));
 }
 
 // What most of a stage's time goes into, in words.
@@ -44,9 +44,16 @@ std::string advice(const Stage& stage, const Plan& plan) {
   const SegmentTime& time = stage.time;
   const Nanoseconds transfers = time.input + time.output;
   if (time.streaming > time.compute && time.streaming > transfers)
-    return fmt::format("more TPUs would stop the streaming: try --tpus {}", plan.stages.size() + 1);
+    return fmt::format("more TPUs would stop the streaming: try --tpus {}",
+                       plan.device_count() + 1);
+  if (time.fixed > time.compute + transfers) return "the model is too small to gain from more TPUs";
   if (transfers > time.compute) return "cut where tensors are smaller, or use fewer TPUs";
-  return fmt::format("more TPUs share the computation: try --tpus {}", plan.stages.size() + 1);
+  return fmt::format("`segue plan --strategy optimal --tpus {}` gives slow stages more TPUs",
+                     plan.device_count() + 1);
+}
+
+double speedup(const Plan& plan, Nanoseconds each) {
+  return each.count() > 0 ? to_s(plan.predicted.single_device) / to_s(each) : 0;
 }
 
 std::size_t slowest_stage(const Plan& plan) {
@@ -96,9 +103,8 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline) {
   text += fmt::format(
       "One TPU: {} each ({:.2f} TOPS); speed-up {:.2f} for {} inputs, {:.2f} in the long run.\n",
       format_time(predicted.single_device),
-      tera_operations_per_s(plan.model.macs, predicted.single_device),
-      each.count() > 0 ? to_s(predicted.single_device) / to_s(each) : 0.0, inputs,
-      predicted.speedup);
+      tera_operations_per_s(plan.model.macs, predicted.single_device), speedup(plan, each), inputs,
+      speedup(plan, timeline.steady_period()));
   text += fmt::format("Slowest is stage {}: {}; {}.\n", slowest, cause(plan.stages[slowest].time),
                       advice(plan.stages[slowest], plan));
   return text + host_operators_note(plan);
@@ -114,6 +120,7 @@ std::string simulate_json(const Plan& plan, const Timeline& timeline,
     for (const double share : statistics.utilisation) utilisation.push_back(rounded(share));
     stages.push_back({{"index", i},
                       {"replicas", plan.stages[i].replicas},
+                      {"host_operators", plan.stages[i].time.host_operators},
                       {"time_ns", time_json(plan.stages[i].time)},
                       {"utilisation", std::move(utilisation)},
                       {"largest_queue", statistics.largest_queue},

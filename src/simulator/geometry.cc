@@ -26,8 +26,10 @@ struct MapPart {
 
 std::optional<MapPart> map_part(const Model& model, OperatorId id, const ActivationMemory& memory) {
   const Operator& op = model.op(id);
-  if (op.inputs.empty() || op.inputs[0] < 0 || op.outputs.empty()) return std::nullopt;
-  const Tensor& input = model.tensor(tensor_id(op.inputs[0]));
+  // TRANSPOSE_CONV reads its map third, behind the shape of its output and the weights.
+  const std::size_t map = op.code == OpCode::kTransposeConv ? 2 : 0;
+  if (op.inputs.size() <= map || op.inputs[map] < 0 || op.outputs.empty()) return std::nullopt;
+  const Tensor& input = model.tensor(tensor_id(op.inputs[map]));
   const Tensor& output = model.tensor(tensor_id(op.outputs[0]));
   if (input.shape.size() != 4 || output.shape.size() != 4 || input.is_constant())
     return std::nullopt;

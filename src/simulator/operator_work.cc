@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <initializer_list>
 
 #include "compiler/tiles.h"
 #include "model/schema.h"
@@ -10,6 +11,19 @@ namespace {
 
 using B = tflite::BuiltinOperator;
 
+// Above, an operator is absurd; sums over the operators of any file stay within 64 bits.
+constexpr std::uint64_t kMostCycles = std::uint64_t{1} << 40U;
+
+// Factors come from files and may be anything.
+std::uint64_t product(std::initializer_list<std::uint64_t> factors) {
+  std::uint64_t result = 1;
+  for (const std::uint64_t factor : factors) {
+    if (factor != 0 && result > kMostCycles / factor) return kMostCycles;
+    result *= factor;
+  }
+  return result;
+}
+
 std::uint64_t lanes(std::uint64_t channels, const Constant& width) {
   return divide_up(channels, as_integer(width));
 }
@@ -17,14 +31,14 @@ std::uint64_t lanes(std::uint64_t channels, const Constant& width) {
 // Cycles for one visit of every element of `tensor`: 64 channels of a pixel at a time.
 std::uint64_t visit_cycles(const Tensor& tensor, const DeviceSpec& device) {
   const TilePart part = tile_part(tensor, device.activations);
-  return part.pixels() * lanes(part.channels, device.memory.output_lanes);
+  return product({part.pixels(), lanes(part.channels, device.memory.output_lanes)});
 }
 
 // Outputs by inputs, `uses` times.
 std::uint64_t matrix_cycles(std::uint64_t outputs, std::uint64_t inputs, std::uint64_t uses,
                             const DeviceSpec& device) {
-  return uses * lanes(outputs, device.memory.output_lanes) *
-         lanes(inputs, device.memory.input_lanes);
+  return product(
+      {uses, lanes(outputs, device.memory.output_lanes), lanes(inputs, device.memory.input_lanes)});
 }
 
 std::uint64_t recurrent_cycles(const Model& model, const Operator& op, const DeviceSpec& device) {
@@ -76,14 +90,15 @@ std::uint64_t weighted_cycles(const Model& model, OperatorId id, const Tensor& w
   const std::uint64_t taps = extent(weights, 1) * extent(weights, 2);
   switch (op.code) {
     case OpCode::kConv2D:
-      return matrix_cycles(extent(weights, 0), extent(weights, 3), part.pixels() * taps, device);
+      return matrix_cycles(extent(weights, 0), extent(weights, 3), product({part.pixels(), taps}),
+                           device);
     case OpCode::kDepthwiseConv2D:
-      return visit_cycles(output, device) * taps;
+      return product({visit_cycles(output, device), taps});
     case OpCode::kTransposeConv: {
       // Each input pixel contributes to kh * kw output pixels.
       const Tensor& input = model.tensor(tensor_id(op.inputs[op.inputs.size() > 2 ? 2 : 0]));
       return matrix_cycles(extent(weights, 0), extent(weights, 3),
-                           tile_part(input, device.activations).pixels() * taps, device);
+                           product({tile_part(input, device.activations).pixels(), taps}), device);
     }
     case OpCode::kFullyConnected: {
       const std::uint64_t outputs = std::max<std::uint64_t>(extent(weights, 0), 1);
@@ -92,7 +107,7 @@ std::uint64_t weighted_cycles(const Model& model, OperatorId id, const Tensor& w
       return matrix_cycles(outputs, extent(weights, 1), divide_up(elements, outputs), device);
     }
     default:
-      return visit_cycles(output, device) * visits_per_output(model, id);
+      return product({visit_cycles(output, device), visits_per_output(model, id)});
   }
 }
 
@@ -105,14 +120,15 @@ std::uint64_t cycles_of(const Model& model, OperatorId id, const DeviceSpec& dev
     return visit_cycles(model.tensor(tensor_id(op.inputs[0])), device);
   if (const Tensor* weights = constant_input(model, op, 1); weights != nullptr)
     return weighted_cycles(model, id, *weights, device);
-  return visit_cycles(model.tensor(tensor_id(op.outputs[0])), device) *
-         visits_per_output(model, id);
+  return product(
+      {visit_cycles(model.tensor(tensor_id(op.outputs[0])), device), visits_per_output(model, id)});
 }
 
 }  // namespace
 
 OperatorWork operator_work(const Model& model, OperatorId id, const DeviceSpec& device) {
-  return {cycles_of(model, id, device), crossings(model, id, device.activations)};
+  return {std::min(cycles_of(model, id, device), kMostCycles),
+          crossings(model, id, device.activations)};
 }
 
 double tera_operations_per_s(std::uint64_t macs, Nanoseconds time) {

@@ -21,7 +21,7 @@ struct OutputTensor {
 struct OperatorFacts {
   OperatorWork work;
   std::uint64_t cached_bytes = 0;
-  std::int64_t uncached_ns = 0;  // of constants that are never cached
+  Streaming uncached;  // of constants that are never cached
   bool crowds_tile = false;
   std::vector<std::size_t> outputs;  // positions in the list of output tensors
   std::vector<std::size_t> last_reads;
@@ -45,19 +45,22 @@ class RangeWalk {
   void append(std::size_t begin, std::vector<SegmentTime>& times) {
     SegmentSum sum;
     std::uint64_t cached_bytes = 0;
-    std::int64_t uncached_ns = 0;
+    Streaming uncached;
     bool is_crowded = false;
     for (std::size_t i = begin; i < operators_.size(); ++i) {
       const OperatorFacts& op = operators_[i];
       sum.cycles += op.work.cycles;
       sum.last_cycles = op.work.cycles;
       cached_bytes += op.cached_bytes;
-      uncached_ns += op.uncached_ns;
+      uncached.added_ns += op.uncached.added_ns;
+      uncached.hidden_ns += op.uncached.hidden_ns;
       is_crowded |= add_inputs(begin, i, sum);
       add_outputs(begin, i, sum);
-      sum.streaming_ns = uncached_ns;
+      sum.streaming_ns = uncached.added_ns;
+      sum.hidden_streaming_ns = uncached.hidden_ns;
+      sum.last_streaming_ns = op.uncached.hidden_ns;
       const std::uint64_t capacity = parameter_capacity(device_.memory, sum.input_bytes);
-      if (cached_bytes > capacity) sum.streaming_ns += spilled_ns(begin, i, capacity, is_crowded);
+      if (cached_bytes > capacity) add_spilled(begin, i, capacity, is_crowded, sum);
       times.push_back(sum.time(device_.timing));
     }
   }
@@ -72,7 +75,7 @@ class RangeWalk {
       caching_order_.push_back(*candidate);
     } else if (const auto bytes = parameter_footprint(model_, id, device_).streamed_bytes;
                bytes > 0) {
-      facts.uncached_ns = streaming_ns(facts.work, bytes, facts.work.crossings, device_.timing);
+      facts.uncached = streaming(facts.work, bytes, facts.work.crossings, device_.timing);
     }
     for (const std::int32_t position : model_.op(id).outputs) {
       facts.outputs.push_back(outputs_.size());
@@ -129,10 +132,9 @@ class RangeWalk {
   }
 
   // Streaming of what does not fit, by the rule of the simulated compiler.
-  [[nodiscard]] std::int64_t spilled_ns(std::size_t begin, std::size_t last, std::uint64_t capacity,
-                                        bool is_crowded) const {
+  void add_spilled(std::size_t begin, std::size_t last, std::uint64_t capacity, bool is_crowded,
+                   SegmentSum& sum) const {
     std::uint64_t used = 0;
-    std::int64_t ns = 0;
     for (const CachingCandidate& candidate : caching_order_) {
       const std::size_t i = index(candidate.op);
       if (i < begin || i > last) continue;
@@ -143,9 +145,11 @@ class RangeWalk {
       const OperatorWork& work = operators_[i].work;
       const std::uint32_t times =
           is_crowded && i == last ? std::max(work.crossings, kCrowdedCrossings) : work.crossings;
-      ns += streaming_ns(work, candidate.footprint.streamed_bytes, times, device_.timing);
+      const Streaming streamed =
+          streaming(work, candidate.footprint.streamed_bytes, times, device_.timing);
+      if (i == last) sum.last_streaming_ns = streamed.hidden_ns;
+      sum.add(streamed);
     }
-    return ns;
   }
 
   static constexpr auto kNone = static_cast<std::size_t>(-1);

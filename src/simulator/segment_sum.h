@@ -12,7 +12,11 @@
 
 namespace segue {
 
-[[nodiscard]] inline std::int64_t to_whole_ns(double ns) { return std::llround(ns); }
+// Absurd models and devices end here instead of overflowing: eleven days.
+inline constexpr double kLongestNs = 1e15;
+[[nodiscard]] inline std::int64_t to_whole_ns(double ns) {
+  return std::llround(std::clamp(ns, 0.0, kLongestNs));
+}
 
 // Bytes of a tensor as the device sends it: channels padded to the input lanes.
 [[nodiscard]] inline std::uint64_t sent_bytes(const Tensor& tensor, const DeviceSpec& device) {
@@ -21,23 +25,35 @@ namespace segue {
   return tensor.bytes / channels * round_up(channels, as_integer(device.memory.input_lanes));
 }
 
-// What streaming the parameters of one operator adds to its computation. In one pass the next
-// weights arrive while the array works; with several, the tiles have no room for that.
-[[nodiscard]] inline std::int64_t streaming_ns(const OperatorWork& work, std::uint64_t bytes,
-                                               std::uint32_t crossings, const Timing& timing) {
+// Streaming the parameters of one operator. In one pass the next weights arrive while the array
+// works; with several, the tiles have no room for that.
+struct Streaming {
+  std::int64_t added_ns = 0;   // beyond the operator's computation
+  std::int64_t hidden_ns = 0;  // on the link while the array computes
+};
+[[nodiscard]] inline Streaming streaming(const OperatorWork& work, std::uint64_t bytes,
+                                         std::uint32_t crossings, const Timing& timing) {
   const double link_ns = static_cast<double>(bytes) / timing.link_bytes_per_s.value * 1e9;
-  if (crossings > 1) return to_whole_ns(link_ns * crossings);
+  if (crossings > 1) return {to_whole_ns(link_ns * crossings), 0};
   const double compute_ns = static_cast<double>(work.cycles) / timing.clock_hz.value * 1e9;
-  return to_whole_ns(std::max(0.0, link_ns - compute_ns));
+  return {to_whole_ns(std::max(0.0, link_ns - compute_ns)),
+          to_whole_ns(std::min(link_ns, compute_ns))};
 }
 
 struct SegmentSum {
   std::uint64_t input_bytes = 0;
   std::uint64_t output_bytes = 0;  // as sent
   std::uint64_t cycles = 0;
-  std::uint64_t last_cycles = 0;  // of the last operator
+  std::uint64_t last_cycles = 0;       // of the last operator
+  std::int64_t last_streaming_ns = 0;  // of these, while its own parameters arrive
   std::int64_t streaming_ns = 0;
+  std::int64_t hidden_streaming_ns = 0;
   std::uint32_t host_operators = 0;
+
+  void add(const Streaming& streamed) {
+    streaming_ns += streamed.added_ns;
+    hidden_streaming_ns += streamed.hidden_ns;
+  }
 
   [[nodiscard]] SegmentTime time(const Timing& timing) const {
     const double slowdown = timing.host_slowdown.value;
@@ -49,7 +65,9 @@ struct SegmentSum {
     const double output_ns =
         window * link_ns_per_byte +
         (static_cast<double>(output_bytes) - window) * timing.output_ns_per_byte.value * slowdown;
-    const double last_ns = static_cast<double>(last_cycles) * cycle_ns;
+    // Computation that already hides streaming has nothing to hide the output with.
+    const double last_ns = std::max(
+        0.0, static_cast<double>(last_cycles) * cycle_ns - static_cast<double>(last_streaming_ns));
     const double hidden_ns = (1 - timing.exposed_share.value) * std::min(last_ns, output_ns);
     const double compute_ns = static_cast<double>(cycles) * cycle_ns - hidden_ns;
     return {.fixed = Nanoseconds(to_whole_ns(timing.invoke_ns.value * slowdown)),
@@ -57,6 +75,9 @@ struct SegmentSum {
             .compute = Nanoseconds(to_whole_ns(compute_ns)),
             .streaming = Nanoseconds(streaming_ns),
             .output = Nanoseconds(to_whole_ns(output_ns)),
+            .hidden_streaming = Nanoseconds(hidden_streaming_ns),
+            .output_on_link = Nanoseconds(to_whole_ns(
+                std::min(output_ns, static_cast<double>(output_bytes) * link_ns_per_byte))),
             .cycles = cycles,
             .host_operators = host_operators};
   }

@@ -31,21 +31,22 @@ bool is_streamed(const OperatorMemory& memory) {
   return memory.residency == Residency::kStreamed || memory.residency == Residency::kUncached;
 }
 
-std::int64_t streaming(const Model& model, std::span<const OperatorId> operators,
-                       const MemoryReport& report, const DeviceSpec& device) {
+void add_streaming(const Model& model, std::span<const OperatorId> operators,
+                   const MemoryReport& report, const DeviceSpec& device, SegmentSum& sum) {
   std::uint64_t unassigned = report.host_bytes;
-  std::int64_t ns = 0;
   for (const OperatorMemory& memory : report.operators) {
     if (!is_streamed(memory)) continue;
     unassigned -= std::min(unassigned, memory.bytes);
     const OperatorWork work = operator_work(model, memory.op, device);
+    const bool is_last = memory.op == operators.back();
     std::uint32_t times = work.crossings;
-    if (memory.residency == Residency::kStreamed && memory.op == operators.back() &&
-        is_crowded(model, operators, device))
+    if (memory.residency == Residency::kStreamed && is_last && is_crowded(model, operators, device))
       times = std::max(times, kCrowdedCrossings);
-    ns += streaming_ns(work, memory.bytes, times, device.timing);
+    const Streaming streamed = streaming(work, memory.bytes, times, device.timing);
+    if (is_last) sum.last_streaming_ns = streamed.hidden_ns;
+    sum.add(streamed);
   }
-  return ns + streaming_ns({}, unassigned, 1, device.timing);
+  sum.add(streaming({}, unassigned, 1, device.timing));
 }
 
 }  // namespace
@@ -69,7 +70,7 @@ SegmentTime simulate_segment(const Graph& graph, std::span<const OperatorId> ope
   const SegmentBorder border = segment_border(model, ours);
   for (const TensorId id : border.inputs) sum.input_bytes += model.tensor(id).bytes;
   for (const TensorId id : border.outputs) sum.output_bytes += sent_bytes(model.tensor(id), device);
-  sum.streaming_ns = streaming(model, ours, memory, device);
+  add_streaming(model, ours, memory, device, sum);
   return sum.time(device.timing);
 }
 

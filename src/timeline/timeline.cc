@@ -137,7 +137,8 @@ class Simulation {
       if (s == 0) started_[hop_input_] = now_;
       if (s > 0) hand_on(static_cast<std::uint32_t>(s - 1));
       if (options_.hop.count() > 0) {
-        record(Activity::kHop, static_cast<std::uint32_t>(s), 0, hop_input_, options_.hop);
+        record(Activity::kHop, static_cast<std::uint32_t>(s), TimelineEvent::kHost, hop_input_,
+               options_.hop);
       }
       schedule(options_.hop, true, static_cast<std::uint32_t>(s));
       return;
@@ -175,12 +176,15 @@ class Simulation {
       case Activity::kInput:
         return time.input;
       case Activity::kCompute:
-        return time.compute;
+        return time.compute - std::min(time.compute, time.hidden_streaming);
       case Activity::kStreaming:
-        return time.streaming;
+        return time.streaming + std::min(time.compute, time.hidden_streaming);
       case Activity::kOutput:
+        return time.output_on_link;
+      case Activity::kRelayout:
+        return time.output - time.output_on_link;
       case Activity::kHop:
-        return time.output;
+        break;
     }
     return Nanoseconds(0);
   }
@@ -189,7 +193,8 @@ class Simulation {
     if (device.path == kNobody || duration_of(device).count() == 0) return false;
     switch (device.holds) {
       case SharedPath::Holds::kTransfers:
-        return device.next == Activity::kInput || device.next == Activity::kOutput;
+        return device.next == Activity::kInput || device.next == Activity::kOutput ||
+               device.next == Activity::kRelayout;
       case SharedPath::Holds::kLink:
         return device.next == Activity::kInput || device.next == Activity::kStreaming ||
                device.next == Activity::kOutput;
@@ -234,7 +239,7 @@ class Simulation {
   void end_activity(std::uint32_t id) {
     Device& device = devices_[id];
     if (needs_path(device)) release_path(id);
-    if (device.next != Activity::kOutput) {
+    if (device.next != Activity::kRelayout) {
       device.next = static_cast<Activity>(static_cast<std::uint8_t>(device.next) + 1);
       begin_activity(id);
       return;
@@ -284,6 +289,7 @@ class Simulation {
 
   void record(Activity activity, std::uint32_t stage, std::uint32_t device, std::uint64_t input,
               Nanoseconds duration) {
+    if (!options_.records_events) return;
     timeline_.events.push_back({activity, stage, device, input, now_, now_ + duration});
   }
 
@@ -329,9 +335,15 @@ void check(std::span<const StageLoad> stages, const TimelineOptions& options) {
   if (stages.empty()) fail("a timeline needs at least one stage");
   if (options.inputs == 0 || options.inputs > kMostInputs)
     fail(fmt::format("{} inputs; a timeline takes 1 to {}", options.inputs, kMostInputs));
+  constexpr double kLongestNs = 3e18;
+  double one_input_ns = 0;
   for (std::size_t s = 0; s < stages.size(); ++s) {
     if (stages[s].replicas == 0) fail(fmt::format("stage {} has no replica", s));
+    one_input_ns += static_cast<double>((stages[s].time.total() + options.hop).count());
   }
+  if (one_input_ns * static_cast<double>(options.inputs) > kLongestNs)
+    fail(fmt::format("{} inputs of {:.3g} s each take more than a hundred years; ask for fewer",
+                     options.inputs, one_input_ns * 1e-9));
 }
 
 }  // namespace
@@ -350,6 +362,8 @@ std::string_view to_string(Activity activity) {
       return "streaming";
     case Activity::kOutput:
       return "output";
+    case Activity::kRelayout:
+      return "relayout";
   }
   return "unknown";
 }
