@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "accuracy/measured.h"
@@ -17,27 +18,78 @@ constexpr double kNotMeasured = 0;
 // Every second row takes part in the fit, from the first; the others are held out.
 bool is_held_out(std::size_t position, bool is_fitted) { return !is_fitted || position % 2 == 1; }
 
+// What the rows of a series were used for.
+enum class Role {
+  kFitted,       // every second row took part in a fit
+  kHeldOut,      // none did
+  kAlternative,  // none did; another reading of rows that a series before it has
+};
+
 struct SweepModel {
   std::int32_t filters = 0;
   SweepPredictor predictor;
 };
 
-AccuracySeries series(const char* key, const std::string& title, const char* source,
-                      const char* device, bool is_fitted) {
-  return {key, title, source, device, is_fitted, false, {}};
+AccuracySeries series(const char* key, const char* title, const char* source, const char* device,
+                      Role role) {
+  AccuracySeries result;
+  result.key = key;
+  result.title = title;
+  result.source = source;
+  result.device = device;
+  result.is_fitted = role == Role::kFitted;
+  result.is_rejected = role == Role::kAlternative;
+  return result;
 }
 
-// One column of the convolutional sweep.
-template <typename Predict>
-AccuracySeries sweep_column(AccuracySeries result, const std::vector<SweepModel>& models,
-                            double ConvSweepRow::*column, std::int32_t smallest_filters,
-                            Predict predict) {
+// What is simulated of a model of the convolutional sweep, and the column it is compared with.
+struct SweepColumn {
+  const char* key;
+  const char* title;
+  Role role;
+  double ConvSweepRow::*measured;
+  std::size_t devices;
+  std::uint64_t batch;
+  HostSharing sharing;
+  double session_ms;
+  std::int32_t smallest_filters;  // below, rows are judged by the difference
+};
+
+constexpr std::array<SweepColumn, 10> kSweepColumns{{
+    {"conv_sweep", "5 x conv 3x3, one TPU, with the session's 1.3 ms", Role::kFitted,
+     &ConvSweepRow::one_device, 1, 1, HostSharing::kNone, kSweepSessionMs, 100},
+    {"conv_sweep_bare", "5 x conv 3x3, one TPU, as segue simulates it", Role::kAlternative,
+     &ConvSweepRow::one_device, 1, 1, HostSharing::kNone, 0, 100},
+    {"pipeline_k2_b1", "Segm_Comp on 2 TPUs, batch 1", Role::kFitted, &ConvSweepRow::two_batch_1, 2,
+     1, HostSharing::kNone, 0, 0},
+    {"pipeline_k4_b1", "Segm_Comp on 4 TPUs, batch 1", Role::kFitted, &ConvSweepRow::four_batch_1,
+     4, 1, HostSharing::kNone, 0, 0},
+    {"pipeline_k2_b100", "Segm_Comp on 2 TPUs, batch 100, invocations exclude each other",
+     Role::kHeldOut, &ConvSweepRow::two_batch_100, 2, 100, HostSharing::kInvocations, 0, 0},
+    {"pipeline_k4_b100", "Segm_Comp on 4 TPUs, batch 100, nothing shared", Role::kHeldOut,
+     &ConvSweepRow::four_batch_100, 4, 100, HostSharing::kNone, 0, 0},
+    {"pipeline_k2_b100_apart", "the same on 2 TPUs, nothing shared", Role::kAlternative,
+     &ConvSweepRow::two_batch_100, 2, 100, HostSharing::kNone, 0, 0},
+    {"pipeline_k2_b100_transfers", "the same on 2 TPUs, transfers exclude each other",
+     Role::kAlternative, &ConvSweepRow::two_batch_100, 2, 100, HostSharing::kTransfers, 0, 0},
+    {"pipeline_k4_b100_shared", "the same on 4 TPUs, invocations exclude each other",
+     Role::kAlternative, &ConvSweepRow::four_batch_100, 4, 100, HostSharing::kInvocations, 0, 0},
+    {"pipeline_k4_b100_transfers", "the same on 4 TPUs, transfers exclude each other",
+     Role::kAlternative, &ConvSweepRow::four_batch_100, 4, 100, HostSharing::kTransfers, 0, 0},
+}};
+
+AccuracySeries sweep_column(const SweepColumn& column, const std::vector<SweepModel>& models) {
+  AccuracySeries result = series(column.key, column.title, kAuthors, "edgetpu-pcie", column.role);
   for (std::size_t i = 0; i < models.size(); ++i) {
-    const double measured = conv_sweep()[i].*column;
+    const double measured = conv_sweep()[i].*column.measured;
     if (measured == kNotMeasured) continue;
+    const SweepPredictor& model = models[i].predictor;
+    const Nanoseconds time = column.devices == 1
+                                 ? model.one_device()
+                                 : model.pipeline(column.devices, column.batch, column.sharing);
     result.rows.push_back({fmt::format("F={}", models[i].filters), measured,
-                           predict(models[i].predictor), is_held_out(i, result.is_fitted),
-                           models[i].filters < smallest_filters});
+                           to_ms(time) + column.session_ms, is_held_out(i, result.is_fitted),
+                           models[i].filters < column.smallest_filters});
   }
   return result;
 }
@@ -46,47 +98,12 @@ void add_conv_sweeps(std::vector<AccuracySeries>& all) {
   std::vector<SweepModel> models;
   for (const ConvSweepRow& row : conv_sweep())
     models.push_back({row.filters, SweepPredictor(row.filters)});
-  const auto pipeline = [](std::size_t devices, std::uint64_t batch, HostSharing sharing) {
-    return
-        [=](const SweepPredictor& model) { return to_ms(model.pipeline(devices, batch, sharing)); };
-  };
-  const auto rejected = [](AccuracySeries one) {
-    one.is_rejected = true;
-    return one;
-  };
-  constexpr std::int32_t kSmallBelow = 100;
-  all.push_back(sweep_column(
-      series("conv_sweep", "5 x conv 3x3, one TPU", kAuthors, "edgetpu-pcie", true), models,
-      &ConvSweepRow::one_device, kSmallBelow,
-      [](const SweepPredictor& model) { return to_ms(model.one_device()) + kSweepSessionMs; }));
-  all.push_back(sweep_column(
-      series("pipeline_k2_b1", "Segm_Comp on 2 TPUs, batch 1", kAuthors, "edgetpu-pcie", true),
-      models, &ConvSweepRow::two_batch_1, 0, pipeline(2, 1, HostSharing::kNone)));
-  all.push_back(sweep_column(
-      series("pipeline_k4_b1", "Segm_Comp on 4 TPUs, batch 1", kAuthors, "edgetpu-pcie", true),
-      models, &ConvSweepRow::four_batch_1, 0, pipeline(4, 1, HostSharing::kNone)));
-  all.push_back(sweep_column(
-      series("pipeline_k2_b100", "Segm_Comp on 2 TPUs, batch 100, invocations exclude each other",
-             kAuthors, "edgetpu-pcie", false),
-      models, &ConvSweepRow::two_batch_100, 0, pipeline(2, 100, HostSharing::kInvocations)));
-  all.push_back(
-      sweep_column(series("pipeline_k4_b100", "Segm_Comp on 4 TPUs, batch 100, nothing shared",
-                          kAuthors, "edgetpu-pcie", false),
-                   models, &ConvSweepRow::four_batch_100, 0, pipeline(4, 100, HostSharing::kNone)));
-  all.push_back(
-      sweep_column(rejected(series("pipeline_k2_b100_apart", "the same on 2 TPUs, nothing shared",
-                                   kAuthors, "edgetpu-pcie", false)),
-                   models, &ConvSweepRow::two_batch_100, 0, pipeline(2, 100, HostSharing::kNone)));
-  all.push_back(sweep_column(rejected(series("pipeline_k4_b100_shared",
-                                             "the same on 4 TPUs, invocations exclude each other",
-                                             kAuthors, "edgetpu-pcie", false)),
-                             models, &ConvSweepRow::four_batch_100, 0,
-                             pipeline(4, 100, HostSharing::kInvocations)));
+  for (const SweepColumn& column : kSweepColumns) all.push_back(sweep_column(column, models));
 }
 
 void add_batch_sweep(std::vector<AccuracySeries>& all) {
   AccuracySeries result = series("batch_sweep", "Segm_Comp on 2 TPUs, batches of 1 to 100, F=672",
-                                 kAuthors, "edgetpu-pcie", false);
+                                 kAuthors, "edgetpu-pcie", Role::kHeldOut);
   const SweepPredictor model(kBatchSweepFilters);
   for (const BatchSweepRow& row : batch_sweep()) {
     result.rows.push_back({fmt::format("B={}", row.batch), row.per_input,
@@ -97,8 +114,8 @@ void add_batch_sweep(std::vector<AccuracySeries>& all) {
 }
 
 void add_dense_sweep(std::vector<AccuracySeries>& all) {
-  AccuracySeries result =
-      series("dense_sweep", "dense 64 -> N x 4 -> 10, one TPU", kAuthors, "edgetpu-pcie", true);
+  AccuracySeries result = series("dense_sweep", "dense 64 -> N x 4 -> 10, one TPU", kAuthors,
+                                 "edgetpu-pcie", Role::kFitted);
   for (std::size_t i = 0; i < dense_sweep().size(); ++i) {
     const DenseSweepRow& row = dense_sweep()[i];
     const Model model = dense_stack(row.units);
@@ -111,12 +128,13 @@ void add_dense_sweep(std::vector<AccuracySeries>& all) {
 
 void add_mobilenets(std::vector<AccuracySeries>& all) {
   AccuracySeries result = series("mobilenet", "MobileNet v1 in 16 sizes, USB 3",
-                                 "salimmj/coral-benchmarks", "edgetpu-usb3-max", false);
-  for (const MobileNetRow& row : mobilenets()) {
+                                 "salimmj/coral-benchmarks", "edgetpu-usb3-max", Role::kFitted);
+  for (std::size_t i = 0; i < mobilenets().size(); ++i) {
+    const MobileNetRow& row = mobilenets()[i];
     const Model model = mobilenet_v1(row.width, row.input_size);
     result.rows.push_back({fmt::format("{:.2f} {}", row.width, row.input_size), row.one_device,
-                           to_ms(predict(model, find_device("edgetpu-usb3-max")).total()), true,
-                           false});
+                           to_ms(predict(model, find_device("edgetpu-usb3-max")).total()),
+                           is_held_out(i, true), false});
   }
   all.push_back(std::move(result));
 }
@@ -147,14 +165,15 @@ DeviceSpec jetson_device(std::size_t run) {
 void add_usb_stacks(std::vector<AccuracySeries>& all) {
   AccuracySeries result =
       series("usb_stacks", "stacks of 10 to 300 conv 7x7, USB 3 and USB 2, Jetson Nano",
-             "iwatake2222/EdgeTPU_Analysis", "edgetpu-usb3-max, edgetpu-usb2-max", false);
-  for (const UsbStackRow& row : usb_stacks()) {
+             "iwatake2222/EdgeTPU_Analysis", "edgetpu-usb3-max, edgetpu-usb2-max", Role::kFitted);
+  for (std::size_t i = 0; i < usb_stacks().size(); ++i) {
+    const UsbStackRow& row = usb_stacks()[i];
     const Model model = usb_stack(row.layers);
     for (std::size_t run = 0; run < kJetsonRuns; ++run) {
       const double ms = to_ms(
           predict_with_report(model, row.on_chip_mib, row.host_mib, jetson_device(run)).total());
       result.rows.push_back({fmt::format("{} layers, {}", row.layers, kJetsons[run].name),
-                             row.times[run], ms, true, false});
+                             row.times[run], ms, is_held_out(i, true), false});
     }
   }
   all.push_back(std::move(result));
@@ -163,7 +182,7 @@ void add_usb_stacks(std::vector<AccuracySeries>& all) {
 void add_usb_transfers(std::vector<AccuracySeries>& all) {
   AccuracySeries result = series(
       "usb_transfers", "inputs and outputs of 12 to 196608 bytes, USB 3 and USB 2, Jetson Nano",
-      "iwatake2222/EdgeTPU_Analysis", "edgetpu-usb3-max, edgetpu-usb2-max", true);
+      "iwatake2222/EdgeTPU_Analysis", "edgetpu-usb3-max, edgetpu-usb2-max", Role::kFitted);
   constexpr std::array<const char*, 3> kNames{"in", "out", "neither"};
   for (std::size_t i = 0; i < usb_transfers().size(); ++i) {
     const UsbTransferRow& row = usb_transfers()[i];
@@ -206,6 +225,10 @@ std::string cells(const AccuracySummary& summary) {
                          : std::string("–"));
 }
 
+const AccuracySeries& find_series(std::span<const AccuracySeries> series, std::string_view key) {
+  return *std::ranges::find(series, key, &AccuracySeries::key);
+}
+
 }  // namespace
 
 AccuracySummary AccuracySeries::all() const { return summary(rows, false); }
@@ -228,6 +251,26 @@ std::string accuracy_markdown(std::span<const AccuracySeries> series) {
       "|\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";
   for (const AccuracySeries& one : series)
     text += fmt::format("| {} | {} | {} |\n", one.title, cells(one.held_out()), cells(one.all()));
+  return text;
+}
+
+std::string speedup_markdown(std::span<const AccuracySeries> series) {
+  const AccuracySeries& one = find_series(series, "conv_sweep");
+  const AccuracySeries& two = find_series(series, "pipeline_k2_b100");
+  const AccuracySeries& four = find_series(series, "pipeline_k4_b100");
+  constexpr std::size_t kStep = 6;
+  std::string text =
+      "| filters | 2 TPUs measured | simulated | 4 TPUs measured | simulated |\n"
+      "|---|--:|--:|--:|--:|\n";
+  for (std::size_t i = 0; i < two.rows.size(); i += kStep) {
+    const AccuracyRow& base = one.rows[i];
+    const auto cells = [&](const AccuracyRow& row) {
+      return fmt::format("{:.2f} | {:.2f}", base.measured_ms / row.measured_ms,
+                         base.predicted_ms / row.predicted_ms);
+    };
+    text += fmt::format("| {} | {} | {} |\n", base.label.substr(2), cells(two.rows[i]),
+                        cells(four.rows[i]));
+  }
   return text;
 }
 

@@ -68,9 +68,10 @@ Nanoseconds SweepPredictor::pipeline(std::size_t devices, std::uint64_t batch, H
   TimelineOptions options = timeline_options(loads, device);
   options.inputs = batch;
   options.queue_capacity = 0;  // pycoral's queues have no bound
-  if (sharing == HostSharing::kInvocations) {
+  if (sharing != HostSharing::kNone) {
     SharedPath path;
-    path.holds = SharedPath::Holds::kInvocations;
+    path.holds = sharing == HostSharing::kTransfers ? SharedPath::Holds::kTransfers
+                                                    : SharedPath::Holds::kInvocations;
     path.devices.resize(devices);
     std::iota(path.devices.begin(), path.devices.end(), 0U);
     options.shared.push_back(path);

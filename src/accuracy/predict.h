@@ -24,8 +24,8 @@ inline constexpr double kSweepSessionMs = 1.3;
 [[nodiscard]] SegmentTime predict_with_report(const Model& model, double on_chip_mib,
                                               double host_mib, const DeviceSpec& device);
 
-// Whether invocations of the devices exclude each other, but for the wait for parameters.
-enum class HostSharing { kNone, kInvocations };
+// What the devices of a pipeline share on the host: nothing, or one of SharedPath::Holds.
+enum class HostSharing { kNone, kTransfers, kInvocations };
 
 // One model of the convolutional sweep, whole and in segments by Google's rule.
 class SweepPredictor {
