@@ -270,5 +270,15 @@ TEST(Sha256, EqualsThePublishedTestVector) {
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+TEST(Model, ConstantsAndVariablesAsInputsAreRefusedByName) {
+  ModelBuilder constant = one_conv();
+  constant.graph().inputs.push_back(1);
+  expect_error(ErrorCode::kUnsupported, [&] { (void)parse(constant); },
+               {"'y/kernel' is a constant", "remove it"});
+  ModelBuilder variable = one_conv();
+  variable.at(0).is_variable = true;
+  expect_error(ErrorCode::kUnsupported, [&] { (void)parse(variable); }, {"'x' is a variable"});
+}
+
 }  // namespace
 }  // namespace segue

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <csignal>
 #include <fstream>
 #include <functional>
 #include <random>
@@ -226,6 +227,43 @@ TEST(Verify, WrongResultIsTracedToItsSegmentTensorAndByte) {
       verify_segments(model, find_segments(scratch.path()), BendsOneSegment(), {.inputs = 1});
   EXPECT_THAT(report.mismatch, ::testing::HasSubstr("segment 1: tensor 'b'"));
   EXPECT_THAT(report.mismatch, ::testing::HasSubstr("byte 5"));
+}
+
+class Dies : public Session {
+ public:
+  explicit Dies(std::unique_ptr<Session> inner) : inner_(std::move(inner)) {}
+  [[nodiscard]] std::span<const Port> inputs() const override { return inner_->inputs(); }
+  [[nodiscard]] std::span<const Port> outputs() const override { return inner_->outputs(); }
+  std::vector<std::vector<std::byte>> run(std::span<const std::span<const std::byte>>) override {
+    std::raise(SIGSEGV);
+    return {};
+  }
+
+ private:
+  std::unique_ptr<Session> inner_;
+};
+
+class DiesInOneSegment : public Backend {
+ public:
+  [[nodiscard]] std::string description() const override { return "a frail runtime"; }
+  [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte> model,
+                                              const std::string& name) const override {
+    auto session = cpu_backend().open(model, name);
+    if (name.find("segment_1_of_3") == std::string::npos) return session;
+    return std::make_unique<Dies>(std::move(session));
+  }
+};
+
+TEST(Verify, CrashOfTheRuntimeIsAnErrorThatNamesTheSegment) {
+  const ScratchFolder scratch;
+  const Model model = skipping().build();
+  split(model, {{operators(0, 0), operators(1, 1), operators(2, 3)}}, scratch.path());
+  expect_error(ErrorCode::kInvalidModel,
+               [&] {
+                 (void)verify_segments(model, find_segments(scratch.path()), DiesInOneSegment(),
+                                       {.inputs = 1});
+               },
+               {"a frail runtime crashed (signal 11", "running segment 1"});
 }
 
 TEST(Verify, MissingSegmentIsFoundBeforeRunning) {

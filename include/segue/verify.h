@@ -60,8 +60,12 @@ struct VerifyReport {
   [[nodiscard]] bool agrees() const { return mismatch.empty(); }
 };
 
-/// Structure first, then execution. A difference is an answer (`mismatch`), not an error. Throws
-/// Error(kInvalidModel) when a file cannot be read or the whole model itself does not run.
+/// Structure first, then execution, in a forked child process: a damaged model can make the runtime
+/// crash. What the backend does there stays there, and of a caller with several threads only the
+/// calling one exists in it. A difference is an answer (`mismatch`), not an error. Throws
+/// Error(kInvalidModel) when a file is damaged, the whole model itself does not run, or the runtime
+/// crashed; Error(kUnsupported) as read_model; Error(kIo) when a file cannot be read or the system
+/// gives no process.
 [[nodiscard]] VerifyReport verify_segments(const Model& whole,
                                            std::span<const std::filesystem::path> segments,
                                            const Backend& backend, const VerifyOptions& options);

@@ -267,6 +267,18 @@ class Builder {
     state_->inputs = read_border(state_->subgraph->inputs(), "the list of model inputs");
     state_->outputs = read_border(state_->subgraph->outputs(), "the list of model outputs");
     if (state_->outputs.empty()) invalid("the model has no outputs");
+    for (const TensorId input : state_->inputs) check_input(input);
+  }
+
+  // A caller's value has no place there: runtimes map constants read-only and keep variables.
+  void check_input(TensorId id) const {
+    const Tensor& tensor = state_->tensors[index(id)];
+    if (!tensor.is_constant() && !tensor.is_variable) return;
+    unsupported(
+        fmt::format("model input #{} '{}' is a {}; remove it from the inputs and convert "
+                    "the model again",
+                    index(id), tensor.name,
+                    tensor.is_variable ? "variable that the model keeps itself" : "constant"));
   }
 
   void check_execution_order() {

@@ -3,30 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
-#include <map>
-#include <random>
 #include <unordered_map>
-#include <utility>
 
-#include "segue/error.h"
 #include "segue/graph.h"
+#include "verify/execution.h"
+#include "verify/mismatch.h"
 
 namespace segue {
 namespace {
-
-using Bytes = std::vector<std::byte>;
-using Values = std::unordered_map<std::string, Bytes>;  // by tensor name
-
-// Carries a finding out of the nested checks.
-struct Mismatch {
-  std::string text;
-};
-
-template <typename... Args>
-[[noreturn]] void differ(fmt::format_string<Args...> text, Args&&... args) {
-  throw Mismatch{fmt::format(text, std::forward<Args>(args)...)};
-}
 
 // Matches operators of the segments with those of the whole model.
 class Structure {
@@ -166,132 +150,6 @@ class Structure {
   std::unordered_map<std::string, std::string> given_;  // tensor name → who gives it
 };
 
-// Random values that every operator can take: all bytes for 8-bit tensors, [-1, 1) for floats, 0 or
-// 1 for the types that serve as indices.
-Bytes random_value(const Port& port, std::mt19937_64& random) {
-  Bytes value(port.bytes);
-  const auto fill = [&]<typename T>(T, auto draw) {
-    for (std::size_t i = 0; i + sizeof(T) <= value.size(); i += sizeof(T)) {
-      const T element = draw();
-      std::memcpy(value.data() + i, &element, sizeof(T));
-    }
-  };
-  switch (port.type) {
-    case ElementType::kFloat32:
-      fill(0.0F, [&] {
-        return static_cast<float>(static_cast<double>(random() >> 11U) * 0x1.0p-52 - 1.0);
-      });
-      break;
-    case ElementType::kInt32:
-      fill(std::int32_t{}, [&] { return static_cast<std::int32_t>(random() & 1U); });
-      break;
-    case ElementType::kInt64:
-      fill(std::int64_t{}, [&] { return static_cast<std::int64_t>(random() & 1U); });
-      break;
-    case ElementType::kInt8:
-    case ElementType::kUint8:
-      fill(std::uint8_t{}, [&] { return static_cast<std::uint8_t>(random()); });
-      break;
-    default:
-      fill(std::uint8_t{}, [&] { return static_cast<std::uint8_t>(random() & 1U); });
-      break;
-  }
-  return value;
-}
-
-class Execution {
- public:
-  Execution(const Model& whole, const std::vector<Model>& segments, const Backend& backend,
-            VerifyReport& report)
-      : whole_(whole),
-        segments_(segments),
-        backend_(backend),
-        report_(report),
-        reference_(backend.open(whole.bytes(), whole.name())) {
-    for (std::size_t s = 0; s < segments.size(); ++s) {
-      try {
-        sessions_.push_back(backend.open(segments[s].bytes(), segments[s].name()));
-      } catch (const Error& error) {
-        differ("segment {} does not load: {}", s, error.what());
-      }
-    }
-  }
-
-  void check(std::uint64_t seed) {
-    std::mt19937_64 random(seed);
-    std::vector<Bytes> inputs;
-    for (const Port& port : reference_->inputs()) inputs.push_back(random_value(port, random));
-    const std::vector<Bytes> expected = reference_->run(spans(inputs));
-    const Values values = run_chain(inputs);
-    for (std::size_t i = 0; i < whole_.outputs().size(); ++i) {
-      const std::string& name = whole_.unique_name(whole_.outputs()[i]);
-      if (values.at(name) != expected[i]) differ("{}", locate(inputs, values, name));
-      report_.output_bytes_compared += expected[i].size();
-    }
-    ++report_.inputs_run;
-  }
-
- private:
-  static std::vector<std::span<const std::byte>> spans(const std::vector<Bytes>& values) {
-    return {values.begin(), values.end()};
-  }
-
-  Values run_chain(const std::vector<Bytes>& inputs) {
-    Values values;
-    for (std::size_t i = 0; i < inputs.size(); ++i)
-      values[whole_.unique_name(whole_.inputs()[i])] = inputs[i];
-    for (std::size_t s = 0; s < sessions_.size(); ++s) {
-      std::vector<std::span<const std::byte>> segment_inputs;
-      for (const TensorId id : segments_[s].inputs())
-        segment_inputs.emplace_back(values.at(segments_[s].unique_name(id)));
-      std::vector<Bytes> results;
-      try {
-        results = sessions_[s]->run(segment_inputs);
-      } catch (const Error& error) {
-        differ("segment {} does not run: {}", s, error.what());
-      }
-      for (std::size_t i = 0; i < results.size(); ++i) {
-        values[segments_[s].unique_name(segments_[s].outputs()[i])] = std::move(results[i]);
-      }
-    }
-    return values;
-  }
-
-  // Runs the whole model with every tensor exposed, to name the first border tensor that differs.
-  std::string locate(const std::vector<Bytes>& inputs, const Values& values,
-                     const std::string& output) {
-    const Model exposed = parse_model(expose_all_tensors(whole_).to_bytes(), whole_.name());
-    const auto session = backend_.open(exposed.bytes(), exposed.name());
-    const auto truth = session->run(spans(inputs));
-    std::unordered_map<std::string, const Bytes*> expected;
-    for (std::size_t i = 0; i < truth.size(); ++i)
-      expected[exposed.unique_name(exposed.outputs()[i])] = &truth[i];
-    for (std::size_t s = 0; s < segments_.size(); ++s) {
-      for (const TensorId id : segments_[s].outputs()) {
-        const std::string& name = segments_[s].unique_name(id);
-        const auto found = expected.find(name);
-        if (found != expected.end() && *found->second != values.at(name)) {
-          return fmt::format("segment {}: tensor '{}' differs from the whole model at byte {}", s,
-                             name, first_difference(*found->second, values.at(name)));
-        }
-      }
-    }
-    return fmt::format("model output '{}' differs, though every tensor between segments agrees",
-                       output);
-  }
-
-  static std::size_t first_difference(const Bytes& a, const Bytes& b) {
-    return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
-  }
-
-  const Model& whole_;
-  const std::vector<Model>& segments_;
-  const Backend& backend_;
-  VerifyReport& report_;
-  std::unique_ptr<Session> reference_;
-  std::vector<std::unique_ptr<Session>> sessions_;
-};
-
 }  // namespace
 
 VerifyReport verify_segments(const Model& whole, std::span<const std::filesystem::path> files,
@@ -302,8 +160,7 @@ VerifyReport verify_segments(const Model& whole, std::span<const std::filesystem
   report.segment_count = segments.size();
   try {
     Structure(whole, segments, report).check(options.plan ? &*options.plan : nullptr);
-    Execution execution(whole, segments, backend, report);
-    for (std::uint32_t i = 0; i < options.inputs; ++i) execution.check(options.seed + i);
+    check_execution(whole, segments, backend, options, report);
   } catch (const Mismatch& mismatch) {
     report.mismatch = mismatch.text;
   }
