@@ -1,6 +1,9 @@
 // The commands as a user meets them: output, exit statuses, messages.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -268,6 +271,35 @@ TEST(CliOutput, UnwritablePlacesLeaveNothingBehind) {
       kFile, "file");
   expect_failure(run_segue({"zoo", "conv5-f8", "-o", scratch.path() / "file" / "m.tflite"}), kFile,
                  "file");
+}
+
+TEST(CliOutput, InterruptedSplitLeavesNoTemporaryFiles) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    const ScratchFolder scratch;
+    const fs::path folder = scratch.path() / "parts";
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      std::signal(signal, SIG_DFL);  // jobs in the background ignore some, and so would the child
+      ::execl(SEGUE_TEST_CLI, "segue", "split", "zoo:vgg16", "--tpus", "4", "-o", folder.c_str(),
+              static_cast<char*>(nullptr));
+      ::_exit(127);
+    }
+    const auto has_begun = [&] {
+      std::error_code absent;
+      const fs::directory_iterator entry(folder, absent);
+      return !absent && entry != fs::directory_iterator();
+    };
+    int status = 0;
+    // Files appear under temporary names, some tens of MiB each, so there is time to hit one.
+    while (!has_begun() && ::waitpid(child, &status, WNOHANG) == 0) {
+    }
+    ::kill(child, signal);
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "signal " << signal << ", status " << status;
+    EXPECT_EQ(WTERMSIG(status), signal);
+    EXPECT_TRUE(fs::is_empty(scratch.path())) << "signal " << signal;
+  }
 }
 
 TEST(CliOutput, FullDiskIsReportedAndLeavesNothing) {

@@ -18,6 +18,7 @@
 #include <string_view>
 #include <utility>
 
+#include "file/descriptor.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -29,22 +30,6 @@ struct Header {
   Kind kind{};
   std::uint32_t code = 0;
   std::uint64_t size = 0;
-};
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { close(); }
-  [[nodiscard]] int number() const { return number_; }
-  void close() {
-    if (number_ >= 0) ::close(number_);
-    number_ = -1;
-  }
-
- private:
-  int number_;
 };
 
 // False when the parent is gone: nobody is left to tell.
