@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstring>
+#include <limits>
 
 #include "environment.h"
 #include "expect.h"
@@ -278,6 +279,21 @@ TEST(Model, ConstantsAndVariablesAsInputsAreRefusedByName) {
   ModelBuilder variable = one_conv();
   variable.at(0).is_variable = true;
   expect_error(ErrorCode::kUnsupported, [&] { (void)parse(variable); }, {"'x' is a variable"});
+}
+
+TEST(Model, ScalesThatAreNoNumbersAreRefused) {
+  for (const float scale :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    ModelBuilder b = one_conv();
+    b.at(0).quantization->scale = {scale};
+    expect_error(ErrorCode::kInvalidModel, [&] { (void)parse(b); }, {"'x'", "not a finite number"});
+  }
+}
+
+TEST(Model, GroupsOfExternalBuffersAreRefused) {
+  ModelBuilder b = one_conv();
+  b.raw().external_buffer_groups.push_back(std::make_unique<tflite::ExternalBufferGroupT>());
+  expect_error(ErrorCode::kUnsupported, [&] { (void)parse(b); }, {"one file"});
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <unordered_set>
 #include <utility>
 
@@ -66,7 +67,9 @@ class Builder {
            "not a TensorFlow Lite model (no identifier \"TFL3\" at byte 4); give a .tflite file");
     }
     if (bytes.size() > kLargestFileBytes) {
-      unsupported(fmt::format("{} bytes; models over 2 GB are not supported", bytes.size()));
+      unsupported(fmt::format(
+          "{} bytes; models over 2 GB are not supported: quantize it, or convert a smaller one",
+          bytes.size()));
     }
     fb::Verifier verifier(data, bytes.size(), kMaxDepth, kMaxTables);
     if (!tflite::VerifyModelBuffer(verifier)) {
@@ -87,7 +90,9 @@ class Builder {
   void check_structure() {
     const tflite::Model& root = *state_->root;
     if (root.version() != 3) {
-      unsupported(fmt::format("schema version {} (only 3 is known)", root.version()));
+      unsupported(
+          fmt::format("schema version {}; only 3 is known: convert the model with TensorFlow 2",
+                      root.version()));
     }
     const auto subgraphs = root.subgraphs() == nullptr ? 0 : root.subgraphs()->size();
     if (subgraphs == 0) invalid("no subgraph");
@@ -107,10 +112,13 @@ class Builder {
     }
     for (const tflite::Buffer* buffer : *root.buffers()) {
       if (buffer->offset() > 1 || buffer->size() > 1) {
-        unsupported("weights behind the flatbuffer (a model over 2 GB)");
+        unsupported(
+            "weights behind the flatbuffer, as in models over 2 GB; convert a smaller model, or "
+            "with weights inside");
       }
     }
-    if (root.external_buffers() != nullptr && root.external_buffers()->size() > 0) {
+    const auto is_used = [](const auto* list) { return list != nullptr && list->size() > 0; };
+    if (is_used(root.external_buffers()) || is_used(root.external_buffer_groups())) {
       unsupported("weights in other files (external buffers); convert the model to one file");
     }
   }
@@ -141,6 +149,8 @@ class Builder {
     }
     result.dimension = parameters->quantized_dimension();
     const auto label = [&] { return fmt::format("tensor #{} '{}'", position, tensor.name); };
+    if (!std::ranges::all_of(result.scales, [](float scale) { return std::isfinite(scale); }))
+      invalid(label() + " has a quantization scale that is not a finite number");
     if (!result.zero_points.empty() && result.zero_points.size() != result.scales.size()) {
       invalid(fmt::format("{} has {} scales and {} zero points", label(), result.scales.size(),
                           result.zero_points.size()));
@@ -165,7 +175,8 @@ class Builder {
     tensor.buffer = source.buffer();
     tensor.bytes = value_bytes(tensor, position);
     if (source.external_buffer() != 0) {
-      unsupported(fmt::format("tensor #{} '{}' lies in another file", position, tensor.name));
+      unsupported(fmt::format("tensor #{} '{}' lies in another file; convert the model to one file",
+                              position, tensor.name));
     }
     const auto& buffers = *state_->root->buffers();
     // Buffer 0 means "no data", whatever stands there, as TensorFlow Lite reads it.
@@ -226,21 +237,20 @@ class Builder {
     if (source.inputs() != nullptr) op.inputs = {source.inputs()->data(), source.inputs()->size()};
     if (source.outputs() != nullptr)
       op.outputs = {source.outputs()->data(), source.outputs()->size()};
+    if (source.intermediates() != nullptr)
+      op.intermediates = {source.intermediates()->data(), source.intermediates()->size()};
     if (source.custom_options() != nullptr) {
       op.custom_data = std::as_bytes(
           std::span(source.custom_options()->data(), source.custom_options()->size()));
     }
     const std::string user = fmt::format("operator #{} {}", position, op.name);
     if (source.large_custom_options_offset() > 1)
-      unsupported(user + " has options behind the flatbuffer");
-    bound_lists(op.inputs.size() + op.outputs.size() +
-                (source.intermediates() == nullptr ? 0 : source.intermediates()->size()));
+      unsupported(user +
+                  " has options behind the flatbuffer; convert the model with options inside");
+    bound_lists(op.inputs.size() + op.outputs.size() + op.intermediates.size());
     for (const std::int32_t tensor : op.inputs) check_tensor_index(tensor, true, user);
     for (const std::int32_t tensor : op.outputs) check_tensor_index(tensor, false, user);
-    if (source.intermediates() != nullptr) {
-      for (const std::int32_t tensor : *source.intermediates())
-        check_tensor_index(tensor, false, user);
-    }
+    for (const std::int32_t tensor : op.intermediates) check_tensor_index(tensor, false, user);
     return op;
   }
 
