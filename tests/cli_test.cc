@@ -178,6 +178,20 @@ TEST(CliSplit, PlanOfAnotherModelIsRefused) {
                  "conv5-f8");
 }
 
+TEST(CliSplit, CompiledModelsAreRefusedWithTheWayOut) {
+  const ScratchFolder scratch;
+  testing::ModelBuilder b;
+  const auto y = b.tensor("y", {1, 4});
+  b.op(tflite::BuiltinOperator::CUSTOM, {b.input("x", {1, 4})}, {y});
+  b.raw().operator_codes[0]->custom_code = "edgetpu-custom-op";
+  b.output(y);
+  testing::write_bytes(scratch.path() / "m_edgetpu.tflite", b.bytes());
+  const auto result =
+      run_segue({"split", "m_edgetpu.tflite", "--tpus", "1", "-o", "p"}, scratch.path());
+  EXPECT_EQ(result.status, kModel);
+  EXPECT_FALSE(fs::exists(scratch.path() / "p"));
+}
+
 TEST(CliSplit, IllegalPlanIsRefusedWithTheReason) {
   const ScratchFolder scratch;
   const std::string plan = (scratch.path() / "plan.json").string();
