@@ -109,6 +109,16 @@ TEST(Cli, InspectShowsOperatorsAndTotals) {
               ::testing::Not(HasSubstr("CONV_2D")));
 }
 
+TEST(Cli, InspectListsTheProgramsOfACompiledFileAsCsv) {
+  const auto path = testing::shared("models/ssd_mobilenet_v1_segment_0_of_4_edgetpu.tflite");
+  SKIP_WITHOUT(path);
+  const auto json = nlohmann::json::parse(run_segue({"inspect", path, "--json"}).out);
+  const std::string csv = run_segue({"inspect", path, "--csv"}).out;
+  EXPECT_THAT(csv, StartsWith("program,operator,type,cached_parameter_bytes,streamed_parameter"));
+  for (const auto& program : json["executables"])
+    EXPECT_THAT(csv, HasSubstr(program["cached_parameter_bytes"].dump()));
+}
+
 TEST(Cli, HelpAndVersionSucceed) {
   EXPECT_THAT(run_segue({"--help"}).out, HasSubstr("Exit status"));
   EXPECT_EQ(run_segue({"--version"}).status, 0);
@@ -137,6 +147,10 @@ TEST(CliUsage, MistakesGiveStatus2AndAHint) {
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--at", "conv2d_1", "--strategy", "compiler",
                             "-o", folder}),
                  kUsage, "--strategy");
+  expect_failure(run_segue({"inspect", "zoo:conv5-f8", "--brief", "--json"}), kUsage, "--brief");
+  expect_failure(run_segue({"inspect", "zoo:conv5-f8", "--brief", "--csv"}), kUsage, "--brief");
+  expect_failure(run_segue({"inspect", ""}), kUsage, "no model named");
+  expect_failure(run_segue({"verify", "zoo:conv5-f8", ".", "--seed", "-1"}), kUsage, "--seed");
   expect_failure(run_segue({"plann", "zoo:resnet50"}), kUsage,
                  "unknown command 'plann'; did you mean 'plan'");
   expect_failure(run_segue({"zoo", "conv5-f8", "--json"}), kUsage, "leave out NAME");
@@ -179,16 +193,13 @@ TEST(CliSplit, PlanOfAnotherModelIsRefused) {
 }
 
 TEST(CliSplit, CompiledModelsAreRefusedWithTheWayOut) {
+  const auto path = testing::shared("models/ssd_mobilenet_v1_segment_0_of_4_edgetpu.tflite");
+  SKIP_WITHOUT(path);
   const ScratchFolder scratch;
-  testing::ModelBuilder b;
-  const auto y = b.tensor("y", {1, 4});
-  b.op(tflite::BuiltinOperator::CUSTOM, {b.input("x", {1, 4})}, {y});
-  b.raw().operator_codes[0]->custom_code = "edgetpu-custom-op";
-  b.output(y);
-  testing::write_bytes(scratch.path() / "m_edgetpu.tflite", b.bytes());
-  const auto result =
-      run_segue({"split", "m_edgetpu.tflite", "--tpus", "1", "-o", "p"}, scratch.path());
-  EXPECT_EQ(result.status, kModel);
+  for (const char* command : {"plan", "split"}) {
+    expect_failure(run_segue({command, path, "--tpus", "2", "-o", scratch.path() / "p"}), kModel,
+                   "split the quantized .tflite");
+  }
   EXPECT_FALSE(fs::exists(scratch.path() / "p"));
 }
 
@@ -282,7 +293,7 @@ TEST(CliOutput, UnwritablePlacesLeaveNothingBehind) {
   write_file(scratch.path() / "file", "x");
   expect_failure(
       run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "-o", scratch.path() / "file" / "parts"}),
-      kFile, "file");
+      kFile, "name another place");
   expect_failure(run_segue({"zoo", "conv5-f8", "-o", scratch.path() / "file" / "m.tflite"}), kFile,
                  "file");
 }

@@ -24,7 +24,12 @@ namespace {
 namespace fs = std::filesystem;
 
 [[noreturn]] void fail(const fs::path& path, const std::string& what, int reason) {
-  const char* hint = reason == ENOSPC ? "; free some space or name another place" : "";
+  const bool is_place = what != "cannot open" && what != "cannot read" &&
+                        (reason == ENOTDIR || reason == EISDIR || reason == EACCES ||
+                         reason == EROFS || reason == EEXIST || reason == ENAMETOOLONG);
+  const char* hint = reason == ENOSPC ? "; free some space or name another place"
+                     : is_place       ? "; name another place"
+                                      : "";
   throw Error(ErrorCode::kIo,
               fmt::format("{}: {}: {}{}", path.string(), what, std::strerror(reason), hint));
 }
