@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <csignal>
 #include <functional>
 #include <random>
@@ -11,7 +10,6 @@
 #include "expect.h"
 #include "model_builder.h"
 #include "reference/random_model.h"
-#include "segue/file.h"
 #include "segue/plan.h"
 
 namespace segue {
@@ -259,28 +257,6 @@ TEST(Verify, TruncatedSegmentSaysToSplitAgain) {
                {"split the model again"});
 }
 
-TEST(WriteSegments, NamesWithControlCharactersAreRefused) {
-  const ScratchFolder scratch;
-  const Model model = skipping().build("a\nb");
-  expect_error(ErrorCode::kInvalidArgument,
-               [&] { write_segments(model, {{operators(0, 3)}}, "{}", scratch.path()); },
-               {"rename"});
-}
-
-TEST(WriteSegments, CompiledModelsAreRefused) {
-  ModelBuilder b;
-  const auto y = b.tensor("y", {1, 4});
-  b.op(tflite::BuiltinOperator::CUSTOM, {b.input("x", {1, 4})}, {y});
-  b.raw().operator_codes[0]->custom_code = "edgetpu-custom-op";
-  b.output(y);
-  const Model model = b.build();
-  const ScratchFolder scratch;
-  expect_error(ErrorCode::kUnsupported,
-               [&] { write_segments(model, {{operators(0, 0)}}, "{}", scratch.path()); },
-               {"already compiled"});
-  EXPECT_TRUE(fs::is_empty(scratch.path()));
-}
-
 struct Sabotage {
   const char* name;
   void (*edit)(ModelBuilder&);  // of the second segment: b
@@ -418,37 +394,6 @@ TEST(Verify, MissingSegmentIsFoundBeforeRunning) {
   auto files = find_segments(scratch.path());
   files.erase(files.begin() + 1);
   EXPECT_FALSE(verify_segments(model, files, cpu_backend(), {}).agrees());
-}
-
-TEST(FindSegments, FoldersThatHoldNoSetAreRefused) {
-  const ScratchFolder scratch;
-  expect_error(ErrorCode::kIo, [&] { (void)find_segments(scratch.path() / "none"); },
-               {"no such folder"});
-  expect_error(ErrorCode::kIo, [&] { (void)find_segments(scratch.path()); }, {"no segment files"});
-  write_file(scratch.path() / "a_segment_0_of_0.tflite", "x");
-  expect_error(ErrorCode::kIo, [&] { (void)find_segments(scratch.path()); }, {"no segment files"});
-  for (const char* name : {"a_segment_0_of_2.tflite", "a_segment_0_of_1.tflite"})
-    write_file(scratch.path() / name, "x");
-  expect_error(ErrorCode::kIo, [&] { (void)find_segments(scratch.path()); },
-               {"2 different splits"});
-}
-
-TEST(FindSegments, MissingMemberIsNamed) {
-  const ScratchFolder scratch;
-  const Model model = skipping().build();
-  split(model, {{operators(0, 0), operators(1, 3)}}, scratch.path());
-  fs::remove(find_segments(scratch.path()).at(1));
-  expect_error(ErrorCode::kIo, [&] { (void)find_segments(scratch.path()); },
-               {"model_segment_1_of_2"});
-}
-
-TEST(FindSegments, WorksWithoutAPlan) {
-  const ScratchFolder scratch;
-  const Model model = skipping().build();
-  split(model, {{operators(0, 0), operators(1, 3)}}, scratch.path());
-  const auto with_plan = find_segments(scratch.path());
-  fs::remove(scratch.path() / "plan.json");
-  EXPECT_EQ(find_segments(scratch.path()), with_plan);
 }
 
 }  // namespace

@@ -11,7 +11,6 @@
 #include <random>
 #include <string>
 #include <system_error>
-#include <utility>
 
 #include "file/descriptor.h"
 #include "file/unfinished.h"

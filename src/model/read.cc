@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <unordered_set>
 #include <utility>
 
 #include "model/element_bits.h"
 #include "model/known_fields.h"
 #include "model/model_state.h"
+#include "model/references.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -333,37 +333,8 @@ class Builder {
     }
   }
 
-  // Signatures and metadata are copied into segments, so their indices must hold too.
   void check_references() const {
-    const auto check_maps = [&](const fb::Vector<fb::Offset<tflite::TensorMap>>* maps) {
-      if (maps == nullptr) return;
-      for (const tflite::TensorMap* map : *maps) {
-        if (map->tensor_index() >= state_->tensors.size()) {
-          invalid(fmt::format("a signature uses tensor {} of {}", map->tensor_index(),
-                              state_->tensors.size()));
-        }
-      }
-    };
-    if (const auto* signatures = state_->root->signature_defs(); signatures != nullptr) {
-      for (const tflite::SignatureDef* signature : *signatures) {
-        check_maps(signature->inputs());
-        check_maps(signature->outputs());
-      }
-    }
-    if (const auto* unnamed = state_->root->metadata_buffer(); unnamed != nullptr) {
-      for (const std::int32_t buffer : *unnamed) {
-        if (buffer < 0 || static_cast<std::uint32_t>(buffer) >= state_->root->buffers()->size())
-          invalid(fmt::format("metadata uses buffer {}", buffer));
-      }
-    }
-    if (const auto* metadata = state_->root->metadata(); metadata != nullptr) {
-      for (const tflite::Metadata* entry : *metadata) {
-        if (entry->buffer() >= state_->root->buffers()->size()) {
-          invalid(fmt::format("metadata uses buffer {} of {}", entry->buffer(),
-                              state_->root->buffers()->size()));
-        }
-      }
-    }
+    if (auto found = find_bad_reference(*state_->root, state_->tensors.size())) invalid(*found);
   }
 
   void name_tensors() {
