@@ -14,6 +14,7 @@
 #include "model_builder.h"
 #include "segue/file.h"
 #include "segue/model.h"
+#include "segue/units.h"
 
 namespace segue {
 namespace {
@@ -122,7 +123,7 @@ TEST(Cli, InspectListsTheProgramsOfACompiledFileAsCsv) {
 TEST(Cli, HelpAndVersionSucceed) {
   EXPECT_THAT(run_segue({"--help"}).out, HasSubstr("Exit status"));
   EXPECT_EQ(run_segue({"--version"}).status, 0);
-  for (const char* command : {"zoo", "inspect", "plan", "split", "verify"})
+  for (const char* command : {"zoo", "inspect", "plan", "split", "verify", "simulate", "paper"})
     EXPECT_EQ(run_segue({command, "--help"}).status, 0) << command;
 }
 
@@ -361,6 +362,81 @@ TEST(CliOutput, SplitPrintsTheSameFilesAsJsonAndCsv) {
   EXPECT_EQ(json["schema"], "segue.split/1");
   ASSERT_EQ(json["files"].size(), 2U);
   EXPECT_THAT(split("--csv"), HasSubstr(json["files"][1]["name"].get<std::string>()));
+}
+
+TEST(CliSimulate, TextJsonAndCsvAgreeAndSayThatTheyAreSimulated) {
+  const auto with = [](const std::string& flag) {
+    return run_segue({"simulate", "zoo:conv5-f442", "--tpus", "3", flag}).out;
+  };
+  const auto json = nlohmann::json::parse(with("--json"));
+  EXPECT_EQ(json["schema"], "segue.simulate/1");
+  EXPECT_EQ(json["kind"], "simulated");
+  EXPECT_EQ(json["inputs"], 15);
+  ASSERT_EQ(json["stages"].size(), 3U);
+  const std::string csv = with("--csv");
+  EXPECT_EQ(std::ranges::count(csv, '\n'), 4);
+  const auto text = run_segue({"simulate", "zoo:conv5-f442", "--tpus", "3"}).out;
+  EXPECT_THAT(text, HasSubstr("all times simulated"));
+  const std::string each =
+      format_time(Nanoseconds(json["time_per_input_ns"].get<std::int64_t>())) + " each";
+  EXPECT_THAT(text, HasSubstr(each));
+}
+
+TEST(CliSimulate, PlanFileGivesTheSameAsItsModel) {
+  const ScratchFolder scratch;
+  const std::string plan = (scratch.path() / "plan.json").string();
+  EXPECT_EQ(run_segue({"plan", "zoo:squeezenet", "--tpus", "2", "-o", plan}).status, 0);
+  EXPECT_EQ(run_segue({"simulate", plan, "--json"}).out,
+            run_segue({"simulate", "zoo:squeezenet", "--tpus", "2", "--json"}).out);
+  expect_failure(run_segue({"simulate", plan, "--tpus", "3"}), kUsage, "leave out --tpus");
+  expect_failure(run_segue({"simulate", plan, "--device", "edgetpu-usb3"}), kUsage,
+                 "those of the device 'edgetpu-pcie'");
+}
+
+TEST(CliSimulate, SharedPathsSlowDown) {
+  const auto period = [](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"simulate", "zoo:conv5-f312", "--tpus", "2", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return nlohmann::json::parse(run_segue(arguments).out)["steady_period_ns"].get<std::int64_t>();
+  };
+  EXPECT_GT(period({"--share", "0,1", "--holds", "invocations"}), period({}));
+  expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--share", "0,x"}), kUsage,
+                 "--share '0,x'");
+  expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--share", "7"}), kUsage, "device 7");
+}
+
+TEST(CliDevice, FileOfAnotherDeviceIsTakenByEveryCommandAndNamedInThePlan) {
+  const ScratchFolder scratch;
+  const std::string device = (scratch.path() / "card.json").string();
+  const std::string plan = (scratch.path() / "plan.json").string();
+  write_file(device, R"({"schema": "segue.device/1", "name": "card", "base": "edgetpu-pcie",
+    "constants": {"link": {"value": 195, "unit": "MB/s"}}})");
+  const auto written =
+      run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--device", device, "-o", plan});
+  EXPECT_EQ(written.status, 0) << written.err;
+  EXPECT_EQ(run_segue({"simulate", plan, "--device", device}).status, 0);
+  expect_failure(run_segue({"simulate", plan}), kUsage, "give its device file with --device");
+  write_file(device, "{}");
+  expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--device", device}), kUsage,
+                 "card.json: the document: lacks the key \"schema\"");
+}
+
+TEST(CliPaper, FigureOneIsDrawnAndOthersAreRefused) {
+  EXPECT_THAT(run_segue({"paper", "figure", "1"}).out, HasSubstr("closed form"));
+  expect_failure(run_segue({"paper", "figure", "9"}), kUsage, "figure 1");
+}
+
+TEST(CliPaper, AccuracyIsPrintedInThreeFormatsAndDrawn) {
+  const ScratchFolder scratch;
+  const auto text = run_segue({"paper", "accuracy", "--plot", "p.svg"}, scratch.path());
+  EXPECT_THAT(text.out, HasSubstr("5 x conv 3x3, one TPU"));
+  EXPECT_THAT(read_text_file(scratch.path() / "p.svg", 1 << 20), StartsWith("<svg"));
+  const auto json = nlohmann::json::parse(run_segue({"paper", "accuracy", "--json"}).out);
+  EXPECT_EQ(json["schema"], "segue.accuracy/1");
+  std::ptrdiff_t rows = 0;
+  for (const auto& series : json["series"])
+    rows += static_cast<std::ptrdiff_t>(series["rows"].size());
+  EXPECT_EQ(std::ranges::count(run_segue({"paper", "accuracy", "--csv"}).out, '\n'), rows + 1);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "expect.h"
 #include "model_builder.h"
+#include "segue/zoo.h"
 
 namespace segue {
 namespace {
@@ -80,6 +81,39 @@ TEST(PlanText, SaysThatBytesAreSimulated) {
   EXPECT_THAT(plan_text(plan, nullptr), ::testing::HasSubstr("simulated"));
   EXPECT_EQ(plan_table(plan).rows.size(), 2U);
   EXPECT_EQ(refinement_text(balanced), "");
+}
+
+TEST(Inspect, SaysWhatRunsOnTheHost) {
+  testing::ModelBuilder b;
+  const auto x = b.input("x", {1, 4});
+  const auto y = b.tensor("y", {1, 4});
+  b.op(tflite::BuiltinOperator::FLOOR, {b.relu(x, "r")}, {y});
+  b.output(y);
+  const Model model = b.build();
+  const auto json = nlohmann::json::parse(inspect_json(Graph(model), {}));
+  EXPECT_EQ(json["operators"][0]["runs_on"], "tpu");
+  EXPECT_EQ(json["operators"][1]["runs_on"], "host");
+}
+
+TEST(SimulateText, NamesTheSlowestStageItsCauseAndWhatToTry) {
+  const Model model = open_model("zoo:resnet50");
+  const Graph graph(model);
+  const DeviceSpec& device = find_device("edgetpu-pcie");
+  const auto compiler = make_simulated_compiler(device);
+  const Plan plan = make_plan(graph, segment_as_vendor(graph, 2), *compiler, device, "compiler");
+  const auto loads = stage_loads(plan);
+  const std::string text =
+      simulate_text(plan, simulate_timeline(loads, timeline_options(loads, device)));
+  EXPECT_THAT(text, ::testing::HasSubstr("all times simulated"));
+  EXPECT_THAT(text, ::testing::HasSubstr("Slowest is stage"));
+  EXPECT_THAT(text, ::testing::HasSubstr("streaming parameters from the host; more TPUs"));
+}
+
+TEST(ArrayFigure, ShowsEveryCycleAndTheProduct) {
+  const std::string figure = array_figure();
+  EXPECT_THAT(figure, ::testing::HasSubstr("cycle 10"));
+  EXPECT_THAT(figure, ::testing::HasSubstr("10 cycles, as the closed form says"));
+  EXPECT_THAT(figure, ::testing::HasSubstr("   30   24   18\n   84   69   54\n  138  114   90\n"));
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ struct AccuracySeries {
   std::string source;  // whose measurement, where
   std::string device;  // what it was simulated on
   bool is_fitted = false;
+  bool is_rejected = false;  // a hypothesis that the rows speak against; not in the plot
   std::vector<AccuracyRow> rows;
 
   [[nodiscard]] AccuracySummary all() const;

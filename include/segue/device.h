@@ -58,6 +58,7 @@ struct Timing {
   Constant clock_hz;             // of the array
   Constant link_bytes_per_s;     // host to device: inputs and streamed parameters
   Constant invoke_ns;            // host-bound: request, interrupt, driver
+  Constant input_ns_per_byte;    // host-bound: inputs copied and handed to the driver
   Constant output_ns_per_byte;   // host-bound: output beyond the window, re-laid out on arrival
   Constant output_window_bytes;  // of an output that arrive at the speed of the link
   Constant exposed_share;        // of the smaller of last computation and output, not hidden

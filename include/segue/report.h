@@ -10,11 +10,13 @@
 #include <string_view>
 #include <vector>
 
+#include "segue/accuracy.h"
 #include "segue/compiler.h"
 #include "segue/graph.h"
 #include "segue/model.h"
 #include "segue/plan.h"
 #include "segue/segmentation.h"
+#include "segue/timeline.h"
 #include "segue/verify.h"
 
 namespace segue {
@@ -39,6 +41,21 @@ struct Table {
 /// A plan on one screen, beside the vendor's segmentation when `vendor` is given.
 [[nodiscard]] std::string plan_text(const Plan& plan, const Plan* vendor);
 [[nodiscard]] Table plan_table(const Plan& plan);
+
+/// A plan in virtual time, on one screen: time per stage by cause, throughput, latency, what to
+/// try.
+[[nodiscard]] std::string simulate_text(const Plan& plan, const Timeline& timeline);
+[[nodiscard]] Table simulate_table(const Plan& plan, const Timeline& timeline);
+[[nodiscard]] std::string simulate_json(const Plan& plan, const Timeline& timeline,
+                                        const TimelineOptions& options);
+
+/// The paper's figure 1: a 3x3 systolic array, cycle by cycle.
+[[nodiscard]] std::string array_figure();
+
+/// Every measured row beside its prediction; and as a picture (SVG), both axes logarithmic.
+[[nodiscard]] Table accuracy_table(std::span<const AccuracySeries> series);
+[[nodiscard]] std::string accuracy_json(std::span<const AccuracySeries> series);
+[[nodiscard]] std::string accuracy_plot(std::span<const AccuracySeries> series);
 
 /// What a split wrote: one row per segment file.
 [[nodiscard]] Table split_table(const Plan& plan);

@@ -24,7 +24,7 @@ struct SweepModel {
 
 AccuracySeries series(const char* key, const std::string& title, const char* source,
                       const char* device, bool is_fitted) {
-  return {key, title, source, device, is_fitted, {}};
+  return {key, title, source, device, is_fitted, false, {}};
 }
 
 // One column of the convolutional sweep.
@@ -50,6 +50,10 @@ void add_conv_sweeps(std::vector<AccuracySeries>& all) {
     return
         [=](const SweepPredictor& model) { return to_ms(model.pipeline(devices, batch, sharing)); };
   };
+  const auto rejected = [](AccuracySeries one) {
+    one.is_rejected = true;
+    return one;
+  };
   constexpr std::int32_t kSmallBelow = 100;
   all.push_back(sweep_column(
       series("conv_sweep", "5 x conv 3x3, one TPU", kAuthors, "edgetpu-pcie", true), models,
@@ -69,14 +73,15 @@ void add_conv_sweeps(std::vector<AccuracySeries>& all) {
       sweep_column(series("pipeline_k4_b100", "Segm_Comp on 4 TPUs, batch 100, nothing shared",
                           kAuthors, "edgetpu-pcie", false),
                    models, &ConvSweepRow::four_batch_100, 0, pipeline(4, 100, HostSharing::kNone)));
-  all.push_back(sweep_column(series("pipeline_k2_b100_apart", "the same on 2 TPUs, nothing shared",
-                                    kAuthors, "edgetpu-pcie", false),
-                             models, &ConvSweepRow::two_batch_100, 0,
-                             pipeline(2, 100, HostSharing::kNone)));
-  all.push_back(sweep_column(
-      series("pipeline_k4_b100_shared", "the same on 4 TPUs, invocations exclude each other",
-             kAuthors, "edgetpu-pcie", false),
-      models, &ConvSweepRow::four_batch_100, 0, pipeline(4, 100, HostSharing::kInvocations)));
+  all.push_back(
+      sweep_column(rejected(series("pipeline_k2_b100_apart", "the same on 2 TPUs, nothing shared",
+                                   kAuthors, "edgetpu-pcie", false)),
+                   models, &ConvSweepRow::two_batch_100, 0, pipeline(2, 100, HostSharing::kNone)));
+  all.push_back(sweep_column(rejected(series("pipeline_k4_b100_shared",
+                                             "the same on 4 TPUs, invocations exclude each other",
+                                             kAuthors, "edgetpu-pcie", false)),
+                             models, &ConvSweepRow::four_batch_100, 0,
+                             pipeline(4, 100, HostSharing::kInvocations)));
 }
 
 void add_batch_sweep(std::vector<AccuracySeries>& all) {

@@ -15,6 +15,8 @@ void add_inspect(CLI::App& app);
 void add_plan(CLI::App& app);
 void add_split(CLI::App& app);
 void add_verify(CLI::App& app);
+void add_simulate(CLI::App& app);
+void add_paper(CLI::App& app);
 
 // Result formats of commands that print a table.
 struct FormatOptions {

@@ -102,6 +102,8 @@ int run(int argc, char** argv) {
   add_plan(app);
   add_split(app);
   add_verify(app);
+  add_simulate(app);
+  add_paper(app);
   try {
     require_known_command(app, argc, argv);
     app.parse(argc, argv);

@@ -50,20 +50,19 @@ ParameterFootprint padded_recurrent(const Model& model, const Operator& op,
   return total;
 }
 
-// Constants of element-wise operators, as unfolded batch normalization leaves them.
+// Constants of operators that no rule covers, and of element-wise ones as unfolded batch
+// normalization leaves them. Paddings, axes and shapes (32 bits) and scalars are part of the
+// program.
 ParameterFootprint uncached_constants(const Model& model, const Operator& op) {
   ParameterFootprint result;
-  result.is_cacheable = false;
   for (std::size_t i = 0; i < op.inputs.size(); ++i) {
     const Tensor* tensor = constant_input(model, op, i);
-    if (tensor != nullptr && !tensor->shape.empty() && tensor->data.size() > 1)
+    if (tensor == nullptr || tensor->shape.empty() || tensor->data.size() <= 1) continue;
+    if (tensor->type == ElementType::kInt8 || tensor->type == ElementType::kUint8)
       result.streamed_bytes += tensor->data.size();
   }
+  result.is_cacheable = result.streamed_bytes == 0;
   return result;
-}
-
-bool is_elementwise(OpCode code) {
-  return code == OpCode::kAdd || code == OpCode::kMul || code == OpCode::kSub;
 }
 
 }  // namespace
@@ -75,9 +74,9 @@ ParameterFootprint parameter_footprint(const Model& model, OperatorId id,
   const Operator& op = model.op(id);
   if (op.code == OpCode::kUnidirectionalSequenceLstm)
     return padded_recurrent(model, op, device.memory);
-  if (is_elementwise(op.code)) return uncached_constants(model, op);
   const Tensor* weights = constant_input(model, op, 1);
-  if (weights == nullptr || op.inputs[0] < 0 || op.outputs.empty()) return {};
+  if (weights == nullptr || op.inputs[0] < 0 || op.outputs.empty())
+    return uncached_constants(model, op);
   Matrix matrix;
   switch (op.code) {
     case OpCode::kConv2D:
@@ -93,7 +92,7 @@ ParameterFootprint parameter_footprint(const Model& model, OperatorId id,
       matrix.has_channel_data = constant_input(model, op, 2) != nullptr;
       return padded(matrix, device.memory);
     default:
-      return {};
+      return uncached_constants(model, op);
   }
   matrix.taps = extent(*weights, 1) * extent(*weights, 2);
   matrix.needs_passes = needs_passes(model, op, device.activations);

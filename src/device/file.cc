@@ -88,13 +88,15 @@ DeviceSpec base_device(const Node& node) {
 }  // namespace
 
 std::span<const NamedConstant> device_constants() {
-  static const std::array<NamedConstant, 10> kConstants{{
+  static const std::array<NamedConstant, 11> kConstants{{
       {"clock", "MHz", 1e6, 1, 10'000, "clock of the array",
        [](DeviceSpec& d) { return &d.timing.clock_hz; }},
       {"link", "MB/s", 1e6, 0.1, 100'000, "host to device: inputs and streamed parameters",
        [](DeviceSpec& d) { return &d.timing.link_bytes_per_s; }},
       {"invoke", "ms", 1e6, 0, 1000, "fixed time of one inference, on a desktop host",
        [](DeviceSpec& d) { return &d.timing.invoke_ns; }},
+      {"input", "ns/B", 1, 0, 10'000, "copying inputs, on a desktop host",
+       [](DeviceSpec& d) { return &d.timing.input_ns_per_byte; }},
       {"output", "ns/B", 1, 0, 10'000, "output beyond the window, on a desktop host",
        [](DeviceSpec& d) { return &d.timing.output_ns_per_byte; }},
       {"output_window", "KiB", 1024, 0, 1'048'576, "output that arrives at the speed of the link",

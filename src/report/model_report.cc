@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "json/node.h"
@@ -84,9 +85,21 @@ Json border_json(const Model& model, std::span<const TensorId> tensors) {
   return list;
 }
 
+// When the whole model is one segment.
+std::vector<OperatorId> host_operators(const Graph& graph) {
+  std::vector<OperatorId> all;
+  for (std::size_t i = 0; i < graph.operator_count(); ++i) all.push_back(operator_id(i));
+  return operators_on_host(graph, all);
+}
+
+const char* place_of(OperatorId id, std::span<const OperatorId> on_host) {
+  return std::ranges::binary_search(on_host, id) ? "host" : "tpu";
+}
+
 Json operators_json(const Graph& graph) {
   Json list = Json::array();
   const Model& model = graph.model();
+  const std::vector<OperatorId> on_host = host_operators(graph);
   for (std::size_t i = 0; i < graph.operator_count(); ++i) {
     const OperatorId id = operator_id(i);
     const OperatorStats& stats = graph.stats(id);
@@ -97,6 +110,7 @@ Json operators_json(const Graph& graph) {
     list.push_back({{"index", i},
                     {"operator", model.op(id).name},
                     {"depth", stats.depth},
+                    {"runs_on", place_of(id, on_host)},
                     {"parameter_bytes", stats.parameter_bytes},
                     {"macs", stats.macs},
                     {"input_bytes", stats.input_bytes},
@@ -142,12 +156,14 @@ Table operator_table(const Graph& graph) {
   table.columns = {{"index"},
                    {"depth"},
                    {"operator", Table::Align::kLeft},
+                   {"runs_on", Table::Align::kLeft},
                    {"parameter_bytes"},
                    {"macs"},
                    {"input_bytes"},
                    {"output_bytes"},
                    {"output_shape", Table::Align::kLeft},
                    {"output", Table::Align::kLeft}};
+  const std::vector<OperatorId> on_host = host_operators(graph);
   for (std::size_t i = 0; i < graph.operator_count(); ++i) {
     const OperatorId id = operator_id(i);
     const OperatorStats& stats = graph.stats(id);
@@ -160,9 +176,9 @@ Table operator_table(const Graph& graph) {
       name = printable(model.unique_name(output));
     }
     table.rows.push_back({std::to_string(i), std::to_string(stats.depth), printable(op.name, 40),
-                          std::to_string(stats.parameter_bytes), std::to_string(stats.macs),
-                          std::to_string(stats.input_bytes), std::to_string(stats.output_bytes),
-                          shape, name});
+                          place_of(id, on_host), std::to_string(stats.parameter_bytes),
+                          std::to_string(stats.macs), std::to_string(stats.input_bytes),
+                          std::to_string(stats.output_bytes), shape, name});
   }
   return table;
 }

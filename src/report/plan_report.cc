@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "json/node.h"
+#include "report/plan_words.h"
 #include "segue/report.h"
 #include "segue/units.h"
 
@@ -11,16 +12,9 @@ std::string depths(const Stage& stage) {
   return fmt::format("{}-{}", stage.first_depth, stage.last_depth);
 }
 
-std::string strategy_title(const std::string& strategy) {
-  if (strategy == "compiler") return "Segm_Comp";
-  if (strategy == "balanced") return "Segm_Balanced";
-  if (strategy == "manual") return "Cuts by hand";
-  return strategy;
-}
-
 void append_cells(std::vector<std::string>& row, const Plan& plan, std::size_t position) {
   if (position >= plan.stages.size()) {
-    row.insert(row.end(), 4, "");
+    row.insert(row.end(), 5, "");
     return;
   }
   const Stage& stage = plan.stages[position];
@@ -28,6 +22,7 @@ void append_cells(std::vector<std::string>& row, const Plan& plan, std::size_t p
   row.push_back(depths(stage));
   row.push_back(format_mib(stage.on_chip_bytes));
   row.push_back(format_mib(stage.host_bytes));
+  row.push_back(format_ms(stage.time.total()));
 }
 
 void append_totals(std::vector<std::string>& row, const Plan& plan) {
@@ -37,6 +32,9 @@ void append_totals(std::vector<std::string>& row, const Plan& plan) {
   row.push_back(fmt::format("1-{}", plan.model.depth));
   row.push_back(format_mib(on_chip));
   row.push_back(format_mib(plan.host_bytes()));
+  Nanoseconds time{0};
+  for (const Stage& stage : plan.stages) time += stage.time.total();
+  row.push_back(format_ms(time));
 }
 
 void append_columns(Table& table) {
@@ -44,6 +42,7 @@ void append_columns(Table& table) {
   table.columns.push_back({"depths"});
   table.columns.push_back({"on-chip MiB"});
   table.columns.push_back({"host MiB"});
+  table.columns.push_back({"ms"});
 }
 
 Table comparison(const Plan& plan, const Plan* vendor) {
@@ -81,6 +80,15 @@ std::string titles(const Plan& plan, const std::string& table_text) {
   return left + "|  " + strategy_title(plan.strategy) + "\n";
 }
 
+// One line: what the plan gives for a stream of inputs.
+std::string prediction(const Plan& plan) {
+  const Prediction& predicted = plan.predicted;
+  return fmt::format(
+      "{}: {} per input ({:.1f}/s), latency {}; one TPU {}, speed-up {:.2f} (simulated).\n",
+      strategy_title(plan.strategy), format_time(predicted.bottleneck), predicted.throughput_per_s,
+      format_time(predicted.latency), format_time(predicted.single_device), predicted.speedup);
+}
+
 std::string verdict(const Plan& plan, const Plan& vendor) {
   const std::string largest = fmt::format("largest segment {} of stored parameters instead of {}",
                                           format_bytes(plan.largest_stage_parameter_bytes()),
@@ -101,11 +109,28 @@ std::string verdict(const Plan& plan, const Plan& vendor) {
 
 }  // namespace
 
+std::string strategy_title(const std::string& strategy) {
+  if (strategy == "compiler") return "Segm_Comp";
+  if (strategy == "balanced") return "Segm_Balanced";
+  if (strategy == "manual") return "Cuts by hand";
+  return strategy;
+}
+
+std::string host_operators_note(const Plan& plan) {
+  std::uint32_t count = 0;
+  for (const Stage& stage : plan.stages) count += stage.time.host_operators;
+  if (count == 0) return "";
+  return fmt::format(
+      "{} operators run on the host's processor; their time is not predicted (`segue inspect` "
+      "shows them).\n",
+      count);
+}
+
 Table plan_table(const Plan& plan) {
   Table table;
   table.columns = {{"index"},           {"operators"},     {"first_depth"}, {"last_depth"},
                    {"parameter_bytes"}, {"on_chip_bytes"}, {"host_bytes"},  {"macs"},
-                   {"input_bytes"},     {"output_bytes"},  {"replicas"}};
+                   {"input_bytes"},     {"output_bytes"},  {"replicas"},    {"total_ns"}};
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const Stage& s = plan.stages[i];
     table.rows.push_back({std::to_string(i), std::to_string(s.operators.size()),
@@ -113,7 +138,7 @@ Table plan_table(const Plan& plan) {
                           std::to_string(s.parameter_bytes), std::to_string(s.on_chip_bytes),
                           std::to_string(s.host_bytes), std::to_string(s.macs),
                           std::to_string(s.input_bytes), std::to_string(s.output_bytes),
-                          std::to_string(s.replicas)});
+                          std::to_string(s.replicas), std::to_string(s.time.total().count())});
   }
   return table;
 }
@@ -127,6 +152,9 @@ std::string plan_text(const Plan& plan, const Plan* vendor) {
   const std::string table = comparison(plan, vendor).to_text();
   if (vendor != nullptr) text += titles(plan, table);
   text += table + "\n";
+  if (vendor != nullptr) text += prediction(*vendor);
+  text += prediction(plan);
+  text += host_operators_note(plan);
   text += vendor != nullptr
               ? verdict(plan, *vendor)
               : fmt::format("The host streams {} per inference (simulated).\n",

@@ -42,6 +42,7 @@ struct SegmentSum {
   [[nodiscard]] SegmentTime time(const Timing& timing) const {
     const double slowdown = timing.host_slowdown.value;
     const double link_ns_per_byte = 1e9 / timing.link_bytes_per_s.value;
+    const double input_ns_per_byte = link_ns_per_byte + timing.input_ns_per_byte.value * slowdown;
     const double cycle_ns = 1e9 / timing.clock_hz.value;
     const double window =
         std::min(static_cast<double>(output_bytes), timing.output_window_bytes.value);
@@ -52,7 +53,7 @@ struct SegmentSum {
     const double hidden_ns = (1 - timing.exposed_share.value) * std::min(last_ns, output_ns);
     const double compute_ns = static_cast<double>(cycles) * cycle_ns - hidden_ns;
     return {.fixed = Nanoseconds(to_whole_ns(timing.invoke_ns.value * slowdown)),
-            .input = Nanoseconds(to_whole_ns(static_cast<double>(input_bytes) * link_ns_per_byte)),
+            .input = Nanoseconds(to_whole_ns(static_cast<double>(input_bytes) * input_ns_per_byte)),
             .compute = Nanoseconds(to_whole_ns(compute_ns)),
             .streaming = Nanoseconds(streaming_ns),
             .output = Nanoseconds(to_whole_ns(output_ns)),

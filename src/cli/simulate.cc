@@ -1,0 +1,114 @@
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/commands.h"
+#include "segue/error.h"
+#include "segue/report.h"
+#include "segue/timeline.h"
+#include "segue/zoo.h"
+
+namespace segue::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  CutOptions cut;
+  FormatOptions format;
+  std::uint64_t inputs = 15;
+  std::uint32_t queue = 2;
+  std::vector<std::string> shared;
+  std::string holds = "link";
+};
+
+SharedPath::Holds holds_of(const std::string& word) {
+  if (word == "transfers") return SharedPath::Holds::kTransfers;
+  if (word == "invocations") return SharedPath::Holds::kInvocations;
+  return SharedPath::Holds::kLink;
+}
+
+// "0,1": devices that share something.
+SharedPath parse_shared(const std::string& list, SharedPath::Holds holds) {
+  constexpr std::uint32_t kMostDevices = 1024;
+  SharedPath path;
+  path.holds = holds;
+  std::size_t begin = 0;
+  while (begin <= list.size()) {
+    const std::size_t end = std::min(list.find(',', begin), list.size());
+    std::uint32_t device = 0;
+    if (!CLI::detail::lexical_cast(list.substr(begin, end - begin), device) ||
+        device >= kMostDevices) {
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("--share '{}': give device numbers separated by commas, as in 0,1", list));
+    }
+    path.devices.push_back(device);
+    begin = end + 1;
+  }
+  return path;
+}
+
+Plan planned(const Options& options) {
+  if (options.model.ends_with(".json")) {
+    if (options.cut.tpus > 0)
+      throw Error(ErrorCode::kInvalidArgument,
+                  "a plan.json has its TPUs already; leave out --tpus");
+    Plan plan = read_plan(options.model);
+    if (!options.cut.device.empty() && open_device(options.cut.device).name != plan.device) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("the times in {} are those of the device '{}'; make a plan for "
+                              "another one with `segue plan --device`",
+                              options.model, plan.device));
+    }
+    return plan;
+  }
+  const Model model = open_model(options.model);
+  const Graph graph(model);
+  CutOptions cut = options.cut;
+  if (cut.tpus == 0) cut.tpus = 1;
+  return make_cut(graph, cut).plan;
+}
+
+void run(const Options& options) {
+  const Plan plan = planned(options);
+  const auto loads = stage_loads(plan);
+  TimelineOptions timeline_settings = timeline_options(loads, device_of(plan, options.cut.device));
+  timeline_settings.inputs = options.inputs;
+  timeline_settings.queue_capacity = options.queue;
+  for (const std::string& list : options.shared)
+    timeline_settings.shared.push_back(parse_shared(list, holds_of(options.holds)));
+  const Timeline timeline = simulate_timeline(loads, timeline_settings);
+  if (options.format.json) return print(simulate_json(plan, timeline, timeline_settings));
+  if (options.format.csv) return print(simulate_table(plan, timeline).to_csv());
+  print(simulate_text(plan, timeline));
+}
+
+}  // namespace
+
+void add_simulate(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("simulate", "Show how long a model takes on N Edge TPUs, stage by stage");
+  auto options = std::make_shared<Options>();
+  command->add_option("MODEL", options->model, "A .tflite file, zoo:NAME[@SIZE], or a plan.json")
+      ->required();
+  add_cut(*command, options->cut);
+  command->add_option("--inputs", options->inputs, "Inputs of the batch (default 15)")
+      ->check(CLI::Range(1, 1000000));
+  command
+      ->add_option("--queue", options->queue,
+                   "Results that may wait between two stages (default 2; 0: no bound)")
+      ->check(CLI::Range(0, 1000000));
+  command
+      ->add_option("--share", options->shared,
+                   "Devices that share a path, as 0,1; may be given several times")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--holds", options->holds,
+                   "What holds a shared path: link (default; transfers and parameters), transfers, "
+                   "or invocations")
+      ->check(CLI::IsMember({"link", "transfers", "invocations"}));
+  add_format(*command, options->format);
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace segue::cli

@@ -1,0 +1,147 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "json/node.h"
+#include "report/plan_words.h"
+#include "segue/report.h"
+#include "segue/units.h"
+
+namespace segue {
+namespace {
+
+std::string percent(double share) { return fmt::format("{:.0f}", 100 * share); }
+
+double mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return values.empty() ? 0 : sum / static_cast<double>(values.size());
+}
+
+Nanoseconds mean(const std::vector<Nanoseconds>& values) {
+  Nanoseconds sum{0};
+  for (const Nanoseconds value : values) sum += value;
+  return sum / static_cast<std::int64_t>(values.size());
+}
+
+// What most of a stage's time goes into, in words.
+std::string cause(const SegmentTime& time) {
+  const std::array<std::pair<Nanoseconds, const char*>, 5> parts{
+      {{time.compute, "computing"},
+       {time.streaming, "streaming parameters from the host"},
+       {time.input, "receiving its input"},
+       {time.output, "sending its output"},
+       {time.fixed, "the fixed cost of an inference"}}};
+  const auto largest = std::ranges::max_element(parts);
+  return fmt::format("{} of {} ms go into {}", format_ms(largest->first), format_ms(time.total()),
+                     largest->second);
+}
+
+std::string advice(const Stage& stage, const Plan& plan) {
+  const SegmentTime& time = stage.time;
+  const Nanoseconds transfers = time.input + time.output;
+  if (time.streaming > time.compute && time.streaming > transfers)
+    return fmt::format("more TPUs would stop the streaming: try --tpus {}", plan.stages.size() + 1);
+  if (transfers > time.compute) return "cut where tensors are smaller, or use fewer TPUs";
+  return fmt::format("more TPUs share the computation: try --tpus {}", plan.stages.size() + 1);
+}
+
+std::size_t slowest_stage(const Plan& plan) {
+  const auto period = [](const Stage& stage) { return stage.time.total() / stage.replicas; };
+  const auto slowest = std::ranges::max_element(plan.stages, {}, period);
+  return static_cast<std::size_t>(slowest - plan.stages.begin());
+}
+
+nlohmann::ordered_json time_json(const SegmentTime& time) {
+  return {{"compute", time.compute.count()}, {"input", time.input.count()},
+          {"output", time.output.count()},   {"streaming", time.streaming.count()},
+          {"fixed", time.fixed.count()},     {"total", time.total().count()}};
+}
+
+}  // namespace
+
+Table simulate_table(const Plan& plan, const Timeline& timeline) {
+  Table table;
+  table.columns = {{"stage"},        {"replicas"},  {"fixed_ms"}, {"input_ms"}, {"compute_ms"},
+                   {"streaming_ms"}, {"output_ms"}, {"total_ms"}, {"busy_%"},   {"largest_queue"}};
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    const SegmentTime& time = plan.stages[i].time;
+    const StageStatistics& statistics = timeline.stages[i];
+    table.rows.push_back({std::to_string(i), std::to_string(plan.stages[i].replicas),
+                          format_ms(time.fixed), format_ms(time.input), format_ms(time.compute),
+                          format_ms(time.streaming), format_ms(time.output),
+                          format_ms(time.total()), percent(mean(statistics.utilisation)),
+                          std::to_string(statistics.largest_queue)});
+  }
+  return table;
+}
+
+std::string simulate_text(const Plan& plan, const Timeline& timeline) {
+  const Prediction& predicted = plan.predicted;
+  const auto inputs = timeline.results.size();
+  const Nanoseconds each = timeline.time_per_input();
+  const std::size_t slowest = slowest_stage(plan);
+  std::uint32_t devices = 0;
+  for (const Stage& stage : plan.stages) devices += stage.replicas;
+  std::string text = fmt::format("{} on {} Edge TPU{} ({}), {}, {} inputs; all times simulated\n\n",
+                                 printable(plan.model.name), devices, devices == 1 ? "" : "s",
+                                 printable(plan.device), strategy_title(plan.strategy), inputs);
+  text += simulate_table(plan, timeline).to_text() + "\n";
+  text += fmt::format(
+      "{} inputs in {}: {} each, {:.1f}/s; latency {} for the first, {} on average.\n", inputs,
+      format_time(timeline.makespan), format_time(each), each.count() > 0 ? 1 / to_s(each) : 0.0,
+      format_time(timeline.latencies.front()), format_time(mean(timeline.latencies)));
+  text += fmt::format(
+      "One TPU: {} each ({:.2f} TOPS); speed-up {:.2f} for {} inputs, {:.2f} in the long run.\n",
+      format_time(predicted.single_device),
+      tera_operations_per_s(plan.model.macs, predicted.single_device),
+      each.count() > 0 ? to_s(predicted.single_device) / to_s(each) : 0.0, inputs,
+      predicted.speedup);
+  text += fmt::format("Slowest is stage {}: {}; {}.\n", slowest, cause(plan.stages[slowest].time),
+                      advice(plan.stages[slowest], plan));
+  return text + host_operators_note(plan);
+}
+
+std::string simulate_json(const Plan& plan, const Timeline& timeline,
+                          const TimelineOptions& options) {
+  const auto rounded = [](double value) { return std::round(value * 1e4) / 1e4; };
+  nlohmann::ordered_json stages = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    const StageStatistics& statistics = timeline.stages[i];
+    nlohmann::ordered_json utilisation = nlohmann::ordered_json::array();
+    for (const double share : statistics.utilisation) utilisation.push_back(rounded(share));
+    stages.push_back({{"index", i},
+                      {"replicas", plan.stages[i].replicas},
+                      {"time_ns", time_json(plan.stages[i].time)},
+                      {"utilisation", std::move(utilisation)},
+                      {"largest_queue", statistics.largest_queue},
+                      {"mean_queue", rounded(statistics.mean_queue)},
+                      {"blocked_ns", statistics.blocked.count()}});
+  }
+  const Nanoseconds each = timeline.time_per_input();
+  const double seconds = std::max(1e-9, to_s(each));
+  return json::to_text(
+      {{"schema", "segue.simulate/1"},
+       {"kind", "simulated"},
+       {"model", plan.model.name},
+       {"device", plan.device},
+       {"strategy", plan.strategy},
+       {"inputs", timeline.results.size()},
+       {"queue_capacity", options.queue_capacity},
+       {"makespan_ns", timeline.makespan.count()},
+       {"time_per_input_ns", each.count()},
+       {"steady_period_ns", timeline.steady_period().count()},
+       {"throughput_per_s", rounded(1 / seconds)},
+       {"first_latency_ns", timeline.latencies.front().count()},
+       {"mean_latency_ns", mean(timeline.latencies).count()},
+       {"largest_latency_ns", std::ranges::max(timeline.latencies).count()},
+       {"single_device_ns", plan.predicted.single_device.count()},
+       {"speedup", rounded(to_s(plan.predicted.single_device) / seconds)},
+       {"tera_operations_per_s", rounded(tera_operations_per_s(plan.model.macs, each))},
+       {"stages", std::move(stages)}});
+}
+
+}  // namespace segue

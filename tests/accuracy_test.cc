@@ -1,0 +1,175 @@
+// The error of the simulator on rows that others measured, and the page that publishes it.
+#include "segue/accuracy.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <map>
+
+#include "accuracy/predict.h"
+#include "segue/file.h"
+#include "segue/report.h"
+#include "segue/zoo.h"
+
+namespace segue {
+namespace {
+
+const std::vector<AccuracySeries>& evaluated() {
+  static const std::vector<AccuracySeries> kSeries = evaluate_accuracy();
+  return kSeries;
+}
+
+const AccuracySeries& series(const std::string& key) {
+  for (const AccuracySeries& one : evaluated()) {
+    if (one.key == key) return one;
+  }
+  throw std::out_of_range(key);
+}
+
+double simulated(const std::string& key, const std::string& label) {
+  for (const AccuracyRow& row : series(key).rows) {
+    if (row.label == label) return row.predicted_ms;
+  }
+  throw std::out_of_range(label);
+}
+
+struct Bound {
+  const char* key;
+  double mean_share;
+  double worst_share;
+  double worst_small_ms;
+};
+
+class Accuracy : public ::testing::TestWithParam<Bound> {};
+
+TEST_P(Accuracy, IsWithinItsBoundOnHeldOutRowsAndOnAll) {
+  const Bound& bound = GetParam();
+  for (const AccuracySummary& summary : {series(bound.key).held_out(), series(bound.key).all()}) {
+    EXPECT_GT(summary.rows, 10U);
+    EXPECT_LE(summary.mean_share, bound.mean_share);
+    EXPECT_LE(summary.worst_share, bound.worst_share);
+    EXPECT_LE(summary.worst_difference_ms, bound.worst_small_ms);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows, Accuracy,
+    ::testing::Values(Bound{"conv_sweep", 0.03, 0.10, 0.6}, Bound{"dense_sweep", 0.05, 0.10, 0.1},
+                      Bound{"pipeline_k2_b1", 0.08, 0.20, 0},
+                      Bound{"pipeline_k4_b1", 0.08, 0.20, 0},
+                      Bound{"pipeline_k2_b100", 0.12, 0.40, 0},
+                      Bound{"pipeline_k4_b100", 0.12, 0.25, 0}, Bound{"batch_sweep", 0.05, 0.06, 0},
+                      Bound{"mobilenet", 0.08, 0.15, 0}, Bound{"usb_stacks", 0.10, 0.35, 0},
+                      Bound{"usb_transfers", 0.10, 0.30, 0}),
+    [](const auto& row) { return std::string(row.param.key); });
+
+// Layers leave the chip at 452, 522 and 642 filters, and each time it shows.
+TEST(ConvSweep, StepsAreWhereLayersLeaveTheChip) {
+  const auto step = [](int filters) {
+    return simulated("conv_sweep", "F=" + std::to_string(filters)) /
+           simulated("conv_sweep", "F=" + std::to_string(filters - 10));
+  };
+  for (const int filters : {452, 522, 642}) EXPECT_GT(step(filters), 1.25) << filters;
+  for (const int filters : {442, 462, 512, 532, 632, 652, 702})
+    EXPECT_LT(step(filters), 1.06) << filters;
+}
+
+TEST(ConvSweep, PeakIsAsMeasured) {
+  constexpr double kTeraOperations = 2e-9 * 64 * 64 * 9 * (3.0 * 442 + 4.0 * 442 * 442);
+  EXPECT_NEAR(kTeraOperations / simulated("conv_sweep", "F=442"), 1.396, 0.05 * 1.396);
+}
+
+// Figure 6 of the paper: where the measured speed-up rises or falls by a tenth, so does ours.
+TEST(Pipelines, SpeedUpRisesAndFallsWhereTheMeasuredOneDoes) {
+  for (const char* key : {"pipeline_k2_b100", "pipeline_k4_b100"}) {
+    std::map<std::string, std::pair<double, double>> speedups;
+    for (const AccuracyRow& one : series("conv_sweep").rows)
+      speedups[one.label] = {one.measured_ms, one.predicted_ms};
+    double measured_before = 0;
+    double simulated_before = 0;
+    for (const AccuracyRow& row : series(key).rows) {
+      const double measured = speedups[row.label].first / row.measured_ms;
+      const double ours = speedups[row.label].second / row.predicted_ms;
+      if (measured_before > 0 && std::abs(measured / measured_before - 1) > 0.10) {
+        EXPECT_GT((measured / measured_before - 1) * (ours / simulated_before - 1), 0)
+            << key << " " << row.label;
+      }
+      measured_before = measured;
+      simulated_before = ours;
+    }
+  }
+}
+
+void expect_current(const std::string& file, const std::string& begin_mark,
+                    const std::string& end_mark, const std::string& content) {
+  const std::filesystem::path path = SEGUE_TEST_SOURCE "/docs/" + file;
+  const std::string text = read_text_file(path, 1 << 22);
+  const std::size_t begin = begin_mark.empty() ? 0 : text.find(begin_mark) + begin_mark.size();
+  const std::size_t end = end_mark.empty() ? text.size() : text.find(end_mark);
+  ASSERT_NE(end, std::string::npos) << file;
+  if (std::getenv("SEGUE_UPDATE_DOCS") != nullptr)
+    return write_file(path, text.substr(0, begin) + content + text.substr(end));
+  EXPECT_EQ(text.substr(begin, end - begin), content) << file;
+}
+
+struct PublishedTime {
+  const char* model;
+  const char* title;
+  double desktop_ms;
+  double dev_board_ms;
+};
+
+// coral.ai/docs/edgetpu/benchmarks, single Edge TPU.
+const std::vector<PublishedTime>& published_times() {
+  static const std::vector<PublishedTime> kTimes{
+      {"mobilenet", "MobileNet v1", 2.4, 2.4},
+      {"mobilenetv2", "MobileNet v2", 2.6, 2.6},
+      {"resnet50@299", "ResNet-50 v1", 49, 56},
+      {"resnet50v2@299", "ResNet-50 v2", 50, 59},
+      {"resnet152v2@299", "ResNet-152 v2", 128, 151},
+      {"inceptionv4", "Inception v4", 85, 102},
+      {"inceptionresnetv2", "Inception-ResNet v2", 57, 69},
+      {"vgg16", "VGG16", 296, 343},
+      {"vgg19", "VGG19", 308, 357}};
+  return kTimes;
+}
+
+std::string zoo_table() {
+  std::string text =
+      "| model | USB 3 published | simulated | Dev Board published | simulated |\n"
+      "|---|--:|--:|--:|--:|\n";
+  for (const PublishedTime& row : published_times()) {
+    const Model model = open_model(std::string("zoo:") + row.model);
+    const auto on = [&](const char* device) {
+      return to_ms(predict(model, find_device(device)).total());
+    };
+    text += fmt::format("| {} | {} | {:.1f} | {} | {:.1f} |\n", row.title, row.desktop_ms,
+                        on("edgetpu-usb3-max"), row.dev_board_ms, on("edgetpu-devboard"));
+  }
+  return text;
+}
+
+TEST(Zoo, LargeNetworksTakeAboutAsLongAsPublished) {
+  for (const PublishedTime& row : published_times()) {
+    if (row.desktop_ms < 10 || row.title == std::string("Inception-ResNet v2")) continue;
+    const Model model = open_model(std::string("zoo:") + row.model);
+    EXPECT_NEAR(to_ms(predict(model, find_device("edgetpu-usb3-max")).total()) / row.desktop_ms, 1,
+                0.15)
+        << row.title;
+    EXPECT_NEAR(to_ms(predict(model, find_device("edgetpu-devboard")).total()) / row.dev_board_ms,
+                1, 0.20)
+        << row.title;
+  }
+}
+
+// SEGUE_UPDATE_DOCS=1 writes tables and plot instead of comparing them.
+TEST(AccuracyPage, IsCurrent) {
+  expect_current("accuracy.md", "<!-- table -->\n", "<!-- end of table -->",
+                 accuracy_markdown(evaluated()));
+  expect_current("accuracy.md", "<!-- zoo -->\n", "<!-- end of zoo -->", zoo_table());
+  expect_current("accuracy.svg", "", "", accuracy_plot(evaluated()));
+}
+
+}  // namespace
+}  // namespace segue

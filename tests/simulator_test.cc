@@ -1,0 +1,253 @@
+#include "segue/simulator.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "expect.h"
+#include "model_builder.h"
+#include "reference/random_model.h"
+#include "segue/zoo.h"
+
+namespace segue {
+namespace {
+
+using testing::ModelBuilder;
+using testing::operators;
+
+const DeviceSpec& pcie() { return find_device("edgetpu-pcie"); }
+
+std::vector<OperatorId> all_of(const Model& model) {
+  return operators(0, static_cast<std::uint32_t>(model.operators().size() - 1));
+}
+
+SegmentTime time_of(const Graph& graph, const std::vector<OperatorId>& ids,
+                    const DeviceSpec& device) {
+  return simulate_segment(graph, ids, make_simulated_compiler(device)->compile(graph, ids), device);
+}
+
+SegmentTime time_of(const Model& model, const DeviceSpec& device = pcie()) {
+  const Graph graph(model);
+  return time_of(graph, all_of(model), device);
+}
+
+std::uint64_t cycles(ModelBuilder& b) {
+  const Model model = b.build();
+  return operator_work(model, operator_id(model.operators().size() - 1), pcie()).cycles;
+}
+
+// A map of 64x64 in 4x4 tiles leaves 16x16 pixels to each: 256.
+TEST(OperatorWork, ConvolutionUses64OutputsBy4InputsPerTapAndPixel) {
+  ModelBuilder b;
+  b.output(b.conv(b.input("x", {1, 64, 64, 6}), "y", 65, 3));
+  EXPECT_EQ(cycles(b), 256U * 2 * 2 * 9);  // 65 outputs: 2 groups of 64; 6 inputs: 2 groups of 4
+}
+
+TEST(OperatorWork, PartialTilesCostAWholeOne) {
+  ModelBuilder b;
+  b.output(b.conv(b.input("x", {1, 9, 5, 4}), "y", 8, 1));
+  EXPECT_EQ(cycles(b), 3U * 2);  // 9 rows: 3 per tile; 5 columns: 2
+}
+
+TEST(OperatorWork, DepthwiseDoesOneTapOf64ChannelsACycle) {
+  ModelBuilder b;
+  b.output(b.depthwise(b.input("x", {1, 8, 8, 96}), "y"));
+  const Model model = b.build();
+  const std::uint64_t taps = model.window(OperatorId{0}).height * model.window(OperatorId{0}).width;
+  EXPECT_EQ(cycles(b), 4 * 2 * taps);
+}
+
+TEST(OperatorWork, DenseLayerRunsInOneTile) {
+  ModelBuilder b;
+  b.output(b.dense(b.input("x", {1, 100}), "y", 130));
+  EXPECT_EQ(cycles(b), 3U * 25);
+}
+
+TEST(OperatorWork, ElementwiseVisitsEachOutputOnce) {
+  ModelBuilder b;
+  const auto x = b.input("x", {1, 8, 8, 65});
+  b.output(b.add(x, x, "y"));
+  EXPECT_EQ(cycles(b), 4U * 2);
+}
+
+TEST(OperatorWork, ReshapeIsFree) {
+  ModelBuilder b;
+  const auto x = b.input("x", {1, 2, 2, 4});
+  const auto y = b.tensor("y", {1, 16});
+  b.op(tflite::BuiltinOperator::RESHAPE, {x}, {y});
+  b.output(y);
+  EXPECT_EQ(cycles(b), 0U);
+}
+
+// The steps of the measured sweep: one crossing while a map fits its tiles, three from 339 filters
+// on, five at 642, seven at 722.
+TEST(OperatorWork, WeightsCrossOftenerTheLessOfAMapFitsTheTiles) {
+  const auto crossings = [](int filters) {
+    const Model model = open_model("zoo:conv5-f" + std::to_string(filters));
+    return operator_work(model, OperatorId{4}, pcie()).crossings;
+  };
+  EXPECT_EQ(crossings(332), 1U);
+  EXPECT_EQ(crossings(452), 3U);
+  EXPECT_EQ(crossings(632), 3U);
+  EXPECT_EQ(crossings(642), 5U);
+  EXPECT_EQ(crossings(712), 5U);
+  EXPECT_EQ(crossings(722), 7U);
+}
+
+TEST(OperatorWork, CrossingsAreBoundedForMapsOfAnySize) {
+  ModelBuilder b;
+  b.output(b.conv(b.input("x", {1, 4096, 4096, 64}), "y", 64, 3));
+  const Model model = b.build();
+  EXPECT_EQ(operator_work(model, OperatorId{0}, pcie()).crossings, 19U);
+}
+
+// conv5-f442, by hand: cycles of 256 pixels * 7 groups * (4 * 111 * 9 + 9) = 7 175 ...
+TEST(SimulateSegment, ConvolutionsOfTheSweepAddUpAsByHand) {
+  const SegmentTime time = time_of(open_model("zoo:conv5-f442"));
+  const std::uint64_t inner = 256U * 9 * 7 * 111;
+  const std::uint64_t first = 256U * 9 * 7;
+  EXPECT_EQ(time.cycles, first + 4 * inner);
+  // Half of the last layer's computation is hidden behind the output.
+  EXPECT_NEAR(to_ms(time.compute), static_cast<double>(first + 4 * inner - inner / 2) / 250e3,
+              1e-3);
+  EXPECT_NEAR(to_ms(time.input), 12288 * (1 / 394e3 + 0.5e-6), 1e-4);
+  const double output_bytes = 64.0 * 64 * 444;  // channels go out in fours
+  EXPECT_NEAR(
+      to_ms(time.output),
+      131072 / 394e3 + (output_bytes - 131072) * pcie().timing.output_ns_per_byte.value / 1e6,
+      1e-3);
+  EXPECT_EQ(time.streaming.count(), 0);
+}
+
+TEST(SimulateSegment, StreamingIsHiddenWhileOnePassComputes) {
+  // A 2-byte capacity: everything streams. The map is small, so weights cross once.
+  DeviceSpec device = pcie();
+  device.memory.capacity_bytes.value = 2;
+  const Model model = testing::conv_chain({64});
+  const SegmentTime slow_link = time_of(model, device);
+  EXPECT_GT(slow_link.streaming.count(), 0);
+  device.timing.link_bytes_per_s.value = 1e12;
+  EXPECT_EQ(time_of(model, device).streaming.count(), 0);
+}
+
+TEST(SimulateSegment, ReportOfTotalsAloneStreamsOnce) {
+  const Model model = testing::conv_chain({8, 8});
+  const Graph graph(model);
+  MemoryReport report;
+  report.host_bytes = 394'000;
+  EXPECT_NEAR(to_ms(simulate_segment(graph, all_of(model), report, pcie()).streaming), 1, 1e-3);
+}
+
+TEST(SimulateSegment, OperatorsThatTheDeviceLacksAreCountedNotTimed) {
+  ModelBuilder b;
+  const auto x = b.input("x", {1, 4, 4, 4});
+  const auto middle = b.conv(x, "middle", 8);
+  const auto y = b.tensor("y", {1, 4, 4, 8});
+  b.op(tflite::BuiltinOperator::FLOOR, {middle}, {y});
+  b.output(b.relu(y, "z"));  // behind the host's operator, so on the host too
+  const SegmentTime time = time_of(b.build());
+  EXPECT_EQ(time.host_operators, 2U);
+  EXPECT_GT(time.compute.count(), 0);
+}
+
+TEST(SimulateSegment, LeadingHostOperatorsDoNotDragTheRestAlong) {
+  ModelBuilder b;
+  const auto x = b.input("x", {1, 4, 4, 4});
+  const auto y = b.tensor("y", {1, 4, 4, 4});
+  b.op(tflite::BuiltinOperator::FLOOR, {x}, {y});
+  b.output(b.conv(y, "z", 8));
+  EXPECT_EQ(time_of(b.build()).host_operators, 1U);
+}
+
+class Laws : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Laws, FasterLinksClocksAndMoreCacheAreNeverSlower) {
+  const Model model = open_model(GetParam());
+  const Graph graph(model);
+  const Nanoseconds base = time_of(graph, all_of(model), pcie()).total();
+  for (const double factor : {1.01, 1.5, 2.0, 10.0}) {
+    for (Constant Timing::*rate : {&Timing::clock_hz, &Timing::link_bytes_per_s}) {
+      DeviceSpec device = pcie();
+      (device.timing.*rate).value *= factor;
+      EXPECT_LE(time_of(graph, all_of(model), device).total(), base) << factor;
+    }
+    DeviceSpec device = pcie();
+    device.memory.capacity_bytes.value *= factor;
+    EXPECT_LE(time_of(graph, all_of(model), device).total(), base) << factor;
+  }
+}
+
+TEST_P(Laws, SplittingASegmentConservesCycles) {
+  const Model model = open_model(GetParam());
+  const Graph graph(model);
+  const auto last = static_cast<std::uint32_t>(model.operators().size() - 1);
+  const std::uint64_t whole = time_of(graph, all_of(model), pcie()).cycles;
+  std::mt19937 random(3);
+  for (int round = 0; round < 20; ++round) {
+    const auto cut = static_cast<std::uint32_t>(random() % last);
+    EXPECT_EQ(time_of(graph, operators(0, cut), pcie()).cycles +
+                  time_of(graph, operators(cut + 1, last), pcie()).cycles,
+              whole);
+  }
+}
+
+TEST_P(Laws, TableOfRangesEqualsEachSegmentAlone) {
+  const Model model = open_model(GetParam());
+  const Graph graph(model);
+  const RangeTimes times(graph, pcie());
+  std::mt19937 random(5);
+  for (int round = 0; round < 200; ++round) {
+    const std::size_t begin = random() % times.operator_count();
+    const std::size_t end = begin + 1 + random() % (times.operator_count() - begin);
+    const auto ids =
+        operators(static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end - 1));
+    EXPECT_EQ(times(begin, end), time_of(graph, ids, pcie())) << begin << ".." << end;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Laws,
+                         ::testing::Values("zoo:resnet50", "zoo:resnet101v2", "zoo:densenet121",
+                                           "zoo:inceptionv3", "zoo:mobilenetv2", "zoo:xception",
+                                           "zoo:conv5-f602", "zoo:dense4-n2100"),
+                         [](const auto& row) {
+                           std::string name = std::string(row.param).substr(4);
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+TEST(RangeTimes, AgreesOnRandomGraphsAndTinyMemories) {
+  std::mt19937 random(11);
+  for (int round = 0; round < 50; ++round) {
+    const Model model = testing::random_model(random, 12);
+    const Graph graph(model);
+    DeviceSpec device = pcie();
+    device.memory.capacity_bytes.value = static_cast<double>(random() % 200'000);
+    const RangeTimes times(graph, device);
+    for (std::size_t begin = 0; begin < times.operator_count(); ++begin) {
+      for (std::size_t end = begin + 1; end <= times.operator_count(); ++end) {
+        const auto ids =
+            operators(static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end - 1));
+        ASSERT_EQ(times(begin, end), time_of(graph, ids, device)) << begin << ".." << end;
+      }
+    }
+  }
+}
+
+TEST(RangeTimes, ModelsTooLongForTheTableAreRefused) {
+  ModelBuilder b;
+  auto x = b.input("x", {1, 4});
+  for (std::size_t i = 0; i <= RangeTimes::kMostOperators; ++i) x = b.relu(x, std::to_string(i));
+  b.output(x);
+  const Model model = b.build();
+  const Graph graph(model);
+  testing::expect_error(ErrorCode::kUnsupported, [&] { RangeTimes(graph, pcie()); },
+                        {"4097 operators", "at most 4096"});
+}
+
+TEST(TeraOperations, CountTwoPerMac) {
+  EXPECT_DOUBLE_EQ(tera_operations_per_s(2'000'000'000, std::chrono::milliseconds(4)), 1.0);
+  EXPECT_EQ(tera_operations_per_s(5, Nanoseconds(0)), 0);
+}
+
+}  // namespace
+}  // namespace segue

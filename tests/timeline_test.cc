@@ -1,0 +1,218 @@
+#include "segue/timeline.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+
+#include "expect.h"
+
+namespace segue {
+namespace {
+
+using testing::expect_error;
+
+StageLoad stage(int input, int compute, int output, std::uint32_t replicas = 1) {
+  StageLoad load;
+  load.time.input = Nanoseconds(input);
+  load.time.compute = Nanoseconds(compute);
+  load.time.output = Nanoseconds(output);
+  load.replicas = replicas;
+  return load;
+}
+
+// The pace of a long run; results of replicas may come in bunches, so it is known to a few percent.
+void expect_pace(const std::vector<StageLoad>& stages, TimelineOptions options, double expected) {
+  options.inputs = 400;
+  const Timeline timeline = simulate_timeline(stages, options);
+  EXPECT_NEAR(static_cast<double>(timeline.steady_period().count()), expected, 0.02 * expected);
+  EXPECT_TRUE(std::ranges::is_sorted(timeline.results));
+}
+
+TimelineOptions inputs(std::uint64_t count, std::uint32_t queue = 2) {
+  TimelineOptions options;
+  options.inputs = count;
+  options.queue_capacity = queue;
+  return options;
+}
+
+// stage 0  |0000|1111|2222|
+// stage 1       |00|  |11|  |22|
+// time     0    4  6  8 10 12 14
+TEST(Timeline, SlowFirstStageSetsThePace) {
+  const std::vector<StageLoad> stages{stage(0, 4, 0), stage(0, 2, 0)};
+  const Timeline timeline = simulate_timeline(stages, inputs(3));
+  EXPECT_EQ(timeline.results,
+            (std::vector<Nanoseconds>{Nanoseconds(6), Nanoseconds(10), Nanoseconds(14)}));
+  EXPECT_EQ(timeline.steady_period(), Nanoseconds(4));
+  EXPECT_DOUBLE_EQ(timeline.stages[0].utilisation[0], 12.0 / 14);
+  EXPECT_EQ(timeline.stages[1].largest_queue, 1U);
+}
+
+TEST(Timeline, OneInputTakesTheSumOfAllStages) {
+  const std::vector<StageLoad> stages{stage(1, 4, 2), stage(3, 2, 1), stage(1, 1, 1)};
+  TimelineOptions options = inputs(1);
+  options.hop = Nanoseconds(10);
+  EXPECT_EQ(simulate_timeline(stages, options).makespan, Nanoseconds(16 + 3 * 10));
+}
+
+// The second stage takes 10; with room for one result in the queue the first holds the third.
+TEST(Timeline, FullQueueStopsTheStageBeforeIt) {
+  const std::vector<StageLoad> stages{stage(0, 1, 0), stage(0, 10, 0)};
+  const Timeline bounded = simulate_timeline(stages, inputs(5, 1));
+  EXPECT_EQ(bounded.stages[1].largest_queue, 1U);
+  EXPECT_GT(bounded.stages[0].blocked, Nanoseconds(0));
+  const Timeline unbounded = simulate_timeline(stages, inputs(5, 0));
+  EXPECT_EQ(unbounded.stages[1].largest_queue, 4U);
+  EXPECT_EQ(unbounded.stages[0].blocked, Nanoseconds(0));
+  EXPECT_EQ(unbounded.makespan, bounded.makespan);
+}
+
+TEST(Timeline, TwoReplicasDoubleThePaceAndKeepTheOrder) {
+  expect_pace({stage(0, 100, 0), stage(0, 600, 0, 2), stage(0, 100, 0)}, inputs(1, 4), 300);
+}
+
+TEST(Timeline, HopsOfTheRunnerAddUpOverTheStages) {
+  TimelineOptions options = inputs(1);
+  options.hop = Nanoseconds(1000);
+  expect_pace(std::vector<StageLoad>(4, stage(0, 1, 0)), options, 4000);
+}
+
+// Two data-parallel devices of 1200 each give a result every 600; behind one lane their transfers
+// of 500 + 500 exclude each other; with one driver for both nothing overlaps.
+TEST(Timeline, SharedPathBoundsReplicas) {
+  const std::vector<StageLoad> stages{stage(500, 200, 500, 2)};
+  TimelineOptions options = inputs(1);
+  expect_pace(stages, options, 600);
+  options.shared = {{{0, 1}, SharedPath::Holds::kLink}};
+  expect_pace(stages, options, 1000);
+  options.shared = {{{0, 1}, SharedPath::Holds::kInvocations}};
+  expect_pace(stages, options, 1200);
+}
+
+TEST(Timeline, OnlyALinkIsHeldByStreaming) {
+  StageLoad load = stage(0, 100, 100, 2);
+  load.time.streaming = Nanoseconds(800);
+  TimelineOptions options = inputs(1);
+  options.shared = {{{0, 1}, SharedPath::Holds::kTransfers}};
+  expect_pace({load}, options, 500);
+  // The two ask for their driver at the same time now and then.
+  options.shared = {{{0, 1}, SharedPath::Holds::kInvocations}};
+  expect_pace({load}, options, 550);
+  options.shared = {{{0, 1}, SharedPath::Holds::kLink}};
+  expect_pace({load}, options, 900);
+}
+
+TEST(Timeline, MistakesAreNamed) {
+  const std::vector<StageLoad> stages{stage(0, 1, 0)};
+  expect_error(ErrorCode::kInvalidArgument, [] { (void)simulate_timeline({}, {}); }, {"one stage"});
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)simulate_timeline(stages, inputs(0)); },
+               {"0 inputs"});
+  TimelineOptions options = inputs(1);
+  options.shared = {{{3}, SharedPath::Holds::kLink}};
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)simulate_timeline(stages, options); },
+               {"device 3"});
+  options.shared = {{{0}, SharedPath::Holds::kLink}, {{0}, SharedPath::Holds::kLink}};
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)simulate_timeline(stages, options); },
+               {"two shared paths"});
+  const std::vector<StageLoad> none{stage(0, 1, 0, 0)};
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)simulate_timeline(none, inputs(1)); },
+               {"stage 0 has no replica"});
+}
+
+struct RandomPipeline {
+  std::vector<StageLoad> stages;
+  TimelineOptions options;
+};
+
+RandomPipeline random_pipeline(std::mt19937& random) {
+  const auto below = [&](unsigned limit) { return static_cast<int>(random() % limit); };
+  RandomPipeline result;
+  const int count = 1 + below(6);
+  for (int s = 0; s < count; ++s) {
+    result.stages.push_back(
+        stage(below(50), below(200), below(50), 1 + static_cast<std::uint32_t>(below(3))));
+    result.stages.back().time.streaming = Nanoseconds(below(80));
+    result.stages.back().time.fixed = Nanoseconds(1 + below(10));
+  }
+  result.options = inputs(1 + random() % 60, static_cast<std::uint32_t>(below(5)));
+  result.options.hop = Nanoseconds(below(20));
+  if (below(3) == 0) {
+    result.options.shared = {{{0}, static_cast<SharedPath::Holds>(below(3))}};
+    if (count > 1) result.options.shared[0].devices.push_back(1);
+  }
+  return result;
+}
+
+TEST(TimelineLaws, HoldOnRandomPipelines) {
+  std::mt19937 random(42);
+  for (int round = 0; round < 500; ++round) {
+    const RandomPipeline p = random_pipeline(random);
+    const Timeline timeline = simulate_timeline(p.stages, p.options);
+    const auto count = static_cast<std::int64_t>(p.options.inputs);
+    Nanoseconds work{0};
+    std::int64_t devices = 0;
+    Nanoseconds one{0};
+    for (const StageLoad& load : p.stages) {
+      // Never faster than the slowest stage.
+      const auto rounds = (count + load.replicas - 1) / load.replicas;
+      EXPECT_GE(timeline.makespan, load.time.total() * rounds) << "round " << round;
+      work += load.time.total() * count;
+      devices += load.replicas;
+      one += load.time.total() + p.options.hop;
+    }
+    EXPECT_GE(timeline.makespan, work / devices);
+    EXPECT_GE(timeline.makespan,
+              p.options.hop * count * static_cast<std::int64_t>(p.stages.size()));
+    EXPECT_LE(timeline.makespan, one * count) << "worse than one input at a time";
+    EXPECT_TRUE(std::ranges::is_sorted(timeline.results));
+    for (const Nanoseconds latency : timeline.latencies) EXPECT_GE(latency, one);
+    for (const StageStatistics& statistics : timeline.stages) {
+      for (const double share : statistics.utilisation) EXPECT_LE(share, 1 + 1e-12);
+    }
+  }
+}
+
+TEST(TimelineLaws, EventsOfADeviceNeverOverlapAndCoverItsWork) {
+  std::mt19937 random(43);
+  for (int round = 0; round < 100; ++round) {
+    const RandomPipeline p = random_pipeline(random);
+    const Timeline timeline = simulate_timeline(p.stages, p.options);
+    std::vector<Nanoseconds> free_from(32);
+    std::vector<Nanoseconds> worked(32);
+    for (const TimelineEvent& event : timeline.events) {
+      if (event.activity == Activity::kHop) continue;
+      EXPECT_GE(event.begin, free_from[event.device]);
+      free_from[event.device] = event.end;
+      worked[event.stage] += event.end - event.begin;
+    }
+    for (std::size_t s = 0; s < p.stages.size(); ++s) {
+      EXPECT_EQ(worked[s], p.stages[s].time.total() * static_cast<std::int64_t>(p.options.inputs));
+    }
+  }
+}
+
+TEST(TimelineLaws, TimePerInputFallsTowardsTheBottleneckWithTheBatch) {
+  const std::vector<StageLoad> stages{stage(2, 20, 3), stage(5, 40, 5), stage(5, 10, 1)};
+  Nanoseconds before = simulate_timeline(stages, inputs(1)).time_per_input();
+  for (const std::uint64_t batch : {2, 4, 15, 100, 1000}) {
+    const Nanoseconds now = simulate_timeline(stages, inputs(batch)).time_per_input();
+    EXPECT_LE(now, before);
+    EXPECT_GE(now, Nanoseconds(50));
+    before = now;
+  }
+  EXPECT_NEAR(static_cast<double>(before.count()), 50, 0.1);
+}
+
+TEST(TimelineLaws, SameInputSameTimeline) {
+  std::mt19937 random(44);
+  const RandomPipeline p = random_pipeline(random);
+  const Timeline a = simulate_timeline(p.stages, p.options);
+  const Timeline b = simulate_timeline(p.stages, p.options);
+  EXPECT_EQ(a.results, b.results);
+  EXPECT_EQ(a.events.size(), b.events.size());
+}
+
+}  // namespace
+}  // namespace segue
