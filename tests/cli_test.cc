@@ -1,6 +1,9 @@
 // The commands as a user meets them: output, exit statuses, messages.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -107,6 +110,16 @@ TEST(Cli, InspectShowsOperatorsAndTotals) {
               ::testing::Not(HasSubstr("CONV_2D")));
 }
 
+TEST(Cli, InspectListsTheProgramsOfACompiledFileAsCsv) {
+  const auto path = testing::shared("models/ssd_mobilenet_v1_segment_0_of_4_edgetpu.tflite");
+  SKIP_WITHOUT(path);
+  const auto json = nlohmann::json::parse(run_segue({"inspect", path, "--json"}).out);
+  const std::string csv = run_segue({"inspect", path, "--csv"}).out;
+  EXPECT_THAT(csv, StartsWith("program,operator,type,cached_parameter_bytes,streamed_parameter"));
+  for (const auto& program : json["executables"])
+    EXPECT_THAT(csv, HasSubstr(program["cached_parameter_bytes"].dump()));
+}
+
 TEST(Cli, HelpAndVersionSucceed) {
   EXPECT_THAT(run_segue({"--help"}).out, HasSubstr("Exit status"));
   EXPECT_EQ(run_segue({"--version"}).status, 0);
@@ -135,6 +148,10 @@ TEST(CliUsage, MistakesGiveStatus2AndAHint) {
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--at", "conv2d_1", "--strategy", "compiler",
                             "-o", folder}),
                  kUsage, "--strategy");
+  expect_failure(run_segue({"inspect", "zoo:conv5-f8", "--brief", "--json"}), kUsage, "--brief");
+  expect_failure(run_segue({"inspect", "zoo:conv5-f8", "--brief", "--csv"}), kUsage, "--brief");
+  expect_failure(run_segue({"inspect", ""}), kUsage, "no model named");
+  expect_failure(run_segue({"verify", "zoo:conv5-f8", ".", "--seed", "-1"}), kUsage, "--seed");
   expect_failure(run_segue({"plann", "zoo:resnet50"}), kUsage,
                  "unknown command 'plann'; did you mean 'plan'");
   expect_failure(run_segue({"zoo", "conv5-f8", "--json"}), kUsage, "leave out NAME");
@@ -174,6 +191,17 @@ TEST(CliSplit, PlanOfAnotherModelIsRefused) {
   EXPECT_EQ(run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "-o", plan}).status, 0);
   expect_failure(run_segue({"split", "zoo:conv5-f16", "--plan", plan, "-o", folder}), kUsage,
                  "conv5-f8");
+}
+
+TEST(CliSplit, CompiledModelsAreRefusedWithTheWayOut) {
+  const auto path = testing::shared("models/ssd_mobilenet_v1_segment_0_of_4_edgetpu.tflite");
+  SKIP_WITHOUT(path);
+  const ScratchFolder scratch;
+  for (const char* command : {"plan", "split"}) {
+    expect_failure(run_segue({command, path, "--tpus", "2", "-o", scratch.path() / "p"}), kModel,
+                   "split the quantized .tflite");
+  }
+  EXPECT_FALSE(fs::exists(scratch.path() / "p"));
 }
 
 TEST(CliSplit, IllegalPlanIsRefusedWithTheReason) {
@@ -266,9 +294,38 @@ TEST(CliOutput, UnwritablePlacesLeaveNothingBehind) {
   write_file(scratch.path() / "file", "x");
   expect_failure(
       run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "-o", scratch.path() / "file" / "parts"}),
-      kFile, "file");
+      kFile, "name another place");
   expect_failure(run_segue({"zoo", "conv5-f8", "-o", scratch.path() / "file" / "m.tflite"}), kFile,
                  "file");
+}
+
+TEST(CliOutput, InterruptedSplitLeavesNoTemporaryFiles) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    const ScratchFolder scratch;
+    const fs::path folder = scratch.path() / "parts";
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      std::signal(signal, SIG_DFL);  // jobs in the background ignore some, and so would the child
+      ::execl(SEGUE_TEST_CLI, "segue", "split", "zoo:vgg16", "--tpus", "4", "-o", folder.c_str(),
+              static_cast<char*>(nullptr));
+      ::_exit(127);
+    }
+    const auto has_begun = [&] {
+      std::error_code absent;
+      const fs::directory_iterator entry(folder, absent);
+      return !absent && entry != fs::directory_iterator();
+    };
+    int status = 0;
+    // Files appear under temporary names, some tens of MiB each, so there is time to hit one.
+    while (!has_begun() && ::waitpid(child, &status, WNOHANG) == 0) {
+    }
+    ::kill(child, signal);
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "signal " << signal << ", status " << status;
+    EXPECT_EQ(WTERMSIG(status), signal);
+    EXPECT_TRUE(fs::is_empty(scratch.path())) << "signal " << signal;
+  }
 }
 
 TEST(CliOutput, FullDiskIsReportedAndLeavesNothing) {

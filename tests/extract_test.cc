@@ -1,6 +1,8 @@
 // extract_segment: what a segment keeps, and what it refuses.
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "environment.h"
 #include "expect.h"
 #include "model_builder.h"
@@ -311,6 +313,61 @@ TEST(SameOperation, DiffersWhenAnOptionDiffers) {
   EXPECT_TRUE(same_operation(a.build(), OperatorId{0}, b.build(), OperatorId{0}));
   b.graph().operators[0]->builtin_options.AsConv2DOptions()->stride_h = 2;
   EXPECT_FALSE(same_operation(a.build(), OperatorId{0}, b.build(), OperatorId{0}));
+}
+
+// Two segments would each have a variable of their own.
+TEST(Extract, ResourcesSharedByTwoSegmentsAreRefusedByName) {
+  ModelBuilder b;
+  const auto handle = [&](const char* name) {
+    const auto x = b.tensor(name, {});
+    b.at(x).type = tflite::TensorType::RESOURCE;
+    tflite::VarHandleOptionsT named;
+    named.shared_name = "counter";
+    b.op(tflite::BuiltinOperator::VAR_HANDLE, {}, {x}).builtin_options.Set(named);
+    return x;
+  };
+  const auto read = [&](std::int32_t x, const char* name) {
+    const auto value = b.tensor(name, {1, 4});
+    b.op(tflite::BuiltinOperator::READ_VARIABLE, {x}, {value});
+    return value;
+  };
+  const auto first = read(handle("h1"), "v1");
+  b.output(b.add(first, read(handle("h2"), "v2"), "y"));
+  const Model model = b.build();
+  testing::expect_error(ErrorCode::kUnsupported,
+                        [&] { (void)extract_segment(model, testing::operators(0, 0)); },
+                        {"resource 'h1'", "READ_VARIABLE #1"});
+  testing::expect_error(ErrorCode::kUnsupported,
+                        [&] { (void)extract_segment(model, testing::operators(0, 1)); },
+                        {"resource variable 'counter'", "VAR_HANDLE #2"});
+  EXPECT_NO_THROW((void)extract_segment(model, testing::operators(0, 3)));
+}
+
+TEST(SameOperation, NanAmongOptionsEqualsItself) {
+  ModelBuilder b;
+  b.output(b.relu(b.input("x", {1, 4}), "y"));
+  const auto with_beta = [&](float beta) {
+    tflite::SoftmaxOptionsT options;
+    options.beta = beta;
+    b.graph().operators[0]->builtin_options.Set(options);
+    return b.build();
+  };
+  const Model nan = with_beta(std::numeric_limits<float>::quiet_NaN());
+  const Model same = with_beta(std::numeric_limits<float>::quiet_NaN());
+  const Model other = with_beta(2);
+  EXPECT_TRUE(same_operation(nan, OperatorId{0}, same, OperatorId{0}));
+  EXPECT_FALSE(same_operation(nan, OperatorId{0}, other, OperatorId{0}));
+}
+
+TEST(ExposeAllTensors, InputThatNoOperatorReadsStays) {
+  ModelBuilder b;
+  const auto x = b.input("x", {1, 4});
+  b.input("unread", {1, 4});
+  b.output(b.relu(x, "y"));
+  const Model model = b.build();
+  const Model exposed = parse_model(expose_all_tensors(model).to_bytes(), "exposed");
+  ASSERT_EQ(exposed.inputs().size(), 2U);
+  EXPECT_EQ(exposed.unique_name(exposed.inputs()[1]), "unread");
 }
 
 }  // namespace

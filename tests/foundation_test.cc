@@ -1,8 +1,9 @@
 // error.h, units.h, names.h, file.h
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
-#include <fstream>
 
 #include "environment.h"
 #include "expect.h"
@@ -79,6 +80,42 @@ TEST(StagedFiles, FolderThatIsAFileIsReported) {
   const testing::ScratchFolder scratch;
   write_file(scratch.path() / "a", "text");
   expect_error(ErrorCode::kIo, [&] { write_file(scratch.path() / "a" / "b", "text"); }, {"a"});
+}
+
+// In a child: nothing may use the sets after the clean-up.
+TEST(StagedFiles, CleanUpOfAnInterruptLeavesWhatWasThere) {
+  const testing::ScratchFolder scratch;
+  write_file(scratch.path() / "old.txt", "old");
+  const auto interrupted = [&] {
+    StagedFiles first;
+    first.stage(scratch.path() / "old.txt", "new");
+    first.stage(scratch.path() / "a" / "b" / "c.txt", "new");
+    StagedFiles second;
+    second.stage(scratch.path() / "d.txt", "new");
+    second.commit();
+    remove_staged_files();
+    ::_exit(0);
+  };
+  EXPECT_EXIT(interrupted(), ::testing::ExitedWithCode(0), "");
+  EXPECT_EQ(read_text_file(scratch.path() / "old.txt", 100), "old");
+  EXPECT_EQ(read_text_file(scratch.path() / "d.txt", 100), "new");
+  EXPECT_EQ(std::distance(fs::directory_iterator(scratch.path()), {}), 2);
+}
+
+TEST(StagedFiles, NamesMayBeAsLongAsTheSystemTakesThem) {
+  const testing::ScratchFolder scratch;
+  const std::string longest(255, 'n');
+  write_file(scratch.path() / longest, "text");
+  EXPECT_EQ(read_text_file(scratch.path() / longest, 100), "text");
+}
+
+TEST(ReadTextFile, PipesAndFoldersAreRefusedWithoutWaiting) {
+  const testing::ScratchFolder scratch;
+  const fs::path pipe = scratch.path() / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  expect_error(ErrorCode::kIo, [&] { (void)read_text_file(pipe, 99); }, {"not a regular file"});
+  expect_error(ErrorCode::kIo, [&] { (void)read_text_file(scratch.path(), 99); },
+               {"not a regular file"});
 }
 
 TEST(ReadTextFile, LimitIsKept) {

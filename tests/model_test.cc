@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstring>
+#include <limits>
 
 #include "environment.h"
 #include "expect.h"
@@ -268,6 +269,31 @@ TEST(Sha256, EqualsThePublishedTestVector) {
   // FIPS 180-2, appendix B.1
   EXPECT_EQ(sha256(as_bytes("abc")),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST(Model, ConstantsAndVariablesAsInputsAreRefusedByName) {
+  ModelBuilder constant = one_conv();
+  constant.graph().inputs.push_back(1);
+  expect_error(ErrorCode::kUnsupported, [&] { (void)parse(constant); },
+               {"'y/kernel' is a constant", "remove it"});
+  ModelBuilder variable = one_conv();
+  variable.at(0).is_variable = true;
+  expect_error(ErrorCode::kUnsupported, [&] { (void)parse(variable); }, {"'x' is a variable"});
+}
+
+TEST(Model, ScalesThatAreNoNumbersAreRefused) {
+  for (const float scale :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    ModelBuilder b = one_conv();
+    b.at(0).quantization->scale = {scale};
+    expect_error(ErrorCode::kInvalidModel, [&] { (void)parse(b); }, {"'x'", "not a finite number"});
+  }
+}
+
+TEST(Model, GroupsOfExternalBuffersAreRefused) {
+  ModelBuilder b = one_conv();
+  b.raw().external_buffer_groups.push_back(std::make_unique<tflite::ExternalBufferGroupT>());
+  expect_error(ErrorCode::kUnsupported, [&] { (void)parse(b); }, {"one file"});
 }
 
 }  // namespace

@@ -122,6 +122,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "stages[0].replicas: must be from 1 to 1024"},
         BadPlan{"WrongIndex", [](Json& j) { j["stages"][1]["index"] = 0; },
                 "stages[1].index: must be 1"},
+        BadPlan{"NameThatEndsEarly", [](Json& j) { j["model"]["name"] = std::string("a\0b", 3); },
+                "model.name: must not hold control characters"},
         BadPlan{"NameWithAFolder", [](Json& j) { j["model"]["name"] = "../../etc/x"; },
                 "model.name: must be the stem"},
         BadPlan{"HugeNumber", [](Json& j) { j["model"]["depth"] = 5'000'000'000; },
@@ -148,6 +150,19 @@ TEST(CheckPlanMatches, PlanOfAnotherModelIsRefused) {
                  check_plan_matches(plan, testing::conv_chain({8, 16}));
                },
                {"chain", "segue plan"});
+}
+
+TEST(PlanFile, KeysThatStandTwiceAreRefusedWithTheirPath) {
+  const auto refuses = [](const std::string& once, const std::string& twice,
+                          const std::string& path) {
+    std::string json = to_json(plan_of(testing::conv_chain({8, 8}), 2));
+    json.replace(json.rfind(once), once.size(), twice);
+    expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_plan(json, "my.json"); },
+                 {"my.json: " + path + ": the key stands twice"});
+  };
+  refuses("\"device\":", "\"device\": \"a\", \"device\":", "device");
+  refuses("\"macs\":", "\"macs\": 0, \"macs\":", "stages[1].macs");
+  refuses("\"speedup\":", "\"latency_ns\": 1, \"speedup\":", "predicted.latency_ns");
 }
 
 }  // namespace

@@ -27,8 +27,10 @@ VerifyReport split_and_verify(const Model& model, const Segmentation& segmentati
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-pcie"));
   Plan plan = make_plan(graph, segmentation, *compiler, find_device("edgetpu-pcie"), "manual");
+  identify_model(plan, model);
   write_segments(model, segmentation, to_json(plan), scratch.path());
-  return verify_segments(model, find_segments(scratch.path()), cpu_backend(), {.inputs = 1});
+  return verify_segments(model, find_segments(scratch.path()), cpu_backend(),
+                         {.plan = find_plan(scratch.path()), .inputs = 1});
 }
 
 // Empty where the files are absent, so that the suite then shows one skipped test.

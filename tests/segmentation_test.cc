@@ -143,8 +143,6 @@ TEST(SegmentBalanced, KeepsTheBalancedCutsWhenNothingStreams) {
   EXPECT_EQ(result.host_bytes, 0U);
 }
 
-// Weights of 1x1 convolutions from Ci to Co channels with a bias take Co * (Ci + 4) bytes: 40 for
-// 4 -> 5 and so on. The even split puts the two largest operators together.
 TEST(SegmentBalanced, MovesCutsUntilNothingStreams) {
   std::mt19937 random(2);
   int moved = 0;
@@ -189,6 +187,49 @@ TEST(SegmentBalanced, EveryMoveIsReportedAndNoneRaisesHostBytes) {
   }
 }
 
+// A chain of FULLY_CONNECTED operators that share one weight buffer: a small file, however deep.
+Model deep_chain(std::uint32_t depth) {
+  ModelBuilder b;
+  TensorIndex x = b.dense(b.input("x", {1, 64}), "first", 64, false);
+  for (std::uint32_t i = 1; i < depth; ++i) {
+    const TensorIndex y = b.tensor("y" + std::to_string(i), {1, 64});
+    b.op(tflite::BuiltinOperator::FULLY_CONNECTED, {x, 1, -1}, {y})
+        .builtin_options.Set(tflite::FullyConnectedOptionsT{});
+    x = y;
+  }
+  b.output(x);
+  return b.build("deep");
+}
+
+class CountsVisits : public TinyDevice {
+ public:
+  using TinyDevice::TinyDevice;
+  [[nodiscard]] MemoryReport compile(const Graph& graph,
+                                     std::span<const OperatorId> ids) const override {
+    visits_ += ids.size();
+    return TinyDevice::compile(graph, ids);
+  }
+  [[nodiscard]] std::uint64_t visits() const { return visits_; }
+
+ private:
+  mutable std::uint64_t visits_ = 0;
+};
+
+TEST(SegmentBalanced, WorkOnDeepModelsIsBounded) {
+  constexpr std::uint32_t kDepth = 4000;
+  constexpr std::uint64_t kOneMove = 4 * kDepth;  // both steps of every cut, both sides of each
+  const Model model = deep_chain(kDepth);
+  const Graph graph(model);
+  const std::uint64_t total = graph.parameter_bytes();
+  for (const std::uint64_t capacity : {total / 2, total / 4 - 1, total / 5, total / 100}) {
+    const CountsVisits device(capacity);
+    const auto result = segment_balanced(graph, 4, device);
+    EXPECT_LE(device.visits(), kMostRefinementVisits + kOneMove) << capacity;
+    EXPECT_LE(result.host_bytes, result.initial_host_bytes);
+    EXPECT_EQ(segment_balanced(graph, 4, CountsVisits(capacity)).cuts, result.cuts);
+  }
+}
+
 TEST(Segmentations, CoverEveryOperatorOnceAndNeverReadBackwards) {
   std::mt19937 random(4);
   for (int round = 0; round < 200; ++round) {
@@ -219,6 +260,7 @@ TEST(CheckSegmentation, NamesTheOperatorThatBreaksThePromise) {
   refuses({operators(0, 3)}, "3");
 }
 
+// Weights of 1x1 convolutions from Ci to Co channels with a bias take Co * (Ci + 4) bytes.
 TEST(SegmentAsVendor, StopsBeforeTheAverageAndLeavesTheRestToTheLast) {
   // Convolutions 4 -> 4 weigh 4 * (4 + 4) = 32 bytes each: 160 in all, average 81.
   const Model model = testing::conv_chain({4, 4, 4, 4, 4});

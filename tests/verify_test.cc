@@ -2,8 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
-#include <fstream>
+#include <csignal>
 #include <functional>
 #include <random>
 
@@ -11,7 +10,6 @@
 #include "expect.h"
 #include "model_builder.h"
 #include "reference/random_model.h"
-#include "segue/file.h"
 #include "segue/plan.h"
 
 namespace segue {
@@ -118,21 +116,145 @@ TEST(Verify, PlanThatTellsOtherNumbersIsFound) {
   EXPECT_EQ(mismatch_after([](Plan&) {}), "");
   EXPECT_THAT(mismatch_after([](Plan& p) { p.model.sha256 = "00"; }), HasSubstr("another model"));
   EXPECT_THAT(mismatch_after([](Plan& p) { ++p.stages[1].parameter_bytes; }),
-              HasSubstr("stage 1 has"));
+              HasSubstr("parameter bytes of stage 1"));
   EXPECT_THAT(mismatch_after([](Plan& p) { p.stages[0].operators = {OperatorId{3}}; }),
               HasSubstr("operator 3 is not in segment 0"));
   EXPECT_THAT(mismatch_after([](Plan& p) { p.stages[1].inputs.pop_back(); }),
               HasSubstr("inputs of stage 1"));
 }
 
-TEST(Verify, StateStaysInItsSegment) {
-  ModelBuilder b;
-  const auto a = b.relu(b.input("x", {1, 8}), "a");
-  b.output(b.relu(b.relu(a, "b"), "c"));
+TEST(Verify, EveryNumberOfAPlanThatFollowsFromTheFilesIsChecked) {
+  const Model model = skipping().build();
+  const Segmentation segmentation{{operators(0, 1), operators(2, 3)}};
+  const ScratchFolder scratch;
+  const Plan truth = plan_for(model, segmentation);
+  write_segments(model, segmentation, to_json(truth), scratch.path());
+  const auto mismatch_after = [&](const std::function<void(Plan&)>& edit) {
+    Plan plan = truth;
+    edit(plan);
+    return verify_segments(model, find_segments(scratch.path()), cpu_backend(),
+                           {.plan = plan, .inputs = 1})
+        .mismatch;
+  };
+  const std::vector<std::pair<const char*, std::function<void(Plan&)>>> edits{
+      {"operators of the model", [](Plan& p) { ++p.model.operator_count; }},
+      {"parameter bytes of the model", [](Plan& p) { ++p.model.parameter_bytes; }},
+      {"MACs of the model", [](Plan& p) { ++p.model.macs; }},
+      {"depth of the model", [](Plan& p) { ++p.model.depth; }},
+      {"first depth of stage 1", [](Plan& p) { --p.stages[1].first_depth; }},
+      {"last depth of stage 0", [](Plan& p) { ++p.stages[0].last_depth; }},
+      {"parameter bytes of stage 0", [](Plan& p) { --p.stages[0].parameter_bytes; }},
+      {"MACs of stage 0", [](Plan& p) { ++p.stages[0].macs; }},
+      {"input bytes of stage 1", [](Plan& p) { ++p.stages[1].input_bytes; }},
+      {"output bytes of stage 0", [](Plan& p) { ++p.stages[0].output_bytes; }},
+      {"outputs of stage 0", [](Plan& p) { p.stages[0].outputs[0] = "z"; }},
+      {"operator 0 twice",
+       [](Plan& p) {
+         p.stages[0].operators = {OperatorId{0}, OperatorId{0}};
+       }},
+      {"number of operators of stage 0", [](Plan& p) { p.stages[0].operators.pop_back(); }}};
+  for (const auto& [message, edit] : edits)
+    EXPECT_THAT(mismatch_after(edit), ::testing::HasSubstr(message));
+  EXPECT_EQ(mismatch_after([](Plan& p) { ++p.stages[0].on_chip_bytes; }), "");
+}
+
+// An LSTM keeps its state in two variable tensors from one input to the next.
+TEST(Verify, StateOfAnLstmStaysInItsSegmentOverSeveralInputs) {
+  const auto path = testing::shared("models/keras_lstm_mnist_ptq.tflite");
+  SKIP_WITHOUT(path);
+  const Model model = read_model(path);
+  const auto holds_state = [&](const Operator& op) {
+    return std::ranges::any_of(op.inputs, [&](std::int32_t tensor) {
+      return tensor >= 0 && model.tensor(tensor_id(tensor)).is_variable;
+    });
+  };
+  const auto lstm = std::ranges::find_if(model.operators(), holds_state);
+  ASSERT_NE(lstm, model.operators().end());
+  const auto last = static_cast<std::uint32_t>(model.operators().size()) - 1;
+  const auto cut = static_cast<std::uint32_t>(lstm - model.operators().begin());
+  const ScratchFolder scratch;
+  split(model, {{operators(0, cut), operators(cut + 1, last)}}, scratch.path());
+  const VerifyReport report =
+      verify_segments(model, find_segments(scratch.path()), cpu_backend(), {.inputs = 4});
+  EXPECT_EQ(report.mismatch, "");
+  EXPECT_EQ(report.inputs_run, 4U);
+}
+
+TEST(Verify, TrailingBytesOfASegmentAreFound) {
+  const ScratchFolder scratch;
+  const Model model = skipping().build();
+  split(model, {{operators(0, 1), operators(2, 3)}}, scratch.path());
+  const fs::path file = find_segments(scratch.path()).at(1);
+  auto bytes = testing::read_bytes(file);
+  bytes.resize(bytes.size() + 64);
+  testing::write_bytes(file, bytes);
+  EXPECT_THAT(verify(model, scratch.path()).mismatch,
+              ::testing::HasSubstr("segment 1: the file has"));
+}
+
+TEST(Verify, OtherIntermediatesAreFound) {
+  ModelBuilder b = skipping();
+  b.graph().operators[1]->intermediates = {b.tensor("scratch", {1})};
   const Model model = b.build();
   const ScratchFolder scratch;
-  split(model, {{operators(0, 1), operators(2, 2)}}, scratch.path());
-  EXPECT_TRUE(verify(model, scratch.path()).agrees());
+  split(model, {{operators(0, 0), operators(1, 1), operators(2, 3)}}, scratch.path());
+  EXPECT_EQ(verify(model, scratch.path()).mismatch, "");
+  ModelBuilder segment;
+  const auto bytes = testing::read_bytes(find_segments(scratch.path()).at(1));
+  segment.raw() = std::move(*tflite::UnPackModel(bytes.data()));
+  segment.graph().operators[0]->intermediates.clear();
+  replace_segment(scratch.path(), 1, segment);
+  EXPECT_THAT(verify(model, scratch.path()).mismatch, ::testing::HasSubstr("tensors where"));
+}
+
+// x -> y, and a variable that is written and read on the side.
+ModelBuilder with_variable() {
+  ModelBuilder b;
+  const auto x = b.input("x", {1, 4});
+  const auto handle = b.tensor("handle", {});
+  b.at(handle).type = tflite::TensorType::RESOURCE;
+  b.at(handle).quantization.reset();
+  tflite::VarHandleOptionsT named;
+  named.shared_name = "counter";
+  b.op(tflite::BuiltinOperator::VAR_HANDLE, {}, {handle}).builtin_options.Set(named);
+  b.op(tflite::BuiltinOperator::ASSIGN_VARIABLE, {handle, x}, {});
+  const auto value = b.tensor("value", {1, 4});
+  b.op(tflite::BuiltinOperator::READ_VARIABLE, {handle}, {value});
+  b.output(b.relu(b.add(value, x, "sum"), "y"));
+  for (auto& code : b.raw().operator_codes) code->version = 1;
+  return b;
+}
+
+TEST(Verify, OperatorsWithoutOutputsAreMatchedByWhatTheyRead) {
+  const ScratchFolder scratch;
+  const Model model = with_variable().build();
+  split(model, {{operators(0, 3), operators(4, 4)}}, scratch.path());
+  const VerifyReport report =
+      verify_segments(model, find_segments(scratch.path()), cpu_backend(), {.inputs = 0});
+  EXPECT_EQ(report.mismatch, "");
+  EXPECT_EQ(report.operator_count, 5U);
+}
+
+TEST(Verify, NamesThatAreNotUtf8AgreeWithTheirPlan) {
+  const ScratchFolder scratch;
+  ModelBuilder b = skipping();
+  b.at(b.graph().operators[1]->outputs[0]).name = "caf\xE9";
+  const Model model = b.build("mod\xE8le");
+  split(model, {{operators(0, 1), operators(2, 3)}}, scratch.path());
+  const auto report = verify_segments(model, find_segments(scratch.path()), cpu_backend(),
+                                      {.plan = find_plan(scratch.path()), .inputs = 1});
+  EXPECT_EQ(report.mismatch, "");
+  EXPECT_EQ(count_other_segments(scratch.path(), model.name(), 2), 0U);
+}
+
+TEST(Verify, TruncatedSegmentSaysToSplitAgain) {
+  const ScratchFolder scratch;
+  const Model model = skipping().build();
+  split(model, {{operators(0, 3)}}, scratch.path());
+  const fs::path file = find_segments(scratch.path()).at(0);
+  fs::resize_file(file, fs::file_size(file) / 2);
+  expect_error(ErrorCode::kInvalidModel, [&] { (void)verify(model, scratch.path()); },
+               {"split the model again"});
 }
 
 struct Sabotage {
@@ -228,6 +350,43 @@ TEST(Verify, WrongResultIsTracedToItsSegmentTensorAndByte) {
   EXPECT_THAT(report.mismatch, ::testing::HasSubstr("byte 5"));
 }
 
+class Dies : public Session {
+ public:
+  explicit Dies(std::unique_ptr<Session> inner) : inner_(std::move(inner)) {}
+  [[nodiscard]] std::span<const Port> inputs() const override { return inner_->inputs(); }
+  [[nodiscard]] std::span<const Port> outputs() const override { return inner_->outputs(); }
+  std::vector<std::vector<std::byte>> run(std::span<const std::span<const std::byte>>) override {
+    std::raise(SIGSEGV);
+    return {};
+  }
+
+ private:
+  std::unique_ptr<Session> inner_;
+};
+
+class DiesInOneSegment : public Backend {
+ public:
+  [[nodiscard]] std::string description() const override { return "a frail runtime"; }
+  [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte> model,
+                                              const std::string& name) const override {
+    auto session = cpu_backend().open(model, name);
+    if (name.find("segment_1_of_3") == std::string::npos) return session;
+    return std::make_unique<Dies>(std::move(session));
+  }
+};
+
+TEST(Verify, CrashOfTheRuntimeIsAnErrorThatNamesTheSegment) {
+  const ScratchFolder scratch;
+  const Model model = skipping().build();
+  split(model, {{operators(0, 0), operators(1, 1), operators(2, 3)}}, scratch.path());
+  expect_error(ErrorCode::kInvalidModel,
+               [&] {
+                 (void)verify_segments(model, find_segments(scratch.path()), DiesInOneSegment(),
+                                       {.inputs = 1});
+               },
+               {"a frail runtime crashed (signal 11", "running segment 1"});
+}
+
 TEST(Verify, MissingSegmentIsFoundBeforeRunning) {
   const ScratchFolder scratch;
   const Model model = skipping().build();
@@ -235,35 +394,6 @@ TEST(Verify, MissingSegmentIsFoundBeforeRunning) {
   auto files = find_segments(scratch.path());
   files.erase(files.begin() + 1);
   EXPECT_FALSE(verify_segments(model, files, cpu_backend(), {}).agrees());
-}
-
-TEST(FindSegments, FoldersThatHoldNoSetAreRefused) {
-  const ScratchFolder scratch;
-  expect_error(ErrorCode::kIo, [&] { (void)find_segments(scratch.path() / "none"); },
-               {"no such folder"});
-  expect_error(ErrorCode::kIo, [&] { (void)find_segments(scratch.path()); }, {"no segment files"});
-  for (const char* name : {"a_segment_0_of_2.tflite", "a_segment_0_of_1.tflite"})
-    write_file(scratch.path() / name, "x");
-  expect_error(ErrorCode::kIo, [&] { (void)find_segments(scratch.path()); },
-               {"2 different splits"});
-}
-
-TEST(FindSegments, MissingMemberIsNamed) {
-  const ScratchFolder scratch;
-  const Model model = skipping().build();
-  split(model, {{operators(0, 0), operators(1, 3)}}, scratch.path());
-  fs::remove(find_segments(scratch.path()).at(1));
-  expect_error(ErrorCode::kIo, [&] { (void)find_segments(scratch.path()); },
-               {"model_segment_1_of_2"});
-}
-
-TEST(FindSegments, WorksWithoutAPlan) {
-  const ScratchFolder scratch;
-  const Model model = skipping().build();
-  split(model, {{operators(0, 0), operators(1, 3)}}, scratch.path());
-  const auto with_plan = find_segments(scratch.path());
-  fs::remove(scratch.path() / "plan.json");
-  EXPECT_EQ(find_segments(scratch.path()), with_plan);
 }
 
 }  // namespace

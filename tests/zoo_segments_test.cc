@@ -18,11 +18,13 @@ TEST_P(ZooFamily, IsTheSameInTwoToEightBalancedSegments) {
   for (std::size_t count = 2; count <= 8; ++count) {
     const testing::ScratchFolder scratch;
     const auto balanced = segment_balanced(graph, count, *compiler);
-    const Plan plan =
+    Plan plan =
         make_plan(graph, balanced.segmentation, *compiler, find_device("edgetpu-pcie"), "balanced");
+    identify_model(plan, model);
     write_segments(model, balanced.segmentation, to_json(plan), scratch.path());
-    const auto report = verify_segments(model, find_segments(scratch.path()),
-                                        testing::cpu_backend(), {.inputs = 1, .seed = count});
+    const auto report =
+        verify_segments(model, find_segments(scratch.path()), testing::cpu_backend(),
+                        {.plan = find_plan(scratch.path()), .inputs = 1, .seed = count});
     EXPECT_EQ(report.mismatch, "") << count << " segments";
     EXPECT_EQ(report.segment_count, count);
     EXPECT_EQ(report.operator_count, model.operators().size());

@@ -16,9 +16,40 @@ using testing::expect_error;
 using testing::Published;
 using testing::published;
 
-TEST(Zoo, ParameterCountsEqualThePublishedOnes) {
+TEST(Zoo, ParametersCountedWhileBuildingEqualThePublishedOnes) {
   for (const Published& model : published())
     EXPECT_EQ(zoo_keras_parameters(model.name), model.parameters) << model.name;
+}
+
+// Parameters of Keras for what the file holds: weights as they are; of each channel of a
+// convolution one bias here, where Keras has `per_channel` numbers: a bias (1), four of batch
+// normalization (4), or both (5), which the converter folds.
+std::uint64_t written_parameters(const Model& model, std::uint64_t per_channel) {
+  std::uint64_t sum = 0;
+  const auto elements = [&](std::int32_t tensor) {
+    std::uint64_t product = 1;
+    for (const std::int32_t extent : model.tensor(tensor_id(tensor)).shape)
+      product *= static_cast<std::uint64_t>(extent);
+    return product;
+  };
+  for (const Operator& op : model.operators()) {
+    const bool is_convolution = op.code == OpCode::kConv2D || op.code == OpCode::kDepthwiseConv2D;
+    if (!is_convolution && op.code != OpCode::kFullyConnected) continue;
+    sum += elements(op.inputs[1]) + elements(op.inputs[2]) * (is_convolution ? per_channel : 1);
+  }
+  return sum;
+}
+
+TEST(Zoo, WrittenTensorsHoldThePublishedNumberOfParameters) {
+  const std::vector<std::pair<const char*, std::uint64_t>> models{
+      {"vgg16", 1}, {"vgg19", 1}, {"resnet50", 5}, {"resnet152", 5}, {"mobilenetv2", 4}};
+  for (const auto& [name, per_channel] : models) {
+    const auto model = std::ranges::find(published(), std::string_view(name), &Published::name);
+    ASSERT_NE(model, published().end()) << name;
+    EXPECT_EQ(written_parameters(open_model(std::string("zoo:") + name), per_channel),
+              model->parameters)
+        << name;
+  }
 }
 
 TEST(Zoo, CatalogueListsEveryModelWithItsCount) {

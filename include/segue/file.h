@@ -1,4 +1,5 @@
-/// Files written whole or not at all.
+/// Files written whole or not at all. Names of what is not yet in its place stand in a list that a
+/// signal handler may read, so that a program can clean up when it is interrupted.
 #pragma once
 
 #include <cstddef>
@@ -9,10 +10,12 @@
 
 namespace segue {
 
+struct Unfinished;  // a file or folder in the list for signal handlers
+
 /// A set of files, each written beside its place under a temporary name; `commit` moves all of them
 /// over, one rename after another, in the order they were staged. Destroyed before that, it removes
 /// what it wrote and the folders it made, so that a full disk leaves neither half a file nor half a
-/// set.
+/// set. Distinct sets may be used by distinct threads.
 class StagedFiles {
  public:
   StagedFiles() = default;
@@ -26,19 +29,26 @@ class StagedFiles {
   void stage(const std::filesystem::path& path, std::span<const std::span<const std::byte>> pieces);
   void stage(const std::filesystem::path& path, std::string_view text);
 
-  /// Moves every staged file to its place. Throws Error(kIo).
+  /// Moves every staged file to its place; the calling thread takes no signals meanwhile. Throws
+  /// Error(kIo) when the system refuses a rename: the files before it are new then, the others as
+  /// they were.
   void commit();
 
  private:
   struct Entry {
-    std::filesystem::path temporary;
+    Unfinished* temporary;
     std::filesystem::path target;
   };
   void make_folders(const std::filesystem::path& folder);
 
   std::vector<Entry> entries_;
-  std::vector<std::filesystem::path> folders_;  // made for them, outermost first
+  std::vector<Unfinished*> folders_;  // made for them, outermost first
 };
+
+/// Removes the temporary files and new folders of all sets that are not yet committed. For signal
+/// handlers of a program that is about to end: async-signal-safe, and no StagedFiles may be used
+/// afterwards.
+void remove_staged_files() noexcept;
 
 /// Writes one file atomically. Throws Error(kIo).
 void write_file(const std::filesystem::path& path, std::string_view text);

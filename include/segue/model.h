@@ -48,6 +48,8 @@ enum class ElementType : std::int8_t {
   kInt64 = 4,
   kString = 5,
   kInt8 = 9,
+  kResource = 13,
+  kVariant = 14,
   // Every other value of the format is legal too; `to_string` names it.
 };
 [[nodiscard]] std::string_view to_string(ElementType type);
@@ -75,6 +77,7 @@ enum class OpCode : std::int32_t {
   kStridedSlice = 45,
   kTransposeConv = 67,
   kQuantize = 114,
+  kVarHandle = 142,
 };
 
 /// real = scales[c] * (quantized - zero_points[c]); one entry per tensor or per slice along
@@ -87,9 +90,9 @@ struct Quantization {
 
 struct Tensor {
   std::string_view name;                // as in the file; may be empty or not unique
-  ElementType type{};                   //
+  ElementType type{};                   // of each element
   std::span<const std::int32_t> shape;  // activations are [N, H, W, C]
-  Quantization quantization;            //
+  Quantization quantization;            // without scales for tensors that are not quantized
   std::span<const std::byte> data;      // constant value; empty when computed at run time
   std::uint32_t buffer = 0;             // tensors that share a buffer share its bytes
   std::uint64_t bytes = 0;              // size of one value of this tensor; 0 when not fixed
@@ -99,11 +102,12 @@ struct Tensor {
 
 struct Operator {
   OpCode code{};
-  std::string_view name;                   // "CONV_2D", or the custom operator's own name
-  std::int32_t version = 1;                // of the operator's definition
-  std::span<const std::int32_t> inputs;    // tensor positions; -1: an optional input is absent
-  std::span<const std::int32_t> outputs;   // tensor positions
-  std::span<const std::byte> custom_data;  // options of a custom operator
+  std::string_view name;                        // "CONV_2D", or the custom operator's own name
+  std::int32_t version = 1;                     // of the operator's definition
+  std::span<const std::int32_t> inputs;         // tensor positions; -1: an optional input is absent
+  std::span<const std::int32_t> outputs;        // tensor positions
+  std::span<const std::int32_t> intermediates;  // tensor positions: scratch of quantized LSTMs
+  std::span<const std::byte> custom_data;       // options of a custom operator
 };
 
 /// How far an operator's kernel reaches over a map, and by how much it moves.
@@ -201,10 +205,11 @@ class ModelImage {
 /// of the whole model, which is its own name wherever that was unique. Signatures keep their key
 /// and the names of the inputs and outputs that remain. Metadata is kept, except "TFLITE_METADATA",
 /// which describes the inputs and outputs of the whole model and is kept only when those are
-/// unchanged. Operators stay in file order; references from operators to debug metadata of the
-/// whole model are cleared. Throws Error(kInvalidArgument) when the set is empty, has duplicates or
-/// is not convex, and Error(kUnsupported) when a variable tensor would be shared with an operator
-/// outside, or a model output is not computed by any operator.
+/// unchanged. Operators stay in file order; references from operators and the subgraph to debug
+/// metadata of the whole model are cleared. Throws Error(kInvalidArgument) when the set is empty,
+/// has duplicates or is not convex, and Error(kUnsupported) when a variable tensor or a resource
+/// (VAR_HANDLE, hash tables) would be shared with an operator outside, or a model output is not
+/// computed by any operator.
 [[nodiscard]] ModelImage extract_segment(const Model& model, std::span<const OperatorId> operators);
 
 /// Returns a copy of `model` whose outputs are all tensors that its operators write: for looking
@@ -212,7 +217,7 @@ class ModelImage {
 [[nodiscard]] ModelImage expose_all_tensors(const Model& model);
 
 /// Whether two operators compute the same function of their inputs: same code, version and options.
-/// Their tensors are not compared.
+/// Their tensors are not compared. Options are compared by their bytes: a NaN equals itself.
 [[nodiscard]] bool same_operation(const Model& a, OperatorId in_a, const Model& b, OperatorId in_b);
 
 /// One program inside a file compiled by Google's Edge TPU compiler.
@@ -223,15 +228,18 @@ enum class ExecutableType : std::int16_t {
 };
 struct CompiledExecutable {
   OperatorId op{};                          // the edgetpu-custom-op that holds it
-  ExecutableType type{};                    //
+  ExecutableType type{};                    // when it runs, and where its parameters are
   std::uint64_t parameter_bytes = 0;        // cached for kParameterCaching, else streamed
-  std::uint64_t instruction_bytes = 0;      //
-  std::uint64_t scratch_bytes = 0;          //
+  std::uint64_t instruction_bytes = 0;      // of all its instruction streams, sent with each run
+  std::uint64_t scratch_bytes = 0;          // in the host's memory, for what the chip cannot hold
   std::uint64_t narrow_bytes_per_tile = 0;  // activation memory used in each of the 16 tiles
 };
 
 /// Returns the programs in a compiled model in file order; empty for a model that is not compiled.
 /// Throws Error(kInvalidModel) when a compiled operator cannot be decoded.
 [[nodiscard]] std::vector<CompiledExecutable> compiled_executables(const Model& model);
+
+/// Throws Error(kUnsupported) for a compiled model: its program cannot be cut.
+void check_not_compiled(const Model& model);
 
 }  // namespace segue

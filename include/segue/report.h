@@ -70,6 +70,9 @@ struct Table {
                                        std::span<const CompiledExecutable> executables,
                                        bool with_operators);
 [[nodiscard]] Table operator_table(const Graph& graph);
+
+/// The programs of a compiled file, in bytes.
+[[nodiscard]] Table executable_table(std::span<const CompiledExecutable> executables);
 [[nodiscard]] std::string inspect_json(const Graph& graph,
                                        std::span<const CompiledExecutable> executables);
 

@@ -68,20 +68,28 @@ struct BalancedSegmentation {
 
 /// Returns the cuts that fill `count` groups of levels with the smallest possible largest group in
 /// parameter bytes; among those the most even (smallest sum of squares), the earliest among equals.
-/// Beyond 4096 levels, those that fill groups from the front. Bisection over integers with a greedy
-/// probe, O(depth * log(bytes)), then a dynamic program, O(depth^2 * count) at most.
+/// Beyond 4096 levels, or where depth^2 * count exceeds 2^30, those that fill groups from the
+/// front. Bisection over integers with a greedy probe, O(depth * log(bytes)), then a dynamic
+/// program, O(depth^2 * count) at most.
 [[nodiscard]] DepthCuts balance_depths(std::span<const Level> levels, std::size_t count);
+
+/// Operators that `segment_balanced` may ask the compiler about, one segment after another, before
+/// it ends its refinement; the question at hand, or the choice of a move, is finished. About a
+/// second with the simulated compiler; the CNNs of docs/segmentation.md need up to 3.1 million.
+inline constexpr std::uint64_t kMostRefinementVisits = 10'000'000;
 
 /// Segm_Balanced. After `balance_depths`, while the host streams more than it must:
 ///  1. the cut above or below a streaming segment moves by one depth, if that lowers the host bytes
 ///     of the two segments it separates (or keeps them and lowers the larger segment);
 ///  2. when no such move is left, all horizontal cuts are searched for the fewest host bytes, and
-///     among those for the best balance (models of up to 4096 levels).
-/// Neither lets a segment grow beyond the largest of `segment_as_vendor`, except to cuts that
-/// stream nothing at all. Each move lowers host bytes, or keeps them and makes the larger of two
-/// neighbours smaller, so it always ends, and host bytes never grow. Asks the compiler O(count)
-/// times per move and, in the search, O(depth log depth) times plus once for each segment that
-/// streams less than the cuts at hand; the search itself is O(depth^2 * count).
+///     among those for the best balance (where depth^2 * count is at most 2^30, and depth 4096).
+/// Neither lets a segment grow beyond the larger of what `balance_depths` and `segment_as_vendor`
+/// reach, except to cuts that stream nothing at all. Each move lowers host bytes, or keeps them and
+/// makes the larger of two neighbours smaller, so it always ends, and host bytes never grow. Asks
+/// the compiler O(count) times per move and, in the search, O(depth log depth) times plus once for
+/// each segment that streams less than the cuts at hand; the search itself is O(depth^2 * count).
+/// Both end early, with the best cuts so far, when the compiler was asked about
+/// kMostRefinementVisits operators in sum.
 [[nodiscard]] BalancedSegmentation segment_balanced(const Graph& graph, std::size_t count,
                                                     const Compiler& compiler);
 

@@ -2,8 +2,8 @@
 ///
 /// The check trusts nothing of the code that cut: it reads the files anew, matches every operator
 /// of the whole model with exactly one of the segments by the tensors it writes, compares options,
-/// constants, types and quantization, and then runs both sides. The same kernels run on both sides,
-/// so the outputs must agree byte for byte.
+/// constants, types, quantization and file sizes, and then runs both sides. The same kernels run on
+/// both sides, so the outputs must agree byte for byte.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,15 @@
 
 namespace segue {
 
-/// "STEM_segment_I_of_N.tflite", as Google's tools name segments; I counts from 0.
+/// "STEM_segment_I_of_N.tflite", as Google's tools name segments; I counts from 0. Bytes of the
+/// stem that are not UTF-8 are replaced, as in plan.json.
 [[nodiscard]] std::string segment_file_name(const std::string& stem, std::size_t position,
                                             std::size_t count);
 
-/// Writes one file per segment and `extra_text` as plan.json into a folder: all of them or none.
-/// Returns the bytes written in segment files. Throws Error(kIo), and as extract_segment.
+/// Writes one file per segment and `plan_json` as plan.json into a folder: all of them or, unless
+/// the system refuses a rename in the middle (see StagedFiles::commit), none. Returns the bytes
+/// written in segment files. Throws Error(kUnsupported) for a compiled model,
+/// Error(kInvalidArgument) for a name with control characters, Error(kIo), and as extract_segment.
 std::uint64_t write_segments(const Model& model, const Segmentation& segmentation,
                              const std::string& plan_json, const std::filesystem::path& folder);
 
@@ -44,7 +47,7 @@ std::uint64_t write_segments(const Model& model, const Segmentation& segmentatio
 
 struct VerifyOptions {
   std::optional<Plan> plan =
-      std::nullopt;          // compared with model and segments, byte counts of storage included
+      std::nullopt;          // compared with model and segments in all that follows from them alone
   std::uint32_t inputs = 3;  // random inputs to run
   std::uint64_t seed = 1;    // of the first input
 };
@@ -60,8 +63,12 @@ struct VerifyReport {
   [[nodiscard]] bool agrees() const { return mismatch.empty(); }
 };
 
-/// Structure first, then execution. A difference is an answer (`mismatch`), not an error. Throws
-/// Error(kInvalidModel) when a file cannot be read or the whole model itself does not run.
+/// Structure first, then execution, in a forked child process: a damaged model can make the runtime
+/// crash. What the backend does there stays there, and of a caller with several threads only the
+/// calling one exists in it. A difference is an answer (`mismatch`), not an error. Throws
+/// Error(kInvalidModel) when a file is damaged, the whole model itself does not run, or the runtime
+/// crashed; Error(kUnsupported) as read_model; Error(kIo) when a file cannot be read or the system
+/// gives no process.
 [[nodiscard]] VerifyReport verify_segments(const Model& whole,
                                            std::span<const std::filesystem::path> segments,
                                            const Backend& backend, const VerifyOptions& options);

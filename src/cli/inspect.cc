@@ -18,7 +18,10 @@ void run(const Options& options) {
   const Graph graph(model);
   const auto executables = compiled_executables(model);
   if (options.format.json) return print(inspect_json(graph, executables));
-  if (options.format.csv) return print(operator_table(graph).to_csv());
+  if (options.format.csv) {
+    return print(executables.empty() ? operator_table(graph).to_csv()
+                                     : executable_table(executables).to_csv());
+  }
   print(inspect_text(graph, executables, !options.is_brief));
 }
 
@@ -33,7 +36,9 @@ void add_inspect(CLI::App& app) {
                    "A .tflite file (also a compiled one), or zoo:NAME[@SIZE]")
       ->required();
   add_format(*command, options->format);
-  command->add_flag("--brief", options->is_brief, "Leave out the list of operators");
+  command->add_flag("--brief", options->is_brief, "Leave out the list of operators")
+      ->excludes("--json")
+      ->excludes("--csv");
   command->callback([options] { run(*options); });
 }
 

@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "segue/error.h"
+#include "segue/file.h"
 #include "segue/names.h"
 #include "segue/report.h"
 #include "segue/version.h"
@@ -67,6 +68,26 @@ void require_known_command(const CLI::App& app, int argc, char** argv) {
                           did_you_mean(argv[1], known)));
 }
 
+// Leaves no temporary files, then dies of the signal as if it had no handler, so that a shell sees
+// the usual status. The system has put the default action back by then.
+extern "C" void clean_up(int signal) {
+  remove_staged_files();
+  std::raise(signal);
+}
+
+// A signal that is ignored stays ignored: `nohup` relies on it.
+void clean_up_when_interrupted() {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action {};
+    ::sigaction(signal, nullptr, &action);
+    if (action.sa_handler == SIG_IGN) continue;
+    action = {};
+    action.sa_handler = clean_up;
+    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_NODEFER);
+    ::sigaction(signal, &action, nullptr);
+  }
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Splits quantized CNNs into balanced segments for several Edge TPUs.", "segue");
   app.set_version_flag("--version", kVersion);
@@ -119,5 +140,6 @@ void print_note(const std::string& text) { complain("note: ", text); }
 int main(int argc, char** argv) {
   // A file that outgrows its limit is an error to report, not a reason to die half-way.
   std::signal(SIGXFSZ, SIG_IGN);
+  segue::cli::clean_up_when_interrupted();
   return segue::cli::run(argc, argv);
 }

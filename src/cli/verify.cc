@@ -71,7 +71,8 @@ void add_verify(CLI::App& app) {
   command->add_option("DIR", options->folder, "Folder that `segue split` wrote")->required();
   command->add_option("--inputs", options->verify.inputs, "Random inputs to run (default 3)")
       ->check(CLI::Range(1, 1000000));
-  command->add_option("--seed", options->verify.seed, "Seed of the first input (default 1)");
+  command->add_option("--seed", options->verify.seed, "Seed of the first input (default 1)")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--threads", options->threads, "Threads per model (default 2)")
       ->check(CLI::Range(1, 256));
   command->add_option("--runtime", options->runtime,

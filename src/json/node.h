@@ -19,19 +19,15 @@ namespace segue::json {
 
 using Json = nlohmann::ordered_json;
 
-// Throws Error(kInvalidArgument) with the place where the text stops being JSON.
-[[nodiscard]] inline Json parse(std::string_view text, const std::string& label) {
-  try {
-    return Json::parse(text);
-  } catch (const Json::exception& error) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: not JSON: {}", label, error.what()));
-  }
-}
+// Throws Error(kInvalidArgument) with the place where the text stops being JSON, or with the path
+// of a key that stands twice in one object.
+[[nodiscard]] Json parse(std::string_view text, const std::string& label);
 
 // Text form of a document. Names in a model may hold any bytes; broken UTF-8 is replaced.
-[[nodiscard]] inline std::string to_text(const Json& document) {
-  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
+[[nodiscard]] std::string to_text(const Json& document);
+
+// What a reader of `to_text` gets for a string: the same, with broken UTF-8 replaced.
+[[nodiscard]] std::string as_written(std::string_view text);
 
 // A value of the document together with its path, so that each complaint names the key.
 class Node {

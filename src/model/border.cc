@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <string>
+#include <utility>
 
+#include "model/model_state.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -30,22 +33,54 @@ void check_convex(const Model& model, const std::vector<bool>& inside) {
   }
 }
 
-void check_variables(const Model& model, const std::vector<bool>& inside) {
+[[noreturn]] void refuse_sharing(const Model& model, const std::string& what, std::size_t first,
+                                 std::size_t second) {
+  throw Error(ErrorCode::kUnsupported,
+              fmt::format("{}: {} would be shared by two segments; keep all its users ({} and {}) "
+                          "in one segment",
+                          model.name(), what, model.describe(operator_id(first)),
+                          model.describe(operator_id(second))));
+}
+
+// Variable tensors, and handles to what the runtime keeps: their state cannot cross a border.
+void check_state(const Model& model, const std::vector<bool>& inside) {
   std::map<std::int32_t, std::size_t> first_user;
   for (std::size_t i = 0; i < inside.size(); ++i) {
-    for (const std::int32_t tensor : model.operators()[i].inputs) {
-      if (tensor < 0 || !model.tensor(tensor_id(tensor)).is_variable) continue;
-      const auto [entry, is_new] = first_user.emplace(tensor, i);
-      if (!is_new && inside[entry->second] != inside[i]) {
-        throw Error(
-            ErrorCode::kUnsupported,
-            fmt::format("{}: variable tensor '{}' would be shared by two segments; keep all "
-                        "its users ({} and {}) in one segment",
-                        model.name(), model.unique_name(tensor_id(tensor)),
-                        model.describe(operator_id(entry->second)),
-                        model.describe(operator_id(i))));
+    const Operator& op = model.operators()[i];
+    for (const auto& tensors : {op.inputs, op.outputs}) {
+      for (const std::int32_t position : tensors) {
+        if (position < 0) continue;
+        const Tensor& tensor = model.tensor(tensor_id(position));
+        const bool is_handle =
+            tensor.type == ElementType::kResource || tensor.type == ElementType::kVariant;
+        if (!tensor.is_variable && !is_handle) continue;
+        const auto [entry, is_new] = first_user.emplace(position, i);
+        if (is_new || inside[entry->second] == inside[i]) continue;
+        refuse_sharing(model,
+                       fmt::format("{} '{}'", is_handle ? "the resource" : "variable tensor",
+                                   model.unique_name(tensor_id(position))),
+                       entry->second, i);
       }
     }
+  }
+}
+
+// Two handles of one name are one variable.
+void check_variable_names(const Model& model, const std::vector<bool>& inside) {
+  std::map<std::pair<std::string, std::string>, std::size_t> first_user;
+  const auto text = [](const flatbuffers::String* string) {
+    return string == nullptr ? std::string() : string->str();
+  };
+  for (std::size_t i = 0; i < inside.size(); ++i) {
+    if (model.operators()[i].code != OpCode::kVarHandle) continue;
+    const auto* source = ModelReader::state(model).subgraph->operators()->Get(
+        static_cast<flatbuffers::uoffset_t>(i));
+    const auto* options = source->builtin_options_as_VarHandleOptions();
+    const std::string name = options == nullptr ? "" : text(options->shared_name());
+    const std::string container = options == nullptr ? "" : text(options->container());
+    const auto [entry, is_new] = first_user.emplace(std::pair(container, name), i);
+    if (!is_new && inside[entry->second] != inside[i])
+      refuse_sharing(model, fmt::format("the resource variable '{}'", name), entry->second, i);
   }
 }
 
@@ -80,7 +115,8 @@ std::vector<bool> membership(const Model& model, std::span<const OperatorId> ope
 
 void check_extractable(const Model& model, const std::vector<bool>& inside) {
   check_convex(model, inside);
-  check_variables(model, inside);
+  check_state(model, inside);
+  check_variable_names(model, inside);
   check_outputs(model);
 }
 

@@ -5,11 +5,17 @@
 namespace segue {
 namespace {
 
-tflite::OperatorT unpack(const Model& model, OperatorId id) {
+// The operator packed anew, without what only points into its model.
+flatbuffers::FlatBufferBuilder packed_options(const Model& model, OperatorId id) {
   tflite::OperatorT op;
   const auto* operators = ModelReader::state(model).subgraph->operators();
   operators->Get(static_cast<flatbuffers::uoffset_t>(index(id)))->UnPackTo(&op);
-  return op;
+  op.opcode_index = 0;
+  op.debug_metadata_index = -1;
+  for (auto* tensors : {&op.inputs, &op.outputs, &op.intermediates}) tensors->clear();
+  flatbuffers::FlatBufferBuilder builder;
+  builder.Finish(tflite::CreateOperator(builder, &op));
+  return builder;
 }
 
 }  // namespace
@@ -20,10 +26,10 @@ bool same_operation(const Model& a, OperatorId in_a, const Model& b, OperatorId 
   if (first.code != second.code || first.version != second.version || first.name != second.name)
     return false;
   if (!std::ranges::equal(first.custom_data, second.custom_data)) return false;
-  const tflite::OperatorT x = unpack(a, in_a);
-  const tflite::OperatorT y = unpack(b, in_b);
-  return x.builtin_options == y.builtin_options && x.builtin_options_2 == y.builtin_options_2 &&
-         x.mutating_variable_inputs == y.mutating_variable_inputs;
+  const auto x = packed_options(a, in_a);
+  const auto y = packed_options(b, in_b);
+  return std::ranges::equal(std::span(x.GetBufferPointer(), x.GetSize()),
+                            std::span(y.GetBufferPointer(), y.GetSize()));
 }
 
 }  // namespace segue

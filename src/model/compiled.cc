@@ -106,4 +106,16 @@ std::vector<CompiledExecutable> compiled_executables(const Model& model) {
   return result;
 }
 
+void check_not_compiled(const Model& model) {
+  const auto is_compiled = [](const Operator& op) {
+    return op.code == OpCode::kCustom && op.name == kCompiledOperator;
+  };
+  if (std::ranges::none_of(model.operators(), is_compiled)) return;
+  throw Error(ErrorCode::kUnsupported,
+              fmt::format("{}: already compiled for the Edge TPU, and a compiled program cannot be "
+                          "cut; split the quantized .tflite it was compiled from, then compile "
+                          "each segment",
+                          model.name()));
+}
+
 }  // namespace segue

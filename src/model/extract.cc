@@ -63,8 +63,7 @@ class ImageWriter {
   using OperatorOffsets = std::vector<fb::Offset<tflite::Operator>>;
   using TensorOffsets = std::vector<fb::Offset<tflite::Tensor>>;
 
-  // Keeps the tensors that the operators use, and unused model outputs and inputs in the border, in
-  // file order.
+  // Keeps the tensors that the operators use and those of the border, in file order.
   void number_tensors() {
     std::vector<bool> used(model_.tensors().size());
     const auto use = [&](const auto& tensors) {
@@ -76,8 +75,10 @@ class ImageWriter {
       if (!inside_[i]) continue;
       use(model_.operators()[i].inputs);
       use(model_.operators()[i].outputs);
-      const auto* source = state_.subgraph->operators()->Get(static_cast<fb::uoffset_t>(i));
-      if (source->intermediates() != nullptr) use(*source->intermediates());
+      use(model_.operators()[i].intermediates);
+    }
+    for (const auto* border : {&border_.inputs, &border_.outputs}) {
+      for (const TensorId id : *border) used[index(id)] = true;
     }
     new_tensor_.assign(used.size(), -1);
     for (std::size_t i = 0; i < used.size(); ++i) {

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "file/descriptor.h"
 #include "model/model_state.h"
 #include "segue/error.h"
 
@@ -16,20 +17,6 @@ namespace {
 [[noreturn]] void fail(const std::filesystem::path& path, const std::string& reason) {
   throw Error(ErrorCode::kIo, fmt::format("{}: {}", path.string(), reason));
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  [[nodiscard]] int number() const { return number_; }
-
- private:
-  int number_;
-};
 
 }  // namespace
 

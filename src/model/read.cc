@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <bit>
-#include <unordered_set>
+#include <cmath>
 #include <utility>
 
 #include "model/element_bits.h"
 #include "model/known_fields.h"
 #include "model/model_state.h"
+#include "model/references.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -66,7 +67,9 @@ class Builder {
            "not a TensorFlow Lite model (no identifier \"TFL3\" at byte 4); give a .tflite file");
     }
     if (bytes.size() > kLargestFileBytes) {
-      unsupported(fmt::format("{} bytes; models over 2 GB are not supported", bytes.size()));
+      unsupported(fmt::format(
+          "{} bytes; models over 2 GB are not supported: quantize it, or convert a smaller one",
+          bytes.size()));
     }
     fb::Verifier verifier(data, bytes.size(), kMaxDepth, kMaxTables);
     if (!tflite::VerifyModelBuffer(verifier)) {
@@ -87,7 +90,9 @@ class Builder {
   void check_structure() {
     const tflite::Model& root = *state_->root;
     if (root.version() != 3) {
-      unsupported(fmt::format("schema version {} (only 3 is known)", root.version()));
+      unsupported(
+          fmt::format("schema version {}; only 3 is known: convert the model with TensorFlow 2",
+                      root.version()));
     }
     const auto subgraphs = root.subgraphs() == nullptr ? 0 : root.subgraphs()->size();
     if (subgraphs == 0) invalid("no subgraph");
@@ -107,10 +112,13 @@ class Builder {
     }
     for (const tflite::Buffer* buffer : *root.buffers()) {
       if (buffer->offset() > 1 || buffer->size() > 1) {
-        unsupported("weights behind the flatbuffer (a model over 2 GB)");
+        unsupported(
+            "weights behind the flatbuffer, as in models over 2 GB; convert a smaller model, or "
+            "with weights inside");
       }
     }
-    if (root.external_buffers() != nullptr && root.external_buffers()->size() > 0) {
+    const auto is_used = [](const auto* list) { return list != nullptr && list->size() > 0; };
+    if (is_used(root.external_buffers()) || is_used(root.external_buffer_groups())) {
       unsupported("weights in other files (external buffers); convert the model to one file");
     }
   }
@@ -141,6 +149,8 @@ class Builder {
     }
     result.dimension = parameters->quantized_dimension();
     const auto label = [&] { return fmt::format("tensor #{} '{}'", position, tensor.name); };
+    if (!std::ranges::all_of(result.scales, [](float scale) { return std::isfinite(scale); }))
+      invalid(label() + " has a quantization scale that is not a finite number");
     if (!result.zero_points.empty() && result.zero_points.size() != result.scales.size()) {
       invalid(fmt::format("{} has {} scales and {} zero points", label(), result.scales.size(),
                           result.zero_points.size()));
@@ -165,7 +175,8 @@ class Builder {
     tensor.buffer = source.buffer();
     tensor.bytes = value_bytes(tensor, position);
     if (source.external_buffer() != 0) {
-      unsupported(fmt::format("tensor #{} '{}' lies in another file", position, tensor.name));
+      unsupported(fmt::format("tensor #{} '{}' lies in another file; convert the model to one file",
+                              position, tensor.name));
     }
     const auto& buffers = *state_->root->buffers();
     // Buffer 0 means "no data", whatever stands there, as TensorFlow Lite reads it.
@@ -226,21 +237,20 @@ class Builder {
     if (source.inputs() != nullptr) op.inputs = {source.inputs()->data(), source.inputs()->size()};
     if (source.outputs() != nullptr)
       op.outputs = {source.outputs()->data(), source.outputs()->size()};
+    if (source.intermediates() != nullptr)
+      op.intermediates = {source.intermediates()->data(), source.intermediates()->size()};
     if (source.custom_options() != nullptr) {
       op.custom_data = std::as_bytes(
           std::span(source.custom_options()->data(), source.custom_options()->size()));
     }
     const std::string user = fmt::format("operator #{} {}", position, op.name);
     if (source.large_custom_options_offset() > 1)
-      unsupported(user + " has options behind the flatbuffer");
-    bound_lists(op.inputs.size() + op.outputs.size() +
-                (source.intermediates() == nullptr ? 0 : source.intermediates()->size()));
+      unsupported(user +
+                  " has options behind the flatbuffer; convert the model with options inside");
+    bound_lists(op.inputs.size() + op.outputs.size() + op.intermediates.size());
     for (const std::int32_t tensor : op.inputs) check_tensor_index(tensor, true, user);
     for (const std::int32_t tensor : op.outputs) check_tensor_index(tensor, false, user);
-    if (source.intermediates() != nullptr) {
-      for (const std::int32_t tensor : *source.intermediates())
-        check_tensor_index(tensor, false, user);
-    }
+    for (const std::int32_t tensor : op.intermediates) check_tensor_index(tensor, false, user);
     return op;
   }
 
@@ -267,6 +277,18 @@ class Builder {
     state_->inputs = read_border(state_->subgraph->inputs(), "the list of model inputs");
     state_->outputs = read_border(state_->subgraph->outputs(), "the list of model outputs");
     if (state_->outputs.empty()) invalid("the model has no outputs");
+    for (const TensorId input : state_->inputs) check_input(input);
+  }
+
+  // A caller's value has no place there: runtimes map constants read-only and keep variables.
+  void check_input(TensorId id) const {
+    const Tensor& tensor = state_->tensors[index(id)];
+    if (!tensor.is_constant() && !tensor.is_variable) return;
+    unsupported(
+        fmt::format("model input #{} '{}' is a {}; remove it from the inputs and convert "
+                    "the model again",
+                    index(id), tensor.name,
+                    tensor.is_variable ? "variable that the model keeps itself" : "constant"));
   }
 
   void check_execution_order() {
@@ -311,37 +333,8 @@ class Builder {
     }
   }
 
-  // Signatures and metadata are copied into segments, so their indices must hold too.
   void check_references() const {
-    const auto check_maps = [&](const fb::Vector<fb::Offset<tflite::TensorMap>>* maps) {
-      if (maps == nullptr) return;
-      for (const tflite::TensorMap* map : *maps) {
-        if (map->tensor_index() >= state_->tensors.size()) {
-          invalid(fmt::format("a signature uses tensor {} of {}", map->tensor_index(),
-                              state_->tensors.size()));
-        }
-      }
-    };
-    if (const auto* signatures = state_->root->signature_defs(); signatures != nullptr) {
-      for (const tflite::SignatureDef* signature : *signatures) {
-        check_maps(signature->inputs());
-        check_maps(signature->outputs());
-      }
-    }
-    if (const auto* unnamed = state_->root->metadata_buffer(); unnamed != nullptr) {
-      for (const std::int32_t buffer : *unnamed) {
-        if (buffer < 0 || static_cast<std::uint32_t>(buffer) >= state_->root->buffers()->size())
-          invalid(fmt::format("metadata uses buffer {}", buffer));
-      }
-    }
-    if (const auto* metadata = state_->root->metadata(); metadata != nullptr) {
-      for (const tflite::Metadata* entry : *metadata) {
-        if (entry->buffer() >= state_->root->buffers()->size()) {
-          invalid(fmt::format("metadata uses buffer {} of {}", entry->buffer(),
-                              state_->root->buffers()->size()));
-        }
-      }
-    }
+    if (auto found = find_bad_reference(*state_->root, state_->tensors.size())) invalid(*found);
   }
 
   void name_tensors() {

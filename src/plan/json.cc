@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "json/node.h"
@@ -48,6 +49,8 @@ PlanModel parse_model_part(const Node& node) {
   const std::string name = node["name"].text();
   if (name.empty() || name.find('/') != std::string::npos)
     node["name"].fail("must be the stem of a file name: segment files are named after it");
+  if (std::ranges::any_of(name, [](unsigned char c) { return c < ' ' || c == 0x7F; }))
+    node["name"].fail("must not hold control characters; rename the model and plan again");
   return {name,
           node["sha256"].text(),
           node["operator_count"].number(),

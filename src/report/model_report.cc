@@ -183,6 +183,27 @@ Table operator_table(const Graph& graph) {
   return table;
 }
 
+Table executable_table(std::span<const CompiledExecutable> executables) {
+  Table table;
+  table.columns = {{"program"},
+                   {"operator"},
+                   {"type", Table::Align::kLeft},
+                   {"cached_parameter_bytes"},
+                   {"streamed_parameter_bytes"},
+                   {"instruction_bytes"},
+                   {"scratch_bytes"},
+                   {"narrow_memory_bytes_per_tile"}};
+  for (std::size_t i = 0; i < executables.size(); ++i) {
+    const CompiledExecutable& e = executables[i];
+    table.rows.push_back(
+        {std::to_string(i), std::to_string(index(e.op)), std::string(type_text(e.type)),
+         std::to_string(is_cached(e) ? e.parameter_bytes : 0),
+         std::to_string(is_cached(e) ? 0 : e.parameter_bytes), std::to_string(e.instruction_bytes),
+         std::to_string(e.scratch_bytes), std::to_string(e.narrow_bytes_per_tile)});
+  }
+  return table;
+}
+
 std::string inspect_text(const Graph& graph, std::span<const CompiledExecutable> executables,
                          bool with_operators) {
   const Model& model = graph.model();

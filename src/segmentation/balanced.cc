@@ -39,13 +39,14 @@ class Refinement {
   }
 
   void run() {
-    while (avoidable() > 0 && move_best_cut()) {
+    while (avoidable() > 0 && may_ask() && move_best_cut()) {
     }
-    if (avoidable() > 0 && graph_.depth() <= kDeepestSearch) {
-      find_reach();
+    const bool can_search =
+        avoidable() > 0 && is_searchable(graph_.depth(), host_.size()) && find_reach();
+    if (can_search) {
       if (const auto borders = search_all_cuts(ceiling_bytes_)) adopt(*borders);
     }
-    if (avoidable() > 0 && !reach_.empty()) {
+    if (can_search && avoidable() > 0) {
       const auto borders = search_all_cuts(kUnreachable);
       if (borders && host_of(*borders) == 0) adopt(*borders);
     }
@@ -61,9 +62,13 @@ class Refinement {
     std::uint64_t lower_host = 0;
   };
 
-  [[nodiscard]] std::uint64_t host_bytes(std::uint32_t first, std::uint32_t last) const {
-    return compiler_.totals(graph_, graph_.operators_between(first + 1, last)).host_bytes;
+  [[nodiscard]] std::uint64_t host_bytes(std::uint32_t first, std::uint32_t last) {
+    const auto operators = graph_.operators_between(first + 1, last);
+    visits_ += operators.size();
+    return compiler_.totals(graph_, operators).host_bytes;
   }
+
+  [[nodiscard]] bool may_ask() const { return visits_ < kMostRefinementVisits; }
 
   [[nodiscard]] std::uint64_t total_host() const {
     return std::accumulate(host_.begin(), host_.end(), std::uint64_t{0});
@@ -100,7 +105,7 @@ class Refinement {
     return true;
   }
 
-  [[nodiscard]] std::optional<Candidate> try_move(std::size_t cut, int step) const {
+  [[nodiscard]] std::optional<Candidate> try_move(std::size_t cut, int step) {
     const std::uint32_t depth = borders_[cut + 1] + static_cast<std::uint32_t>(step);
     if (depth <= borders_[cut] || depth >= borders_[cut + 2]) return std::nullopt;
     return Candidate{cut, depth, host_bytes(borders_[cut], depth),
@@ -129,11 +134,12 @@ class Refinement {
   // them does alone, found by bisection. A longer segment from the same start has more parameters
   // and no smaller input, so j is the deepest one up to the few bytes by which a displaced layer
   // streams less than it occupies; the search below then asks the compiler about every longer
-  // segment.
-  void find_reach() {
+  // segment. Returns false when the visits are used up before.
+  bool find_reach() {
     const std::uint32_t depth = graph_.depth();
     reach_.assign(depth, 0);
     for (std::uint32_t first = 0; first < depth; ++first) {
+      if (!may_ask()) return false;
       std::uint32_t good = first + 1;
       std::uint32_t bad = depth + 1;
       while (good + 1 < bad) {
@@ -142,6 +148,7 @@ class Refinement {
       }
       reach_[first] = good;
     }
+    return true;
   }
 
   struct State {
@@ -155,7 +162,8 @@ class Refinement {
 
   // The cuts with the fewest host bytes, the best balanced among those, with segments of at most
   // `ceiling` bytes: dynamic program over (segments used, depth reached). Segments that alone
-  // stream as much as the cuts at hand are not looked at, which leaves few beyond reach_.
+  // stream as much as the cuts at hand are not looked at, which leaves few beyond reach_. Nothing
+  // when no cuts are like that or the visits are used up before.
   [[nodiscard]] std::optional<std::vector<std::uint32_t>> search_all_cuts(std::uint64_t ceiling) {
     const std::uint32_t depth = graph_.depth();
     const std::size_t count = host_.size();
@@ -166,6 +174,7 @@ class Refinement {
       for (std::uint32_t last = first + 1; last <= depth; ++last) {
         const std::uint64_t bytes = bytes_.between(first, last);
         const std::uint64_t unavoidable = alone_[last] - alone_[first];
+        if (!may_ask()) return std::nullopt;
         const std::uint64_t host = last <= reach_[first] ? unavoidable : host_bytes(first, last);
         if (bytes > ceiling || host > unavoidable + spare) break;
         for (std::size_t k = 0; k < count; ++k) {
@@ -183,7 +192,7 @@ class Refinement {
     return borders;
   }
 
-  [[nodiscard]] std::uint64_t host_of(const std::vector<std::uint32_t>& borders) const {
+  [[nodiscard]] std::uint64_t host_of(const std::vector<std::uint32_t>& borders) {
     std::uint64_t host = 0;
     for (std::size_t k = 0; k + 1 < borders.size(); ++k)
       host += host_bytes(borders[k], borders[k + 1]);
@@ -214,6 +223,7 @@ class Refinement {
   std::vector<std::uint64_t> host_;     // per segment
   std::vector<std::uint64_t> alone_;    // host bytes of levels 1 .. d, each as its own segment
   std::vector<std::uint32_t> reach_;
+  std::uint64_t visits_ = 0;  // operators the compiler was asked about, with repetitions
 };
 
 std::uint64_t largest_segment(const Graph& graph, const Segmentation& segmentation) {

@@ -87,8 +87,8 @@ DepthCuts balance_depths(std::span<const Level> levels, std::size_t count) {
                 "the number of segments must be between 1 and the depth");
   }
   const std::uint64_t limit = smallest_limit(levels, count);
-  return levels.size() <= kDeepestSearch ? most_even_cuts(levels, count, limit)
-                                         : *fill(levels, count, limit);
+  return is_searchable(levels.size(), count) ? most_even_cuts(levels, count, limit)
+                                             : *fill(levels, count, limit);
 }
 
 Segmentation segment_at_depths(const Graph& graph, const DepthCuts& cuts) {

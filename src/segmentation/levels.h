@@ -10,8 +10,13 @@
 
 namespace segue {
 
-// Tables of such programs have depth x count entries; the deepest CNN of the paper has 571 levels.
-inline constexpr std::uint32_t kDeepestSearch = 4096;
+// Whether a program of depth^2 * count steps ends in about a second. The deepest CNN of the paper
+// has 571 levels.
+[[nodiscard]] constexpr bool is_searchable(std::size_t depth, std::size_t count) {
+  constexpr std::size_t kDeepest = 4096;
+  constexpr std::size_t kMostSteps = std::size_t{1} << 30U;
+  return depth <= kDeepest && depth * depth * count <= kMostSteps;
+}
 
 // Parameter bytes of the levels (first, last], in O(1).
 class PrefixBytes {

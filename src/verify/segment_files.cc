@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <list>
-#include <map>
 #include <set>
 
+#include "json/node.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/plan.h"
@@ -44,7 +43,7 @@ std::optional<SegmentName> parse_segment_name(const fs::path& path) {
   const auto position =
       parse_count(std::string_view(name).substr(infix + kInfix.size(), of - infix - kInfix.size()));
   const auto count = parse_count(std::string_view(name).substr(of + kOf.size()));
-  if (!position || !count) return std::nullopt;
+  if (!position || !count || *position >= *count) return std::nullopt;
   return SegmentName{name.substr(0, infix), *position, *count};
 }
 
@@ -75,14 +74,24 @@ std::vector<fs::path> complete_set(const fs::path& folder, const std::string& st
   return result;
 }
 
+// plan.json would be refused with such a name.
+void check_stem(const std::string& stem) {
+  if (std::ranges::none_of(stem, [](unsigned char c) { return c < ' ' || c == 0x7F; })) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("{}: the name holds control characters; rename the model", stem));
+}
+
 }  // namespace
 
+// plan.json holds the stem too, where it must be UTF-8.
 std::string segment_file_name(const std::string& stem, std::size_t position, std::size_t count) {
-  return fmt::format("{}_segment_{}_of_{}.tflite", stem, position, count);
+  return fmt::format("{}_segment_{}_of_{}.tflite", json::as_written(stem), position, count);
 }
 
 std::uint64_t write_segments(const Model& model, const Segmentation& segmentation,
                              const std::string& plan_json, const fs::path& folder) {
+  check_not_compiled(model);
+  check_stem(model.name());
   StagedFiles files;
   std::uint64_t bytes = 0;
   const std::size_t count = segmentation.segments.size();
@@ -101,7 +110,7 @@ std::size_t count_other_segments(const fs::path& folder, const std::string& stem
   std::error_code absent;
   if (!fs::is_directory(folder, absent)) return 0;
   const auto is_other = [&](const SegmentName& name) {
-    return name.stem != stem || name.count != count;
+    return name.stem != json::as_written(stem) || name.count != count;
   };
   return static_cast<std::size_t>(std::ranges::count_if(segments_in(folder), is_other));
 }

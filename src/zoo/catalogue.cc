@@ -147,6 +147,10 @@ std::uint64_t zoo_keras_parameters(std::string_view name) {
 
 Model open_model(const std::string& path_or_zoo_name) {
   constexpr std::string_view kPrefix = "zoo:";
+  if (path_or_zoo_name.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "no model named; give a .tflite file, or zoo:NAME for a built-in one");
+  }
   if (!path_or_zoo_name.starts_with(kPrefix)) return read_model(path_or_zoo_name);
   const std::string name = path_or_zoo_name.substr(kPrefix.size());
   return parse_model(make_zoo_model(name), name);

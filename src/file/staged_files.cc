@@ -1,5 +1,3 @@
-#include "segue/file.h"
-
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -8,14 +6,16 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
-#include <fstream>
 #include <random>
 #include <string>
 #include <system_error>
-#include <utility>
 
+#include "file/descriptor.h"
+#include "file/unfinished.h"
 #include "segue/error.h"
+#include "segue/file.h"
 
 namespace segue {
 namespace {
@@ -23,7 +23,12 @@ namespace {
 namespace fs = std::filesystem;
 
 [[noreturn]] void fail(const fs::path& path, const std::string& what, int reason) {
-  const char* hint = reason == ENOSPC ? "; free some space or name another place" : "";
+  const bool is_place = what != "cannot open" && what != "cannot read" &&
+                        (reason == ENOTDIR || reason == EISDIR || reason == EACCES ||
+                         reason == EROFS || reason == EEXIST || reason == ENAMETOOLONG);
+  const char* hint = reason == ENOSPC ? "; free some space or name another place"
+                     : is_place       ? "; name another place"
+                                      : "";
   throw Error(ErrorCode::kIo,
               fmt::format("{}: {}: {}{}", path.string(), what, std::strerror(reason), hint));
 }
@@ -42,21 +47,46 @@ fs::path resolve(const fs::path& path) {
   return target;
 }
 
-// A new file beside `target`, with the rights that the caller's umask leaves.
-int open_temporary(const fs::path& target, std::string& temporary) {
+struct Temporary {
+  int file = -1;  // open for writing; -1: `errno` says why not
+  Unfinished* entry = nullptr;
+};
+
+// A new file beside `target`, with the rights that the caller's umask leaves. Its name is short:
+// that of the target may be as long as names can be.
+Temporary open_temporary(const fs::path& target) {
   constexpr mode_t kOrdinaryFile = 0666;
   constexpr int kAttempts = 100;
   std::random_device random;
-  int file = -1;
-  for (int attempt = 0; attempt < kAttempts && file < 0; ++attempt) {
-    temporary =
-        (target.parent_path() / fmt::format(".{}.{:08x}", target.filename().string(), random()))
-            .string();
-    file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kOrdinaryFile);
-    if (file < 0 && errno != EEXIST) break;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const fs::path path =
+        target.parent_path() / fmt::format(".segue.{:08x}{:08x}", random(), random());
+    Unfinished* entry = add_unfinished(path, Unfinished::Kind::kFile);
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kOrdinaryFile);
+    if (file >= 0) return {file, entry};
+    const int reason = errno;
+    forget(*entry);
+    errno = reason;
+    if (reason != EEXIST) break;
   }
-  return file;
+  return {};
 }
+
+// While it lives, signals to this thread wait.
+class SignalsHeld {
+ public:
+  SignalsHeld() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_BLOCK, &all, &before_);
+  }
+  SignalsHeld(const SignalsHeld&) = delete;
+  SignalsHeld& operator=(const SignalsHeld&) = delete;
+  ~SignalsHeld() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_{};
+};
 
 void write_piece(int file, std::span<const std::byte> piece, const fs::path& path) {
   while (!piece.empty()) {
@@ -70,28 +100,35 @@ void write_piece(int file, std::span<const std::byte> piece, const fs::path& pat
 }  // namespace
 
 StagedFiles::~StagedFiles() {
-  for (const Entry& entry : entries_) ::unlink(entry.temporary.c_str());
+  for (const Entry& entry : entries_) {
+    ::unlink(entry.temporary->path.data());
+    forget(*entry.temporary);
+  }
   // Innermost first; a folder that something else has filled by now stays.
   std::ranges::reverse(folders_);
-  for (const fs::path& folder : folders_) ::rmdir(folder.c_str());
+  for (Unfinished* folder : folders_) {
+    ::rmdir(folder->path.data());
+    forget(*folder);
+  }
 }
 
 void StagedFiles::make_folders(const fs::path& folder) {
   std::error_code reason;
   if (folder.empty() || fs::is_directory(folder, reason)) return;
   make_folders(folder.parent_path());
-  fs::create_directory(folder, reason);
+  const SignalsHeld held;  // a handler finds the new folder in the list
+  const bool is_new = fs::create_directory(folder, reason);
   if (reason) fail(folder, "cannot make the folder", reason.value());
-  folders_.push_back(folder);
+  if (is_new) folders_.push_back(add_unfinished(folder, Unfinished::Kind::kFolder));
 }
 
 void StagedFiles::stage(const fs::path& path, std::span<const std::span<const std::byte>> pieces) {
   make_folders(path.parent_path());
   const fs::path target = resolve(path);
-  std::string temporary;
-  const int file = open_temporary(target, temporary);
+  entries_.reserve(entries_.size() + 1);
+  const auto [file, entry] = open_temporary(target);
   if (file < 0) fail(path, "cannot write", errno);
-  entries_.push_back({temporary, target});
+  entries_.push_back({entry, target});
   try {
     for (const auto& piece : pieces) write_piece(file, piece, path);
   } catch (...) {
@@ -108,10 +145,13 @@ void StagedFiles::stage(const fs::path& path, std::string_view text) {
 }
 
 void StagedFiles::commit() {
+  const SignalsHeld held;
   for (const Entry& entry : entries_) {
-    if (::rename(entry.temporary.c_str(), entry.target.c_str()) != 0)
+    if (::rename(entry.temporary->path.data(), entry.target.c_str()) != 0)
       fail(entry.target, "cannot write", errno);
   }
+  for (const Entry& entry : entries_) forget(*entry.temporary);
+  for (Unfinished* folder : folders_) forget(*folder);
   entries_.clear();
   folders_.clear();
 }
@@ -123,17 +163,27 @@ void write_file(const fs::path& path, std::string_view text) {
 }
 
 std::string read_text_file(const fs::path& path, std::size_t limit_bytes) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail(path, "cannot open", errno);
+  // Opening a pipe would wait for a writer; it is refused instead.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.number() < 0) fail(path, "cannot open", errno);
+  struct stat status {};
+  if (::fstat(file.number(), &status) != 0) fail(path, "cannot read", errno);
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: not a regular file; give a file with text", path.string()));
+  }
   constexpr std::size_t kChunkBytes = 65536;
   std::string text;
-  while (file && text.size() <= limit_bytes) {
+  ssize_t got = 1;
+  while (got > 0 && text.size() <= limit_bytes) {
     const std::size_t end = text.size();
     text.resize(end + kChunkBytes);
-    file.read(text.data() + end, kChunkBytes);
-    text.resize(end + static_cast<std::size_t>(file.gcount()));
+    do {
+      got = ::read(file.number(), text.data() + end, kChunkBytes);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) fail(path, "cannot read", errno);
+    text.resize(end + static_cast<std::size_t>(got));
   }
-  if (file.bad()) fail(path, "cannot read", errno);
   if (text.size() > limit_bytes) {
     throw Error(ErrorCode::kIo,
                 fmt::format("{}: larger than the {} bytes that such a file may have", path.string(),

@@ -1,0 +1,16 @@
+// Whether plan.json tells the truth about the model and the segment files beside it.
+#pragma once
+
+#include <span>
+
+#include "segue/plan.h"
+#include "verify/structure.h"
+
+namespace segue {
+
+// Compares everything that follows from the files alone; bytes on a device and times do not.
+// Throws Mismatch.
+void check_plan(const Plan& plan, const Model& whole, std::span<const Model> segments,
+                const Homes& homes);
+
+}  // namespace segue

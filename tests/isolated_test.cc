@@ -1,0 +1,103 @@
+// src/verify/isolated.h: what a child returns, throws, or dies of.
+#include "verify/isolated.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <new>
+#include <thread>
+
+#include "expect.h"
+
+namespace segue {
+namespace {
+
+using testing::expect_error;
+
+Crash crash_of(const std::function<std::string(const Progress&)>& work) {
+  try {
+    (void)run_isolated(work);
+  } catch (const Crash& crash) {
+    return crash;
+  }
+  ADD_FAILURE() << "the child did not die";
+  return {};
+}
+
+TEST(Isolated, ResultsOfAnySizeArriveUnchanged) {
+  std::string bytes;
+  for (int i = 0; i < 1'000'000; ++i) bytes += static_cast<char>(i * 7);
+  EXPECT_EQ(run_isolated([&](const Progress& progress) {
+              progress("a step");
+              return bytes;
+            }),
+            bytes);
+  EXPECT_EQ(run_isolated([](const Progress&) { return std::string(); }), "");
+}
+
+TEST(Isolated, MemoryOfTheCallerStaysAsItIs) {
+  int touched = 0;
+  (void)run_isolated([&](const Progress&) {
+    touched = 1;
+    return std::string();
+  });
+  EXPECT_EQ(touched, 0);
+}
+
+TEST(Isolated, ErrorsArriveWithCodeAndMessage) {
+  expect_error(ErrorCode::kUnsupported,
+               [] {
+                 (void)run_isolated([](const Progress&) -> std::string {
+                   throw Error(ErrorCode::kUnsupported, "a sentence");
+                 });
+               },
+               {"a sentence"});
+  EXPECT_THROW((void)run_isolated([](const Progress&) -> std::string { throw std::bad_alloc(); }),
+               std::bad_alloc);
+  expect_error(
+      ErrorCode::kInternal,
+      [] {
+        (void)run_isolated([](const Progress&) -> std::string { throw std::runtime_error("odd"); });
+      },
+      {"odd"});
+}
+
+TEST(Isolated, DeathTellsTheSignalAndTheStep) {
+  const Crash crash = crash_of([](const Progress& progress) -> std::string {
+    progress("first");
+    progress("second");
+    std::raise(SIGSEGV);
+    return "";
+  });
+  EXPECT_EQ(crash.step, "second");
+  EXPECT_THAT(crash.reason, ::testing::HasSubstr("signal 11"));
+  const Crash leaving = crash_of([](const Progress&) -> std::string { ::_exit(3); });
+  EXPECT_EQ(leaving.reason, "exit status 3");
+}
+
+TEST(Isolated, NoZombieIsLeftBehind) {
+  (void)run_isolated([](const Progress&) { return std::string(); });
+  (void)crash_of([](const Progress&) -> std::string { std::abort(); });
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
+  EXPECT_EQ(errno, ECHILD);
+}
+
+TEST(Isolated, CallersWithOtherThreadsAreServed) {
+  std::atomic<bool> is_done = false;
+  std::jthread busy([&] {
+    while (!is_done) std::string(1000, 'x').shrink_to_fit();
+  });
+  for (int round = 0; round < 50; ++round) {
+    EXPECT_EQ(run_isolated([](const Progress&) { return std::string(5000, 'y'); }),
+              std::string(5000, 'y'));
+  }
+  is_done = true;
+}
+
+}  // namespace
+}  // namespace segue
