@@ -2,12 +2,17 @@
 #include "segue/accuracy.h"
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "accuracy/predict.h"
+#include "command.h"
+#include "environment.h"
 #include "segue/file.h"
 #include "segue/report.h"
 #include "segue/zoo.h"
@@ -173,6 +178,20 @@ TEST(AccuracyPage, IsCurrent) {
                  speedup_markdown(evaluated()));
   expect_current("accuracy.md", "<!-- zoo -->\n", "<!-- end of zoo -->", zoo_table());
   expect_current("accuracy.svg", "", "", accuracy_plot(evaluated()));
+}
+
+TEST(CliPaper, AccuracyIsPrintedInThreeFormatsAndDrawn) {
+  const testing::ScratchFolder scratch;
+  const auto text = testing::run_segue({"paper", "accuracy", "--plot", "p.svg"}, scratch.path());
+  EXPECT_THAT(text.out, ::testing::HasSubstr("5 x conv 3x3, one TPU"));
+  EXPECT_THAT(read_text_file(scratch.path() / "p.svg", 1 << 20), ::testing::StartsWith("<svg"));
+  const auto json = nlohmann::json::parse(testing::run_segue({"paper", "accuracy", "--json"}).out);
+  EXPECT_EQ(json["schema"], "segue.accuracy/1");
+  std::ptrdiff_t rows = 0;
+  for (const auto& series : json["series"])
+    rows += static_cast<std::ptrdiff_t>(series["rows"].size());
+  EXPECT_EQ(std::ranges::count(testing::run_segue({"paper", "accuracy", "--csv"}).out, '\n'),
+            rows + 1);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "command.h"
 #include "environment.h"
@@ -364,6 +365,27 @@ TEST(CliOutput, SplitPrintsTheSameFilesAsJsonAndCsv) {
   EXPECT_THAT(split("--csv"), HasSubstr(json["files"][1]["name"].get<std::string>()));
 }
 
+// The lines of the README's program stand in tests/readme_program.cc, which writes segments that
+// verify.
+TEST(Readme, ProgramIsTheTestedOneAndItsSegmentsVerify) {
+  const std::string readme = read_text_file(SEGUE_TEST_SOURCE "/README.md", 1 << 20);
+  const std::string program = read_text_file(SEGUE_TEST_SOURCE "/tests/readme_program.cc", 1 << 20);
+  const std::size_t begin = readme.find("const segue::Model model");
+  const std::size_t end = readme.find("```", begin);
+  std::istringstream lines(readme.substr(begin, end - begin));
+  for (std::string line; std::getline(lines, line);) {
+    line.erase(0, line.find_first_not_of(' '));
+    EXPECT_THAT(program, HasSubstr(line));
+  }
+  const ScratchFolder scratch;
+  const std::string folder = scratch.path().string();
+  EXPECT_EQ(run_segue({"zoo", "resnet50", "-o", "model.tflite"}, scratch.path()).status, 0);
+  EXPECT_EQ(std::system(("cd '" + folder + "' && " SEGUE_TEST_README_PROGRAM).c_str()), 0);
+  const auto verify =
+      run_segue({"verify", "model.tflite", "parts", "--inputs", "1"}, scratch.path());
+  EXPECT_EQ(verify.status, 0) << verify.out;
+}
+
 TEST(CliSimulate, TextJsonAndCsvAgreeAndSayThatTheyAreSimulated) {
   const auto with = [](const std::string& flag) {
     return run_segue({"simulate", "zoo:conv5-f442", "--tpus", "3", flag}).out;
@@ -440,19 +462,6 @@ TEST(CliDevice, FileOfAnotherDeviceIsTakenByEveryCommandAndNamedInThePlan) {
 TEST(CliPaper, FigureOneIsDrawnAndOthersAreRefused) {
   EXPECT_THAT(run_segue({"paper", "figure", "1"}).out, HasSubstr("closed form"));
   expect_failure(run_segue({"paper", "figure", "9"}), kUsage, "figure 1");
-}
-
-TEST(CliPaper, AccuracyIsPrintedInThreeFormatsAndDrawn) {
-  const ScratchFolder scratch;
-  const auto text = run_segue({"paper", "accuracy", "--plot", "p.svg"}, scratch.path());
-  EXPECT_THAT(text.out, HasSubstr("5 x conv 3x3, one TPU"));
-  EXPECT_THAT(read_text_file(scratch.path() / "p.svg", 1 << 20), StartsWith("<svg"));
-  const auto json = nlohmann::json::parse(run_segue({"paper", "accuracy", "--json"}).out);
-  EXPECT_EQ(json["schema"], "segue.accuracy/1");
-  std::ptrdiff_t rows = 0;
-  for (const auto& series : json["series"])
-    rows += static_cast<std::ptrdiff_t>(series["rows"].size());
-  EXPECT_EQ(std::ranges::count(run_segue({"paper", "accuracy", "--csv"}).out, '\n'), rows + 1);
 }
 
 }  // namespace

@@ -54,6 +54,7 @@ struct CutMove {
   std::uint32_t to_depth = 0;
   std::uint64_t host_bytes_before = 0;  // of all segments
   std::uint64_t host_bytes_after = 0;
+  bool by_search = false;  // one of the cuts that the search over all cuts moved together
 };
 
 struct BalancedSegmentation {

@@ -32,6 +32,9 @@ namespace segue {
 std::uint64_t write_segments(const Model& model, const Segmentation& segmentation,
                              const std::string& plan_json, const std::filesystem::path& folder);
 
+/// The same for a plan: its stages, and the plan itself with the hash of the model filled in.
+std::uint64_t write_segments(const Model& model, Plan plan, const std::filesystem::path& folder);
+
 /// Finds STEM_segment_0_of_N … in a folder. Throws Error(kIo) when there is none, when one is
 /// missing, or when sets of several sizes or stems lie there and no plan.json says which one
 /// counts.

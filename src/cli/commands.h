@@ -49,9 +49,6 @@ struct CutResult {
 // The device that `option` names, or else the one the plan was made for.
 [[nodiscard]] DeviceSpec device_of(const Plan& plan, const std::string& option);
 
-// Throws unless the model can be cut: files already compiled for the Edge TPU cannot.
-void require_not_compiled(const Model& model);
-
 // Throws when writing to `output` would overwrite the file that the model is read from.
 void require_other_file(const std::string& model, const std::filesystem::path& output);
 

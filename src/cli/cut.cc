@@ -35,16 +35,6 @@ void add_cut(CLI::App& command, CutOptions& options) {
                      "Edge TPU to plan for: a name, or a device file (default edgetpu-pcie)");
 }
 
-void require_not_compiled(const Model& model) {
-  if (compiled_executables(model).empty()) return;
-  throw Error(
-      ErrorCode::kUnsupported,
-      fmt::format(
-          "{}: already compiled for the Edge TPU, and a compiled program cannot be cut; split the "
-          "quantized .tflite it was compiled from, then compile each segment",
-          model.name()));
-}
-
 void require_other_file(const std::string& model, const std::filesystem::path& output) {
   std::error_code absent;
   if (!std::filesystem::equivalent(model, output, absent)) return;
@@ -83,7 +73,7 @@ CutResult make_optimal_cut(const Graph& graph, const CutOptions& options, const 
 }  // namespace
 
 CutResult make_cut(const Graph& graph, const CutOptions& options) {
-  require_not_compiled(graph.model());
+  check_not_compiled(graph.model());
   const DeviceSpec device = open_device(options.device_or_default());
   const auto compiler = make_simulated_compiler(device);
   CutResult result;

@@ -31,7 +31,7 @@ std::vector<std::string> tensor_names(const std::string& list) {
 }
 
 CutResult cut_by_hand(const Graph& graph, const Options& options) {
-  require_not_compiled(graph.model());
+  check_not_compiled(graph.model());
   const DeviceSpec device = open_device(options.cut.device_or_default());
   CutResult result;
   result.segmentation = segment_at(graph, tensor_names(options.at));
@@ -42,7 +42,7 @@ CutResult cut_by_hand(const Graph& graph, const Options& options) {
 
 // The operators of each stage decide; every number is computed anew.
 CutResult cut_by_plan(const Graph& graph, const Options& options) {
-  require_not_compiled(graph.model());
+  check_not_compiled(graph.model());
   const Plan plan = read_plan(options.plan);
   const DeviceSpec device = device_of(plan, options.cut.device);
   CutResult result;
@@ -66,7 +66,6 @@ void run(const Options& options) {
   const Model model = open_model(options.model);
   const Graph graph(model);
   CutResult result = cut(graph, options);
-  identify_model(result.plan, model);
   if (options.output.empty())
     throw Error(ErrorCode::kInvalidArgument, "the output folder has no name; give one with -o");
   const std::size_t count = result.plan.stages.size();
@@ -75,8 +74,7 @@ void run(const Options& options) {
                                           segment_file_name(model.name(), i, count));
   }
   const std::size_t others = count_other_segments(options.output, model.name(), count);
-  const std::uint64_t bytes =
-      write_segments(model, result.segmentation, to_json(result.plan), options.output);
+  const std::uint64_t bytes = write_segments(model, result.plan, options.output);
   if (options.format.json) return print(split_json(result.plan, options.output, bytes));
   if (options.format.csv) return print(split_table(result.plan).to_csv());
   std::string text;

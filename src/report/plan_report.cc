@@ -211,11 +211,19 @@ std::string split_json(const Plan& plan, const std::string& folder, std::uint64_
 
 std::string refinement_text(const BalancedSegmentation& balanced) {
   std::string text;
-  for (const CutMove& move : balanced.moves) {
-    text += fmt::format(
-        "Refinement: the cut below segment {} moved from depth {} to {}; host bytes {} -> {}\n",
-        move.cut, move.from_depth, move.to_depth, format_bytes(move.host_bytes_before),
-        format_bytes(move.host_bytes_after));
+  for (std::size_t i = 0; i < balanced.moves.size();) {
+    const CutMove& first = balanced.moves[i];
+    text += first.by_search ? "Search over all cuts:" : "Refinement:";
+    const char* separator = " ";
+    do {
+      const CutMove& move = balanced.moves[i++];
+      text += fmt::format("{}the cut below segment {} moved from depth {} to {}", separator,
+                          move.cut, move.from_depth, move.to_depth);
+      separator = ", ";
+    } while (i < balanced.moves.size() && first.by_search &&
+             balanced.moves[i].host_bytes_before == first.host_bytes_before);
+    text += fmt::format("; host bytes {} -> {}\n", format_bytes(first.host_bytes_before),
+                        format_bytes(first.host_bytes_after));
   }
   return text;
 }

@@ -208,7 +208,7 @@ class Refinement {
     if (after >= before) return;
     for (std::size_t cut = 0; cut + 2 < borders.size(); ++cut) {
       if (borders[cut + 1] == borders_[cut + 1]) continue;
-      result_.moves.push_back({cut, borders_[cut + 1], borders[cut + 1], before, after});
+      result_.moves.push_back({cut, borders_[cut + 1], borders[cut + 1], before, after, true});
     }
     borders_ = borders;
     host_ = std::move(host);

@@ -115,6 +115,11 @@ std::size_t count_other_segments(const fs::path& folder, const std::string& stem
   return static_cast<std::size_t>(std::ranges::count_if(segments_in(folder), is_other));
 }
 
+std::uint64_t write_segments(const Model& model, Plan plan, const fs::path& folder) {
+  identify_model(plan, model);
+  return write_segments(model, segmentation_of(plan), to_json(plan), folder);
+}
+
 std::optional<Plan> find_plan(const fs::path& folder) {
   std::error_code reason;
   if (!fs::exists(folder / kPlanFile, reason) && !reason) return std::nullopt;
