@@ -124,7 +124,8 @@ TEST(Cli, InspectListsTheProgramsOfACompiledFileAsCsv) {
 TEST(Cli, HelpAndVersionSucceed) {
   EXPECT_THAT(run_segue({"--help"}).out, HasSubstr("Exit status"));
   EXPECT_EQ(run_segue({"--version"}).status, 0);
-  for (const char* command : {"zoo", "inspect", "plan", "split", "verify", "simulate", "paper"})
+  for (const char* command :
+       {"zoo", "inspect", "plan", "split", "verify", "simulate", "compare", "paper"})
     EXPECT_EQ(run_segue({command, "--help"}).status, 0) << command;
 }
 
@@ -441,6 +442,45 @@ TEST(CliSimulate, SharedPathsSlowDown) {
   expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--share", "0,x"}), kUsage,
                  "--share '0,x'");
   expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--share", "7"}), kUsage, "device 7");
+}
+
+TEST(CliCompare, RowsAgreeInAllFormatsAndTheFrontIsMarked) {
+  const auto with = [](const std::string& flag) {
+    return run_segue({"compare", "zoo:conv5-f442", "--tpus", "1..6", flag}).out;
+  };
+  const auto json = nlohmann::json::parse(with("--json"));
+  EXPECT_EQ(json["schema"], "segue.compare/1");
+  // Five operators: six segments exist for optimal (fewer stages), not for the others.
+  EXPECT_EQ(json["rows"].size(), 5U * 3 + 1);
+  EXPECT_EQ(std::ranges::count(with("--csv"), '\n'), 5 * 3 + 1 + 1);
+  for (const auto& row : json["rows"]) {
+    for (const auto& other : json["rows"]) {
+      if (!row["pareto"]) continue;
+      EXPECT_FALSE(other["bottleneck_ns"] < row["bottleneck_ns"] &&
+                   other["latency_ns"] < row["latency_ns"] && other["tpus"] < row["tpus"]);
+    }
+  }
+  for (const char* counts : {"0", "3..1", "x", "1..99", "1.."})
+    expect_failure(run_segue({"compare", "zoo:conv5-f8", "--tpus", counts}), kUsage, counts);
+}
+
+TEST(CliPlan, OptimalStatesItsBoundAndSplitsIntoItsStages) {
+  const ScratchFolder scratch;
+  const std::string plan = (scratch.path() / "plan.json").string();
+  const auto written = run_segue(
+      {"plan", "zoo:squeezenet", "--tpus", "4", "--strategy", "optimal", "-o", plan, "--json"});
+  const auto json = nlohmann::json::parse(written.out);
+  EXPECT_EQ(json["strategy"], "optimal");
+  EXPECT_EQ(json["bound"]["proven"], true);
+  EXPECT_EQ(json["bound"]["bottleneck_ns"], json["predicted"]["bottleneck_ns"]);
+  EXPECT_EQ(
+      run_segue({"split", "zoo:squeezenet", "--plan", plan, "-o", "p"}, scratch.path()).status, 0);
+  EXPECT_EQ(run_segue({"verify", "zoo:squeezenet", "p", "--inputs", "1"}, scratch.path()).status,
+            0);
+  const auto quick = run_segue({"plan", "zoo:squeezenet", "--tpus", "4", "--strategy", "optimal",
+                                "--objective", "latency", "--json"});
+  EXPECT_LE(nlohmann::json::parse(quick.out)["predicted"]["latency_ns"],
+            json["predicted"]["latency_ns"]);
 }
 
 TEST(CliDevice, FileOfAnotherDeviceIsTakenByEveryCommandAndNamedInThePlan) {

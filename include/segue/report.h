@@ -49,6 +49,20 @@ struct Table {
 [[nodiscard]] std::string simulate_json(const Plan& plan, const Timeline& timeline,
                                         const TimelineOptions& options);
 
+/// A plan made for up to `tpus` devices, as one row of a comparison.
+struct ComparedPlan {
+  std::uint32_t tpus = 0;
+  Plan plan;
+};
+
+/// Plans side by side: stages and replicas, throughput, latency, speed-up, efficiency, and which
+/// ones are on the Pareto front of throughput, latency and TPUs used.
+[[nodiscard]] std::string compare_text(const std::string& model,
+                                       std::span<const ComparedPlan> rows);
+[[nodiscard]] Table compare_table(std::span<const ComparedPlan> rows);
+[[nodiscard]] std::string compare_json(const std::string& model,
+                                       std::span<const ComparedPlan> rows);
+
 /// The paper's figure 1: a 3x3 systolic array, cycle by cycle.
 [[nodiscard]] std::string array_figure();
 

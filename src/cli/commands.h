@@ -16,6 +16,7 @@ void add_plan(CLI::App& app);
 void add_split(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_simulate(CLI::App& app);
+void add_compare(CLI::App& app);
 void add_paper(CLI::App& app);
 
 // Result formats of commands that print a table.

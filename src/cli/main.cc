@@ -103,6 +103,7 @@ int run(int argc, char** argv) {
   add_split(app);
   add_verify(app);
   add_simulate(app);
+  add_compare(app);
   add_paper(app);
   try {
     require_known_command(app, argc, argv);

@@ -1,0 +1,109 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "json/node.h"
+#include "report/plan_words.h"
+#include "segue/report.h"
+#include "segue/units.h"
+
+namespace segue {
+namespace {
+
+std::vector<std::uint32_t> replicas_of(const Plan& plan) {
+  std::vector<std::uint32_t> replicas;
+  for (const Stage& stage : plan.stages) replicas.push_back(stage.replicas);
+  return replicas;
+}
+
+// Against Google's cuts on as many TPUs; 0 where the list does not have them.
+double against_vendor(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
+  for (const ComparedPlan& other : rows) {
+    if (other.tpus == row.tpus && other.plan.strategy == "compiler")
+      return to_s(other.plan.predicted.bottleneck) / to_s(row.plan.predicted.bottleneck);
+  }
+  return 0;
+}
+
+// Not worse than any other row in all of throughput, latency and TPUs used.
+bool is_on_front(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
+  return std::ranges::none_of(rows, [&](const ComparedPlan& other) {
+    const Prediction& a = other.plan.predicted;
+    const Prediction& b = row.plan.predicted;
+    const std::uint32_t ours = row.plan.device_count();
+    const std::uint32_t theirs = other.plan.device_count();
+    const bool is_no_worse =
+        a.bottleneck <= b.bottleneck && a.latency <= b.latency && theirs <= ours;
+    return is_no_worse && (a.bottleneck < b.bottleneck || a.latency < b.latency || theirs < ours);
+  });
+}
+
+double rounded(double value) { return std::round(value * 1e4) / 1e4; }
+
+}  // namespace
+
+Table compare_table(std::span<const ComparedPlan> rows) {
+  Table table;
+  table.columns = {{"tpus"},
+                   {"strategy", Table::Align::kLeft},
+                   {"stages", Table::Align::kLeft},
+                   {"host_MiB"},
+                   {"per_s"},
+                   {"ms"},
+                   {"latency_ms"},
+                   {"speedup"},
+                   {"vs_compiler"},
+                   {"per_tpu_%"},
+                   {"front", Table::Align::kLeft}};
+  for (const ComparedPlan& row : rows) {
+    const Prediction& predicted = row.plan.predicted;
+    table.rows.push_back(
+        {std::to_string(row.tpus), row.plan.strategy,
+         fmt::format("{}", fmt::join(replicas_of(row.plan), "+")),
+         format_mib(row.plan.host_bytes()), fmt::format("{:.1f}", predicted.throughput_per_s),
+         format_ms(predicted.bottleneck), format_ms(predicted.latency),
+         fmt::format("{:.2f}", predicted.speedup), fmt::format("{:.2f}", against_vendor(row, rows)),
+         fmt::format("{:.0f}", 100 * predicted.speedup / row.plan.device_count()),
+         is_on_front(row, rows) ? "*" : ""});
+  }
+  return table;
+}
+
+std::string compare_text(const std::string& model, std::span<const ComparedPlan> rows) {
+  if (rows.empty()) return "";
+  return fmt::format("{} on {}; all numbers simulated\n\n", printable(model),
+                     printable(rows[0].plan.device)) +
+         compare_table(rows).to_text() +
+         "\nstages: TPUs of each stage. per_tpu_%: speed-up over one TPU, divided by the TPUs "
+         "used.\n"
+         "*: no other row is better in throughput, latency or TPUs without being worse in "
+         "another.\n";
+}
+
+std::string compare_json(const std::string& model, std::span<const ComparedPlan> rows) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const ComparedPlan& row : rows) {
+    const Prediction& predicted = row.plan.predicted;
+    list.push_back({{"tpus", row.tpus},
+                    {"strategy", row.plan.strategy},
+                    {"stages", row.plan.stages.size()},
+                    {"replicas", replicas_of(row.plan)},
+                    {"throughput_per_s", rounded(predicted.throughput_per_s)},
+                    {"latency_ns", predicted.latency.count()},
+                    {"bottleneck_ns", predicted.bottleneck.count()},
+                    {"host_bytes", row.plan.host_bytes()},
+                    {"speedup", rounded(predicted.speedup)},
+                    {"speedup_vs_compiler", rounded(against_vendor(row, rows))},
+                    {"efficiency", rounded(predicted.speedup / row.plan.device_count())},
+                    {"pareto", is_on_front(row, rows)}});
+  }
+  return json::to_text({{"schema", "segue.compare/1"},
+                        {"kind", "simulated"},
+                        {"model", model},
+                        {"device", rows.empty() ? "" : rows[0].plan.device},
+                        {"rows", std::move(list)}});
+}
+
+}  // namespace segue
