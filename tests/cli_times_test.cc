@@ -1,0 +1,147 @@
+// The commands that tell times: simulate, compare, optimal plans, device files, the paper.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "environment.h"
+#include "segue/file.h"
+#include "segue/units.h"
+
+namespace segue {
+namespace {
+
+using testing::CommandResult;
+using ::testing::HasSubstr;
+using testing::run_segue;
+using testing::ScratchFolder;
+
+constexpr int kUsage = 2;
+
+void expect_failure(const CommandResult& result, int status, const std::string& message) {
+  EXPECT_EQ(result.status, status) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, HasSubstr(message));
+}
+
+TEST(CliSimulate, TextJsonAndCsvAgreeAndSayThatTheyAreSimulated) {
+  const auto with = [](const std::string& flag) {
+    return run_segue({"simulate", "zoo:conv5-f442", "--tpus", "3", flag}).out;
+  };
+  const auto json = nlohmann::json::parse(with("--json"));
+  EXPECT_EQ(json["schema"], "segue.simulate/1");
+  EXPECT_EQ(json["kind"], "simulated");
+  EXPECT_EQ(json["inputs"], 15);
+  ASSERT_EQ(json["stages"].size(), 3U);
+  const std::string csv = with("--csv");
+  EXPECT_EQ(std::ranges::count(csv, '\n'), 4);
+  const auto text = run_segue({"simulate", "zoo:conv5-f442", "--tpus", "3"}).out;
+  EXPECT_THAT(text, HasSubstr("all times simulated"));
+  const std::string each =
+      format_time(Nanoseconds(json["time_per_input_ns"].get<std::int64_t>())) + " each";
+  EXPECT_THAT(text, HasSubstr(each));
+}
+
+TEST(CliSimulate, PlanFileGivesTheSameAsItsModel) {
+  const ScratchFolder scratch;
+  const std::string plan = (scratch.path() / "plan.json").string();
+  EXPECT_EQ(run_segue({"plan", "zoo:squeezenet", "--tpus", "2", "-o", plan}).status, 0);
+  EXPECT_EQ(run_segue({"simulate", plan, "--json"}).out,
+            run_segue({"simulate", "zoo:squeezenet", "--tpus", "2", "--json"}).out);
+  expect_failure(run_segue({"simulate", plan, "--tpus", "3"}), kUsage, "leave out --tpus");
+  expect_failure(run_segue({"simulate", plan, "--device", "edgetpu-usb3"}), kUsage,
+                 "those of the device 'edgetpu-pcie'");
+}
+
+TEST(CliSimulate, EditedPlanNeedsItsModel) {
+  const ScratchFolder scratch;
+  auto document = nlohmann::ordered_json::parse(
+      run_segue({"plan", "zoo:conv5-f102", "--tpus", "2", "--json"}).out);
+  document["stages"][1]["replicas"] = 3;
+  const std::string plan = (scratch.path() / "plan.json").string();
+  write_file(plan, document.dump());
+  expect_failure(run_segue({"simulate", plan}), kUsage, "needs its model (--model)");
+  const auto anew = run_segue({"simulate", plan, "--model", "zoo:conv5-f102", "--json"});
+  EXPECT_EQ(anew.status, 0) << anew.err;
+  EXPECT_EQ(nlohmann::json::parse(anew.out)["stages"][1]["replicas"], 3);
+  document["stages"][1]["operators"][0] = 0;
+  write_file(plan, document.dump());
+  expect_failure(run_segue({"simulate", plan}), kUsage, "not in exactly one stage");
+}
+
+TEST(CliSimulate, SharedPathsSlowDown) {
+  const auto period = [](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"simulate", "zoo:conv5-f312", "--tpus", "2", "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return nlohmann::json::parse(run_segue(arguments).out)["steady_period_ns"].get<std::int64_t>();
+  };
+  EXPECT_GT(period({"--share", "0,1", "--holds", "invocations"}), period({}));
+  expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--share", "0,x"}), kUsage,
+                 "--share '0,x'");
+  expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--share", "7"}), kUsage, "device 7");
+}
+
+TEST(CliCompare, RowsAgreeInAllFormatsAndTheFrontIsMarked) {
+  const auto with = [](const std::string& flag) {
+    return run_segue({"compare", "zoo:conv5-f442", "--tpus", "1..6", flag}).out;
+  };
+  const auto json = nlohmann::json::parse(with("--json"));
+  EXPECT_EQ(json["schema"], "segue.compare/1");
+  // Five operators: six segments exist for optimal (fewer stages), not for the others.
+  EXPECT_EQ(json["rows"].size(), 5U * 3 + 1);
+  EXPECT_EQ(std::ranges::count(with("--csv"), '\n'), 5 * 3 + 1 + 1);
+  for (const auto& row : json["rows"]) {
+    for (const auto& other : json["rows"]) {
+      if (!row["pareto"]) continue;
+      EXPECT_FALSE(other["bottleneck_ns"] < row["bottleneck_ns"] &&
+                   other["latency_ns"] < row["latency_ns"] && other["tpus"] < row["tpus"]);
+    }
+  }
+  for (const char* counts : {"0", "3..1", "x", "1..99", "1.."})
+    expect_failure(run_segue({"compare", "zoo:conv5-f8", "--tpus", counts}), kUsage, counts);
+}
+
+TEST(CliPlan, OptimalStatesItsBoundAndSplitsIntoItsStages) {
+  const ScratchFolder scratch;
+  const std::string plan = (scratch.path() / "plan.json").string();
+  const auto written = run_segue(
+      {"plan", "zoo:squeezenet", "--tpus", "4", "--strategy", "optimal", "-o", plan, "--json"});
+  const auto json = nlohmann::json::parse(written.out);
+  EXPECT_EQ(json["strategy"], "optimal");
+  EXPECT_EQ(json["bound"]["proven"], true);
+  EXPECT_EQ(json["bound"]["bottleneck_ns"], json["predicted"]["bottleneck_ns"]);
+  EXPECT_EQ(
+      run_segue({"split", "zoo:squeezenet", "--plan", plan, "-o", "p"}, scratch.path()).status, 0);
+  EXPECT_EQ(run_segue({"verify", "zoo:squeezenet", "p", "--inputs", "1"}, scratch.path()).status,
+            0);
+  const auto quick = run_segue({"plan", "zoo:squeezenet", "--tpus", "4", "--strategy", "optimal",
+                                "--objective", "latency", "--json"});
+  EXPECT_LE(nlohmann::json::parse(quick.out)["predicted"]["latency_ns"],
+            json["predicted"]["latency_ns"]);
+}
+
+TEST(CliDevice, FileOfAnotherDeviceIsTakenByEveryCommandAndNamedInThePlan) {
+  const ScratchFolder scratch;
+  const std::string device = (scratch.path() / "card.json").string();
+  const std::string plan = (scratch.path() / "plan.json").string();
+  write_file(device, R"({"schema": "segue.device/1", "name": "card", "base": "edgetpu-pcie",
+    "constants": {"link": {"value": 195, "unit": "MB/s"}}})");
+  const auto written =
+      run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--device", device, "-o", plan});
+  EXPECT_EQ(written.status, 0) << written.err;
+  EXPECT_EQ(run_segue({"simulate", plan, "--device", device}).status, 0);
+  expect_failure(run_segue({"simulate", plan}), kUsage, "give its device file with --device");
+  write_file(device, "{}");
+  expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--device", device}), kUsage,
+                 "card.json: the document: lacks the key \"schema\"");
+}
+
+TEST(CliPaper, FigureOneIsDrawnAndOthersAreRefused) {
+  EXPECT_THAT(run_segue({"paper", "figure", "1"}).out, HasSubstr("closed form"));
+  expect_failure(run_segue({"paper", "figure", "9"}), kUsage, "figure 1");
+}
+
+}  // namespace
+}  // namespace segue
