@@ -26,6 +26,35 @@ void expect_failure(const CommandResult& result, int status, const std::string& 
   EXPECT_THAT(result.err, HasSubstr(message));
 }
 
+TEST(Readme, FirstScreenShowsTheTrueOutputOfPlan) {
+  const std::string readme = read_text_file(SEGUE_TEST_SOURCE "/README.md", 1 << 20);
+  EXPECT_THAT(readme, HasSubstr("$ segue plan zoo:resnet101 --tpus 6\n" +
+                                run_segue({"plan", "zoo:resnet101", "--tpus", "6"}).out));
+}
+
+TEST(CliPlan, OptionsOfOptimalAreRefusedWithoutIt) {
+  expect_failure(run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--objective", "latency"}),
+                 kUsage, "go with --strategy optimal");
+  expect_failure(run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--max-replicas", "1"}), kUsage,
+                 "go with --strategy optimal");
+}
+
+TEST(CliPlan, ProofDoesNotSurviveAnEdit) {
+  const ScratchFolder scratch;
+  auto document = nlohmann::ordered_json::parse(
+      run_segue({"plan", "zoo:mobilenet", "--tpus", "3", "--strategy", "optimal", "--json"}).out);
+  auto& replicas = document["stages"][0]["replicas"];
+  replicas = replicas.get<int>() + 1;
+  write_file(scratch.path() / "plan.json", document.dump());
+  EXPECT_EQ(run_segue({"split", "zoo:mobilenet", "--plan", "plan.json", "-o", "p"}, scratch.path())
+                .status,
+            0);
+  const auto written =
+      nlohmann::json::parse(read_text_file(scratch.path() / "p" / "plan.json", 1 << 20));
+  EXPECT_EQ(written["strategy"], "manual");
+  EXPECT_FALSE(written.contains("bound"));
+}
+
 TEST(CliSimulate, TextJsonAndCsvAgreeAndSayThatTheyAreSimulated) {
   const auto with = [](const std::string& flag) {
     return run_segue({"simulate", "zoo:conv5-f442", "--tpus", "3", flag}).out;

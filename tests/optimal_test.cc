@@ -128,7 +128,7 @@ DeviceSpec random_device(std::mt19937& random) {
 
 TEST(Optimal, EqualsBruteForceOnRandomGraphs) {
   std::mt19937 random(17);
-  for (int round = 0; round < 400; ++round) {
+  for (int round = 0; round < 250; ++round) {
     const Model model = testing::random_model(random, 2 + static_cast<int>(random() % 4));
     if (model.operators().size() > 9) continue;
     const Graph graph(model);
@@ -147,7 +147,7 @@ TEST(Optimal, EqualsBruteForceOnRandomGraphs) {
 
 TEST(Optimal, UsesNoMoreDevicesThanGivenAndEachOperatorOnce) {
   std::mt19937 random(18);
-  for (int round = 0; round < 100; ++round) {
+  for (int round = 0; round < 40; ++round) {
     const Model model = testing::random_model(random, 8);
     const Graph graph(model);
     const DeviceSpec device = random_device(random);

@@ -52,7 +52,7 @@ void run(const Options& options) {
       cut.tpus = tpus;
       cut.strategy = strategy;
       cut.device = options.device;
-      cut.max_replicas = options.max_replicas;
+      if (cut.strategy == "optimal") cut.max_replicas = options.max_replicas;
       try {
         plans.push_back({static_cast<std::uint32_t>(tpus), make_cut(graph, cut).plan});
       } catch (const Error& error) {

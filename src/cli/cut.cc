@@ -16,7 +16,9 @@ void add_format(CLI::App& command, FormatOptions& options) {
 }
 
 void add_cut(CLI::App& command, CutOptions& options) {
-  command.add_option("--tpus", options.tpus, "Number of Edge TPUs, one segment each")
+  command
+      .add_option("--tpus", options.tpus,
+                  "Number of Edge TPUs: one segment each, or for optimal the most it may use")
       ->check(CLI::Range(1, 1024));
   command
       .add_option("--strategy", options.strategy,
@@ -73,6 +75,10 @@ CutResult make_optimal_cut(const Graph& graph, const CutOptions& options, const 
 }  // namespace
 
 CutResult make_cut(const Graph& graph, const CutOptions& options) {
+  if (options.strategy != "optimal" &&
+      (options.max_replicas > 0 || options.objective != "throughput"))
+    throw Error(ErrorCode::kInvalidArgument,
+                "--objective and --max-replicas go with --strategy optimal");
   check_not_compiled(graph.model());
   const DeviceSpec device = open_device(options.device_or_default());
   const auto compiler = make_simulated_compiler(device);

@@ -20,7 +20,7 @@ struct AccuracyOptions {
 
 void draw_figure(const FigureOptions& options) {
   if (options.number != 1)
-    throw Error(ErrorCode::kInvalidArgument, "figure 1 (the array) is the one that can be drawn");
+    throw Error(ErrorCode::kInvalidArgument, "only figure 1 (the array) can be drawn");
   print(array_figure());
 }
 

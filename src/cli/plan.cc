@@ -27,6 +27,8 @@ void run(const Options& options) {
   if (options.cut.strategy == "compiler") return print(plan_text(result.plan, nullptr));
   CutOptions vendor = options.cut;
   vendor.strategy = "compiler";
+  vendor.objective = "throughput";
+  vendor.max_replicas = 0;
   const CutResult baseline = make_cut(graph, vendor);
   print(plan_text(result.plan, &baseline.plan) + result.refinement);
 }

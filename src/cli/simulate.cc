@@ -21,6 +21,7 @@ struct Options {
   std::uint32_t queue = 2;
   std::vector<std::string> shared;
   std::string holds = "link";
+  bool has_strategy = false;
 };
 
 SharedPath::Holds holds_of(const std::string& word) {
@@ -56,6 +57,8 @@ Plan planned(const Options& options) {
     if (options.cut.tpus > 0)
       throw Error(ErrorCode::kInvalidArgument,
                   "a plan.json has its TPUs already; leave out --tpus");
+    if (options.has_strategy)
+      throw Error(ErrorCode::kInvalidArgument, "a plan.json has its cuts; leave out --strategy");
     Plan plan = read_plan(options.model);
     if (!options.model_of_plan.empty()) {
       const Model model = open_model(options.model_of_plan);
@@ -121,7 +124,11 @@ void add_simulate(CLI::App& app) {
                    "or invocations")
       ->check(CLI::IsMember({"link", "transfers", "invocations"}));
   add_format(*command, options->format);
-  command->callback([options] { run(*options); });
+  command->get_option("--holds")->needs("--share");
+  command->callback([options, command] {
+    options->has_strategy = command->count("--strategy") > 0;
+    run(*options);
+  });
 }
 
 }  // namespace segue::cli

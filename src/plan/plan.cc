@@ -70,7 +70,8 @@ Prediction predict(std::span<const Stage> stages, Nanoseconds single_device, con
 bool same_stages(const Plan& a, const Plan& b) {
   return std::ranges::equal(a.stages, b.stages, [](const Stage& x, const Stage& y) {
     return x.first_depth == y.first_depth && x.last_depth == y.last_depth && x.inputs == y.inputs &&
-           x.outputs == y.outputs && x.parameter_bytes == y.parameter_bytes && x.macs == y.macs;
+           x.outputs == y.outputs && x.parameter_bytes == y.parameter_bytes && x.macs == y.macs &&
+           x.time.total() == y.time.total();
   });
 }
 
@@ -121,7 +122,11 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, const Compiler& compile
   Plan result = make_plan(graph, segmentation_of(plan), compiler, device, plan.strategy, replicas);
   result.model.sha256 = plan.model.sha256;
   result.objective = plan.objective;
-  if (same_stages(plan, result)) {
+  // A bound is worth something only with the predictions it was proven for.
+  const bool is_as_planned = same_stages(plan, result) &&
+                             plan.predicted.bottleneck == result.predicted.bottleneck &&
+                             plan.predicted.latency == result.predicted.latency;
+  if (is_as_planned) {
     result.bound = plan.bound;
   } else {
     result.strategy = "manual";
@@ -153,6 +158,11 @@ void check_plan_consistent(const Plan& plan, const DeviceSpec& device) {
     fail(fmt::format("the stages hold {} operators, the model {}", operators.size(),
                      plan.model.operator_count));
   }
+  const Nanoseconds reached =
+      plan.objective == "latency" ? plan.predicted.latency : plan.predicted.bottleneck;
+  if (plan.bound &&
+      (plan.bound->value > reached || plan.bound->is_proven != (plan.bound->value == reached)))
+    fail("the bound does not belong to the predictions");
   const Prediction now = predict(plan.stages, plan.predicted.single_device, device.timing);
   if (now.bottleneck != plan.predicted.bottleneck || now.latency != plan.predicted.latency)
     fail("the predictions of the plan do not follow from the times of its stages");

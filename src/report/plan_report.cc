@@ -95,28 +95,41 @@ std::string prediction(const Plan& plan) {
 std::string bound_text(const Plan& plan) {
   const std::string what = plan.objective == "latency" ? "latency" : "time per input";
   if (plan.bound->is_proven) {
-    return fmt::format("Proven: no stages and replicas on as many TPUs have a smaller {}.\n", what);
+    return fmt::format(
+        "Proven: within the limits given, no stages and replicas have a smaller {}.\n", what);
   }
   return fmt::format("Not proven to be the best; no plan has a {} below {}.\n", what,
                      format_time(plan.bound->value));
 }
 
-std::string verdict(const Plan& plan, const Plan& vendor) {
+std::string bytes_verdict(const Plan& plan, const Plan& vendor) {
   const std::string largest = fmt::format("largest segment {} of stored parameters instead of {}",
                                           format_bytes(plan.largest_stage_parameter_bytes()),
                                           format_bytes(vendor.largest_stage_parameter_bytes()));
   if (plan.host_bytes() < vendor.host_bytes()) {
-    return fmt::format("Gain: the host streams {} per inference instead of {} (simulated); {}.\n",
+    return fmt::format("The host streams {} per inference instead of {} (simulated); {}.\n",
                        plan.host_bytes() == 0 ? "nothing" : format_bytes(plan.host_bytes()),
                        format_bytes(vendor.host_bytes()), largest);
   }
   if (plan.host_bytes() > vendor.host_bytes()) {
-    return fmt::format(
-        "Loss: the host streams {} per inference, {} with Segm_Comp (simulated); {}.\n",
-        format_bytes(plan.host_bytes()), format_bytes(vendor.host_bytes()), largest);
+    return fmt::format("The host streams {} per inference, {} with Segm_Comp (simulated); {}.\n",
+                       format_bytes(plan.host_bytes()), format_bytes(vendor.host_bytes()), largest);
   }
   return fmt::format("The host streams {} per inference, as with Segm_Comp (simulated); {}.\n",
                      plan.host_bytes() == 0 ? "nothing" : format_bytes(plan.host_bytes()), largest);
+}
+
+// Time first: it is what the bytes are for.
+std::string verdict(const Plan& plan, const Plan& vendor) {
+  const Nanoseconds ours = plan.predicted.bottleneck;
+  const Nanoseconds theirs = vendor.predicted.bottleneck;
+  std::string text =
+      fmt::format("{}: {} per input instead of {} with Segm_Comp (simulated). ",
+                  ours < theirs ? "Gain" : (ours > theirs ? "Loss" : "No difference in time"),
+                  format_time(ours), format_time(theirs));
+  if (ours > theirs && plan.strategy != "optimal")
+    text += "`--strategy optimal` finds the fastest cuts. ";
+  return text + bytes_verdict(plan, vendor);
 }
 
 }  // namespace

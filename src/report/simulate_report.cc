@@ -43,13 +43,20 @@ std::string cause(const SegmentTime& time) {
 std::string advice(const Stage& stage, const Plan& plan) {
   const SegmentTime& time = stage.time;
   const Nanoseconds transfers = time.input + time.output;
+  if (stage.operators.size() == 1 && stage.time.streaming > time.compute)
+    return "it is one operator that no device can hold; no number of TPUs helps it";
   if (time.streaming > time.compute && time.streaming > transfers)
-    return fmt::format("more TPUs would stop the streaming: try --tpus {}",
-                       plan.device_count() + 1);
+    return "cut elsewhere (`--strategy optimal`) or use more TPUs, so that its parameters fit";
   if (time.fixed > time.compute + transfers) return "the model is too small to gain from more TPUs";
-  if (transfers > time.compute) return "cut where tensors are smaller, or use fewer TPUs";
+  if (transfers > time.compute)
+    return "`--strategy optimal` cuts where tensors are small and gives slow stages more TPUs";
   return fmt::format("`segue plan --strategy optimal --tpus {}` gives slow stages more TPUs",
                      plan.device_count() + 1);
+}
+
+// The end of a batch runs faster than a stream: nothing comes behind it any more.
+Nanoseconds long_run(const Plan& plan, const Timeline& timeline) {
+  return std::max(timeline.steady_period(), plan.predicted.bottleneck);
 }
 
 double speedup(const Plan& plan, Nanoseconds each) {
@@ -104,7 +111,7 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline) {
       "One TPU: {} each ({:.2f} TOPS); speed-up {:.2f} for {} inputs, {:.2f} in the long run.\n",
       format_time(predicted.single_device),
       tera_operations_per_s(plan.model.macs, predicted.single_device), speedup(plan, each), inputs,
-      speedup(plan, timeline.steady_period()));
+      speedup(plan, long_run(plan, timeline)));
   text += fmt::format("Slowest is stage {}: {}; {}.\n", slowest, cause(plan.stages[slowest].time),
                       advice(plan.stages[slowest], plan));
   return text + host_operators_note(plan);
@@ -139,7 +146,7 @@ std::string simulate_json(const Plan& plan, const Timeline& timeline,
        {"queue_capacity", options.queue_capacity},
        {"makespan_ns", timeline.makespan.count()},
        {"time_per_input_ns", each.count()},
-       {"steady_period_ns", timeline.steady_period().count()},
+       {"steady_period_ns", long_run(plan, timeline).count()},
        {"throughput_per_s", rounded(1 / seconds)},
        {"first_latency_ns", timeline.latencies.front().count()},
        {"mean_latency_ns", mean(timeline.latencies).count()},
