@@ -90,7 +90,7 @@ struct DeviceSpec {
 [[nodiscard]] DeviceSpec read_device(const std::filesystem::path& path);
 
 /// `label` names the source in messages. Throws as read_device.
-[[nodiscard]] DeviceSpec parse_device(std::string_view json, const std::string& label);
+[[nodiscard]] DeviceSpec parse_device(std::string_view text, const std::string& label);
 
 /// A constant under the key that device files use, in a unit that people write.
 struct NamedConstant {

@@ -108,7 +108,7 @@ void identify_model(Plan& plan, const Model& model);
 
 /// `label` names the source in messages. Throws Error(kInvalidArgument) with the path of the
 /// offending key ("stages[2].operators[0]") and what was expected there.
-[[nodiscard]] Plan parse_plan(std::string_view json, const std::string& label);
+[[nodiscard]] Plan parse_plan(std::string_view text, const std::string& label);
 
 /// Reads a plan file. Throws Error(kIo), and as parse_plan.
 [[nodiscard]] Plan read_plan(const std::filesystem::path& path);

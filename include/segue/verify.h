@@ -73,7 +73,7 @@ struct VerifyReport {
 /// crashed; Error(kUnsupported) as read_model; Error(kIo) when a file cannot be read or the system
 /// gives no process.
 [[nodiscard]] VerifyReport verify_segments(const Model& whole,
-                                           std::span<const std::filesystem::path> segments,
+                                           std::span<const std::filesystem::path> files,
                                            const Backend& backend, const VerifyOptions& options);
 
 }  // namespace segue

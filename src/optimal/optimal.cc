@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <tuple>
 
 #include "optimal/ideal_costs.h"
 #include "optimal/ideals.h"
@@ -186,9 +187,12 @@ class Search {
   struct Rest {
     std::uint32_t stages = kUnreachable;
     std::uint64_t host_bytes = 0;
-    friend auto operator<=>(const Rest&, const Rest&) = default;
+    friend bool operator==(const Rest&, const Rest&) = default;
+    friend bool operator<(const Rest& a, const Rest& b) {
+      return std::tie(a.stages, a.host_bytes) < std::tie(b.stages, b.host_bytes);
+    }
   };
-  [[nodiscard]] Rest with_stage(const Rest& rest, std::uint64_t host_bytes) const {
+  [[nodiscard]] static Rest with_stage(const Rest& rest, std::uint64_t host_bytes) {
     return {rest.stages + 1, rest.host_bytes + host_bytes};
   }
 

@@ -33,8 +33,9 @@ std::string draw(const ArrayState& state) {
 }  // namespace
 
 std::string array_figure() {
-  constexpr std::array<std::int8_t, kSize * kSize> kActivations{1, 2, 3, 4, 5, 6, 7, 8, 9};
-  constexpr std::array<std::int8_t, kSize * kSize> kWeights{9, 8, 7, 6, 5, 4, 3, 2, 1};
+  constexpr std::array<std::int8_t, std::size_t{kSize} * kSize> kActivations{1, 2, 3, 4, 5,
+                                                                             6, 7, 8, 9};
+  constexpr std::array<std::int8_t, std::size_t{kSize} * kSize> kWeights{9, 8, 7, 6, 5, 4, 3, 2, 1};
   std::string text =
       "A 3x3 weight-stationary array computes the product of two 3x3 matrices.\n"
       "Each element shows [weight x activation = sum] after the cycle; · is empty.\n\n"

@@ -35,7 +35,7 @@ std::string cause(const SegmentTime& time) {
        {time.input, "receiving its input"},
        {time.output, "sending its output"},
        {time.fixed, "the fixed cost of an inference"}}};
-  const auto largest = std::ranges::max_element(parts);
+  const auto* const largest = std::ranges::max_element(parts);
   return fmt::format("{} of {} ms go into {}", format_ms(largest->first), format_ms(time.total()),
                      largest->second);
 }
