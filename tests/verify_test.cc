@@ -11,6 +11,7 @@
 #include "model_builder.h"
 #include "reference/random_model.h"
 #include "segue/plan.h"
+#include "split_model.h"
 
 namespace segue {
 namespace {
@@ -20,27 +21,10 @@ using testing::cpu_backend;
 using testing::expect_error;
 using testing::ModelBuilder;
 using testing::operators;
+using testing::plan_for;
 using testing::ScratchFolder;
-
-// x -> a -> b -> y with skips: a is read again by the last operator.
-ModelBuilder skipping() {
-  ModelBuilder b;
-  const auto a = b.conv(b.input("x", {1, 4, 4, 4}), "a", 4);
-  b.output(b.add(b.conv(b.conv(a, "b", 4), "c", 4), a, "y"));
-  return b;
-}
-
-Plan plan_for(const Model& model, const Segmentation& segmentation) {
-  const Graph graph(model);
-  Plan plan = make_plan(graph, segmentation, *make_simulated_compiler(find_device("edgetpu-pcie")),
-                        find_device("edgetpu-pcie"), "manual");
-  identify_model(plan, model);
-  return plan;
-}
-
-void split(const Model& model, const Segmentation& segmentation, const fs::path& folder) {
-  write_segments(model, segmentation, to_json(plan_for(model, segmentation)), folder);
-}
+using testing::skipping;
+using testing::split;
 
 VerifyReport verify(const Model& model, const fs::path& folder) {
   return verify_segments(model, find_segments(folder), cpu_backend(), {.inputs = 2});

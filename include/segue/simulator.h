@@ -89,6 +89,9 @@ class RangeTimes {
   std::vector<SegmentTime> times_;
 };
 
+/// What the host's runner spends on one input at one stage.
+[[nodiscard]] Nanoseconds runner_hop(const Timing& timing);
+
 /// 10^12 operations per second: 2 * MACs / time, as the paper counts.
 [[nodiscard]] double tera_operations_per_s(std::uint64_t macs, Nanoseconds time);
 

@@ -186,7 +186,7 @@ void add_usb_transfers(std::vector<AccuracySeries>& all) {
   constexpr std::array<const char*, 3> kNames{"in", "out", "neither"};
   for (std::size_t i = 0; i < usb_transfers().size(); ++i) {
     const UsbTransferRow& row = usb_transfers()[i];
-    const Model model = transfer_test(static_cast<MapUse>(row.test), row.height, row.width);
+    const Model model = transfer_test(row.test, row.height, row.width);
     for (std::size_t run = 0; run < kJetsonRuns; ++run) {
       result.rows.push_back(
           {fmt::format("{} {}x{}x3, {}", kNames[static_cast<std::size_t>(row.test)], row.height,

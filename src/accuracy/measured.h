@@ -47,8 +47,8 @@ struct MobileNetRow {
 };
 [[nodiscard]] const std::vector<MobileNetRow>& mobilenets();
 
-// A Jetson Nano with four cores at 1479 MHz ("10 W") and with two at 918 MHz ("5 W").
-enum class JetsonRun { kUsb3At10Watt, kUsb2At10Watt, kUsb3At5Watt, kUsb2At5Watt };
+// On a Jetson Nano with four cores at 1479 MHz ("10 W") and with two at 918 MHz ("5 W"), in this
+// order: USB 3 at 10 W, USB 2 at 10 W, USB 3 at 5 W, USB 2 at 5 W.
 inline constexpr std::size_t kJetsonRuns = 4;
 
 // 2x2x3 padded to 128x128x3, L 7x7 convolutions of 32 filters, one strided 1x1 convolution. The

@@ -44,12 +44,12 @@ Model usb_stack(std::int32_t layers) {
   return model_of(net, sample(net, x, kSize, 1));
 }
 
-Model transfer_test(MapUse use, std::int32_t height, std::int32_t width) {
+Model transfer_test(TransferTest test, std::int32_t height, std::int32_t width) {
   Network net("transfer_test");
-  ValueId x = use == MapUse::kInput ? net.input({height, width, 3}, "input")
-                                    : net.input({2, 2, 3}, "input");
-  if (use != MapUse::kInput) x = net.extend(x, height - 2, width - 2, "pad");
-  if (use == MapUse::kOutput) return model_of(net, x);
+  ValueId x = test == TransferTest::kInput ? net.input({height, width, 3}, "input")
+                                           : net.input({2, 2, 3}, "input");
+  if (test != TransferTest::kInput) x = net.extend(x, height - 2, width - 2, "pad");
+  if (test == TransferTest::kOutput) return model_of(net, x);
   return model_of(net, sample(net, x, std::max(height, width), 3));
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "accuracy/measured.h"
 #include "segue/model.h"
 
 namespace segue {
@@ -12,7 +13,6 @@ namespace segue {
 [[nodiscard]] Model usb_stack(std::int32_t layers);
 // A map of height x width x 3 as input (a strided convolution follows), as output (a padding makes
 // it), or neither.
-enum class MapUse { kInput, kOutput, kNeither };
-[[nodiscard]] Model transfer_test(MapUse use, std::int32_t height, std::int32_t width);
+[[nodiscard]] Model transfer_test(TransferTest test, std::int32_t height, std::int32_t width);
 
 }  // namespace segue

@@ -12,12 +12,6 @@
 namespace segue {
 namespace {
 
-std::vector<OperatorId> all_operators(const Graph& graph) {
-  std::vector<OperatorId> result;
-  for (std::size_t i = 0; i < graph.operator_count(); ++i) result.push_back(operator_id(i));
-  return result;
-}
-
 std::uint64_t from_mib(double mib) {
   return static_cast<std::uint64_t>(mib * static_cast<double>(kMiB));
 }
@@ -32,13 +26,13 @@ SegmentTime segment_time(const Graph& graph, std::span<const OperatorId> operato
 
 SegmentTime predict(const Model& model, const DeviceSpec& device) {
   const Graph graph(model);
-  return segment_time(graph, all_operators(graph), device);
+  return segment_time(graph, graph.operators_between(1, graph.depth()), device);
 }
 
 SegmentTime predict_with_report(const Model& model, double on_chip_mib, double host_mib,
                                 const DeviceSpec& device) {
   const Graph graph(model);
-  const auto operators = all_operators(graph);
+  const auto operators = graph.operators_between(1, graph.depth());
   MemoryReport report;
   report.on_chip_bytes = from_mib(on_chip_mib);
   report.host_bytes = from_mib(host_mib);
@@ -57,7 +51,7 @@ SweepPredictor::SweepPredictor(std::int32_t filters)
       graph_(*model_) {}
 
 Nanoseconds SweepPredictor::one_device(const DeviceSpec& device) const {
-  return segment_time(graph_, all_operators(graph_), device).total();
+  return segment_time(graph_, graph_.operators_between(1, graph_.depth()), device).total();
 }
 
 Nanoseconds SweepPredictor::pipeline(std::size_t devices, std::uint64_t batch, HostSharing sharing,

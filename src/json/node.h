@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
@@ -28,6 +29,9 @@ using Json = nlohmann::ordered_json;
 
 // What a reader of `to_text` gets for a string: the same, with broken UTF-8 replaced.
 [[nodiscard]] std::string as_written(std::string_view text);
+
+// Four decimals: enough for people, and the same text on every machine.
+[[nodiscard]] inline double rounded(double value) { return std::round(value * 1e4) / 1e4; }
 
 // A value of the document together with its path, so that each complaint names the key.
 class Node {

@@ -3,7 +3,6 @@
 #include "segue/optimal.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <optional>
 #include <tuple>
@@ -76,7 +75,7 @@ class Search {
         devices_(static_cast<std::uint32_t>(options.devices)),
         max_replicas_(options.max_replicas == 0 ? devices_
                                                 : static_cast<std::uint32_t>(options.max_replicas)),
-        hop_(std::llround(device.timing.hop_ns.value * device.timing.host_slowdown.value)),
+        hop_(runner_hop(device.timing).count()),
         full_(lattice.size() - 1) {}
 
   // No pipeline on these devices has a smaller bottleneck.

@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "json/node.h"
+#include "plan/time_json.h"
 #include "segue/file.h"
 #include "segue/plan.h"
 
@@ -12,12 +12,10 @@ namespace {
 
 using json::Json;
 using json::Node;
+using json::rounded;
 
 constexpr std::string_view kSchema = "segue.plan/1";
 constexpr std::size_t kLargestFileBytes = std::size_t{64} << 20U;
-
-// Four decimals: enough for people, and the same text on every machine.
-double rounded(double value) { return std::round(value * 1e4) / 1e4; }
 
 Json to_json(const Stage& stage, std::size_t position) {
   Json operators = Json::array();
@@ -35,13 +33,7 @@ Json to_json(const Stage& stage, std::size_t position) {
           {"input_bytes", stage.input_bytes},
           {"output_bytes", stage.output_bytes},
           {"replicas", stage.replicas},
-          {"time_ns",
-           {{"compute", stage.time.compute.count()},
-            {"input", stage.time.input.count()},
-            {"output", stage.time.output.count()},
-            {"streaming", stage.time.streaming.count()},
-            {"fixed", stage.time.fixed.count()},
-            {"total", stage.time.total().count()}}}};
+          {"time_ns", time_json(stage.time)}};
 }
 
 PlanModel parse_model_part(const Node& node) {

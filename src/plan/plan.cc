@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "segue/error.h"
 
@@ -41,8 +40,7 @@ Stage describe_stage(const Graph& graph, std::vector<OperatorId> operators,
 
 Nanoseconds whole_model_time(const Graph& graph, const Compiler& compiler,
                              const DeviceSpec& device) {
-  std::vector<OperatorId> operators;
-  for (std::size_t i = 0; i < graph.operator_count(); ++i) operators.push_back(operator_id(i));
+  const auto operators = graph.operators_between(1, graph.depth());
   return simulate_segment(graph, operators, compiler.compile(graph, operators), device).total();
 }
 
@@ -50,8 +48,7 @@ Nanoseconds whole_model_time(const Graph& graph, const Compiler& compiler,
 // which spends its hop on every input at every stage, one after another.
 Prediction predict(std::span<const Stage> stages, Nanoseconds single_device, const Timing& timing) {
   const bool has_runner = stages.size() > 1 || stages[0].replicas > 1;
-  const Nanoseconds hop(has_runner ? std::llround(timing.hop_ns.value * timing.host_slowdown.value)
-                                   : 0);
+  const Nanoseconds hop = has_runner ? runner_hop(timing) : Nanoseconds(0);
   Prediction result;
   result.single_device = single_device;
   result.bottleneck = hop * static_cast<std::int64_t>(stages.size());

@@ -69,7 +69,7 @@ std::string diagonals() {
 }
 
 nlohmann::ordered_json summary_json(const AccuracySummary& summary) {
-  const auto rounded = [](double value) { return std::round(value * 1e4) / 1e4; };
+  using json::rounded;
   return {{"rows", summary.rows},
           {"mean_share", rounded(summary.mean_share)},
           {"worst_share", rounded(summary.worst_share)},
@@ -104,7 +104,7 @@ std::string accuracy_json(std::span<const AccuracySeries> series) {
     for (const AccuracyRow& row : one.rows) {
       rows.push_back({{"label", row.label},
                       {"measured_ms", row.measured_ms},
-                      {"simulated_ms", std::round(row.predicted_ms * 1e4) / 1e4},
+                      {"simulated_ms", json::rounded(row.predicted_ms)},
                       {"held_out", row.is_held_out}});
     }
     list.push_back({{"key", one.key},

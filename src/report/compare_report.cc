@@ -2,7 +2,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "json/node.h"
 #include "report/plan_words.h"
@@ -11,6 +10,8 @@
 
 namespace segue {
 namespace {
+
+using json::rounded;
 
 std::vector<std::uint32_t> replicas_of(const Plan& plan) {
   std::vector<std::uint32_t> replicas;
@@ -39,8 +40,6 @@ bool is_on_front(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
     return is_no_worse && (a.bottleneck < b.bottleneck || a.latency < b.latency || theirs < ours);
   });
 }
-
-double rounded(double value) { return std::round(value * 1e4) / 1e4; }
 
 }  // namespace
 

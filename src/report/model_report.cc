@@ -87,9 +87,7 @@ Json border_json(const Model& model, std::span<const TensorId> tensors) {
 
 // When the whole model is one segment.
 std::vector<OperatorId> host_operators(const Graph& graph) {
-  std::vector<OperatorId> all;
-  for (std::size_t i = 0; i < graph.operator_count(); ++i) all.push_back(operator_id(i));
-  return operators_on_host(graph, all);
+  return operators_on_host(graph, graph.operators_between(1, graph.depth()));
 }
 
 const char* place_of(OperatorId id, std::span<const OperatorId> on_host) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "json/node.h"
+#include "plan/time_json.h"
 #include "report/plan_words.h"
 #include "segue/report.h"
 #include "segue/units.h"
@@ -69,12 +70,6 @@ std::size_t slowest_stage(const Plan& plan) {
   return static_cast<std::size_t>(slowest - plan.stages.begin());
 }
 
-nlohmann::ordered_json time_json(const SegmentTime& time) {
-  return {{"compute", time.compute.count()}, {"input", time.input.count()},
-          {"output", time.output.count()},   {"streaming", time.streaming.count()},
-          {"fixed", time.fixed.count()},     {"total", time.total().count()}};
-}
-
 }  // namespace
 
 Table simulate_table(const Plan& plan, const Timeline& timeline) {
@@ -119,7 +114,7 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline) {
 
 std::string simulate_json(const Plan& plan, const Timeline& timeline,
                           const TimelineOptions& options) {
-  const auto rounded = [](double value) { return std::round(value * 1e4) / 1e4; };
+  using json::rounded;
   nlohmann::ordered_json stages = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const StageStatistics& statistics = timeline.stages[i];

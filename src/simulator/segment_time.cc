@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <vector>
 
@@ -50,6 +51,10 @@ void add_streaming(const Model& model, std::span<const OperatorId> operators,
 }
 
 }  // namespace
+
+Nanoseconds runner_hop(const Timing& timing) {
+  return Nanoseconds(std::llround(timing.hop_ns.value * timing.host_slowdown.value));
+}
 
 SegmentTime simulate_segment(const Graph& graph, std::span<const OperatorId> operators,
                              const MemoryReport& memory, const DeviceSpec& device) {

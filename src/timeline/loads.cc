@@ -1,5 +1,3 @@
-#include <cmath>
-
 #include "segue/timeline.h"
 
 namespace segue {
@@ -33,10 +31,7 @@ std::vector<StageLoad> stage_loads(const Plan& plan) {
 TimelineOptions timeline_options(std::span<const StageLoad> stages, const DeviceSpec& device) {
   TimelineOptions options;
   const bool has_runner = stages.size() > 1 || (!stages.empty() && stages[0].replicas > 1);
-  if (has_runner) {
-    options.hop =
-        Nanoseconds(std::llround(device.timing.hop_ns.value * device.timing.host_slowdown.value));
-  }
+  if (has_runner) options.hop = runner_hop(device.timing);
   return options;
 }
 
