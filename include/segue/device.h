@@ -74,6 +74,13 @@ struct DeviceSpec {
   Timing timing;
 };
 
+/// Equal devices of one computer.
+struct DevicePool {
+  DeviceSpec device;
+  std::uint32_t count = 1;
+  bool shares_link = false;  // all behind one: a USB hub, a card with a bridge
+};
+
 /// "edgetpu-usb3", "edgetpu-usb2", "edgetpu-pcie" at the standard clock, each also as "…-max", and
 /// "edgetpu-devboard".
 [[nodiscard]] std::span<const DeviceSpec> device_catalogue();
@@ -84,6 +91,14 @@ struct DeviceSpec {
 /// Opens what commands call DEVICE: a name of the catalogue, or the path of a device file (anything
 /// that ends in ".json"). Throws as find_device and read_device.
 [[nodiscard]] DeviceSpec open_device(const std::string& name_or_path);
+
+/// Opens what commands call DEVICES: pools separated by commas, each `[COUNTx]DEVICE[:shared]`, as
+/// in "2xedgetpu-usb3:shared,2xedgetpu-pcie". A single pool without a count takes `count`. Throws
+/// as open_device, and Error(kInvalidArgument) for a count that is missing or of more than 1024.
+[[nodiscard]] std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t count);
+
+/// The devices in the form that open_devices reads. One pool is written without its count.
+[[nodiscard]] std::string to_string(std::span<const DevicePool> pools);
 
 /// Reads a device file. Throws Error(kIo), and Error(kInvalidArgument) with the path of the
 /// offending key ("constants.link.unit") and what was expected there.

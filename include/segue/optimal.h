@@ -1,24 +1,29 @@
 /// The best pipeline for time, with its proof (strategy "optimal").
 ///
-/// Finds stages and replicas on up to N equal devices with the smallest possible bottleneck over
-/// all convex segmentations of the operator graph, under the simulator's times: computation,
-/// transfers in and out, streaming of what does not fit, fixed costs, and the runner's hop per
-/// stage. Not only horizontal cuts, nor one topological order: every chain of ideals (sets closed
-/// under "depends on") is a candidate. CNNs have few ideals (ResNet152 224, InceptionV4 2237), so
-/// an exact search over all of them takes milliseconds.
+/// Finds stages and replicas on given devices with the smallest possible bottleneck over all convex
+/// segmentations of the operator graph, under the simulator's times: computation, transfers in and
+/// out, streaming of what does not fit, fixed costs, the runner's hop per stage, and the time on a
+/// link that several devices share. Not only horizontal cuts, nor one topological order: every
+/// chain of ideals (sets closed under "depends on") is a candidate. CNNs have few ideals (ResNet152
+/// 224, InceptionV4 2237), so an exact search over all of them takes milliseconds.
 ///
-/// Method: for a bottleneck T the fewest devices that cover the ideals up to J are the best over
-/// all I before J of those up to I plus ceil(time(I, J) / T); T is bisected between a lower bound
-/// and the best pipeline found. Sources: J. Tarnawski et al., "Efficient algorithms for device
-/// placement of DNN graph operators" (NeurIPS 2020), dynamic program over ideals; A. Pinar, C.
-/// Aykanat, "Fast optimal load balancing algorithms for 1D partitioning" (JPDC 64, 2004), bisection
-/// that moves to realisable bottlenecks. Streaming is a cost here, not a limit.
+/// Method: for a bottleneck T, the devices that the operators beyond an ideal need are known from
+/// the larger ideals; what they take (devices of each pool, time on shared links, stages, latency)
+/// is kept in labels none of which is worse than another in everything. T starts at the best
+/// pipeline along two orders of the operators and is bisected. Pairs of ideals that no pipeline
+/// could afford, by their work and by what no device can hold, are never looked at. Sources: J.
+/// Tarnawski et al., "Efficient algorithms for device placement of DNN graph operators" (NeurIPS
+/// 2020), dynamic program over ideals; A. Pinar, C. Aykanat, "Fast optimal load balancing
+/// algorithms for 1D partitioning" (JPDC 64, 2004), bisection that moves to realisable bottlenecks.
+/// Streaming is a cost here, not a limit.
 ///
-/// Thread-safety: a pure function. Deterministic.
+/// Thread-safety: pure functions. Deterministic.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "segue/device.h"
@@ -34,9 +39,9 @@ enum class Objective {
 };
 
 struct OptimalOptions {
-  std::size_t devices = 1;       // at most this many
-  std::size_t max_replicas = 0;  // of one stage; 1: a pure pipeline; 0: no limit
+  std::uint32_t max_replicas = 0;  // of one stage; 1: a pure pipeline; 0: no limit
   Objective objective = Objective::kThroughput;
+  std::optional<Nanoseconds> max_latency = std::nullopt;  // of one input
 };
 
 /// What no segmentation can beat, and whether the one given reaches it.
@@ -45,20 +50,37 @@ struct Bound {
   bool is_proven = false;  // value is what the segmentation reaches: it is optimal
 };
 
+/// How many devices of each pool run a stage.
+using PoolCounts = std::vector<std::uint32_t>;
+
 struct OptimalSegmentation {
   Segmentation segmentation;
-  std::vector<std::uint32_t> replicas;  // per segment
-  Nanoseconds bottleneck{0};            // between two results
-  Nanoseconds latency{0};               // of one input
-  Bound bound;                          // of the objective
-  std::size_t ideals = 0;               // looked at
+  std::vector<PoolCounts> devices;  // per segment
+  Nanoseconds bottleneck{0};        // between two results
+  Nanoseconds latency{0};           // of one input
+  Bound bound;                      // of the objective
+  std::size_t ideals = 0;           // looked at
 };
 
-/// Ties: fewer stages, then fewer host bytes, then the earliest cuts. A graph of more than 60,000
+/// Uses at most the devices of the pools. A stage may run on devices of several pools: each gets
+/// inputs in proportion to its speed, results wait for the slowest (latency). The link of a pool
+/// that shares one is a limit: the sum over the stages of what they send through it.
+///
+/// Ties: fewer stages, then fewer host bytes, then the earliest cuts. A graph of more than 6,000
 /// ideals (NASNet) is searched along its orders by depth and by file only, and the bound comes from
-/// the work that any segmentation must do. O(ideals^2) per step of the bisection. Throws
-/// Error(kInvalidArgument) for 0 devices.
+/// the work that any segmentation must do. O(ideals^2) per step of the bisection for equal devices;
+/// for P pools up to the product of their sizes more.
+///
+/// Throws Error(kInvalidArgument) for no devices or more than 8 pools, Error(kUnsupported) for
+/// several pools whose sizes multiply to more than 4096, Error(kInfeasible) naming the smallest
+/// latency possible where none keeps `max_latency`.
+[[nodiscard]] OptimalSegmentation segment_optimal(const Graph& graph,
+                                                  std::span<const DevicePool> pools,
+                                                  const OptimalOptions& options = {});
+
+/// On `count` equal devices.
 [[nodiscard]] OptimalSegmentation segment_optimal(const Graph& graph, const DeviceSpec& device,
-                                                  const OptimalOptions& options);
+                                                  std::uint32_t count,
+                                                  const OptimalOptions& options = {});
 
 }  // namespace segue

@@ -4,13 +4,15 @@
 /// read and edited by hand. Keys, all required:
 ///   schema
 ///   model     {name, sha256, operator_count, parameter_bytes, macs, depth}
-///   device    name of the device the numbers were computed for
-///   strategy  "compiler" | "balanced" | "optimal" | "manual"
+///   device    name of the device the numbers were computed for; where they are unequal or share a
+///             link, as open_devices reads them: "2xedgetpu-usb3:shared,2xedgetpu-pcie"
+///   strategy  "compiler" | "balanced" | "profile" | "optimal" | "manual"
 ///   objective "throughput" | "latency"
 ///   stages    [ {index, operators [positions in the file], first_depth, last_depth,
 ///              inputs [tensor names], outputs [tensor names], parameter_bytes, on_chip_bytes,
 ///              host_bytes, macs, input_bytes, output_bytes, replicas,
-///              time_ns {compute, input, output, streaming, fixed, total}} ]
+///              time_ns {compute, input, output, streaming, fixed, total},
+///              devices [ {pool, replicas, time_ns} ], only where there are several pools} ]
 ///   predicted {bottleneck_ns, latency_ns, throughput_per_s, single_device_ns, speedup}
 ///   bound     {bottleneck_ns, proven}, only of "optimal": what no plan can beat under the
 ///   objective,
@@ -43,6 +45,13 @@ struct PlanModel {
   std::uint32_t depth = 0;
 };
 
+/// The devices of one pool that run a stage.
+struct StageDevices {
+  std::uint32_t pool = 0;  // position in the list of pools
+  std::uint32_t replicas = 1;
+  SegmentTime time;
+};
+
 struct Stage {
   std::vector<OperatorId> operators;  // in file order
   std::uint32_t first_depth = 0;
@@ -55,17 +64,17 @@ struct Stage {
   std::uint64_t macs = 0;
   std::uint64_t input_bytes = 0;
   std::uint64_t output_bytes = 0;
-  std::uint32_t replicas = 1;
-  SegmentTime time;  // of one input on one device, the runner's hop not included
+  std::uint32_t replicas = 1;  // of all pools
+  SegmentTime time;  // of one input on one device, the slowest; the runner's hop not included
+  std::vector<StageDevices> devices;  // where there are several pools; else empty
 };
 
-/// What the times of the stages mean for a stream of inputs, with every device on a link of its
-/// own (docs/cost-model.md, "Pipelines").
+/// What the times of the stages mean for a stream of inputs (docs/cost-model.md, "Pipelines").
 struct Prediction {
-  Nanoseconds bottleneck{0};     // between two results: slowest stage, or the host's runner
+  Nanoseconds bottleneck{0};     // between two results: slowest stage, runner, or shared link
   Nanoseconds latency{0};        // of one input through all stages
   double throughput_per_s = 0;   // results
-  Nanoseconds single_device{0};  // one inference of the whole model on one device
+  Nanoseconds single_device{0};  // one inference of the whole model on the fastest device
   double speedup = 0;            // single_device / bottleneck
 };
 
@@ -83,20 +92,30 @@ struct Plan {
   [[nodiscard]] std::uint64_t largest_stage_parameter_bytes() const;
 };
 
-/// Describes a segmentation. Does not hash the model: `model.sha256` stays empty until
-/// `identify_model`. `replicas`, when given, has one number per segment. Throws as
+/// Describes a segmentation on equal devices. Does not hash the model: `model.sha256` stays empty
+/// until `identify_model`. `replicas`, when given, has one number per segment. Throws as
 /// check_segmentation.
 [[nodiscard]] Plan make_plan(const Graph& graph, const Segmentation& segmentation,
                              const Compiler& compiler, const DeviceSpec& device,
                              const std::string& strategy,
                              std::span<const std::uint32_t> replicas = {});
 
-/// A plan read from a file, made anew for its model: the operators of each stage, their replicas
+/// Describes a segmentation on pools of devices, as the simulated compiler lays each segment out.
+/// `devices` has for each segment a count per pool. Throws as check_segmentation, and
+/// Error(kInvalidArgument) where a stage has no device or a pool not as many.
+[[nodiscard]] Plan make_plan(const Graph& graph, const Segmentation& segmentation,
+                             std::span<const DevicePool> pools, const std::string& strategy,
+                             std::span<const PoolCounts> devices);
+
+/// A plan read from a file, made anew for its model: the operators of each stage, their devices
 /// and the strategy's name decide, every number is computed. Where numbers in the file differ from
 /// those, they were edited, and the strategy becomes "manual". Throws Error(kInvalidArgument) when
 /// the plan is of another model or illegal.
-[[nodiscard]] Plan evaluate_plan(const Plan& plan, const Graph& graph, const Compiler& compiler,
-                                 const DeviceSpec& device);
+[[nodiscard]] Plan evaluate_plan(const Plan& plan, const Graph& graph,
+                                 std::span<const DevicePool> pools);
+
+/// For each stage, how many devices of each of `pools` pools run it.
+[[nodiscard]] std::vector<PoolCounts> devices_of(const Plan& plan, std::size_t pools);
 
 /// Fills in the hash of the model's file.
 void identify_model(Plan& plan, const Model& model);
@@ -115,8 +134,8 @@ void identify_model(Plan& plan, const Model& model);
 
 /// Throws Error(kInvalidArgument) when the plan contradicts itself, as after an edit: operators
 /// that are in two stages or in none, or predictions that do not follow from the times of its
-/// stages. Needs no model.
-void check_plan_consistent(const Plan& plan, const DeviceSpec& device);
+/// stages. Needs no model. What goes through a shared link is not in the plan and not checked.
+void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools);
 
 /// Throws Error(kInvalidArgument) when the plan was made for another model.
 void check_plan_matches(const Plan& plan, const Model& model);

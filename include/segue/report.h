@@ -15,6 +15,7 @@
 #include "segue/graph.h"
 #include "segue/model.h"
 #include "segue/plan.h"
+#include "segue/profile.h"
 #include "segue/segmentation.h"
 #include "segue/timeline.h"
 #include "segue/verify.h"
@@ -75,6 +76,10 @@ struct ComparedPlan {
 [[nodiscard]] Table split_table(const Plan& plan);
 [[nodiscard]] std::string split_json(const Plan& plan, const std::string& folder,
                                      std::uint64_t bytes);
+
+/// What the profile cost: one line with the number of latencies, of segments and of choices.
+[[nodiscard]] std::string profile_text(const ProfiledSegmentation& profiled, std::size_t depth,
+                                       std::size_t count);
 
 /// What the refinement did, one line per move; empty when there was nothing to do.
 [[nodiscard]] std::string refinement_text(const BalancedSegmentation& balanced);

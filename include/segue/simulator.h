@@ -55,6 +55,10 @@ struct SegmentTime {
   std::uint32_t host_operators = 0;  // run on the host's processor; their time is not predicted
   /// From the host's call to its result, with nothing else going on.
   [[nodiscard]] Nanoseconds total() const { return fixed + input + compute + streaming + output; }
+  /// How long the link is busy meanwhile.
+  [[nodiscard]] Nanoseconds link() const {
+    return input + streaming + hidden_streaming + output_on_link;
+  }
   friend bool operator==(const SegmentTime&, const SegmentTime&) = default;
 };
 
@@ -89,8 +93,9 @@ class RangeTimes {
   std::vector<SegmentTime> times_;
 };
 
-/// What the host's runner spends on one input at one stage.
+/// What the host's runner spends on one input at one stage; with unequal devices, at the slowest.
 [[nodiscard]] Nanoseconds runner_hop(const Timing& timing);
+[[nodiscard]] Nanoseconds runner_hop(std::span<const DevicePool> pools);
 
 /// 10^12 operations per second: 2 * MACs / time, as the paper counts.
 [[nodiscard]] double tera_operations_per_s(std::uint64_t macs, Nanoseconds time);

@@ -3,7 +3,9 @@
 /// Each device does, for one input after another: request, input transfer, computation, the wait
 /// for streamed parameters, output transfer. Results wait in bounded queues; a stage that finds the
 /// queue behind it full waits with its result. A stage with replicas gives each input to the first
-/// replica that is free and hands results on in the order of the inputs. Before each stage the
+/// replica that is free and hands results on in the order of the inputs. Where replicas differ, a
+/// fast one puts results aside while a slow one has an older input: as many as it can compute
+/// meanwhile. Before each stage the
 /// host's runner spends its hop on the input, one input ahead of each device at most; there is one
 /// runner, which serves later stages first.
 ///
@@ -28,8 +30,13 @@ namespace segue {
 
 /// What one stage does with one input.
 struct StageLoad {
-  SegmentTime time;
+  SegmentTime time;  // on each replica
   std::uint32_t replicas = 1;
+  std::vector<SegmentTime> replica_times = {};  // where they differ, one per replica; else empty
+
+  [[nodiscard]] const SegmentTime& time_of(std::size_t replica) const {
+    return replica_times.empty() ? time : replica_times[replica];
+  }
 };
 [[nodiscard]] std::vector<StageLoad> stage_loads(const Plan& plan);
 
@@ -98,6 +105,9 @@ struct Timeline {
   /// Between results once the pipeline is full: over the second half of the inputs.
   [[nodiscard]] Nanoseconds steady_period() const;
 };
+
+/// Options for a plan: hop and shared links of its devices.
+[[nodiscard]] TimelineOptions timeline_options(const Plan& plan, std::span<const DevicePool> pools);
 
 /// O(inputs * stages * (stages + devices)). Throws Error(kInvalidArgument) when there is no stage
 /// or no input, a stage has no replica, the times add up to more than a hundred years, or a shared

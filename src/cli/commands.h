@@ -7,6 +7,7 @@
 #include <string>
 
 #include "segue/plan.h"
+#include "segue/profile.h"
 
 namespace segue::cli {
 
@@ -26,29 +27,40 @@ struct FormatOptions {
 };
 void add_format(CLI::App& command, FormatOptions& options);
 
-// How to cut: shared by `plan` and `split`.
+// How to cut: shared by `plan`, `split`, `simulate` and `compare`. Empty texts: not given.
 struct CutOptions {
-  std::uint64_t tpus = 0;
+  std::string tpus;  // a number, or "auto"
   std::string strategy = "balanced";
-  std::string objective = "throughput";  // of "optimal"
-  std::uint32_t max_replicas = 0;        // of "optimal"; 0: no limit
-  std::string device;                    // as given; empty: not given
+  std::string search;              // of "profile"
+  std::string objective;           // of "optimal"
+  std::uint32_t max_replicas = 0;  // of "optimal"; 0: no limit
+  std::string device;
+  std::string target;            // results per second
+  std::string max_latency;       // of one input
+  double min_gain_percent = 10;  // of --tpus auto
+  std::uint32_t max_tpus = 16;   // of --tpus auto
   [[nodiscard]] std::string device_or_default() const {
     return device.empty() ? "edgetpu-pcie" : device;
   }
+  [[nodiscard]] bool names_tpus() const;  // by number, by auto, or with the devices
 };
 void add_cut(CLI::App& command, CutOptions& options);
 
-// A plan, its segmentation, and what the refinement of `balanced` did.
+// A plan, and how it came about: what the refinement of `balanced` did, what `profile` measured,
+// why
+// `--tpus auto` stopped.
 struct CutResult {
   Plan plan;
-  Segmentation segmentation;
-  std::string refinement;  // text, one line per move
+  std::string notes;  // text, whole lines
 };
 [[nodiscard]] CutResult make_cut(const Graph& graph, const CutOptions& options);
 
-// The device that `option` names, or else the one the plan was made for.
-[[nodiscard]] DeviceSpec device_of(const Plan& plan, const std::string& option);
+// The same with a given number of TPUs, whatever the options say of it.
+[[nodiscard]] CutResult make_cut_for(const Graph& graph, const CutOptions& options,
+                                     std::uint32_t tpus, Profile* profile = nullptr);
+
+// The devices that `option` names, or else those the plan was made for.
+[[nodiscard]] std::vector<DevicePool> devices_of_plan(const Plan& plan, const std::string& option);
 
 // Throws when writing to `output` would overwrite the file that the model is read from.
 void require_other_file(const std::string& model, const std::filesystem::path& output);

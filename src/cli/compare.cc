@@ -20,18 +20,18 @@ struct Options {
   FormatOptions format;
 };
 
-constexpr std::uint64_t kMostTpus = 64;
+constexpr std::uint32_t kMostTpus = 64;
 
 // "4" or "1..8".
-std::pair<std::uint64_t, std::uint64_t> parse_counts(const std::string& text) {
-  const auto number = [](std::string_view digits) -> std::uint64_t {
-    std::uint64_t value = 0;
+std::pair<std::uint32_t, std::uint32_t> parse_counts(const std::string& text) {
+  const auto number = [](std::string_view digits) -> std::uint32_t {
+    std::uint32_t value = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
     return error == std::errc{} && end == digits.data() + digits.size() ? value : 0;
   };
   const std::size_t dots = text.find("..");
-  const std::uint64_t first = number(std::string_view(text).substr(0, dots));
-  const std::uint64_t last =
+  const std::uint32_t first = number(std::string_view(text).substr(0, dots));
+  const std::uint32_t last =
       dots == std::string::npos ? first : number(std::string_view(text).substr(dots + 2));
   if (first == 0 || last < first || last > kMostTpus) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -45,16 +45,19 @@ void run(const Options& options) {
   const auto [first, last] = parse_counts(options.tpus);
   const Model model = open_model(options.model);
   const Graph graph(model);
+  const std::string device_name = options.device.empty() ? "edgetpu-pcie" : options.device;
+  const DeviceSpec device = open_devices(device_name, 1)[0].device;
+  Profile profile = Profile::of_depths(graph, simulated_latency(graph, device),
+                                       simulated_least_latency(graph, device));
   std::vector<ComparedPlan> plans;
-  for (std::uint64_t tpus = first; tpus <= last; ++tpus) {
-    for (const char* strategy : {"compiler", "balanced", "optimal"}) {
+  for (std::uint32_t tpus = first; tpus <= last; ++tpus) {
+    for (const char* strategy : {"compiler", "balanced", "profile", "optimal"}) {
       CutOptions cut;
-      cut.tpus = tpus;
       cut.strategy = strategy;
       cut.device = options.device;
       if (cut.strategy == "optimal") cut.max_replicas = options.max_replicas;
       try {
-        plans.push_back({static_cast<std::uint32_t>(tpus), make_cut(graph, cut).plan});
+        plans.push_back({tpus, make_cut_for(graph, cut, tpus, &profile).plan});
       } catch (const Error& error) {
         // A model with fewer cuts than TPUs has no such plan; the others go on.
         if (error.code() != ErrorCode::kInfeasible) throw;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cli/commands.h"
+#include "cli/tpus.h"
 #include "segue/error.h"
 #include "segue/optimal.h"
 #include "segue/report.h"
@@ -15,16 +16,27 @@ void add_format(CLI::App& command, FormatOptions& options) {
   command.add_flag("--csv", options.csv, "Print the table as CSV")->excludes(json);
 }
 
+bool CutOptions::names_tpus() const {
+  const std::size_t behind_digits = device.find_first_not_of("0123456789");
+  const bool has_count =
+      behind_digits != 0 && behind_digits != std::string::npos && device[behind_digits] == 'x';
+  return !tpus.empty() || has_count;
+}
+
 void add_cut(CLI::App& command, CutOptions& options) {
-  command
-      .add_option("--tpus", options.tpus,
-                  "Number of Edge TPUs: one segment each, or for optimal the most it may use")
-      ->check(CLI::Range(1, 1024));
+  command.add_option("--tpus", options.tpus,
+                     "Number of Edge TPUs: one segment each, or for optimal the most it may use; "
+                     "auto: as many as are worth it, or as --target and --max-latency need");
   command
       .add_option("--strategy", options.strategy,
-                  "balanced (default), optimal (stages and replicas, proven best in time), or "
-                  "compiler (what edgetpu_compiler does)")
-      ->check(CLI::IsMember({"balanced", "optimal", "compiler"}));
+                  "balanced (default), optimal (stages and replicas, proven best in time), profile "
+                  "(best horizontal cuts by measured times), or compiler (what edgetpu_compiler "
+                  "does)")
+      ->check(CLI::IsMember({"balanced", "optimal", "profile", "compiler"}));
+  command
+      .add_option("--search", options.search,
+                  "How profile searches: exact (default), bisection (as libcoral), or exhaustive")
+      ->check(CLI::IsMember({"exact", "bisection", "exhaustive"}));
   command
       .add_option("--objective", options.objective,
                   "What optimal minimizes: throughput (default: time between results) or latency")
@@ -34,7 +46,20 @@ void add_cut(CLI::App& command, CutOptions& options) {
                   "Most TPUs on one stage for optimal (default: no limit; 1: a pure pipeline)")
       ->check(CLI::Range(1, 1024));
   command.add_option("--device", options.device,
-                     "Edge TPU to plan for: a name, or a device file (default edgetpu-pcie)");
+                     "Edge TPU to plan for: a name or a device file (default edgetpu-pcie); with "
+                     ":shared behind it, all on one link; unequal ones as "
+                     "2xedgetpu-usb3:shared,2xedgetpu-pcie");
+  command.add_option("--target", options.target, "Results per second that the plan must give");
+  command.add_option("--max-latency", options.max_latency,
+                     "Longest time of one input through the plan, as 30ms or 0.5s");
+  command
+      .add_option("--min-gain", options.min_gain_percent,
+                  "--tpus auto stops where one more TPU brings less than this, in percent of "
+                  "throughput (default 10)")
+      ->check(CLI::Range(0.0, 1000.0));
+  command
+      .add_option("--max-tpus", options.max_tpus, "Most TPUs that --tpus auto tries (default 16)")
+      ->check(CLI::Range(1, 64));
 }
 
 void require_other_file(const std::string& model, const std::filesystem::path& output) {
@@ -44,10 +69,10 @@ void require_other_file(const std::string& model, const std::filesystem::path& o
               fmt::format("{}: is the model itself; name another output", output.string()));
 }
 
-DeviceSpec device_of(const Plan& plan, const std::string& option) {
-  if (!option.empty()) return open_device(option);
+std::vector<DevicePool> devices_of_plan(const Plan& plan, const std::string& option) {
+  if (!option.empty()) return open_devices(option, plan.device_count());
   try {
-    return find_device(plan.device);
+    return open_devices(plan.device, plan.device_count());
   } catch (const Error&) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("the plan was made for the device '{}', which is not in the catalogue; "
@@ -58,40 +83,103 @@ DeviceSpec device_of(const Plan& plan, const std::string& option) {
 
 namespace {
 
-CutResult make_optimal_cut(const Graph& graph, const CutOptions& options, const DeviceSpec& device,
-                           const Compiler& compiler) {
-  const auto objective =
-      options.objective == "latency" ? Objective::kLatency : Objective::kThroughput;
-  OptimalSegmentation best =
-      segment_optimal(graph, device, {options.tpus, options.max_replicas, objective});
-  CutResult result;
-  result.plan = make_plan(graph, best.segmentation, compiler, device, "optimal", best.replicas);
-  result.plan.objective = options.objective;
-  result.plan.bound = best.bound;
-  result.segmentation = std::move(best.segmentation);
+OptimalOptions optimal_options(const CutOptions& options) {
+  OptimalOptions result;
+  result.max_replicas = options.max_replicas;
+  if (options.objective == "latency") result.objective = Objective::kLatency;
+  if (!options.max_latency.empty()) result.max_latency = parse_latency(options.max_latency);
   return result;
+}
+
+CutResult make_optimal_cut(const Graph& graph, const CutOptions& options,
+                           std::span<const DevicePool> pools) {
+  const OptimalSegmentation best = segment_optimal(graph, pools, optimal_options(options));
+  CutResult result;
+  result.plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
+  result.plan.objective = options.objective.empty() ? "throughput" : options.objective;
+  result.plan.bound = best.bound;
+  return result;
+}
+
+ProfiledSegmentation search_profile(const Graph& graph, const CutOptions& options,
+                                    const DeviceSpec& device, std::uint32_t count,
+                                    Profile* profile) {
+  if (options.search == "bisection") {
+    Profile operators = Profile::of_vendor_order(graph, simulated_latency(graph, device));
+    return segment_by_bisection(operators, vendor_ends(graph, count));
+  }
+  Profile depths = Profile::of_depths(graph, simulated_latency(graph, device),
+                                      simulated_least_latency(graph, device));
+  if (profile == nullptr) profile = &depths;
+  return options.search == "exhaustive" ? segment_by_exhaustion(*profile, count)
+                                        : segment_profiled(*profile, count);
+}
+
+// One segment on each of equal devices.
+CutResult make_even_cut(const Graph& graph, const CutOptions& options,
+                        std::span<const DevicePool> pools, Profile* profile) {
+  if (pools.size() > 1) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("--strategy {} cuts for equal devices; --strategy optimal plans for "
+                            "unequal ones",
+                            options.strategy));
+  }
+  const DevicePool& pool = pools[0];
+  CutResult result;
+  Segmentation segmentation;
+  if (options.strategy == "compiler") {
+    segmentation = segment_as_vendor(graph, pool.count);
+  } else if (options.strategy == "profile") {
+    auto profiled = search_profile(graph, options, pool.device, pool.count, profile);
+    result.notes = profile_text(profiled, graph.depth(), pool.count);
+    segmentation = std::move(profiled.segmentation);
+  } else {
+    auto balanced = segment_balanced(graph, pool.count, *make_simulated_compiler(pool.device));
+    result.notes = refinement_text(balanced);
+    segmentation = std::move(balanced.segmentation);
+  }
+  const std::vector<PoolCounts> devices(segmentation.segments.size(), PoolCounts{1});
+  result.plan = make_plan(graph, segmentation, pools, options.strategy, devices);
+  return result;
+}
+
+void check_options(const CutOptions& options) {
+  const auto fail = [](const char* reason) { throw Error(ErrorCode::kInvalidArgument, reason); };
+  if (options.strategy != "optimal" && (options.max_replicas > 0 || !options.objective.empty()))
+    fail("--objective and --max-replicas go with --strategy optimal");
+  if (options.strategy != "profile" && !options.search.empty())
+    fail("--search goes with --strategy profile");
+}
+
+CutResult cut_on(const Graph& graph, const CutOptions& options, std::span<const DevicePool> pools,
+                 Profile* profile) {
+  return options.strategy == "optimal" ? make_optimal_cut(graph, options, pools)
+                                       : make_even_cut(graph, options, pools, profile);
 }
 
 }  // namespace
 
-CutResult make_cut(const Graph& graph, const CutOptions& options) {
-  if (options.strategy != "optimal" &&
-      (options.max_replicas > 0 || options.objective != "throughput"))
-    throw Error(ErrorCode::kInvalidArgument,
-                "--objective and --max-replicas go with --strategy optimal");
+CutResult make_cut_for(const Graph& graph, const CutOptions& options, std::uint32_t tpus,
+                       Profile* profile) {
+  check_options(options);
   check_not_compiled(graph.model());
-  const DeviceSpec device = open_device(options.device_or_default());
-  const auto compiler = make_simulated_compiler(device);
-  CutResult result;
-  if (options.strategy == "optimal") return make_optimal_cut(graph, options, device, *compiler);
-  if (options.strategy == "compiler") {
-    result.segmentation = segment_as_vendor(graph, options.tpus);
-  } else {
-    BalancedSegmentation balanced = segment_balanced(graph, options.tpus, *compiler);
-    result.refinement = refinement_text(balanced);
-    result.segmentation = std::move(balanced.segmentation);
+  return cut_on(graph, options, open_devices(options.device_or_default(), tpus), profile);
+}
+
+CutResult make_cut(const Graph& graph, const CutOptions& options) {
+  check_options(options);
+  check_not_compiled(graph.model());
+  if (options.tpus == "auto") return choose_tpus(graph, options);
+  if (!options.names_tpus()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "say how many TPUs: --tpus N or auto, or with the devices, as in --device "
+                "2xedgetpu-usb3,2xedgetpu-pcie");
   }
-  result.plan = make_plan(graph, result.segmentation, *compiler, device, options.strategy);
+  const std::uint32_t tpus = options.tpus.empty() ? 0 : parse_tpus(options.tpus);
+  const auto pools = open_devices(options.device_or_default(), tpus);
+  check_counts_once(pools, options);
+  CutResult result = cut_on(graph, options, pools, nullptr);
+  check_goals(result.plan, options);
   return result;
 }
 

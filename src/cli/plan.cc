@@ -1,6 +1,8 @@
 #include <memory>
+#include <optional>
 
 #include "cli/commands.h"
+#include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
 #include "segue/zoo.h"
@@ -15,6 +17,19 @@ struct Options {
   std::string output;
 };
 
+// What Google's rule gives for as many equal devices; nothing where it cannot.
+std::optional<Plan> vendor_plan(const Graph& graph, const Options& options, const Plan& plan) {
+  if (options.cut.strategy == "compiler") return std::nullopt;
+  CutOptions vendor;
+  vendor.strategy = "compiler";
+  vendor.device = options.cut.device;
+  try {
+    return make_cut_for(graph, vendor, plan.device_count()).plan;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 void run(const Options& options) {
   const Model model = open_model(options.model);
   const Graph graph(model);
@@ -24,13 +39,8 @@ void run(const Options& options) {
   if (!options.output.empty()) write_file(options.output, to_json(result.plan));
   if (options.format.json) return print(to_json(result.plan));
   if (options.format.csv) return print(plan_table(result.plan).to_csv());
-  if (options.cut.strategy == "compiler") return print(plan_text(result.plan, nullptr));
-  CutOptions vendor = options.cut;
-  vendor.strategy = "compiler";
-  vendor.objective = "throughput";
-  vendor.max_replicas = 0;
-  const CutResult baseline = make_cut(graph, vendor);
-  print(plan_text(result.plan, &baseline.plan) + result.refinement);
+  const std::optional<Plan> vendor = vendor_plan(graph, options, result.plan);
+  print(plan_text(result.plan, vendor ? &*vendor : nullptr) + result.notes);
 }
 
 }  // namespace
@@ -40,7 +50,6 @@ void add_plan(CLI::App& app) {
   auto options = std::make_shared<Options>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
   add_cut(*command, options->cut);
-  command->get_option("--tpus")->required();
   add_format(*command, options->format);
   command->add_option("-o,--output", options->output, "Also write the plan as JSON to this file");
   command->callback([options] { run(*options); });

@@ -54,7 +54,7 @@ SharedPath parse_shared(const std::string& list, SharedPath::Holds holds) {
 
 Plan planned(const Options& options) {
   if (options.model.ends_with(".json")) {
-    if (options.cut.tpus > 0)
+    if (!options.cut.tpus.empty())
       throw Error(ErrorCode::kInvalidArgument,
                   "a plan.json has its TPUs already; leave out --tpus");
     if (options.has_strategy)
@@ -62,16 +62,22 @@ Plan planned(const Options& options) {
     Plan plan = read_plan(options.model);
     if (!options.model_of_plan.empty()) {
       const Model model = open_model(options.model_of_plan);
-      const DeviceSpec device = device_of(plan, options.cut.device);
-      return evaluate_plan(plan, Graph(model), *make_simulated_compiler(device), device);
+      return evaluate_plan(plan, Graph(model), devices_of_plan(plan, options.cut.device));
     }
-    if (!options.cut.device.empty() && open_device(options.cut.device).name != plan.device) {
+    const auto pools = devices_of_plan(plan, options.cut.device);
+    if (to_string(pools) != plan.device) {
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("the times in {} are those of the device '{}'; make a plan for "
                               "another one with `segue plan --device`",
                               options.model, plan.device));
     }
-    check_plan_consistent(plan, device_of(plan, options.cut.device));
+    check_plan_consistent(plan, pools);
+    const bool shares = std::ranges::any_of(pools, &DevicePool::shares_link);
+    if (shares || !options.shared.empty()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "a plan.json does not say what goes through a shared link; give the model too "
+                  "(--model)");
+    }
     return plan;
   }
   if (!options.model_of_plan.empty())
@@ -79,14 +85,15 @@ Plan planned(const Options& options) {
   const Model model = open_model(options.model);
   const Graph graph(model);
   CutOptions cut = options.cut;
-  if (cut.tpus == 0) cut.tpus = 1;
+  if (!cut.names_tpus()) cut.tpus = "1";
   return make_cut(graph, cut).plan;
 }
 
 void run(const Options& options) {
   const Plan plan = planned(options);
   const auto loads = stage_loads(plan);
-  TimelineOptions timeline_settings = timeline_options(loads, device_of(plan, options.cut.device));
+  TimelineOptions timeline_settings =
+      timeline_options(plan, devices_of_plan(plan, options.cut.device));
   timeline_settings.inputs = options.inputs;
   timeline_settings.queue_capacity = options.queue;
   for (const std::string& list : options.shared)

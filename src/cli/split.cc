@@ -32,27 +32,22 @@ std::vector<std::string> tensor_names(const std::string& list) {
 
 CutResult cut_by_hand(const Graph& graph, const Options& options) {
   check_not_compiled(graph.model());
-  const DeviceSpec device = open_device(options.cut.device_or_default());
-  CutResult result;
-  result.segmentation = segment_at(graph, tensor_names(options.at));
-  result.plan =
-      make_plan(graph, result.segmentation, *make_simulated_compiler(device), device, "manual");
-  return result;
+  const Segmentation segmentation = segment_at(graph, tensor_names(options.at));
+  const auto count = static_cast<std::uint32_t>(segmentation.segments.size());
+  const auto pools = open_devices(options.cut.device_or_default(), count);
+  const std::vector<PoolCounts> devices(count, PoolCounts{1});
+  return {make_plan(graph, segmentation, pools, "manual", devices), ""};
 }
 
 // The operators of each stage decide; every number is computed anew.
 CutResult cut_by_plan(const Graph& graph, const Options& options) {
   check_not_compiled(graph.model());
   const Plan plan = read_plan(options.plan);
-  const DeviceSpec device = device_of(plan, options.cut.device);
-  CutResult result;
-  result.plan = evaluate_plan(plan, graph, *make_simulated_compiler(device), device);
-  result.segmentation = segmentation_of(result.plan);
-  return result;
+  return {evaluate_plan(plan, graph, devices_of_plan(plan, options.cut.device)), ""};
 }
 
 CutResult cut(const Graph& graph, const Options& options) {
-  const int ways = (options.cut.tpus > 0 ? 1 : 0) + (options.at.empty() ? 0 : 1) +
+  const int ways = (options.cut.names_tpus() ? 1 : 0) + (options.at.empty() ? 0 : 1) +
                    (options.plan.empty() ? 0 : 1);
   if (ways != 1)
     throw Error(ErrorCode::kInvalidArgument,

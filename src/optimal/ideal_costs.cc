@@ -1,28 +1,26 @@
 #include "optimal/ideal_costs.h"
 
 #include <algorithm>
-#include <cmath>
+#include <bit>
 
 #include "simulator/geometry.h"
 
 namespace segue {
+namespace {
+
+constexpr std::size_t kWordBits = 64;
+
+}  // namespace
 
 IdealCosts::IdealCosts(const Graph& graph, const IdealLattice& lattice, const DeviceSpec& device)
-    : graph_(graph),
-      lattice_(lattice),
-      device_(device),
-      operators_(graph.operator_count()),
-      tensors_(graph.model().tensors().size()) {
+    : graph_(graph), lattice_(lattice), device_(device), operators_(graph.operator_count()) {
   gather_operators();
   gather_tensors();
-  fixed_ns_ = std::llround(device.timing.invoke_ns.value * device.timing.host_slowdown.value);
-  cache_ns_ = link_ns(parameter_capacity(device.memory, 0)) + 1;
-  for (std::size_t i = 0; i < lattice.size(); ++i) gather_ideal(i);
-}
-
-std::int64_t IdealCosts::link_ns(std::uint64_t bytes) const {
-  return static_cast<std::int64_t>(static_cast<double>(bytes) /
-                                   device_.timing.link_bytes_per_s.value * 1e9);
+  words_per_ideal_ = (caching_order_.size() + kWordBits - 1) / kWordBits;
+  for (std::size_t i = 0; i < lattice.size(); ++i) {
+    gather_ideal(i);
+    gather_border(i);
+  }
 }
 
 void IdealCosts::gather_operators() {
@@ -35,7 +33,8 @@ void IdealCosts::gather_operators() {
       compiler_ = make_simulated_compiler(device_);
     if (const auto candidate = caching_candidate(model, id, device_)) {
       facts.cached_bytes = candidate->footprint.cached_bytes;
-      facts.streamed_bytes = candidate->footprint.streamed_bytes;
+      facts.spilled = streaming(facts.work, candidate->footprint.streamed_bytes,
+                                facts.work.crossings, device_.timing);
       caching_order_.push_back(*candidate);
       continue;
     }
@@ -48,18 +47,23 @@ void IdealCosts::gather_operators() {
 
 void IdealCosts::gather_tensors() {
   const Model& model = graph_.model();
-  for (std::size_t t = 0; t < tensors_.size(); ++t) {
+  std::vector<std::size_t> position(model.tensors().size(), kNone);
+  for (std::size_t t = 0; t < position.size(); ++t) {
+    const Tensor& tensor = model.tensors()[t];
+    if (tensor.is_constant() || tensor.is_variable) continue;
+    position[t] = tensors_.size();
+    TensorFacts& facts = tensors_.emplace_back();
     const auto writer = model.producer(tensor_id(t));
-    tensors_[t].writer = writer ? index(*writer) : kNone;
-    tensors_[t].bytes = model.tensors()[t].bytes;
-    tensors_[t].sent_bytes = sent_bytes(model.tensors()[t], device_);
+    facts.writer = writer ? index(*writer) : kNone;
+    facts.bytes = tensor.bytes;
+    facts.sent_bytes = sent_bytes(tensor, device_);
   }
   for (std::size_t i = 0; i < operators_.size(); ++i) {
     const auto& inputs = model.op(operator_id(i)).inputs;
     for (std::size_t k = 0; k < inputs.size(); ++k) {
       if (inputs[k] < 0) continue;
-      const auto t = static_cast<std::size_t>(inputs[k]);
-      if (model.tensors()[t].is_constant() || model.tensors()[t].is_variable) continue;
+      const std::size_t t = position[static_cast<std::size_t>(inputs[k])];
+      if (t == kNone) continue;
       auto& readers = tensors_[t].readers;
       if (readers.empty() || readers.back() != i) readers.push_back(i);
       if (k == 0 && input_crowds_tile(model, operator_id(i), device_.activations))
@@ -67,63 +71,85 @@ void IdealCosts::gather_tensors() {
     }
   }
   for (const TensorId id : model.outputs()) {
-    if (tensors_[index(id)].is_model_output || tensors_[index(id)].writer == kNone) continue;
-    tensors_[index(id)].is_model_output = true;
-    model_outputs_.push_back(index(id));
+    const std::size_t t = position[index(id)];
+    if (t == kNone || tensors_[t].is_model_output || tensors_[t].writer == kNone) continue;
+    tensors_[t].is_model_output = true;
+    model_outputs_.push_back(t);
   }
 }
 
 void IdealCosts::gather_ideal(std::size_t ideal) {
-  std::uint64_t cycles = 0;
-  std::uint64_t cached = 0;
-  std::uint64_t streamed = 0;
-  std::uint64_t uncached = 0;
-  std::int64_t uncached_ns = 0;
+  IdealSums& sums = sums_.emplace_back();
   for (std::size_t op = 0; op < operators_.size(); ++op) {
     if (!lattice_.contains(ideal, op)) continue;
-    cycles += operators_[op].work.cycles;
-    cached += operators_[op].cached_bytes;
-    streamed += operators_[op].streamed_bytes;
-    uncached += operators_[op].uncached_bytes;
-    uncached_ns += operators_[op].uncached.added_ns;
+    const OperatorFacts& facts = operators_[op];
+    sums.cycles += facts.work.cycles;
+    sums.cached_bytes += facts.cached_bytes;
+    sums.uncached_bytes += facts.uncached_bytes;
+    sums.uncached.added_ns += facts.uncached.added_ns;
+    sums.uncached.hidden_ns += facts.uncached.hidden_ns;
   }
-  cycles_.push_back(cycles);
-  // Where some operators run on the host, their cycles are not the device's.
-  const double clock_hz = device_.timing.clock_hz.value;
-  compute_ns_.push_back(compiler_ != nullptr ? 0
-                                             : static_cast<std::int64_t>(
-                                                   static_cast<double>(cycles) / clock_hz * 1e9));
-  stream_all_ns_.push_back(compiler_ != nullptr ? 0 : link_ns(streamed));
-  cached_bytes_.push_back(cached);
-  uncached_bytes_.push_back(uncached);
-  uncached_ns_.push_back(uncached_ns);
-  std::vector<std::uint32_t> crossing;
+  candidates_.resize(candidates_.size() + words_per_ideal_);
+  IdealLattice::Word* words = candidates_.data() + ideal * words_per_ideal_;
+  for (std::size_t c = 0; c < caching_order_.size(); ++c) {
+    if (lattice_.contains(ideal, index(caching_order_[c].op)))
+      words[c / kWordBits] |= IdealLattice::Word{1} << (c % kWordBits);
+  }
+}
+
+void IdealCosts::gather_border(std::size_t ideal) {
+  Border& border = borders_.emplace_back();
+  border.readers.resize(lattice_.words(ideal).size());
   for (std::size_t t = 0; t < tensors_.size(); ++t) {
     const TensorFacts& tensor = tensors_[t];
     if (tensor.writer != kNone && !lattice_.contains(ideal, tensor.writer)) continue;
-    const auto is_outside = [&](std::size_t op) { return !lattice_.contains(ideal, op); };
-    if (std::ranges::any_of(tensor.readers, is_outside))
-      crossing.push_back(static_cast<std::uint32_t>(t));
+    if (tensor.is_model_output) border.model_output_bytes += tensor.sent_bytes;
+    bool crosses = false;
+    for (const std::size_t reader : tensor.readers) {
+      if (lattice_.contains(ideal, reader)) continue;
+      crosses = true;
+      border.readers[reader / kWordBits] |= IdealLattice::Word{1} << (reader % kWordBits);
+    }
+    if (!crosses) continue;
+    border.tensors.push_back(static_cast<std::uint32_t>(t));
+    border.input_bytes += tensor.bytes;
+    border.is_crowded |= std::ranges::any_of(
+        tensor.crowded_readers, [&](std::size_t op) { return !lattice_.contains(ideal, op); });
+    if (tensor.writer != kNone && !tensor.is_model_output) border.output_bytes += tensor.sent_bytes;
   }
-  crossing_.push_back(std::move(crossing));
+}
+
+bool IdealCosts::reads_all(std::size_t from, std::size_t to) const {
+  const auto above = lattice_.words(to);
+  const auto& readers = borders_[from].readers;
+  for (std::size_t w = 0; w < above.size(); ++w) {
+    if ((readers[w] & ~above[w]) != 0) return false;
+  }
+  return true;
 }
 
 void IdealCosts::add_border(std::size_t from, std::size_t to, SegmentSum& sum,
                             bool& is_crowded) const {
+  const Border& begin = borders_[from];
+  const Border& end = borders_[to];
+  sum.output_bytes += end.model_output_bytes - begin.model_output_bytes;
+  if (reads_all(from, to)) {
+    sum.input_bytes += begin.input_bytes;
+    sum.output_bytes += end.output_bytes;
+    is_crowded |= begin.is_crowded;
+    return;
+  }
   const auto is_ours = [&](std::size_t op) { return is_inside(from, to, op); };
-  for (const std::uint32_t t : crossing_[from]) {
+  for (const std::uint32_t t : begin.tensors) {
     const TensorFacts& tensor = tensors_[t];
     if (!std::ranges::any_of(tensor.readers, is_ours)) continue;
     sum.input_bytes += tensor.bytes;
     is_crowded |= std::ranges::any_of(tensor.crowded_readers, is_ours);
   }
-  for (const std::uint32_t t : crossing_[to]) {
+  for (const std::uint32_t t : end.tensors) {
     const TensorFacts& tensor = tensors_[t];
     if (tensor.writer != kNone && !tensor.is_model_output && is_ours(tensor.writer))
       sum.output_bytes += tensor.sent_bytes;
-  }
-  for (const std::size_t t : model_outputs_) {
-    if (is_ours(tensors_[t].writer)) sum.output_bytes += tensors_[t].sent_bytes;
   }
 }
 
@@ -131,21 +157,28 @@ void IdealCosts::add_spilled(std::size_t from, std::size_t to, std::uint64_t cap
                              bool is_crowded, SegmentSum& sum, std::uint64_t& host_bytes) const {
   const std::size_t last = lattice_.last_of_difference(from, to);
   std::uint64_t used = 0;
-  for (const CachingCandidate& candidate : caching_order_) {
-    const std::size_t op = index(candidate.op);
-    if (!is_inside(from, to, op)) continue;
-    if (used + candidate.footprint.cached_bytes <= capacity) {
-      used += candidate.footprint.cached_bytes;
-      continue;
+  for (std::size_t w = 0; w < words_per_ideal_; ++w) {
+    IdealLattice::Word left =
+        candidates_[to * words_per_ideal_ + w] & ~candidates_[from * words_per_ideal_ + w];
+    for (; left != 0; left &= left - 1) {
+      const CachingCandidate& candidate =
+          caching_order_[w * kWordBits + static_cast<std::size_t>(std::countr_zero(left))];
+      if (used + candidate.footprint.cached_bytes <= capacity) {
+        used += candidate.footprint.cached_bytes;
+        continue;
+      }
+      const std::size_t op = index(candidate.op);
+      host_bytes += candidate.footprint.streamed_bytes;
+      Streaming streamed = operators_[op].spilled;
+      if (op == last) {
+        const OperatorWork& work = operators_[op].work;
+        if (is_crowded)
+          streamed = streaming(work, candidate.footprint.streamed_bytes,
+                               std::max(work.crossings, kCrowdedCrossings), device_.timing);
+        sum.last_streaming_ns = streamed.hidden_ns;
+      }
+      sum.add(streamed);
     }
-    const OperatorWork& work = operators_[op].work;
-    const std::uint32_t times =
-        is_crowded && op == last ? std::max(work.crossings, kCrowdedCrossings) : work.crossings;
-    host_bytes += candidate.footprint.streamed_bytes;
-    const Streaming streamed =
-        streaming(work, candidate.footprint.streamed_bytes, times, device_.timing);
-    if (op == last) sum.last_streaming_ns = streamed.hidden_ns;
-    sum.add(streamed);
   }
 }
 
@@ -153,36 +186,72 @@ IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const 
   if (compiler_ != nullptr) {
     const auto operators = lattice_.difference(from, to);
     const MemoryReport report = compiler_->compile(graph_, operators);
-    return {simulate_segment(graph_, operators, report, device_).total(), report.host_bytes};
+    const SegmentTime time = simulate_segment(graph_, operators, report, device_);
+    return {time.total().count(), time.link().count(), report.host_bytes};
   }
   SegmentSum sum;
   bool is_crowded = false;
   add_border(from, to, sum, is_crowded);
-  sum.cycles = cycles_[to] - cycles_[from];
+  const IdealSums& below = sums_[from];
+  const IdealSums& above = sums_[to];
+  sum.cycles = above.cycles - below.cycles;
   const OperatorFacts& last = operators_[lattice_.last_of_difference(from, to)];
   sum.last_cycles = last.work.cycles;
   sum.last_streaming_ns = last.uncached.hidden_ns;
-  sum.streaming_ns = uncached_ns_[to] - uncached_ns_[from];
-  std::uint64_t host_bytes = uncached_bytes_[to] - uncached_bytes_[from];
+  sum.streaming_ns = above.uncached.added_ns - below.uncached.added_ns;
+  sum.hidden_streaming_ns = above.uncached.hidden_ns - below.uncached.hidden_ns;
+  std::uint64_t host_bytes = above.uncached_bytes - below.uncached_bytes;
   const std::uint64_t capacity = parameter_capacity(device_.memory, sum.input_bytes);
-  if (cached_bytes_[to] - cached_bytes_[from] > capacity)
+  if (above.cached_bytes - below.cached_bytes > capacity)
     add_spilled(from, to, capacity, is_crowded, sum, host_bytes);
-  return {sum.time(device_.timing).total(), host_bytes};
+  const SegmentTime time = sum.time(device_.timing);
+  return {time.total().count(), time.link().count(), host_bytes};
 }
 
+IdealCosts::OperatorBound IdealCosts::bound(std::size_t op) const {
+  // Where some operators run on the host, their time is not the device's.
+  if (compiler_ != nullptr) return {};
+  const OperatorFacts& facts = operators_[op];
+  const double compute_ns =
+      static_cast<double>(facts.work.cycles) / device_.timing.clock_hz.value * 1e9;
+  return {static_cast<std::int64_t>(compute_ns) + facts.uncached.added_ns, facts.spilled.added_ns,
+          facts.cached_bytes};
+}
+
+std::int64_t IdealCosts::least_fixed_ns() const {
+  if (compiler_ != nullptr) return 0;
+  return to_whole_ns(device_.timing.invoke_ns.value * device_.timing.host_slowdown.value);
+}
+
+std::int64_t IdealCosts::input_ns(std::size_t ideal) const {
+  if (compiler_ != nullptr) return 0;
+  return SegmentSum{.input_bytes = borders_[ideal].input_bytes}.time(device_.timing).input.count();
+}
+
+std::int64_t IdealCosts::output_ns(std::size_t ideal) const {
+  if (compiler_ != nullptr) return 0;
+  const SegmentSum sum{.output_bytes = borders_[ideal].output_bytes};
+  const auto output_ns = static_cast<double>(sum.time(device_.timing).output.count());
+  return static_cast<std::int64_t>(output_ns * device_.timing.exposed_share.value);
+}
+
+std::uint64_t IdealCosts::largest_capacity() const { return parameter_capacity(device_.memory, 0); }
+
 std::int64_t IdealCosts::least_sum_ns() const {
+  if (compiler_ != nullptr) return 0;
   const std::size_t full = lattice_.size() - 1;
-  const bool ends_in_its_output = compiler_ == nullptr && model_outputs_.size() == 1 &&
-                                  tensors_[model_outputs_[0]].writer + 1 == operators_.size();
-  if (!ends_in_its_output) return fixed_ns_ + compute_ns_[full];
-  // The last operator is in the last stage, and so is all that its computation can hide.
   SegmentSum sum;
-  bool is_crowded = false;
-  add_border(0, full, sum, is_crowded);
-  sum.cycles = cycles_[full];
-  sum.last_cycles = operators_.back().work.cycles;
-  sum.last_streaming_ns = operators_.back().uncached.hidden_ns;
-  sum.streaming_ns = uncached_ns_[full];
+  sum.cycles = sums_[full].cycles;
+  sum.streaming_ns = sums_[full].uncached.added_ns;
+  const bool ends_in_its_output =
+      model_outputs_.size() == 1 && tensors_[model_outputs_[0]].writer + 1 == operators_.size();
+  if (ends_in_its_output) {
+    // The last operator is in the last stage, and so is all that its computation can hide.
+    bool is_crowded = false;
+    add_border(0, full, sum, is_crowded);
+    sum.last_cycles = operators_.back().work.cycles;
+    sum.last_streaming_ns = operators_.back().uncached.hidden_ns;
+  }
   return sum.time(device_.timing).total().count();
 }
 

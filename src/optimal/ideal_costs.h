@@ -1,8 +1,7 @@
-// Times of the differences of ideals, each as simulate_segment gives it, in a fraction of a
-// microsecond.
+// Costs of the differences of ideals on one kind of device, each as simulate_segment gives it, in a
+// fraction of a microsecond.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -20,23 +19,30 @@ class IdealCosts {
   IdealCosts(const Graph& graph, const IdealLattice& lattice, const DeviceSpec& device);
 
   struct Cost {
-    Nanoseconds time{0};
+    std::int64_t time_ns = 0;
+    std::int64_t link_ns = 0;  // of the time, the link is busy
     std::uint64_t host_bytes = 0;
   };
   // Of the segment between two ideals, `from` a proper subset of `to`.
   [[nodiscard]] Cost operator()(std::size_t from, std::size_t to) const;
 
-  // No segment between them takes less: the fixed cost and its computation (what an output hides is
-  // less than the output), or the streaming of what cannot fit (what computing hides is less than
-  // the computation). Monotone in both ends.
-  [[nodiscard]] std::int64_t least_ns(std::size_t from, std::size_t to) const {
-    constexpr std::int64_t kRounding = 2;  // each part of a time is rounded on its own
-    const std::int64_t compute = compute_ns_[to] - compute_ns_[from];
-    const std::int64_t stream = stream_all_ns_[to] - stream_all_ns_[from] - cache_ns_;
-    return fixed_ns_ + std::max(compute, stream) - kRounding;
-  }
-  // The computation of an ideal's operators, whatever segments they are in.
-  [[nodiscard]] std::int64_t compute_ns(std::size_t ideal) const { return compute_ns_[ideal]; }
+  // What an operator costs at least, whatever segment it is in.
+  struct OperatorBound {
+    std::int64_t work_ns = 0;        // computation, and streaming of what is never cached
+    std::int64_t spill_ns = 0;       // more, if its parameters are streamed
+    std::uint64_t cached_bytes = 0;  // on chip, if they are not
+  };
+  [[nodiscard]] OperatorBound bound(std::size_t op) const;
+  [[nodiscard]] std::int64_t least_fixed_ns() const;
+  // Whether all that crosses the border of `from` is read between the two for the last time. Then
+  // the stage between them receives all of it, and writes all that crosses the border of `to`.
+  [[nodiscard]] bool reads_all(std::size_t from, std::size_t to) const;
+  // What a stage that begins, or ends, at this ideal spends on all that crosses its border, as far
+  // as nothing hides it.
+  [[nodiscard]] std::int64_t input_ns(std::size_t ideal) const;
+  [[nodiscard]] std::int64_t output_ns(std::size_t ideal) const;
+  [[nodiscard]] std::uint64_t largest_capacity() const;
+
   // No segmentation's stages take less together: all of the whole model's time but the streaming of
   // what does not fit.
   [[nodiscard]] std::int64_t least_sum_ns() const;
@@ -53,15 +59,31 @@ class IdealCosts {
   struct OperatorFacts {
     OperatorWork work;
     std::uint64_t cached_bytes = 0;
-    std::uint64_t streamed_bytes = 0;  // of these, when they do not fit
+    Streaming spilled;  // of what would be cached, were there room
+    std::uint64_t uncached_bytes = 0;
+    Streaming uncached;
+  };
+  // Of all tensors that cross the border of an ideal.
+  struct Border {
+    std::vector<std::uint32_t> tensors;
+    std::vector<IdealLattice::Word> readers;  // outside
+    std::uint64_t input_bytes = 0;            // of a stage that reads all
+    bool is_crowded = false;                  // then, by some reader
+    std::uint64_t output_bytes = 0;           // of a stage that writes all; model outputs apart
+    std::uint64_t model_output_bytes = 0;     // that operators of the ideal write
+  };
+  // Sums over the operators of an ideal.
+  struct IdealSums {
+    std::uint64_t cycles = 0;
+    std::uint64_t cached_bytes = 0;
     std::uint64_t uncached_bytes = 0;
     Streaming uncached;
   };
 
-  [[nodiscard]] std::int64_t link_ns(std::uint64_t bytes) const;
   void gather_operators();
   void gather_tensors();
   void gather_ideal(std::size_t ideal);
+  void gather_border(std::size_t ideal);
   void add_border(std::size_t from, std::size_t to, SegmentSum& sum, bool& is_crowded) const;
   void add_spilled(std::size_t from, std::size_t to, std::uint64_t capacity, bool is_crowded,
                    SegmentSum& sum, std::uint64_t& host_bytes) const;
@@ -76,19 +98,14 @@ class IdealCosts {
   const DeviceSpec& device_;
   std::unique_ptr<Compiler> compiler_;  // where some operators run on the host; else null
   std::vector<OperatorFacts> operators_;
-  std::vector<TensorFacts> tensors_;
-  std::vector<std::size_t> model_outputs_;       // in tensors_
-  std::vector<CachingCandidate> caching_order_;  //
-  std::int64_t fixed_ns_ = 0;
-  std::int64_t cache_ns_ = 0;  // to stream as much as a device caches at most
-  // Per ideal: sums over its operators, and the tensors that cross its border.
-  std::vector<std::uint64_t> cycles_;
-  std::vector<std::int64_t> compute_ns_;
-  std::vector<std::int64_t> stream_all_ns_;  // if nothing were cached, in one crossing
-  std::vector<std::uint64_t> cached_bytes_;
-  std::vector<std::uint64_t> uncached_bytes_;
-  std::vector<std::int64_t> uncached_ns_;
-  std::vector<std::vector<std::uint32_t>> crossing_;
+  std::vector<TensorFacts> tensors_;        // of activations
+  std::vector<std::size_t> model_outputs_;  // in tensors_
+  std::vector<CachingCandidate> caching_order_;
+  // Per ideal.
+  std::vector<IdealSums> sums_;
+  std::vector<Border> borders_;
+  std::size_t words_per_ideal_ = 0;
+  std::vector<IdealLattice::Word> candidates_;  // its operators' positions in caching_order_
 };
 
 }  // namespace segue

@@ -20,20 +20,29 @@ constexpr std::size_t kLargestFileBytes = std::size_t{64} << 20U;
 Json to_json(const Stage& stage, std::size_t position) {
   Json operators = Json::array();
   for (const OperatorId id : stage.operators) operators.push_back(index(id));
-  return {{"index", position},
-          {"operators", std::move(operators)},
-          {"first_depth", stage.first_depth},
-          {"last_depth", stage.last_depth},
-          {"inputs", stage.inputs},
-          {"outputs", stage.outputs},
-          {"parameter_bytes", stage.parameter_bytes},
-          {"on_chip_bytes", stage.on_chip_bytes},
-          {"host_bytes", stage.host_bytes},
-          {"macs", stage.macs},
-          {"input_bytes", stage.input_bytes},
-          {"output_bytes", stage.output_bytes},
-          {"replicas", stage.replicas},
-          {"time_ns", time_json(stage.time)}};
+  Json result{{"index", position},
+              {"operators", std::move(operators)},
+              {"first_depth", stage.first_depth},
+              {"last_depth", stage.last_depth},
+              {"inputs", stage.inputs},
+              {"outputs", stage.outputs},
+              {"parameter_bytes", stage.parameter_bytes},
+              {"on_chip_bytes", stage.on_chip_bytes},
+              {"host_bytes", stage.host_bytes},
+              {"macs", stage.macs},
+              {"input_bytes", stage.input_bytes},
+              {"output_bytes", stage.output_bytes},
+              {"replicas", stage.replicas},
+              {"time_ns", time_json(stage.time)}};
+  if (stage.devices.empty()) return result;
+  Json devices = Json::array();
+  for (const StageDevices& of_pool : stage.devices) {
+    devices.push_back({{"pool", of_pool.pool},
+                       {"replicas", of_pool.replicas},
+                       {"time_ns", time_json(of_pool.time)}});
+  }
+  result["devices"] = std::move(devices);
+  return result;
 }
 
 PlanModel parse_model_part(const Node& node) {
@@ -73,10 +82,39 @@ SegmentTime parse_time(const Node& node) {
   return time;
 }
 
+std::uint32_t parse_replicas(const Node& node) {
+  constexpr std::uint32_t kMostReplicas = 1024;
+  const std::uint32_t replicas = node.small_number();
+  if (replicas == 0 || replicas > kMostReplicas)
+    node.fail(fmt::format("must be from 1 to {}", kMostReplicas));
+  return replicas;
+}
+
+// The replicas of a stage are those of its pools, and its time is the slowest.
+std::vector<StageDevices> parse_devices(const Node& node, const Stage& stage) {
+  std::vector<StageDevices> result;
+  std::uint32_t replicas = 0;
+  Nanoseconds slowest{0};
+  for (const Node& element : node.elements()) {
+    element.expect_keys({"pool", "replicas", "time_ns"});
+    result.push_back({element["pool"].small_number(), parse_replicas(element["replicas"]),
+                      parse_time(element["time_ns"])});
+    if (result.size() > 1 && result.back().pool <= result[result.size() - 2].pool)
+      element["pool"].fail("must be larger than that of the entry before");
+    replicas += result.back().replicas;
+    slowest = std::max(slowest, result.back().time.total());
+  }
+  if (replicas != stage.replicas)
+    node.fail(fmt::format("has {} replicas, the stage {}", replicas, stage.replicas));
+  if (slowest != stage.time.total()) node.fail("the slowest must take the time of the stage");
+  return result;
+}
+
 Stage parse_stage(const Node& node, std::size_t position) {
-  node.expect_keys({"index", "operators", "first_depth", "last_depth", "inputs", "outputs",
-                    "parameter_bytes", "on_chip_bytes", "host_bytes", "macs", "input_bytes",
-                    "output_bytes", "replicas", "time_ns"});
+  node.expect_keys(
+      {"index", "operators", "first_depth", "last_depth", "inputs", "outputs", "parameter_bytes",
+       "on_chip_bytes", "host_bytes", "macs", "input_bytes", "output_bytes", "replicas", "time_ns"},
+      {"devices"});
   if (node["index"].number() != position) node["index"].fail(fmt::format("must be {}", position));
   Stage stage;
   for (const Node& element : node["operators"].elements())
@@ -92,11 +130,9 @@ Stage parse_stage(const Node& node, std::size_t position) {
   stage.macs = node["macs"].number();
   stage.input_bytes = node["input_bytes"].number();
   stage.output_bytes = node["output_bytes"].number();
-  stage.replicas = node["replicas"].small_number();
-  constexpr std::uint32_t kMostReplicas = 1024;
-  if (stage.replicas == 0 || stage.replicas > kMostReplicas)
-    node["replicas"].fail(fmt::format("must be from 1 to {}", kMostReplicas));
+  stage.replicas = parse_replicas(node["replicas"]);
   stage.time = parse_time(node["time_ns"]);
+  if (node.has("devices")) stage.devices = parse_devices(node["devices"], stage);
   return stage;
 }
 
@@ -152,7 +188,7 @@ Plan parse_plan(std::string_view text, const std::string& label) {
   Plan plan;
   plan.model = parse_model_part(root["model"]);
   plan.device = root["device"].text();
-  plan.strategy = root["strategy"].choice({"compiler", "balanced", "optimal", "manual"});
+  plan.strategy = root["strategy"].choice({"compiler", "balanced", "profile", "optimal", "manual"});
   plan.objective = root["objective"].choice({"throughput", "latency"});
   const auto stages = root["stages"].elements();
   if (stages.empty()) root["stages"].fail("a plan needs at least one stage");

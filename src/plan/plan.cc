@@ -5,15 +5,20 @@
 #include <algorithm>
 
 #include "segue/error.h"
+#include "simulator/stage_pace.h"
 
 namespace segue {
 namespace {
 
-Stage describe_stage(const Graph& graph, std::vector<OperatorId> operators,
-                     const Compiler& compiler, const DeviceSpec& device) {
+// A kind of device, and what lays parameters out on it.
+struct Target {
+  const DevicePool& pool;
+  const Compiler& compiler;
+};
+
+Stage describe_operators(const Graph& graph, std::vector<OperatorId> operators) {
   const Model& model = graph.model();
   const SegmentBorder border = segment_border(model, operators);
-  const MemoryReport memory = compiler.compile(graph, operators);
   Stage stage;
   stage.first_depth = graph.depth();
   for (const OperatorId id : operators) {
@@ -31,36 +36,143 @@ Stage describe_stage(const Graph& graph, std::vector<OperatorId> operators,
     stage.outputs.push_back(model.unique_name(id));
     stage.output_bytes += model.tensor(id).bytes;
   }
-  stage.on_chip_bytes = memory.on_chip_bytes;
-  stage.host_bytes = memory.host_bytes;
-  stage.time = simulate_segment(graph, operators, memory, device);
   stage.operators = std::move(operators);
   return stage;
 }
 
-Nanoseconds whole_model_time(const Graph& graph, const Compiler& compiler,
-                             const DeviceSpec& device) {
+// The first kind of device that runs the stage says how its parameters lie.
+Stage describe_stage(const Graph& graph, std::vector<OperatorId> operators,
+                     std::span<const Target> targets, const PoolCounts& devices) {
+  Stage stage = describe_operators(graph, std::move(operators));
+  stage.replicas = 0;
+  for (std::uint32_t pool = 0; pool < targets.size(); ++pool) {
+    if (devices[pool] == 0) continue;
+    const MemoryReport memory = targets[pool].compiler.compile(graph, stage.operators);
+    const SegmentTime time =
+        simulate_segment(graph, stage.operators, memory, targets[pool].pool.device);
+    if (stage.replicas == 0) {
+      stage.on_chip_bytes = memory.on_chip_bytes;
+      stage.host_bytes = memory.host_bytes;
+    }
+    if (stage.replicas == 0 || time.total() > stage.time.total()) stage.time = time;
+    stage.replicas += devices[pool];
+    if (targets.size() > 1) stage.devices.push_back({pool, devices[pool], time});
+  }
+  return stage;
+}
+
+Nanoseconds whole_model_time(const Graph& graph, std::span<const Target> targets) {
   const auto operators = graph.operators_between(1, graph.depth());
-  return simulate_segment(graph, operators, compiler.compile(graph, operators), device).total();
+  Nanoseconds fastest = Nanoseconds::max();
+  for (const Target& target : targets) {
+    const MemoryReport memory = target.compiler.compile(graph, operators);
+    fastest =
+        std::min(fastest, simulate_segment(graph, operators, memory, target.pool.device).total());
+  }
+  return fastest;
+}
+
+std::vector<StageDevices> devices_of(const Stage& stage) {
+  if (!stage.devices.empty()) return stage.devices;
+  return {{0, stage.replicas, stage.time}};
+}
+
+std::vector<StageShare> shares_of(std::span<const StageDevices> devices) {
+  std::vector<StageShare> shares;
+  for (const StageDevices& kind : devices)
+    shares.push_back({kind.replicas, kind.time.total().count()});
+  return shares;
+}
+
+// The link that the devices of a pool share is busy for each input at every stage they run.
+std::int64_t busiest_link_ns(std::span<const Stage> stages, std::span<const DevicePool> pools) {
+  std::vector<std::int64_t> busy(pools.size());
+  for (const Stage& stage : stages) {
+    const auto devices = devices_of(stage);
+    for (std::size_t kind = 0; kind < devices.size(); ++kind) {
+      if (!pools[devices[kind].pool].shares_link) continue;
+      busy[devices[kind].pool] +=
+          stage_link_ns(shares_of(devices), kind, devices[kind].time.link().count());
+    }
+  }
+  return std::ranges::max(busy);
 }
 
 // One stage on one device is a plain inference; everything else goes through a runner on the host,
 // which spends its hop on every input at every stage, one after another.
-Prediction predict(std::span<const Stage> stages, Nanoseconds single_device, const Timing& timing) {
+Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
+                   std::span<const DevicePool> pools) {
   const bool has_runner = stages.size() > 1 || stages[0].replicas > 1;
-  const Nanoseconds hop = has_runner ? runner_hop(timing) : Nanoseconds(0);
+  const Nanoseconds hop = has_runner ? runner_hop(pools) : Nanoseconds(0);
   Prediction result;
   result.single_device = single_device;
-  result.bottleneck = hop * static_cast<std::int64_t>(stages.size());
+  result.bottleneck = std::max(hop * static_cast<std::int64_t>(stages.size()),
+                               Nanoseconds(busiest_link_ns(stages, pools)));
   for (const Stage& stage : stages) {
-    result.bottleneck = std::max(result.bottleneck, stage.time.total() / stage.replicas);
-    result.latency += stage.time.total() + hop;
+    const auto shares = shares_of(devices_of(stage));
+    result.bottleneck = std::max(result.bottleneck, Nanoseconds(stage_period_ns(shares)));
+    result.latency += Nanoseconds(stage_latency_ns(shares)) + hop;
   }
   if (result.bottleneck.count() > 0) {
     result.throughput_per_s = 1 / to_s(result.bottleneck);
     result.speedup = to_s(single_device) / to_s(result.bottleneck);
   }
   return result;
+}
+
+void check_devices(std::span<const DevicePool> pools, std::span<const PoolCounts> devices) {
+  std::vector<std::uint64_t> used(pools.size());
+  for (std::size_t s = 0; s < devices.size(); ++s) {
+    std::uint64_t count = 0;
+    for (std::size_t pool = 0; pool < pools.size(); ++pool) {
+      count += devices[s][pool];
+      used[pool] += devices[s][pool];
+    }
+    if (count == 0)
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("stage {} has no device", s));
+  }
+  for (std::size_t pool = 0; pool < pools.size(); ++pool) {
+    if (used[pool] <= pools[pool].count) continue;
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("the stages take {} devices '{}'; there are {}", used[pool],
+                            pools[pool].device.name, pools[pool].count));
+  }
+}
+
+Plan describe(const Graph& graph, const Segmentation& segmentation, std::span<const Target> targets,
+              std::span<const DevicePool> pools, const std::string& strategy,
+              std::span<const PoolCounts> devices) {
+  check_segmentation(graph, segmentation);
+  check_devices(pools, devices);
+  Plan plan;
+  plan.model = {graph.model().name(),    "",           graph.operator_count(),
+                graph.parameter_bytes(), graph.macs(), graph.depth()};
+  plan.device = to_string(pools);
+  plan.strategy = strategy;
+  for (std::size_t s = 0; s < segmentation.segments.size(); ++s) {
+    std::vector<OperatorId> in_file_order = segmentation.segments[s];
+    std::ranges::sort(in_file_order);
+    plan.stages.push_back(describe_stage(graph, std::move(in_file_order), targets, devices[s]));
+  }
+  plan.predicted = predict(plan.stages, whole_model_time(graph, targets), pools);
+  return plan;
+}
+
+// Stages name pools by their position.
+void check_pools(const Plan& plan, std::span<const DevicePool> pools) {
+  for (std::size_t s = 0; s < plan.stages.size(); ++s) {
+    const Stage& stage = plan.stages[s];
+    if (stage.devices.empty() != (pools.size() == 1)) {
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("stage {} and the devices '{}' do not go together", s, to_string(pools)));
+    }
+    for (const StageDevices& devices : stage.devices) {
+      if (devices.pool < pools.size()) continue;
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("stage {} names pool {}; there are {}",
+                                                           s, devices.pool, pools.size()));
+    }
+  }
 }
 
 // Whether everything that follows from the operators of the stages is the same.
@@ -95,28 +207,44 @@ std::uint64_t Plan::largest_stage_parameter_bytes() const {
 Plan make_plan(const Graph& graph, const Segmentation& segmentation, const Compiler& compiler,
                const DeviceSpec& device, const std::string& strategy,
                std::span<const std::uint32_t> replicas) {
-  check_segmentation(graph, segmentation);
-  Plan plan;
-  plan.model = {graph.model().name(),    "",           graph.operator_count(),
-                graph.parameter_bytes(), graph.macs(), graph.depth()};
-  plan.device = device.name;
-  plan.strategy = strategy;
-  for (const auto& operators : segmentation.segments) {
-    std::vector<OperatorId> in_file_order = operators;
-    std::ranges::sort(in_file_order);
-    plan.stages.push_back(describe_stage(graph, std::move(in_file_order), compiler, device));
-    if (!replicas.empty()) plan.stages.back().replicas = replicas[plan.stages.size() - 1];
+  DevicePool pool{device, 0, false};
+  std::vector<PoolCounts> devices;
+  for (std::size_t s = 0; s < segmentation.segments.size(); ++s) {
+    devices.push_back({replicas.empty() ? 1 : replicas[s]});
+    pool.count += devices.back()[0];
   }
-  plan.predicted = predict(plan.stages, whole_model_time(graph, compiler, device), device.timing);
-  return plan;
+  const Target target{pool, compiler};
+  return describe(graph, segmentation, std::span(&target, 1), std::span(&pool, 1), strategy,
+                  devices);
 }
 
-Plan evaluate_plan(const Plan& plan, const Graph& graph, const Compiler& compiler,
-                   const DeviceSpec& device) {
+Plan make_plan(const Graph& graph, const Segmentation& segmentation,
+               std::span<const DevicePool> pools, const std::string& strategy,
+               std::span<const PoolCounts> devices) {
+  std::vector<std::unique_ptr<Compiler>> compilers;
+  std::vector<Target> targets;
+  for (const DevicePool& pool : pools) {
+    compilers.push_back(make_simulated_compiler(pool.device));
+    targets.push_back({pool, *compilers.back()});
+  }
+  return describe(graph, segmentation, targets, pools, strategy, devices);
+}
+
+std::vector<PoolCounts> devices_of(const Plan& plan, std::size_t pools) {
+  std::vector<PoolCounts> result;
+  for (const Stage& stage : plan.stages) {
+    PoolCounts& counts = result.emplace_back(pools);
+    for (const StageDevices& devices : devices_of(stage))
+      counts.at(devices.pool) += devices.replicas;
+  }
+  return result;
+}
+
+Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DevicePool> pools) {
   check_plan_matches(plan, graph.model());
-  std::vector<std::uint32_t> replicas;
-  for (const Stage& stage : plan.stages) replicas.push_back(stage.replicas);
-  Plan result = make_plan(graph, segmentation_of(plan), compiler, device, plan.strategy, replicas);
+  check_pools(plan, pools);
+  Plan result =
+      make_plan(graph, segmentation_of(plan), pools, plan.strategy, devices_of(plan, pools.size()));
   result.model.sha256 = plan.model.sha256;
   result.objective = plan.objective;
   // A bound is worth something only with the predictions it was proven for.
@@ -139,7 +267,8 @@ Segmentation segmentation_of(const Plan& plan) {
   return result;
 }
 
-void check_plan_consistent(const Plan& plan, const DeviceSpec& device) {
+void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools) {
+  check_pools(plan, pools);
   const auto fail = [](const std::string& reason) {
     throw Error(ErrorCode::kInvalidArgument,
                 reason + "; an edited plan needs its model (--model) to be computed anew");
@@ -160,7 +289,8 @@ void check_plan_consistent(const Plan& plan, const DeviceSpec& device) {
   if (plan.bound &&
       (plan.bound->value > reached || plan.bound->is_proven != (plan.bound->value == reached)))
     fail("the bound does not belong to the predictions");
-  const Prediction now = predict(plan.stages, plan.predicted.single_device, device.timing);
+  if (std::ranges::any_of(pools, &DevicePool::shares_link)) return;
+  const Prediction now = predict(plan.stages, plan.predicted.single_device, pools);
   if (now.bottleneck != plan.predicted.bottleneck || now.latency != plan.predicted.latency)
     fail("the predictions of the plan do not follow from the times of its stages");
 }

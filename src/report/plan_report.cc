@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "json/node.h"
 #include "report/plan_words.h"
@@ -137,6 +138,7 @@ std::string verdict(const Plan& plan, const Plan& vendor) {
 std::string strategy_title(const std::string& strategy) {
   if (strategy == "compiler") return "Segm_Comp";
   if (strategy == "balanced") return "Segm_Balanced";
+  if (strategy == "profile") return "Segm_Prof";
   if (strategy == "optimal") return "Optimal";
   if (strategy == "manual") return "Cuts by hand";
   return strategy;
@@ -220,6 +222,18 @@ std::string split_json(const Plan& plan, const std::string& folder, std::uint64_
                         {"folder", folder},
                         {"bytes", bytes},
                         {"files", std::move(files)}});
+}
+
+std::string profile_text(const ProfiledSegmentation& profiled, std::size_t depth,
+                         std::size_t count) {
+  const std::uint64_t choices = count_choices(depth, count);
+  const std::string how_many = choices < std::numeric_limits<std::uint64_t>::max()
+                                   ? std::to_string(choices)
+                                   : "more than 10^15";
+  return fmt::format(
+      "Profile: {} latencies simulated, of {} segments between depths and {} choices "
+      "of cuts.\n",
+      profiled.measurements, depth * (depth + 1) / 2, how_many);
 }
 
 std::string refinement_text(const BalancedSegmentation& balanced) {

@@ -56,6 +56,12 @@ Nanoseconds runner_hop(const Timing& timing) {
   return Nanoseconds(std::llround(timing.hop_ns.value * timing.host_slowdown.value));
 }
 
+Nanoseconds runner_hop(std::span<const DevicePool> pools) {
+  Nanoseconds longest{0};
+  for (const DevicePool& pool : pools) longest = std::max(longest, runner_hop(pool.device.timing));
+  return longest;
+}
+
 SegmentTime simulate_segment(const Graph& graph, std::span<const OperatorId> operators,
                              const MemoryReport& memory, const DeviceSpec& device) {
   const Model& model = graph.model();

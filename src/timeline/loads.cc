@@ -24,7 +24,11 @@ std::string_view to_string(Activity activity) {
 
 std::vector<StageLoad> stage_loads(const Plan& plan) {
   std::vector<StageLoad> loads;
-  for (const Stage& stage : plan.stages) loads.push_back({stage.time, stage.replicas});
+  for (const Stage& stage : plan.stages) {
+    StageLoad& load = loads.emplace_back(stage.time, stage.replicas);
+    for (const StageDevices& devices : stage.devices)
+      load.replica_times.insert(load.replica_times.end(), devices.replicas, devices.time);
+  }
   return loads;
 }
 
@@ -32,6 +36,22 @@ TimelineOptions timeline_options(std::span<const StageLoad> stages, const Device
   TimelineOptions options;
   const bool has_runner = stages.size() > 1 || (!stages.empty() && stages[0].replicas > 1);
   if (has_runner) options.hop = runner_hop(device.timing);
+  return options;
+}
+
+TimelineOptions timeline_options(const Plan& plan, std::span<const DevicePool> pools) {
+  TimelineOptions options;
+  if (plan.stages.size() > 1 || plan.stages[0].replicas > 1) options.hop = runner_hop(pools);
+  std::vector<SharedPath> links(pools.size());
+  std::uint32_t device = 0;
+  for (const PoolCounts& counts : devices_of(plan, pools.size())) {
+    for (std::size_t pool = 0; pool < pools.size(); ++pool) {
+      for (std::uint32_t n = 0; n < counts[pool]; ++n) links[pool].devices.push_back(device++);
+    }
+  }
+  for (std::size_t pool = 0; pool < pools.size(); ++pool) {
+    if (pools[pool].shares_link) options.shared.push_back(std::move(links[pool]));
+  }
   return options;
 }
 

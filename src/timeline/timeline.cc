@@ -6,6 +6,7 @@
 #include <cmath>
 #include <deque>
 #include <queue>
+#include <set>
 #include <tuple>
 
 #include "segue/error.h"
@@ -23,6 +24,7 @@ struct Resource {
 
 struct Device {
   std::uint32_t stage = 0;
+  std::uint32_t replica = 0;
   std::uint32_t path = kNobody;  // the resource it shares
   SharedPath::Holds holds{};
   bool is_busy = false;  // has an input, or a result it cannot hand on
@@ -37,7 +39,9 @@ struct StageState {
   std::deque<std::uint64_t> queue;  // inputs that wait for the runner, in order
   std::deque<std::uint64_t> ready;  // inputs that wait for a free replica, in order
   std::vector<std::uint32_t> devices;
-  std::vector<std::uint32_t> finished;  // per replica: holds a result, by position in devices
+  std::vector<std::uint32_t> finished;  // devices that hold a result
+  std::set<std::uint64_t> aside;        // inputs whose results wait for older ones
+  std::uint64_t room_aside = 0;         // for so many
   std::uint64_t next_to_hand_on = 0;    // results leave in the order of the inputs
   std::uint64_t in_hop = 0;             // 1 while the runner works for this stage
   std::uint64_t largest_queue = 0;
@@ -52,8 +56,9 @@ class Simulation {
     for (std::uint32_t s = 0; s < loads.size(); ++s) {
       for (std::uint32_t r = 0; r < loads[s].replicas; ++r) {
         stages_[s].devices.push_back(static_cast<std::uint32_t>(devices_.size()));
-        devices_.push_back({.stage = s});
+        devices_.push_back({.stage = s, .replica = r});
       }
+      stages_[s].room_aside = results_meanwhile(loads[s]);
     }
     for (const SharedPath& shared : options.shared) share(shared);
     started_.resize(options.inputs);
@@ -84,6 +89,19 @@ class Simulation {
       return std::tie(time, order) > std::tie(other.time, other.order);
     }
   };
+
+  // What the faster replicas of a stage compute while the slowest has one input.
+  [[nodiscard]] static std::uint64_t results_meanwhile(const StageLoad& load) {
+    Nanoseconds slowest{1};
+    for (std::size_t r = 0; r < load.replica_times.size(); ++r)
+      slowest = std::max(slowest, load.time_of(r).total());
+    std::uint64_t count = 0;
+    for (const SegmentTime& time : load.replica_times) {
+      const Nanoseconds total = std::max(time.total(), Nanoseconds(1));
+      count += static_cast<std::uint64_t>((slowest + total - Nanoseconds(1)) / total - 1);
+    }
+    return count;
+  }
 
   void share(const SharedPath& shared) {
     for (const std::uint32_t device : shared.devices) {
@@ -169,7 +187,7 @@ class Simulation {
   // --- a device
 
   [[nodiscard]] Nanoseconds duration_of(const Device& device) const {
-    const SegmentTime& time = loads_[device.stage].time;
+    const SegmentTime& time = loads_[device.stage].time_of(device.replica);
     switch (device.next) {
       case Activity::kRequest:
         return time.fixed;
@@ -252,15 +270,38 @@ class Simulation {
 
   // --- between stages
 
+  // A result that is not the next waits aside, so that its device can go on.
+  void put_aside(StageState& stage) {
+    std::erase_if(stage.finished, [&](std::uint32_t id) {
+      Device& device = devices_[id];
+      if (device.input == stage.next_to_hand_on || stage.aside.size() >= stage.room_aside)
+        return false;
+      stage.aside.insert(device.input);
+      device.blocked += now_ - device.asked;
+      device.is_busy = false;
+      return true;
+    });
+  }
+
   // Passes results on in the order of the inputs, as far as the queue behind has room.
   void hand_on(std::uint32_t s) {
     StageState& stage = stages_[s];
     while (true) {
+      if (stage.room_aside > 0) {
+        put_aside(stage);
+        start_devices(s);
+      }
       const auto next = std::ranges::find_if(stage.finished, [&](std::uint32_t id) {
         return devices_[id].input == stage.next_to_hand_on;
       });
-      if (next == stage.finished.end()) return;
+      const bool is_aside = stage.aside.contains(stage.next_to_hand_on);
+      if (next == stage.finished.end() && !is_aside) return;
       if (s + 1 < stages_.size() && !has_room(stages_[s + 1])) return;
+      if (is_aside) {
+        stage.aside.erase(stage.next_to_hand_on);
+        deliver(s, stage.next_to_hand_on++);
+        continue;
+      }
       Device& device = devices_[*next];
       device.blocked += now_ - device.asked;
       device.is_busy = false;
@@ -339,7 +380,13 @@ void check(std::span<const StageLoad> stages, const TimelineOptions& options) {
   double one_input_ns = 0;
   for (std::size_t s = 0; s < stages.size(); ++s) {
     if (stages[s].replicas == 0) fail(fmt::format("stage {} has no replica", s));
-    one_input_ns += static_cast<double>((stages[s].time.total() + options.hop).count());
+    if (!stages[s].replica_times.empty() && stages[s].replica_times.size() != stages[s].replicas)
+      fail(fmt::format("stage {} has {} replicas and {} times of replicas", s, stages[s].replicas,
+                       stages[s].replica_times.size()));
+    Nanoseconds slowest = stages[s].time.total();
+    for (const SegmentTime& time : stages[s].replica_times)
+      slowest = std::max(slowest, time.total());
+    one_input_ns += static_cast<double>((slowest + options.hop).count());
   }
   if (one_input_ns * static_cast<double>(options.inputs) > kLongestNs)
     fail(fmt::format("{} inputs of {:.3g} s each take more than a hundred years; ask for fewer",

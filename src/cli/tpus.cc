@@ -1,0 +1,195 @@
+#include "cli/tpus.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <optional>
+
+#include "segue/error.h"
+
+namespace segue::cli {
+namespace {
+
+// A number at the beginning of the text, and what stands behind it.
+std::pair<double, std::string_view> split_number(std::string_view text) {
+  double value = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{}) return {-1, text};
+  return {value, text.substr(static_cast<std::size_t>(end - text.data()))};
+}
+
+// "100/s" or "100".
+double parse_target(const std::string& text) {
+  const auto [value, unit] = split_number(text);
+  if (value > 0 && value < 1e9 && (unit.empty() || unit == "/s")) return value;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("--target '{}': give results per second, as 100/s", text));
+}
+
+// What a plan is asked to reach.
+struct Goals {
+  std::optional<double> throughput_per_s;
+  std::optional<Nanoseconds> latency;
+
+  explicit Goals(const CutOptions& options) {
+    if (!options.target.empty()) throughput_per_s = parse_target(options.target);
+    if (!options.max_latency.empty()) latency = parse_latency(options.max_latency);
+  }
+  [[nodiscard]] bool any() const { return throughput_per_s || latency; }
+  [[nodiscard]] bool is_quick(const Prediction& predicted) const {
+    return !latency || predicted.latency <= *latency;
+  }
+  [[nodiscard]] bool are_met(const Prediction& predicted) const {
+    return is_quick(predicted) &&
+           (!throughput_per_s || predicted.throughput_per_s >= *throughput_per_s);
+  }
+  [[nodiscard]] std::string text() const {
+    std::string result;
+    if (throughput_per_s) result = fmt::format("{:g} results per second", *throughput_per_s);
+    if (latency) {
+      result += fmt::format("{}a latency of at most {}", result.empty() ? "" : " with ",
+                            format_time(*latency));
+    }
+    return result;
+  }
+};
+
+std::string reached(const Plan& plan) {
+  return fmt::format("{} TPU{}: {:.1f}/s, latency {}", plan.device_count(),
+                     plan.device_count() == 1 ? "" : "s", plan.predicted.throughput_per_s,
+                     format_time(plan.predicted.latency));
+}
+
+// Whether `a` misses the goals by less: quick enough first, then more results, then quicker.
+bool is_nearer(const Goals& goals, const Plan& a, const Plan& b) {
+  if (goals.is_quick(a.predicted) != goals.is_quick(b.predicted))
+    return goals.is_quick(a.predicted);
+  if (!goals.is_quick(a.predicted)) return a.predicted.latency < b.predicted.latency;
+  return a.predicted.bottleneck < b.predicted.bottleneck;
+}
+
+// Nothing where the model has not that many cuts, or none of the plans is quick enough.
+std::optional<CutResult> try_tpus(const Graph& graph, const CutOptions& options,
+                                  std::uint32_t tpus) {
+  try {
+    return make_cut_for(graph, options, tpus);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInfeasible) throw;
+    return std::nullopt;
+  }
+}
+
+CutResult reach_goals(const Graph& graph, const CutOptions& options, const Goals& goals) {
+  std::optional<CutResult> nearest;
+  for (std::uint32_t tpus = 1; tpus <= options.max_tpus; ++tpus) {
+    auto result = try_tpus(graph, options, tpus);
+    if (!result) continue;
+    if (goals.are_met(result->plan.predicted)) {
+      result->notes += fmt::format("{} TPU{} are the fewest with {} (simulated).\n", tpus,
+                                   tpus == 1 ? "" : "s", goals.text());
+      return std::move(*result);
+    }
+    if (!nearest || is_nearer(goals, result->plan, nearest->plan)) nearest = std::move(result);
+  }
+  if (!nearest) {
+    // Without the limit, what comes nearest to it.
+    CutOptions quickest = options;
+    quickest.max_latency.clear();
+    if (options.strategy == "optimal") quickest.objective = "latency";
+    for (std::uint32_t tpus = 1; tpus <= options.max_tpus; ++tpus) {
+      auto result = try_tpus(graph, quickest, tpus);
+      if (result && (!nearest || is_nearer(goals, result->plan, nearest->plan)))
+        nearest = std::move(result);
+    }
+  }
+  throw Error(ErrorCode::kInfeasible,
+              fmt::format("{}: no plan of strategy {} on up to {} TPUs gives {}; nearest: {} "
+                          "(simulated)",
+                          graph.model().name(), options.strategy, options.max_tpus, goals.text(),
+                          nearest ? reached(nearest->plan) : "none"));
+}
+
+// Stops where one more TPU brings less than the share asked for.
+CutResult while_worth_it(const Graph& graph, const CutOptions& options) {
+  std::optional<CutResult> chosen = try_tpus(graph, options, 1);
+  for (std::uint32_t tpus = 1; chosen && tpus < options.max_tpus; ++tpus) {
+    auto more = try_tpus(graph, options, tpus + 1);
+    const auto count = [](std::uint32_t n) {
+      return fmt::format("{} TPU{}", n, n == 1 ? "" : "s");
+    };
+    if (!more) {
+      chosen->notes += fmt::format("{}: the model has no cuts for one more.\n", count(tpus));
+      return std::move(*chosen);
+    }
+    const double gain =
+        more->plan.predicted.throughput_per_s / chosen->plan.predicted.throughput_per_s - 1;
+    if (gain * 100 < options.min_gain_percent) {
+      chosen->notes += fmt::format(
+          "{}: one more would bring {:.1f} % more results per second, less than {:g} % "
+          "(simulated).\n",
+          count(tpus), gain * 100, options.min_gain_percent);
+      return std::move(*chosen);
+    }
+    chosen = std::move(more);
+  }
+  if (!chosen) throw Error(ErrorCode::kInfeasible, graph.model().name() + ": no plan on one TPU");
+  chosen->notes += fmt::format(
+      "{} TPUs, the most tried (--max-tpus): each brought at least {:g} % "
+      "(simulated).\n",
+      options.max_tpus, options.min_gain_percent);
+  return std::move(*chosen);
+}
+
+}  // namespace
+
+std::uint32_t parse_tpus(const std::string& text) {
+  constexpr std::uint32_t kMost = 1024;
+  std::uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc{} && end == text.data() + text.size() && value >= 1 && value <= kMost)
+    return value;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("--tpus '{}': give a number from 1 to {}, or auto", text, kMost));
+}
+
+Nanoseconds parse_latency(const std::string& text) {
+  constexpr double kLongestNs = 1e15;
+  const auto [value, unit] = split_number(text);
+  const double ns = value * (unit == "s" ? 1e9 : unit == "ms" ? 1e6 : unit == "us" ? 1e3 : -1);
+  if (value > 0 && ns > 0 && ns <= kLongestNs) return Nanoseconds(static_cast<std::int64_t>(ns));
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("--max-latency '{}': give a time with its unit, as 30ms or 0.5s", text));
+}
+
+void check_counts_once(std::span<const DevicePool> pools, const CutOptions& options) {
+  std::uint32_t count = 0;
+  for (const DevicePool& pool : pools) count += pool.count;
+  const bool devices_have_it = pools.size() > 1 || options.tpus.empty();
+  if (!options.tpus.empty() && (devices_have_it || count != parse_tpus(options.tpus))) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("--device '{}' says how many there are; leave out --tpus", options.device));
+  }
+}
+
+void check_goals(const Plan& plan, const CutOptions& options) {
+  const Goals goals(options);
+  if (goals.are_met(plan.predicted)) return;
+  throw Error(
+      ErrorCode::kInfeasible,
+      fmt::format("{}: the plan does not give {}, but {} (simulated); --strategy optimal or "
+                  "--tpus auto may",
+                  plan.model.name, goals.text(), reached(plan)));
+}
+
+CutResult choose_tpus(const Graph& graph, const CutOptions& options) {
+  if (open_devices(options.device_or_default(), 1).size() > 1 ||
+      open_devices(options.device_or_default(), 1)[0].count != 1) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "--tpus auto chooses how many equal devices; name one without a count");
+  }
+  const Goals goals(options);
+  return goals.any() ? reach_goals(graph, options, goals) : while_worth_it(graph, options);
+}
+
+}  // namespace segue::cli

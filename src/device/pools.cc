@@ -1,0 +1,69 @@
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "segue/device.h"
+#include "segue/error.h"
+
+namespace segue {
+namespace {
+
+constexpr std::uint32_t kMostDevices = 1024;
+constexpr std::string_view kShared = ":shared";
+
+// The number before the first 'x', and what follows it; 0 where the text does not begin with one.
+std::pair<std::uint32_t, std::string_view> split_count(std::string_view text) {
+  std::uint32_t count = 0;
+  const char* last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, count);
+  if (end == text.data() || end == last || *end != 'x') return {0, text};
+  if (error != std::errc{} || count == 0 || count > kMostDevices) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("'{}': a count of devices is from 1 to {}", text, kMostDevices));
+  }
+  return {count, text.substr(static_cast<std::size_t>(end - text.data()) + 1)};
+}
+
+DevicePool open_pool(std::string_view text) {
+  auto [count, name] = split_count(text);
+  DevicePool pool;
+  pool.count = count;
+  if (name.ends_with(kShared)) {
+    pool.shares_link = true;
+    name.remove_suffix(kShared.size());
+  }
+  pool.device = open_device(std::string(name));
+  return pool;
+}
+
+}  // namespace
+
+std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t count) {
+  std::vector<DevicePool> pools;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    pools.push_back(open_pool(std::string_view(text).substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  if (pools.size() == 1 && pools[0].count == 0) pools[0].count = count;
+  for (const DevicePool& pool : pools) {
+    if (pool.count > 0) continue;
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("'{}': say how many there are of '{}', as in 2x{}", text,
+                            pool.device.name, pool.device.name));
+  }
+  return pools;
+}
+
+std::string to_string(std::span<const DevicePool> pools) {
+  std::string text;
+  for (const DevicePool& pool : pools) {
+    if (!text.empty()) text += ",";
+    if (pools.size() > 1) text += fmt::format("{}x", pool.count);
+    text += pool.device.name;
+    if (pool.shares_link) text += kShared;
+  }
+  return text;
+}
+
+}  // namespace segue

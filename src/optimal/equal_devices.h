@@ -1,0 +1,63 @@
+// The smallest bottleneck on equal devices when only the stages count: neither the runner nor a
+// shared link. What it finds is a lower bound where those count too.
+//
+// best[n][I]: the smallest bottleneck of all operators beyond ideal I on n devices, over the stages
+// that may follow and their replicas. One pass over the pairs of ideals.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "optimal/ideals.h"
+#include "optimal/stage_pairs.h"
+
+namespace segue {
+
+class EqualDevices {
+ public:
+  EqualDevices(const IdealLattice& lattice, StagePairs& pairs, std::uint32_t devices,
+               std::uint32_t max_replicas)
+      : pairs_(pairs), devices_(devices), max_replicas_(max_replicas), ideals_(lattice.size()) {}
+
+  struct Stage {
+    std::uint32_t from = 0;  // ideals
+    std::uint32_t to = 0;
+    std::uint32_t replicas = 0;
+  };
+  // The stages of a pipeline with the smallest bottleneck; empty if that is more than `limit_ns`.
+  [[nodiscard]] std::vector<Stage> solve(std::int64_t limit_ns);
+  [[nodiscard]] std::int64_t bottleneck_ns() const { return at(devices_, 0).bottleneck_ns; }
+
+  // Drops the pairs that are a stage of no pipeline with this bottleneck, which `solve` reached.
+  void keep_stages_within(std::int64_t bottleneck_ns);
+
+ private:
+  struct Best {
+    std::int64_t bottleneck_ns = 0;
+    std::uint32_t to = 0;  // the first stage ends there
+    std::uint32_t replicas = 0;
+  };
+
+  [[nodiscard]] Best& at(std::uint32_t devices, std::size_t ideal) {
+    return best_[ideal * (devices_ + 1) + devices];
+  }
+  [[nodiscard]] const Best& at(std::uint32_t devices, std::size_t ideal) const {
+    return best_[ideal * (devices_ + 1) + devices];
+  }
+  void find_least_before(std::int64_t limit_ns);
+  [[nodiscard]] bool improves(std::size_t from, std::size_t to, std::int64_t time_ns,
+                              std::uint32_t most, std::uint32_t left) const;
+  void extend(std::size_t from, std::int64_t limit_ns);
+  [[nodiscard]] std::uint32_t devices_beyond(std::size_t ideal, std::int64_t limit_ns) const;
+
+  StagePairs& pairs_;
+  std::uint32_t devices_;
+  std::uint32_t max_replicas_;
+  std::size_t ideals_;
+  std::vector<Best> best_;
+  // Per ideal: devices that its operators, and all others, need within the limit.
+  std::vector<std::uint32_t> before_;
+  std::vector<std::uint32_t> beyond_;
+};
+
+}  // namespace segue

@@ -1,0 +1,122 @@
+// The best pipeline over a lattice of ideals.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "optimal/ideal_costs.h"
+#include "optimal/ideals.h"
+#include "optimal/pace.h"
+#include "optimal/stage_pairs.h"
+#include "optimal/work_bounds.h"
+#include "segue/device.h"
+#include "simulator/stage_pace.h"
+
+namespace segue {
+
+inline constexpr std::size_t kMostPools = 8;
+
+// How many devices of each pool run one stage.
+using Allotment = std::array<std::uint16_t, kMostPools>;
+
+struct PlannedStage {
+  std::size_t from = 0;  // ideals
+  std::size_t to = 0;
+  Allotment devices{};
+};
+using Pipeline = std::vector<PlannedStage>;
+
+class PipelineSearch {
+ public:
+  // `known`: limits that the best pipeline is known to keep; the closer, the less work.
+  PipelineSearch(const IdealLattice& lattice, std::span<const IdealCosts> costs,
+                 const WorkBounds& bounds, std::span<const DevicePool> pools,
+                 std::uint32_t max_replicas, const PaceLimits& known);
+
+  // Nothing where no pipeline keeps the limits.
+  [[nodiscard]] std::optional<Pipeline> fastest_pace(const PaceLimits& limits);
+  [[nodiscard]] std::optional<Pipeline> shortest_latency(const PaceLimits& limits);
+
+  [[nodiscard]] PaceLimits pace(const Pipeline& pipeline) const;
+
+  // No pipeline has a smaller one.
+  [[nodiscard]] std::int64_t least_period_ns() const;
+  [[nodiscard]] std::int64_t least_latency_ns() const;
+
+ private:
+  // What the stages of a chain take from what there is. Each part adds up along the chain and has a
+  // limit: the devices of each pool, and where they matter the time on each shared link, the number
+  // of stages (the runner serves all of them), the latency.
+  static constexpr std::size_t kMostParts = 2 * kMostPools + 2;
+  using Parts = std::array<std::int64_t, kMostParts>;
+  struct Layout {
+    PaceLimits limits;
+    Parts part_limits{};
+    std::size_t parts = 0;
+    std::size_t first_link = 0;
+    std::size_t links = 0;
+    std::size_t stages = 0;   // position, or 0: not limited
+    std::size_t latency = 0;  // position, or 0: not counted
+    bool counts_rest = false;
+  };
+
+  // What the limits leave open: fewer stages, then fewer host bytes.
+  struct Rest {
+    std::uint32_t stages = 0;
+    std::uint64_t host_bytes = 0;
+    friend auto operator<=>(const Rest&, const Rest&) = default;
+  };
+
+  // One way to run all operators beyond an ideal.
+  struct Label {
+    Parts parts{};
+    Rest rest;
+    PlannedStage stage;      // the first
+    std::uint32_t next = 0;  // the label of what follows, in labels_[stage.to]
+  };
+
+  [[nodiscard]] Layout layout_for(const PaceLimits& limits, bool counts_latency,
+                                  bool counts_rest) const;
+  [[nodiscard]] Parts parts_of(const Layout& layout, const Allotment& devices,
+                               std::span<const IdealCosts::Cost> costs) const;
+  using Shares = std::array<StageShare, kMostPools>;
+  [[nodiscard]] static Shares shares_of(const Allotment& devices,
+                                        std::span<const IdealCosts::Cost> costs);
+  [[nodiscard]] bool is_minimal(const Allotment& devices, std::span<const IdealCosts::Cost> costs,
+                                std::int64_t limit_ns) const;
+  template <typename Visit>
+  void for_allotments(std::span<const IdealCosts::Cost> costs, std::int64_t limit_ns,
+                      Visit visit) const;
+  template <typename Visit>
+  void for_stages(const Layout& layout, std::size_t from, Visit visit);
+
+  void fill(const Layout& layout);
+  void add(const Layout& layout, const Label& label);
+  [[nodiscard]] static bool dominates(const Layout& layout, const Label& a, const Label& b);
+  [[nodiscard]] std::optional<Pipeline> any_within(const PaceLimits& limits);
+  [[nodiscard]] std::optional<Pipeline> equal_devices_pace(const PaceLimits& limits);
+  [[nodiscard]] Pipeline settle_ties(const PaceLimits& limits, bool counts_latency);
+  [[nodiscard]] PlannedStage first_stage(const Layout& layout, std::size_t from, Rest& rest,
+                                         Parts& left);
+  [[nodiscard]] std::optional<Pipeline> alone(const PaceLimits& limits, bool by_latency) const;
+
+  const IdealLattice& lattice_;
+  std::span<const IdealCosts> costs_;
+  const WorkBounds& bounds_;
+  std::span<const DevicePool> pools_;
+  std::uint32_t devices_ = 0;  // of all pools
+  std::uint32_t max_replicas_;
+  std::int64_t hop_ns_ = 0;
+  bool has_shared_link_ = false;
+  std::size_t full_;
+  std::vector<Allotment> allotments_;  // all, where there are several pools; fewest devices first
+  StagePairs pairs_;
+  std::vector<std::vector<Label>> labels_;    // per ideal; none dominates another
+  std::vector<std::uint32_t> least_devices_;  // per ideal, of its labels
+  std::vector<std::int64_t> longest_ns_;      // per number of devices: of a stage
+};
+
+}  // namespace segue

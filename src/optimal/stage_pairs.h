@@ -1,0 +1,56 @@
+// Pairs of ideals that may be a stage, with the costs between them, computed when first asked for.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "optimal/ideal_costs.h"
+#include "optimal/ideals.h"
+#include "optimal/work_bounds.h"
+
+namespace segue {
+
+class StagePairs {
+ public:
+  // The longest that a stage between the two may take in a solution; negative where there is none.
+  using LongestNs = std::function<std::int64_t(std::size_t from, std::size_t to)>;
+
+  StagePairs(const IdealLattice& lattice, std::span<const IdealCosts> costs,
+             const WorkBounds& bounds, const LongestNs& longest_ns);
+
+  // The ideals above `from`, in ascending order.
+  [[nodiscard]] std::span<const std::uint32_t> above(std::size_t from) const {
+    return std::span(to_).subspan(starts_[from], starts_[from + 1] - starts_[from]);
+  }
+  // What the stage takes at least, on any kind of device; not negative.
+  [[nodiscard]] std::int64_t least_ns(std::size_t from, std::size_t position) const {
+    return least_ns_[starts_[from] + position];
+  }
+
+  // Forgets all pairs but those needed; asked in ascending order of `from`, then of above(from).
+  using IsNeeded = std::function<bool(std::size_t from, std::size_t position)>;
+  void keep(const IsNeeded& is_needed);
+
+  // Per kind of device, of the `position`th entry of above(from).
+  [[nodiscard]] std::span<const IdealCosts::Cost> costs(std::size_t from, std::size_t position) {
+    std::uint32_t& slot = slots_[starts_[from] + position];
+    if (slot == kUnknown) slot = compute(from, to_[starts_[from] + position]);
+    return {costs_.data() + std::size_t{slot} * kinds_.size(), kinds_.size()};
+  }
+
+ private:
+  static constexpr std::uint32_t kUnknown = 0xFFFFFFFF;
+
+  [[nodiscard]] std::uint32_t compute(std::size_t from, std::size_t to);
+
+  std::span<const IdealCosts> kinds_;
+  std::vector<std::size_t> starts_;
+  std::vector<std::uint32_t> to_;
+  std::vector<std::int64_t> least_ns_;
+  std::vector<std::uint32_t> slots_;     // per pair, in costs_
+  std::vector<IdealCosts::Cost> costs_;  // per slot and kind of device
+};
+
+}  // namespace segue

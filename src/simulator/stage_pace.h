@@ -1,0 +1,53 @@
+// What several devices that run the same stage give together. Each takes the next input when it is
+// free, so that inputs go to them in proportion to their speed.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+
+namespace segue {
+
+struct StageShare {
+  std::uint32_t devices = 0;  // of one kind
+  std::int64_t time_ns = 0;   // of one input on one of them
+};
+
+// Results per nanosecond.
+[[nodiscard]] inline double stage_rate(const StageShare& share) {
+  return share.devices / static_cast<double>(std::max<std::int64_t>(share.time_ns, 1));
+}
+
+[[nodiscard]] inline double stage_rate(std::span<const StageShare> shares) {
+  double rate = 0;
+  for (const StageShare& share : shares) rate += stage_rate(share);
+  return rate;
+}
+
+// Between two results.
+[[nodiscard]] inline std::int64_t stage_period_ns(std::span<const StageShare> shares) {
+  const auto is_used = [](const StageShare& share) { return share.devices > 0; };
+  if (std::ranges::count_if(shares, is_used) == 1) {
+    const StageShare& only = *std::ranges::find_if(shares, is_used);
+    return only.time_ns / only.devices;
+  }
+  return static_cast<std::int64_t>(1 / stage_rate(shares));
+}
+
+// How long the link of the devices of one kind is busy for each input of the stage, on average.
+[[nodiscard]] inline std::int64_t stage_link_ns(std::span<const StageShare> shares,
+                                                std::size_t kind, std::int64_t link_ns) {
+  const double part = stage_rate(shares[kind]) / stage_rate(shares);
+  return static_cast<std::int64_t>(part * static_cast<double>(link_ns));
+}
+
+// Of one input: results leave in the order of the inputs, so that each waits for the slowest.
+[[nodiscard]] inline std::int64_t stage_latency_ns(std::span<const StageShare> shares) {
+  std::int64_t slowest = 0;
+  for (const StageShare& share : shares) {
+    if (share.devices > 0) slowest = std::max(slowest, share.time_ns);
+  }
+  return slowest;
+}
+
+}  // namespace segue
