@@ -19,6 +19,7 @@ using testing::run_segue;
 using testing::ScratchFolder;
 
 constexpr int kUsage = 2;
+constexpr int kInfeasible = 4;
 
 void expect_failure(const CommandResult& result, int status, const std::string& message) {
   EXPECT_EQ(result.status, status) << result.err;
@@ -112,6 +113,78 @@ TEST(CliSimulate, SharedPathsSlowDown) {
   expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--share", "7"}), kUsage, "device 7");
 }
 
+TEST(CliPlan, AutoTakesTpusWhileOneMoreIsWorthIt) {
+  const auto result = run_segue({"plan", "zoo:resnet50", "--tpus", "auto"});
+  EXPECT_THAT(result.out, HasSubstr("resnet50 on 4 Edge TPUs"));
+  EXPECT_THAT(result.out, HasSubstr("4 TPUs: one more would bring 6.0 % more results per second, "
+                                    "less than 10 %"));
+  EXPECT_THAT(run_segue({"plan", "zoo:resnet50", "--tpus", "auto", "--min-gain", "5"}).out,
+              HasSubstr("resnet50 on 5 Edge TPUs"));
+  EXPECT_THAT(run_segue({"plan", "zoo:resnet50", "--tpus", "auto", "--max-tpus", "3"}).out,
+              HasSubstr("3 TPUs, the most tried (--max-tpus)"));
+}
+
+TEST(CliPlan, AutoFindsTheFewestTpusThatReachTheGoals) {
+  const auto plan = [](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"plan", "zoo:resnet50", "--tpus",
+                                       "auto", "--strategy",   "optimal"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_segue(arguments);
+  };
+  EXPECT_THAT(plan({"--target", "500/s"}).out, HasSubstr("6 TPUs are the fewest with 500 results"));
+  EXPECT_THAT(plan({"--max-latency", "9ms"}).out, HasSubstr("4 TPUs are the fewest"));
+  EXPECT_THAT(plan({"--target", "400", "--max-latency", "0.03s"}).out, HasSubstr("5 TPUs are"));
+  expect_failure(plan({"--target", "5000/s"}), kInfeasible,
+                 "gives 5000 results per second; nearest: 16 TPUs: 1160.0/s");
+  expect_failure(plan({"--max-latency", "1ms"}), kInfeasible,
+                 "a latency of at most 1.00 ms; nearest: 4 TPUs");
+}
+
+TEST(CliPlan, GoalsThatAGivenNumberOfTpusMissesEndWithStatusFour) {
+  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "--target", "500/s"}),
+                 kInfeasible, "the plan does not give 500 results per second, but 2 TPUs");
+}
+
+TEST(CliPlan, GoalsAndCountsThatMeanNothingAreRefused) {
+  const auto plan = [](const std::string& option, const std::string& value) {
+    return run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", option, value});
+  };
+  expect_failure(plan("--target", "fast"), kUsage, "--target 'fast'");
+  expect_failure(plan("--target", "-3"), kUsage, "--target '-3'");
+  expect_failure(plan("--max-latency", "30"), kUsage, "with its unit");
+  expect_failure(plan("--device", "2xedgetpu-usb3,edgetpu-pcie"), kUsage, "say how many");
+  expect_failure(plan("--device", "2xedgetpu-usb3,2xedgetpu-pcie"), kUsage, "leave out --tpus");
+  expect_failure(plan("--search", "exact"), kUsage, "--strategy profile");
+  expect_failure(run_segue({"plan", "zoo:conv5-f8"}), kUsage, "--tpus N or auto");
+  expect_failure(run_segue({"plan", "zoo:conv5-f8", "--device", "1xedgetpu-usb3,1xedgetpu-pcie"}),
+                 kUsage, "--strategy optimal plans for unequal ones");
+}
+
+TEST(CliPlan, UnequalDevicesArePlannedSplitAndVerified) {
+  const ScratchFolder scratch;
+  const std::string plan = scratch.path() / "plan.json";
+  const auto planned = run_segue({"plan", "zoo:squeezenet@64", "--strategy", "optimal", "--device",
+                                  "1xedgetpu-usb3:shared,2xedgetpu-pcie", "-o", plan});
+  EXPECT_THAT(planned.out, HasSubstr("(1xedgetpu-usb3:shared,2xedgetpu-pcie)"));
+  const std::string folder = scratch.path() / "parts";
+  EXPECT_EQ(run_segue({"split", "zoo:squeezenet@64", "--plan", plan, "-o", folder}).status, 0);
+  EXPECT_EQ(run_segue({"verify", "zoo:squeezenet@64", folder}).status, 0);
+  EXPECT_THAT(run_segue({"simulate", plan, "--model", "zoo:squeezenet@64"}).out,
+              HasSubstr("inputs in"));
+  expect_failure(run_segue({"simulate", plan}), kUsage, "--model");
+}
+
+TEST(CliPlan, ProfileSaysWhatItMeasured) {
+  const auto profile = [](const std::string& search) {
+    return run_segue(
+        {"plan", "zoo:resnet50", "--tpus", "4", "--strategy", "profile", "--search", search});
+  };
+  EXPECT_THAT(profile("exact").out, HasSubstr("of 2556 segments between depths and 54740 choices"));
+  EXPECT_THAT(profile("exact").out, HasSubstr("Segm_Prof: 3.78 ms per input"));
+  EXPECT_THAT(profile("exhaustive").out, HasSubstr("Segm_Prof: 3.78 ms per input"));
+  EXPECT_THAT(profile("bisection").out, HasSubstr("latencies simulated"));
+}
+
 TEST(CliCompare, RowsAgreeInAllFormatsAndTheFrontIsMarked) {
   const auto with = [](const std::string& flag) {
     return run_segue({"compare", "zoo:conv5-f442", "--tpus", "1..6", flag}).out;
@@ -119,8 +192,8 @@ TEST(CliCompare, RowsAgreeInAllFormatsAndTheFrontIsMarked) {
   const auto json = nlohmann::json::parse(with("--json"));
   EXPECT_EQ(json["schema"], "segue.compare/1");
   // Five operators: six segments exist for optimal (fewer stages), not for the others.
-  EXPECT_EQ(json["rows"].size(), 5U * 3 + 1);
-  EXPECT_EQ(std::ranges::count(with("--csv"), '\n'), 5 * 3 + 1 + 1);
+  EXPECT_EQ(json["rows"].size(), 5U * 4 + 1);
+  EXPECT_EQ(std::ranges::count(with("--csv"), '\n'), 5 * 4 + 1 + 1);
   for (const auto& row : json["rows"]) {
     for (const auto& other : json["rows"]) {
       if (!row["pareto"]) continue;

@@ -132,5 +132,28 @@ TEST(DeviceConstants, EveryValueOfTheCatalogueIsWithinItsRangeAndHasASource) {
   }
 }
 
+TEST(DevicePools, AreReadAndWrittenInTheSameForm) {
+  const std::string text = "2xedgetpu-usb3:shared,1xedgetpu-pcie";
+  const auto pools = open_devices(text, 0);
+  ASSERT_EQ(pools.size(), 2U);
+  EXPECT_EQ(pools[0].device.name, "edgetpu-usb3");
+  EXPECT_EQ(pools[0].count, 2U);
+  EXPECT_TRUE(pools[0].shares_link);
+  EXPECT_FALSE(pools[1].shares_link);
+  EXPECT_EQ(to_string(pools), text);
+  const auto one = open_devices("edgetpu-usb2:shared", 5);
+  EXPECT_EQ(one[0].count, 5U);
+  EXPECT_EQ(to_string(one), "edgetpu-usb2:shared");
+}
+
+TEST(DevicePools, MistakesAreNamed) {
+  const auto open = [](const char* text) { return [text] { (void)open_devices(text, 0); }; };
+  expect_error(ErrorCode::kInvalidArgument, open("edgetpu-usb3,edgetpu-pcie"), {"say how many"});
+  expect_error(ErrorCode::kInvalidArgument, open("0xedgetpu-usb3"), {"from 1 to 1024"});
+  expect_error(ErrorCode::kInvalidArgument, open("99999999999xedgetpu-usb3"), {"from 1 to 1024"});
+  expect_error(ErrorCode::kInvalidArgument, open("2xedgetpu-usb9"), {"'edgetpu-usb9'"});
+  expect_error(ErrorCode::kInvalidArgument, open("2xedgetpu-usb3,"), {"unknown device ''"});
+}
+
 }  // namespace
 }  // namespace segue

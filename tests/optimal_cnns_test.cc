@@ -21,15 +21,16 @@ TEST_P(OptimalOnCnns, IsWhatThePlanPredictsAndNeverWorseThanTheOthers) {
   const DeviceSpec& device = find_device(GetParam().device);
   const auto compiler = make_simulated_compiler(device);
   Nanoseconds before = Nanoseconds::max();
-  for (const std::size_t devices : {1, 2, 4, 8}) {
-    const auto best = segment_optimal(graph, device, {devices, 0, Objective::kThroughput});
+  for (const std::uint32_t devices : {1, 2, 4, 8}) {
+    const auto best = segment_optimal(graph, device, devices);
+    const DevicePool pool{device, devices, false};
     const Plan plan =
-        make_plan(graph, best.segmentation, *compiler, device, "optimal", best.replicas);
+        make_plan(graph, best.segmentation, std::span(&pool, 1), "optimal", best.devices);
     EXPECT_EQ(plan.predicted.bottleneck, best.bottleneck);
     EXPECT_EQ(plan.predicted.latency, best.latency);
     EXPECT_LE(best.bottleneck, before) << "more devices must not hurt";
     before = best.bottleneck;
-    const auto pure = segment_optimal(graph, device, {devices, 1, Objective::kThroughput});
+    const auto pure = segment_optimal(graph, device, devices, {.max_replicas = 1});
     EXPECT_LE(best.bottleneck, pure.bottleneck);
     const auto bottleneck_of = [&](const Segmentation& segmentation) {
       return make_plan(graph, segmentation, *compiler, device, "").predicted.bottleneck;

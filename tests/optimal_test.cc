@@ -2,14 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include <limits>
-#include <map>
 #include <random>
 
 #include "expect.h"
 #include "model_builder.h"
 #include "optimal/ideal_costs.h"
 #include "optimal/ideals.h"
+#include "optimal/work_bounds.h"
+#include "reference/best_pipeline.h"
+#include "reference/random_device.h"
 #include "reference/random_model.h"
 #include "segue/plan.h"
 #include "segue/zoo.h"
@@ -21,128 +22,70 @@ using testing::operators;
 
 const DeviceSpec& pcie() { return find_device("edgetpu-pcie"); }
 
-// Every convex segmentation with every number of replicas, by recursion over sets of operators.
-class BruteForce {
- public:
-  BruteForce(const Graph& graph, const DeviceSpec& device)
-      : graph_(graph),
-        device_(device),
-        compiler_(make_simulated_compiler(device)),
-        full_((1U << graph.operator_count()) - 1),
-        hop_(std::llround(device.timing.hop_ns.value)) {}
+using testing::BestPipeline;
+using testing::random_device;
 
-  [[nodiscard]] std::int64_t best_bottleneck(std::uint32_t devices, std::uint32_t max_replicas) {
-    devices_ = devices;
-    max_replicas_ = max_replicas;
-    best_ = time(0, full_);  // alone, without a runner
-    extend(0, devices, 0, 0);
-    return best_;
-  }
+// Rounds of random graphs of at most `most_operators`, devices and limits, each searched in full.
+class OptimalBySeed : public ::testing::TestWithParam<unsigned> {};
 
-  [[nodiscard]] std::int64_t best_latency(std::uint32_t devices) {
-    best_ = time(0, full_);
-    add_up(0, devices, 0, 0);
-    return best_;
-  }
-
- private:
-  [[nodiscard]] bool is_ideal(unsigned set) const {
-    for (std::size_t op = 0; op < graph_.operator_count(); ++op) {
-      if ((set >> op & 1U) == 0) continue;
-      for (const OperatorId writer : graph_.writers(operator_id(op))) {
-        if ((set >> index(writer) & 1U) == 0) return false;
-      }
-    }
-    return true;
-  }
-
-  std::int64_t time(unsigned from, unsigned to) {
-    const auto [entry, is_new] = times_.try_emplace({from, to}, 0);
-    if (is_new) {
-      std::vector<OperatorId> ids;
-      for (std::size_t op = 0; op < graph_.operator_count(); ++op) {
-        if ((to & ~from) >> op & 1U) ids.push_back(operator_id(op));
-      }
-      entry->second =
-          simulate_segment(graph_, ids, compiler_->compile(graph_, ids), device_).total().count();
-    }
-    return entry->second;
-  }
-
-  template <typename Visit>
-  void for_larger(unsigned from, Visit visit) {
-    for (unsigned to = from + 1; to <= full_; ++to) {
-      if ((from & ~to) == 0 && is_ideal(to)) visit(to);
-    }
-  }
-
-  void extend(unsigned from, std::uint32_t devices, std::int64_t stages, std::int64_t slowest) {
-    if (slowest >= best_) return;
-    if (from == full_) {
-      if (stages > 1 || devices < devices_ - 1)
-        best_ = std::min(best_, std::max(slowest, stages * hop_));
-      return;
-    }
-    for_larger(from, [&](unsigned to) {
-      for (std::uint32_t r = 1; r <= std::min(devices, max_replicas_); ++r)
-        extend(to, devices - r, stages + 1, std::max(slowest, time(from, to) / r));
-    });
-  }
-
-  void add_up(unsigned from, std::uint32_t devices, std::int64_t stages, std::int64_t sum) {
-    if (sum >= best_) return;
-    if (from == full_) {
-      if (stages > 1) best_ = sum;
-      return;
-    }
-    if (devices == 0) return;
-    for_larger(from, [&](unsigned to) {
-      add_up(to, devices - 1, stages + 1, sum + time(from, to) + hop_);
-    });
-  }
-
-  const Graph& graph_;
-  const DeviceSpec& device_;
-  std::unique_ptr<Compiler> compiler_;
-  unsigned full_;
-  std::int64_t hop_;
-  std::uint32_t devices_ = 0;
-  std::uint32_t max_replicas_ = 0;
-  std::int64_t best_ = 0;
-  std::map<std::pair<unsigned, unsigned>, std::int64_t> times_;
-};
-
-// A device on which transfers, streaming and hops all weigh something for models of a few KB.
-DeviceSpec random_device(std::mt19937& random) {
-  DeviceSpec device = pcie();
-  const auto between = [&](unsigned low, unsigned high) {
-    return static_cast<double>(low + random() % (high - low));
-  };
-  device.memory.capacity_bytes.value = between(1'000, 300'000);
-  device.timing.link_bytes_per_s.value = between(1, 400) * 1e6;
-  device.timing.invoke_ns.value = between(0, 50'000);
-  device.timing.hop_ns.value = random() % 2 == 0 ? 0 : between(0, 100'000);
-  device.timing.output_window_bytes.value = 0;
-  return device;
-}
-
-TEST(Optimal, EqualsBruteForceOnRandomGraphs) {
-  std::mt19937 random(17);
-  for (int round = 0; round < 250; ++round) {
+TEST_P(OptimalBySeed, EqualsTheBestOfAllPipelinesOnEqualDevices) {
+  std::mt19937 random(GetParam());
+  for (int round = 0; round < 40; ++round) {
     const Model model = testing::random_model(random, 2 + static_cast<int>(random() % 4));
     if (model.operators().size() > 9) continue;
     const Graph graph(model);
-    const DeviceSpec device = random_device(random);
-    BruteForce brute(graph, device);
-    const auto devices = static_cast<std::uint32_t>(1 + random() % 5);
-    const auto replicas = static_cast<std::uint32_t>(1 + random() % devices);
-    const auto best = segment_optimal(graph, device, {devices, replicas, Objective::kThroughput});
-    EXPECT_EQ(best.bottleneck.count(), brute.best_bottleneck(devices, replicas))
-        << "round " << round << ": " << devices << " devices, " << replicas << " replicas";
-    EXPECT_TRUE(best.bound.is_proven);
-    const auto quick = segment_optimal(graph, device, {devices, 1, Objective::kLatency});
-    EXPECT_EQ(quick.latency.count(), brute.best_latency(devices)) << "round " << round;
+    const DevicePool pool{random_device(random), static_cast<std::uint32_t>(1 + random() % 5),
+                          random() % 4 == 0};
+    const std::span pools(&pool, 1);
+    const auto replicas = static_cast<std::uint32_t>(random() % (pool.count + 1));
+    BestPipeline best(graph, pools, replicas);
+    const auto found = segment_optimal(graph, pools, {replicas});
+    EXPECT_EQ(found.bottleneck.count(), best.bottleneck())
+        << "round " << round << ": " << pool.count << " devices, " << replicas << " replicas, "
+        << (pool.shares_link ? "shared" : "own") << " links";
+    EXPECT_TRUE(found.bound.is_proven);
+    const auto quick = segment_optimal(graph, pools, {replicas, Objective::kLatency});
+    EXPECT_EQ(quick.latency.count(), best.latency()) << "round " << round;
+    const Nanoseconds between = quick.latency + (found.latency - quick.latency) / 2;
+    const auto limited =
+        segment_optimal(graph, pools, {.max_replicas = replicas, .max_latency = between});
+    EXPECT_EQ(limited.bottleneck.count(), best.bottleneck(between.count())) << "round " << round;
+    EXPECT_LE(limited.latency, between);
   }
+}
+
+TEST_P(OptimalBySeed, EqualsTheBestOfAllPipelinesOnUnequalDevices) {
+  std::mt19937 random(GetParam() + 1000);
+  for (int round = 0; round < 25; ++round) {
+    const Model model = testing::random_model(random, 2 + static_cast<int>(random() % 3));
+    if (model.operators().size() > 7) continue;
+    const Graph graph(model);
+    std::vector<DevicePool> pools;
+    for (std::size_t p = 0; p < 2 + random() % 2; ++p) {
+      pools.push_back(
+          {random_device(random), static_cast<std::uint32_t>(1 + random() % 2), random() % 4 == 0});
+    }
+    const auto replicas = static_cast<std::uint32_t>(random() % 4);
+    BestPipeline best(graph, pools, replicas);
+    const auto found = segment_optimal(graph, pools, {replicas});
+    EXPECT_EQ(found.bottleneck.count(), best.bottleneck()) << "round " << round;
+    const auto quick = segment_optimal(graph, pools, {replicas, Objective::kLatency});
+    EXPECT_EQ(quick.latency.count(), best.latency()) << "round " << round;
+    const Plan plan = make_plan(graph, found.segmentation, pools, "optimal", found.devices);
+    EXPECT_EQ(plan.predicted.bottleneck, found.bottleneck);
+    EXPECT_EQ(plan.predicted.latency, found.latency);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, OptimalBySeed, ::testing::Range(0U, 5U));
+
+TEST(Optimal, LatencyThatNoPlanHasIsRefusedWithTheSmallest) {
+  const Model model = open_model("zoo:resnet50");
+  const Graph graph(model);
+  testing::expect_error(
+      ErrorCode::kInfeasible,
+      [&] { (void)segment_optimal(graph, pcie(), 4, {.max_latency = Nanoseconds(1'000'000)}); },
+      {"resnet50", "latency of 1.00 ms", "smallest is 8.90 ms"});
 }
 
 TEST(Optimal, UsesNoMoreDevicesThanGivenAndEachOperatorOnce) {
@@ -151,11 +94,11 @@ TEST(Optimal, UsesNoMoreDevicesThanGivenAndEachOperatorOnce) {
     const Model model = testing::random_model(random, 8);
     const Graph graph(model);
     const DeviceSpec device = random_device(random);
-    for (std::size_t devices = 1; devices <= 6; ++devices) {
-      const auto best = segment_optimal(graph, device, {devices, 0, Objective::kThroughput});
+    for (std::uint32_t devices = 1; devices <= 6; ++devices) {
+      const auto best = segment_optimal(graph, device, devices);
       check_segmentation(graph, best.segmentation);
       std::size_t used = 0;
-      for (const std::uint32_t replicas : best.replicas) used += replicas;
+      for (const PoolCounts& counts : best.devices) used += counts[0];
       EXPECT_LE(used, devices);
       EXPECT_LE(best.bound.value, best.bottleneck);
     }
@@ -165,8 +108,8 @@ TEST(Optimal, UsesNoMoreDevicesThanGivenAndEachOperatorOnce) {
 TEST(Optimal, ModelThatFitsOneDeviceIsRunOnAllInParallel) {
   const Model model = open_model("zoo:nasnetmobile");
   const Graph graph(model);
-  const auto best = segment_optimal(graph, pcie(), {8, 0, Objective::kThroughput});
-  EXPECT_EQ(best.replicas, std::vector<std::uint32_t>{8});
+  const auto best = segment_optimal(graph, pcie(), 8);
+  EXPECT_EQ(best.devices, std::vector<PoolCounts>{{8}});
   EXPECT_TRUE(best.bound.is_proven) << "by the work that any pipeline must do";
 }
 
@@ -174,10 +117,7 @@ TEST(Optimal, ZeroDevicesAreRefused) {
   const Model model = testing::conv_chain({8});
   const Graph graph(model);
   testing::expect_error(ErrorCode::kInvalidArgument,
-                        [&] {
-                          (void)segment_optimal(graph, pcie(), {0, 0, Objective::kLatency});
-                        },
-                        {"0 devices"});
+                        [&] { (void)segment_optimal(graph, pcie(), 0); }, {"0 devices"});
 }
 
 //      a
@@ -211,7 +151,12 @@ TEST(IdealCosts, EqualThoseOfEachSegmentAloneAndRespectTheirLowerBound) {
     const auto compiler = make_simulated_compiler(device);
     const auto lattice = IdealLattice::all(graph, 100'000);
     ASSERT_TRUE(lattice);
-    const IdealCosts costs(graph, *lattice, device);
+    const std::vector<IdealCosts> costs = [&] {
+      std::vector<IdealCosts> one;
+      one.emplace_back(graph, *lattice, device);
+      return one;
+    }();
+    const WorkBounds bounds(*lattice, costs, graph.operator_count(), 3);
     for (int sample = 0; sample < 50; ++sample) {
       const std::size_t from = random() % (lattice->size() - 1);
       const std::size_t to = from + 1 + random() % (lattice->size() - 1 - from);
@@ -219,10 +164,12 @@ TEST(IdealCosts, EqualThoseOfEachSegmentAloneAndRespectTheirLowerBound) {
       const auto ids = lattice->difference(from, to);
       const MemoryReport report = compiler->compile(graph, ids);
       const SegmentTime time = simulate_segment(graph, ids, report, device);
-      const auto cost = costs(from, to);
-      EXPECT_EQ(cost.time, time.total());
+      const auto cost = costs[0](from, to);
+      EXPECT_EQ(cost.time_ns, time.total().count());
+      EXPECT_EQ(cost.link_ns, time.link().count());
       EXPECT_EQ(cost.host_bytes, report.host_bytes);
-      EXPECT_LE(costs.least_ns(from, to), time.total().count());
+      EXPECT_LE(bounds.least_ns(from, to), time.total().count());
+      EXPECT_LE(bounds.least_sum_ns(from, to, 3), bounds.least_sum_ns(from, to, 1));
     }
   }
 }

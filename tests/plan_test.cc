@@ -49,6 +49,67 @@ TEST(Plan, JsonRoundTripKeepsEveryByte) {
   EXPECT_EQ(to_json(parse_plan(json, "plan")), json);
 }
 
+std::vector<DevicePool> unequal_devices() {
+  return {{find_device("edgetpu-usb3"), 2, true}, {find_device("edgetpu-pcie"), 1, false}};
+}
+
+Plan unequal_plan(const Model& model) {
+  const Graph graph(model);
+  const auto pools = unequal_devices();
+  const std::vector<PoolCounts> devices{{1, 1}, {1, 0}};
+  Plan plan = make_plan(graph, segment_as_vendor(graph, 2), pools, "manual", devices);
+  identify_model(plan, model);
+  return plan;
+}
+
+TEST(Plan, OfUnequalDevicesSaysWhichRunEachStageAndRoundTrips) {
+  const Model model = testing::conv_chain({8, 16, 8, 300});
+  const Plan plan = unequal_plan(model);
+  EXPECT_EQ(plan.device, "2xedgetpu-usb3:shared,1xedgetpu-pcie");
+  ASSERT_EQ(plan.stages[0].devices.size(), 2U);
+  EXPECT_EQ(plan.stages[0].replicas, 2U);
+  EXPECT_EQ(plan.stages[0].time.total(), std::max(plan.stages[0].devices[0].time.total(),
+                                                  plan.stages[0].devices[1].time.total()));
+  EXPECT_EQ(plan.device_count(), 3U);
+  const std::string json = to_json(plan);
+  const Plan read = parse_plan(json, "plan");
+  EXPECT_EQ(to_json(read), json);
+  EXPECT_EQ(to_json(evaluate_plan(read, Graph(model), unequal_devices())), json);
+}
+
+TEST(Plan, OfUnequalDevicesEditedIntoWhatThereIsNotIsRefused) {
+  const Model model = testing::conv_chain({8, 16, 8, 300});
+  const Graph graph(model);
+  Plan plan = unequal_plan(model);
+  plan.stages[1].devices[0].replicas = 2;
+  plan.stages[1].replicas = 2;
+  expect_error(ErrorCode::kInvalidArgument,
+               [&] { (void)evaluate_plan(plan, graph, unequal_devices()); },
+               {"take 3 devices 'edgetpu-usb3'; there are 2"});
+  plan.stages[1].devices[0] = {7, 1, {}};
+  expect_error(ErrorCode::kInvalidArgument,
+               [&] { (void)evaluate_plan(plan, graph, unequal_devices()); },
+               {"stage 1 names pool 7; there are 2"});
+  plan.stages[1].devices.clear();
+  expect_error(ErrorCode::kInvalidArgument,
+               [&] { (void)evaluate_plan(plan, graph, unequal_devices()); },
+               {"stage 1", "do not go together"});
+}
+
+TEST(Plan, SharedLinkBoundsThePaceByAllThatGoesThroughIt) {
+  const Model model = testing::conv_chain({8, 16, 8, 300});
+  const Graph graph(model);
+  DevicePool pool{find_device("edgetpu-usb2"), 3, true};
+  const std::vector<PoolCounts> devices(3, PoolCounts{1});
+  const auto segments = segment_as_vendor(graph, 3);
+  const Plan shared = make_plan(graph, segments, std::span(&pool, 1), "compiler", devices);
+  Nanoseconds link{0};
+  for (const Stage& stage : shared.stages) link += stage.time.link();
+  pool.shares_link = false;
+  const Plan own = make_plan(graph, segments, std::span(&pool, 1), "compiler", devices);
+  EXPECT_EQ(shared.predicted.bottleneck, std::max(link, own.predicted.bottleneck));
+}
+
 TEST(Plan, KeysHaveTheDocumentedOrder) {
   const Json document = Json::parse(to_json(plan_of(testing::conv_chain({8, 8}), 2)));
   const auto keys = [](const Json& object) {

@@ -25,7 +25,7 @@ StageLoad stage(int input, int compute, int output, std::uint32_t replicas = 1) 
 
 // The pace of a long run; results of replicas may come in bunches, so it is known to a few percent.
 void expect_pace(const std::vector<StageLoad>& stages, TimelineOptions options, double expected) {
-  options.inputs = 400;
+  options.inputs = 1000;
   const Timeline timeline = simulate_timeline(stages, options);
   EXPECT_NEAR(static_cast<double>(timeline.steady_period().count()), expected, 0.02 * expected);
   EXPECT_TRUE(std::ranges::is_sorted(timeline.results));
@@ -74,6 +74,25 @@ TEST(Timeline, TwoReplicasDoubleThePaceAndKeepTheOrder) {
   expect_pace({stage(0, 100, 0), stage(0, 600, 0, 2), stage(0, 100, 0)}, inputs(1, 4), 300);
 }
 
+// A device of 100 and one of 300 give 4 results in 300, in order: the fast one puts results aside.
+TEST(Timeline, UnequalReplicasAddTheirPaces) {
+  StageLoad load = stage(0, 300, 0, 2);
+  load.replica_times = {stage(0, 100, 0).time, stage(0, 300, 0).time};
+  expect_pace({load}, inputs(1), 75);
+  expect_pace({stage(0, 10, 0), load, stage(0, 10, 0)}, inputs(1), 75);
+  // What comes behind sets the pace, and stops the fast device too.
+  expect_pace({load, stage(0, 200, 0)}, inputs(1), 200);
+}
+
+TEST(Timeline, ResultsOfUnequalReplicasWaitForTheSlowest) {
+  StageLoad load = stage(0, 900, 0, 2);
+  load.replica_times = {stage(0, 900, 0).time, stage(0, 100, 0).time};
+  const Timeline timeline = simulate_timeline(std::vector{load}, inputs(9));
+  // The first input is on the slow device; the eight others pass it and are handed on behind it.
+  EXPECT_EQ(timeline.results.front(), Nanoseconds(900));
+  EXPECT_EQ(timeline.results.back(), Nanoseconds(900));
+}
+
 TEST(Timeline, HopsOfTheRunnerAddUpOverTheStages) {
   TimelineOptions options = inputs(1);
   options.hop = Nanoseconds(1000);
@@ -120,6 +139,11 @@ TEST(Timeline, MistakesAreNamed) {
   const std::vector<StageLoad> none{stage(0, 1, 0, 0)};
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)simulate_timeline(none, inputs(1)); },
                {"stage 0 has no replica"});
+  StageLoad odd = stage(0, 1, 0, 3);
+  odd.replica_times = {odd.time};
+  expect_error(ErrorCode::kInvalidArgument,
+               [&] { (void)simulate_timeline(std::vector{odd}, inputs(1)); },
+               {"3 replicas and 1 times"});
 }
 
 struct RandomPipeline {

@@ -16,9 +16,8 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <span>
-#include <utility>
+#include <unordered_map>
 #include <vector>
 
 #include "segue/device.h"
@@ -32,40 +31,44 @@ namespace segue {
 using SegmentLatency = std::function<Nanoseconds(std::span<const OperatorId> operators)>;
 
 /// Latencies of runs of consecutive units: the depths of a graph, or the operators of an order.
-/// Measured when first asked for. Not thread-safe.
+/// Measured when first asked for, and kept. Not thread-safe.
 class Profile {
  public:
-  /// `at_least`, where given, is a time that no measurement of these operators is below, and that
-  /// grows with them; segments that it already rules out are not measured.
-  Profile(std::vector<std::vector<OperatorId>> units, SegmentLatency measure,
-          SegmentLatency at_least = {});
+  /// Of units [begin, end).
+  using RunLatency = std::function<Nanoseconds(std::size_t begin, std::size_t end)>;
 
-  [[nodiscard]] static Profile of_depths(const Graph& graph, SegmentLatency measure,
-                                         SegmentLatency at_least = {});
-  [[nodiscard]] static Profile of_vendor_order(const Graph& graph, SegmentLatency measure,
-                                               SegmentLatency at_least = {});
+  [[nodiscard]] static Profile of_depths(const Graph& graph, const SegmentLatency& measure);
+  [[nodiscard]] static Profile of_vendor_order(const Graph& graph, const SegmentLatency& measure);
+
+  /// What the simulator says of a device. Knows what each segment takes at least: the fixed time
+  /// and the computation.
+  [[nodiscard]] static Profile simulated(const Graph& graph, const DeviceSpec& device);
+
+  /// `at_least`, where given, is a time that no measurement of these units is below, and that grows
+  /// with them; segments that it already rules out are not measured.
+  Profile(std::vector<std::vector<OperatorId>> units, RunLatency measure, RunLatency at_least = {});
 
   [[nodiscard]] std::size_t size() const { return units_.size(); }
   [[nodiscard]] std::uint64_t measurements() const { return latencies_.size(); }
 
-  /// Of units [begin, end). Throws what the callable throws.
+  /// Throws what the callable throws.
   [[nodiscard]] Nanoseconds latency(std::size_t begin, std::size_t end);
-  [[nodiscard]] Nanoseconds at_least(std::size_t begin, std::size_t end);
+  [[nodiscard]] Nanoseconds at_least(std::size_t begin, std::size_t end) const {
+    return at_least_ ? at_least_(begin, end) : Nanoseconds(0);
+  }
 
   /// Operators of units [begin, end), in file order.
   [[nodiscard]] std::vector<OperatorId> operators(std::size_t begin, std::size_t end) const;
 
  private:
   std::vector<std::vector<OperatorId>> units_;
-  SegmentLatency measure_;
-  SegmentLatency at_least_;
-  std::map<std::pair<std::size_t, std::size_t>, Nanoseconds> latencies_;
-  std::map<std::pair<std::size_t, std::size_t>, Nanoseconds> least_;
+  RunLatency measure_;
+  RunLatency at_least_;
+  std::unordered_map<std::uint64_t, Nanoseconds> latencies_;  // by begin and end
 };
 
-/// What the simulator says of a device; at least the fixed time and the computation.
+/// What the simulator says of a segment on a device.
 [[nodiscard]] SegmentLatency simulated_latency(const Graph& graph, const DeviceSpec& device);
-[[nodiscard]] SegmentLatency simulated_least_latency(const Graph& graph, const DeviceSpec& device);
 
 struct ProfiledSegmentation {
   Segmentation segmentation;

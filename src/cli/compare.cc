@@ -47,8 +47,7 @@ void run(const Options& options) {
   const Graph graph(model);
   const std::string device_name = options.device.empty() ? "edgetpu-pcie" : options.device;
   const DeviceSpec device = open_devices(device_name, 1)[0].device;
-  Profile profile = Profile::of_depths(graph, simulated_latency(graph, device),
-                                       simulated_least_latency(graph, device));
+  Profile profile = Profile::simulated(graph, device);
   std::vector<ComparedPlan> plans;
   for (std::uint32_t tpus = first; tpus <= last; ++tpus) {
     for (const char* strategy : {"compiler", "balanced", "profile", "optimal"}) {

@@ -108,8 +108,7 @@ ProfiledSegmentation search_profile(const Graph& graph, const CutOptions& option
     Profile operators = Profile::of_vendor_order(graph, simulated_latency(graph, device));
     return segment_by_bisection(operators, vendor_ends(graph, count));
   }
-  Profile depths = Profile::of_depths(graph, simulated_latency(graph, device),
-                                      simulated_least_latency(graph, device));
+  Profile depths = Profile::simulated(graph, device);
   if (profile == nullptr) profile = &depths;
   return options.search == "exhaustive" ? segment_by_exhaustion(*profile, count)
                                         : segment_profiled(*profile, count);
@@ -131,7 +130,12 @@ CutResult make_even_cut(const Graph& graph, const CutOptions& options,
     segmentation = segment_as_vendor(graph, pool.count);
   } else if (options.strategy == "profile") {
     auto profiled = search_profile(graph, options, pool.device, pool.count, profile);
-    result.notes = profile_text(profiled, graph.depth(), pool.count);
+    result.notes = options.search == "bisection"
+                       ? fmt::format(
+                             "Profile: {} latencies simulated, along Google's order of "
+                             "operators.\n",
+                             profiled.measurements)
+                       : profile_text(profiled, graph.depth(), pool.count);
     segmentation = std::move(profiled.segmentation);
   } else {
     auto balanced = segment_balanced(graph, pool.count, *make_simulated_compiler(pool.device));

@@ -58,25 +58,31 @@ std::optional<IdealLattice> IdealLattice::all(const Graph& graph, std::size_t li
   return lattice;
 }
 
+IdealLattice IdealLattice::along_depths(const Graph& graph) {
+  IdealLattice lattice(graph.operator_count());
+  Bits ideal(lattice.words_per_ideal_);
+  lattice.append(ideal);
+  for (std::uint32_t depth = 1; depth <= graph.depth(); ++depth) {
+    for (const OperatorId id : graph.operators_between(depth, depth)) insert(ideal, index(id));
+    lattice.append(ideal);
+  }
+  return lattice;
+}
+
 IdealLattice IdealLattice::along_orders(const Graph& graph) {
   const std::size_t count = graph.operator_count();
-  IdealLattice lattice(count);
+  const IdealLattice depths = along_depths(graph);
   std::set<std::pair<std::uint32_t, Bits>> ideals;
-  Bits ideal(lattice.words_per_ideal_);
-  ideals.emplace(0, ideal);
+  for (std::size_t i = 0; i < depths.size(); ++i) {
+    const auto words = depths.words(i);
+    ideals.emplace(depths.operators_in(i), Bits(words.begin(), words.end()));
+  }
+  Bits ideal(depths.words_per_ideal_);
   for (std::size_t op = 0; op < count; ++op) {
     insert(ideal, op);
     ideals.emplace(static_cast<std::uint32_t>(op + 1), ideal);
   }
-  Bits levels(lattice.words_per_ideal_);
-  std::uint32_t size = 0;
-  for (std::uint32_t depth = 1; depth <= graph.depth(); ++depth) {
-    for (const OperatorId id : graph.operators_between(depth, depth)) {
-      insert(levels, index(id));
-      ++size;
-    }
-    ideals.emplace(size, levels);
-  }
+  IdealLattice lattice(count);
   for (const auto& [unused, bits] : ideals) lattice.append(bits);
   return lattice;
 }

@@ -20,6 +20,9 @@ class IdealLattice {
   // `limit`. O(ideals * operators / 64 + edges).
   [[nodiscard]] static std::optional<IdealLattice> all(const Graph& graph, std::size_t limit);
 
+  // The ideals of the first 0, 1, 2, … depths.
+  [[nodiscard]] static IdealLattice along_depths(const Graph& graph);
+
   // The ideals along two orders, by depth and by file: a chain of each, merged. Never empty of
   // choices, never more than depth + operators + 1.
   [[nodiscard]] static IdealLattice along_orders(const Graph& graph);

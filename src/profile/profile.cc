@@ -7,7 +7,10 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <utility>
 
+#include "optimal/ideal_costs.h"
+#include "optimal/ideals.h"
 #include "segue/compiler.h"
 #include "segue/error.h"
 #include "segue/simulator.h"
@@ -19,6 +22,38 @@ constexpr Nanoseconds kNever = Nanoseconds::max();
 
 // Ends of segments, ascending; the last is the number of units.
 using Ends = std::vector<std::size_t>;
+
+using Units = std::vector<std::vector<OperatorId>>;
+
+Units depths_of(const Graph& graph) {
+  Units units;
+  for (std::uint32_t depth = 1; depth <= graph.depth(); ++depth)
+    units.push_back(graph.operators_between(depth, depth));
+  return units;
+}
+
+std::vector<OperatorId> operators_of(const Units& units, std::size_t begin, std::size_t end) {
+  std::vector<OperatorId> result;
+  for (std::size_t unit = begin; unit < end; ++unit)
+    result.insert(result.end(), units[unit].begin(), units[unit].end());
+  std::ranges::sort(result);
+  return result;
+}
+
+Profile profile_of(const Units& units, const SegmentLatency& measure) {
+  return {units, [units, measure](std::size_t begin, std::size_t end) {
+            return measure(operators_of(units, begin, end));
+          }};
+}
+
+// The costs refer to the lattice and the device.
+struct DepthCosts {
+  DepthCosts(const Graph& graph, const DeviceSpec& spec)
+      : device(spec), lattice(IdealLattice::along_depths(graph)), costs(graph, lattice, device) {}
+  DeviceSpec device;
+  IdealLattice lattice;
+  IdealCosts costs;
+};
 
 void require_units(const Profile& profile, std::size_t count) {
   if (count == 0) throw Error(ErrorCode::kInvalidArgument, "0 segments asked for; at least 1");
@@ -49,68 +84,58 @@ ProfiledSegmentation describe(const Profile& profile, const Ends& ends, Nanoseco
 
 }  // namespace
 
-Profile::Profile(std::vector<std::vector<OperatorId>> units, SegmentLatency measure,
-                 SegmentLatency at_least)
+Profile::Profile(std::vector<std::vector<OperatorId>> units, RunLatency measure,
+                 RunLatency at_least)
     : units_(std::move(units)), measure_(std::move(measure)), at_least_(std::move(at_least)) {}
 
-Profile Profile::of_depths(const Graph& graph, SegmentLatency measure, SegmentLatency at_least) {
-  std::vector<std::vector<OperatorId>> units;
-  for (std::uint32_t depth = 1; depth <= graph.depth(); ++depth)
-    units.push_back(graph.operators_between(depth, depth));
-  return {std::move(units), std::move(measure), std::move(at_least)};
+Profile Profile::of_depths(const Graph& graph, const SegmentLatency& measure) {
+  return profile_of(depths_of(graph), measure);
 }
 
-Profile Profile::of_vendor_order(const Graph& graph, SegmentLatency measure,
-                                 SegmentLatency at_least) {
-  std::vector<std::vector<OperatorId>> units;
+Profile Profile::of_vendor_order(const Graph& graph, const SegmentLatency& measure) {
+  Units units;
   for (const OperatorId id : graph.vendor_order()) units.push_back({id});
-  return {std::move(units), std::move(measure), std::move(at_least)};
+  return profile_of(units, measure);
+}
+
+Profile Profile::simulated(const Graph& graph, const DeviceSpec& device) {
+  const auto costs = std::make_shared<const DepthCosts>(graph, device);
+  const Units units = depths_of(graph);
+  std::vector<std::int64_t> work_ns(units.size() + 1);
+  for (std::size_t depth = 0; depth < units.size(); ++depth) {
+    work_ns[depth + 1] = work_ns[depth];
+    for (const OperatorId id : units[depth])
+      work_ns[depth + 1] += costs->costs.bound(index(id)).work_ns;
+  }
+  constexpr std::int64_t kRounding = 4;  // each part of a time is rounded on its own
+  const std::int64_t fixed_ns = costs->costs.least_fixed_ns() - kRounding;
+  return {units,
+          [costs](std::size_t begin, std::size_t end) {
+            return Nanoseconds(costs->costs(begin, end).time_ns);
+          },
+          [work_ns, fixed_ns](std::size_t begin, std::size_t end) {
+            return Nanoseconds(fixed_ns + work_ns[end] - work_ns[begin]);
+          }};
 }
 
 std::vector<OperatorId> Profile::operators(std::size_t begin, std::size_t end) const {
-  std::vector<OperatorId> result;
-  for (std::size_t unit = begin; unit < end; ++unit)
-    result.insert(result.end(), units_[unit].begin(), units_[unit].end());
-  std::ranges::sort(result);
-  return result;
+  return operators_of(units_, begin, end);
 }
 
 Nanoseconds Profile::latency(std::size_t begin, std::size_t end) {
-  const auto known = latencies_.find({begin, end});
+  const std::uint64_t key = std::uint64_t{begin} * (units_.size() + 1) + end;
+  const auto known = latencies_.find(key);
   if (known != latencies_.end()) return known->second;
-  const Nanoseconds measured = measure_(operators(begin, end));
-  latencies_.emplace(std::pair(begin, end), measured);
+  const Nanoseconds measured = measure_(begin, end);
+  latencies_.emplace(key, measured);
   return measured;
 }
 
-Nanoseconds Profile::at_least(std::size_t begin, std::size_t end) {
-  if (!at_least_) return Nanoseconds(0);
-  const auto [entry, is_new] = least_.try_emplace({begin, end}, 0);
-  if (is_new) entry->second = at_least_(operators(begin, end));
-  return entry->second;
-}
-
 SegmentLatency simulated_latency(const Graph& graph, const DeviceSpec& device) {
-  const std::shared_ptr<Compiler> compiler = make_simulated_compiler(device);
+  const std::shared_ptr<const Compiler> compiler = make_simulated_compiler(device);
   return [&graph, device, compiler](std::span<const OperatorId> operators) {
     const MemoryReport report = compiler->compile(graph, operators);
     return simulate_segment(graph, operators, report, device).total();
-  };
-}
-
-SegmentLatency simulated_least_latency(const Graph& graph, const DeviceSpec& device) {
-  std::vector<double> compute_ns;
-  for (std::size_t i = 0; i < graph.operator_count(); ++i) {
-    const auto cycles = operator_work(graph.model(), operator_id(i), device).cycles;
-    compute_ns.push_back(static_cast<double>(cycles) / device.timing.clock_hz.value * 1e9);
-  }
-  // Where some operators run on the host, their time is not the device's.
-  if (!operators_on_host(graph, graph.operators_between(1, graph.depth())).empty()) return {};
-  const double fixed_ns = device.timing.invoke_ns.value * device.timing.host_slowdown.value;
-  return [compute_ns, fixed_ns](std::span<const OperatorId> operators) {
-    double ns = fixed_ns - 2;  // each part of a time is rounded
-    for (const OperatorId id : operators) ns += compute_ns[index(id)];
-    return Nanoseconds(static_cast<std::int64_t>(ns));
   };
 }
 
@@ -204,9 +229,10 @@ class TargetSearch {
     }
     if (failed_.contains({segment, begin})) return false;
     for (std::size_t end = furthest(begin, profile_.size() - left); end > begin;
-         end -= std::min(step_, end)) {
+         end -= step_) {
       ends_[segment] = end;
-      if (place(segment + 1, end)) return true;
+      if (profile_.latency(begin, end) <= target_ && place(segment + 1, end)) return true;
+      if (end <= begin + step_) break;
     }
     failed_.insert({segment, begin});
     return false;
