@@ -44,10 +44,13 @@ struct OptimalOptions {
   std::optional<Nanoseconds> max_latency = std::nullopt;  // of one input
 };
 
-/// What no segmentation can beat, and whether the one given reaches it.
+/// What no segmentation within these limits can beat, and whether the one given reaches it.
 struct Bound {
   Nanoseconds value{0};
   bool is_proven = false;  // value is what the segmentation reaches: it is optimal
+  std::uint32_t devices = 0;
+  std::uint32_t max_replicas = 0;  // 0: no limit
+  std::optional<Nanoseconds> max_latency = std::nullopt;
 };
 
 /// How many devices of each pool run a stage.

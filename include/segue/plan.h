@@ -14,9 +14,9 @@
 ///              time_ns {compute, input, output, streaming, fixed, total},
 ///              devices [ {pool, replicas, time_ns} ], only where there are several pools} ]
 ///   predicted {bottleneck_ns, latency_ns, throughput_per_s, single_device_ns, speedup}
-///   bound     {bottleneck_ns, proven}, only of "optimal": what no plan can beat under the
-///   objective,
-///             and whether this one reaches it
+///   bound     {bottleneck_ns, proven, tpus, max_replicas, max_latency_ns (optional)}, only of
+///             "optimal": what no plan on so many TPUs, with so many replicas of a stage (0: any),
+///             can beat under the objective, and whether this one reaches it
 /// Byte counts on a device and all times are simulated. A reader refuses unknown and missing keys
 /// by their path.
 #pragma once

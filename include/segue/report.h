@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "segue/accuracy.h"
+#include "segue/certificate.h"
 #include "segue/compiler.h"
 #include "segue/graph.h"
 #include "segue/model.h"
@@ -76,6 +77,10 @@ struct ComparedPlan {
 [[nodiscard]] Table split_table(const Plan& plan);
 [[nodiscard]] std::string split_json(const Plan& plan, const std::string& folder,
                                      std::uint64_t bytes);
+
+/// "Accepted: …" or "Rejected: …", one line.
+[[nodiscard]] std::string certificate_text(const CertificateVerdict& verdict);
+[[nodiscard]] std::string certificate_json(const CertificateVerdict& verdict);
 
 /// What the profile cost: one line with the number of latencies, of segments and of choices.
 [[nodiscard]] std::string profile_text(const ProfiledSegmentation& profiled, std::size_t depth,

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "segue/certificate.h"
 #include "segue/report.h"
 #include "segue/zoo.h"
 
@@ -20,6 +21,7 @@ struct Options {
   std::string model;
   std::string folder;
   std::string runtime;
+  std::string device;
   VerifyOptions verify;
   int threads = 2;
   FormatOptions format;
@@ -43,7 +45,19 @@ std::vector<fs::path> runtime_candidates(const std::string& option) {
   return candidates;
 }
 
+// Whether a plan that claims to be the best is.
+void check_plan(const Options& options) {
+  const Plan plan = read_plan(options.folder);
+  const Model model = open_model(options.model);
+  check_plan_matches(plan, model);
+  const CertificateVerdict verdict =
+      check_certificate(plan, Graph(model), devices_of_plan(plan, options.device));
+  print(options.format.json ? certificate_json(verdict) : certificate_text(verdict));
+  if (!verdict.is_accepted) throw ExitStatus{kMismatchStatus};
+}
+
 void run(const Options& options) {
+  if (options.folder.ends_with(".json")) return check_plan(options);
   const Model model = open_model(options.model);
   const auto segments = find_segments(options.folder);
   const auto backend = make_cpu_backend(
@@ -68,7 +82,14 @@ void add_verify(CLI::App& app) {
       "verify", "Prove that segment files compute what the whole model computes");
   auto options = std::make_shared<Options>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
-  command->add_option("DIR", options->folder, "Folder that `segue split` wrote")->required();
+  command
+      ->add_option(
+          "DIR", options->folder,
+          "Folder that `segue split` wrote; or a plan.json of strategy optimal, whose proof "
+          "is then checked")
+      ->required();
+  command->add_option("--device", options->device,
+                      "Device file of a plan.json that was made for one");
   command->add_option("--inputs", options->verify.inputs, "Random inputs to run (default 3)")
       ->check(CLI::Range(1, 1000000));
   command->add_option("--seed", options->verify.seed, "Seed of the first input (default 1)")

@@ -89,7 +89,8 @@ class LatticeSearch {
     result.bottleneck = Nanoseconds(reached_.period_ns);
     result.latency = Nanoseconds(reached_.latency_ns);
     const std::int64_t bound = is_complete ? objective_ns() : least_ns_;
-    result.bound = {Nanoseconds(bound), bound == objective_ns()};
+    result.bound = {Nanoseconds(bound), bound == objective_ns(), device_count(pools_),
+                    options_.max_replicas, options_.max_latency};
     result.ideals = lattice_.size();
     return result;
   }

@@ -145,8 +145,11 @@ Prediction parse_prediction(const Node& node) {
 }
 
 Bound parse_bound(const Node& node) {
-  node.expect_keys({"bottleneck_ns", "proven"});
-  return {duration(node["bottleneck_ns"]), node["proven"].truth()};
+  node.expect_keys({"bottleneck_ns", "proven", "tpus", "max_replicas"}, {"max_latency_ns"});
+  Bound bound{duration(node["bottleneck_ns"]), node["proven"].truth(), node["tpus"].small_number(),
+              node["max_replicas"].small_number()};
+  if (node.has("max_latency_ns")) bound.max_latency = duration(node["max_latency_ns"]);
+  return bound;
 }
 
 }  // namespace
@@ -174,7 +177,11 @@ std::string to_json(const Plan& plan) {
                   {"speedup", rounded(plan.predicted.speedup)}}}};
   if (plan.bound) {
     document["bound"] = {{"bottleneck_ns", plan.bound->value.count()},
-                         {"proven", plan.bound->is_proven}};
+                         {"proven", plan.bound->is_proven},
+                         {"tpus", plan.bound->devices},
+                         {"max_replicas", plan.bound->max_replicas}};
+    if (plan.bound->max_latency)
+      document["bound"]["max_latency_ns"] = plan.bound->max_latency->count();
   }
   return json::to_text(document);
 }

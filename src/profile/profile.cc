@@ -228,8 +228,7 @@ class TargetSearch {
       return profile_.latency(begin, profile_.size()) <= target_;
     }
     if (failed_.contains({segment, begin})) return false;
-    for (std::size_t end = furthest(begin, profile_.size() - left); end > begin;
-         end -= step_) {
+    for (std::size_t end = furthest(begin, profile_.size() - left); end > begin; end -= step_) {
       ends_[segment] = end;
       if (profile_.latency(begin, end) <= target_ && place(segment + 1, end)) return true;
       if (end <= begin + step_) break;

@@ -224,6 +224,22 @@ std::string split_json(const Plan& plan, const std::string& folder, std::uint64_
                         {"files", std::move(files)}});
 }
 
+std::string certificate_text(const CertificateVerdict& verdict) {
+  std::string text =
+      fmt::format("{}: {}", verdict.is_accepted ? "Accepted" : "Rejected", verdict.reason);
+  if (verdict.ideals > 0)
+    text += fmt::format(" ({} ideals, {} segments simulated)", verdict.ideals, verdict.segments);
+  return text + "\n";
+}
+
+std::string certificate_json(const CertificateVerdict& verdict) {
+  return json::to_text({{"schema", "segue.certificate/1"},
+                        {"accepted", verdict.is_accepted},
+                        {"reason", verdict.reason},
+                        {"ideals", verdict.ideals},
+                        {"segments", verdict.segments}});
+}
+
 std::string profile_text(const ProfiledSegmentation& profiled, std::size_t depth,
                          std::size_t count) {
   const std::uint64_t choices = count_choices(depth, count);

@@ -1,0 +1,302 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "segue/certificate.h"
+#include "segue/compiler.h"
+#include "segue/error.h"
+#include "segue/simulator.h"
+#include "simulator/stage_pace.h"
+
+namespace segue {
+namespace {
+
+using Set = std::vector<bool>;  // of operators
+
+// Sets that hold with each operator all it reads from, the smaller ones first; nothing when there
+// are more than `most`.
+std::optional<std::vector<Set>> ideals_of(const Graph& graph, std::size_t most) {
+  std::vector<Set> ideals{Set(graph.operator_count())};
+  std::map<Set, bool> known{{ideals[0], true}};
+  for (std::size_t next = 0; next < ideals.size(); ++next) {
+    for (std::size_t op = 0; op < graph.operator_count(); ++op) {
+      const auto is_inside = [&](OperatorId id) { return ideals[next][index(id)]; };
+      if (ideals[next][op] || !std::ranges::all_of(graph.writers(operator_id(op)), is_inside))
+        continue;
+      Set larger = ideals[next];
+      larger[op] = true;
+      if (known.emplace(larger, true).second) ideals.push_back(std::move(larger));
+    }
+    if (ideals.size() > most) return std::nullopt;
+  }
+  return ideals;
+}
+
+// What the stages up to an ideal take.
+struct Taken {
+  std::vector<std::uint32_t> devices;  // of each pool
+  std::vector<std::int64_t> link_ns;   // of each pool
+  std::uint32_t stages = 0;
+  std::int64_t latency_ns = 0;
+
+  [[nodiscard]] bool is_no_worse(const Taken& other) const {
+    const auto no_more = [](const auto& a, const auto& b) {
+      return std::ranges::equal(a, b, std::ranges::less_equal{});
+    };
+    return stages <= other.stages && latency_ns <= other.latency_ns &&
+           no_more(devices, other.devices) && no_more(link_ns, other.link_ns);
+  }
+};
+
+// Looks for a pipeline whose objective is below a bound.
+class Refutation {
+ public:
+  Refutation(const Graph& graph, std::span<const DevicePool> pools, const Bound& bound,
+             bool by_latency, const std::vector<Set>& ideals)
+      : graph_(graph),
+        pools_(pools),
+        bound_(bound),
+        by_latency_(by_latency),
+        below_ns_(bound.value.count()),
+        hop_ns_(runner_hop(pools).count()),
+        ideals_(ideals),
+        taken_(ideals.size()) {
+    for (const DevicePool& pool : pools) compilers_.push_back(make_simulated_compiler(pool.device));
+    for (const Set& ideal : ideals) work_ns_.push_back(least_work_ns(ideal));
+  }
+
+  [[nodiscard]] bool exists() {
+    const std::size_t full = ideals_.size() - 1;
+    for (std::size_t pool = 0; pool < pools_.size(); ++pool) {
+      const std::int64_t alone = time(0, full, pool).total().count();
+      if (alone < below_ns_ && is_quick(alone)) return true;
+    }
+    if (!by_latency_ && hop_ns_ >= below_ns_) return false;
+    taken_[0].push_back({std::vector<std::uint32_t>(pools_.size()),
+                         std::vector<std::int64_t>(pools_.size()), 0, 0});
+    for (std::size_t from = 0; from < full; ++from) {
+      for (std::size_t to = from + 1; to <= full && !taken_[from].empty(); ++to) {
+        if (is_worth_a_look(from, to)) add_stages(from, to);
+      }
+      taken_[from].clear();
+    }
+    return !taken_[full].empty();
+  }
+  [[nodiscard]] std::uint64_t segments() const { return segments_; }
+
+ private:
+  [[nodiscard]] bool is_quick(std::int64_t latency_ns) const {
+    return !bound_.max_latency || latency_ns <= bound_.max_latency->count();
+  }
+
+  // Computation alone, on the fastest device; nothing where some operators run on the host.
+  [[nodiscard]] double least_work_ns(const Set& ideal) const {
+    double work_ns = 0;
+    for (std::size_t op = 0; op < ideal.size(); ++op) {
+      if (!ideal[op]) continue;
+      if (!is_supported_on_device(graph_.model(), operator_id(op))) return 0;
+      double fastest_ns = 1e18;
+      for (const DevicePool& pool : pools_) {
+        const OperatorWork work = operator_work(graph_.model(), operator_id(op), pool.device);
+        fastest_ns = std::min(
+            fastest_ns, static_cast<double>(work.cycles) / pool.device.timing.clock_hz.value * 1e9);
+      }
+      work_ns += fastest_ns;
+    }
+    return work_ns;
+  }
+
+  [[nodiscard]] bool is_worth_a_look(std::size_t from, std::size_t to) const {
+    if (!std::ranges::equal(ideals_[from], ideals_[to], std::ranges::less_equal{})) return false;
+    std::uint32_t left = 0;
+    for (const Taken& taken : taken_[from]) left = std::max(left, devices_left(taken));
+    const double most_ns = by_latency_ ? static_cast<double>(below_ns_)
+                                       : static_cast<double>(std::min(left, most_replicas())) *
+                                             static_cast<double>(below_ns_);
+    constexpr double kRoundingNs = 4;  // each part of a time is rounded on its own
+    return work_ns_[to] - work_ns_[from] < most_ns + kRoundingNs;
+  }
+  [[nodiscard]] std::uint32_t devices_left(const Taken& taken) const {
+    std::uint32_t left = bound_.devices;
+    for (const std::uint32_t used : taken.devices) left -= std::min(left, used);
+    return left;
+  }
+  [[nodiscard]] std::uint32_t most_replicas() const {
+    return bound_.max_replicas == 0 ? bound_.devices : bound_.max_replicas;
+  }
+
+  [[nodiscard]] SegmentTime time(std::size_t from, std::size_t to, std::size_t pool) {
+    ++segments_;
+    std::vector<OperatorId> operators;
+    for (std::size_t op = 0; op < graph_.operator_count(); ++op) {
+      if (ideals_[to][op] && !ideals_[from][op]) operators.push_back(operator_id(op));
+    }
+    return simulate_segment(graph_, operators, compilers_[pool]->compile(graph_, operators),
+                            pools_[pool].device);
+  }
+
+  void add_stages(std::size_t from, std::size_t to) {
+    std::vector<SegmentTime> times;
+    for (std::size_t pool = 0; pool < pools_.size(); ++pool) times.push_back(time(from, to, pool));
+    std::vector<StageShare> shares(pools_.size());
+    for (std::size_t pool = 0; pool < pools_.size(); ++pool)
+      shares[pool].time_ns = times[pool].total().count();
+    choose_devices(from, to, times, shares, 0);
+  }
+
+  // Every number of devices of the pools from `pool` on.
+  void choose_devices(std::size_t from, std::size_t to, std::span<const SegmentTime> times,
+                      std::vector<StageShare>& shares, std::size_t pool) {
+    if (pool == shares.size()) return add_stage(from, to, times, shares);
+    const std::uint32_t most = std::min({pools_[pool].count, bound_.devices, most_replicas()});
+    for (shares[pool].devices = 0; shares[pool].devices <= most; ++shares[pool].devices)
+      choose_devices(from, to, times, shares, pool + 1);
+    shares[pool].devices = 0;
+  }
+
+  void add_stage(std::size_t from, std::size_t to, std::span<const SegmentTime> times,
+                 std::span<const StageShare> shares) {
+    std::uint32_t replicas = 0;
+    for (const StageShare& share : shares) replicas += share.devices;
+    if (replicas == 0 || replicas > most_replicas()) return;
+    if (!by_latency_ && stage_period_ns(shares) >= below_ns_) return;
+    for (const Taken& before : taken_[from]) {
+      Taken taken = before;
+      ++taken.stages;
+      taken.latency_ns += stage_latency_ns(shares) + hop_ns_;
+      for (std::size_t pool = 0; pool < shares.size(); ++pool) {
+        taken.devices[pool] += shares[pool].devices;
+        if (pools_[pool].shares_link && shares[pool].devices > 0)
+          taken.link_ns[pool] += stage_link_ns(shares, pool, times[pool].link().count());
+      }
+      if (is_allowed(taken)) keep(taken_[to], std::move(taken));
+    }
+  }
+
+  [[nodiscard]] bool is_allowed(const Taken& taken) const {
+    std::uint32_t used = 0;
+    for (std::size_t pool = 0; pool < pools_.size(); ++pool) {
+      if (taken.devices[pool] > pools_[pool].count) return false;
+      if (!by_latency_ && taken.link_ns[pool] >= below_ns_) return false;
+      used += taken.devices[pool];
+    }
+    if (used > bound_.devices) return false;
+    if (by_latency_) return taken.latency_ns < below_ns_;
+    return hop_ns_ * taken.stages < below_ns_ && is_quick(taken.latency_ns);
+  }
+
+  void keep(std::vector<Taken>& all, Taken taken) const {
+    // Without a limit on it, latency decides nothing.
+    if (!by_latency_ && !bound_.max_latency) taken.latency_ns = 0;
+    for (const Taken& other : all) {
+      if (other.is_no_worse(taken)) return;
+    }
+    std::erase_if(all, [&](const Taken& other) { return taken.is_no_worse(other); });
+    all.push_back(std::move(taken));
+  }
+
+  const Graph& graph_;
+  std::span<const DevicePool> pools_;
+  const Bound& bound_;
+  bool by_latency_;
+  std::int64_t below_ns_;
+  std::int64_t hop_ns_;
+  const std::vector<Set>& ideals_;
+  std::vector<std::unique_ptr<Compiler>> compilers_;
+  std::vector<double> work_ns_;            // per ideal
+  std::vector<std::vector<Taken>> taken_;  // per ideal; none no worse than another
+  std::uint64_t segments_ = 0;
+};
+
+std::string wrong_with_plan(const Plan& plan, const Plan& now) {
+  for (std::size_t s = 0; s < plan.stages.size(); ++s) {
+    if (plan.stages[s].time.total() != now.stages[s].time.total())
+      return fmt::format("stage {} takes {}, not {}", s, format_time(now.stages[s].time.total()),
+                         format_time(plan.stages[s].time.total()));
+  }
+  if (plan.predicted.bottleneck != now.predicted.bottleneck ||
+      plan.predicted.latency != now.predicted.latency)
+    return "its predictions are not those of its stages";
+  const Bound& bound = *plan.bound;
+  if (plan.device_count() > bound.devices)
+    return fmt::format("it uses {} devices, its bound holds for {}", plan.device_count(),
+                       bound.devices);
+  for (const Stage& stage : plan.stages) {
+    if (bound.max_replicas > 0 && stage.replicas > bound.max_replicas)
+      return fmt::format("a stage has {} replicas, its bound holds for {}", stage.replicas,
+                         bound.max_replicas);
+  }
+  if (bound.max_latency && plan.predicted.latency > *bound.max_latency)
+    return fmt::format("its latency is {}, its bound holds for {}",
+                       format_time(plan.predicted.latency), format_time(*bound.max_latency));
+  const Nanoseconds reached =
+      plan.objective == "latency" ? plan.predicted.latency : plan.predicted.bottleneck;
+  if (bound.value > reached || bound.is_proven != (bound.value == reached))
+    return fmt::format("it reaches {} ns, its bound is {} ns and {}proven", reached.count(),
+                       bound.value.count(), bound.is_proven ? "" : "not ");
+  return "";
+}
+
+// Whether the whole model's time without streaming what could be cached, split among all devices, already takes the
+// bound. Cutting only adds to it: fixed times and transfers; what the last operator hides of the
+// model's output, the last stage can hide too.
+bool follows_from_work(const Plan& plan, const Graph& graph, std::span<const DevicePool> pools) {
+  const Model& model = graph.model();
+  const std::size_t last = graph.operator_count() - 1;
+  if (model.outputs().size() != 1 || model.producer(model.outputs()[0]) != operator_id(last))
+    return false;
+  const auto all = graph.operators_between(1, graph.depth());
+  Nanoseconds least = Nanoseconds::max();
+  for (const DevicePool& pool : pools) {
+    MemoryReport memory = make_simulated_compiler(pool.device)->compile(graph, all);
+    for (OperatorMemory& op : memory.operators) {
+      if (op.residency != Residency::kStreamed) continue;
+      op.residency = Residency::kCached;
+      memory.host_bytes -= op.bytes;
+    }
+    const SegmentTime time = simulate_segment(graph, all, memory, pool.device);
+    if (time.host_operators > 0) return false;
+    least = std::min(least, time.total());
+  }
+  const std::uint32_t devices = plan.objective == "latency" ? 1 : plan.bound->devices;
+  return plan.bound->value <= least / devices;
+}
+
+}  // namespace
+
+CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
+                                     std::span<const DevicePool> pools, std::size_t most_ideals) {
+  CertificateVerdict verdict;
+  if (!plan.bound) {
+    verdict.reason = "it has no bound";
+    return verdict;
+  }
+  std::vector<DevicePool> limits(pools.begin(), pools.end());
+  if (limits.size() == 1) limits[0].count = std::max(plan.bound->devices, plan.device_count());
+  const Plan now = make_plan(graph, segmentation_of(plan), limits, plan.strategy,
+                             devices_of(plan, limits.size()));
+  verdict.reason = wrong_with_plan(plan, now);
+  if (!verdict.reason.empty()) return verdict;
+  const auto ideals = ideals_of(graph, most_ideals);
+  if (!ideals) {
+    verdict.is_accepted = follows_from_work(plan, graph, limits);
+    verdict.reason =
+        verdict.is_accepted
+            ? "all operators together take as long on all devices"
+            : fmt::format("the graph has more than {} ideals, too many to check", most_ideals);
+    return verdict;
+  }
+  Refutation refutation(graph, limits, *plan.bound, plan.objective == "latency", *ideals);
+  verdict.is_accepted = !refutation.exists();
+  verdict.ideals = ideals->size();
+  verdict.segments = refutation.segments();
+  verdict.reason = fmt::format("{} pipeline is below its bound of {} ns",
+                               verdict.is_accepted ? "no" : "a", plan.bound->value.count());
+  return verdict;
+}
+
+}  // namespace segue

@@ -1,0 +1,115 @@
+#include "segue/certificate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "reference/random_device.h"
+#include "reference/random_model.h"
+#include "segue/zoo.h"
+
+namespace segue {
+namespace {
+
+using ::testing::HasSubstr;
+
+Plan best_plan(const Graph& graph, std::span<const DevicePool> pools,
+               const OptimalOptions& options = {}) {
+  const OptimalSegmentation best = segment_optimal(graph, pools, options);
+  Plan plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
+  if (options.objective == Objective::kLatency) plan.objective = "latency";
+  plan.bound = best.bound;
+  return plan;
+}
+
+std::vector<DevicePool> random_pools(std::mt19937& random) {
+  std::vector<DevicePool> pools;
+  for (std::size_t p = 0; p < 1 + random() % 2; ++p) {
+    pools.push_back({testing::random_device(random), static_cast<std::uint32_t>(1 + random() % 3),
+                     random() % 4 == 0});
+  }
+  return pools;
+}
+
+// The checker and the planner share no search: where one is wrong, they disagree.
+TEST(Certificate, OfThePlannerIsAcceptedAndNoHigherOneIs) {
+  std::mt19937 random(23);
+  for (int round = 0; round < 60; ++round) {
+    const Model model = testing::random_model(random, 2 + static_cast<int>(random() % 6));
+    const Graph graph(model);
+    const auto pools = random_pools(random);
+    OptimalOptions options;
+    options.max_replicas = static_cast<std::uint32_t>(random() % 3);
+    if (random() % 3 == 0) options.objective = Objective::kLatency;
+    Plan plan = best_plan(graph, pools, options);
+    const CertificateVerdict verdict = check_certificate(plan, graph, pools);
+    EXPECT_TRUE(verdict.is_accepted) << "round " << round << ": " << verdict.reason;
+    // A claim that nothing is below a value the plan itself is below.
+    plan.bound->value += Nanoseconds(1);
+    plan.bound->is_proven = false;
+    EXPECT_FALSE(check_certificate(plan, graph, pools).is_accepted) << "round " << round;
+  }
+}
+
+TEST(Certificate, OfAPlanThatIsNotTheBestIsRejected) {
+  const Model model = open_model("zoo:resnet50");
+  const Graph graph(model);
+  const DevicePool pool{find_device("edgetpu-pcie"), 4, false};
+  const std::span pools(&pool, 1);
+  const std::vector<PoolCounts> devices(4, PoolCounts{1});
+  Plan plan = make_plan(graph, segment_as_vendor(graph, 4), pools, "optimal", devices);
+  EXPECT_THAT(check_certificate(plan, graph, pools).reason, HasSubstr("no bound"));
+  plan.bound = Bound{plan.predicted.bottleneck, true, 4, 1};
+  const CertificateVerdict verdict = check_certificate(plan, graph, pools);
+  EXPECT_FALSE(verdict.is_accepted);
+  EXPECT_THAT(verdict.reason, HasSubstr("a pipeline is below its bound"));
+}
+
+TEST(Certificate, ThatDoesNotBelongToItsPlanIsRejectedWithTheReason) {
+  const Model model = open_model("zoo:resnet50");
+  const Graph graph(model);
+  const DevicePool pool{find_device("edgetpu-pcie"), 6, false};
+  const std::span pools(&pool, 1);
+  const Plan plan = best_plan(graph, pools);
+  const auto reason_of = [&](const Plan& edited) {
+    const CertificateVerdict verdict = check_certificate(edited, graph, pools);
+    EXPECT_FALSE(verdict.is_accepted);
+    return verdict.reason;
+  };
+  Plan edited = plan;
+  edited.stages[1].time.compute += Nanoseconds(5);
+  EXPECT_THAT(reason_of(edited), HasSubstr("stage 1 takes"));
+  edited = plan;
+  edited.predicted.bottleneck -= Nanoseconds(1);
+  EXPECT_THAT(reason_of(edited), HasSubstr("predictions"));
+  edited = plan;
+  edited.bound->devices = 5;
+  EXPECT_THAT(reason_of(edited), HasSubstr("uses 6 devices, its bound holds for 5"));
+  edited = plan;
+  edited.bound->max_replicas = 1;
+  EXPECT_THAT(reason_of(edited), HasSubstr("replicas, its bound holds for 1"));
+  edited = plan;
+  edited.bound->max_latency = Nanoseconds(1000);
+  EXPECT_THAT(reason_of(edited), HasSubstr("its latency is"));
+  edited = plan;
+  edited.bound->is_proven = false;
+  EXPECT_THAT(reason_of(edited), HasSubstr("not proven"));
+}
+
+TEST(Certificate, OfTooManyIdealsFollowsFromTheWorkOrIsNotAccepted) {
+  const Model model = open_model("zoo:nasnetmobile");
+  const Graph graph(model);
+  const DevicePool pool{find_device("edgetpu-pcie"), 4, false};
+  const std::span pools(&pool, 1);
+  EXPECT_TRUE(check_certificate(best_plan(graph, pools), graph, pools).is_accepted);
+  Plan plan = make_plan(graph, segment_as_vendor(graph, 2), pools, "optimal",
+                        std::vector<PoolCounts>{{1}, {1}});
+  plan.bound = Bound{plan.predicted.bottleneck, true, 4, 1};
+  const auto unknown = check_certificate(plan, graph, pools);
+  EXPECT_FALSE(unknown.is_accepted);
+  EXPECT_THAT(unknown.reason, HasSubstr("more than 6000 ideals"));
+}
+
+}  // namespace
+}  // namespace segue
