@@ -3,19 +3,17 @@
 //   dump MODEL DEVICE           operators, tensors and constants of the device
 //   dump MODEL DEVICE evaluate  per line of input (the stage of each operator, separated by blanks)
 //                               a line with the time in ns of each stage, 0 for empty stages
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <exception>
 #include <iostream>
-#include <iterator>
-#include <limits>
 #include <sstream>
 #include <string>
 #include <vector>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "compiler/caching.h"
 #include "segue/compiler.h"
@@ -106,12 +104,12 @@ void evaluate(const Graph& graph, const DeviceSpec& device) {
     }
     std::vector<std::int64_t> times;
     for (const auto& operators : stages) {
-      times.push_back(operators.empty()
-                          ? 0
-                          : simulate_segment(graph, operators, compiler->compile(graph, operators),
-                                             device)
-                                .total()
-                                .count());
+      times.push_back(
+          operators.empty()
+              ? 0
+              : simulate_segment(graph, operators, compiler->compile(graph, operators), device)
+                    .total()
+                    .count());
     }
     fmt::print("{}\n", fmt::join(times, " "));
   }

@@ -117,6 +117,9 @@ class Program:
                 self.at_least(leaves, plus((1, written), (-1, inside[reader])))
             if tensor["is_output"]:
                 self.at_least(leaves, written)
+            # Nor more than that, or a feigned input would shrink the capacity to excuse skipping.
+            self.at_least(plus((1, constant(1.0)), (-1, written)), enters)
+            self.at_least(plus(*[(1, inside[reader]) for reader in tensor["readers"]]), enters)
             received.append((tensor["bytes"], enters))
             sent.append((tensor["sent_bytes"], leaves))
         return plus(*received), plus(*sent)

@@ -87,6 +87,26 @@ IdealLattice IdealLattice::along_orders(const Graph& graph) {
   return lattice;
 }
 
+IdealLattice IdealLattice::with(const Graph& graph,
+                                std::span<const std::vector<bool>> ideals) const {
+  std::set<std::pair<std::uint32_t, Bits>> all;
+  for (std::size_t i = 0; i < size(); ++i)
+    all.emplace(operators_in(i), Bits(words(i).begin(), words(i).end()));
+  for (const std::vector<bool>& ideal : ideals) {
+    Bits bits(words_per_ideal_);
+    std::uint32_t count = 0;
+    for (std::size_t op = 0; op < ideal.size(); ++op) {
+      if (!ideal[op]) continue;
+      insert(bits, op);
+      ++count;
+    }
+    all.emplace(count, std::move(bits));
+  }
+  IdealLattice lattice(graph.operator_count());
+  for (const auto& [unused, bits] : all) lattice.append(bits);
+  return lattice;
+}
+
 bool IdealLattice::is_subset(std::size_t smaller, std::size_t larger) const {
   const auto a = words(smaller);
   const auto b = words(larger);

@@ -27,6 +27,10 @@ class IdealLattice {
   // choices, never more than depth + operators + 1.
   [[nodiscard]] static IdealLattice along_orders(const Graph& graph);
 
+  // With more ideals, each as its operators; those that are no ideals must not be given.
+  [[nodiscard]] IdealLattice with(const Graph& graph,
+                                  std::span<const std::vector<bool>> ideals) const;
+
   [[nodiscard]] std::size_t size() const { return sizes_.size(); }
   // Operators in ideal `i`. Ideals ascend in this number; 0 is the empty one, the last the full
   // one.

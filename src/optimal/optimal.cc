@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "optimal/first_cuts.h"
 #include "optimal/ideal_costs.h"
 #include "optimal/ideals.h"
 #include "optimal/search.h"
@@ -16,6 +17,8 @@ namespace {
 // Above, pairs of ideals would take hundreds of megabytes. InceptionV4 has 2237.
 constexpr std::size_t kMostIdeals = 6000;
 constexpr std::uint64_t kMostChoices = 4096;
+constexpr int kCutsToDive = 300;
+constexpr int kCutsToProve = 6000;
 
 void check(std::span<const DevicePool> pools) {
   const auto fail = [](ErrorCode code, const std::string& reason) { throw Error(code, reason); };
@@ -70,6 +73,7 @@ class LatticeSearch {
     least_ns_ = is_latency() ? search.least_latency_ns() : search.least_period_ns();
   }
 
+  [[nodiscard]] const IdealLattice& lattice() const { return lattice_; }
   [[nodiscard]] bool found() const { return best_.has_value(); }
   // Limits that a search over more ideals can keep too.
   [[nodiscard]] PaceLimits reached() const {
@@ -111,6 +115,37 @@ class LatticeSearch {
   std::int64_t least_ns_ = 0;
 };
 
+// For pure pipelines on equal devices: more candidates for the first cut, and what it proves.
+OptimalSegmentation improved_at_first_cut(const Graph& graph, std::span<const DevicePool> pools,
+                                          const OptimalOptions& options,
+                                          const LatticeSearch& orders) {
+  const OptimalSegmentation along_orders = orders.result(false);
+  const bool is_pure = options.max_replicas == 1 && pools.size() == 1 &&
+                       options.objective == Objective::kThroughput && !options.max_latency;
+  if (!is_pure || along_orders.bound.is_proven) return along_orders;
+  // A few cuts for candidates, then as many as the proof needs.
+  OptimalSegmentation result = along_orders;
+  double least_ns = 0;
+  for (const bool dives : {true, false}) {
+    const auto cuts = find_first_cuts(graph, pools[0].device, pools[0].count,
+                                      static_cast<double>(result.bottleneck.count()),
+                                      dives ? kCutsToDive : kCutsToProve, dives);
+    if (!cuts) return along_orders;
+    LatticeSearch search(graph, pools, options, orders.lattice().with(graph, cuts->ideals));
+    search.run(orders.reached());
+    if (search.result(false).bottleneck < result.bottleneck) result = search.result(false);
+    least_ns = std::max(least_ns, cuts->least_ns);
+  }
+  // The bound is that of exact times; those of stages are rounded part by part.
+  constexpr std::int64_t kRoundingNs = 5;
+  const auto least = static_cast<std::int64_t>(least_ns) - kRoundingNs;
+  const std::int64_t reached = result.bottleneck.count();
+  if (least > result.bound.value.count()) result.bound.value = Nanoseconds(least);
+  if (reached - least <= 2 * kRoundingNs) result.bound.value = result.bottleneck;
+  result.bound.is_proven = result.bound.value == result.bottleneck;
+  return result;
+}
+
 [[noreturn]] void fail_on_latency(const Graph& graph, std::span<const DevicePool> pools,
                                   OptimalOptions options) {
   const std::int64_t asked = options.max_latency->count();
@@ -135,7 +170,7 @@ OptimalSegmentation segment_optimal(const Graph& graph, std::span<const DevicePo
   auto all = IdealLattice::all(graph, kMostIdeals);
   if (!all) {
     if (!orders.found()) fail_on_latency(graph, pools, options);
-    return orders.result(false);
+    return improved_at_first_cut(graph, pools, options, orders);
   }
   LatticeSearch search(graph, pools, options, std::move(*all));
   search.run(orders.reached());

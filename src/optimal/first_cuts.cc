@@ -1,0 +1,415 @@
+#include "optimal/first_cuts.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <set>
+
+#include "optimal/min_cut.h"
+#include "segue/compiler.h"
+#include "simulator/segment_sum.h"
+
+namespace segue {
+namespace {
+
+using Set = std::vector<bool>;  // of operators
+
+constexpr double kUnit = 1 << 20;  // capacities are whole parts of a nanosecond
+
+std::int64_t capacity(double ns) { return static_cast<std::int64_t>(ns * kUnit); }
+
+struct Activation {
+  std::size_t writer = 0;
+  double bytes = 0;
+  double sent_bytes = 0;
+  std::vector<std::size_t> readers;
+};
+
+// Time of an output of so many bytes that is not hidden by a last operator of at most `last_ns`:
+// the largest of some lines, so convex.
+struct OutputTime {
+  struct Line {
+    double per_byte = 0;
+    double at_zero = 0;
+  };
+  std::vector<Line> lines;
+
+  OutputTime(const Timing& timing, double last_ns) {
+    const double link = 1e9 / timing.link_bytes_per_s.value;
+    const double host = timing.output_ns_per_byte.value * timing.host_slowdown.value;
+    const double window = timing.output_window_bytes.value;
+    const double exposed = timing.exposed_share.value;
+    const double hidden = (1 - exposed) * last_ns;
+    std::vector<Line> whole{{host, (link - host) * window}};
+    if (window > 0) whole.push_back({link, 0});
+    // Where the host is faster than the link, the output's time is not convex; its part below is.
+    if (host < link) whole = {{host, 0}};
+    for (const Line& line : whole) {
+      lines.push_back({exposed * line.per_byte, exposed * line.at_zero});
+      lines.push_back({line.per_byte, line.at_zero - hidden});
+    }
+  }
+  [[nodiscard]] double operator()(double bytes) const {
+    double time = 0;
+    for (const Line& line : lines) time = std::max(time, line.at_zero + line.per_byte * bytes);
+    return time;
+  }
+  // The largest c such that per_byte * bytes + c stays below the time for all bytes: it is at a
+  // crossing of two lines.
+  [[nodiscard]] double tangent(double per_byte) const {
+    double least = (*this)(0);
+    for (const Line& a : lines) {
+      for (const Line& b : lines) {
+        if (a.per_byte == b.per_byte) continue;
+        const double bytes = (b.at_zero - a.at_zero) / (a.per_byte - b.per_byte);
+        if (bytes > 0) least = std::min(least, (*this)(bytes)-per_byte * bytes);
+      }
+    }
+    return least;
+  }
+  [[nodiscard]] double steepest() const {
+    return std::ranges::max(lines, {}, &Line::per_byte).per_byte;
+  }
+};
+
+// What is known of the first stage.
+struct Node {
+  std::size_t first = 0;  // its last operator is one of [first, last]
+  std::size_t last = 0;
+  Set inside;
+  Set outside;
+  double least_ns = 0;
+  double weight = 1;          // that gave the bound
+  double per_byte = 1;        // tangent that gave it
+  std::size_t undecided = 0;  // an operator that the best cuts disagree on
+  bool is_settled = false;    // they agree: the bound is the value of a set
+};
+
+class FirstCutSearch {
+ public:
+  FirstCutSearch(const Graph& graph, const DeviceSpec& device, std::uint32_t stages,
+                 double known_ns, int most_cuts, bool dives)
+      : graph_(graph),
+        timing_(device.timing),
+        rest_share_(1.0 / (stages - 1)),
+        known_ns_(known_ns),
+        most_cuts_(most_cuts),
+        dives_(dives),
+        count_(graph.operator_count()) {
+    gather(device);
+  }
+
+  [[nodiscard]] FirstCuts run() {
+    // Candidates come from nodes where much is decided; a proof from those with the lowest bound.
+    const auto is_worse = [&](const Node& a, const Node& b) {
+      const auto width = [&](const Node& node) { return dives_ ? node.last - node.first : 0; };
+      return std::pair(width(a), a.least_ns) > std::pair(width(b), b.least_ns);
+    };
+    std::vector<Node> open{solved(root())};
+    double settled_ns = known_ns_;
+    while (!open.empty() && cuts_ < most_cuts_) {
+      std::ranges::pop_heap(open, is_worse);
+      const Node node = std::move(open.back());
+      open.pop_back();
+      if (node.least_ns >= known_ns_) continue;
+      if (node.is_settled) {
+        settled_ns = std::min(settled_ns, node.least_ns);
+        continue;
+      }
+      for (Node& child : branches(node)) {
+        if (!is_possible(child)) continue;
+        open.push_back(solved(std::move(child)));
+        std::ranges::push_heap(open, is_worse);
+      }
+    }
+    // What was left out is no better than the best that is known by now.
+    double least_ns = std::min(settled_ns, known_ns_);
+    for (const Node& node : open) least_ns = std::min(least_ns, node.least_ns);
+    return {least_ns, {ideals_.begin(), ideals_.end()}};
+  }
+
+ private:
+  struct Cut {
+    double value_ns = 0;
+    double sent_bytes = 0;
+    double first_ns = 0;  // of the first stage
+    double rest_ns = 0;   // share of the rest
+    Set inside;
+  };
+
+  void gather(const DeviceSpec& device) {
+    const Model& model = graph_.model();
+    const double link = 1e9 / timing_.link_bytes_per_s.value;
+    input_per_byte_ = link + timing_.input_ns_per_byte.value * timing_.host_slowdown.value;
+    fixed_ns_ = timing_.invoke_ns.value * timing_.host_slowdown.value;
+    for (std::size_t i = 0; i < count_; ++i) {
+      const OperatorWork work = operator_work(model, operator_id(i), device);
+      const double compute_ns = static_cast<double>(work.cycles) / timing_.clock_hz.value * 1e9;
+      const ParameterFootprint footprint = parameter_footprint(model, operator_id(i), device);
+      const bool is_streamed = !footprint.is_cacheable && footprint.streamed_bytes > 0;
+      const Streaming uncached =
+          is_streamed ? streaming(work, footprint.streamed_bytes, work.crossings, timing_)
+                      : Streaming{};
+      compute_ns_.push_back(compute_ns);
+      work_ns_.push_back(compute_ns + static_cast<double>(uncached.added_ns));
+    }
+    for (std::size_t t = 0; t < model.tensors().size(); ++t) {
+      const auto writer = model.producer(tensor_id(t));
+      if (!writer) continue;
+      Activation activation;
+      activation.writer = index(*writer);
+      activation.bytes = static_cast<double>(model.tensors()[t].bytes);
+      activation.sent_bytes = static_cast<double>(sent_bytes(model.tensors()[t], device));
+      for (const OperatorId reader : graph_.readers(*writer)) {
+        const auto& inputs = model.op(reader).inputs;
+        if (std::ranges::find(inputs, static_cast<std::int32_t>(t)) != inputs.end())
+          activation.readers.push_back(index(reader));
+      }
+      if (!activation.readers.empty()) activations_.push_back(std::move(activation));
+    }
+    for (const TensorId id : model.inputs())
+      first_input_ns_ += static_cast<double>(model.tensor(id).bytes) * input_per_byte_;
+    SegmentSum output;
+    for (const TensorId id : model.outputs())
+      output.output_bytes += sent_bytes(model.tensor(id), device);
+    output.last_cycles = operator_work(model, operator_id(count_ - 1), device).cycles;
+    output.cycles = output.last_cycles;
+    const SegmentTime last = output.time(timing_);
+    last_output_ns_ =
+        static_cast<double>((last.compute + last.output).count()) - compute_ns_.back();
+  }
+
+  // The first operator is in the first stage, the last one is not.
+  [[nodiscard]] Node root() const {
+    Node node{0, count_ - 2, Set(count_), Set(count_)};
+    node.inside[0] = true;
+    node.outside[count_ - 1] = true;
+    return node;
+  }
+
+  void put_inside(Node& node, std::size_t op) const {
+    if (node.inside[op]) return;
+    node.inside[op] = true;
+    for (const OperatorId writer : graph_.writers(operator_id(op))) put_inside(node, index(writer));
+  }
+  void put_outside(Node& node, std::size_t op) const {
+    if (node.outside[op]) return;
+    node.outside[op] = true;
+    for (const OperatorId reader : graph_.readers(operator_id(op)))
+      put_outside(node, index(reader));
+  }
+
+  [[nodiscard]] std::vector<Node> branches(const Node& node) const {
+    std::vector<Node> children(2, node);
+    if (node.first < node.last) {
+      const std::size_t middle = (node.first + node.last) / 2;
+      children[0].last = middle;
+      children[1].first = middle + 1;
+      for (Node& child : children) {
+        for (std::size_t op = child.last + 1; op < count_; ++op) put_outside(child, op);
+        if (child.first == child.last) put_inside(child, child.first);
+      }
+    } else {
+      put_inside(children[0], node.undecided);
+      put_outside(children[1], node.undecided);
+    }
+    return children;
+  }
+
+  // Not both inside and outside, and no bound that takes no cut is reached already.
+  [[nodiscard]] bool is_possible(const Node& node) const {
+    double first_ns = fixed_ns_ + first_input_ns_;
+    double rest_ns = fixed_ns_ + last_output_ns_;
+    for (std::size_t op = 0; op < count_; ++op) {
+      if (node.inside[op] && node.outside[op]) return false;
+      if (node.inside[op]) first_ns += work_ns_[op];
+      if (node.outside[op]) rest_ns += work_ns_[op];
+    }
+    return first_ns < known_ns_ && rest_ns * rest_share_ < known_ns_;
+  }
+
+  [[nodiscard]] Cut cut(const Node& node, const OutputTime& output, double weight,
+                        double per_byte) {
+    ++cuts_;
+    const double rest_weight = (1 - weight) * rest_share_;
+    const auto op_node = [&](std::size_t op) {
+      return node.inside[op] ? std::size_t{0} : node.outside[op] ? std::size_t{1} : op + 2;
+    };
+    MinCut network(count_ + 2 + activations_.size());
+    double constant = 0;
+    for (std::size_t op = 0; op < count_; ++op) {
+      if (node.inside[op]) {
+        constant += weight * work_ns_[op];
+      } else if (node.outside[op]) {
+        constant += rest_weight * work_ns_[op];
+      } else {
+        network.add(op + 2, 1, capacity(weight * work_ns_[op]));
+        network.add(0, op + 2, capacity(rest_weight * work_ns_[op]));
+      }
+    }
+    for (std::size_t t = 0; t < activations_.size(); ++t) {
+      const Activation& a = activations_[t];
+      const std::size_t writer = op_node(a.writer);
+      if (writer == 1) continue;
+      const double ns = weight * per_byte * a.sent_bytes + rest_weight * input_per_byte_ * a.bytes;
+      network.add(writer, count_ + 2 + t, capacity(ns));
+      for (const std::size_t reader : a.readers) {
+        if (op_node(reader) == 0) continue;
+        network.add(count_ + 2 + t, op_node(reader), MinCut::kInfinite);
+        if (writer > 1 && op_node(reader) > 1)
+          network.add(op_node(reader), writer, MinCut::kInfinite);
+      }
+    }
+    Cut result;
+    result.value_ns = constant + static_cast<double>(network.solve()) / kUnit +
+                      weight * (fixed_ns_ + first_input_ns_ + output.tangent(per_byte)) +
+                      rest_weight * (fixed_ns_ + last_output_ns_);
+    result.inside.resize(count_);
+    for (std::size_t op = 0; op < count_; ++op) {
+      const std::size_t at = op_node(op);
+      result.inside[op] = at == 0 || (at > 1 && network.is_on_source_side(at));
+    }
+    measure(output, node.first == node.last, result);
+    return result;
+  }
+
+  void measure(const OutputTime& output, bool is_exact, Cut& cut) {
+    double rest_ns = fixed_ns_ + last_output_ns_;
+    cut.first_ns = fixed_ns_ + first_input_ns_;
+    for (std::size_t op = 0; op < count_; ++op)
+      (cut.inside[op] ? cut.first_ns : rest_ns) += work_ns_[op];
+    for (const Activation& a : activations_) {
+      const auto is_outside = [&](std::size_t op) { return !cut.inside[op]; };
+      if (!cut.inside[a.writer] || std::ranges::none_of(a.readers, is_outside)) continue;
+      cut.sent_bytes += a.sent_bytes;
+      rest_ns += input_per_byte_ * a.bytes;
+    }
+    cut.first_ns += output(cut.sent_bytes);
+    cut.rest_ns = rest_ns * rest_share_;
+    const double bottleneck_ns = std::max(cut.first_ns, cut.rest_ns);
+    if (bottleneck_ns >= known_ns_ + kClose) return;
+    ideals_.insert(cut.inside);
+    // The rest of two stages is one stage: this is a pipeline.
+    if (rest_share_ == 1 && is_exact) known_ns_ = std::min(known_ns_, bottleneck_ns);
+  }
+
+  // The largest bound over weights and tangents, each by bisection: a cut that the first stage is
+  // the larger part of asks for more weight on it, one that sends many bytes for a steeper tangent.
+  [[nodiscard]] Node solved(Node node) {
+    double last_ns = 0;
+    for (std::size_t op = node.first; op <= node.last; ++op)
+      last_ns = std::max(last_ns, compute_ns_[op]);
+    const OutputTime output(timing_, last_ns);
+    std::set<Set> best;
+    // What was best for the node above is often enough.
+    node.least_ns = 0;
+    (void)try_cut(node, output, node.weight, node.per_byte, best);
+    double low = 0;
+    double high = 1;
+    for (int step = 0; step < steps(node, 2, 20) && node.least_ns < known_ns_; ++step) {
+      const double weight = step == 0 ? 1 : (low + high) / 2;
+      const Cut at = best_tangent(node, output, weight, best);
+      if (at.first_ns > at.rest_ns && weight == 1) break;
+      (at.first_ns > at.rest_ns ? low : high) = weight;
+    }
+    settle(node, best);
+    return node;
+  }
+
+  [[nodiscard]] Cut try_cut(Node& node, const OutputTime& output, double weight, double per_byte,
+                            std::set<Set>& best) {
+    Cut at = cut(node, output, weight, per_byte);
+    if (at.value_ns > node.least_ns - kClose) best.insert(at.inside);
+    if (at.value_ns > node.least_ns) {
+      node.least_ns = at.value_ns;
+      node.weight = weight;
+      node.per_byte = per_byte;
+    }
+    return at;
+  }
+
+  [[nodiscard]] Cut best_tangent(Node& node, const OutputTime& output, double weight,
+                                 std::set<Set>& best) {
+    double low = 0;
+    double high = output.steepest();
+    double per_byte = high / 2;
+    Cut result;
+    for (int step = 0; step < steps(node, 3, 12) && node.least_ns < known_ns_; ++step) {
+      Cut at = try_cut(node, output, weight, per_byte, best);
+      // The tangent at these bytes lies between the slopes to both sides of them.
+      const double right = output(at.sent_bytes + 1) - output(at.sent_bytes);
+      const double left = output(at.sent_bytes) - output(at.sent_bytes - 1);
+      const bool is_tangent = per_byte <= right + kSlope && per_byte >= left - kSlope;
+      (per_byte > right ? high : low) = per_byte;
+      // Between two crossings of lines the slope itself is the best tangent.
+      const double slope = std::min(std::max(left, right), output.steepest());
+      per_byte = right - left < kSlope && low < slope && slope <= high ? slope : (low + high) / 2;
+      if (step == 0 || at.value_ns > result.value_ns) result = std::move(at);
+      if (is_tangent) break;
+    }
+    return result;
+  }
+
+  // An operator that some of the best cuts have inside and others outside; else whether one of them
+  // has the value of the bound.
+  void settle(Node& node, const std::set<Set>& best) const {
+    node.is_settled = node.first == node.last;
+    for (std::size_t op = 0; op < count_ && node.first == node.last; ++op) {
+      const auto holds = [&](const Set& set) { return static_cast<bool>(set[op]); };
+      const auto inside = std::ranges::count_if(best, holds);
+      if (inside == 0 || inside == static_cast<std::ptrdiff_t>(best.size())) continue;
+      node.undecided = op;
+      node.is_settled = false;
+      return;
+    }
+  }
+
+  // A bound over many last operators is loose however long one looks for the best.
+  [[nodiscard]] static int steps(const Node& node, int of_range, int of_one) {
+    return node.first < node.last ? of_range : of_one;
+  }
+
+  static constexpr double kClose = 1;     // ns
+  static constexpr double kSlope = 1e-6;  // ns per byte
+
+  const Graph& graph_;
+  const Timing& timing_;
+  double rest_share_;
+  double known_ns_;
+  int most_cuts_;
+  bool dives_;
+  std::size_t count_;
+  double fixed_ns_ = 0;
+  double input_per_byte_ = 0;
+  double first_input_ns_ = 0;
+  double last_output_ns_ = 0;  // of the model's output, less what the last operator hides
+  std::vector<double> compute_ns_;
+  std::vector<double> work_ns_;
+  std::vector<Activation> activations_;
+  std::set<Set> ideals_;
+  int cuts_ = 0;
+};
+
+}  // namespace
+
+std::optional<FirstCuts> find_first_cuts(const Graph& graph, const DeviceSpec& device,
+                                         std::uint32_t stages, double known_ns, int most_cuts,
+                                         bool dives) {
+  const Model& model = graph.model();
+  const std::size_t count = graph.operator_count();
+  std::size_t first = 0;
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!is_supported_on_device(model, operator_id(i))) return std::nullopt;
+    if (graph.writers(operator_id(i)).empty()) ++first;
+    if (graph.readers(operator_id(i)).empty()) ++last;
+  }
+  const bool is_simple = first == 1 && last == 1 && graph.writers(operator_id(0)).empty() &&
+                         graph.readers(operator_id(count - 1)).empty() &&
+                         model.outputs().size() == 1 &&
+                         model.producer(model.outputs()[0]) == operator_id(count - 1);
+  if (!is_simple || stages < 2 || count < 3) return std::nullopt;
+  return FirstCutSearch(graph, device, stages, known_ns, most_cuts, dives).run();
+}
+
+}  // namespace segue
