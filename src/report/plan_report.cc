@@ -19,9 +19,29 @@ bool has_replicas(const Plan& plan) {
   return std::ranges::any_of(plan.stages, [](const Stage& stage) { return stage.replicas > 1; });
 }
 
+bool has_several_kinds(const Plan& plan) { return !plan.stages[0].devices.empty(); }
+
+// "2xedgetpu-usb3 1xedgetpu-pcie": the devices of a stage where there are several kinds.
+std::string devices_text(const Plan& plan, const Stage& stage) {
+  std::vector<std::string> names;
+  for (std::size_t begin = 0; begin <= plan.device.size();) {
+    const std::size_t end = std::min(plan.device.find(',', begin), plan.device.size());
+    const std::string pool = plan.device.substr(begin, end - begin);
+    const std::size_t name = pool.find('x') + 1;
+    names.push_back(pool.substr(name, pool.find(':', name) - name));
+    begin = end + 1;
+  }
+  std::string text;
+  for (const StageDevices& devices : stage.devices) {
+    text += fmt::format("{}{}x{}", text.empty() ? "" : " ", devices.replicas,
+                        devices.pool < names.size() ? printable(names[devices.pool]) : "?");
+  }
+  return text;
+}
+
 std::vector<std::string> column_titles(const Plan& plan) {
   std::vector<std::string> titles{"operators", "depths", "on-chip MiB", "host MiB", "ms"};
-  if (has_replicas(plan)) titles.emplace_back("TPUs");
+  if (has_replicas(plan) || has_several_kinds(plan)) titles.emplace_back("TPUs");
   return titles;
 }
 
@@ -31,7 +51,11 @@ std::vector<std::string> stage_cells(const Plan& plan, std::size_t position) {
   std::vector<std::string> cells{std::to_string(stage.operators.size()), depths(stage),
                                  format_mib(stage.on_chip_bytes), format_mib(stage.host_bytes),
                                  format_ms(stage.time.total())};
-  if (has_replicas(plan)) cells.push_back(std::to_string(stage.replicas));
+  if (has_several_kinds(plan)) {
+    cells.push_back(devices_text(plan, stage));
+  } else if (has_replicas(plan)) {
+    cells.push_back(std::to_string(stage.replicas));
+  }
   return cells;
 }
 
@@ -45,7 +69,8 @@ std::vector<std::string> total_cells(const Plan& plan) {
   std::vector<std::string> cells{std::to_string(plan.model.operator_count),
                                  fmt::format("1-{}", plan.model.depth), format_mib(on_chip),
                                  format_mib(plan.host_bytes()), format_ms(time)};
-  if (has_replicas(plan)) cells.push_back(std::to_string(plan.device_count()));
+  if (has_replicas(plan) || has_several_kinds(plan))
+    cells.push_back(std::to_string(plan.device_count()));
   return cells;
 }
 
