@@ -80,9 +80,10 @@ void EqualDevices::extend(std::size_t from, std::int64_t limit_ns) {
   beyond_[from] = devices_beyond(from, limit_ns);
 }
 
-void EqualDevices::keep_stages_within(std::int64_t bottleneck_ns) {
-  // Pure pipelines have a stage per device, and ties are settled by fewest stages.
-  const std::uint32_t devices = max_replicas_ == 1 ? devices_beyond(0, bottleneck_ns) : devices_;
+void EqualDevices::keep_stages_within(std::int64_t bottleneck_ns, bool with_fewest_stages) {
+  // Pure pipelines have a stage per device.
+  const std::uint32_t devices =
+      with_fewest_stages && max_replicas_ == 1 ? devices_beyond(0, bottleneck_ns) : devices_;
   for (std::size_t i = 0; i < ideals_; ++i) beyond_[i] = devices_beyond(i, bottleneck_ns);
   before_.assign(ideals_, devices_ + 1);
   before_[0] = 0;

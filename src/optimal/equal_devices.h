@@ -28,8 +28,9 @@ class EqualDevices {
   [[nodiscard]] std::vector<Stage> solve(std::int64_t limit_ns);
   [[nodiscard]] std::int64_t bottleneck_ns() const { return at(devices_, 0).bottleneck_ns; }
 
-  // Drops the pairs that are a stage of no pipeline with this bottleneck, which `solve` reached.
-  void keep_stages_within(std::int64_t bottleneck_ns);
+  // Drops the pairs that are a stage of no pipeline with this bottleneck, which `solve` reached;
+  // where only those with the fewest stages count, some more.
+  void keep_stages_within(std::int64_t bottleneck_ns, bool with_fewest_stages);
 
  private:
   struct Best {

@@ -331,7 +331,8 @@ std::optional<Pipeline> PipelineSearch::fastest_pace(const PaceLimits& limits) {
           (!best || reached.period_ns < pace(*best).period_ns))
         best = pipeline;
       if (best && pace(*best).period_ns == relaxed.bottleneck_ns())
-        relaxed.keep_stages_within(relaxed.bottleneck_ns());
+        // A pipeline of fewer stages may send more through a shared link, or take longer.
+        relaxed.keep_stages_within(relaxed.bottleneck_ns(), !has_shared_link_ && !limits_latency);
     }
   }
   if (!best) best = any_within(limits);
