@@ -1,8 +1,12 @@
 // Zoo models of ten families, segmented, written, and compared byte for byte with the whole.
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "environment.h"
+#include "segue/optimal.h"
 #include "segue/plan.h"
+#include "segue/profile.h"
 #include "segue/verify.h"
 #include "segue/zoo.h"
 
@@ -29,6 +33,62 @@ TEST_P(ZooFamily, IsTheSameInTwoToEightBalancedSegments) {
     EXPECT_EQ(report.segment_count, count);
     EXPECT_EQ(report.operator_count, model.operators().size());
   }
+}
+
+// Plans of every strategy but the one above, for equal and unequal devices.
+std::vector<Plan> plans_of(const Graph& graph) {
+  const DeviceSpec& device = find_device("edgetpu-pcie");
+  std::vector<Plan> plans;
+  Profile profile = Profile::simulated(graph, device);
+  const std::vector<Segmentation> even{segment_as_vendor(graph, 4),
+                                       segment_profiled(profile, 4).segmentation};
+  const auto compiler = make_simulated_compiler(device);
+  for (const Segmentation& segmentation : even)
+    plans.push_back(make_plan(graph, segmentation, *compiler, device, "profile"));
+  const auto equal = open_devices("edgetpu-pcie", 6);
+  const auto unequal = open_devices("2xedgetpu-usb3:shared,2xedgetpu-pcie", 0);
+  const auto add = [&](std::span<const DevicePool> pools, const OptimalOptions& options) {
+    const auto best = segment_optimal(graph, pools, options);
+    plans.push_back(make_plan(graph, best.segmentation, pools, "optimal", best.devices));
+    plans.back().bound = best.bound;
+  };
+  add(equal, {});
+  add(equal, {.max_replicas = 1});
+  add(equal, {.objective = Objective::kLatency});
+  add(unequal, {.max_replicas = 1});
+  return plans;
+}
+
+TEST_P(ZooFamily, IsTheSameInThePlansOfEveryStrategy) {
+  const Model model = open_model(std::string("zoo:") + GetParam());
+  const Graph graph(model);
+  for (const Plan& plan : plans_of(graph)) {
+    const testing::ScratchFolder scratch;
+    write_segments(model, plan, scratch.path());
+    const auto report =
+        verify_segments(model, find_segments(scratch.path()), testing::cpu_backend(),
+                        {.plan = find_plan(scratch.path()), .inputs = 1, .seed = 1});
+    EXPECT_EQ(report.mismatch, "") << to_json(plan);
+    EXPECT_EQ(report.segment_count, plan.stages.size());
+  }
+}
+
+// Several planners at once disturb each other as little as several runs do.
+TEST_P(ZooFamily, IsPlannedTheSameInEveryRunAndThread) {
+  const Model model = open_model(std::string("zoo:") + GetParam());
+  const Graph graph(model);
+  const auto text = [&] {
+    std::string all;
+    for (const Plan& plan : plans_of(graph)) all += to_json(plan);
+    return all;
+  };
+  const std::string once = text();
+  std::vector<std::string> others(3);
+  {
+    std::vector<std::jthread> threads;
+    for (std::string& other : others) threads.emplace_back([&] { other = text(); });
+  }
+  for (const std::string& other : others) EXPECT_EQ(other, once);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ZooFamily,
