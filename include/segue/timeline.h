@@ -37,6 +37,8 @@ struct StageLoad {
   [[nodiscard]] const SegmentTime& time_of(std::size_t replica) const {
     return replica_times.empty() ? time : replica_times[replica];
   }
+  /// Results that the faster replicas have while the slowest works on one input.
+  [[nodiscard]] std::uint64_t results_meanwhile() const;
 };
 [[nodiscard]] std::vector<StageLoad> stage_loads(const Plan& plan);
 

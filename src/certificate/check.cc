@@ -241,9 +241,9 @@ std::string wrong_with_plan(const Plan& plan, const Plan& now) {
   return "";
 }
 
-// Whether the whole model's time without streaming what could be cached, split among all devices, already takes the
-// bound. Cutting only adds to it: fixed times and transfers; what the last operator hides of the
-// model's output, the last stage can hide too.
+// Whether the whole model's time without streaming what could be cached, split among all devices,
+// already takes the bound. Cutting only adds to it: fixed times and transfers; what the last
+// operator hides of the model's output, the last stage can hide too.
 bool follows_from_work(const Plan& plan, const Graph& graph, std::span<const DevicePool> pools) {
   const Model& model = graph.model();
   const std::size_t last = graph.operator_count() - 1;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "optimal/min_cut.h"
+#include "optimal/output_time.h"
 #include "segue/compiler.h"
 #include "simulator/segment_sum.h"
 
@@ -23,53 +24,6 @@ struct Activation {
   double bytes = 0;
   double sent_bytes = 0;
   std::vector<std::size_t> readers;
-};
-
-// Time of an output of so many bytes that is not hidden by a last operator of at most `last_ns`:
-// the largest of some lines, so convex.
-struct OutputTime {
-  struct Line {
-    double per_byte = 0;
-    double at_zero = 0;
-  };
-  std::vector<Line> lines;
-
-  OutputTime(const Timing& timing, double last_ns) {
-    const double link = 1e9 / timing.link_bytes_per_s.value;
-    const double host = timing.output_ns_per_byte.value * timing.host_slowdown.value;
-    const double window = timing.output_window_bytes.value;
-    const double exposed = timing.exposed_share.value;
-    const double hidden = (1 - exposed) * last_ns;
-    std::vector<Line> whole{{host, (link - host) * window}};
-    if (window > 0) whole.push_back({link, 0});
-    // Where the host is faster than the link, the output's time is not convex; its part below is.
-    if (host < link) whole = {{host, 0}};
-    for (const Line& line : whole) {
-      lines.push_back({exposed * line.per_byte, exposed * line.at_zero});
-      lines.push_back({line.per_byte, line.at_zero - hidden});
-    }
-  }
-  [[nodiscard]] double operator()(double bytes) const {
-    double time = 0;
-    for (const Line& line : lines) time = std::max(time, line.at_zero + line.per_byte * bytes);
-    return time;
-  }
-  // The largest c such that per_byte * bytes + c stays below the time for all bytes: it is at a
-  // crossing of two lines.
-  [[nodiscard]] double tangent(double per_byte) const {
-    double least = (*this)(0);
-    for (const Line& a : lines) {
-      for (const Line& b : lines) {
-        if (a.per_byte == b.per_byte) continue;
-        const double bytes = (b.at_zero - a.at_zero) / (a.per_byte - b.per_byte);
-        if (bytes > 0) least = std::min(least, (*this)(bytes)-per_byte * bytes);
-      }
-    }
-    return least;
-  }
-  [[nodiscard]] double steepest() const {
-    return std::ranges::max(lines, {}, &Line::per_byte).per_byte;
-  }
 };
 
 // What is known of the first stage.
@@ -96,7 +50,9 @@ class FirstCutSearch {
         most_cuts_(most_cuts),
         dives_(dives),
         count_(graph.operator_count()) {
-    gather(device);
+    gather_work(device);
+    gather_activations(device);
+    gather_ends(device);
   }
 
   [[nodiscard]] FirstCuts run() {
@@ -137,22 +93,21 @@ class FirstCutSearch {
     Set inside;
   };
 
-  void gather(const DeviceSpec& device) {
+  void gather_work(const DeviceSpec& device) {
     const Model& model = graph_.model();
-    const double link = 1e9 / timing_.link_bytes_per_s.value;
-    input_per_byte_ = link + timing_.input_ns_per_byte.value * timing_.host_slowdown.value;
-    fixed_ns_ = timing_.invoke_ns.value * timing_.host_slowdown.value;
     for (std::size_t i = 0; i < count_; ++i) {
       const OperatorWork work = operator_work(model, operator_id(i), device);
-      const double compute_ns = static_cast<double>(work.cycles) / timing_.clock_hz.value * 1e9;
       const ParameterFootprint footprint = parameter_footprint(model, operator_id(i), device);
-      const bool is_streamed = !footprint.is_cacheable && footprint.streamed_bytes > 0;
-      const Streaming uncached =
-          is_streamed ? streaming(work, footprint.streamed_bytes, work.crossings, timing_)
-                      : Streaming{};
-      compute_ns_.push_back(compute_ns);
-      work_ns_.push_back(compute_ns + static_cast<double>(uncached.added_ns));
+      Streaming uncached;
+      if (!footprint.is_cacheable && footprint.streamed_bytes > 0)
+        uncached = streaming(work, footprint.streamed_bytes, work.crossings, timing_);
+      compute_ns_.push_back(static_cast<double>(work.cycles) / timing_.clock_hz.value * 1e9);
+      work_ns_.push_back(compute_ns_.back() + static_cast<double>(uncached.added_ns));
     }
+  }
+
+  void gather_activations(const DeviceSpec& device) {
+    const Model& model = graph_.model();
     for (std::size_t t = 0; t < model.tensors().size(); ++t) {
       const auto writer = model.producer(tensor_id(t));
       if (!writer) continue;
@@ -167,16 +122,24 @@ class FirstCutSearch {
       }
       if (!activation.readers.empty()) activations_.push_back(std::move(activation));
     }
+  }
+
+  // What every first stage and every last stage has.
+  void gather_ends(const DeviceSpec& device) {
+    const Model& model = graph_.model();
+    const double link = 1e9 / timing_.link_bytes_per_s.value;
+    input_per_byte_ = link + timing_.input_ns_per_byte.value * timing_.host_slowdown.value;
+    fixed_ns_ = timing_.invoke_ns.value * timing_.host_slowdown.value;
     for (const TensorId id : model.inputs())
       first_input_ns_ += static_cast<double>(model.tensor(id).bytes) * input_per_byte_;
-    SegmentSum output;
+    SegmentSum last;
     for (const TensorId id : model.outputs())
-      output.output_bytes += sent_bytes(model.tensor(id), device);
-    output.last_cycles = operator_work(model, operator_id(count_ - 1), device).cycles;
-    output.cycles = output.last_cycles;
-    const SegmentTime last = output.time(timing_);
+      last.output_bytes += sent_bytes(model.tensor(id), device);
+    last.cycles = operator_work(model, operator_id(count_ - 1), device).cycles;
+    last.last_cycles = last.cycles;
+    const SegmentTime time = last.time(timing_);
     last_output_ns_ =
-        static_cast<double>((last.compute + last.output).count()) - compute_ns_.back();
+        static_cast<double>((time.compute + time.output).count()) - compute_ns_.back();
   }
 
   // The first operator is in the first stage, the last one is not.
@@ -228,45 +191,60 @@ class FirstCutSearch {
     return first_ns < known_ns_ && rest_ns * rest_share_ < known_ns_;
   }
 
+  // In a network: 0 inside, 1 outside, else a node of its own.
+  [[nodiscard]] static std::size_t node_of(const Node& node, std::size_t op) {
+    if (node.inside[op]) return 0;
+    return node.outside[op] ? 1 : op + 2;
+  }
+
+  // Adds what the operators' work costs on either side; returns that of those already decided.
+  [[nodiscard]] double add_work(const Node& node, double weight, double rest_weight,
+                                MinCut& network) const {
+    double decided_ns = 0;
+    for (std::size_t op = 0; op < count_; ++op) {
+      const std::size_t at = node_of(node, op);
+      if (at == 0) decided_ns += weight * work_ns_[op];
+      if (at == 1) decided_ns += rest_weight * work_ns_[op];
+      if (at <= 1) continue;
+      network.add(at, 1, capacity(weight * work_ns_[op]));
+      network.add(0, at, capacity(rest_weight * work_ns_[op]));
+    }
+    return decided_ns;
+  }
+
+  // A tensor that crosses costs output and input once, however many read it.
+  void add_transfers(const Node& node, double per_sent_byte, double per_read_byte,
+                     MinCut& network) const {
+    for (std::size_t t = 0; t < activations_.size(); ++t) {
+      const Activation& tensor = activations_[t];
+      const std::size_t writer = node_of(node, tensor.writer);
+      if (writer == 1) continue;
+      const std::size_t at = count_ + 2 + t;
+      network.add(writer, at,
+                  capacity(per_sent_byte * tensor.sent_bytes + per_read_byte * tensor.bytes));
+      for (const std::size_t op : tensor.readers) {
+        const std::size_t reader = node_of(node, op);
+        if (reader == 0) continue;
+        network.add(at, reader, MinCut::kInfinite);
+        if (writer > 1 && reader > 1) network.add(reader, writer, MinCut::kInfinite);
+      }
+    }
+  }
+
   [[nodiscard]] Cut cut(const Node& node, const OutputTime& output, double weight,
                         double per_byte) {
     ++cuts_;
     const double rest_weight = (1 - weight) * rest_share_;
-    const auto op_node = [&](std::size_t op) {
-      return node.inside[op] ? std::size_t{0} : node.outside[op] ? std::size_t{1} : op + 2;
-    };
     MinCut network(count_ + 2 + activations_.size());
-    double constant = 0;
-    for (std::size_t op = 0; op < count_; ++op) {
-      if (node.inside[op]) {
-        constant += weight * work_ns_[op];
-      } else if (node.outside[op]) {
-        constant += rest_weight * work_ns_[op];
-      } else {
-        network.add(op + 2, 1, capacity(weight * work_ns_[op]));
-        network.add(0, op + 2, capacity(rest_weight * work_ns_[op]));
-      }
-    }
-    for (std::size_t t = 0; t < activations_.size(); ++t) {
-      const Activation& a = activations_[t];
-      const std::size_t writer = op_node(a.writer);
-      if (writer == 1) continue;
-      const double ns = weight * per_byte * a.sent_bytes + rest_weight * input_per_byte_ * a.bytes;
-      network.add(writer, count_ + 2 + t, capacity(ns));
-      for (const std::size_t reader : a.readers) {
-        if (op_node(reader) == 0) continue;
-        network.add(count_ + 2 + t, op_node(reader), MinCut::kInfinite);
-        if (writer > 1 && op_node(reader) > 1)
-          network.add(op_node(reader), writer, MinCut::kInfinite);
-      }
-    }
+    const double decided_ns = add_work(node, weight, rest_weight, network);
+    add_transfers(node, weight * per_byte, rest_weight * input_per_byte_, network);
     Cut result;
-    result.value_ns = constant + static_cast<double>(network.solve()) / kUnit +
+    result.value_ns = decided_ns + static_cast<double>(network.solve()) / kUnit +
                       weight * (fixed_ns_ + first_input_ns_ + output.tangent(per_byte)) +
                       rest_weight * (fixed_ns_ + last_output_ns_);
     result.inside.resize(count_);
     for (std::size_t op = 0; op < count_; ++op) {
-      const std::size_t at = op_node(op);
+      const std::size_t at = node_of(node, op);
       result.inside[op] = at == 0 || (at > 1 && network.is_on_source_side(at));
     }
     measure(output, node.first == node.last, result);

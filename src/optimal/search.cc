@@ -44,32 +44,6 @@ std::uint32_t device_count(std::span<const DevicePool> pools) {
   return count;
 }
 
-// Pairs that the bounds leave a chance to be a stage of a pipeline within the limits.
-StagePairs promising_pairs(const IdealLattice& lattice, std::span<const IdealCosts> costs,
-                           const WorkBounds& bounds, std::uint32_t devices,
-                           const PaceLimits& known) {
-  struct Least {
-    std::uint32_t devices = 0;
-    std::int64_t latency_ns = 0;
-  };
-  const std::size_t full = lattice.size() - 1;
-  std::vector<Least> below(lattice.size());
-  std::vector<Least> above(lattice.size());
-  for (std::size_t i = 1; i < full; ++i) {
-    below[i] = {bounds.least_devices(0, i, known.period_ns), bounds.least_sum_ns(0, i, devices)};
-    above[i] = {bounds.least_devices(i, full, known.period_ns),
-                bounds.least_sum_ns(i, full, devices)};
-  }
-  std::vector<std::int64_t> longest_on{-1};  // that many devices
-  for (std::uint32_t count = 1; count <= devices; ++count)
-    longest_on.push_back(longest_stage_ns(known.period_ns, count));
-  return {lattice, costs, bounds, [&](std::size_t from, std::size_t to) {
-            const std::uint32_t others = below[from].devices + above[to].devices;
-            return std::min(longest_on[others < devices ? devices - others : 0],
-                            known.latency_ns - below[from].latency_ns - above[to].latency_ns);
-          }};
-}
-
 Pipeline to_pipeline(std::span<const EqualDevices::Stage> stages) {
   Pipeline pipeline;
   for (const EqualDevices::Stage& stage : stages)
@@ -93,7 +67,7 @@ PipelineSearch::PipelineSearch(const IdealLattice& lattice, std::span<const Idea
       full_(lattice.size() - 1),
       allotments_(pools.size() > 1 ? all_allotments(pools, max_replicas_)
                                    : std::vector<Allotment>{}),
-      pairs_(promising_pairs(lattice, costs, bounds, devices_, known)),
+      pairs_(StagePairs::affordable(lattice, costs, bounds, devices_, known)),
       labels_(lattice.size()),
       least_devices_(lattice.size()) {}
 

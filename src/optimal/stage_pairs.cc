@@ -28,6 +28,31 @@ StagePairs::StagePairs(const IdealLattice& lattice, std::span<const IdealCosts> 
   costs_.reserve(to_.size() / 4 * kinds_.size());
 }
 
+StagePairs StagePairs::affordable(const IdealLattice& lattice, std::span<const IdealCosts> costs,
+                                  const WorkBounds& bounds, std::uint32_t devices,
+                                  const PaceLimits& limits) {
+  struct Least {
+    std::uint32_t devices = 0;
+    std::int64_t latency_ns = 0;
+  };
+  const std::size_t full = lattice.size() - 1;
+  std::vector<Least> below(lattice.size());
+  std::vector<Least> above(lattice.size());
+  for (std::size_t i = 1; i < full; ++i) {
+    below[i] = {bounds.least_devices(0, i, limits.period_ns), bounds.least_sum_ns(0, i, devices)};
+    above[i] = {bounds.least_devices(i, full, limits.period_ns),
+                bounds.least_sum_ns(i, full, devices)};
+  }
+  std::vector<std::int64_t> longest_on{-1};  // that many devices
+  for (std::uint32_t count = 1; count <= devices; ++count)
+    longest_on.push_back(longest_stage_ns(limits.period_ns, count));
+  return {lattice, costs, bounds, [&](std::size_t from, std::size_t to) {
+            const std::uint32_t others = below[from].devices + above[to].devices;
+            return std::min(longest_on[others < devices ? devices - others : 0],
+                            limits.latency_ns - below[from].latency_ns - above[to].latency_ns);
+          }};
+}
+
 void StagePairs::keep(const IsNeeded& is_needed) {
   std::vector<std::size_t> starts;
   std::vector<std::uint32_t> to;

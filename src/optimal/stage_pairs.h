@@ -8,6 +8,7 @@
 
 #include "optimal/ideal_costs.h"
 #include "optimal/ideals.h"
+#include "optimal/pace.h"
 #include "optimal/work_bounds.h"
 
 namespace segue {
@@ -19,6 +20,12 @@ class StagePairs {
 
   StagePairs(const IdealLattice& lattice, std::span<const IdealCosts> costs,
              const WorkBounds& bounds, const LongestNs& longest_ns);
+
+  // Those that the bounds leave a chance to be a stage of a pipeline within the limits.
+  [[nodiscard]] static StagePairs affordable(const IdealLattice& lattice,
+                                             std::span<const IdealCosts> costs,
+                                             const WorkBounds& bounds, std::uint32_t devices,
+                                             const PaceLimits& limits);
 
   // The ideals above `from`, in ascending order.
   [[nodiscard]] std::span<const std::uint32_t> above(std::size_t from) const {

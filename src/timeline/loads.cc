@@ -22,6 +22,18 @@ std::string_view to_string(Activity activity) {
   return "unknown";
 }
 
+std::uint64_t StageLoad::results_meanwhile() const {
+  Nanoseconds slowest{1};
+  for (const SegmentTime& of_replica : replica_times)
+    slowest = std::max(slowest, of_replica.total());
+  std::uint64_t count = 0;
+  for (const SegmentTime& of_replica : replica_times) {
+    const Nanoseconds total = std::max(of_replica.total(), Nanoseconds(1));
+    count += static_cast<std::uint64_t>((slowest + total - Nanoseconds(1)) / total - 1);
+  }
+  return count;
+}
+
 std::vector<StageLoad> stage_loads(const Plan& plan) {
   std::vector<StageLoad> loads;
   for (const Stage& stage : plan.stages) {

@@ -58,7 +58,7 @@ class Simulation {
         stages_[s].devices.push_back(static_cast<std::uint32_t>(devices_.size()));
         devices_.push_back({.stage = s, .replica = r});
       }
-      stages_[s].room_aside = results_meanwhile(loads[s]);
+      stages_[s].room_aside = loads[s].results_meanwhile();
     }
     for (const SharedPath& shared : options.shared) share(shared);
     started_.resize(options.inputs);
@@ -89,19 +89,6 @@ class Simulation {
       return std::tie(time, order) > std::tie(other.time, other.order);
     }
   };
-
-  // What the faster replicas of a stage compute while the slowest has one input.
-  [[nodiscard]] static std::uint64_t results_meanwhile(const StageLoad& load) {
-    Nanoseconds slowest{1};
-    for (std::size_t r = 0; r < load.replica_times.size(); ++r)
-      slowest = std::max(slowest, load.time_of(r).total());
-    std::uint64_t count = 0;
-    for (const SegmentTime& time : load.replica_times) {
-      const Nanoseconds total = std::max(time.total(), Nanoseconds(1));
-      count += static_cast<std::uint64_t>((slowest + total - Nanoseconds(1)) / total - 1);
-    }
-    return count;
-  }
 
   void share(const SharedPath& shared) {
     for (const std::uint32_t device : shared.devices) {
