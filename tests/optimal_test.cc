@@ -12,6 +12,7 @@
 #include "reference/best_pipeline.h"
 #include "reference/random_device.h"
 #include "reference/random_model.h"
+#include "segue/certificate.h"
 #include "segue/plan.h"
 #include "segue/zoo.h"
 
@@ -78,6 +79,25 @@ TEST_P(OptimalBySeed, EqualsTheBestOfAllPipelinesOnUnequalDevices) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, OptimalBySeed, ::testing::Range(0U, 3U));
+
+// One device computes slowly behind a fast link, the other fast behind a slow one: together they
+// are better than the better of them would be alone, which no bound may deny.
+TEST(Optimal, DevicesThatAreGoodAtDifferentThingsAreBothUsedForThem) {
+  DevicePool slow{pcie(), 1, false};
+  slow.device.timing.clock_hz.value = 20e6;
+  DevicePool far{pcie(), 1, false};
+  far.device.timing.link_bytes_per_s.value = 20e6;
+  far.device.timing.output_ns_per_byte.value = 50;
+  const std::vector<DevicePool> pools{slow, far};
+  const Model model = open_model("zoo:squeezenet");
+  const Graph graph(model);
+  const auto best = segment_optimal(graph, pools);
+  Plan plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
+  plan.bound = best.bound;
+  EXPECT_TRUE(best.bound.is_proven);
+  const CertificateVerdict verdict = check_certificate(plan, graph, pools);
+  EXPECT_TRUE(verdict.is_accepted) << verdict.reason;
+}
 
 TEST(Optimal, LatencyThatNoPlanHasIsRefusedWithTheSmallest) {
   const Model model = open_model("zoo:resnet50");

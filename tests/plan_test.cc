@@ -93,7 +93,7 @@ TEST(Plan, OfUnequalDevicesEditedIntoWhatThereIsNotIsRefused) {
   plan.stages[1].devices.clear();
   expect_error(ErrorCode::kInvalidArgument,
                [&] { (void)evaluate_plan(plan, graph, unequal_devices()); },
-               {"stage 1", "do not go together"});
+               {"stage 1 does not say which devices", "2 pools"});
 }
 
 TEST(Plan, SharedLinkBoundsThePaceByAllThatGoesThroughIt) {

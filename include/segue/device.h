@@ -97,6 +97,8 @@ struct DevicePool {
 /// as open_device, and Error(kInvalidArgument) for a count that is missing or of more than 1024.
 [[nodiscard]] std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t count);
 
+[[nodiscard]] std::uint32_t device_count(std::span<const DevicePool> pools);
+
 /// The devices in the form that open_devices reads. One pool is written without its count.
 [[nodiscard]] std::string to_string(std::span<const DevicePool> pools);
 

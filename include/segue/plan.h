@@ -114,7 +114,8 @@ struct Plan {
 [[nodiscard]] Plan evaluate_plan(const Plan& plan, const Graph& graph,
                                  std::span<const DevicePool> pools);
 
-/// For each stage, how many devices of each of `pools` pools run it.
+/// For each stage, how many devices of each of `pools` pools run it. Throws Error(kInvalidArgument)
+/// where a stage names a pool that does not exist, or none although there are several.
 [[nodiscard]] std::vector<PoolCounts> devices_of(const Plan& plan, std::size_t pools);
 
 /// Fills in the hash of the model's file.

@@ -37,6 +37,7 @@ class Profile {
   /// Of units [begin, end).
   using RunLatency = std::function<Nanoseconds(std::size_t begin, std::size_t end)>;
 
+  /// All keep a reference to what they are made of: the graph must outlive the profile.
   [[nodiscard]] static Profile of_depths(const Graph& graph, const SegmentLatency& measure);
   [[nodiscard]] static Profile of_vendor_order(const Graph& graph, const SegmentLatency& measure);
 
@@ -67,7 +68,7 @@ class Profile {
   std::unordered_map<std::uint64_t, Nanoseconds> latencies_;  // by begin and end
 };
 
-/// What the simulator says of a segment on a device.
+/// What the simulator says of a segment on a device. The graph must outlive it.
 [[nodiscard]] SegmentLatency simulated_latency(const Graph& graph, const DeviceSpec& device);
 
 struct ProfiledSegmentation {

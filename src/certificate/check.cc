@@ -145,6 +145,13 @@ class Refutation {
     std::vector<StageShare> shares(pools_.size());
     for (std::size_t pool = 0; pool < pools_.size(); ++pool)
       shares[pool].time_ns = times[pool].total().count();
+    if (pools_.size() == 1) {
+      // More devices than the pace needs only leave fewer to others.
+      const std::int64_t fewest = by_latency_ ? 1 : shares[0].time_ns / below_ns_ + 1;
+      if (fewest > most_replicas()) return;
+      shares[0].devices = static_cast<std::uint32_t>(fewest);
+      return add_stage(from, to, times, shares);
+    }
     choose_devices(from, to, times, shares, 0);
   }
 
@@ -221,6 +228,13 @@ std::string wrong_with_plan(const Plan& plan, const Plan& now) {
   if (plan.predicted.bottleneck != now.predicted.bottleneck ||
       plan.predicted.latency != now.predicted.latency)
     return "its predictions are not those of its stages";
+  Plan same = now;
+  same.model.sha256 = plan.model.sha256;
+  same.objective = plan.objective;
+  same.bound = plan.bound;
+  if (to_json(same) != to_json(plan))
+    return "a number of the plan, or a name, is not that of its stages; `segue plan` computes it "
+           "anew";
   const Bound& bound = *plan.bound;
   if (plan.device_count() > bound.devices)
     return fmt::format("it uses {} devices, its bound holds for {}", plan.device_count(),
@@ -245,6 +259,8 @@ std::string wrong_with_plan(const Plan& plan, const Plan& now) {
 // already takes the bound. Cutting only adds to it: fixed times and transfers; what the last
 // operator hides of the model's output, the last stage can hide too.
 bool follows_from_work(const Plan& plan, const Graph& graph, std::span<const DevicePool> pools) {
+  // Unequal devices may each do what they are best at.
+  if (pools.size() > 1) return false;
   const Model& model = graph.model();
   const std::size_t last = graph.operator_count() - 1;
   if (model.outputs().size() != 1 || model.producer(model.outputs()[0]) != operator_id(last))
@@ -271,6 +287,14 @@ bool follows_from_work(const Plan& plan, const Graph& graph, std::span<const Dev
 CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
                                      std::span<const DevicePool> pools, std::size_t most_ideals) {
   CertificateVerdict verdict;
+  constexpr std::uint64_t kMostChoices = 4096;
+  std::uint64_t choices = 1;
+  for (const DevicePool& pool : pools) choices *= pool.count + std::uint64_t{1};
+  if (pools.size() > 1 && choices > kMostChoices) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} ways to choose among these unequal devices; at most {} are checked",
+                            choices, kMostChoices));
+  }
   if (!plan.bound) {
     verdict.reason = "it has no bound";
     return verdict;
@@ -294,8 +318,10 @@ CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
   verdict.is_accepted = !refutation.exists();
   verdict.ideals = ideals->size();
   verdict.segments = refutation.segments();
-  verdict.reason = fmt::format("{} pipeline is below its bound of {} ns",
-                               verdict.is_accepted ? "no" : "a", plan.bound->value.count());
+  verdict.reason =
+      fmt::format("{} pipeline is below its bound of {} ns{}", verdict.is_accepted ? "no" : "a",
+                  plan.bound->value.count(),
+                  plan.bound->is_proven ? "" : ", which the plan itself does not reach");
   return verdict;
 }
 

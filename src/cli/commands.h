@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "segue/plan.h"
@@ -35,16 +36,19 @@ struct CutOptions {
   std::string objective;           // of "optimal"
   std::uint32_t max_replicas = 0;  // of "optimal"; 0: no limit
   std::string device;
-  std::string target;            // results per second
-  std::string max_latency;       // of one input
-  double min_gain_percent = 10;  // of --tpus auto
-  std::uint32_t max_tpus = 16;   // of --tpus auto
+  std::string target;                      // results per second
+  std::string max_latency;                 // of one input
+  std::optional<double> min_gain_percent;  // of --tpus auto
+  std::optional<std::uint32_t> max_tpus;   // of --tpus auto
   [[nodiscard]] std::string device_or_default() const {
     return device.empty() ? "edgetpu-pcie" : device;
   }
   [[nodiscard]] bool names_tpus() const;  // by number, by auto, or with the devices
 };
 void add_cut(CLI::App& command, CutOptions& options);
+
+// Whether devices are given with a count, as in 2xedgetpu-pcie.
+[[nodiscard]] bool has_count(const std::string& devices);
 
 // A plan, and how it came about: what the refinement of `balanced` did, what `profile` measured,
 // why

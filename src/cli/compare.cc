@@ -46,7 +46,15 @@ void run(const Options& options) {
   const Model model = open_model(options.model);
   const Graph graph(model);
   const std::string device_name = options.device.empty() ? "edgetpu-pcie" : options.device;
-  const DeviceSpec device = open_devices(device_name, 1)[0].device;
+  const auto pools = open_devices(device_name, first);
+  if (pools.size() > 1 || has_count(device_name)) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("--device '{}': compare counts the TPUs itself (--tpus); name one kind of "
+                    "device without a count",
+                    device_name));
+  }
+  const DeviceSpec& device = pools[0].device;
   Profile profile = Profile::simulated(graph, device);
   std::vector<ComparedPlan> plans;
   for (std::uint32_t tpus = first; tpus <= last; ++tpus) {

@@ -16,12 +16,12 @@ void add_format(CLI::App& command, FormatOptions& options) {
   command.add_flag("--csv", options.csv, "Print the table as CSV")->excludes(json);
 }
 
-bool CutOptions::names_tpus() const {
-  const std::size_t behind_digits = device.find_first_not_of("0123456789");
-  const bool has_count =
-      behind_digits != 0 && behind_digits != std::string::npos && device[behind_digits] == 'x';
-  return !tpus.empty() || has_count;
+bool has_count(const std::string& devices) {
+  const std::size_t behind_digits = devices.find_first_not_of("0123456789");
+  return behind_digits != 0 && behind_digits != std::string::npos && devices[behind_digits] == 'x';
 }
+
+bool CutOptions::names_tpus() const { return !tpus.empty() || has_count(device); }
 
 void add_cut(CLI::App& command, CutOptions& options) {
   command.add_option("--tpus", options.tpus,
@@ -51,12 +51,15 @@ void add_cut(CLI::App& command, CutOptions& options) {
                      "2xedgetpu-usb3:shared,2xedgetpu-pcie");
   command.add_option("--target", options.target, "Results per second that the plan must give");
   command.add_option("--max-latency", options.max_latency,
-                     "Longest time of one input through the plan, as 30ms or 0.5s");
+                     "Longest time of an input that is alone in the pipeline, as 30ms or 0.5s");
   command
       .add_option("--min-gain", options.min_gain_percent,
                   "--tpus auto stops where one more TPU brings less than this, in percent of "
                   "throughput (default 10)")
-      ->check(CLI::Range(0.0, 1000.0));
+      ->check(CLI::Range(0.0, 1000.0))
+      ->check([](const std::string& text) {
+        return text.find_first_of("nN") == std::string::npos ? "" : "is not a number of percent";
+      });
   command
       .add_option("--max-tpus", options.max_tpus, "Most TPUs that --tpus auto tries (default 16)")
       ->check(CLI::Range(1, 64));
@@ -74,10 +77,12 @@ std::vector<DevicePool> devices_of_plan(const Plan& plan, const std::string& opt
   try {
     return open_devices(plan.device, plan.device_count());
   } catch (const Error&) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("the plan was made for the device '{}', which is not in the catalogue; "
-                            "give its device file with --device",
-                            plan.device));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format(
+            "the plan was made for the device '{}', which is not in the catalogue; "
+            "give its device file with --device (of several: the whole list, with the files)",
+            plan.device));
   }
 }
 
@@ -153,6 +158,13 @@ void check_options(const CutOptions& options) {
     fail("--objective and --max-replicas go with --strategy optimal");
   if (options.strategy != "profile" && !options.search.empty())
     fail("--search goes with --strategy profile");
+  if (options.objective == "latency" && !options.target.empty())
+    fail(
+        "--target is a throughput; leave out --objective latency, and limit it with --max-latency");
+  if (options.objective == "latency" && options.tpus == "auto")
+    fail("--tpus auto looks at throughput; leave out --objective latency");
+  if (options.tpus != "auto" && (options.max_tpus || options.min_gain_percent))
+    fail("--max-tpus and --min-gain go with --tpus auto");
 }
 
 CutResult cut_on(const Graph& graph, const CutOptions& options, std::span<const DevicePool> pools,

@@ -78,6 +78,9 @@ Plan planned(const Options& options) {
                   "a plan.json does not say what goes through a shared link; give the model too "
                   "(--model)");
     }
+    print_note(
+        "the times are those stored in " + options.model +
+        "; whether they are still those of its operators and device is checked with --model");
     return plan;
   }
   if (!options.model_of_plan.empty())

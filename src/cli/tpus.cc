@@ -10,6 +10,9 @@
 namespace segue::cli {
 namespace {
 
+constexpr std::uint32_t kMostTpus = 16;
+constexpr double kLeastGainPercent = 10;
+
 // A number at the beginning of the text, and what stands behind it.
 std::pair<double, std::string_view> split_number(std::string_view text) {
   double value = -1;
@@ -55,9 +58,9 @@ struct Goals {
 };
 
 std::string reached(const Plan& plan) {
-  return fmt::format("{} TPU{}: {:.1f}/s, latency {}", plan.device_count(),
+  return fmt::format("{} TPU{}: {:.1f}/s, latency {:.4g} ms", plan.device_count(),
                      plan.device_count() == 1 ? "" : "s", plan.predicted.throughput_per_s,
-                     format_time(plan.predicted.latency));
+                     to_ms(plan.predicted.latency));
 }
 
 // Whether `a` misses the goals by less: quick enough first, then more results, then quicker.
@@ -80,13 +83,14 @@ std::optional<CutResult> try_tpus(const Graph& graph, const CutOptions& options,
 }
 
 CutResult reach_goals(const Graph& graph, const CutOptions& options, const Goals& goals) {
+  const std::uint32_t most = options.max_tpus.value_or(kMostTpus);
   std::optional<CutResult> nearest;
-  for (std::uint32_t tpus = 1; tpus <= options.max_tpus; ++tpus) {
+  for (std::uint32_t tpus = 1; tpus <= most; ++tpus) {
     auto result = try_tpus(graph, options, tpus);
     if (!result) continue;
     if (goals.are_met(result->plan.predicted)) {
-      result->notes += fmt::format("{} TPU{} are the fewest with {} (simulated).\n", tpus,
-                                   tpus == 1 ? "" : "s", goals.text());
+      result->notes += fmt::format("{} TPU{} the fewest with {} (simulated).\n", tpus,
+                                   tpus == 1 ? " is" : "s are", goals.text());
       return std::move(*result);
     }
     if (!nearest || is_nearer(goals, result->plan, nearest->plan)) nearest = std::move(result);
@@ -95,8 +99,12 @@ CutResult reach_goals(const Graph& graph, const CutOptions& options, const Goals
     // Without the limit, what comes nearest to it.
     CutOptions quickest = options;
     quickest.max_latency.clear();
+    quickest.target.clear();
+    quickest.tpus.clear();
+    quickest.max_tpus.reset();
+    quickest.min_gain_percent.reset();
     if (options.strategy == "optimal") quickest.objective = "latency";
-    for (std::uint32_t tpus = 1; tpus <= options.max_tpus; ++tpus) {
+    for (std::uint32_t tpus = 1; tpus <= most; ++tpus) {
       auto result = try_tpus(graph, quickest, tpus);
       if (result && (!nearest || is_nearer(goals, result->plan, nearest->plan)))
         nearest = std::move(result);
@@ -105,29 +113,33 @@ CutResult reach_goals(const Graph& graph, const CutOptions& options, const Goals
   throw Error(ErrorCode::kInfeasible,
               fmt::format("{}: no plan of strategy {} on up to {} TPUs gives {}; nearest: {} "
                           "(simulated)",
-                          graph.model().name(), options.strategy, options.max_tpus, goals.text(),
+                          graph.model().name(), options.strategy, most, goals.text(),
                           nearest ? reached(nearest->plan) : "none"));
 }
 
 // Stops where one more TPU brings less than the share asked for.
 CutResult while_worth_it(const Graph& graph, const CutOptions& options) {
+  const std::uint32_t most = options.max_tpus.value_or(kMostTpus);
+  const double least_gain = options.min_gain_percent.value_or(kLeastGainPercent);
+  const auto count = [](std::uint32_t n) { return fmt::format("{} TPU{}", n, n == 1 ? "" : "s"); };
   std::optional<CutResult> chosen = try_tpus(graph, options, 1);
-  for (std::uint32_t tpus = 1; chosen && tpus < options.max_tpus; ++tpus) {
+  for (std::uint32_t tpus = 1; chosen && tpus < most; ++tpus) {
     auto more = try_tpus(graph, options, tpus + 1);
-    const auto count = [](std::uint32_t n) {
-      return fmt::format("{} TPU{}", n, n == 1 ? "" : "s");
-    };
     if (!more) {
       chosen->notes += fmt::format("{}: the model has no cuts for one more.\n", count(tpus));
       return std::move(*chosen);
     }
     const double gain =
         more->plan.predicted.throughput_per_s / chosen->plan.predicted.throughput_per_s - 1;
-    if (gain * 100 < options.min_gain_percent) {
+    if (gain <= 0) {
+      chosen->notes += fmt::format("{}: one more would bring nothing (simulated).\n", count(tpus));
+      return std::move(*chosen);
+    }
+    if (gain * 100 < least_gain) {
       chosen->notes += fmt::format(
           "{}: one more would bring {:.1f} % more results per second, less than {:g} % "
           "(simulated).\n",
-          count(tpus), gain * 100, options.min_gain_percent);
+          count(tpus), gain * 100, least_gain);
       return std::move(*chosen);
     }
     chosen = std::move(more);
@@ -136,7 +148,7 @@ CutResult while_worth_it(const Graph& graph, const CutOptions& options) {
   chosen->notes += fmt::format(
       "{} TPUs, the most tried (--max-tpus): each brought at least {:g} % "
       "(simulated).\n",
-      options.max_tpus, options.min_gain_percent);
+      most, least_gain);
   return std::move(*chosen);
 }
 

@@ -1,11 +1,14 @@
 #include "segue/verify.h"
 
+#include <fmt/format.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 
 #include "cli/commands.h"
 #include "segue/certificate.h"
+#include "segue/error.h"
 #include "segue/report.h"
 #include "segue/zoo.h"
 
@@ -50,6 +53,14 @@ void check_plan(const Options& options) {
   const Plan plan = read_plan(options.folder);
   const Model model = open_model(options.model);
   check_plan_matches(plan, model);
+  if (plan.strategy != "optimal" || !plan.bound) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}: only plans of --strategy optimal carry a proof; to see that this one "
+                    "computes what the model does, `segue split --plan` it and verify the "
+                    "folder",
+                    options.folder));
+  }
   const CertificateVerdict verdict =
       check_certificate(plan, Graph(model), devices_of_plan(plan, options.device));
   print(options.format.json ? certificate_json(verdict) : certificate_text(verdict));
@@ -57,7 +68,13 @@ void check_plan(const Options& options) {
 }
 
 void run(const Options& options) {
-  if (options.folder.ends_with(".json")) return check_plan(options);
+  if (options.folder.ends_with(".json")) {
+    if (options.format.csv)
+      throw Error(ErrorCode::kInvalidArgument, "a verdict on a plan is no table; use --json");
+    return check_plan(options);
+  }
+  if (!options.device.empty())
+    throw Error(ErrorCode::kInvalidArgument, "--device goes with a plan.json");
   const Model model = open_model(options.model);
   const auto segments = find_segments(options.folder);
   const auto backend = make_cpu_backend(

@@ -55,6 +55,12 @@ std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t coun
   return pools;
 }
 
+std::uint32_t device_count(std::span<const DevicePool> pools) {
+  std::uint32_t count = 0;
+  for (const DevicePool& pool : pools) count += pool.count;
+  return count;
+}
+
 std::string to_string(std::span<const DevicePool> pools) {
   std::string text;
   for (const DevicePool& pool : pools) {

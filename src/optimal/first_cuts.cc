@@ -384,7 +384,7 @@ std::optional<FirstCuts> find_first_cuts(const Graph& graph, const DeviceSpec& d
   }
   const bool is_simple = first == 1 && last == 1 && graph.writers(operator_id(0)).empty() &&
                          graph.readers(operator_id(count - 1)).empty() &&
-                         model.outputs().size() == 1 &&
+                         model.inputs().size() == 1 && model.outputs().size() == 1 &&
                          model.producer(model.outputs()[0]) == operator_id(count - 1);
   if (!is_simple || stages < 2 || count < 3) return std::nullopt;
   return FirstCutSearch(graph, device, stages, known_ns, most_cuts, dives).run();

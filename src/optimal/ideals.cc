@@ -69,6 +69,20 @@ IdealLattice IdealLattice::along_depths(const Graph& graph) {
   return lattice;
 }
 
+IdealLattice IdealLattice::along_some_depths(const Graph& graph, std::uint32_t count) {
+  const IdealLattice depths = along_depths(graph);
+  const std::size_t last = depths.size() - 1;
+  IdealLattice lattice(graph.operator_count());
+  std::size_t previous = last + 1;
+  for (std::size_t n = 0; n <= count; ++n) {
+    const std::size_t i = n * last / count;
+    if (i == previous) continue;
+    lattice.append(Bits(depths.words(i).begin(), depths.words(i).end()));
+    previous = i;
+  }
+  return lattice;
+}
+
 IdealLattice IdealLattice::along_orders(const Graph& graph) {
   const std::size_t count = graph.operator_count();
   const IdealLattice depths = along_depths(graph);

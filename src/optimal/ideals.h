@@ -23,6 +23,9 @@ class IdealLattice {
   // The ideals of the first 0, 1, 2, … depths.
   [[nodiscard]] static IdealLattice along_depths(const Graph& graph);
 
+  // About `count` of them, evenly spread.
+  [[nodiscard]] static IdealLattice along_some_depths(const Graph& graph, std::uint32_t count);
+
   // The ideals along two orders, by depth and by file: a chain of each, merged. Never empty of
   // choices, never more than depth + operators + 1.
   [[nodiscard]] static IdealLattice along_orders(const Graph& graph);

@@ -31,7 +31,7 @@ void check(std::span<const DevicePool> pools) {
   std::uint64_t choices = 1;
   for (const DevicePool& pool : pools) choices *= pool.count + std::uint64_t{1};
   if (pools.size() > 1 && choices > kMostChoices) {
-    fail(ErrorCode::kUnsupported,
+    fail(ErrorCode::kInvalidArgument,
          fmt::format("{} ways to choose among these unequal devices; at most {} are searched: plan "
                      "for fewer of each kind",
                      choices, kMostChoices));
@@ -43,12 +43,6 @@ std::vector<IdealCosts> costs_per_pool(const Graph& graph, const IdealLattice& l
   std::vector<IdealCosts> costs;
   for (const DevicePool& pool : pools) costs.emplace_back(graph, lattice, pool.device);
   return costs;
-}
-
-std::uint32_t device_count(std::span<const DevicePool> pools) {
-  std::uint32_t count = 0;
-  for (const DevicePool& pool : pools) count += pool.count;
-  return count;
 }
 
 // A search over one lattice, and what it found.
@@ -146,6 +140,29 @@ OptimalSegmentation improved_at_first_cut(const Graph& graph, std::span<const De
   return result;
 }
 
+[[noreturn]] void throw_too_many(const Graph& graph, std::span<const DevicePool> pools) {
+  throw Error(
+      ErrorCode::kUnsupported,
+      fmt::format("{}: too many ways to use the devices {}; plan for fewer kinds, or without "
+                  "shared links",
+                  graph.model().name(), to_string(pools)));
+}
+
+// Where devices leave too much open even along two orders: the best of some horizontal cuts.
+OptimalSegmentation along_few_cuts(const Graph& graph, std::span<const DevicePool> pools,
+                                   const OptimalOptions& options) {
+  for (const std::uint32_t cuts : {48U, 24U, 12U}) {
+    try {
+      LatticeSearch search(graph, pools, options, IdealLattice::along_some_depths(graph, cuts));
+      search.run({});
+      if (search.found()) return search.result(false);
+    } catch (const TooMuchWork&) {
+      continue;
+    }
+  }
+  throw_too_many(graph, pools);
+}
+
 [[noreturn]] void fail_on_latency(const Graph& graph, std::span<const DevicePool> pools,
                                   OptimalOptions options) {
   const std::int64_t asked = options.max_latency->count();
@@ -163,17 +180,33 @@ OptimalSegmentation improved_at_first_cut(const Graph& graph, std::span<const De
 OptimalSegmentation segment_optimal(const Graph& graph, std::span<const DevicePool> pools,
                                     const OptimalOptions& options) {
   check(pools);
+  if (graph.operator_count() + graph.depth() > kMostIdeals) {
+    throw Error(
+        ErrorCode::kUnsupported,
+        fmt::format("{}: {} operators in {} depths; the exact search takes {} of both "
+                    "together, --strategy balanced more",
+                    graph.model().name(), graph.operator_count(), graph.depth(), kMostIdeals));
+  }
   // The best pipeline along two orders is found in little time; the search over all ideals starts
   // from there.
   LatticeSearch orders(graph, pools, options, IdealLattice::along_orders(graph));
-  orders.run({});
+  try {
+    orders.run({});
+  } catch (const TooMuchWork&) {
+    return along_few_cuts(graph, pools, options);
+  }
   auto all = IdealLattice::all(graph, kMostIdeals);
   if (!all) {
     if (!orders.found()) fail_on_latency(graph, pools, options);
     return improved_at_first_cut(graph, pools, options, orders);
   }
   LatticeSearch search(graph, pools, options, std::move(*all));
-  search.run(orders.reached());
+  try {
+    search.run(orders.reached());
+  } catch (const TooMuchWork&) {
+    if (orders.found()) return orders.result(false);
+    throw_too_many(graph, pools);
+  }
   if (!search.found()) fail_on_latency(graph, pools, options);
   return search.result(true);
 }

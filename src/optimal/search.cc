@@ -38,12 +38,6 @@ std::vector<Allotment> all_allotments(std::span<const DevicePool> pools, std::ui
   return result;
 }
 
-std::uint32_t device_count(std::span<const DevicePool> pools) {
-  std::uint32_t count = 0;
-  for (const DevicePool& pool : pools) count += pool.count;
-  return count;
-}
-
 Pipeline to_pipeline(std::span<const EqualDevices::Stage> stages) {
   Pipeline pipeline;
   for (const EqualDevices::Stage& stage : stages)
@@ -173,13 +167,13 @@ std::int64_t PipelineSearch::least_period_ns() const {
     alone = std::min(alone, kind(0, full_).time_ns);
     sum = std::min(sum, kind.least_sum_ns());
   }
+  // Unequal devices may each do what they are best at.
+  if (pools_.size() > 1) sum = bounds_.least_sum_ns(0, full_, devices_);
   return std::min(alone, std::max(sum / devices_, hop_ns_));
 }
 
 std::int64_t PipelineSearch::least_latency_ns() const {
-  std::int64_t sum = kNoLimit;
-  for (const IdealCosts& kind : costs_) sum = std::min(sum, kind.least_sum_ns());
-  return sum;
+  return pools_.size() > 1 ? bounds_.least_sum_ns(0, full_, devices_) : costs_[0].least_sum_ns();
 }
 
 // --- labels
@@ -217,7 +211,11 @@ void PipelineSearch::add(const Layout& layout, const Label& label) {
     if (label.parts[part] > layout.part_limits[part]) return;
   }
   auto& labels = labels_[label.stage.from];
+  constexpr std::uint64_t kOfOneLabel = 8;  // to make it, in comparisons with others
+  work_ += kOfOneLabel;
+  if (work_ > kMostWork) throw TooMuchWork();
   for (const Label& other : labels) {
+    ++work_;
     if (dominates(layout, other, label)) return;
   }
   std::erase_if(labels, [&](const Label& other) { return dominates(layout, label, other); });

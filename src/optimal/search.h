@@ -29,6 +29,10 @@ struct PlannedStage {
 };
 using Pipeline = std::vector<PlannedStage>;
 
+// Thrown by searches that would take more than some seconds: many kinds of devices behind shared
+// links leave too much open.
+struct TooMuchWork {};
+
 class PipelineSearch {
  public:
   // `known`: limits that the best pipeline is known to keep; the closer, the less work.
@@ -47,6 +51,8 @@ class PipelineSearch {
   [[nodiscard]] std::int64_t least_latency_ns() const;
 
  private:
+  static constexpr std::uint64_t kMostWork = 400'000'000;  // labels made and compared
+
   // What the stages of a chain take from what there is. Each part adds up along the chain and has a
   // limit: the devices of each pool, and where they matter the time on each shared link, the number
   // of stages (the runner serves all of them), the latency.
@@ -97,7 +103,6 @@ class PipelineSearch {
   void add(const Layout& layout, const Label& label);
   [[nodiscard]] static bool dominates(const Layout& layout, const Label& a, const Label& b);
   [[nodiscard]] std::optional<Pipeline> any_within(const PaceLimits& limits);
-  [[nodiscard]] std::optional<Pipeline> equal_devices_pace(const PaceLimits& limits);
   [[nodiscard]] Pipeline settle_ties(const PaceLimits& limits, bool counts_latency);
   [[nodiscard]] PlannedStage first_stage(const Layout& layout, std::size_t from, Rest& rest,
                                          Parts& left);
@@ -112,6 +117,7 @@ class PipelineSearch {
   std::int64_t hop_ns_ = 0;
   bool has_shared_link_ = false;
   std::size_t full_;
+  std::uint64_t work_ = 0;
   std::vector<Allotment> allotments_;  // all, where there are several pools; fewest devices first
   StagePairs pairs_;
   std::vector<std::vector<Label>> labels_;    // per ideal; none dominates another

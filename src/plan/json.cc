@@ -148,6 +148,11 @@ Bound parse_bound(const Node& node) {
   node.expect_keys({"bottleneck_ns", "proven", "tpus", "max_replicas"}, {"max_latency_ns"});
   Bound bound{duration(node["bottleneck_ns"]), node["proven"].truth(), node["tpus"].small_number(),
               node["max_replicas"].small_number()};
+  constexpr std::uint32_t kMostDevices = 8 * 1024;
+  if (bound.devices == 0 || bound.devices > kMostDevices)
+    node["tpus"].fail(fmt::format("must be from 1 to {}", kMostDevices));
+  if (bound.max_replicas > kMostDevices)
+    node["max_replicas"].fail(fmt::format("must be at most {}", kMostDevices));
   if (node.has("max_latency_ns")) bound.max_latency = duration(node["max_latency_ns"]);
   return bound;
 }

@@ -72,6 +72,25 @@ Nanoseconds whole_model_time(const Graph& graph, std::span<const Target> targets
   return fastest;
 }
 
+// Stages name pools by their position.
+void check_pools(const Plan& plan, std::size_t pools) {
+  for (std::size_t s = 0; s < plan.stages.size(); ++s) {
+    const Stage& stage = plan.stages[s];
+    if (stage.devices.empty() != (pools == 1)) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("stage {} {}; the devices are {} pool{}", s,
+                              stage.devices.empty() ? "does not say which devices run it (devices)"
+                                                    : "names devices of several pools",
+                              pools, pools == 1 ? "" : "s"));
+    }
+    for (const StageDevices& devices : stage.devices) {
+      if (devices.pool < pools) continue;
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("stage {} names pool {}; there are {}", s, devices.pool, pools));
+    }
+  }
+}
+
 std::vector<StageDevices> devices_of(const Stage& stage) {
   if (!stage.devices.empty()) return stage.devices;
   return {{0, stage.replicas, stage.time}};
@@ -158,21 +177,12 @@ Plan describe(const Graph& graph, const Segmentation& segmentation, std::span<co
   return plan;
 }
 
-// Stages name pools by their position.
-void check_pools(const Plan& plan, std::span<const DevicePool> pools) {
-  for (std::size_t s = 0; s < plan.stages.size(); ++s) {
-    const Stage& stage = plan.stages[s];
-    if (stage.devices.empty() != (pools.size() == 1)) {
-      throw Error(
-          ErrorCode::kInvalidArgument,
-          fmt::format("stage {} and the devices '{}' do not go together", s, to_string(pools)));
-    }
-    for (const StageDevices& devices : stage.devices) {
-      if (devices.pool < pools.size()) continue;
-      throw Error(ErrorCode::kInvalidArgument, fmt::format("stage {} names pool {}; there are {}",
-                                                           s, devices.pool, pools.size()));
-    }
-  }
+bool keeps_limits(const Plan& plan, const Bound& bound) {
+  const bool has_replicas_left = std::ranges::all_of(plan.stages, [&](const Stage& stage) {
+    return bound.max_replicas == 0 || stage.replicas <= bound.max_replicas;
+  });
+  return plan.device_count() <= bound.devices && has_replicas_left &&
+         (!bound.max_latency || plan.predicted.latency <= *bound.max_latency);
 }
 
 // Whether everything that follows from the operators of the stages is the same.
@@ -231,18 +241,17 @@ Plan make_plan(const Graph& graph, const Segmentation& segmentation,
 }
 
 std::vector<PoolCounts> devices_of(const Plan& plan, std::size_t pools) {
+  check_pools(plan, pools);
   std::vector<PoolCounts> result;
   for (const Stage& stage : plan.stages) {
     PoolCounts& counts = result.emplace_back(pools);
-    for (const StageDevices& devices : devices_of(stage))
-      counts.at(devices.pool) += devices.replicas;
+    for (const StageDevices& devices : devices_of(stage)) counts[devices.pool] += devices.replicas;
   }
   return result;
 }
 
 Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DevicePool> pools) {
   check_plan_matches(plan, graph.model());
-  check_pools(plan, pools);
   Plan result =
       make_plan(graph, segmentation_of(plan), pools, plan.strategy, devices_of(plan, pools.size()));
   result.model.sha256 = plan.model.sha256;
@@ -251,7 +260,7 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DeviceP
   const bool is_as_planned = same_stages(plan, result) &&
                              plan.predicted.bottleneck == result.predicted.bottleneck &&
                              plan.predicted.latency == result.predicted.latency;
-  if (is_as_planned) {
+  if (is_as_planned && (!plan.bound || keeps_limits(result, *plan.bound))) {
     result.bound = plan.bound;
   } else {
     result.strategy = "manual";
@@ -268,7 +277,7 @@ Segmentation segmentation_of(const Plan& plan) {
 }
 
 void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools) {
-  check_pools(plan, pools);
+  check_pools(plan, pools.size());
   const auto fail = [](const std::string& reason) {
     throw Error(ErrorCode::kInvalidArgument,
                 reason + "; an edited plan needs its model (--model) to be computed anew");

@@ -192,6 +192,7 @@ Table plan_table(const Plan& plan) {
                           std::to_string(s.host_bytes), std::to_string(s.macs),
                           std::to_string(s.input_bytes), std::to_string(s.output_bytes),
                           std::to_string(s.replicas), std::to_string(s.time.total().count())});
+    if (has_several_kinds(plan)) table.rows.back().push_back(devices_text(plan, s));
   }
   return table;
 }
@@ -254,7 +255,7 @@ std::string certificate_text(const CertificateVerdict& verdict) {
       fmt::format("{}: {}", verdict.is_accepted ? "Accepted" : "Rejected", verdict.reason);
   if (verdict.ideals > 0)
     text += fmt::format(" ({} ideals, {} segments simulated)", verdict.ideals, verdict.segments);
-  return text + "\n";
+  return text + (verdict.is_accepted ? "; all numbers of the plan agree\n" : "\n");
 }
 
 std::string certificate_json(const CertificateVerdict& verdict) {

@@ -42,6 +42,8 @@ std::string cause(const SegmentTime& time) {
 }
 
 std::string advice(const Stage& stage, const Plan& plan) {
+  if (plan.bound && plan.bound->is_proven)
+    return "no plan within the limits given is better (`segue verify MODEL plan.json` checks that)";
   const SegmentTime& time = stage.time;
   const Nanoseconds transfers = time.input + time.output;
   if (stage.operators.size() == 1 && stage.time.streaming > time.compute)

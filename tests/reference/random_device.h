@@ -1,6 +1,7 @@
 // Devices on which transfers, streaming and hops all weigh something for models of a few KB.
 #pragma once
 
+#include <cmath>
 #include <random>
 
 #include "segue/device.h"
@@ -14,6 +15,7 @@ inline DeviceSpec random_device(std::mt19937& random) {
   };
   device.name = "random";
   device.memory.capacity_bytes.value = between(1'000, 300'000);
+  device.timing.clock_hz.value = 1e6 * std::pow(2, between(0, 10));
   device.timing.link_bytes_per_s.value = between(1, 400) * 1e6;
   device.timing.invoke_ns.value = between(0, 50'000);
   device.timing.hop_ns.value = random() % 2 == 0 ? 0 : between(0, 100'000);
