@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
@@ -158,6 +159,56 @@ TEST(CliPlan, GoalsAndCountsThatMeanNothingAreRefused) {
   expect_failure(run_segue({"plan", "zoo:conv5-f8"}), kUsage, "--tpus N or auto");
   expect_failure(run_segue({"plan", "zoo:conv5-f8", "--device", "1xedgetpu-usb3,1xedgetpu-pcie"}),
                  kUsage, "--strategy optimal plans for unequal ones");
+}
+
+TEST(CliPlan, OptionsThatContradictEachOtherAreRefused) {
+  const auto plan = [](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"plan", "zoo:conv5-f8", "--strategy", "optimal"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_segue(arguments);
+  };
+  expect_failure(plan({"--tpus", "2", "--objective", "latency", "--target", "5/s"}), kUsage,
+                 "--target is a throughput");
+  expect_failure(plan({"--tpus", "auto", "--objective", "latency"}), kUsage, "looks at throughput");
+  expect_failure(plan({"--tpus", "2", "--max-tpus", "4"}), kUsage, "go with --tpus auto");
+  expect_failure(plan({"--tpus", "auto", "--min-gain", "nan"}), kUsage, "--min-gain");
+  expect_failure(plan({"--tpus", "2", "--target", "1e8"}), kInfeasible, "no plan on these devices");
+  expect_failure(plan({"--device", "99xedgetpu-usb3,99xedgetpu-pcie"}), kUsage, "ways to choose");
+  expect_failure(run_segue({"compare", "zoo:conv5-f8", "--device", "2xedgetpu-pcie"}), kUsage,
+                 "compare counts the TPUs itself");
+}
+
+TEST(CliVerify, ChecksTheProofOfAPlanAndEveryNumberInIt) {
+  const ScratchFolder scratch;
+  const std::string path = scratch.path() / "plan.json";
+  const auto plan = [&](const char* strategy) {
+    return run_segue(
+        {"plan", "zoo:squeezenet@64", "--tpus", "3", "--strategy", strategy, "-o", path});
+  };
+  EXPECT_EQ(plan("balanced").status, 0);
+  expect_failure(run_segue({"verify", "zoo:squeezenet@64", path}), kUsage, "carry a proof");
+  EXPECT_EQ(plan("optimal").status, 0);
+  EXPECT_THAT(run_segue({"verify", "zoo:squeezenet@64", path}).out,
+              HasSubstr("Accepted: no pipeline is below its bound"));
+  expect_failure(run_segue({"verify", "zoo:squeezenet@64", path, "--csv"}), kUsage, "--json");
+  const auto edited = [&](const std::function<void(nlohmann::ordered_json&)>& edit) {
+    auto json = nlohmann::ordered_json::parse(read_text_file(path, 1 << 20));
+    edit(json);
+    write_file(scratch.path() / "edited.json", json.dump());
+    return run_segue({"verify", "zoo:squeezenet@64", scratch.path() / "edited.json"});
+  };
+  EXPECT_THAT(edited([](auto& json) { json["predicted"]["speedup"] = 500; }).out,
+              HasSubstr("Rejected: a number of the plan"));
+  EXPECT_THAT(edited([](auto& json) { json["stages"][0]["on_chip_bytes"] = 1; }).out,
+              HasSubstr("Rejected: a number of the plan"));
+  expect_failure(edited([](auto& json) { json["bound"]["tpus"] = 4'000'000'000; }), kUsage,
+                 "bound.tpus: must be from 1 to 8192");
+  expect_failure(edited([](auto& json) {
+                   json["stages"][0]["devices"] = {{{"pool", 5},
+                                                    {"replicas", json["stages"][0]["replicas"]},
+                                                    {"time_ns", json["stages"][0]["time_ns"]}}};
+                 }),
+                 kUsage, "stage 0");
 }
 
 TEST(CliPlan, UnequalDevicesArePlannedSplitAndVerified) {

@@ -80,6 +80,17 @@ TEST(FirstCuts, BoundIsNeverAboveTheBestPipelineAndMeetsItInTwoStages) {
   EXPECT_GT(met, checked / 5);
 }
 
+// The second input belongs to no first stage in particular, so that the bound does not hold.
+TEST(FirstCuts, ModelsOfSeveralInputsAreLeftAlone) {
+  testing::ModelBuilder b;
+  const auto first = b.relu(b.input("x", {1, 4}), "a");
+  const auto second = b.relu(first, "b");
+  b.output(b.relu(b.add(second, b.input("y", {1, 4}), "c"), "d"));
+  const Model model = b.build();
+  const Graph graph(model);
+  EXPECT_FALSE(find_first_cuts(graph, find_device("edgetpu-pcie"), 2, 1e9, 100, false));
+}
+
 TEST(FirstCuts, CandidatesAreIdeals) {
   const Model model = open_model("zoo:mobilenetv2");
   const Graph graph(model);
