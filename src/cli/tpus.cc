@@ -187,11 +187,11 @@ void check_counts_once(std::span<const DevicePool> pools, const CutOptions& opti
 void check_goals(const Plan& plan, const CutOptions& options) {
   const Goals goals(options);
   if (goals.are_met(plan.predicted)) return;
-  throw Error(
-      ErrorCode::kInfeasible,
-      fmt::format("{}: the plan does not give {}, but {} (simulated); --strategy optimal or "
-                  "--tpus auto may",
-                  plan.model.name, goals.text(), reached(plan)));
+  throw Error(ErrorCode::kInfeasible,
+              fmt::format("{}: the plan does not give {}, but {} (simulated); {}", plan.model.name,
+                          goals.text(), reached(plan),
+                          options.strategy == "optimal" ? "no plan on these devices does"
+                                                        : "--strategy optimal may"));
 }
 
 CutResult choose_tpus(const Graph& graph, const CutOptions& options) {
