@@ -217,6 +217,9 @@ TEST(CliPlan, UnequalDevicesArePlannedSplitAndVerified) {
   const auto planned = run_segue({"plan", "zoo:squeezenet@64", "--strategy", "optimal", "--device",
                                   "1xedgetpu-usb3:shared,2xedgetpu-pcie", "-o", plan});
   EXPECT_THAT(planned.out, HasSubstr("(1xedgetpu-usb3:shared,2xedgetpu-pcie)"));
+  const auto csv = run_segue({"plan", "zoo:squeezenet@64", "--strategy", "optimal", "--device",
+                              "1xedgetpu-usb3,2xedgetpu-pcie", "--csv"});
+  EXPECT_THAT(csv.out, HasSubstr(",total_ns,devices\n"));
   const std::string folder = scratch.path() / "parts";
   EXPECT_EQ(run_segue({"split", "zoo:squeezenet@64", "--plan", plan, "-o", folder}).status, 0);
   EXPECT_EQ(run_segue({"verify", "zoo:squeezenet@64", folder}).status, 0);

@@ -5,9 +5,8 @@
 /// queue behind it full waits with its result. A stage with replicas gives each input to the first
 /// replica that is free and hands results on in the order of the inputs. Where replicas differ, a
 /// fast one puts results aside while a slow one has an older input: as many as it can compute
-/// meanwhile. Before each stage the
-/// host's runner spends its hop on the input, one input ahead of each device at most; there is one
-/// runner, which serves later stages first.
+/// meanwhile. Before each stage the host's runner spends its hop on the input, one input ahead of
+/// each device at most; there is one runner, which serves later stages first.
 ///
 /// Devices may share something (`SharedPath`): then what one of them does on it excludes the
 /// others, first come, first served. Fill and drain are part of the result, as in the paper's

@@ -184,6 +184,7 @@ Table plan_table(const Plan& plan) {
   table.columns = {{"index"},           {"operators"},     {"first_depth"}, {"last_depth"},
                    {"parameter_bytes"}, {"on_chip_bytes"}, {"host_bytes"},  {"macs"},
                    {"input_bytes"},     {"output_bytes"},  {"replicas"},    {"total_ns"}};
+  if (has_several_kinds(plan)) table.columns.push_back({"devices", Table::Align::kLeft});
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const Stage& s = plan.stages[i];
     table.rows.push_back({std::to_string(i), std::to_string(s.operators.size()),
