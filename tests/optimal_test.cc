@@ -61,11 +61,7 @@ TEST_P(OptimalBySeed, EqualsTheBestOfAllPipelinesOnUnequalDevices) {
     const Model model = testing::random_model(random, 2 + static_cast<int>(random() % 3));
     if (model.operators().size() > 7) continue;
     const Graph graph(model);
-    std::vector<DevicePool> pools;
-    for (std::size_t p = 0; p < 2 + random() % 2; ++p) {
-      pools.push_back(
-          {random_device(random), static_cast<std::uint32_t>(1 + random() % 2), random() % 4 == 0});
-    }
+    const auto pools = testing::random_pools(random);
     const auto replicas = static_cast<std::uint32_t>(random() % 4);
     BestPipeline best(graph, pools, replicas);
     const auto found = segment_optimal(graph, pools, {replicas});

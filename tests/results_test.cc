@@ -10,6 +10,7 @@
 #include <map>
 
 #include "environment.h"
+#include "paper_networks.h"
 #include "segue/file.h"
 #include "segue/optimal.h"
 #include "segue/plan.h"
@@ -23,20 +24,8 @@ namespace {
 
 constexpr std::uint32_t kMostTpus = 8;
 
-struct Network {
-  const char* name;
-  std::uint32_t paper_tpus;  // parameters over 8 MiB, rounded up, as the paper chooses it
-};
-
-constexpr std::array<Network, 21> kNetworks{{
-    {"mobilenet", 1},          {"mobilenetv2", 1},        {"nasnetmobile", 1},
-    {"efficientnetliteb0", 1}, {"efficientnetliteb1", 1}, {"efficientnetliteb2", 1},
-    {"efficientnetliteb3", 2}, {"efficientnetliteb4", 2}, {"densenet121", 2},
-    {"densenet169", 2},        {"densenet201", 3},        {"xception", 3},
-    {"inceptionv3", 3},        {"resnet50", 4},           {"resnet50v2", 4},
-    {"inceptionv4", 6},        {"resnet101", 6},          {"resnet101v2", 6},
-    {"inceptionresnetv2", 7},  {"resnet152", 8},          {"resnet152v2", 8},
-}};
+using testing::kPaperNetworks;
+using testing::PaperNetwork;
 
 // The plans of one network on one number of TPUs.
 struct Plans {
@@ -96,7 +85,7 @@ double ratio(const Plan& slower, const Plan& faster) {
   return to_s(pace(slower)) / to_s(pace(faster));
 }
 
-class EveryNetwork : public ::testing::TestWithParam<Network> {};
+class EveryNetwork : public ::testing::TestWithParam<PaperNetwork> {};
 
 TEST_P(EveryNetwork, IsPlannedOptimallyOnOneToEightDevicesAndNeverWorseThanByOtherStrategies) {
   for (const char* device : {"edgetpu-pcie", "edgetpu-usb3"}) {
@@ -115,7 +104,7 @@ TEST_P(EveryNetwork, IsPlannedOptimallyOnOneToEightDevicesAndNeverWorseThanByOth
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, EveryNetwork, ::testing::ValuesIn(kNetworks),
+INSTANTIATE_TEST_SUITE_P(Networks, EveryNetwork, ::testing::ValuesIn(kPaperNetworks),
                          [](const auto& row) { return std::string(row.param.name); });
 
 // --- the page
@@ -132,7 +121,7 @@ std::string throughput_table(std::uint32_t tpus, const std::string& device) {
       "| TPUs per stage |\n|---|--:|--:|--:|--:|--:|--:|---|\n",
       tpus);
   double log_sum = 0;
-  for (const Network& network : kNetworks) {
+  for (const PaperNetwork& network : kPaperNetworks) {
     const Plans& plans = plans_of(network.name, device).at(tpus);
     const auto per_s = [](const Plan& plan) { return plan.predicted.throughput_per_s; };
     text += fmt::format("| {} | {:.1f} | {:.1f} | {:.1f} | {:.1f} | {} | {:.1f} | {} |\n",
@@ -142,7 +131,7 @@ std::string throughput_table(std::uint32_t tpus, const std::string& device) {
     log_sum += std::log(ratio(plans.balanced, plans.full));
   }
   return text + fmt::format("\nPlanner over Segm_Balanced, geometric mean: {:.2f}.\n\n",
-                            std::exp(log_sum / kNetworks.size()));
+                            std::exp(log_sum / kPaperNetworks.size()));
 }
 
 // The plan's pace if nothing had to be streamed.
@@ -159,7 +148,7 @@ std::string gain_table(const std::string& device) {
   std::string text =
       "| 8 TPUs | planner / Segm_Balanced | bytes | cuts | replicas |\n|---|--:|--:|--:|--:|\n";
   std::array<double, 4> log_sums{};
-  for (const Network& network : kNetworks) {
+  for (const PaperNetwork& network : kPaperNetworks) {
     const Plans& plans = plans_of(network.name, device).at(kMostTpus);
     const Nanoseconds resident = pace_without_streaming(plans.balanced, find_device(device));
     const std::array<double, 4> gains{
@@ -169,7 +158,7 @@ std::string gain_table(const std::string& device) {
                         gains[1], gains[2], gains[3]);
     for (std::size_t i = 0; i < gains.size(); ++i) log_sums[i] += std::log(gains[i]);
   }
-  const auto mean = [&](std::size_t i) { return std::exp(log_sums[i] / kNetworks.size()); };
+  const auto mean = [&](std::size_t i) { return std::exp(log_sums[i] / kPaperNetworks.size()); };
   return text + fmt::format("| geometric mean | {:.2f} | {:.2f} | {:.2f} | {:.2f} |\n", mean(0),
                             mean(1), mean(2), mean(3));
 }
@@ -190,17 +179,16 @@ std::string paper_table(const std::string& device_name) {
       "| "
       "Segm_Comp's slowest stage: ms | of it streaming | of it transfers |\n"
       "|---|--:|--:|--:|--:|--:|--:|--:|\n";
-  for (const Network& network : kNetworks) {
+  for (const PaperNetwork& network : kPaperNetworks) {
     const PlansByTpus& all = plans_of(network.name, device_name);
-    std::uint32_t best = std::max(network.paper_tpus, 2U);
+    std::uint32_t best = std::max(network.tpus, 2U);
     for (std::uint32_t tpus = 2; tpus <= kMostTpus; ++tpus) {
       if (ratio(all.at(tpus).compiler, all.at(tpus).balanced) >
           ratio(all.at(best).compiler, all.at(best).balanced) + 1e-9)
         best = tpus;
     }
     std::vector<std::uint32_t> rows{best};
-    if (network.paper_tpus > 1 && network.paper_tpus != best)
-      rows.insert(rows.begin(), network.paper_tpus);
+    if (network.tpus > 1 && network.tpus != best) rows.insert(rows.begin(), network.tpus);
     for (const std::uint32_t tpus : rows) {
       const Plans& plans = all.at(tpus);
       const auto slowest = std::ranges::max_element(
@@ -301,11 +289,11 @@ TEST(ResultsPage, IsCurrent) {
 
 TEST(Results, PlannerIsFourTimesAsFastAsSegmBalancedOnEightPcieTpus) {
   double log_sum = 0;
-  for (const Network& network : kNetworks) {
+  for (const PaperNetwork& network : kPaperNetworks) {
     const Plans& plans = plans_of(network.name, "edgetpu-pcie").at(kMostTpus);
     log_sum += std::log(ratio(plans.balanced, plans.full));
   }
-  EXPECT_GE(std::exp(log_sum / kNetworks.size()), 4.0);
+  EXPECT_GE(std::exp(log_sum / kPaperNetworks.size()), 4.0);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "environment.h"
+#include "paper_networks.h"
 #include "segue/file.h"
 #include "segue/plan.h"
 #include "segue/report.h"
@@ -15,24 +16,10 @@
 namespace segue {
 namespace {
 
-struct Case {
-  const char* model;
-  std::size_t tpus;  // parameters over 8 MiB, rounded up, as the paper chooses it
-};
+using testing::kPaperNetworks;
+using testing::PaperNetwork;
 
-const std::vector<Case>& cases() {
-  static const std::vector<Case> kCases{
-      {"mobilenet", 1},          {"mobilenetv2", 1},        {"nasnetmobile", 1},
-      {"efficientnetliteb0", 1}, {"efficientnetliteb1", 1}, {"efficientnetliteb2", 1},
-      {"efficientnetliteb3", 2}, {"efficientnetliteb4", 2}, {"densenet121", 2},
-      {"densenet169", 2},        {"densenet201", 3},        {"xception", 3},
-      {"inceptionv3", 3},        {"resnet50", 4},           {"resnet50v2", 4},
-      {"inceptionv4", 6},        {"resnet101", 6},          {"resnet101v2", 6},
-      {"inceptionresnetv2", 7},  {"resnet152", 8},          {"resnet152v2", 8}};
-  return kCases;
-}
-
-class PaperModel : public ::testing::TestWithParam<Case> {};
+class PaperModel : public ::testing::TestWithParam<PaperNetwork> {};
 
 // Host bytes of every segment of consecutive depths, then the least total over all cuts: exact, and
 // without any assumption that larger segments stream more.
@@ -70,8 +57,8 @@ TEST_P(PaperModel, BalancedStreamsNothingWhereSomeHorizontalCutDoes) {
   RecordProperty("balanced_host_bytes", std::to_string(balanced.host_bytes));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, PaperModel, ::testing::ValuesIn(cases()),
-                         [](const auto& row) { return std::string(row.param.model); });
+INSTANTIATE_TEST_SUITE_P(All, PaperModel, ::testing::ValuesIn(kPaperNetworks),
+                         [](const auto& row) { return std::string(row.param.name); });
 
 struct Result {
   std::size_t depth = 0;
@@ -80,8 +67,8 @@ struct Result {
   Plan balanced;
 };
 
-Result segment(const Case& test) {
-  const Model model = open_model(std::string("zoo:") + test.model);
+Result segment(const PaperNetwork& test) {
+  const Model model = open_model(std::string("zoo:") + test.name);
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-pcie"));
   const auto plan = [&](const Segmentation& segmentation, const char* strategy) {
@@ -96,13 +83,13 @@ std::string markdown_table() {
   std::string text =
       "| model | depth | MiB | TPUs | Segm_Comp largest | Segm_Comp host | Segm_Balanced largest | "
       "Segm_Balanced host |\n|---|--:|--:|--:|--:|--:|--:|--:|\n";
-  for (const Case& test : cases()) {
+  for (const PaperNetwork& test : kPaperNetworks) {
     const Result result = segment(test);
     EXPECT_LE(result.balanced.largest_stage_parameter_bytes(),
               result.vendor.largest_stage_parameter_bytes())
-        << test.model;
-    EXPECT_LE(result.balanced.host_bytes(), result.vendor.host_bytes()) << test.model;
-    text += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} |\n", test.model, result.depth,
+        << test.name;
+    EXPECT_LE(result.balanced.host_bytes(), result.vendor.host_bytes()) << test.name;
+    text += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} |\n", test.name, result.depth,
                         format_mib(result.bytes), test.tpus,
                         format_mib(result.vendor.largest_stage_parameter_bytes()),
                         format_mib(result.vendor.host_bytes()),

@@ -97,7 +97,15 @@ struct DevicePool {
 /// as open_device, and Error(kInvalidArgument) for a count that is missing or of more than 1024.
 [[nodiscard]] std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t count);
 
+/// Whether a name begins with a count, as in "2xedgetpu-usb3".
+[[nodiscard]] bool has_device_count(std::string_view name);
+
 [[nodiscard]] std::uint32_t device_count(std::span<const DevicePool> pools);
+
+/// In how many ways a stage can be given devices of several pools, none included; 1 for a single
+/// pool, where only their number matters. Exact searches take at most kMostDeviceChoices.
+[[nodiscard]] std::uint64_t device_choices(std::span<const DevicePool> pools);
+inline constexpr std::uint64_t kMostDeviceChoices = 4096;
 
 /// The devices in the form that open_devices reads. One pool is written without its count.
 [[nodiscard]] std::string to_string(std::span<const DevicePool> pools);

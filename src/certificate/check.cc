@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "plan/limits.h"
 #include "segue/certificate.h"
 #include "segue/compiler.h"
 #include "segue/error.h"
@@ -236,17 +237,7 @@ std::string wrong_with_plan(const Plan& plan, const Plan& now) {
     return "a number of the plan, or a name, is not that of its stages; `segue plan` computes it "
            "anew";
   const Bound& bound = *plan.bound;
-  if (plan.device_count() > bound.devices)
-    return fmt::format("it uses {} devices, its bound holds for {}", plan.device_count(),
-                       bound.devices);
-  for (const Stage& stage : plan.stages) {
-    if (bound.max_replicas > 0 && stage.replicas > bound.max_replicas)
-      return fmt::format("a stage has {} replicas, its bound holds for {}", stage.replicas,
-                         bound.max_replicas);
-  }
-  if (bound.max_latency && plan.predicted.latency > *bound.max_latency)
-    return fmt::format("its latency is {}, its bound holds for {}",
-                       format_time(plan.predicted.latency), format_time(*bound.max_latency));
+  if (std::string broken = broken_limit(plan, bound); !broken.empty()) return broken;
   const Nanoseconds reached =
       plan.objective == "latency" ? plan.predicted.latency : plan.predicted.bottleneck;
   if (bound.value > reached || bound.is_proven != (bound.value == reached))
@@ -266,20 +257,16 @@ bool follows_from_work(const Plan& plan, const Graph& graph, std::span<const Dev
   if (model.outputs().size() != 1 || model.producer(model.outputs()[0]) != operator_id(last))
     return false;
   const auto all = graph.operators_between(1, graph.depth());
-  Nanoseconds least = Nanoseconds::max();
-  for (const DevicePool& pool : pools) {
-    MemoryReport memory = make_simulated_compiler(pool.device)->compile(graph, all);
-    for (OperatorMemory& op : memory.operators) {
-      if (op.residency != Residency::kStreamed) continue;
-      op.residency = Residency::kCached;
-      memory.host_bytes -= op.bytes;
-    }
-    const SegmentTime time = simulate_segment(graph, all, memory, pool.device);
-    if (time.host_operators > 0) return false;
-    least = std::min(least, time.total());
+  const DeviceSpec& device = pools[0].device;
+  MemoryReport memory = make_simulated_compiler(device)->compile(graph, all);
+  for (OperatorMemory& op : memory.operators) {
+    if (op.residency != Residency::kStreamed) continue;
+    op.residency = Residency::kCached;
+    memory.host_bytes -= op.bytes;
   }
+  const SegmentTime time = simulate_segment(graph, all, memory, device);
   const std::uint32_t devices = plan.objective == "latency" ? 1 : plan.bound->devices;
-  return plan.bound->value <= least / devices;
+  return time.host_operators == 0 && plan.bound->value <= time.total() / devices;
 }
 
 }  // namespace
@@ -287,13 +274,11 @@ bool follows_from_work(const Plan& plan, const Graph& graph, std::span<const Dev
 CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
                                      std::span<const DevicePool> pools, std::size_t most_ideals) {
   CertificateVerdict verdict;
-  constexpr std::uint64_t kMostChoices = 4096;
-  std::uint64_t choices = 1;
-  for (const DevicePool& pool : pools) choices *= pool.count + std::uint64_t{1};
-  if (pools.size() > 1 && choices > kMostChoices) {
+  const std::uint64_t choices = device_choices(pools);
+  if (choices > kMostDeviceChoices) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{} ways to choose among these unequal devices; at most {} are checked",
-                            choices, kMostChoices));
+                            choices, kMostDeviceChoices));
   }
   if (!plan.bound) {
     verdict.reason = "it has no bound";

@@ -47,9 +47,6 @@ struct CutOptions {
 };
 void add_cut(CLI::App& command, CutOptions& options);
 
-// Whether devices are given with a count, as in 2xedgetpu-pcie.
-[[nodiscard]] bool has_count(const std::string& devices);
-
 // A plan, and how it came about: what the refinement of `balanced` did, what `profile` measured, or
 // why `--tpus auto` stopped.
 struct CutResult {

@@ -47,7 +47,7 @@ void run(const Options& options) {
   const Graph graph(model);
   const std::string device_name = options.device.empty() ? "edgetpu-pcie" : options.device;
   const auto pools = open_devices(device_name, first);
-  if (pools.size() > 1 || has_count(device_name)) {
+  if (pools.size() > 1 || has_device_count(device_name)) {
     throw Error(
         ErrorCode::kInvalidArgument,
         fmt::format("--device '{}': compare counts the TPUs itself (--tpus); name one kind of "

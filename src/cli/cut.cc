@@ -16,12 +16,7 @@ void add_format(CLI::App& command, FormatOptions& options) {
   command.add_flag("--csv", options.csv, "Print the table as CSV")->excludes(json);
 }
 
-bool has_count(const std::string& devices) {
-  const std::size_t behind_digits = devices.find_first_not_of("0123456789");
-  return behind_digits != 0 && behind_digits != std::string::npos && devices[behind_digits] == 'x';
-}
-
-bool CutOptions::names_tpus() const { return !tpus.empty() || has_count(device); }
+bool CutOptions::names_tpus() const { return !tpus.empty() || has_device_count(device); }
 
 void add_cut(CLI::App& command, CutOptions& options) {
   command.add_option("--tpus", options.tpus,

@@ -174,8 +174,7 @@ Nanoseconds parse_latency(const std::string& text) {
 }
 
 void check_counts_once(std::span<const DevicePool> pools, const CutOptions& options) {
-  std::uint32_t count = 0;
-  for (const DevicePool& pool : pools) count += pool.count;
+  const std::uint32_t count = device_count(pools);
   const bool devices_have_it = pools.size() > 1 || options.tpus.empty();
   if (!options.tpus.empty() && (devices_have_it || count != parse_tpus(options.tpus))) {
     throw Error(
@@ -195,8 +194,7 @@ void check_goals(const Plan& plan, const CutOptions& options) {
 }
 
 CutResult choose_tpus(const Graph& graph, const CutOptions& options) {
-  if (open_devices(options.device_or_default(), 1).size() > 1 ||
-      open_devices(options.device_or_default(), 1)[0].count != 1) {
+  if (device_count(open_devices(options.device_or_default(), 1)) != 1) {
     throw Error(ErrorCode::kInvalidArgument,
                 "--tpus auto chooses how many equal devices; name one without a count");
   }

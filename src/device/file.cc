@@ -92,10 +92,7 @@ void check_name(const Node& node) {
     node.fail(fmt::format("must have 1 to {} bytes", kLongestName));
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7F; };
   if (std::ranges::any_of(name, is_control)) node.fail("must not have control characters");
-  const std::size_t behind_digits = name.find_first_not_of("0123456789");
-  const bool has_count =
-      behind_digits != 0 && behind_digits != std::string::npos && name[behind_digits] == 'x';
-  if (name.find_first_of(",:") != std::string::npos || has_count)
+  if (name.find_first_of(",:") != std::string::npos || has_device_count(name))
     node.fail("must not look like a list of devices: no comma, no colon, no number and x in front");
   if (std::ranges::find(device_catalogue(), name, &DeviceSpec::name) != device_catalogue().end())
     node.fail(fmt::format("'{}' is a device of the catalogue; choose another name", name));

@@ -55,6 +55,19 @@ std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t coun
   return pools;
 }
 
+bool has_device_count(std::string_view name) {
+  const std::size_t behind_digits = name.find_first_not_of("0123456789");
+  return behind_digits != 0 && behind_digits != std::string_view::npos &&
+         name[behind_digits] == 'x';
+}
+
+std::uint64_t device_choices(std::span<const DevicePool> pools) {
+  std::uint64_t choices = 1;
+  if (pools.size() == 1) return choices;
+  for (const DevicePool& pool : pools) choices *= pool.count + std::uint64_t{1};
+  return choices;
+}
+
 std::uint32_t device_count(std::span<const DevicePool> pools) {
   std::uint32_t count = 0;
   for (const DevicePool& pool : pools) count += pool.count;

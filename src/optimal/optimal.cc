@@ -16,7 +16,6 @@ namespace {
 
 // Above, pairs of ideals would take hundreds of megabytes. InceptionV4 has 2237.
 constexpr std::size_t kMostIdeals = 6000;
-constexpr std::uint64_t kMostChoices = 4096;
 constexpr int kCutsToDive = 300;
 constexpr int kCutsToProve = 6000;
 
@@ -28,13 +27,12 @@ void check(std::span<const DevicePool> pools) {
     fail(ErrorCode::kInvalidArgument,
          fmt::format("{} kinds of devices; at most {} are planned for", pools.size(), kMostPools));
   }
-  std::uint64_t choices = 1;
-  for (const DevicePool& pool : pools) choices *= pool.count + std::uint64_t{1};
-  if (pools.size() > 1 && choices > kMostChoices) {
+  const std::uint64_t choices = device_choices(pools);
+  if (choices > kMostDeviceChoices) {
     fail(ErrorCode::kInvalidArgument,
          fmt::format("{} ways to choose among these unequal devices; at most {} are searched: plan "
                      "for fewer of each kind",
-                     choices, kMostChoices));
+                     choices, kMostDeviceChoices));
   }
 }
 
@@ -127,7 +125,8 @@ OptimalSegmentation improved_at_first_cut(const Graph& graph, std::span<const De
     if (!cuts) return along_orders;
     LatticeSearch search(graph, pools, options, orders.lattice().with(graph, cuts->ideals));
     search.run(orders.reached());
-    if (search.result(false).bottleneck < result.bottleneck) result = search.result(false);
+    OptimalSegmentation found = search.result(false);
+    if (found.bottleneck < result.bottleneck) result = std::move(found);
     least_ns = std::max(least_ns, cuts->least_ns);
   }
   // The bound is that of exact times; those of stages are rounded part by part.

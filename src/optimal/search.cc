@@ -162,17 +162,12 @@ PaceLimits PipelineSearch::pace(const Pipeline& pipeline) const {
 
 std::int64_t PipelineSearch::least_period_ns() const {
   std::int64_t alone = kNoLimit;
-  std::int64_t sum = kNoLimit;
-  for (const IdealCosts& kind : costs_) {
-    alone = std::min(alone, kind(0, full_).time_ns);
-    sum = std::min(sum, kind.least_sum_ns());
-  }
-  // Unequal devices may each do what they are best at.
-  if (pools_.size() > 1) sum = bounds_.least_sum_ns(0, full_, devices_);
-  return std::min(alone, std::max(sum / devices_, hop_ns_));
+  for (const IdealCosts& kind : costs_) alone = std::min(alone, kind(0, full_).time_ns);
+  return std::min(alone, std::max(least_latency_ns() / devices_, hop_ns_));
 }
 
 std::int64_t PipelineSearch::least_latency_ns() const {
+  // Unequal devices may each do what they are best at.
   return pools_.size() > 1 ? bounds_.least_sum_ns(0, full_, devices_) : costs_[0].least_sum_ns();
 }
 
@@ -187,11 +182,9 @@ void PipelineSearch::for_stages(const Layout& layout, std::size_t from, Visit vi
   const auto above = pairs_.above(from);
   for (std::size_t position = 0; position < above.size(); ++position) {
     const std::size_t to = above[position];
-
     if (labels_[to].empty() || before + least_devices_[to] >= devices_) continue;
     const std::uint32_t most = std::min(max_replicas_, devices_ - before - least_devices_[to]);
     if (pairs_.least_ns(from, position) > longest_ns_[most]) continue;
-
     const auto costs = pairs_.costs(from, position);
     for_allotments(costs, limit, [&](const Allotment& devices) {
       visit(PlannedStage{from, to, devices}, costs);
@@ -226,6 +219,14 @@ void PipelineSearch::add(const Layout& layout, const Label& label) {
   least = std::min(least, static_cast<std::uint32_t>(devices));
 }
 
+// The first of the kinds of devices that run a stage counts its host bytes.
+PipelineSearch::Rest PipelineSearch::with_stage(const Rest& rest, const PlannedStage& stage,
+                                                std::span<const IdealCosts::Cost> costs) {
+  std::size_t pool = 0;
+  while (stage.devices[pool] == 0) ++pool;
+  return {rest.stages + 1, rest.host_bytes + costs[pool].host_bytes};
+}
+
 void PipelineSearch::fill(const Layout& layout) {
   for (auto& labels : labels_) labels.clear();
   labels_[full_].emplace_back();
@@ -235,24 +236,18 @@ void PipelineSearch::fill(const Layout& layout) {
   for (std::uint32_t count = 0; count <= devices_; ++count)
     longest_ns_.push_back(longest_stage_ns(layout.limits.period_ns, count));
   for (std::size_t from = full_; from-- > 0;) {
-    for_stages(
-        layout, from, [&](const PlannedStage& stage, std::span<const IdealCosts::Cost> costs) {
-          const Parts parts = parts_of(layout, stage.devices, costs);
-          const auto& rest = labels_[stage.to];
-          // The first of the kinds of devices that run the stage counts its host bytes.
-          std::size_t pool = 0;
-          while (stage.devices[pool] == 0) ++pool;
-          for (std::uint32_t next = 0; next < rest.size(); ++next) {
-            Label label{
-                rest[next].parts,
-                {rest[next].rest.stages + 1, rest[next].rest.host_bytes + costs[pool].host_bytes},
-                stage,
-                next};
-            for (std::size_t part = 0; part < layout.parts; ++part)
-              label.parts[part] += parts[part];
-            add(layout, label);
-          }
-        });
+    for_stages(layout, from,
+               [&](const PlannedStage& stage, std::span<const IdealCosts::Cost> costs) {
+                 const Parts parts = parts_of(layout, stage.devices, costs);
+                 const auto& beyond = labels_[stage.to];
+                 for (std::uint32_t next = 0; next < beyond.size(); ++next) {
+                   Label label{beyond[next].parts, with_stage(beyond[next].rest, stage, costs),
+                               stage, next};
+                   for (std::size_t part = 0; part < layout.parts; ++part)
+                     label.parts[part] += parts[part];
+                   add(layout, label);
+                 }
+               });
   }
 }
 
@@ -361,12 +356,9 @@ PlannedStage PipelineSearch::first_stage(const Layout& layout, std::size_t from,
   Rest after;
   for_stages(layout, from, [&](const PlannedStage& stage, std::span<const IdealCosts::Cost> costs) {
     if (chosen) return;
-    std::size_t pool = 0;
-    while (stage.devices[pool] == 0) ++pool;
     const Parts parts = parts_of(layout, stage.devices, costs);
     for (const Label& label : labels_[stage.to]) {
-      const Rest with{label.rest.stages + 1, label.rest.host_bytes + costs[pool].host_bytes};
-      bool fits = with == rest;
+      bool fits = with_stage(label.rest, stage, costs) == rest;
       for (std::size_t part = 0; part < layout.parts; ++part)
         fits = fits && parts[part] + label.parts[part] <= left[part];
       if (!fits) continue;

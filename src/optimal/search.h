@@ -99,6 +99,8 @@ class PipelineSearch {
   template <typename Visit>
   void for_stages(const Layout& layout, std::size_t from, Visit visit);
 
+  [[nodiscard]] static Rest with_stage(const Rest& rest, const PlannedStage& stage,
+                                       std::span<const IdealCosts::Cost> costs);
   void fill(const Layout& layout);
   void add(const Layout& layout, const Label& label);
   [[nodiscard]] static bool dominates(const Layout& layout, const Label& a, const Label& b);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "plan/limits.h"
 #include "segue/error.h"
 #include "simulator/stage_pace.h"
 
@@ -177,14 +178,6 @@ Plan describe(const Graph& graph, const Segmentation& segmentation, std::span<co
   return plan;
 }
 
-bool keeps_limits(const Plan& plan, const Bound& bound) {
-  const bool has_replicas_left = std::ranges::all_of(plan.stages, [&](const Stage& stage) {
-    return bound.max_replicas == 0 || stage.replicas <= bound.max_replicas;
-  });
-  return plan.device_count() <= bound.devices && has_replicas_left &&
-         (!bound.max_latency || plan.predicted.latency <= *bound.max_latency);
-}
-
 // Whether everything that follows from the operators of the stages is the same.
 bool same_stages(const Plan& a, const Plan& b) {
   return std::ranges::equal(a.stages, b.stages, [](const Stage& x, const Stage& y) {
@@ -195,6 +188,21 @@ bool same_stages(const Plan& a, const Plan& b) {
 }
 
 }  // namespace
+
+std::string broken_limit(const Plan& plan, const Bound& bound) {
+  if (plan.device_count() > bound.devices)
+    return fmt::format("it uses {} devices, its bound holds for {}", plan.device_count(),
+                       bound.devices);
+  for (const Stage& stage : plan.stages) {
+    if (bound.max_replicas > 0 && stage.replicas > bound.max_replicas)
+      return fmt::format("a stage has {} replicas, its bound holds for {}", stage.replicas,
+                         bound.max_replicas);
+  }
+  if (bound.max_latency && plan.predicted.latency > *bound.max_latency)
+    return fmt::format("its latency is {}, its bound holds for {}",
+                       format_time(plan.predicted.latency), format_time(*bound.max_latency));
+  return "";
+}
 
 std::uint32_t Plan::device_count() const {
   std::uint32_t count = 0;
@@ -260,7 +268,7 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DeviceP
   const bool is_as_planned = same_stages(plan, result) &&
                              plan.predicted.bottleneck == result.predicted.bottleneck &&
                              plan.predicted.latency == result.predicted.latency;
-  if (is_as_planned && (!plan.bound || keeps_limits(result, *plan.bound))) {
+  if (is_as_planned && (!plan.bound || broken_limit(result, *plan.bound).empty())) {
     result.bound = plan.bound;
   } else {
     result.strategy = "manual";

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <random>
+#include <vector>
 
 #include "segue/device.h"
 
@@ -21,6 +22,16 @@ inline DeviceSpec random_device(std::mt19937& random) {
   device.timing.hop_ns.value = random() % 2 == 0 ? 0 : between(0, 100'000);
   device.timing.output_window_bytes.value = 0;
   return device;
+}
+
+// Two or three kinds of one or two devices each; some kinds share a link.
+inline std::vector<DevicePool> random_pools(std::mt19937& random) {
+  std::vector<DevicePool> pools;
+  for (std::size_t p = 0; p < 2 + random() % 2; ++p) {
+    pools.push_back(
+        {random_device(random), static_cast<std::uint32_t>(1 + random() % 2), random() % 4 == 0});
+  }
+  return pools;
 }
 
 }  // namespace segue::testing
