@@ -13,12 +13,11 @@ std::uint32_t EqualDevices::devices_beyond(std::size_t ideal, std::int64_t limit
 }
 
 std::vector<EqualDevices::Stage> EqualDevices::solve(std::int64_t limit_ns) {
-  const std::size_t full = ideals_ - 1;
-  best_.assign(ideals_ * (devices_ + 1), {.bottleneck_ns = limit_ns + 1});
-  beyond_.assign(ideals_, devices_ + 1);
+  const std::size_t full = lattice_.size() - 1;
+  best_.assign(lattice_.size() * (devices_ + 1), {.bottleneck_ns = limit_ns + 1});
+  beyond_.assign(lattice_.size(), devices_ + 1);
   for (std::uint32_t n = 0; n <= devices_; ++n) at(n, full).bottleneck_ns = 0;
   beyond_[full] = 0;
-  find_least_before(limit_ns);
   for (std::size_t from = full; from-- > 0;) extend(from, limit_ns);
   std::vector<Stage> stages;
   if (bottleneck_ns() > limit_ns) return stages;
@@ -31,25 +30,10 @@ std::vector<EqualDevices::Stage> EqualDevices::solve(std::int64_t limit_ns) {
   return stages;
 }
 
-// What the operators of an ideal need at least, whatever stages they are in, by the bounds alone.
-void EqualDevices::find_least_before(std::int64_t limit_ns) {
-  before_.assign(ideals_, devices_ + 1);
-  before_[0] = 0;
-  for (std::size_t from = 0; from + 1 < ideals_; ++from) {
-    const auto above = pairs_.above(from);
-    for (std::size_t position = 0; position < above.size(); ++position) {
-      const std::uint32_t to = above[position];
-      if (before_[from] + 1 >= before_[to]) continue;
-      const std::uint32_t most = std::min(max_replicas_, before_[to] - before_[from] - 1);
-      const std::uint32_t replicas = replicas_for(pairs_.least_ns(from, position), limit_ns);
-      if (replicas <= most) before_[to] = before_[from] + replicas;
-    }
-  }
-}
-
 // Whether a stage that takes this long would be better than what is known beyond `from`.
 bool EqualDevices::improves(std::size_t from, std::size_t to, std::int64_t time_ns,
-                            std::uint32_t most, std::uint32_t left) const {
+                            std::uint32_t left) const {
+  const std::uint32_t most = std::min(max_replicas_, left - beyond_[to]);
   for (std::uint32_t r = 1; r <= most; ++r) {
     const std::int64_t stage = time_ns / r;
     for (std::uint32_t n = r + beyond_[to]; n <= left; ++n) {
@@ -59,46 +43,52 @@ bool EqualDevices::improves(std::size_t from, std::size_t to, std::int64_t time_
   return false;
 }
 
+// The costs of a pair are what takes time; most pairs fall to a bound before.
 void EqualDevices::extend(std::size_t from, std::int64_t limit_ns) {
-  if (before_[from] >= devices_) return;
-  const std::uint32_t left = devices_ - before_[from];
-  const auto above = pairs_.above(from);
-  for (std::size_t position = 0; position < above.size(); ++position) {
-    const std::uint32_t to = above[position];
-    if (beyond_[to] >= left) continue;
+  const std::uint32_t before = from == 0 ? 0 : bounds_.least_devices(0, from, limit_ns);
+  if (before >= devices_) return;
+  const std::uint32_t left = devices_ - before;
+  for (std::size_t to = from + 1; to < lattice_.size(); ++to) {
+    if (beyond_[to] >= left || !improves(from, to, bounds_.least_sum_ns(from, to, 1), left) ||
+        !lattice_.is_subset(from, to) || !improves(from, to, bounds_.least_ns(from, to), left))
+      continue;
+    const std::int64_t time = costs_(from, to).time_ns;
     const std::uint32_t most = std::min(max_replicas_, left - beyond_[to]);
-    if (!improves(from, to, pairs_.least_ns(from, position), most, left)) continue;
-    const std::int64_t time = pairs_.costs(from, position)[0].time_ns;
     for (std::uint32_t r = 1; r <= most; ++r) {
       const std::int64_t stage = time / r;
       for (std::uint32_t n = r + beyond_[to]; n <= left; ++n) {
         const std::int64_t bottleneck = std::max(stage, at(n - r, to).bottleneck_ns);
-        if (bottleneck < at(n, from).bottleneck_ns) at(n, from) = {bottleneck, to, r};
+        if (bottleneck < at(n, from).bottleneck_ns)
+          at(n, from) = {bottleneck, static_cast<std::uint32_t>(to), r};
       }
     }
   }
   beyond_[from] = devices_beyond(from, limit_ns);
 }
 
-void EqualDevices::keep_stages_within(std::int64_t bottleneck_ns, bool with_fewest_stages) {
+StagePairs EqualDevices::stages_within(std::int64_t bottleneck_ns, bool with_fewest_stages) {
+  for (std::size_t i = 0; i < lattice_.size(); ++i) beyond_[i] = devices_beyond(i, bottleneck_ns);
   // Pure pipelines have a stage per device.
-  const std::uint32_t devices =
-      with_fewest_stages && max_replicas_ == 1 ? devices_beyond(0, bottleneck_ns) : devices_;
-  for (std::size_t i = 0; i < ideals_; ++i) beyond_[i] = devices_beyond(i, bottleneck_ns);
-  before_.assign(ideals_, devices_ + 1);
-  before_[0] = 0;
-  // Pairs come in ascending order of `from`, so that before_[from] is final.
-  pairs_.keep([&](std::size_t from, std::size_t position) {
-    const std::uint32_t to = pairs_.above(from)[position];
-    if (before_[from] + beyond_[to] >= devices) return false;
-    const std::uint32_t most = std::min(max_replicas_, devices - before_[from] - beyond_[to]);
-    if (pairs_.least_ns(from, position) / most > bottleneck_ns) return false;
-    const std::uint32_t replicas =
-        replicas_for(pairs_.costs(from, position)[0].time_ns, bottleneck_ns);
-    if (replicas > most) return false;
-    before_[to] = std::min(before_[to], before_[from] + replicas);
-    return true;
-  });
+  const std::uint32_t devices = with_fewest_stages && max_replicas_ == 1 ? beyond_[0] : devices_;
+  StagePairs pairs(std::span(&costs_, 1));
+  std::vector<std::uint32_t> before(lattice_.size(), devices_ + 1);  // devices of what is below
+  before[0] = 0;
+  for (std::size_t from = 0; from + 1 < lattice_.size(); ++from) {
+    for (std::size_t to = from + 1; to < lattice_.size(); ++to) {
+      if (before[from] + beyond_[to] >= devices) continue;
+      const std::uint32_t most = std::min(max_replicas_, devices - before[from] - beyond_[to]);
+      const std::int64_t longest = longest_stage_ns(bottleneck_ns, most);
+      if (bounds_.least_sum_ns(from, to, 1) > longest || !lattice_.is_subset(from, to) ||
+          bounds_.least_ns(from, to) > longest)
+        continue;
+      const std::int64_t time = costs_(from, to).time_ns;
+      if (time > longest) continue;
+      pairs.add(to, time);
+      before[to] = std::min(before[to], before[from] + replicas_for(time, bottleneck_ns));
+    }
+    pairs.go_on_to_next_ideal();
+  }
+  return pairs;
 }
 
 }  // namespace segue

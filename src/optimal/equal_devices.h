@@ -8,16 +8,22 @@
 #include <cstdint>
 #include <vector>
 
+#include "optimal/ideal_costs.h"
 #include "optimal/ideals.h"
 #include "optimal/stage_pairs.h"
+#include "optimal/work_bounds.h"
 
 namespace segue {
 
 class EqualDevices {
  public:
-  EqualDevices(const IdealLattice& lattice, StagePairs& pairs, std::uint32_t devices,
-               std::uint32_t max_replicas)
-      : pairs_(pairs), devices_(devices), max_replicas_(max_replicas), ideals_(lattice.size()) {}
+  EqualDevices(const IdealLattice& lattice, const IdealCosts& costs, const WorkBounds& bounds,
+               std::uint32_t devices, std::uint32_t max_replicas)
+      : lattice_(lattice),
+        costs_(costs),
+        bounds_(bounds),
+        devices_(devices),
+        max_replicas_(max_replicas) {}
 
   struct Stage {
     std::uint32_t from = 0;  // ideals
@@ -28,9 +34,9 @@ class EqualDevices {
   [[nodiscard]] std::vector<Stage> solve(std::int64_t limit_ns);
   [[nodiscard]] std::int64_t bottleneck_ns() const { return at(devices_, 0).bottleneck_ns; }
 
-  // Drops the pairs that are a stage of no pipeline with this bottleneck, which `solve` reached;
-  // where only those with the fewest stages count, some more.
-  void keep_stages_within(std::int64_t bottleneck_ns, bool with_fewest_stages);
+  // All pairs that are a stage of a pipeline with this bottleneck, which `solve` reached; where
+  // only those with the fewest stages count, not many more.
+  [[nodiscard]] StagePairs stages_within(std::int64_t bottleneck_ns, bool with_fewest_stages);
 
  private:
   struct Best {
@@ -45,20 +51,18 @@ class EqualDevices {
   [[nodiscard]] const Best& at(std::uint32_t devices, std::size_t ideal) const {
     return best_[ideal * (devices_ + 1) + devices];
   }
-  void find_least_before(std::int64_t limit_ns);
   [[nodiscard]] bool improves(std::size_t from, std::size_t to, std::int64_t time_ns,
-                              std::uint32_t most, std::uint32_t left) const;
+                              std::uint32_t left) const;
   void extend(std::size_t from, std::int64_t limit_ns);
   [[nodiscard]] std::uint32_t devices_beyond(std::size_t ideal, std::int64_t limit_ns) const;
 
-  StagePairs& pairs_;
+  const IdealLattice& lattice_;
+  const IdealCosts& costs_;
+  const WorkBounds& bounds_;
   std::uint32_t devices_;
   std::uint32_t max_replicas_;
-  std::size_t ideals_;
   std::vector<Best> best_;
-  // Per ideal: devices that its operators, and all others, need within the limit.
-  std::vector<std::uint32_t> before_;
-  std::vector<std::uint32_t> beyond_;
+  std::vector<std::uint32_t> beyond_;  // per ideal: devices that all other operators need
 };
 
 }  // namespace segue

@@ -59,7 +59,7 @@ class LatticeSearch {
     PaceLimits limits = known;
     if (options_.max_latency)
       limits.latency_ns = std::min(limits.latency_ns, options_.max_latency->count());
-    PipelineSearch search(lattice_, costs_, bounds_, pools_, options_.max_replicas, limits);
+    PipelineSearch search(lattice_, costs_, bounds_, pools_, options_.max_replicas);
     best_ = is_latency() ? search.shortest_latency(limits) : search.fastest_pace(limits);
     if (best_) reached_ = search.pace(*best_);
     least_ns_ = is_latency() ? search.least_latency_ns() : search.least_period_ns();

@@ -49,7 +49,7 @@ Pipeline to_pipeline(std::span<const EqualDevices::Stage> stages) {
 
 PipelineSearch::PipelineSearch(const IdealLattice& lattice, std::span<const IdealCosts> costs,
                                const WorkBounds& bounds, std::span<const DevicePool> pools,
-                               std::uint32_t max_replicas, const PaceLimits& known)
+                               std::uint32_t max_replicas)
     : lattice_(lattice),
       costs_(costs),
       bounds_(bounds),
@@ -61,7 +61,7 @@ PipelineSearch::PipelineSearch(const IdealLattice& lattice, std::span<const Idea
       full_(lattice.size() - 1),
       allotments_(pools.size() > 1 ? all_allotments(pools, max_replicas_)
                                    : std::vector<Allotment>{}),
-      pairs_(StagePairs::affordable(lattice, costs, bounds, devices_, known)),
+      pairs_(costs),
       labels_(lattice.size()),
       least_devices_(lattice.size()) {}
 
@@ -286,36 +286,44 @@ std::optional<Pipeline> PipelineSearch::alone(const PaceLimits& limits, bool by_
 std::optional<Pipeline> PipelineSearch::fastest_pace(const PaceLimits& limits) {
   const bool limits_latency = limits.latency_ns < kNoLimit;
   const std::optional<Pipeline> single = alone(limits, false);
-  std::int64_t low = least_period_ns();
   std::optional<Pipeline> best = single;
+  std::int64_t low = least_period_ns();
   if (pools_.size() == 1) {
-    EqualDevices relaxed(lattice_, pairs_, devices_, max_replicas_);
+    EqualDevices relaxed(lattice_, costs_[0], bounds_, devices_, max_replicas_);
     const Pipeline pipeline = to_pipeline(relaxed.solve(limits.period_ns));
-    if (!pipeline.empty()) {
-      low = std::max(low, relaxed.bottleneck_ns());
-      const PaceLimits reached = pace(pipeline);
-      if (reached.latency_ns <= limits.latency_ns && reached.period_ns <= limits.period_ns &&
-          (!best || reached.period_ns < pace(*best).period_ns))
-        best = pipeline;
-      if (best && pace(*best).period_ns == relaxed.bottleneck_ns())
-        // A pipeline of fewer stages may send more through a shared link, or take longer.
-        relaxed.keep_stages_within(relaxed.bottleneck_ns(), !has_shared_link_ && !limits_latency);
+    if (pipeline.empty()) return std::nullopt;
+    low = std::max(low, relaxed.bottleneck_ns());
+    if (single && pace(*single).period_ns == low) return single;
+    const PaceLimits reached = pace(pipeline);
+    const bool is_within =
+        reached.period_ns <= limits.period_ns && reached.latency_ns <= limits.latency_ns;
+    if (is_within && reached.period_ns == low) {
+      // A pipeline of fewer stages may send more through a shared link, or take longer.
+      pairs_ = relaxed.stages_within(low, !has_shared_link_ && !limits_latency);
+      return settle_ties({low, limits.latency_ns}, limits_latency);
     }
+    if (is_within && (!best || reached.period_ns < pace(*best).period_ns)) best = pipeline;
   }
+  pairs_ = StagePairs::affordable(lattice_, costs_, bounds_, devices_, limits);
   if (!best) best = any_within(limits);
   if (!best) return std::nullopt;
-  std::int64_t high = pace(*best).period_ns;
+  const std::int64_t period = least_period_within(limits, low, pace(*best).period_ns);
+  if (single && pace(*single).period_ns == period) return single;
+  return settle_ties({period, limits.latency_ns}, limits_latency);
+}
+
+// Between `low` and `high`, which some pipeline reaches.
+std::int64_t PipelineSearch::least_period_within(const PaceLimits& limits, std::int64_t low,
+                                                 std::int64_t high) {
   // What is known at the start is often the best; one probe just below it proves that.
   for (std::int64_t middle = high - 1; low < high; middle = low + (high - low) / 2) {
-    if (auto found = any_within({middle, limits.latency_ns})) {
-      best = std::move(found);
-      high = pace(*best).period_ns;
+    if (const auto found = any_within({middle, limits.latency_ns})) {
+      high = pace(*found).period_ns;
     } else {
       low = middle + 1;
     }
   }
-  if (single && pace(*single).period_ns == high) return single;
-  return settle_ties({high, limits.latency_ns}, limits_latency);
+  return high;
 }
 
 std::optional<Pipeline> PipelineSearch::shortest_latency(const PaceLimits& limits) {
@@ -323,6 +331,7 @@ std::optional<Pipeline> PipelineSearch::shortest_latency(const PaceLimits& limit
   PaceLimits probe = limits;
   if (single) probe.latency_ns = pace(*single).latency_ns - 1;
   if (hop_ns_ > limits.period_ns) return single;
+  pairs_ = StagePairs::affordable(lattice_, costs_, bounds_, devices_, probe);
   const Layout layout = layout_for(probe, true, false);
   fill(layout);
   if (labels_[0].empty()) return single;

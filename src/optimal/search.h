@@ -35,12 +35,11 @@ struct TooMuchWork {};
 
 class PipelineSearch {
  public:
-  // `known`: limits that the best pipeline is known to keep; the closer, the less work.
   PipelineSearch(const IdealLattice& lattice, std::span<const IdealCosts> costs,
                  const WorkBounds& bounds, std::span<const DevicePool> pools,
-                 std::uint32_t max_replicas, const PaceLimits& known);
+                 std::uint32_t max_replicas);
 
-  // Nothing where no pipeline keeps the limits.
+  // Nothing where no pipeline keeps the limits. The closer they are to the best, the less work.
   [[nodiscard]] std::optional<Pipeline> fastest_pace(const PaceLimits& limits);
   [[nodiscard]] std::optional<Pipeline> shortest_latency(const PaceLimits& limits);
 
@@ -104,6 +103,8 @@ class PipelineSearch {
   void fill(const Layout& layout);
   void add(const Layout& layout, const Label& label);
   [[nodiscard]] static bool dominates(const Layout& layout, const Label& a, const Label& b);
+  [[nodiscard]] std::int64_t least_period_within(const PaceLimits& limits, std::int64_t low,
+                                                 std::int64_t high);
   [[nodiscard]] std::optional<Pipeline> any_within(const PaceLimits& limits);
   [[nodiscard]] Pipeline settle_ties(const PaceLimits& limits, bool counts_latency);
   [[nodiscard]] PlannedStage first_stage(const Layout& layout, std::size_t from, Rest& rest,

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
@@ -15,11 +14,7 @@ namespace segue {
 
 class StagePairs {
  public:
-  // The longest that a stage between the two may take in a solution; negative where there is none.
-  using LongestNs = std::function<std::int64_t(std::size_t from, std::size_t to)>;
-
-  StagePairs(const IdealLattice& lattice, std::span<const IdealCosts> costs,
-             const WorkBounds& bounds, const LongestNs& longest_ns);
+  explicit StagePairs(std::span<const IdealCosts> costs) : kinds_(costs) {}
 
   // Those that the bounds leave a chance to be a stage of a pipeline within the limits.
   [[nodiscard]] static StagePairs affordable(const IdealLattice& lattice,
@@ -27,19 +22,22 @@ class StagePairs {
                                              const WorkBounds& bounds, std::uint32_t devices,
                                              const PaceLimits& limits);
 
+  // Adds a pair that begins at the current ideal, at first the empty one; `to` ascends.
+  // `least_ns`: what the stage takes at least, on any kind of device; not negative.
+  void add(std::size_t to, std::int64_t least_ns) {
+    to_.push_back(static_cast<std::uint32_t>(to));
+    least_ns_.push_back(least_ns);
+    slots_.push_back(kUnknown);
+  }
+  void go_on_to_next_ideal() { starts_.push_back(to_.size()); }
+
   // The ideals above `from`, in ascending order.
   [[nodiscard]] std::span<const std::uint32_t> above(std::size_t from) const {
     return std::span(to_).subspan(starts_[from], starts_[from + 1] - starts_[from]);
   }
-  // What the stage takes at least, on any kind of device; not negative.
   [[nodiscard]] std::int64_t least_ns(std::size_t from, std::size_t position) const {
     return least_ns_[starts_[from] + position];
   }
-
-  // Forgets all pairs but those needed; asked in ascending order of `from`, then of above(from).
-  using IsNeeded = std::function<bool(std::size_t from, std::size_t position)>;
-  void keep(const IsNeeded& is_needed);
-
   // Per kind of device, of the `position`th entry of above(from).
   [[nodiscard]] std::span<const IdealCosts::Cost> costs(std::size_t from, std::size_t position) {
     std::uint32_t& slot = slots_[starts_[from] + position];
@@ -53,7 +51,7 @@ class StagePairs {
   [[nodiscard]] std::uint32_t compute(std::size_t from, std::size_t to);
 
   std::span<const IdealCosts> kinds_;
-  std::vector<std::size_t> starts_;
+  std::vector<std::size_t> starts_{0};
   std::vector<std::uint32_t> to_;
   std::vector<std::int64_t> least_ns_;
   std::vector<std::uint32_t> slots_;     // per pair, in costs_
