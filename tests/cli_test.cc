@@ -135,6 +135,8 @@ TEST(CliUsage, MistakesGiveStatus2AndAHint) {
   expect_failure(run_segue({}), kUsage, "subcommand");
   expect_failure(run_segue({"plan", "zoo:resnet50"}), kUsage, "--tpus");
   expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "0"}), kUsage, "--tpus");
+  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "-o", ""}), kUsage,
+                 "--output: is empty; name a path");
   expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "-3"}), kUsage, "--tpus");
   expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "many"}), kUsage, "--tpus");
   expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "--strategy", "best"}), kUsage,
@@ -287,7 +289,7 @@ TEST(CliOutput, ModelIsNeverOverwrittenByItsOwnResult) {
   expect_failure(run_segue({"split", "m.tflite", "--tpus", "2", "-o", "."}, scratch.path()), kUsage,
                  "is the model itself");
   expect_failure(run_segue({"split", "m.tflite", "--tpus", "2", "-o", ""}, scratch.path()), kUsage,
-                 "no name");
+                 "--output: is empty");
   EXPECT_EQ(testing::read_bytes(scratch.path() / "m.tflite"), before);
 }
 

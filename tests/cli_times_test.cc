@@ -191,6 +191,8 @@ TEST(CliVerify, ChecksTheProofOfAPlanAndEveryNumberInIt) {
   EXPECT_THAT(run_segue({"verify", "zoo:squeezenet@64", path}).out,
               HasSubstr("Accepted: no pipeline is below its bound"));
   expect_failure(run_segue({"verify", "zoo:squeezenet@64", path, "--csv"}), kUsage, "--json");
+  expect_failure(run_segue({"verify", "zoo:squeezenet@64", path, "--inputs", "9"}), kUsage,
+                 "--inputs goes with a folder of segments");
   const auto edited = [&](const std::function<void(nlohmann::ordered_json&)>& edit) {
     auto json = nlohmann::ordered_json::parse(read_text_file(path, 1 << 20));
     edit(json);

@@ -28,6 +28,9 @@ struct FormatOptions {
 };
 void add_format(CLI::App& command, FormatOptions& options);
 
+// -o, --output PATH; refuses an empty one.
+CLI::Option* add_output(CLI::App& command, std::string& path, const std::string& help);
+
 // How to cut: shared by `plan`, `split`, `simulate` and `compare`. Empty texts: not given.
 struct CutOptions {
   std::string tpus;  // a number, or "auto"

@@ -16,6 +16,12 @@ void add_format(CLI::App& command, FormatOptions& options) {
   command.add_flag("--csv", options.csv, "Print the table as CSV")->excludes(json);
 }
 
+CLI::Option* add_output(CLI::App& command, std::string& path, const std::string& help) {
+  return command.add_option("-o,--output", path, help)->check([](const std::string& text) {
+    return text.empty() ? "is empty; name a path" : "";
+  });
+}
+
 bool CutOptions::names_tpus() const { return !tpus.empty() || has_device_count(device); }
 
 void add_cut(CLI::App& command, CutOptions& options) {
@@ -71,13 +77,11 @@ std::vector<DevicePool> devices_of_plan(const Plan& plan, const std::string& opt
   if (!option.empty()) return open_devices(option, plan.device_count());
   try {
     return open_devices(plan.device, plan.device_count());
-  } catch (const Error&) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format(
-            "the plan was made for the device '{}', which is not in the catalogue; "
-            "give its device file with --device (of several: the whole list, with the files)",
-            plan.device));
+  } catch (const Error& error) {
+    throw Error(error.code(),
+                fmt::format("the plan was made for the device '{}': {} (give its device file with "
+                            "--device; of several, the whole list with the files)",
+                            plan.device, error.what()));
   }
 }
 

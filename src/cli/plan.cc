@@ -51,7 +51,7 @@ void add_plan(CLI::App& app) {
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
   add_cut(*command, options->cut);
   add_format(*command, options->format);
-  command->add_option("-o,--output", options->output, "Also write the plan as JSON to this file");
+  add_output(*command, options->output, "Also write the plan as JSON to this file");
   command->callback([options] { run(*options); });
 }
 

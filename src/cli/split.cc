@@ -103,8 +103,7 @@ void add_split(CLI::App& app) {
       ->excludes("--strategy")
       ->excludes(at);
   add_format(*command, options->format);
-  command->add_option("-o,--output", options->output, "Folder for the segments and plan.json")
-      ->required();
+  add_output(*command, options->output, "Folder for the segments and plan.json")->required();
   command->callback([options] { run(*options); });
 }
 

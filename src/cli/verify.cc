@@ -67,8 +67,15 @@ void check_plan(const Options& options) {
   if (!verdict.is_accepted) throw ExitStatus{kMismatchStatus};
 }
 
-void run(const Options& options) {
+void run(const CLI::App& command, const Options& options) {
   if (options.folder.ends_with(".json")) {
+    for (const char* name : {"--inputs", "--seed", "--threads", "--runtime"}) {
+      if (command.count(name) > 0)
+        throw Error(ErrorCode::kInvalidArgument,
+                    fmt::format("{} goes with a folder of segments: the proof of a plan.json is "
+                                "checked without running anything",
+                                name));
+    }
     if (options.format.csv)
       throw Error(ErrorCode::kInvalidArgument, "a verdict on a plan is no table; use --json");
     return check_plan(options);
@@ -116,7 +123,7 @@ void add_verify(CLI::App& app) {
   command->add_option("--runtime", options->runtime,
                       "libtensorflowlite_c.so to use (or SEGUE_TFLITE_LIB)");
   add_format(*command, options->format);
-  command->callback([options] { run(*options); });
+  command->callback([command, options] { run(*command, *options); });
 }
 
 }  // namespace segue::cli

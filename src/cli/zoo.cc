@@ -79,7 +79,7 @@ void add_zoo(CLI::App& app) {
       app.add_subcommand("zoo", "List the built-in CNNs, or write one as a .tflite file");
   auto options = std::make_shared<Options>();
   command->add_option("NAME", options->name, "Model to write, as NAME or NAME@SIZE");
-  command->add_option("-o,--output", options->output, "File to write (default NAME.tflite)");
+  add_output(*command, options->output, "File to write (default NAME.tflite)");
   add_format(*command, options->format);
   command->callback([options] { run(*options); });
 }
