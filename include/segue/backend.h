@@ -15,6 +15,9 @@
 
 namespace segue {
 
+/// The value of a tensor, in the runtime's layout.
+using TensorBytes = std::vector<std::byte>;
+
 /// A tensor that a session reads from or gives to its caller.
 struct Port {
   std::string name;
@@ -36,11 +39,18 @@ class Session {
   [[nodiscard]] virtual std::span<const Port> outputs() const = 0;
 
   /// Computes once and blocks until done. `inputs` must have as many entries as inputs(), each of
-  /// exactly its port's size; returns one value per output. Variable tensors keep their values
-  /// from run to run. Throws Error(kInvalidArgument) for wrong sizes, Error(kInvalidModel) when
-  /// the runtime refuses to compute.
-  [[nodiscard]] virtual std::vector<std::vector<std::byte>> run(
-      std::span<const std::span<const std::byte>> inputs) = 0;
+  /// exactly its port's size; `outputs` gets one value per output and keeps what memory it has.
+  /// Variable tensors keep their values from run to run. Throws Error(kInvalidArgument) for wrong
+  /// sizes, Error(kInvalidModel) when the runtime refuses to compute, Error(kDevice) when the
+  /// device fails.
+  virtual void run_into(std::span<const std::span<const std::byte>> inputs,
+                        std::vector<TensorBytes>& outputs) = 0;
+
+  [[nodiscard]] std::vector<TensorBytes> run(std::span<const std::span<const std::byte>> inputs) {
+    std::vector<TensorBytes> outputs;
+    run_into(inputs, outputs);
+    return outputs;
+  }
 };
 
 class Backend {

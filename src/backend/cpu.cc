@@ -134,8 +134,8 @@ class CpuSession : public Session {
   [[nodiscard]] std::span<const Port> inputs() const override { return inputs_; }
   [[nodiscard]] std::span<const Port> outputs() const override { return outputs_; }
 
-  std::vector<std::vector<std::byte>> run(
-      std::span<const std::span<const std::byte>> inputs) override {
+  void run_into(std::span<const std::span<const std::byte>> inputs,
+                std::vector<TensorBytes>& outputs) override {
     check_sizes(inputs);
     messages_.text.clear();
     for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -144,15 +144,14 @@ class CpuSession : public Session {
         fail("cannot set the inputs");
     }
     if (api_.invoke(interpreter_.get()) != 0) fail("cannot run the model");
-    std::vector<std::vector<std::byte>> results;
+    outputs.resize(outputs_.size());
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       const TfLiteTensor* tensor = api_.output(interpreter_.get(), static_cast<std::int32_t>(i));
       // Sizes of dynamic outputs are known only now.
-      std::vector<std::byte> value(api_.tensor_bytes(tensor));
-      if (api_.copy_out(tensor, value.data(), value.size()) != 0) fail("cannot read the outputs");
-      results.push_back(std::move(value));
+      outputs[i].resize(api_.tensor_bytes(tensor));
+      if (api_.copy_out(tensor, outputs[i].data(), outputs[i].size()) != 0)
+        fail("cannot read the outputs");
     }
-    return results;
   }
 
  private:

@@ -1,0 +1,163 @@
+/// Runs segments one behind the other on several devices: the next input enters while earlier ones
+/// are still on their way.
+///
+/// Inputs are numbered as they are pushed; results come in that order, whatever the devices do.
+/// Between two stages waits a bounded number of inputs; a stage that finds the queue behind it full
+/// holds its result and begins nothing, so that a slow consumer slows the producers down and memory
+/// stays bounded. A stage with several devices gives each input to one that is free; a device that
+/// overtakes another puts its results aside, as many as the stage has devices.
+///
+/// Tensors are not copied on their way: a stage's outputs are written once and read where they lie.
+///
+/// Devices may fail. One that throws, takes longer than the watchdog allows or gives outputs of a
+/// wrong size is taken out for good, and its input runs again: on another device of the stage, on a
+/// spare, or, when the stage has none left, after `replan` gave segments for the devices that are
+/// left. No result is lost, doubled or out of order. When nothing can take over, results that are
+/// finished still come, and then the error.
+///
+/// There is a thread per device, but no thread belongs to one: whoever finishes takes what is ready
+/// next. Nothing polls.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "segue/backend.h"
+#include "segue/units.h"
+
+namespace segue {
+
+/// One segment file, and on how many devices it runs.
+struct PipelineSegment {
+  std::string name;  // in messages
+  std::span<const std::byte> model;
+  std::shared_ptr<const void> owner;  // keeps `model` alive; may be null where the caller does
+  std::uint32_t replicas = 1;
+};
+
+/// Segments in the order of the pipeline. `inputs` and `outputs` name tensors of the segments, in
+/// the order in which values are pushed and popped; where empty, all that no earlier segment writes
+/// and all that no later one reads, in the order of the segments.
+struct PipelineLayout {
+  std::vector<PipelineSegment> segments;
+  std::vector<std::string> inputs;
+  std::vector<std::string> outputs;
+
+  [[nodiscard]] std::uint32_t device_count() const;
+};
+
+/// A backend that opens sessions on one device.
+struct PipelineDevice {
+  std::string name;
+  std::shared_ptr<const Backend> backend;
+};
+
+struct DeviceLoss {
+  std::string device;
+  std::string segment;
+  std::string reason;  // one sentence
+  std::string remedy;  // what takes over
+};
+
+struct PipelineOptions {
+  std::uint32_t queue_capacity = 2;   // inputs that wait before each stage; at least 1
+  std::uint32_t result_capacity = 2;  // results that wait for pop; at least 1
+  /// A device that takes longer for one input is given up. Zero: wait forever.
+  Nanoseconds watchdog = std::chrono::seconds(30);
+  /// An input that this many devices failed on is at fault itself, and ends the pipeline.
+  std::uint32_t most_attempts = 3;
+  /// Called after each loss, one call at a time, from a thread of the pipeline; must not call the
+  /// pipeline.
+  std::function<void(const DeviceLoss&)> on_loss = {};
+  /// Segments for fewer devices, with the same inputs and outputs; nothing where there are none.
+  std::function<std::optional<PipelineLayout>(std::uint32_t devices)> replan = {};
+};
+
+struct PipelineResult {
+  std::uint64_t number = 0;  // of the input, from 0
+  std::vector<TensorBytes> outputs;
+  Nanoseconds latency{0};  // from the accepted push until the result could be popped
+};
+
+enum class Flow {
+  kOk,
+  kTimeout,  // nothing happened
+  kClosed    // nothing will ever happen
+};
+
+struct DeviceStatistics {
+  std::string name;
+  std::uint64_t inputs = 0;
+  double utilisation = 0;  // share of the elapsed time it computed
+  bool is_lost = false;
+};
+
+struct PipelineStageStatistics {
+  std::string segment;
+  std::vector<DeviceStatistics> devices;
+  Nanoseconds mean_time{0};  // of one input on a device
+  double mean_queue = 0;     // inputs that waited, over the elapsed time
+  std::uint64_t largest_queue = 0;
+};
+
+struct LatencyStatistics {
+  Nanoseconds mean{0};
+  Nanoseconds p50{0};  // percentiles within 1 %
+  Nanoseconds p99{0};
+  Nanoseconds max{0};
+};
+
+struct PipelineStatistics {
+  std::uint64_t results = 0;
+  Nanoseconds elapsed{0};  // from the first push to the last result
+  double throughput_per_s = 0;
+  LatencyStatistics latency;
+  std::vector<PipelineStageStatistics> stages;  // of the present layout
+  std::vector<DeviceLoss> losses;
+};
+
+/// Thread-safe: any number of threads may push, pop, close, cancel and ask.
+class Pipeline {
+ public:
+  static constexpr Nanoseconds kForever = Nanoseconds::max();
+
+  /// Opens every segment on its devices, in the order of `devices`; those left over are spares.
+  /// Throws Error(kInvalidArgument) when there are no segments, too few devices, or tensors that do
+  /// not fit together, and whatever a backend throws for a segment.
+  Pipeline(PipelineLayout layout, std::vector<PipelineDevice> devices, PipelineOptions options);
+  /// Cancels. Waits for devices that compute, at most as long as the watchdog allows; a device that
+  /// hangs keeps its thread and its session.
+  ~Pipeline();
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+
+  [[nodiscard]] std::span<const Port> inputs() const;
+  [[nodiscard]] std::span<const Port> outputs() const;
+
+  /// Gives one value per input; they are moved from only when the answer is kOk. Waits while the
+  /// first queue is full, at most for `timeout`; 0 tries. kClosed after close or cancel. Throws
+  /// Error(kInvalidArgument) for wrong sizes, and the error that ended the pipeline.
+  [[nodiscard]] Flow push(std::vector<TensorBytes>&& inputs, Nanoseconds timeout = kForever);
+
+  /// Waits for the next result. kClosed when it was cancelled, or closed and everything was popped.
+  /// Throws the error that ended the pipeline once all finished results before it were popped.
+  [[nodiscard]] Flow pop(PipelineResult& result, Nanoseconds timeout = kForever);
+
+  /// No more inputs; what was accepted comes out.
+  void close();
+  /// Forgets everything that is on its way.
+  void cancel();
+
+  [[nodiscard]] PipelineStatistics statistics() const;
+
+ private:
+  std::shared_ptr<class PipelineState> state_;
+};
+
+}  // namespace segue

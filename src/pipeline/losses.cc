@@ -1,0 +1,198 @@
+// What the pipeline does when a device is lost.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "pipeline/state.h"
+
+namespace segue {
+
+void PipelineState::lose(std::size_t lost, const std::string& reason) {
+  Device& device = devices_[lost];
+  const std::size_t at = device.stage;
+  Stage& stage = stages_[at];
+  ItemPointer item = std::move(device.item);
+  if (device.state == Device::State::kRunning) {
+    --stage.running;
+    --running_;
+  } else if (device.state == Device::State::kOpening) {
+    --stage.opening;
+  }
+  device.state = Device::State::kLost;
+  device.session.reset();
+  std::erase(stage.devices, lost);
+  std::uint32_t attempts = 0;
+  std::uint64_t number = 0;
+  if (item != nullptr) {
+    attempts = ++item->attempts;
+    number = item->number;
+    if (cancelled_ || at < dead_up_to_) {
+      recycle(std::move(item));
+    } else {
+      put_back(std::move(item), at);
+    }
+  }
+  DeviceLoss loss{device.name, stage.segment.name, reason, ""};
+  if (cancelled_ || at < dead_up_to_) {
+    loss.remedy = "nothing: the pipeline ends";
+  } else if (attempts >= options_.most_attempts) {
+    loss.remedy = "nothing: the input is at fault";
+    fail_at(at, Error(ErrorCode::kDevice,
+                      fmt::format("{}: input {} failed on {} devices, at last on {}: {}",
+                                  stage.segment.name, number, attempts, device.name, reason)));
+  } else {
+    loss.remedy = find_remedy(at);
+    if (loss.remedy.empty()) {
+      loss.remedy = "nothing: no device is left";
+      fail_at(at, Error(ErrorCode::kDevice,
+                        fmt::format("{}: no device is left; the last one, {}, was lost: {}",
+                                    stage.segment.name, device.name, reason)));
+    }
+  }
+  losses_.push_back(std::move(loss));
+  work_.notify_all();
+}
+
+std::string PipelineState::find_remedy(std::size_t at) {
+  if (must_replan_) return "the new plan that is being made";
+  Stage& stage = stages_[at];
+  const auto spare = std::ranges::find(devices_, Device::State::kSpare, &Device::state);
+  if (spare != devices_.end()) {
+    spare->state = Device::State::kToOpen;
+    spare->stage = at;
+    ++stage.opening;
+    stage.all_devices.push_back(static_cast<std::size_t>(spare - devices_.begin()));
+    return fmt::format("the spare {}", spare->name);
+  }
+  if (!stage.devices.empty() || stage.opening > 0)
+    return fmt::format("the other devices of the stage ({})", stage.devices.size() + stage.opening);
+  const std::size_t living = living_devices().size();
+  if (!options_.replan || living == 0) return {};
+  must_replan_ = true;
+  return fmt::format("a new plan for {} device{}", living, living == 1 ? "" : "s");
+}
+
+void PipelineState::finish_open(Job& job) {
+  Device& device = devices_[job.device];
+  if (!job.error.empty()) {
+    lose(job.device, job.error);
+    return;
+  }
+  Stage& stage = stages_[device.stage];
+  --stage.opening;
+  device.session = std::move(job.session);
+  device.state = Device::State::kIdle;
+  stage.devices.push_back(job.device);
+}
+
+// Everything on its way begins anew with its input.
+void PipelineState::finish_replan(Job& job) {
+  replanning_ = false;
+  if (cancelled_) return;
+  const std::size_t last = stages_.size() - 1;
+  if (!job.error.empty() && job.device != kNone) {
+    // A device did not take its new segment; the plan is made once more without it.
+    Device& device = devices_[job.device];
+    device.state = Device::State::kLost;
+    std::erase(stages_[device.stage == kNone ? 0 : device.stage].devices, job.device);
+    const std::size_t living = living_devices().size();
+    losses_.push_back({device.name, "the new plan", job.error,
+                       living == 0 ? "nothing: no device is left" : "another plan"});
+    if (living == 0)
+      fail_at(last, Error(ErrorCode::kDevice, fmt::format("no device is left; the last one, {}, "
+                                                          "was lost: {}",
+                                                          device.name, job.error)));
+    return;
+  }
+  if (!job.error.empty() || !job.layout) {
+    fail_at(last, Error(ErrorCode::kDevice,
+                        fmt::format("no plan for the {} devices that are left{}{}",
+                                    job.living.size(), job.error.empty() ? "" : ": ", job.error)));
+    return;
+  }
+  std::vector<ItemPointer> items;
+  for (Stage& stage : stages_) {
+    for (ItemPointer& item : stage.queue) items.push_back(std::move(item));
+    for (ItemPointer& item : stage.done) items.push_back(std::move(item));
+    stage.queue.clear();
+    stage.done.clear();
+  }
+  try {
+    install(std::move(*job.layout), std::move(job.sessions));
+    const auto names = [](const std::vector<Port>& ports) {
+      std::vector<std::string> result;
+      for (const Port& port : ports) result.push_back(port.name);
+      return result;
+    };
+    if (names(routing_.input_ports) != names(input_ports_) ||
+        names(routing_.output_ports) != names(output_ports_))
+      throw Error(ErrorCode::kInvalidArgument, "it has other inputs or outputs");
+  } catch (const Error& error) {
+    fail_at(stages_.size() - 1,
+            Error(ErrorCode::kDevice, fmt::format("the new plan does not fit: {}", error.what())));
+    return;
+  }
+  must_replan_ = false;
+  for (ItemPointer& item : items) {
+    item->values.assign(routing_.slots, nullptr);
+    for (std::size_t i = 0; i < item->inputs.size(); ++i)
+      item->values[routing_.inputs[i]] = item->inputs[i];
+    put_back(std::move(item), 0);
+  }
+  work_.notify_all();
+  room_.notify_all();
+}
+
+void PipelineState::fail_at(std::size_t stage, const Error& error) {
+  if (!error_) error_ = error;
+  must_replan_ = false;
+  drop_up_to(stage);
+  hand_over(stages_.size() - 1, Clock::now());
+  notify_all();
+}
+
+// Forgets what waits or is done up to this stage; what computes there is forgotten when it ends.
+void PipelineState::drop_up_to(std::size_t stage) {
+  dead_up_to_ = std::max(dead_up_to_, stage + 1);
+  for (std::size_t i = 0; i < dead_up_to_; ++i) {
+    Stage& dead = stages_[i];
+    for (ItemPointer& item : dead.queue) recycle(std::move(item));
+    dead.queue.clear();
+    // Finished in order: only these can still go on.
+    std::vector<ItemPointer> kept;
+    if (i == stage && !cancelled_) {
+      std::ranges::sort(dead.done, {}, [](const ItemPointer& item) { return item->number; });
+      std::uint64_t next = dead.next_out;
+      for (ItemPointer& item : dead.done) {
+        if (item->number == next) {
+          ++next;
+          kept.push_back(std::move(item));
+        }
+      }
+    }
+    for (ItemPointer& item : dead.done) {
+      if (item != nullptr) recycle(std::move(item));
+    }
+    dead.done = std::move(kept);
+  }
+  in_flight_ = 0;
+  for (std::size_t i = 0; i < stages_.size(); ++i) {
+    in_flight_ += stages_[i].queue.size() + stages_[i].done.size();
+    if (i >= dead_up_to_) in_flight_ += stages_[i].running;
+  }
+}
+
+void PipelineState::report_losses(Lock& lock) {
+  reporting_ = true;
+  while (losses_reported_ < losses_.size()) {
+    const DeviceLoss loss = losses_[losses_reported_++];
+    if (!options_.on_loss) continue;
+    lock.unlock();
+    options_.on_loss(loss);
+    lock.lock();
+  }
+  reporting_ = false;
+}
+
+}  // namespace segue

@@ -1,0 +1,329 @@
+#include "pipeline/state.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace segue {
+namespace {
+
+// Waits until `is_done` or the end of `timeout`; counts who waits, so that others need not wake
+// nobody.
+template <typename IsDone>
+bool wait_for(std::unique_lock<std::mutex>& lock, std::condition_variable& condition,
+              std::size_t& waiting, Nanoseconds timeout, IsDone is_done) {
+  if (is_done()) return true;
+  if (timeout <= Nanoseconds::zero()) return false;
+  // Far enough to be forever, near enough not to overflow the clock.
+  constexpr auto kLongest = std::chrono::hours(24 * 365);
+  ++waiting;
+  const bool done = condition.wait_for(lock, std::min<Nanoseconds>(timeout, kLongest), is_done);
+  --waiting;
+  return done;
+}
+
+}  // namespace
+
+PipelineState::PipelineState(PipelineLayout layout, std::vector<PipelineDevice> devices,
+                             PipelineOptions options)
+    : options_(std::move(options)), layout_inputs_(layout.inputs), layout_outputs_(layout.outputs) {
+  const auto refuse = [](const std::string& reason) {
+    throw Error(ErrorCode::kInvalidArgument, reason);
+  };
+  if (layout.segments.empty()) refuse("a pipeline needs at least one segment");
+  for (const PipelineSegment& segment : layout.segments) {
+    if (segment.replicas == 0)
+      refuse(fmt::format("{}: has no device; at least 1 is needed", segment.name));
+  }
+  if (layout.device_count() > devices.size()) {
+    refuse(fmt::format("the pipeline needs {} devices, {} are given", layout.device_count(),
+                       devices.size()));
+  }
+  if (options_.queue_capacity == 0 || options_.result_capacity == 0)
+    refuse("queues hold at least 1 input");
+  std::vector<std::size_t> all;
+  for (PipelineDevice& device : devices) {
+    all.push_back(devices_.size());
+    devices_.emplace_back();
+    devices_.back().name = std::move(device.name);
+    devices_.back().backend = std::move(device.backend);
+  }
+  std::vector<std::shared_ptr<Session>> sessions;
+  std::size_t failed = kNone;
+  open_all(layout, all, sessions, failed);
+  install(std::move(layout), std::move(sessions));
+  input_ports_ = routing_.input_ports;
+  output_ports_ = routing_.output_ports;
+}
+
+void PipelineState::open_all(const PipelineLayout& layout, std::span<const std::size_t> devices,
+                             std::vector<std::shared_ptr<Session>>& sessions,
+                             std::size_t& failed_device) const {
+  std::size_t next = 0;
+  for (const PipelineSegment& segment : layout.segments) {
+    for (std::uint32_t replica = 0; replica < segment.replicas; ++replica) {
+      failed_device = devices[next++];
+      sessions.push_back(devices_[failed_device].backend->open(segment.model, segment.name));
+    }
+  }
+  failed_device = kNone;
+}
+
+// `sessions`: one for each of the first living devices, in order.
+void PipelineState::install(PipelineLayout layout, std::vector<std::shared_ptr<Session>> sessions) {
+  std::vector<std::shared_ptr<Session>> first;
+  std::size_t next = 0;
+  for (const PipelineSegment& segment : layout.segments) {
+    first.push_back(sessions[next]);
+    next += segment.replicas;
+  }
+  routing_ = make_routing(layout, first);
+  free_values_.assign(routing_.slots, {});
+  const std::uint64_t next_out = stages_.empty() ? 0 : stages_.back().next_out;
+  const auto now = Clock::now();
+  stages_.clear();
+  const std::vector<std::size_t> living = living_devices();
+  next = 0;
+  for (PipelineSegment& segment : layout.segments) {
+    Stage& stage = stages_.emplace_back();
+    stage.segment = std::move(segment);
+    stage.next_out = next_out;
+    stage.queue_changed = now;
+    for (std::uint32_t replica = 0; replica < stage.segment.replicas; ++replica) {
+      Device& device = devices_[living[next]];
+      device.session = std::move(sessions[next]);
+      device.state = Device::State::kIdle;
+      device.stage = stages_.size() - 1;
+      stage.devices.push_back(living[next]);
+      stage.all_devices.push_back(living[next]);
+      ++next;
+    }
+  }
+  for (; next < living.size(); ++next) {
+    devices_[living[next]].state = Device::State::kSpare;
+    devices_[living[next]].session.reset();
+  }
+}
+
+std::vector<std::size_t> PipelineState::living_devices() const {
+  std::vector<std::size_t> living;
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    if (devices_[i].state != Device::State::kLost) living.push_back(i);
+  }
+  return living;
+}
+
+// --- what callers do
+
+Flow PipelineState::push(std::vector<TensorBytes>& inputs, Nanoseconds timeout) {
+  const auto refuse = [](const std::string& reason) {
+    throw Error(ErrorCode::kInvalidArgument, reason);
+  };
+  if (inputs.size() != input_ports_.size()) {
+    refuse(fmt::format("{} inputs given, the pipeline has {}", inputs.size(), input_ports_.size()));
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].size() == input_ports_[i].bytes) continue;
+    refuse(fmt::format("input '{}' has {} bytes, {} given", input_ports_[i].name,
+                       input_ports_[i].bytes, inputs[i].size()));
+  }
+  Lock lock(mutex_);
+  const auto is_shut = [this] { return closed_ || cancelled_ || error_; };
+  const bool answered = wait_for(lock, room_, producers_waiting_, timeout, [&] {
+    return is_shut() || (!must_replan_ && stages_[0].queue.size() < options_.queue_capacity);
+  });
+  if (error_) throw *error_;
+  if (is_shut()) return Flow::kClosed;
+  if (!answered) return Flow::kTimeout;
+  ItemPointer item = new_item();
+  item->number = pushed_++;
+  item->pushed = Clock::now();
+  if (item->number == 0) first_push_ = item->pushed;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    Value value = value_for(routing_.inputs[i]);
+    *value = std::move(inputs[i]);
+    if (options_.replan) item->inputs.push_back(value);
+    item->values[routing_.inputs[i]] = std::move(value);
+  }
+  ++in_flight_;
+  change_queue(stages_[0], item->pushed);
+  stages_[0].queue.push_back(std::move(item));
+  stages_[0].largest_queue =
+      std::max<std::uint64_t>(stages_[0].largest_queue, stages_[0].queue.size());
+  wake_for_rest(true);
+  return Flow::kOk;
+}
+
+Flow PipelineState::pop(PipelineResult& result, Nanoseconds timeout) {
+  Lock lock(mutex_);
+  const bool answered = wait_for(lock, arrival_, consumers_waiting_, timeout,
+                                 [this] { return !results_.empty() || cancelled_ || is_over(); });
+  if (!answered) return Flow::kTimeout;
+  if (cancelled_) return Flow::kClosed;
+  if (results_.empty()) {
+    if (error_) throw *error_;
+    return Flow::kClosed;
+  }
+  result = std::move(results_.front());
+  results_.pop_front();
+  if (!stages_.back().done.empty()) {
+    hand_over(stages_.size() - 1, Clock::now());
+    wake_for_rest(true);
+  }
+  return Flow::kOk;
+}
+
+void PipelineState::close() {
+  const Lock lock(mutex_);
+  closed_ = true;
+  room_.notify_all();
+  if (is_over()) arrival_.notify_all();
+}
+
+void PipelineState::cancel() {
+  const Lock lock(mutex_);
+  cancelled_ = true;
+  drop_up_to(stages_.size() - 1);
+  results_.clear();
+  notify_all();
+}
+
+PipelineStatistics PipelineState::statistics() const {
+  const Lock lock(mutex_);
+  PipelineStatistics statistics;
+  statistics.results = result_count_;
+  if (result_count_ > 0) statistics.elapsed = last_result_ - first_push_;
+  const double elapsed_ns = static_cast<double>(statistics.elapsed.count());
+  if (elapsed_ns > 0)
+    statistics.throughput_per_s = static_cast<double>(result_count_) / elapsed_ns * 1e9;
+  statistics.latency = latencies_.statistics();
+  const auto share = [&](double ns) { return elapsed_ns > 0 ? ns / elapsed_ns : 0; };
+  for (const Stage& stage : stages_) {
+    PipelineStageStatistics& of = statistics.stages.emplace_back();
+    of.segment = stage.segment.name;
+    if (stage.inputs > 0) of.mean_time = stage.time / static_cast<std::int64_t>(stage.inputs);
+    of.mean_queue = share(stage.queue_ns);
+    of.largest_queue = stage.largest_queue;
+    for (const std::size_t i : stage.all_devices) {
+      const Device& device = devices_[i];
+      of.devices.push_back({device.name, device.inputs,
+                            share(static_cast<double>(device.busy.count())),
+                            device.state == Device::State::kLost});
+    }
+  }
+  statistics.losses = losses_;
+  return statistics;
+}
+
+// --- items
+
+PipelineState::ItemPointer PipelineState::new_item() {
+  ItemPointer item;
+  if (free_items_.empty()) {
+    item = std::make_unique<Item>();
+  } else {
+    item = std::move(free_items_.back());
+    free_items_.pop_back();
+  }
+  item->attempts = 0;
+  item->values.resize(routing_.slots);
+  return item;
+}
+
+void PipelineState::recycle(ItemPointer item) {
+  for (std::size_t slot = 0; slot < item->values.size(); ++slot) release(item->values[slot], slot);
+  item->inputs.clear();
+  free_items_.push_back(std::move(item));
+}
+
+// References are only given up under the lock, so that a count of one means that nobody reads.
+void PipelineState::release(Value& value, std::size_t slot) {
+  if (value == nullptr) return;
+  if (value.use_count() == 1 && slot < free_values_.size())
+    free_values_[slot].push_back(std::move(value));
+  value.reset();
+}
+
+PipelineState::Value PipelineState::value_for(std::size_t slot) {
+  std::vector<Value>& free = free_values_[slot];
+  if (free.empty()) return std::make_shared<TensorBytes>();
+  Value value = std::move(free.back());
+  free.pop_back();
+  return value;
+}
+
+void PipelineState::change_queue(Stage& stage, Clock::time_point now) {
+  stage.queue_ns += static_cast<double>(stage.queue.size()) *
+                    static_cast<double>((now - stage.queue_changed).count());
+  stage.queue_changed = now;
+}
+
+// All finished items whose turn it is, as far as there is room.
+void PipelineState::hand_over(std::size_t stage, Clock::time_point now) {
+  Stage& from = stages_[stage];
+  const bool is_last = stage + 1 == stages_.size();
+  const bool ignores_room = is_last && error_.has_value();
+  while (true) {
+    const auto next = std::ranges::find(from.done, from.next_out,
+                                        [](const ItemPointer& item) { return item->number; });
+    if (next == from.done.end()) return;
+    const bool has_room = is_last ? results_.size() < options_.result_capacity
+                                  : stages_[stage + 1].queue.size() < options_.queue_capacity;
+    if (!has_room && !ignores_room) return;
+    ItemPointer item = std::move(*next);
+    from.done.erase(next);
+    ++from.next_out;
+    if (is_last) {
+      deliver(std::move(item), now);
+      continue;
+    }
+    Stage& to = stages_[stage + 1];
+    change_queue(to, now);
+    to.queue.push_back(std::move(item));
+    to.largest_queue = std::max<std::uint64_t>(to.largest_queue, to.queue.size());
+  }
+}
+
+void PipelineState::deliver(ItemPointer item, Clock::time_point now) {
+  PipelineResult& result = results_.emplace_back();
+  result.number = item->number;
+  result.latency = now - item->pushed;
+  for (const std::size_t slot : routing_.outputs) {
+    Value& value = item->values[slot];
+    // A tensor may be named twice, or be read by a session that hangs.
+    const bool is_wanted_again = std::ranges::count(routing_.outputs, slot) > 1;
+    if (value.use_count() == 1 && !is_wanted_again) {
+      result.outputs.push_back(std::move(*value));
+    } else {
+      result.outputs.push_back(*value);
+    }
+  }
+  latencies_.record(result.latency);
+  ++result_count_;
+  last_result_ = now;
+  --in_flight_;
+  recycle(std::move(item));
+  if (is_over()) {
+    arrival_.notify_all();
+  } else if (consumers_waiting_ > 0) {
+    arrival_.notify_one();
+  }
+}
+
+void PipelineState::put_back(ItemPointer item, std::size_t stage) {
+  std::deque<ItemPointer>& queue = stages_[stage].queue;
+  change_queue(stages_[stage], Clock::now());
+  const auto place = std::ranges::lower_bound(
+      queue, item->number, {}, [](const ItemPointer& other) { return other->number; });
+  queue.insert(place, std::move(item));
+}
+
+void PipelineState::notify_all() {
+  work_.notify_all();
+  room_.notify_all();
+  arrival_.notify_all();
+  watchdog_.notify_all();
+}
+
+}  // namespace segue

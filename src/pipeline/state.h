@@ -1,0 +1,205 @@
+// The pipeline's monitor: all decisions are made under one lock, all computation without it. A hop
+// from stage to stage is one critical section of some hundred instructions.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "pipeline/latency_histogram.h"
+#include "pipeline/routing.h"
+#include "segue/error.h"
+#include "segue/pipeline.h"
+
+namespace segue {
+
+class PipelineState : public std::enable_shared_from_this<PipelineState> {
+ public:
+  PipelineState(PipelineLayout layout, std::vector<PipelineDevice> devices,
+                PipelineOptions options);
+
+  void start_threads();
+  // Ends all threads but those of devices that hang.
+  void stop();
+
+  // Those of the first layout; later ones have the same.
+  [[nodiscard]] std::span<const Port> input_ports() const { return input_ports_; }
+  [[nodiscard]] std::span<const Port> output_ports() const { return output_ports_; }
+
+  Flow push(std::vector<TensorBytes>& inputs, Nanoseconds timeout);
+  Flow pop(PipelineResult& result, Nanoseconds timeout);
+  void close();
+  void cancel();
+  [[nodiscard]] PipelineStatistics statistics() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  using Value = std::shared_ptr<TensorBytes>;
+  using Lock = std::unique_lock<std::mutex>;
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+
+  // One input on its way. Values are shared with sessions that read them: one that hangs may go on
+  // reading when the item is elsewhere.
+  struct Item {
+    std::uint64_t number = 0;
+    Clock::time_point pushed;
+    std::vector<Value> values;  // per slot
+    std::vector<Value> inputs;  // to begin anew after a new plan; empty when there can be none
+    std::uint32_t attempts = 0;
+  };
+  using ItemPointer = std::unique_ptr<Item>;
+
+  struct Device {
+    enum class State { kSpare, kToOpen, kOpening, kIdle, kRunning, kLost };
+    std::string name;
+    std::shared_ptr<const Backend> backend;
+    std::shared_ptr<Session> session;
+    State state = State::kSpare;
+    std::size_t stage = kNone;
+    std::uint64_t attempt = 0;  // what ends with another number is too late
+    Clock::time_point started;
+    ItemPointer item;
+    std::uint64_t inputs = 0;
+    Nanoseconds busy{0};
+    bool hangs = false;  // given up, and its thread is not back
+  };
+
+  struct Stage {
+    PipelineSegment segment;
+    std::vector<std::size_t> devices;  // that are idle or running
+    std::vector<std::size_t> all_devices;
+    std::size_t opening = 0;
+    std::deque<ItemPointer> queue;  // by number
+    std::vector<ItemPointer> done;  // wait for their turn, or for room behind
+    std::size_t running = 0;
+    std::uint64_t next_out = 0;  // the number that goes on next
+    std::int64_t mean_ns = -1;   // recent, of one input; negative: unknown
+    Nanoseconds time{0};
+    std::uint64_t inputs = 0;
+    std::uint64_t largest_queue = 0;
+    double queue_ns = 0;  // length times time
+    Clock::time_point queue_changed;
+
+    // A single device holds a result that cannot go on. Several put results aside meanwhile.
+    [[nodiscard]] std::size_t window() const { return devices.size() > 1 ? 2 * devices.size() : 1; }
+  };
+
+  struct Job {
+    enum class Kind { kRun, kOpen, kReplan };
+    Kind kind = Kind::kRun;
+    std::size_t device = kNone;
+    std::uint64_t attempt = 0;
+    std::shared_ptr<Session> session;
+    std::vector<Value> inputs;
+    std::vector<std::span<const std::byte>> spans;
+    std::vector<TensorBytes> outputs;
+    std::vector<Value> results;  // what the outputs go into
+    std::string error;
+    Clock::time_point end;
+    // Of kReplan, where `device` is the one that failed, if any.
+    std::vector<std::size_t> living;
+    std::optional<PipelineLayout> layout;
+    std::vector<std::shared_ptr<Session>> sessions;
+  };
+
+  // --- layout
+  void install(PipelineLayout layout, std::vector<std::shared_ptr<Session>> sessions);
+  void open_all(const PipelineLayout& layout, std::span<const std::size_t> devices,
+                std::vector<std::shared_ptr<Session>>& sessions, std::size_t& failed_device) const;
+  [[nodiscard]] std::vector<std::size_t> living_devices() const;
+
+  // --- threads
+  void work();
+  void watch();
+  [[nodiscard]] bool take(Job& job, std::size_t home);
+  [[nodiscard]] bool is_ready(const Stage& stage) const;
+  [[nodiscard]] bool is_short(const Stage& stage) const;
+  [[nodiscard]] std::size_t choose_stage(std::size_t home) const;
+  void begin_run(Job& job, std::size_t stage, std::size_t home);
+  void wake_for_rest(bool takes_long);
+  void perform(Job& job);
+  void finish(Job& job);
+  void finish_run(Job& job);
+  void finish_open(Job& job);
+  void finish_replan(Job& job);
+  void report_losses(Lock& lock);
+
+  // --- items
+  void hand_over(std::size_t stage, Clock::time_point now);
+  void deliver(ItemPointer item, Clock::time_point now);
+  void put_back(ItemPointer item, std::size_t stage);
+  void change_queue(Stage& stage, Clock::time_point now);
+  void release(Value& value, std::size_t slot);
+  [[nodiscard]] Value value_for(std::size_t slot);
+  [[nodiscard]] ItemPointer new_item();
+  void recycle(ItemPointer item);
+  [[nodiscard]] std::string wrong_output(const Job& job) const;
+
+  // --- losses
+  void lose(std::size_t device, const std::string& reason);
+  // What takes over for a stage that lost a device; empty where nothing can.
+  [[nodiscard]] std::string find_remedy(std::size_t stage);
+  // Ends the pipeline; only what is past the stage still comes out.
+  void fail_at(std::size_t stage, const Error& error);
+  void drop_up_to(std::size_t stage);
+  void notify_all();
+  [[nodiscard]] bool is_over() const {
+    return in_flight_ == 0 && (closed_ || error_ || cancelled_);
+  }
+
+  PipelineOptions options_;
+  std::vector<Port> input_ports_;
+  std::vector<Port> output_ports_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable work_;     // for workers
+  std::condition_variable room_;     // for producers
+  std::condition_variable arrival_;  // for consumers
+  std::condition_variable watchdog_;
+  std::condition_variable exit_;
+
+  std::vector<std::string> layout_inputs_;
+  std::vector<std::string> layout_outputs_;
+  Routing routing_;
+  std::deque<Stage> stages_;
+  std::deque<Device> devices_;
+  std::deque<PipelineResult> results_;
+  std::vector<std::vector<Value>> free_values_;  // per slot
+  std::vector<ItemPointer> free_items_;
+
+  std::uint64_t pushed_ = 0;
+  std::uint64_t in_flight_ = 0;  // pushed, and not among the results
+  std::size_t running_ = 0;      // devices that compute
+  std::size_t dead_up_to_ = 0;   // stages before this one are given up, with all that is in them
+  bool closed_ = false;
+  bool cancelled_ = false;
+  bool stopping_ = false;
+  bool must_replan_ = false;
+  bool replanning_ = false;
+  std::optional<Error> error_;
+
+  std::size_t idle_ = 0;    // workers that wait
+  std::size_t waking_ = 0;  // of those, woken and not yet back
+  std::size_t producers_waiting_ = 0;
+  std::size_t consumers_waiting_ = 0;
+  struct Thread {
+    std::thread thread;
+    bool has_ended = false;
+  };
+  std::deque<Thread> threads_;
+
+  LatencyHistogram latencies_;
+  std::uint64_t result_count_ = 0;
+  Clock::time_point first_push_;
+  Clock::time_point last_result_;
+  std::vector<DeviceLoss> losses_;
+  std::size_t losses_reported_ = 0;
+  bool reporting_ = false;
+};
+
+}  // namespace segue

@@ -1,0 +1,309 @@
+// The pipeline's threads: who does what next.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "pipeline/state.h"
+
+namespace segue {
+namespace {
+
+// To wake a thread costs some microseconds; what is done sooner is done in passing.
+constexpr std::int64_t kShortNs = 20'000;
+
+}  // namespace
+
+void PipelineState::start_threads() {
+  const auto add = [this](void (PipelineState::*run)()) {
+    Thread& thread = threads_.emplace_back();
+    thread.thread = std::thread([self = shared_from_this(), run, &thread] {
+      (self.get()->*run)();
+      const Lock lock(self->mutex_);
+      thread.has_ended = true;
+      self->exit_.notify_all();
+    });
+  };
+  const Lock lock(mutex_);
+  for (std::size_t i = 0; i < devices_.size(); ++i) add(&PipelineState::work);
+  if (options_.watchdog > Nanoseconds::zero()) add(&PipelineState::watch);
+}
+
+void PipelineState::stop() {
+  Lock lock(mutex_);
+  cancelled_ = true;
+  stopping_ = true;
+  drop_up_to(stages_.size() - 1);
+  notify_all();
+  // Devices that the watchdog gave up may never return; nobody waits for their threads.
+  exit_.wait(lock, [this] {
+    const auto left = std::ranges::count(threads_, false, &Thread::has_ended);
+    return left <= std::ranges::count(devices_, true, &Device::hangs);
+  });
+  std::vector<std::thread> ended;
+  for (Thread& thread : threads_) {
+    if (thread.has_ended) {
+      ended.push_back(std::move(thread.thread));
+    } else {
+      thread.thread.detach();
+    }
+  }
+  lock.unlock();
+  for (std::thread& thread : ended) thread.join();
+}
+
+void PipelineState::work() {
+  Lock lock(mutex_);
+  Job job;
+  std::size_t home = kNone;
+  while (!stopping_) {
+    if (losses_reported_ < losses_.size() && !reporting_) {
+      report_losses(lock);
+      continue;
+    }
+    if (!take(job, home)) {
+      ++idle_;
+      work_.wait(lock);
+      --idle_;
+      if (waking_ > 0) --waking_;
+      continue;
+    }
+    const bool takes_long =
+        job.kind != Job::Kind::kRun || !is_short(stages_[devices_[job.device].stage]);
+    wake_for_rest(takes_long);
+    home = job.device;
+    lock.unlock();
+    perform(job);
+    lock.lock();
+    finish(job);
+  }
+  watchdog_.notify_all();  // which looks after those that still compute
+}
+
+bool PipelineState::is_ready(const Stage& stage) const {
+  if (stage.queue.empty() || stage.running >= stage.devices.size()) return false;
+  // What all others wait for may always begin: it may have come back from a device that was lost.
+  return stage.queue.front()->number == stage.next_out ||
+         stage.running + stage.done.size() < stage.window();
+}
+
+bool PipelineState::is_short(const Stage& stage) const {
+  return stage.mean_ns >= 0 && stage.mean_ns < kShortNs;
+}
+
+// What is short first, the last stage before all; then what this thread's last device goes on with.
+std::size_t PipelineState::choose_stage(std::size_t home) const {
+  std::size_t chosen = kNone;
+  for (std::size_t i = stages_.size(); i-- > 0;) {
+    if (!is_ready(stages_[i])) continue;
+    if (is_short(stages_[i])) return i;
+    const bool is_home =
+        home != kNone && devices_[home].stage == i && devices_[home].state == Device::State::kIdle;
+    if (chosen == kNone || is_home) chosen = i;
+  }
+  return chosen;
+}
+
+bool PipelineState::take(Job& job, std::size_t home) {
+  if (cancelled_) return false;
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    if (devices_[i].state != Device::State::kToOpen) continue;
+    devices_[i].state = Device::State::kOpening;
+    devices_[i].started = Clock::now();
+    job.kind = Job::Kind::kOpen;
+    job.device = i;
+    job.attempt = ++devices_[i].attempt;
+    return true;
+  }
+  if (must_replan_) {
+    const bool is_quiet = running_ == 0 && std::ranges::all_of(stages_, [](const Stage& stage) {
+                            return stage.opening == 0;
+                          });
+    if (replanning_ || !is_quiet) return false;
+    replanning_ = true;
+    job.kind = Job::Kind::kReplan;
+    job.living = living_devices();
+    job.device = kNone;
+    return true;
+  }
+  const std::size_t stage = choose_stage(home);
+  if (stage == kNone) return false;
+  begin_run(job, stage, home);
+  return true;
+}
+
+void PipelineState::begin_run(Job& job, std::size_t at, std::size_t home) {
+  Stage& stage = stages_[at];
+  std::size_t chosen = home;
+  if (home == kNone || devices_[home].stage != at || devices_[home].state != Device::State::kIdle) {
+    chosen = *std::ranges::find_if(
+        stage.devices, [this](std::size_t i) { return devices_[i].state == Device::State::kIdle; });
+  }
+  Device& device = devices_[chosen];
+  const auto now = Clock::now();
+  change_queue(stage, now);
+  device.item = std::move(stage.queue.front());
+  stage.queue.pop_front();
+  device.state = Device::State::kRunning;
+  device.started = now;
+  ++stage.running;
+  ++running_;
+  job.kind = Job::Kind::kRun;
+  job.device = chosen;
+  job.attempt = ++device.attempt;
+  job.session = device.session;
+  const StageRoute& route = routing_.stages[at];
+  job.inputs.clear();
+  job.spans.clear();
+  for (const std::size_t slot : route.reads) {
+    job.inputs.push_back(device.item->values[slot]);
+    job.spans.emplace_back(*job.inputs.back());
+  }
+  job.results.clear();
+  job.outputs.resize(route.writes.size());
+  for (std::size_t i = 0; i < route.writes.size(); ++i) {
+    job.results.push_back(value_for(route.writes[i]));
+    job.outputs[i] = std::move(*job.results.back());
+  }
+  if (at > 0) {
+    hand_over(at - 1, now);
+  } else if (producers_waiting_ > 0) {
+    room_.notify_one();
+  }
+}
+
+// One more thread for what is ready beside the job just taken. Short work waits for this thread,
+// unless what it took is long.
+void PipelineState::wake_for_rest(bool takes_long) {
+  if (idle_ <= waking_) return;
+  const bool has_more = std::ranges::any_of(stages_, [&](const Stage& stage) {
+    return is_ready(stage) && (takes_long || !is_short(stage));
+  });
+  if (!has_more) return;
+  ++waking_;
+  work_.notify_one();
+}
+
+void PipelineState::perform(Job& job) {
+  job.error.clear();
+  try {
+    switch (job.kind) {
+      case Job::Kind::kRun:
+        job.session->run_into(job.spans, job.outputs);
+        break;
+      case Job::Kind::kOpen: {
+        const Device& device = devices_[job.device];
+        const PipelineSegment& segment = stages_[device.stage].segment;
+        job.session = device.backend->open(segment.model, segment.name);
+        break;
+      }
+      case Job::Kind::kReplan:
+        job.sessions.clear();
+        job.layout = options_.replan(static_cast<std::uint32_t>(job.living.size()));
+        if (job.layout) open_all(*job.layout, job.living, job.sessions, job.device);
+        break;
+    }
+  } catch (const std::exception& error) {
+    job.error = error.what();
+    if (job.error.empty()) job.error = "failed without a reason";
+  } catch (...) {
+    job.error = "failed without a reason";
+  }
+  job.end = Clock::now();
+}
+
+// Gives up devices that take too long. Its next look is never later than the earliest deadline of
+// what runs now, and what begins meanwhile has a later one.
+void PipelineState::watch() {
+  Lock lock(mutex_);
+  const auto is_busy = [](const Device& device) {
+    return device.state == Device::State::kRunning || device.state == Device::State::kOpening;
+  };
+  while (!stopping_ || std::ranges::any_of(devices_, is_busy)) {
+    const auto now = Clock::now();
+    auto next = now + options_.watchdog;
+    for (std::size_t i = 0; i < devices_.size(); ++i) {
+      if (!is_busy(devices_[i])) continue;
+      const auto deadline = devices_[i].started + options_.watchdog;
+      if (deadline > now) {
+        next = std::min(next, deadline);
+        continue;
+      }
+      devices_[i].hangs = true;
+      lose(i, fmt::format("did not answer within {}", format_time(options_.watchdog)));
+      exit_.notify_all();
+    }
+    if (losses_reported_ < losses_.size() && !reporting_) report_losses(lock);
+    watchdog_.wait_until(lock, next);
+  }
+}
+
+// --- what a thread did
+
+void PipelineState::finish(Job& job) {
+  if (job.kind == Job::Kind::kReplan) {
+    finish_replan(job);
+  } else if (devices_[job.device].attempt != job.attempt ||
+             devices_[job.device].state == Device::State::kLost) {
+    // Given up meanwhile: what it did belongs to nobody.
+    devices_[job.device].hangs = false;
+  } else if (job.kind == Job::Kind::kOpen) {
+    finish_open(job);
+  } else {
+    finish_run(job);
+  }
+  job.inputs.clear();
+  job.session.reset();
+}
+
+std::string PipelineState::wrong_output(const Job& job) const {
+  const StageRoute& route = routing_.stages[devices_[job.device].stage];
+  if (job.outputs.size() != route.writes.size())
+    return fmt::format("gave {} outputs, {} are expected", job.outputs.size(), route.writes.size());
+  for (std::size_t i = 0; i < job.outputs.size(); ++i) {
+    const Port& port = route.output_ports[i];
+    if (job.outputs[i].size() != port.bytes)
+      return fmt::format("gave {} bytes for '{}', {} are expected", job.outputs[i].size(),
+                         port.name, port.bytes);
+  }
+  return {};
+}
+
+void PipelineState::finish_run(Job& job) {
+  Device& device = devices_[job.device];
+  const std::size_t at = device.stage;
+  Stage& stage = stages_[at];
+  if (job.error.empty()) job.error = wrong_output(job);
+  if (!job.error.empty()) {
+    lose(job.device, job.error);
+    return;
+  }
+  device.state = Device::State::kIdle;
+  --stage.running;
+  --running_;
+  const Nanoseconds time = job.end - device.started;
+  device.busy += time;
+  ++device.inputs;
+  stage.time += time;
+  ++stage.inputs;
+  constexpr std::int64_t kMemory = 8;  // runs after which a change is mostly followed
+  stage.mean_ns =
+      stage.mean_ns < 0 ? time.count() : stage.mean_ns + (time.count() - stage.mean_ns) / kMemory;
+  ItemPointer item = std::move(device.item);
+  job.inputs.clear();
+  if (cancelled_ || at < dead_up_to_) {
+    recycle(std::move(item));
+    return;
+  }
+  const StageRoute& route = routing_.stages[at];
+  for (std::size_t i = 0; i < route.writes.size(); ++i) {
+    *job.results[i] = std::move(job.outputs[i]);
+    item->values[route.writes[i]] = std::move(job.results[i]);
+  }
+  for (const std::size_t slot : route.frees) release(item->values[slot], slot);
+  item->attempts = 0;
+  stage.done.push_back(std::move(item));
+  hand_over(at, job.end);
+}
+
+}  // namespace segue

@@ -1,0 +1,119 @@
+// A backend whose segments do what a test says, without models.
+#pragma once
+
+#include <atomic>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "segue/backend.h"
+#include "segue/error.h"
+#include "segue/pipeline.h"
+
+namespace segue::testing {
+
+inline TensorBytes bytes_of(std::uint64_t value) {
+  TensorBytes bytes(sizeof value);
+  std::memcpy(bytes.data(), &value, sizeof value);
+  return bytes;
+}
+inline std::uint64_t number_in(std::span<const std::byte> bytes) {
+  std::uint64_t value = 0;
+  std::memcpy(&value, bytes.data(), sizeof value);
+  return value;
+}
+
+using Compute = std::function<void(std::span<const std::span<const std::byte>> inputs,
+                                   std::vector<TensorBytes>& outputs)>;
+
+// What a segment is: its tensors, each 8 bytes unless said otherwise, and what it computes.
+struct FakeSegment {
+  std::vector<std::string> inputs;
+  std::vector<std::string> outputs;
+  Compute compute;
+  std::uint64_t bytes = 8;
+};
+
+// Segments by name. `before` is called with the segment's name before each computation.
+class FakeBackend : public Backend {
+ public:
+  using Segments = std::map<std::string, FakeSegment>;
+  using Before = std::function<void(const std::string& segment, std::vector<TensorBytes>& outputs)>;
+
+  explicit FakeBackend(const Segments& segments, Before before = {})
+      : segments_(segments), before_(std::move(before)) {}
+
+  [[nodiscard]] std::string description() const override { return "a stand-in"; }
+  [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte>,
+                                              const std::string& name) const override {
+    const auto found = segments_.find(name);
+    if (found == segments_.end()) throw Error(ErrorCode::kInvalidModel, name + ": not accepted");
+    return std::make_unique<FakeSession>(name, found->second, before_);
+  }
+
+ private:
+  class FakeSession : public Session {
+   public:
+    FakeSession(std::string name, const FakeSegment& segment, Before before)
+        : name_(std::move(name)), compute_(segment.compute), before_(std::move(before)) {
+      for (const auto& input : segment.inputs)
+        inputs_.push_back({input, ElementType::kInt8, {}, segment.bytes});
+      for (const auto& output : segment.outputs)
+        outputs_.push_back({output, ElementType::kInt8, {}, segment.bytes});
+    }
+    [[nodiscard]] std::span<const Port> inputs() const override { return inputs_; }
+    [[nodiscard]] std::span<const Port> outputs() const override { return outputs_; }
+    void run_into(std::span<const std::span<const std::byte>> inputs,
+                  std::vector<TensorBytes>& outputs) override {
+      outputs.resize(outputs_.size());
+      compute_(inputs, outputs);
+      if (before_) before_(name_, outputs);
+    }
+
+   private:
+    std::string name_;
+    Compute compute_;
+    Before before_;
+    std::vector<Port> inputs_;
+    std::vector<Port> outputs_;
+  };
+
+  Segments segments_;
+  Before before_;
+};
+
+// A chain of segments "0", "1", …, each of which turns x into 3 x + its position.
+inline FakeBackend::Segments chain_of(std::size_t count) {
+  FakeBackend::Segments segments;
+  for (std::size_t i = 0; i < count; ++i) {
+    segments[std::to_string(i)] = {
+        {"t" + std::to_string(i)}, {"t" + std::to_string(i + 1)}, [i](auto inputs, auto& outputs) {
+          outputs[0] = bytes_of(number_in(inputs[0]) * 3 + i);
+        }};
+  }
+  return segments;
+}
+inline std::uint64_t through_chain(std::uint64_t value, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) value = value * 3 + i;
+  return value;
+}
+
+inline PipelineLayout layout_of(std::size_t segments, std::vector<std::uint32_t> replicas = {}) {
+  PipelineLayout layout;
+  for (std::size_t i = 0; i < segments; ++i)
+    layout.segments.push_back({std::to_string(i), {}, nullptr, replicas.empty() ? 1 : replicas[i]});
+  return layout;
+}
+
+inline std::vector<PipelineDevice> devices_with(std::size_t count,
+                                                const std::shared_ptr<const Backend>& backend) {
+  std::vector<PipelineDevice> devices;
+  for (std::size_t i = 0; i < count; ++i) devices.push_back({"tpu" + std::to_string(i), backend});
+  return devices;
+}
+
+}  // namespace segue::testing
