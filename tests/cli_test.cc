@@ -148,7 +148,7 @@ TEST(CliUsage, MistakesGiveStatus2AndAHint) {
                  "--csv");
   expect_failure(run_segue({"split", "zoo:conv5-f8", "-o", folder}), kUsage, "--tpus, --at");
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "--at", "x", "-o", folder}),
-                 kUsage, "exactly one");
+                 kUsage, "--tpus: goes without --at");
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--at", "conv2d_1", "--strategy", "compiler",
                             "-o", folder}),
                  kUsage, "--strategy");
@@ -232,6 +232,13 @@ TEST(CliSplit, EditedPlanIsNoStrategysAnyMore) {
         read_text_file(scratch.path() / "p" / "plan.json", 1 << 20))["strategy"];
   };
   EXPECT_EQ(strategy_after(), "balanced");
+  const auto as_made = document;
+  document = nlohmann::ordered_json::parse(
+      run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--strategy", "optimal", "--json"}).out);
+  EXPECT_EQ(strategy_after(), "optimal");
+  document["bound"]["bottleneck_ns"] = 1;
+  EXPECT_EQ(strategy_after(), "manual");
+  document = as_made;
   auto& first = document["stages"][0]["operators"];
   auto& second = document["stages"][1]["operators"];
   second.insert(second.begin(), first.back());

@@ -81,7 +81,9 @@ TEST(CliSimulate, PlanFileGivesTheSameAsItsModel) {
   EXPECT_EQ(run_segue({"plan", "zoo:squeezenet", "--tpus", "2", "-o", plan}).status, 0);
   EXPECT_EQ(run_segue({"simulate", plan, "--json"}).out,
             run_segue({"simulate", "zoo:squeezenet", "--tpus", "2", "--json"}).out);
-  expect_failure(run_segue({"simulate", plan, "--tpus", "3"}), kUsage, "leave out --tpus");
+  expect_failure(run_segue({"simulate", plan, "--tpus", "3"}), kUsage,
+                 "--tpus: a plan.json has its cuts");
+  expect_failure(run_segue({"simulate", plan, "--target", "9/s"}), kUsage, "--target: a plan.json");
   expect_failure(run_segue({"simulate", plan, "--device", "edgetpu-usb3"}), kUsage,
                  "those of the device 'edgetpu-pcie'");
 }
@@ -100,6 +102,20 @@ TEST(CliSimulate, EditedPlanNeedsItsModel) {
   document["stages"][1]["operators"][0] = 0;
   write_file(plan, document.dump());
   expect_failure(run_segue({"simulate", plan}), kUsage, "not in exactly one stage");
+}
+
+TEST(CliPlan, OnASharedLinkSaysWhatIsLeftWhenDevicesWaitAndAsksTargetsOfThat) {
+  const std::vector<std::string> plan{"plan",     "zoo:densenet169",    "--tpus",
+                                      "3",        "--strategy",         "optimal",
+                                      "--device", "edgetpu-pcie:shared"};
+  EXPECT_THAT(run_segue(plan).out, HasSubstr("first come, first served"));
+  auto with_target = plan;
+  with_target.insert(with_target.end(), {"--target", "250/s"});
+  expect_failure(run_segue(with_target), kInfeasible, "does not give 250");
+  EXPECT_THAT(run_segue({"simulate", "zoo:densenet169", "--tpus", "3", "--strategy", "optimal",
+                         "--device", "edgetpu-pcie:shared", "--inputs", "500"})
+                  .out,
+              HasSubstr("Devices wait for what they share"));
 }
 
 TEST(CliSimulate, SharedPathsSlowDown) {
@@ -172,6 +188,9 @@ TEST(CliPlan, OptionsThatContradictEachOtherAreRefused) {
   expect_failure(plan({"--tpus", "auto", "--objective", "latency"}), kUsage, "looks at throughput");
   expect_failure(plan({"--tpus", "2", "--max-tpus", "4"}), kUsage, "go with --tpus auto");
   expect_failure(plan({"--tpus", "auto", "--min-gain", "nan"}), kUsage, "--min-gain");
+  expect_failure(plan({"--tpus", "auto", "--min-gain", "9", "--target", "5"}), kUsage,
+                 "--min-gain");
+  expect_failure(plan({"--tpus", "auto", "--device", "1xedgetpu-pcie"}), kUsage, "without a count");
   expect_failure(plan({"--tpus", "2", "--target", "1e8"}), kInfeasible, "no plan on these devices");
   expect_failure(plan({"--device", "99xedgetpu-usb3,99xedgetpu-pcie"}), kUsage, "ways to choose");
   expect_failure(run_segue({"compare", "zoo:conv5-f8", "--device", "2xedgetpu-pcie"}), kUsage,
@@ -192,7 +211,7 @@ TEST(CliVerify, ChecksTheProofOfAPlanAndEveryNumberInIt) {
               HasSubstr("Accepted: no pipeline is below its bound"));
   expect_failure(run_segue({"verify", "zoo:squeezenet@64", path, "--csv"}), kUsage, "--json");
   expect_failure(run_segue({"verify", "zoo:squeezenet@64", path, "--inputs", "9"}), kUsage,
-                 "--inputs goes with a folder of segments");
+                 "--inputs: goes with a folder of segments");
   const auto edited = [&](const std::function<void(nlohmann::ordered_json&)>& edit) {
     auto json = nlohmann::ordered_json::parse(read_text_file(path, 1 << 20));
     edit(json);

@@ -146,6 +146,12 @@ TEST(DevicePools, AreReadAndWrittenInTheSameForm) {
   EXPECT_EQ(to_string(one), "edgetpu-usb2:shared");
 }
 
+TEST(DevicePools, ChoicesBeyondTheMostAreNotCountedFurther) {
+  // 1024 to the 7th power is 2 to the 70th.
+  const std::vector<DevicePool> pools(7, {find_device("edgetpu-pcie"), 1023, false});
+  EXPECT_GT(device_choices(pools), kMostDeviceChoices);
+}
+
 TEST(DevicePools, MistakesAreNamed) {
   const auto open = [](const char* text) { return [text] { (void)open_devices(text, 0); }; };
   expect_error(ErrorCode::kInvalidArgument, open("edgetpu-usb3,edgetpu-pcie"), {"say how many"});

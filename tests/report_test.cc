@@ -102,8 +102,8 @@ TEST(SimulateText, NamesTheSlowestStageItsCauseAndWhatToTry) {
   const auto compiler = make_simulated_compiler(device);
   const Plan plan = make_plan(graph, segment_as_vendor(graph, 2), *compiler, device, "compiler");
   const auto loads = stage_loads(plan);
-  const std::string text =
-      simulate_text(plan, simulate_timeline(loads, timeline_options(loads, device)));
+  const TimelineOptions options = timeline_options(loads, device);
+  const std::string text = simulate_text(plan, simulate_timeline(loads, options), options);
   EXPECT_THAT(text, ::testing::HasSubstr("all times simulated"));
   EXPECT_THAT(text, ::testing::HasSubstr("Slowest is stage"));
   EXPECT_THAT(text, ::testing::HasSubstr("streaming parameters from the host; cut elsewhere"));

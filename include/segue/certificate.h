@@ -31,7 +31,8 @@ struct CertificateVerdict {
 /// Accepts when the plan's numbers are those of its stages on these devices, it keeps the limits of
 /// its bound, and no pipeline within them is below the bound. A graph of more than `most_ideals` is
 /// accepted only when all operators together, split among all devices, reach the bound.
-/// O(ideals^2) segments. Throws as make_plan.
+/// O(ideals^2) segments. Throws as make_plan, and Error(kUnsupported) where the graph has too many
+/// ideals and the work alone does not decide.
 [[nodiscard]] CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
                                                    std::span<const DevicePool> pools,
                                                    std::size_t most_ideals = 6000);

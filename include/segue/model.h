@@ -220,6 +220,9 @@ class ModelImage {
 /// Their tensors are not compared. Options are compared by their bytes: a NaN equals itself.
 [[nodiscard]] bool same_operation(const Model& a, OperatorId in_a, const Model& b, OperatorId in_b);
 
+/// Whether it is a program of the Edge TPU compiler, which runs on the device as it is.
+[[nodiscard]] bool is_compiled_program(const Operator& op);
+
 /// One program inside a file compiled by Google's Edge TPU compiler.
 enum class ExecutableType : std::int16_t {
   kStandAlone = 0,        // brings its parameters along at each inference

@@ -46,7 +46,8 @@ struct Table {
 
 /// A plan in virtual time, on one screen: time per stage by cause, throughput, latency, what to
 /// try.
-[[nodiscard]] std::string simulate_text(const Plan& plan, const Timeline& timeline);
+[[nodiscard]] std::string simulate_text(const Plan& plan, const Timeline& timeline,
+                                        const TimelineOptions& options);
 [[nodiscard]] Table simulate_table(const Plan& plan, const Timeline& timeline);
 [[nodiscard]] std::string simulate_json(const Plan& plan, const Timeline& timeline,
                                         const TimelineOptions& options);
@@ -74,6 +75,9 @@ struct ComparedPlan {
 [[nodiscard]] std::string accuracy_plot(std::span<const AccuracySeries> series);
 
 /// What a split wrote: one row per segment file.
+/// " on 3 TPUs", " on 2xedgetpu-usb3 1xedgetpu-pcie"; nothing where a stage has one TPU of the only
+/// kind.
+[[nodiscard]] std::string placement_text(const Plan& plan, const Stage& stage);
 [[nodiscard]] Table split_table(const Plan& plan);
 [[nodiscard]] std::string split_json(const Plan& plan, const std::string& folder,
                                      std::uint64_t bytes);

@@ -293,10 +293,13 @@ CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
   const auto ideals = ideals_of(graph, most_ideals);
   if (!ideals) {
     verdict.is_accepted = follows_from_work(plan, graph, limits);
-    verdict.reason =
-        verdict.is_accepted
-            ? "all operators together take as long on all devices"
-            : fmt::format("the graph has more than {} ideals, too many to check", most_ideals);
+    if (!verdict.is_accepted) {
+      throw Error(ErrorCode::kUnsupported,
+                  fmt::format("{}: the graph has more than {} ideals, too many to check the proof; "
+                              "whether it holds stays open",
+                              plan.model.name, most_ideals));
+    }
+    verdict.reason = "all operators together take as long on all devices";
     return verdict;
   }
   Refutation refutation(graph, limits, *plan.bound, plan.objective == "latency", *ideals);

@@ -50,6 +50,12 @@ struct CutOptions {
 };
 void add_cut(CLI::App& command, CutOptions& options);
 
+// Throws where one of these options was given: `reason` says why it would do nothing.
+void refuse_options(const CLI::App& command, std::span<const char* const> names,
+                    const std::string& reason);
+// The same for all options that choose cuts, but for --device.
+void refuse_cut_options(const CLI::App& command, const std::string& reason);
+
 // A plan, and how it came about: what the refinement of `balanced` did, what `profile` measured, or
 // why `--tpus auto` stopped.
 struct CutResult {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "cli/commands.h"
 #include "cli/tpus.h"
@@ -64,6 +65,21 @@ void add_cut(CLI::App& command, CutOptions& options) {
   command
       .add_option("--max-tpus", options.max_tpus, "Most TPUs that --tpus auto tries (default 16)")
       ->check(CLI::Range(1, 64));
+}
+
+void refuse_options(const CLI::App& command, std::span<const char* const> names,
+                    const std::string& reason) {
+  for (const char* name : names) {
+    if (command.count(name) > 0)
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {}", name, reason));
+  }
+}
+
+void refuse_cut_options(const CLI::App& command, const std::string& reason) {
+  constexpr std::array kNames{"--tpus",        "--strategy",     "--search",
+                              "--objective",   "--max-replicas", "--target",
+                              "--max-latency", "--min-gain",     "--max-tpus"};
+  refuse_options(command, kNames, reason);
 }
 
 void require_other_file(const std::string& model, const std::filesystem::path& output) {
@@ -162,6 +178,10 @@ void check_options(const CutOptions& options) {
         "--target is a throughput; leave out --objective latency, and limit it with --max-latency");
   if (options.objective == "latency" && options.tpus == "auto")
     fail("--tpus auto looks at throughput; leave out --objective latency");
+  if (options.min_gain_percent && (!options.target.empty() || !options.max_latency.empty()))
+    fail(
+        "--min-gain stops --tpus auto where no goal is given; leave out --target and "
+        "--max-latency");
   if (options.tpus != "auto" && (options.max_tpus || options.min_gain_percent))
     fail("--max-tpus and --min-gain go with --tpus auto");
 }
@@ -195,6 +215,7 @@ CutResult make_cut(const Graph& graph, const CutOptions& options) {
   check_counts_once(pools, options);
   CutResult result = cut_on(graph, options, pools, nullptr);
   check_goals(result.plan, options);
+  result.notes += shared_link_note(result.plan, pools);
   return result;
 }
 

@@ -21,7 +21,6 @@ struct Options {
   std::uint32_t queue = 2;
   std::vector<std::string> shared;
   std::string holds = "link";
-  bool has_strategy = false;
 };
 
 SharedPath::Holds holds_of(const std::string& word) {
@@ -52,13 +51,9 @@ SharedPath parse_shared(const std::string& list, SharedPath::Holds holds) {
   return path;
 }
 
-Plan planned(const Options& options) {
+Plan planned(const CLI::App& command, const Options& options) {
   if (options.model.ends_with(".json")) {
-    if (!options.cut.tpus.empty())
-      throw Error(ErrorCode::kInvalidArgument,
-                  "a plan.json has its TPUs already; leave out --tpus");
-    if (options.has_strategy)
-      throw Error(ErrorCode::kInvalidArgument, "a plan.json has its cuts; leave out --strategy");
+    refuse_cut_options(command, "a plan.json has its cuts and TPUs already; leave it out");
     Plan plan = read_plan(options.model);
     if (!options.model_of_plan.empty()) {
       const Model model = open_model(options.model_of_plan);
@@ -92,8 +87,8 @@ Plan planned(const Options& options) {
   return make_cut(graph, cut).plan;
 }
 
-void run(const Options& options) {
-  const Plan plan = planned(options);
+void run(const CLI::App& command, const Options& options) {
+  const Plan plan = planned(command, options);
   const auto loads = stage_loads(plan);
   TimelineOptions timeline_settings =
       timeline_options(plan, devices_of_plan(plan, options.cut.device));
@@ -104,7 +99,7 @@ void run(const Options& options) {
   const Timeline timeline = simulate_timeline(loads, timeline_settings);
   if (options.format.json) return print(simulate_json(plan, timeline, timeline_settings));
   if (options.format.csv) return print(simulate_table(plan, timeline).to_csv());
-  print(simulate_text(plan, timeline));
+  print(simulate_text(plan, timeline, timeline_settings));
 }
 
 }  // namespace
@@ -135,10 +130,7 @@ void add_simulate(CLI::App& app) {
       ->check(CLI::IsMember({"link", "transfers", "invocations"}));
   add_format(*command, options->format);
   command->get_option("--holds")->needs("--share");
-  command->callback([options, command] {
-    options->has_strategy = command->count("--strategy") > 0;
-    run(*options);
-  });
+  command->callback([command, options] { run(*command, *options); });
 }
 
 }  // namespace segue::cli

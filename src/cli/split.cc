@@ -46,21 +46,25 @@ CutResult cut_by_plan(const Graph& graph, const Options& options) {
   return {evaluate_plan(plan, graph, devices_of_plan(plan, options.cut.device)), ""};
 }
 
-CutResult cut(const Graph& graph, const Options& options) {
-  const int ways = (options.cut.names_tpus() ? 1 : 0) + (options.at.empty() ? 0 : 1) +
-                   (options.plan.empty() ? 0 : 1);
-  if (ways != 1)
+CutResult cut(const CLI::App& command, const Graph& graph, const Options& options) {
+  if (!options.at.empty()) {
+    refuse_cut_options(command, "goes without --at, which says where to cut");
+    return cut_by_hand(graph, options);
+  }
+  if (!options.plan.empty()) {
+    refuse_cut_options(command, "goes without --plan, which says where to cut");
+    return cut_by_plan(graph, options);
+  }
+  if (!options.cut.names_tpus())
     throw Error(ErrorCode::kInvalidArgument,
-                "say where to cut with exactly one of --tpus, --at and --plan");
-  if (!options.at.empty()) return cut_by_hand(graph, options);
-  if (!options.plan.empty()) return cut_by_plan(graph, options);
+                "say where to cut with one of --tpus, --at and --plan");
   return make_cut(graph, options.cut);
 }
 
-void run(const Options& options) {
+void run(const CLI::App& command, const Options& options) {
   const Model model = open_model(options.model);
   const Graph graph(model);
-  CutResult result = cut(graph, options);
+  CutResult result = cut(command, graph, options);
   if (options.output.empty())
     throw Error(ErrorCode::kInvalidArgument, "the output folder has no name; give one with -o");
   const std::size_t count = result.plan.stages.size();
@@ -75,10 +79,10 @@ void run(const Options& options) {
   std::string text;
   for (std::size_t i = 0; i < result.plan.stages.size(); ++i) {
     const Stage& stage = result.plan.stages[i];
-    text += fmt::format("{}: {} operators, {} on chip, {} from host (simulated)\n",
+    text += fmt::format("{}: {} operators, {} on chip, {} from host (simulated){}\n",
                         printable(segment_file_name(model.name(), i, result.plan.stages.size())),
                         stage.operators.size(), format_bytes(stage.on_chip_bytes),
-                        format_bytes(stage.host_bytes));
+                        format_bytes(stage.host_bytes), placement_text(result.plan, stage));
   }
   print(text + fmt::format("{} in {} files and plan.json written to {}\n", format_bytes(bytes),
                            result.plan.stages.size(), printable(options.output)));
@@ -97,14 +101,11 @@ void add_split(CLI::App& app) {
   auto options = std::make_shared<Options>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
   add_cut(*command, options->cut);
-  auto* at = command->add_option("--at", options->at, "Cut behind these tensors (comma-separated)")
-                 ->excludes("--strategy");
-  command->add_option("--plan", options->plan, "Cut as this plan.json says")
-      ->excludes("--strategy")
-      ->excludes(at);
+  auto* at = command->add_option("--at", options->at, "Cut behind these tensors (comma-separated)");
+  command->add_option("--plan", options->plan, "Cut as this plan.json says")->excludes(at);
   add_format(*command, options->format);
   add_output(*command, options->output, "Folder for the segments and plan.json")->required();
-  command->callback([options] { run(*options); });
+  command->callback([command, options] { run(*command, *options); });
 }
 
 }  // namespace segue::cli

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
 #include "segue/error.h"
+#include "segue/timeline.h"
 
 namespace segue::cli {
 namespace {
@@ -42,9 +44,10 @@ struct Goals {
   [[nodiscard]] bool is_quick(const Prediction& predicted) const {
     return !latency || predicted.latency <= *latency;
   }
-  [[nodiscard]] bool are_met(const Prediction& predicted) const {
-    return is_quick(predicted) &&
-           (!throughput_per_s || predicted.throughput_per_s >= *throughput_per_s);
+  [[nodiscard]] bool are_met(const Plan& plan, const CutOptions& options) const {
+    if (!is_quick(plan.predicted)) return false;
+    return !throughput_per_s ||
+           sustained_per_s(plan, devices_of_plan(plan, options.device)) >= *throughput_per_s;
   }
   [[nodiscard]] std::string text() const {
     std::string result;
@@ -88,7 +91,7 @@ CutResult reach_goals(const Graph& graph, const CutOptions& options, const Goals
   for (std::uint32_t tpus = 1; tpus <= most; ++tpus) {
     auto result = try_tpus(graph, options, tpus);
     if (!result) continue;
-    if (goals.are_met(result->plan.predicted)) {
+    if (goals.are_met(result->plan, options)) {
       result->notes += fmt::format("{} TPU{} the fewest with {} (simulated).\n", tpus,
                                    tpus == 1 ? " is" : "s are", goals.text());
       return std::move(*result);
@@ -175,7 +178,7 @@ Nanoseconds parse_latency(const std::string& text) {
 
 void check_counts_once(std::span<const DevicePool> pools, const CutOptions& options) {
   const std::uint32_t count = device_count(pools);
-  const bool devices_have_it = pools.size() > 1 || options.tpus.empty();
+  const bool devices_have_it = pools.size() > 1;
   if (!options.tpus.empty() && (devices_have_it || count != parse_tpus(options.tpus))) {
     throw Error(
         ErrorCode::kInvalidArgument,
@@ -183,18 +186,40 @@ void check_counts_once(std::span<const DevicePool> pools, const CutOptions& opti
   }
 }
 
+double sustained_per_s(const Plan& plan, std::span<const DevicePool> pools) {
+  if (std::ranges::none_of(pools, &DevicePool::shares_link)) return plan.predicted.throughput_per_s;
+  constexpr std::uint64_t kLong = 1000;
+  TimelineOptions options = timeline_options(plan, pools);
+  options.inputs = kLong;
+  const Nanoseconds period = simulate_timeline(stage_loads(plan), options).steady_period();
+  return std::min(plan.predicted.throughput_per_s, 1 / to_s(period));
+}
+
+std::string shared_link_note(const Plan& plan, std::span<const DevicePool> pools) {
+  const double sustained = sustained_per_s(plan, pools);
+  constexpr double kNegligible = 0.99;
+  if (sustained > kNegligible * plan.predicted.throughput_per_s) return "";
+  return fmt::format(
+      "Of a shared link the plan knows only how much time it takes in all. With devices that wait "
+      "for one another, first come, first served, {:.1f}/s are left (`segue simulate`; simulated): "
+      "what another strategy gives there may be more.\n",
+      sustained);
+}
+
 void check_goals(const Plan& plan, const CutOptions& options) {
   const Goals goals(options);
-  if (goals.are_met(plan.predicted)) return;
+  if (goals.are_met(plan, options)) return;
   throw Error(ErrorCode::kInfeasible,
               fmt::format("{}: the plan does not give {}, but {} (simulated); {}", plan.model.name,
                           goals.text(), reached(plan),
-                          options.strategy == "optimal" ? "no plan on these devices does"
-                                                        : "--strategy optimal may"));
+                          options.strategy != "optimal"         ? "--strategy optimal may"
+                          : plan.bound && plan.bound->is_proven ? "no plan on these devices does"
+                                                                : "the best plan found"));
 }
 
 CutResult choose_tpus(const Graph& graph, const CutOptions& options) {
-  if (device_count(open_devices(options.device_or_default(), 1)) != 1) {
+  if (has_device_count(options.device_or_default()) ||
+      device_count(open_devices(options.device_or_default(), 1)) != 1) {
     throw Error(ErrorCode::kInvalidArgument,
                 "--tpus auto chooses how many equal devices; name one without a count");
   }

@@ -14,8 +14,14 @@ namespace segue::cli {
 // "30ms", "0.5s", "200us".
 [[nodiscard]] Nanoseconds parse_latency(const std::string& text);
 
-// Throws where devices have a number and --tpus another, or neither has.
+// Throws where devices have a number and --tpus another.
 void check_counts_once(std::span<const DevicePool> pools, const CutOptions& options);
+
+// Results per second that the plan gives for long. Where devices share a link, the plan only says
+// what the link has time for; this is what is left when each takes it as it comes.
+[[nodiscard]] double sustained_per_s(const Plan& plan, std::span<const DevicePool> pools);
+// One line where those differ; else nothing.
+[[nodiscard]] std::string shared_link_note(const Plan& plan, std::span<const DevicePool> pools);
 
 // Throws Error(kInfeasible) where the plan misses --target or --max-latency.
 void check_goals(const Plan& plan, const CutOptions& options);

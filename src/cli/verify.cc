@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -69,13 +70,10 @@ void check_plan(const Options& options) {
 
 void run(const CLI::App& command, const Options& options) {
   if (options.folder.ends_with(".json")) {
-    for (const char* name : {"--inputs", "--seed", "--threads", "--runtime"}) {
-      if (command.count(name) > 0)
-        throw Error(ErrorCode::kInvalidArgument,
-                    fmt::format("{} goes with a folder of segments: the proof of a plan.json is "
-                                "checked without running anything",
-                                name));
-    }
+    constexpr std::array kOfRuns{"--inputs", "--seed", "--threads", "--runtime"};
+    refuse_options(command, kOfRuns,
+                   "goes with a folder of segments; the proof of a plan.json is "
+                   "checked without running anything");
     if (options.format.csv)
       throw Error(ErrorCode::kInvalidArgument, "a verdict on a plan is no table; use --json");
     return check_plan(options);

@@ -64,7 +64,10 @@ bool has_device_count(std::string_view name) {
 std::uint64_t device_choices(std::span<const DevicePool> pools) {
   std::uint64_t choices = 1;
   if (pools.size() == 1) return choices;
-  for (const DevicePool& pool : pools) choices *= pool.count + std::uint64_t{1};
+  for (const DevicePool& pool : pools) {
+    if (choices > kMostDeviceChoices) break;  // enough to know; more would overflow
+    choices *= pool.count + std::uint64_t{1};
+  }
   return choices;
 }
 

@@ -78,7 +78,12 @@ Json parse(std::string_view text, const std::string& label) {
       return true;
     });
   } catch (const Json::exception& error) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: not JSON: {}", label, error.what()));
+    // Without the library's own name for it, "[json.exception.parse_error.101] ".
+    const std::string_view text_of(error.what());
+    const std::size_t tag = text_of.find("] ");
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: not JSON: {}", label,
+                            tag == std::string_view::npos ? text_of : text_of.substr(tag + 2)));
   }
 }
 

@@ -106,11 +106,12 @@ std::vector<CompiledExecutable> compiled_executables(const Model& model) {
   return result;
 }
 
+bool is_compiled_program(const Operator& op) {
+  return op.code == OpCode::kCustom && op.name == kCompiledOperator;
+}
+
 void check_not_compiled(const Model& model) {
-  const auto is_compiled = [](const Operator& op) {
-    return op.code == OpCode::kCustom && op.name == kCompiledOperator;
-  };
-  if (std::ranges::none_of(model.operators(), is_compiled)) return;
+  if (std::ranges::none_of(model.operators(), is_compiled_program)) return;
   throw Error(ErrorCode::kUnsupported,
               fmt::format("{}: already compiled for the Edge TPU, and a compiled program cannot be "
                           "cut; split the quantized .tflite it was compiled from, then compile "

@@ -34,8 +34,8 @@ class EqualDevices {
   [[nodiscard]] std::vector<Stage> solve(std::int64_t limit_ns);
   [[nodiscard]] std::int64_t bottleneck_ns() const { return at(devices_, 0).bottleneck_ns; }
 
-  // All pairs that are a stage of a pipeline with this bottleneck, which `solve` reached; where
-  // only those with the fewest stages count, not many more.
+  // All pairs that are a stage of a pipeline with this bottleneck, which `solve` reached, or only
+  // of those with the fewest stages; and some that are a stage of none.
   [[nodiscard]] StagePairs stages_within(std::int64_t bottleneck_ns, bool with_fewest_stages);
 
  private:

@@ -29,8 +29,13 @@ void IdealCosts::gather_operators() {
     const OperatorId id = operator_id(i);
     OperatorFacts& facts = operators_[i];
     facts.work = operator_work(model, id, device_);
-    if (!is_supported_on_device(model, id) && compiler_ == nullptr)
-      compiler_ = make_simulated_compiler(device_);
+    const bool is_supported = is_supported_on_device(model, id);
+    if (!is_supported && compiler_ == nullptr) compiler_ = make_simulated_compiler(device_);
+    // What follows an operator on the host may have to stay there.
+    may_run_on_host_.push_back(!is_supported ||
+                               std::ranges::any_of(graph_.writers(id), [&](OperatorId writer) {
+                                 return may_run_on_host_[index(writer)];
+                               }));
     if (const auto candidate = caching_candidate(model, id, device_)) {
       facts.cached_bytes = candidate->footprint.cached_bytes;
       facts.spilled = streaming(facts.work, candidate->footprint.streamed_bytes,
@@ -84,6 +89,8 @@ void IdealCosts::gather_ideal(std::size_t ideal) {
     if (!lattice_.contains(ideal, op)) continue;
     const OperatorFacts& facts = operators_[op];
     sums.cycles += facts.work.cycles;
+    if (compiler_ != nullptr && !is_supported_on_device(graph_.model(), operator_id(op)))
+      ++sums.unsupported;
     sums.cached_bytes += facts.cached_bytes;
     sums.uncached_bytes += facts.uncached_bytes;
     sums.uncached.added_ns += facts.uncached.added_ns;
@@ -183,7 +190,7 @@ void IdealCosts::add_spilled(std::size_t from, std::size_t to, std::uint64_t cap
 }
 
 IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const {
-  if (compiler_ != nullptr) {
+  if (sums_[to].unsupported != sums_[from].unsupported) {
     const auto operators = lattice_.difference(from, to);
     const MemoryReport report = compiler_->compile(graph_, operators);
     const SegmentTime time = simulate_segment(graph_, operators, report, device_);
@@ -209,8 +216,7 @@ IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const 
 }
 
 IdealCosts::OperatorBound IdealCosts::bound(std::size_t op) const {
-  // Where some operators run on the host, their time is not the device's.
-  if (compiler_ != nullptr) return {};
+  if (may_run_on_host_[op]) return {};  // where its time is not the device's
   const OperatorFacts& facts = operators_[op];
   const double compute_ns =
       static_cast<double>(facts.work.cycles) / device_.timing.clock_hz.value * 1e9;

@@ -78,6 +78,7 @@ class IdealCosts {
     std::uint64_t cached_bytes = 0;
     std::uint64_t uncached_bytes = 0;
     Streaming uncached;
+    std::uint32_t unsupported = 0;  // operators that the device does not have
   };
 
   void gather_operators();
@@ -98,6 +99,7 @@ class IdealCosts {
   const DeviceSpec& device_;
   std::unique_ptr<Compiler> compiler_;  // where some operators run on the host; else null
   std::vector<OperatorFacts> operators_;
+  std::vector<bool> may_run_on_host_;       // in some segment
   std::vector<TensorFacts> tensors_;        // of activations
   std::vector<std::size_t> model_outputs_;  // in tensors_
   std::vector<CachingCandidate> caching_order_;

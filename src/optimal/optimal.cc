@@ -14,7 +14,8 @@
 namespace segue {
 namespace {
 
-// Above, pairs of ideals would take hundreds of megabytes. InceptionV4 has 2237.
+// Above, pairs of ideals would take hundreds of megabytes where labels are needed. InceptionV4 has
+// 2237.
 constexpr std::size_t kMostIdeals = 6000;
 constexpr int kCutsToDive = 300;
 constexpr int kCutsToProve = 6000;
@@ -42,6 +43,18 @@ std::vector<IdealCosts> costs_per_pool(const Graph& graph, const IdealLattice& l
   for (const DevicePool& pool : pools) costs.emplace_back(graph, lattice, pool.device);
   return costs;
 }
+
+// Stages and replicas that one pass over the pairs of ideals may look at. In a pure pipeline of
+// many devices most counts fall out at once.
+double work_of(const IdealLattice& lattice, std::span<const DevicePool> pools,
+               const OptimalOptions& options) {
+  const double devices = device_count(pools);
+  const double replicas =
+      options.max_replicas > 0 ? std::min<double>(options.max_replicas, devices) : devices;
+  const auto ideals = static_cast<double>(lattice.size());
+  return ideals * ideals / 2 * devices * replicas;
+}
+constexpr double kMostWork = 1.5e10;  // some seconds
 
 // A search over one lattice, and what it found.
 class LatticeSearch {
@@ -150,7 +163,7 @@ OptimalSegmentation improved_at_first_cut(const Graph& graph, std::span<const De
 // Where devices leave too much open even along two orders: the best of some horizontal cuts.
 OptimalSegmentation along_few_cuts(const Graph& graph, std::span<const DevicePool> pools,
                                    const OptimalOptions& options) {
-  for (const std::uint32_t cuts : {48U, 24U, 12U}) {
+  for (const std::uint32_t cuts : {48U, 24U, 12U, 6U, 3U, 1U}) {
     try {
       LatticeSearch search(graph, pools, options, IdealLattice::along_some_depths(graph, cuts));
       search.run({});
@@ -164,14 +177,18 @@ OptimalSegmentation along_few_cuts(const Graph& graph, std::span<const DevicePoo
 
 [[noreturn]] void fail_on_latency(const Graph& graph, std::span<const DevicePool> pools,
                                   OptimalOptions options) {
+  if (!options.max_latency)
+    throw Error(ErrorCode::kInternal, graph.model().name() + ": no pipeline found, not even one");
   const std::int64_t asked = options.max_latency->count();
   options.max_latency.reset();
   options.objective = Objective::kLatency;
   const OptimalSegmentation shortest = segment_optimal(graph, pools, options);
+  const std::string_view what = shortest.bound.is_proven ? "no plan on these devices has"
+                                                         : "found no plan on these devices with";
   throw Error(ErrorCode::kInfeasible,
-              fmt::format("{}: no plan on these devices has a latency of {}; the smallest is {}",
-                          graph.model().name(), format_time(Nanoseconds(asked)),
-                          format_time(shortest.latency)));
+              fmt::format("{}: {} a latency of {}; the smallest{} is {}", graph.model().name(),
+                          what, format_time(Nanoseconds(asked)),
+                          shortest.bound.is_proven ? "" : " found", format_time(shortest.latency)));
 }
 
 }  // namespace
@@ -190,11 +207,16 @@ OptimalSegmentation segment_optimal(const Graph& graph, std::span<const DevicePo
   // from there.
   LatticeSearch orders(graph, pools, options, IdealLattice::along_orders(graph));
   try {
+    if (work_of(orders.lattice(), pools, options) > kMostWork) throw TooMuchWork();
     orders.run({});
   } catch (const TooMuchWork&) {
     return along_few_cuts(graph, pools, options);
   }
   auto all = IdealLattice::all(graph, kMostIdeals);
+  if (all && work_of(*all, pools, options) > kMostWork) {
+    if (!orders.found()) fail_on_latency(graph, pools, options);
+    return orders.result(false);
+  }
   if (!all) {
     if (!orders.found()) fail_on_latency(graph, pools, options);
     return improved_at_first_cut(graph, pools, options, orders);

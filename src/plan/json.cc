@@ -83,7 +83,7 @@ SegmentTime parse_time(const Node& node) {
 }
 
 std::uint32_t parse_replicas(const Node& node) {
-  constexpr std::uint32_t kMostReplicas = 1024;
+  constexpr std::uint32_t kMostReplicas = 8192;  // 1024 of each of 8 kinds
   const std::uint32_t replicas = node.small_number();
   if (replicas == 0 || replicas > kMostReplicas)
     node.fail(fmt::format("must be from 1 to {}", kMostReplicas));

@@ -187,6 +187,13 @@ bool same_stages(const Plan& a, const Plan& b) {
   });
 }
 
+// Whether the bound is one of what the plan reaches.
+bool belongs_to(const Bound& bound, const Plan& plan) {
+  const Nanoseconds reached =
+      plan.objective == "latency" ? plan.predicted.latency : plan.predicted.bottleneck;
+  return bound.value <= reached && bound.is_proven == (bound.value == reached);
+}
+
 }  // namespace
 
 std::string broken_limit(const Plan& plan, const Bound& bound) {
@@ -268,7 +275,8 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DeviceP
   const bool is_as_planned = same_stages(plan, result) &&
                              plan.predicted.bottleneck == result.predicted.bottleneck &&
                              plan.predicted.latency == result.predicted.latency;
-  if (is_as_planned && (!plan.bound || broken_limit(result, *plan.bound).empty())) {
+  if (is_as_planned && (!plan.bound || (belongs_to(*plan.bound, result) &&
+                                        broken_limit(result, *plan.bound).empty()))) {
     result.bound = plan.bound;
   } else {
     result.strategy = "manual";
@@ -301,10 +309,7 @@ void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools) 
     fail(fmt::format("the stages hold {} operators, the model {}", operators.size(),
                      plan.model.operator_count));
   }
-  const Nanoseconds reached =
-      plan.objective == "latency" ? plan.predicted.latency : plan.predicted.bottleneck;
-  if (plan.bound &&
-      (plan.bound->value > reached || plan.bound->is_proven != (plan.bound->value == reached)))
+  if (plan.bound && !belongs_to(*plan.bound, plan))
     fail("the bound does not belong to the predictions");
   if (std::ranges::any_of(pools, &DevicePool::shares_link)) return;
   const Prediction now = predict(plan.stages, plan.predicted.single_device, pools);

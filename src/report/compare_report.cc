@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "json/node.h"
 #include "report/plan_words.h"
@@ -19,13 +20,13 @@ std::vector<std::uint32_t> replicas_of(const Plan& plan) {
   return replicas;
 }
 
-// Against Google's cuts on as many TPUs; 0 where the list does not have them.
-double against_vendor(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
+// Against Google's cuts on as many TPUs, where they exist.
+std::optional<double> against_vendor(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
   for (const ComparedPlan& other : rows) {
     if (other.tpus == row.tpus && other.plan.strategy == "compiler")
       return to_s(other.plan.predicted.bottleneck) / to_s(row.plan.predicted.bottleneck);
   }
-  return 0;
+  return std::nullopt;
 }
 
 // Not worse than any other row in all of throughput, latency and TPUs used.
@@ -39,6 +40,12 @@ bool is_on_front(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
         a.bottleneck <= b.bottleneck && a.latency <= b.latency && theirs <= ours;
     return is_no_worse && (a.bottleneck < b.bottleneck || a.latency < b.latency || theirs < ours);
   });
+}
+
+// Whether every strategy has a row for every number of TPUs.
+bool is_complete(std::span<const ComparedPlan> rows) {
+  constexpr std::size_t kStrategies = 4;
+  return rows.size() == kStrategies * (rows.back().tpus - rows.front().tpus + 1);
 }
 
 }  // namespace
@@ -58,12 +65,13 @@ Table compare_table(std::span<const ComparedPlan> rows) {
                    {"front", Table::Align::kLeft}};
   for (const ComparedPlan& row : rows) {
     const Prediction& predicted = row.plan.predicted;
+    const auto against = against_vendor(row, rows);
     table.rows.push_back(
         {std::to_string(row.tpus), row.plan.strategy,
          fmt::format("{}", fmt::join(replicas_of(row.plan), "+")),
          format_mib(row.plan.host_bytes()), fmt::format("{:.1f}", predicted.throughput_per_s),
          format_ms(predicted.bottleneck), format_ms(predicted.latency),
-         fmt::format("{:.2f}", predicted.speedup), fmt::format("{:.2f}", against_vendor(row, rows)),
+         fmt::format("{:.2f}", predicted.speedup), against ? fmt::format("{:.2f}", *against) : "-",
          fmt::format("{:.0f}", 100 * predicted.speedup / row.plan.device_count()),
          is_on_front(row, rows) ? "*" : ""});
   }
@@ -76,7 +84,8 @@ std::string compare_text(const std::string& model, std::span<const ComparedPlan>
                      printable(rows[0].plan.device)) +
          compare_table(rows).to_text() +
          "\nstages: TPUs of each stage. per_tpu_%: speed-up over one TPU, divided by the TPUs "
-         "used.\n"
+         "used.\n" +
+         (is_complete(rows) ? "" : "A strategy without a row has not that many cuts here.\n") +
          "*: no other row is better in throughput, latency or TPUs without being worse in "
          "another.\n";
 }
@@ -85,6 +94,7 @@ std::string compare_json(const std::string& model, std::span<const ComparedPlan>
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const ComparedPlan& row : rows) {
     const Prediction& predicted = row.plan.predicted;
+    const auto against = against_vendor(row, rows);
     list.push_back({{"tpus", row.tpus},
                     {"strategy", row.plan.strategy},
                     {"stages", row.plan.stages.size()},
@@ -94,7 +104,8 @@ std::string compare_json(const std::string& model, std::span<const ComparedPlan>
                     {"bottleneck_ns", predicted.bottleneck.count()},
                     {"host_bytes", row.plan.host_bytes()},
                     {"speedup", rounded(predicted.speedup)},
-                    {"speedup_vs_compiler", rounded(against_vendor(row, rows))},
+                    {"speedup_vs_compiler", against ? nlohmann::ordered_json(rounded(*against))
+                                                    : nlohmann::ordered_json(nullptr)},
                     {"efficiency", rounded(predicted.speedup / row.plan.device_count())},
                     {"pareto", is_on_front(row, rows)}});
   }

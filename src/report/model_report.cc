@@ -90,7 +90,8 @@ std::vector<OperatorId> host_operators(const Graph& graph) {
   return operators_on_host(graph, graph.operators_between(1, graph.depth()));
 }
 
-const char* place_of(OperatorId id, std::span<const OperatorId> on_host) {
+const char* place_of(const Model& model, OperatorId id, std::span<const OperatorId> on_host) {
+  if (is_compiled_program(model.op(id))) return "tpu";
   return std::ranges::binary_search(on_host, id) ? "host" : "tpu";
 }
 
@@ -108,7 +109,7 @@ Json operators_json(const Graph& graph) {
     list.push_back({{"index", i},
                     {"operator", model.op(id).name},
                     {"depth", stats.depth},
-                    {"runs_on", place_of(id, on_host)},
+                    {"runs_on", place_of(model, id, on_host)},
                     {"parameter_bytes", stats.parameter_bytes},
                     {"macs", stats.macs},
                     {"input_bytes", stats.input_bytes},
@@ -174,7 +175,7 @@ Table operator_table(const Graph& graph) {
       name = printable(model.unique_name(output));
     }
     table.rows.push_back({std::to_string(i), std::to_string(stats.depth), printable(op.name, 40),
-                          place_of(id, on_host), std::to_string(stats.parameter_bytes),
+                          place_of(model, id, on_host), std::to_string(stats.parameter_bytes),
                           std::to_string(stats.macs), std::to_string(stats.input_bytes),
                           std::to_string(stats.output_bytes), shape, name});
   }

@@ -109,13 +109,30 @@ std::string titles(const Plan& plan, const std::string& table_text) {
   return left + "|  " + strategy_title(plan.strategy) + "\n";
 }
 
+// Where no stage is as slow as the pipeline.
+std::string runner_note(const Plan& plan) {
+  Nanoseconds slowest{0};
+  for (const Stage& stage : plan.stages)
+    slowest = std::max(slowest, stage.time.total() / stage.replicas);
+  if (has_several_kinds(plan) || plan.device.find(":shared") != std::string::npos ||
+      plan.predicted.bottleneck <= slowest + std::chrono::microseconds(1))
+    return "";
+  return fmt::format(
+      "The host's runner sets the pace: it spends {} on each of {} stages; fewer TPUs are as "
+      "fast.\n",
+      format_time(plan.predicted.bottleneck / static_cast<std::int64_t>(plan.stages.size())),
+      plan.stages.size());
+}
+
 // One line: what the plan gives for a stream of inputs.
 std::string prediction(const Plan& plan) {
   const Prediction& predicted = plan.predicted;
   return fmt::format(
-      "{}: {} per input ({:.1f}/s), latency {}; one TPU {}, speed-up {:.2f} (simulated).\n",
-      strategy_title(plan.strategy), format_time(predicted.bottleneck), predicted.throughput_per_s,
-      format_time(predicted.latency), format_time(predicted.single_device), predicted.speedup);
+             "{}: {} per input ({:.1f}/s), latency {}; one TPU {}, speed-up {:.2f} (simulated).\n",
+             strategy_title(plan.strategy), format_time(predicted.bottleneck),
+             predicted.throughput_per_s, format_time(predicted.latency),
+             format_time(predicted.single_device), predicted.speedup) +
+         runner_note(plan);
 }
 
 std::string bound_text(const Plan& plan) {
@@ -147,12 +164,16 @@ std::string bytes_verdict(const Plan& plan, const Plan& vendor) {
 
 // Time first: it is what the bytes are for.
 std::string verdict(const Plan& plan, const Plan& vendor) {
-  const Nanoseconds ours = plan.predicted.bottleneck;
-  const Nanoseconds theirs = vendor.predicted.bottleneck;
-  std::string text =
-      fmt::format("{}: {} per input instead of {} with Segm_Comp (simulated). ",
-                  ours < theirs ? "Gain" : (ours > theirs ? "Loss" : "No difference in time"),
-                  format_time(ours), format_time(theirs));
+  const bool is_latency = plan.objective == "latency";
+  const auto objective = [&](const Prediction& predicted) {
+    return is_latency ? predicted.latency : predicted.bottleneck;
+  };
+  const Nanoseconds ours = objective(plan.predicted);
+  const Nanoseconds theirs = objective(vendor.predicted);
+  std::string text = fmt::format(
+      "{}: {} {} instead of {} with Segm_Comp (simulated). ",
+      ours < theirs ? "Gain" : (ours > theirs ? "Loss" : "No difference in time"),
+      format_time(ours), is_latency ? "for an input alone" : "per input", format_time(theirs));
   if (ours > theirs && plan.strategy != "optimal")
     text += "`--strategy optimal` finds the fastest cuts. ";
   return text + bytes_verdict(plan, vendor);
@@ -218,19 +239,26 @@ std::string plan_text(const Plan& plan, const Plan* vendor) {
   return text;
 }
 
+std::string placement_text(const Plan& plan, const Stage& stage) {
+  if (has_several_kinds(plan)) return " on " + devices_text(plan, stage);
+  return stage.replicas > 1 ? fmt::format(" on {} TPUs", stage.replicas) : "";
+}
+
 Table split_table(const Plan& plan) {
   Table table;
   table.columns = {{"file", Table::Align::kLeft},
                    {"operators"},
                    {"parameter_bytes"},
                    {"on_chip_bytes"},
-                   {"host_bytes"}};
+                   {"host_bytes"},
+                   {"replicas"}};
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const Stage& stage = plan.stages[i];
     table.rows.push_back({printable(segment_file_name(plan.model.name, i, plan.stages.size())),
                           std::to_string(stage.operators.size()),
                           std::to_string(stage.parameter_bytes),
-                          std::to_string(stage.on_chip_bytes), std::to_string(stage.host_bytes)});
+                          std::to_string(stage.on_chip_bytes), std::to_string(stage.host_bytes),
+                          std::to_string(stage.replicas)});
   }
   return table;
 }
@@ -243,7 +271,8 @@ std::string split_json(const Plan& plan, const std::string& folder, std::uint64_
                      {"operators", stage.operators.size()},
                      {"parameter_bytes", stage.parameter_bytes},
                      {"on_chip_bytes", stage.on_chip_bytes},
-                     {"host_bytes", stage.host_bytes}});
+                     {"host_bytes", stage.host_bytes},
+                     {"replicas", stage.replicas}});
   }
   return json::to_text({{"schema", "segue.split/1"},
                         {"folder", folder},

@@ -41,8 +41,8 @@ std::string cause(const SegmentTime& time) {
                      largest->second);
 }
 
-std::string advice(const Stage& stage, const Plan& plan) {
-  if (plan.bound && plan.bound->is_proven)
+std::string advice(const Stage& stage, const Plan& plan, bool shares) {
+  if (plan.bound && plan.bound->is_proven && !shares)
     return "no plan within the limits given is better (`segue verify MODEL plan.json` checks that)";
   const SegmentTime& time = stage.time;
   const Nanoseconds transfers = time.input + time.output;
@@ -53,6 +53,8 @@ std::string advice(const Stage& stage, const Plan& plan) {
   if (time.fixed > time.compute + transfers) return "the model is too small to gain from more TPUs";
   if (transfers > time.compute)
     return "`--strategy optimal` cuts where tensors are small and gives slow stages more TPUs";
+  if (plan.strategy == "optimal" || !stage.devices.empty())
+    return "only more TPUs, or cuts elsewhere, help it";
   return fmt::format("`segue plan --strategy optimal --tpus {}` gives slow stages more TPUs",
                      plan.device_count() + 1);
 }
@@ -90,7 +92,8 @@ Table simulate_table(const Plan& plan, const Timeline& timeline) {
   return table;
 }
 
-std::string simulate_text(const Plan& plan, const Timeline& timeline) {
+std::string simulate_text(const Plan& plan, const Timeline& timeline,
+                          const TimelineOptions& options) {
   const Prediction& predicted = plan.predicted;
   const auto inputs = timeline.results.size();
   const Nanoseconds each = timeline.time_per_input();
@@ -109,8 +112,16 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline) {
       format_time(predicted.single_device),
       tera_operations_per_s(plan.model.macs, predicted.single_device), speedup(plan, each), inputs,
       speedup(plan, long_run(plan, timeline)));
+  const bool shares = !options.shared.empty();
   text += fmt::format("Slowest is stage {}: {}; {}.\n", slowest, cause(plan.stages[slowest].time),
-                      advice(plan.stages[slowest], plan));
+                      advice(plan.stages[slowest], plan, shares));
+  const Nanoseconds alone = plan.stages[slowest].time.total() / plan.stages[slowest].replicas;
+  if (shares && long_run(plan, timeline) > alone + alone / 50) {
+    text += fmt::format(
+        "Devices wait for what they share: results come every {}, the slowest stage alone would "
+        "give one every {}.\n",
+        format_time(long_run(plan, timeline)), format_time(alone));
+  }
   return text + host_operators_note(plan);
 }
 

@@ -31,7 +31,9 @@ struct StageShare {
     const StageShare& only = *std::ranges::find_if(shares, is_used);
     return only.time_ns / only.devices;
   }
-  return static_cast<std::int64_t>(1 / stage_rate(shares));
+  // Rounded down as for one kind, but for what the division of doubles loses.
+  constexpr double kLost = 1e-6;
+  return static_cast<std::int64_t>(1 / stage_rate(shares) + kLost);
 }
 
 // How long the link of the devices of one kind is busy for each input of the stage, on average.

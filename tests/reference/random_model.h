@@ -8,8 +8,10 @@
 namespace segue::testing {
 
 /// `operator_count` operators on [1, 4]: dense layers of random width class, additions of any two
-/// earlier tensors, and activations. Every tensor nobody reads is a model output.
-inline Model random_model(std::mt19937& random, int operator_count) {
+/// earlier tensors, and activations. Every tensor nobody reads is a model output. With
+/// `has_host_operators` some activations are of a kind that the device does not have.
+inline Model random_model(std::mt19937& random, int operator_count,
+                          bool has_host_operators = false) {
   ModelBuilder b;
   std::vector<TensorIndex> tensors{b.input("x", {1, 4})};
   std::vector<bool> is_read(1);
@@ -24,7 +26,13 @@ inline Model random_model(std::mt19937& random, int operator_count) {
     const std::string name = "t" + std::to_string(i);
     switch (random() % 4) {
       case 0:
-        tensors.push_back(b.relu(any(), name));
+        if (has_host_operators && random() % 2 == 0) {
+          const TensorIndex x = any();
+          tensors.push_back(b.tensor(name, {1, 4}));
+          b.op(tflite::BuiltinOperator::NEG, {x}, {tensors.back()});
+        } else {
+          tensors.push_back(b.relu(any(), name));
+        }
         break;
       case 1: {
         const TensorIndex left = any();
