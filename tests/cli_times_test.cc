@@ -249,6 +249,13 @@ TEST(CliPlan, UnequalDevicesArePlannedSplitAndVerified) {
   expect_failure(run_segue({"simulate", plan}), kUsage, "--model");
 }
 
+TEST(CliPlan, ExhaustiveSearchStatesItsCountBeforehand) {
+  EXPECT_THAT(run_segue({"plan", "zoo:conv5-f8", "--tpus", "3", "--strategy", "profile", "--search",
+                         "exhaustive"})
+                  .err,
+              HasSubstr("exhaustive search: 6 choices of cuts"));
+}
+
 TEST(CliPlan, ProfileSaysWhatItMeasured) {
   const auto profile = [](const std::string& search) {
     return run_segue(

@@ -130,8 +130,10 @@ ProfiledSegmentation search_profile(const Graph& graph, const CutOptions& option
   }
   Profile depths = Profile::simulated(graph, device);
   if (profile == nullptr) profile = &depths;
-  return options.search == "exhaustive" ? segment_by_exhaustion(*profile, count)
-                                        : segment_profiled(*profile, count);
+  if (options.search != "exhaustive") return segment_profiled(*profile, count);
+  print_note(fmt::format("exhaustive search: {} choices of cuts",
+                         count_choices(graph.depth(), count)));
+  return segment_by_exhaustion(*profile, count);
 }
 
 // One segment on each of equal devices.
