@@ -1,0 +1,186 @@
+// The cost of a hop: tokens through four stages that do nothing. Beside the pipeline, in the same
+// run, oneTBB's parallel_pipeline and a thread per stage with a queue of mutex and condition
+// variables between them. An empty token and one that carries 1 MB; nobody copies it.
+#include <benchmark/benchmark.h>
+#include <oneapi/tbb/parallel_pipeline.h>
+
+#include <condition_variable>
+#include <cstdlib>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "segue/pipeline.h"
+
+namespace segue {
+namespace {
+
+constexpr std::uint64_t kTokens = 20'000;
+constexpr std::size_t kStages = 4;
+constexpr std::size_t kInFlight = 16;
+constexpr std::int64_t kMegabyte = 1'000'000;
+
+// Stage i reads t<i> and writes t<i+1>, of no bytes; "payload" travels through all.
+class IdleSession : public Session {
+ public:
+  IdleSession(std::size_t stage, std::uint64_t payload_bytes)
+      : inputs_{{"payload", ElementType::kInt8, {}, payload_bytes},
+                {"t" + std::to_string(stage), ElementType::kInt8, {}, 0}},
+        outputs_{{"t" + std::to_string(stage + 1), ElementType::kInt8, {}, 0}} {}
+  [[nodiscard]] std::span<const Port> inputs() const override { return inputs_; }
+  [[nodiscard]] std::span<const Port> outputs() const override { return outputs_; }
+  void run_into(std::span<const std::span<const std::byte>> inputs,
+                std::vector<TensorBytes>& outputs) override {
+    benchmark::DoNotOptimize(inputs[0].data());
+    outputs[0].clear();
+  }
+
+ private:
+  std::vector<Port> inputs_;
+  std::vector<Port> outputs_;
+};
+
+class IdleBackend : public Backend {
+ public:
+  explicit IdleBackend(std::uint64_t payload_bytes) : payload_bytes_(payload_bytes) {}
+  [[nodiscard]] std::string description() const override { return "idle"; }
+  [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte>,
+                                              const std::string& name) const override {
+    return std::make_unique<IdleSession>(std::stoul(name), payload_bytes_);
+  }
+
+ private:
+  std::uint64_t payload_bytes_;
+};
+
+void report(benchmark::State& state) {
+  state.counters["hops_per_s"] = benchmark::Counter(
+      static_cast<double>(state.iterations()) * static_cast<double>(kTokens * kStages),
+      benchmark::Counter::kIsRate);
+}
+
+void segue_pipeline(benchmark::State& state) {
+  const auto bytes = static_cast<std::size_t>(state.range(0));
+  const auto backend = std::make_shared<IdleBackend>(bytes);
+  PipelineLayout layout;
+  for (std::size_t i = 0; i < kStages; ++i)
+    layout.segments.push_back({std::to_string(i), {}, nullptr, 1});
+  layout.inputs = {"payload", "t0"};
+  layout.outputs = {"payload", "t" + std::to_string(kStages)};
+  Pipeline pipeline(layout, std::vector<PipelineDevice>(kStages, {"idle", backend}),
+                    {.queue_capacity = kInFlight, .result_capacity = kInFlight});
+  std::vector<TensorBytes> free(2 * kInFlight * kStages, TensorBytes(bytes));
+  for (auto _ : state) {
+    std::uint64_t pushed = 0;
+    std::uint64_t popped = 0;
+    PipelineResult result;
+    while (popped < kTokens) {
+      while (pushed < kTokens && pushed - popped < kInFlight && !free.empty()) {
+        std::vector<TensorBytes> inputs(2);
+        inputs[0] = std::move(free.back());
+        free.pop_back();
+        if (pipeline.push(std::move(inputs)) != Flow::kOk) std::abort();
+        ++pushed;
+      }
+      if (pipeline.pop(result) != Flow::kOk || result.outputs[0].size() != bytes) std::abort();
+      free.push_back(std::move(result.outputs[0]));
+      ++popped;
+    }
+  }
+  report(state);
+}
+
+void tbb_pipeline(benchmark::State& state) {
+  const auto bytes = static_cast<std::size_t>(state.range(0));
+  std::vector<TensorBytes> tokens(kInFlight, TensorBytes(bytes));
+  using oneapi::tbb::filter_mode;
+  const auto stage = [](TensorBytes* token) {
+    benchmark::DoNotOptimize(token->data());
+    return token;
+  };
+  for (auto _ : state) {
+    std::uint64_t pushed = 0;
+    std::uint64_t popped = 0;
+    const auto source = oneapi::tbb::make_filter<void, TensorBytes*>(
+        filter_mode::serial_in_order, [&](oneapi::tbb::flow_control& control) -> TensorBytes* {
+          if (pushed == kTokens) {
+            control.stop();
+            return nullptr;
+          }
+          return &tokens[pushed++ % kInFlight];
+        });
+    auto chain = source;
+    for (std::size_t i = 0; i < kStages; ++i) {
+      chain = chain & oneapi::tbb::make_filter<TensorBytes*, TensorBytes*>(
+                          filter_mode::serial_in_order, stage);
+    }
+    oneapi::tbb::parallel_pipeline(
+        kInFlight, chain & oneapi::tbb::make_filter<TensorBytes*, void>(
+                               filter_mode::serial_in_order, [&](TensorBytes* token) {
+                                 if (token->size() != bytes) std::abort();
+                                 ++popped;
+                               }));
+    if (popped != kTokens) std::abort();
+  }
+  report(state);
+}
+
+class MutexQueue {
+ public:
+  void push(std::optional<TensorBytes> token) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return tokens_.size() < kInFlight; });
+    tokens_.push_back(std::move(token));
+    changed_.notify_all();
+  }
+  std::optional<TensorBytes> pop() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return !tokens_.empty(); });
+    auto token = std::move(tokens_.front());
+    tokens_.pop_front();
+    changed_.notify_all();
+    return token;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::optional<TensorBytes>> tokens_;
+};
+
+void mutex_queues(benchmark::State& state) {
+  const auto bytes = static_cast<std::size_t>(state.range(0));
+  std::vector<TensorBytes> free(kInFlight, TensorBytes(bytes));
+  for (auto _ : state) {
+    std::vector<MutexQueue> queues(kStages + 1);
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < kStages; ++i) {
+      threads.emplace_back([&queues, i] {
+        while (auto token = queues[i].pop()) {
+          benchmark::DoNotOptimize(token->data());
+          queues[i + 1].push(std::move(token));
+        }
+        queues[i + 1].push(std::nullopt);
+      });
+    }
+    std::uint64_t pushed = 0;
+    for (std::uint64_t popped = 0; popped < kTokens; ++popped) {
+      while (pushed < kTokens && !free.empty()) {
+        queues[0].push(std::move(free.back()));
+        free.pop_back();
+        ++pushed;
+      }
+      free.push_back(std::move(*queues[kStages].pop()));
+    }
+    queues[0].push(std::nullopt);
+  }
+  report(state);
+}
+
+BENCHMARK(segue_pipeline)->Arg(0)->Arg(kMegabyte)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(tbb_pipeline)->Arg(0)->Arg(kMegabyte)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(mutex_queues)->Arg(0)->Arg(kMegabyte)->UseRealTime()->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace segue
