@@ -1,5 +1,5 @@
-// src/verify/isolated.h: what a child returns, throws, or dies of.
-#include "verify/isolated.h"
+// src/backend/isolated.h: what a child returns, throws, or dies of.
+#include "backend/isolated.h"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>

@@ -242,8 +242,8 @@ class FaultyDevices {
     for (std::size_t i = 0; i < count; ++i) faults_.push_back(std::make_shared<State>());
   }
   ~FaultyDevices() {
-    release_.store(true);
-    release_.notify_all();
+    release_->store(true);
+    release_->notify_all();
   }
   FaultyDevices(const FaultyDevices&) = delete;
   FaultyDevices& operator=(const FaultyDevices&) = delete;
@@ -253,11 +253,12 @@ class FaultyDevices {
   [[nodiscard]] std::vector<PipelineDevice> devices() {
     std::vector<PipelineDevice> devices;
     for (std::size_t i = 0; i < faults_.size(); ++i) {
-      devices.push_back({"tpu" + std::to_string(i),
-                         std::make_shared<FakeBackend>(
-                             segments_, [this, state = faults_[i]](auto&, auto& outputs) {
-                               fail_when_due(*state, outputs);
-                             })});
+      devices.push_back(
+          {"tpu" + std::to_string(i),
+           std::make_shared<FakeBackend>(
+               segments_, [release = release_, state = faults_[i]](auto&, auto& outputs) {
+                 fail_when_due(*state, *release, outputs);
+               })});
     }
     return devices;
   }
@@ -269,14 +270,15 @@ class FaultyDevices {
     std::atomic<bool> is_gone = false;
   };
 
-  void fail_when_due(State& state, std::vector<TensorBytes>& outputs) {
+  static void fail_when_due(State& state, const std::atomic<bool>& release,
+                            std::vector<TensorBytes>& outputs) {
     if (state.is_gone) throw Error(ErrorCode::kDevice, "no such device");
     if (!state.fault || state.runs++ != state.fault->second) return;
     switch (state.fault->first) {
       case Fault::kError:
         throw Error(ErrorCode::kDevice, "transfer on tag 2 failed");
       case Fault::kHang:
-        release_.wait(false);
+        release.wait(false);
         break;
       case Fault::kVanish:
         state.is_gone = true;
@@ -292,7 +294,8 @@ class FaultyDevices {
 
   FakeBackend::Segments segments_;
   std::vector<std::shared_ptr<State>> faults_;
-  std::atomic<bool> release_ = false;
+  // Shared: threads of devices that hang outlive the run.
+  std::shared_ptr<std::atomic<bool>> release_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 TEST(PipelineFaults, ReplicaTakesOverAndTheLossIsReported) {

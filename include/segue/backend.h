@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "segue/device.h"
 #include "segue/model.h"
 
 namespace segue {
@@ -69,14 +70,26 @@ class Backend {
                                                       const std::string& name) const = 0;
 };
 
+/// Which code computes. XNNPACK is several times faster; its results may differ from those of the
+/// builtin kernels in the last bit, so that models are compared only with the same kernels.
+enum class CpuKernels { kBuiltin, kXnnpack };
+
 struct CpuOptions {
   /// Candidates for libtensorflowlite_c.so, tried in order; names without a slash are left to the
   /// system's loader.
   std::vector<std::filesystem::path> libraries{"libtensorflowlite_c.so"};
   int threads = 1;  // per session
+  CpuKernels kernels = CpuKernels::kBuiltin;
 };
 
 /// Loads the runtime. Throws Error(kDevice) naming every candidate and what is wrong with it.
 [[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options);
+
+/// Computes what `computes` does, and takes as long for it as the simulator says of the segment on
+/// this device, times `time_scale` (a CPU computes more slowly than an Edge TPU: give it time); 0:
+/// takes no longer than the computation. A segment whose computation takes longer than that lasts
+/// longer. Links that devices share are not in it. Its sessions throw what those of `computes` do.
+[[nodiscard]] std::unique_ptr<Backend> make_simulated_backend(
+    std::shared_ptr<const Backend> computes, const DeviceSpec& device, double time_scale = 1);
 
 }  // namespace segue

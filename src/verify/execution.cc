@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "segue/error.h"
-#include "verify/isolated.h"
+#include "backend/isolated.h"
 #include "verify/mismatch.h"
 
 namespace segue {

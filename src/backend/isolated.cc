@@ -1,4 +1,4 @@
-#include "verify/isolated.h"
+#include "backend/isolated.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -1,0 +1,70 @@
+/// Edge TPUs through Google's libedgetpu, loaded with dlopen like the runtime.
+///
+/// The runtime and libedgetpu must be built from the same generation of TensorFlow: a delegate
+/// hands structures over by value, and their sizes changed (TensorFlow Lite 2.9 to LiteRT 2.1:
+/// delegate 48 to 56 bytes, registration 64 to 88). What does not fit crashes when the first model
+/// is opened, so `check_edgetpu` tries it in a child process first.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "segue/backend.h"
+
+namespace segue {
+
+struct EdgeTpuLibraries {
+  /// Candidates for each, tried in order; names without a slash are left to the system's loader.
+  std::vector<std::filesystem::path> runtimes{"libtensorflowlite_c.so"};
+  std::vector<std::filesystem::path> delegates{"libedgetpu.so.1"};
+};
+
+struct EdgeTpuDevice {
+  enum class Link { kPcie, kUsb };
+  Link link{};
+  std::string path;       // as libedgetpu names it: /dev/apex_0, /sys/bus/usb/devices/2-1
+  std::string unique_id;  // of the chip, where the driver tells it; stays when the order changes
+  std::optional<double> temperature_c;           // PCIe only
+  std::optional<std::uint32_t> link_speed_mbps;  // USB only: 480 or 5000
+
+  /// "pci:apex_0" or "usb:2-1".
+  [[nodiscard]] std::string name() const;
+};
+
+/// What libedgetpu finds, in its order, with what the kernel's drivers tell below `sysfs`. Throws
+/// Error(kDevice) when a library is missing.
+[[nodiscard]] std::vector<EdgeTpuDevice> list_edgetpu_devices(
+    const EdgeTpuLibraries& libraries, const std::filesystem::path& sysfs = "/sys");
+
+/// Of the devices, the one that `text` names: "pci:apex_0", "usb:2-1", the unique id, the path, or
+/// its place in the list. Throws Error(kDevice) naming those that are there.
+[[nodiscard]] const EdgeTpuDevice& find_edgetpu_device(std::span<const EdgeTpuDevice> devices,
+                                                       const std::string& text);
+
+/// The temperature now, where the driver tells it.
+[[nodiscard]] std::optional<double> read_temperature_c(const EdgeTpuDevice& device,
+                                                       const std::filesystem::path& sysfs = "/sys");
+
+struct EdgeTpuVersions {
+  std::string runtime;  // TfLiteVersion(): "2.9.0"
+  std::string edgetpu;  // edgetpu_version(): "BuildLabel(TENSORFLOW_COMMIT=…), RuntimeVersion(14)"
+};
+[[nodiscard]] EdgeTpuVersions edgetpu_versions(const EdgeTpuLibraries& libraries);
+
+/// Opens and closes a model on a device in a child process. Throws Error(kDevice) saying that
+/// runtime and libedgetpu do not fit together when the child dies, and what opening throws. Of a
+/// caller with several threads only the calling one exists in the child.
+void check_edgetpu(const EdgeTpuLibraries& libraries, const EdgeTpuDevice& device,
+                   std::span<const std::byte> model, const std::string& name);
+
+/// Opens models, compiled for the Edge TPU or not, on one device. Sessions throw Error(kDevice)
+/// when the device fails; each has the device for itself alone, so one at a time.
+[[nodiscard]] std::unique_ptr<Backend> make_edgetpu_backend(const EdgeTpuLibraries& libraries,
+                                                            const EdgeTpuDevice& device);
+
+}  // namespace segue

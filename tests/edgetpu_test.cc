@@ -1,0 +1,277 @@
+// The Edge TPU backend against a stand-in for libedgetpu, and what all backends have in common.
+#include "segue/edgetpu.h"
+
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <thread>
+
+#include "environment.h"
+#include "expect.h"
+#include "model_builder.h"
+#include "segue/compiler.h"
+#include "segue/error.h"
+#include "segue/pipeline.h"
+#include "segue/simulator.h"
+#include "segue/zoo.h"
+#include "stand_in_edgetpu.h"
+
+namespace segue {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::expect_error;
+using testing::ModelBuilder;
+using testing::ScratchFolder;
+using testing::TensorIndex;
+
+EdgeTpuLibraries stand_in() { return {{SEGUE_TEST_RUNTIME}, {SEGUE_TEST_STAND_IN}}; }
+
+// The same library that the backend loads.
+class StandIn {
+ public:
+  StandIn() : library_(::dlopen(SEGUE_TEST_STAND_IN, RTLD_NOW | RTLD_LOCAL)) {
+    get<StandInReset>("stand_in_reset")();
+  }
+  ~StandIn() { get<StandInRelease>("stand_in_release")(); }
+  StandIn(const StandIn&) = delete;
+  StandIn& operator=(const StandIn&) = delete;
+  void fail(int device, StandInFault fault, int at) {
+    get<StandInFail>("stand_in_fail")(device, fault, at);
+  }
+  [[nodiscard]] int open_delegates() const {
+    return get<StandInOpenDelegates>("stand_in_open_delegates")();
+  }
+
+ private:
+  template <typename Function>
+  [[nodiscard]] Function* get(const char* name) const {
+    return reinterpret_cast<Function*>(::dlsym(library_, name));
+  }
+  void* library_;
+};
+
+// A file as the Edge TPU compiler writes it, but for its program: one custom operator.
+std::vector<std::byte> compiled(const std::string& input, const std::string& output) {
+  ModelBuilder b;
+  const TensorIndex x = b.input(input, {1, 8});
+  const TensorIndex y = b.tensor(output, {1, 8});
+  b.op(tflite::BuiltinOperator::CUSTOM, {x}, {y});
+  b.raw().operator_codes[0]->custom_code = "edgetpu-custom-op";
+  b.output(y);
+  return b.bytes();
+}
+
+TensorBytes bytes_with(int value) { return TensorBytes(8, static_cast<std::byte>(value)); }
+
+PipelineLayout chain(const std::vector<std::vector<std::byte>>& files,
+                     std::vector<std::uint32_t> replicas) {
+  PipelineLayout layout;
+  for (std::size_t i = 0; i < files.size(); ++i)
+    layout.segments.push_back({"segment " + std::to_string(i), files[i], nullptr, replicas[i]});
+  return layout;
+}
+
+std::vector<PipelineDevice> three_devices() {
+  std::vector<PipelineDevice> devices;
+  for (const EdgeTpuDevice& device : list_edgetpu_devices(stand_in()))
+    devices.push_back({device.name(), make_edgetpu_backend(stand_in(), device)});
+  return devices;
+}
+
+TEST(EdgeTpuDevices, AreListedWithWhatTheDriverTells) {
+  const StandIn reset;
+  const ScratchFolder scratch;
+  const auto write = [&](const std::string& path, const std::string& text) {
+    std::filesystem::create_directories((scratch.path() / path).parent_path());
+    std::ofstream(scratch.path() / path) << text << "\n";
+  };
+  write("class/apex/apex_0/temp", "62500");
+  write("class/apex/apex_0/unique_id", "0x3e8a1b");
+  write("class/apex/apex_1/temp", "-87900");
+  write("bus/usb/devices/2-1/speed", "480");
+  const auto devices = list_edgetpu_devices(stand_in(), scratch.path());
+  ASSERT_EQ(devices.size(), 3);
+  EXPECT_EQ(devices[0].name(), "pci:apex_0");
+  EXPECT_EQ(devices[0].unique_id, "0x3e8a1b");
+  EXPECT_EQ(devices[0].temperature_c, 62.5);
+  EXPECT_EQ(devices[1].temperature_c, std::nullopt);  // what a chip that crashed reads
+  EXPECT_EQ(devices[2].name(), "usb:2-1");
+  EXPECT_EQ(devices[2].link_speed_mbps, 480);
+  for (const char* name : {"pci:apex_0", "0x3e8a1b", "/dev/apex_0", "0"})
+    EXPECT_EQ(&find_edgetpu_device(devices, name), &devices[0]);
+  expect_error(ErrorCode::kDevice, [&] { (void)find_edgetpu_device(devices, "usb:9"); },
+               {"'usb:9'", "pci:apex_0, pci:apex_1, usb:2-1"});
+  expect_error(ErrorCode::kDevice, [&] { (void)find_edgetpu_device({}, "0"); }, {"segue doctor"});
+}
+
+TEST(EdgeTpuLibrary, MissingOneIsNamedWithTheWayOut) {
+  expect_error(ErrorCode::kDevice,
+               [] {
+                 (void)list_edgetpu_devices({{SEGUE_TEST_RUNTIME}, {"/nowhere/libedgetpu.so.1"}});
+               },
+               {"/nowhere/libedgetpu.so.1", "libedgetpu1-std"});
+  expect_error(ErrorCode::kDevice,
+               [] {
+                 (void)list_edgetpu_devices({{SEGUE_TEST_RUNTIME}, {SEGUE_TEST_RUNTIME}});
+               },
+               {"is another library"});
+}
+
+TEST(EdgeTpuLibrary, ThatDoesNotFitTheRuntimeIsRefusedAndKillsNobody) {
+  StandIn library;
+  const auto model = compiled("x", "y");
+  const auto devices = list_edgetpu_devices(stand_in());
+  EXPECT_NO_THROW(check_edgetpu(stand_in(), devices[0], model, "m"));
+  library.fail(0, kStandInCrash, 0);
+  expect_error(ErrorCode::kDevice, [&] { check_edgetpu(stand_in(), devices[0], model, "m"); },
+               {"2.9.0", "TENSORFLOW_COMMIT=stand-in", "do not fit together", "signal 11"});
+}
+
+TEST(EdgeTpuBackend, RunsCompiledFilesAndFreesItsDelegates) {
+  const StandIn library;
+  {
+    const auto model = compiled("x", "y");
+    const auto backend = make_edgetpu_backend(stand_in(), list_edgetpu_devices(stand_in())[2]);
+    EXPECT_THAT(backend->description(), ::testing::HasSubstr("usb:2-1"));
+    const auto session = backend->open(model, "m");
+    EXPECT_EQ(library.open_delegates(), 1);
+    const auto x = bytes_with(41);
+    const std::span<const std::byte> input(x);
+    EXPECT_EQ(session->run({&input, 1}).at(0), bytes_with(42));
+  }
+  EXPECT_EQ(library.open_delegates(), 0);
+}
+
+TEST(EdgeTpuBackend, RunsGooglesCompiledSegments) {
+  const auto file = testing::shared("models/mobilenet_v1_0.25_128_quant_edgetpu.tflite");
+  SKIP_WITHOUT(file);
+  const StandIn library;
+  const auto model = testing::read_bytes(file);
+  const auto backend = make_edgetpu_backend(stand_in(), list_edgetpu_devices(stand_in())[0]);
+  const auto session = backend->open(model, "mobilenet");
+  const TensorBytes image(session->inputs()[0].bytes, std::byte{7});
+  const std::span<const std::byte> input(image);
+  EXPECT_EQ(session->run({&input, 1}).at(0).at(0), std::byte{8});
+}
+
+class EdgeTpuFaults : public ::testing::TestWithParam<StandInFault> {};
+
+TEST_P(EdgeTpuFaults, OfOneDeviceOfAPipelineCostNoResult) {
+  StandIn library;
+  library.fail(0, GetParam(), 20);
+  const std::vector<std::vector<std::byte>> files{compiled("a", "b"), compiled("b", "c")};
+  Pipeline pipeline(chain(files, {1, 1}), three_devices(), {.watchdog = milliseconds(200)});
+  std::thread producer([&] {
+    for (int i = 0; i < 100; ++i) {
+      std::vector<TensorBytes> inputs;
+      inputs.push_back(bytes_with(i));
+      EXPECT_EQ(pipeline.push(std::move(inputs)), Flow::kOk);
+    }
+    pipeline.close();
+  });
+  PipelineResult result;
+  int next = 0;
+  for (; pipeline.pop(result) == Flow::kOk; ++next) {
+    ASSERT_EQ(result.number, static_cast<std::uint64_t>(next));
+    ASSERT_EQ(result.outputs.at(0), bytes_with(next + 2));
+  }
+  EXPECT_EQ(next, 100);
+  producer.join();
+  EXPECT_EQ(pipeline.statistics().losses.size(), GetParam() == kStandInLate ? 0 : 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EdgeTpuFaults,
+                         ::testing::Values(kStandInError, kStandInHang, kStandInLate,
+                                           kStandInVanish));
+
+// --- what all backends have in common
+
+struct Kind {
+  const char* name;
+  std::unique_ptr<Backend> (*make)();
+};
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+
+std::unique_ptr<Backend> cpu(CpuKernels kernels) {
+  return make_cpu_backend({.libraries = {SEGUE_TEST_RUNTIME}, .kernels = kernels});
+}
+
+class EveryBackend : public ::testing::TestWithParam<Kind> {};
+
+TEST_P(EveryBackend, ComputesTheSameAgainAndAgainIntoTheSameMemory) {
+  const StandIn reset;
+  const Model model = open_model("zoo:squeezenet@64");
+  const auto backend = GetParam().make();
+  EXPECT_FALSE(backend->description().empty());
+  const auto session = backend->open(model.bytes(), "squeezenet");
+  ASSERT_EQ(session->inputs().size(), 1);
+  EXPECT_EQ(session->inputs()[0].shape, (std::vector<std::int32_t>{1, 64, 64, 3}));
+  const TensorBytes image(session->inputs()[0].bytes, std::byte{90});
+  const std::span<const std::byte> input(image);
+  std::vector<TensorBytes> outputs;
+  session->run_into({&input, 1}, outputs);
+  const TensorBytes first = outputs.at(0);
+  const std::byte* memory = outputs[0].data();
+  session->run_into({&input, 1}, outputs);
+  EXPECT_EQ(outputs[0], first);
+  EXPECT_EQ(outputs[0].data(), memory);
+  if (std::string(GetParam().name) != "xnnpack") {
+    EXPECT_EQ(cpu(CpuKernels::kBuiltin)->open(model.bytes(), "squeezenet")->run({&input, 1})[0],
+              first);
+  }
+}
+
+TEST_P(EveryBackend, RefusesWrongInputsAndDamagedModels) {
+  const StandIn reset;
+  const Model model = open_model("zoo:squeezenet@64");
+  const auto backend = GetParam().make();
+  const auto session = backend->open(model.bytes(), "squeezenet");
+  const TensorBytes small(3);
+  const std::span<const std::byte> input(small);
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)session->run({&input, 1}); }, {"3 given"});
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)session->run({}); }, {"0 inputs"});
+  const TensorBytes damaged(100);
+  expect_error(ErrorCode::kInvalidModel, [&] { (void)backend->open(damaged, "odd"); }, {"odd"});
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, EveryBackend,
+    ::testing::Values(Kind{"cpu", [] { return cpu(CpuKernels::kBuiltin); }},
+                      Kind{"xnnpack", [] { return cpu(CpuKernels::kXnnpack); }},
+                      Kind{"simulated",
+                           [] {
+                             return make_simulated_backend(cpu(CpuKernels::kBuiltin),
+                                                           find_device("edgetpu-pcie"));
+                           }},
+                      Kind{"edgetpu",
+                           [] {
+                             return make_edgetpu_backend(stand_in(),
+                                                         list_edgetpu_devices(stand_in())[0]);
+                           }}),
+    [](const auto& row) { return row.param.name; });
+
+TEST(SimulatedBackend, LastsAsLongAsTheSimulatorSays) {
+  const Model model = open_model("zoo:squeezenet@64");
+  const Graph graph(model);
+  const auto operators = graph.operators_between(1, graph.depth());
+  const DeviceSpec& device = find_device("edgetpu-usb2");
+  const auto compiler = make_simulated_compiler(device);
+  const Nanoseconds simulated =
+      simulate_segment(graph, operators, compiler->compile(graph, operators), device).total();
+  const auto backend = make_simulated_backend(cpu(CpuKernels::kBuiltin), device, 5);
+  EXPECT_THAT(backend->description(), ::testing::HasSubstr("5 times the simulated time"));
+  const auto session = backend->open(model.bytes(), "squeezenet");
+  const TensorBytes image(session->inputs()[0].bytes);
+  const std::span<const std::byte> input(image);
+  const auto begin = std::chrono::steady_clock::now();
+  (void)session->run({&input, 1});
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 5 * simulated);
+  expect_error(ErrorCode::kInvalidArgument,
+               [&] { (void)make_simulated_backend(cpu(CpuKernels::kBuiltin), device, -1); },
+               {"time scale"});
+}
+
+}  // namespace
+}  // namespace segue

@@ -1,0 +1,213 @@
+// A stand-in for libedgetpu: three devices, whose delegate takes the operators "edgetpu-custom-op"
+// and adds 1 to every byte of the input; all other operators stay with the runtime. Devices can be
+// told to fail. Structures as TensorFlow Lite 2.9 has them (tensorflow/lite/c/common.h); only what
+// is touched has a name.
+#include "stand_in_edgetpu.h"
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+struct IntArray {
+  int size;
+  int data[1];  // size of them
+};
+struct Tensor {
+  int type;
+  void* data;
+  IntArray* dims;
+  std::uint64_t quantization;
+  int allocation_type;
+  std::size_t bytes;
+  char rest[64];
+};
+static_assert(sizeof(Tensor) == 112);
+struct Node {
+  IntArray* inputs;
+  IntArray* outputs;
+  IntArray* intermediates;
+  IntArray* temporaries;
+  void* user_data;
+};
+struct Context;
+struct Registration {
+  void* (*init)(Context*, const char*, std::size_t);
+  void (*free)(Context*, void*);
+  int (*prepare)(Context*, Node*);
+  int (*invoke)(Context*, Node*);
+  const char* (*profiling_string)(const Context*, const Node*);
+  std::int32_t builtin_code;
+  const char* custom_name;
+  int version;
+};
+struct Delegate;
+struct Context {
+  std::size_t tensors_size;
+  int (*get_execution_plan)(Context*, IntArray**);
+  Tensor* tensors;
+  void* impl;
+  void* resize_tensor;
+  void (*report_error)(Context*, const char*, ...);
+  void* add_tensors;
+  int (*get_node)(Context*, int, Node**, Registration**);
+  int (*replace_nodes)(Context*, Registration, const IntArray*, Delegate*);
+};
+struct Delegate {
+  void* data;
+  int (*prepare)(Context*, Delegate*);
+  void* copy_from;
+  void* copy_to;
+  void* free_handle;
+  std::int64_t flags;
+};
+static_assert(sizeof(Registration) == 64);
+static_assert(sizeof(Delegate) == 48);
+constexpr std::int64_t kAllowsDynamicTensors = 1;
+
+struct Device {
+  int type;
+  const char* path;
+  std::atomic<int> fault{kStandInNone};
+  std::atomic<int> at{0};
+  std::atomic<int> runs{0};
+  std::atomic<bool> is_gone{false};
+};
+Device devices[] = {{0, "/dev/apex_0"}, {0, "/dev/apex_1"}, {1, "/sys/bus/usb/devices/2-1"}};
+std::atomic<int> releases{0};
+std::atomic<int> open_delegates{0};
+
+// Whether the computation may go on.
+bool survive(Device& device) {
+  if (device.is_gone) return false;
+  if (device.runs++ != device.at) return true;
+  switch (device.fault.load()) {
+    case kStandInError:
+      return false;
+    case kStandInHang:
+      releases.wait(releases);
+      return true;
+    case kStandInLate:
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      return true;
+    case kStandInVanish:
+      device.is_gone = true;
+      return false;
+    default:
+      return true;
+  }
+}
+
+int invoke(Context* context, Node* node) {
+  if (!survive(*static_cast<Device*>(node->user_data))) {
+    context->report_error(context, "transfer on tag 2 failed. Abort. generic::unavailable");
+    return 1;
+  }
+  const Tensor& input = context->tensors[node->inputs->data[0]];
+  for (int o = 0; o < node->outputs->size; ++o) {
+    const Tensor& output = context->tensors[node->outputs->data[o]];
+    for (std::size_t i = 0; i < output.bytes; ++i) {
+      static_cast<unsigned char*>(output.data)[i] = static_cast<unsigned char>(
+          (input.bytes > 0 ? static_cast<unsigned char*>(input.data)[i % input.bytes] : 0) + 1);
+    }
+  }
+  return 0;
+}
+
+struct Params {  // TfLiteDelegateParams
+  Delegate* delegate;
+};
+
+int prepare(Context* context, Delegate* delegate) {
+  auto* device = static_cast<Device*>(delegate->data);
+  if (device->fault == kStandInCrash) std::raise(SIGSEGV);
+  IntArray* plan = nullptr;
+  if (context->get_execution_plan(context, &plan) != 0) return 1;
+  std::vector<int> ours{0};
+  for (int i = 0; i < plan->size; ++i) {
+    Node* node = nullptr;
+    Registration* registration = nullptr;
+    if (context->get_node(context, plan->data[i], &node, &registration) != 0) return 1;
+    if (registration->custom_name != nullptr &&
+        std::string(registration->custom_name) == "edgetpu-custom-op")
+      ours.push_back(plan->data[i]);
+  }
+  ours[0] = static_cast<int>(ours.size()) - 1;
+  if (ours[0] == 0) return 0;
+  Registration kernel{};
+  kernel.init = [](Context*, const char* params, std::size_t) -> void* {
+    return reinterpret_cast<const Params*>(params)->delegate->data;
+  };
+  kernel.free = [](Context*, void*) {};
+  kernel.prepare = [](Context*, Node*) { return 0; };
+  kernel.invoke = invoke;
+  kernel.custom_name = "stand-in";
+  kernel.version = 1;
+  return context->replace_nodes(context, kernel, reinterpret_cast<IntArray*>(ours.data()),
+                                delegate);
+}
+
+}  // namespace
+
+extern "C" {
+
+struct edgetpu_device {
+  int type;
+  const char* path;
+};
+struct edgetpu_option {
+  const char* name;
+  const char* value;
+};
+
+edgetpu_device* edgetpu_list_devices(std::size_t* count) {
+  auto* list =
+      static_cast<edgetpu_device*>(std::calloc(std::size(devices), sizeof(edgetpu_device)));
+  *count = 0;
+  for (const Device& device : devices) {
+    if (!device.is_gone) list[(*count)++] = {device.type, device.path};
+  }
+  return list;
+}
+void edgetpu_free_devices(edgetpu_device* list) { std::free(list); }
+
+Delegate* edgetpu_create_delegate(int type, const char* path, const edgetpu_option*, std::size_t) {
+  for (Device& device : devices) {
+    if (device.is_gone || device.type != type || std::string(device.path) != path) continue;
+    ++open_delegates;
+    return new Delegate{&device, prepare, nullptr, nullptr, nullptr, kAllowsDynamicTensors};
+  }
+  return nullptr;
+}
+void edgetpu_free_delegate(Delegate* delegate) {
+  --open_delegates;
+  delete delegate;
+}
+const char* edgetpu_version() {
+  return "BuildLabel(TENSORFLOW_COMMIT=stand-in), RuntimeVersion(14)";
+}
+
+void stand_in_reset() {
+  for (Device& device : devices) {
+    device.fault = kStandInNone;
+    device.runs = 0;
+    device.is_gone = false;
+  }
+}
+void stand_in_fail(int device, int fault, int at) {
+  devices[device].at = at;
+  devices[device].fault = fault;
+}
+void stand_in_release() {
+  ++releases;
+  releases.notify_all();
+}
+int stand_in_open_delegates() { return open_delegates; }
+}

@@ -1,0 +1,18 @@
+// What tests tell the stand-in for libedgetpu; its functions are found with dlsym.
+#pragma once
+
+enum StandInFault {
+  kStandInNone,
+  kStandInError,   // the n-th computation fails
+  kStandInHang,    // it returns when told to
+  kStandInLate,    // it takes 20 ms longer
+  kStandInVanish,  // it fails, and the device is gone
+  kStandInCrash    // opening a model kills the process, as libraries that do not fit together do
+};
+
+extern "C" {
+using StandInReset = void();
+using StandInFail = void(int device, int fault, int at);
+using StandInRelease = void();
+using StandInOpenDelegates = int();
+}
