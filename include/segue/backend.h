@@ -27,6 +27,11 @@ struct Port {
   std::uint64_t bytes = 0;
 };
 
+/// Random values that every operator can take: all bytes for 8-bit tensors, [-1, 1) for floats, 0
+/// or 1 for the types that serve as indices. The same for the same seed.
+[[nodiscard]] std::vector<TensorBytes> random_inputs(std::span<const Port> ports,
+                                                     std::uint64_t seed);
+
 /// One loaded model. Not thread-safe: use one session per thread.
 class Session {
  public:

@@ -21,6 +21,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -29,6 +30,7 @@
 #include <vector>
 
 #include "segue/backend.h"
+#include "segue/plan.h"
 #include "segue/units.h"
 
 namespace segue {
@@ -51,6 +53,15 @@ struct PipelineLayout {
 
   [[nodiscard]] std::uint32_t device_count() const;
 };
+
+/// The stages of a plan, cut out of its model in memory; inputs and outputs are the model's. Throws
+/// as check_plan_matches and extract_segment.
+[[nodiscard]] PipelineLayout pipeline_layout(const Model& model, const Plan& plan);
+
+/// Segment files, mapped into memory, in their order; `replicas` of each, one where it is empty.
+/// Throws as read_model, and Error(kInvalidArgument) where the numbers differ.
+[[nodiscard]] PipelineLayout pipeline_layout(std::span<const std::filesystem::path> files,
+                                             std::span<const std::uint32_t> replicas);
 
 /// A backend that opens sessions on one device.
 struct PipelineDevice {

@@ -15,6 +15,7 @@
 #include "segue/compiler.h"
 #include "segue/graph.h"
 #include "segue/model.h"
+#include "segue/pipeline.h"
 #include "segue/plan.h"
 #include "segue/profile.h"
 #include "segue/segmentation.h"
@@ -51,6 +52,18 @@ struct Table {
 [[nodiscard]] Table simulate_table(const Plan& plan, const Timeline& timeline);
 [[nodiscard]] std::string simulate_json(const Plan& plan, const Timeline& timeline,
                                         const TimelineOptions& options);
+
+/// What a pipeline did. `predicted` is of the plan that it followed, where there is one; its times
+/// are simulated, all others measured. `backend` describes what computed.
+struct RunReport {
+  std::string model;
+  std::string backend;
+  PipelineStatistics measured;
+  std::optional<Plan> predicted;
+};
+[[nodiscard]] std::string run_text(const RunReport& report);
+[[nodiscard]] Table run_table(const RunReport& report);
+[[nodiscard]] std::string run_json(const RunReport& report);
 
 /// A plan made for up to `tpus` devices, as one row of a comparison.
 struct ComparedPlan {

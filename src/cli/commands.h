@@ -17,6 +17,7 @@ void add_inspect(CLI::App& app);
 void add_plan(CLI::App& app);
 void add_split(CLI::App& app);
 void add_verify(CLI::App& app);
+void add_run(CLI::App& app);
 void add_simulate(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_paper(CLI::App& app);

@@ -131,8 +131,8 @@ ProfiledSegmentation search_profile(const Graph& graph, const CutOptions& option
   Profile depths = Profile::simulated(graph, device);
   if (profile == nullptr) profile = &depths;
   if (options.search != "exhaustive") return segment_profiled(*profile, count);
-  print_note(fmt::format("exhaustive search: {} choices of cuts",
-                         count_choices(graph.depth(), count)));
+  print_note(
+      fmt::format("exhaustive search: {} choices of cuts", count_choices(graph.depth(), count)));
   return segment_by_exhaustion(*profile, count);
 }
 

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/libraries.h"
 #include "segue/certificate.h"
 #include "segue/error.h"
 #include "segue/report.h"
@@ -18,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kRuntime = "libtensorflowlite_c.so";
 constexpr int kMismatchStatus = 7;
 
 struct Options {
@@ -30,24 +29,6 @@ struct Options {
   int threads = 2;
   FormatOptions format;
 };
-
-// --runtime, then SEGUE_TFLITE_LIB; else beside the program, in the lib folder next to the
-// program's folder, and wherever the system's loader looks.
-std::vector<fs::path> runtime_candidates(const std::string& option) {
-  if (!option.empty()) return {option};
-  if (const char* variable = std::getenv("SEGUE_TFLITE_LIB");
-      variable != nullptr && *variable != '\0')
-    return {variable};
-  std::vector<fs::path> candidates;
-  std::error_code reason;
-  const fs::path program = fs::read_symlink("/proc/self/exe", reason);
-  if (!reason) {
-    candidates.push_back(program.parent_path() / kRuntime);
-    candidates.push_back(program.parent_path().parent_path() / "lib" / kRuntime);
-  }
-  candidates.emplace_back(kRuntime);
-  return candidates;
-}
 
 // Whether a plan that claims to be the best is.
 void check_plan(const Options& options) {

@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <random>
 #include <string>
 #include <unordered_map>
 #include <utility>
 
-#include "segue/error.h"
 #include "backend/isolated.h"
+#include "segue/error.h"
 #include "verify/mismatch.h"
 
 namespace segue {
@@ -19,39 +18,6 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 using Values = std::unordered_map<std::string, Bytes>;  // by tensor name
-
-// Random values that every operator can take: all bytes for 8-bit tensors, [-1, 1) for floats, 0 or
-// 1 for the types that serve as indices.
-Bytes random_value(const Port& port, std::mt19937_64& random) {
-  Bytes value(port.bytes);
-  const auto fill = [&]<typename T>(T, auto draw) {
-    for (std::size_t i = 0; i + sizeof(T) <= value.size(); i += sizeof(T)) {
-      const T element = draw();
-      std::memcpy(value.data() + i, &element, sizeof(T));
-    }
-  };
-  switch (port.type) {
-    case ElementType::kFloat32:
-      fill(0.0F, [&] {
-        return static_cast<float>(static_cast<double>(random() >> 11U) * 0x1.0p-52 - 1.0);
-      });
-      break;
-    case ElementType::kInt32:
-      fill(std::int32_t{}, [&] { return static_cast<std::int32_t>(random() & 1U); });
-      break;
-    case ElementType::kInt64:
-      fill(std::int64_t{}, [&] { return static_cast<std::int64_t>(random() & 1U); });
-      break;
-    case ElementType::kInt8:
-    case ElementType::kUint8:
-      fill(std::uint8_t{}, [&] { return static_cast<std::uint8_t>(random()); });
-      break;
-    default:
-      fill(std::uint8_t{}, [&] { return static_cast<std::uint8_t>(random() & 1U); });
-      break;
-  }
-  return value;
-}
 
 class Execution {
  public:
@@ -75,9 +41,7 @@ class Execution {
   }
 
   void check(std::uint64_t seed) {
-    std::mt19937_64 random(seed);
-    std::vector<Bytes> inputs;
-    for (const Port& port : reference_->inputs()) inputs.push_back(random_value(port, random));
+    const std::vector<Bytes> inputs = random_inputs(reference_->inputs(), seed);
     progress_("running the whole model");
     const std::vector<Bytes> expected = reference_->run(spans(inputs));
     const Values values = run_chain(inputs);

@@ -1,0 +1,40 @@
+#include "cli/libraries.h"
+
+#include <cstdlib>
+#include <optional>
+
+namespace segue::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What the user named, by option or variable.
+std::optional<fs::path> named(const std::string& option, const char* variable) {
+  if (!option.empty()) return option;
+  const char* value = std::getenv(variable);
+  if (value != nullptr && *value != '\0') return value;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::vector<fs::path> runtime_candidates(const std::string& option) {
+  constexpr const char* kRuntime = "libtensorflowlite_c.so";
+  if (const auto path = named(option, "SEGUE_TFLITE_LIB")) return {*path};
+  std::vector<fs::path> candidates;
+  std::error_code reason;
+  const fs::path program = fs::read_symlink("/proc/self/exe", reason);
+  if (!reason) {
+    candidates.push_back(program.parent_path() / kRuntime);
+    candidates.push_back(program.parent_path().parent_path() / "lib" / kRuntime);
+  }
+  candidates.emplace_back(kRuntime);
+  return candidates;
+}
+
+std::vector<fs::path> edgetpu_candidates(const std::string& option) {
+  if (const auto path = named(option, "SEGUE_EDGETPU_LIB")) return {*path};
+  return {"libedgetpu.so.1"};
+}
+
+}  // namespace segue::cli

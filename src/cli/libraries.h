@@ -1,0 +1,17 @@
+// Where the program looks for what it loads while it runs.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace segue::cli {
+
+// The option, then SEGUE_TFLITE_LIB; else beside the program, in the lib folder next to the
+// program's folder, and wherever the system's loader looks.
+[[nodiscard]] std::vector<std::filesystem::path> runtime_candidates(const std::string& option);
+
+// The option, then SEGUE_EDGETPU_LIB; else wherever the system's loader looks.
+[[nodiscard]] std::vector<std::filesystem::path> edgetpu_candidates(const std::string& option);
+
+}  // namespace segue::cli

@@ -1,0 +1,380 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <thread>
+
+#include "cli/commands.h"
+#include "cli/libraries.h"
+#include "segue/edgetpu.h"
+#include "segue/error.h"
+#include "segue/file.h"
+#include "segue/inputs.h"
+#include "segue/optimal.h"
+#include "segue/report.h"
+#include "segue/verify.h"
+#include "segue/zoo.h"
+
+namespace segue::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string source;  // folder of segments, or plan.json
+  std::string model;   // of a plan.json
+  std::string backend = "cpu";
+  std::string kernels = "builtin";
+  std::vector<std::string> files;
+  std::uint64_t inputs = 100;
+  std::uint64_t seed = 1;
+  int threads = 1;
+  double time_scale = 1;
+  double watchdog_s = 30;
+  std::uint32_t queue = 2;
+  std::string runtime;
+  std::string edgetpu_library;
+  std::vector<std::string> devices;
+  std::string labels;
+  FormatOptions format;
+};
+
+// --- what runs
+
+// What there is to run: the layout, and the plan and model behind it where they are known.
+struct Source {
+  std::string name;
+  PipelineLayout layout;
+  std::optional<Plan> plan;
+  std::shared_ptr<const Model> model;
+};
+
+std::vector<std::uint32_t> replicas_of(const Plan& plan) {
+  std::vector<std::uint32_t> replicas;
+  for (const Stage& stage : plan.stages) replicas.push_back(stage.replicas);
+  return replicas;
+}
+
+// Compiled segments stand beside those they were made of.
+std::vector<fs::path> files_for(const std::string& folder, const std::string& backend) {
+  std::vector<fs::path> files = find_segments(folder);
+  if (backend != "edgetpu") return files;
+  for (fs::path& file : files) {
+    file = file.parent_path() / (file.stem().string() + "_edgetpu.tflite");
+    if (fs::exists(file)) continue;
+    throw Error(ErrorCode::kIo, fmt::format("{}: not there; the Edge TPU runs compiled segments: "
+                                            "compile each with edgetpu_compiler",
+                                            file.string()));
+  }
+  return files;
+}
+
+Source open_source(const Options& options) {
+  Source source;
+  if (!options.source.ends_with(".json")) {
+    if (!options.model.empty())
+      throw Error(ErrorCode::kInvalidArgument, "--model goes with a plan.json");
+    source.plan = find_plan(options.source);
+    const auto replicas = source.plan ? replicas_of(*source.plan) : std::vector<std::uint32_t>{};
+    source.layout = pipeline_layout(files_for(options.source, options.backend), replicas);
+    source.name = source.plan ? source.plan->model.name : source.layout.segments[0].name;
+    return source;
+  }
+  source.plan = read_plan(options.source);
+  if (options.model.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "a plan.json needs its model: --model MODEL (or give the folder of `segue split`)");
+  }
+  if (options.backend == "edgetpu")
+    throw Error(ErrorCode::kInvalidArgument,
+                "the Edge TPU runs compiled segments: give their folder");
+  source.model = std::make_shared<const Model>(open_model(options.model));
+  source.layout = pipeline_layout(*source.model, *source.plan);
+  source.name = source.plan->model.name;
+  return source;
+}
+
+// --- devices
+
+std::vector<PipelineDevice> edgetpu_devices(const Options& options, std::uint32_t needed,
+                                            const PipelineSegment& first) {
+  const EdgeTpuLibraries libraries{runtime_candidates(options.runtime),
+                                   edgetpu_candidates(options.edgetpu_library)};
+  const auto found = list_edgetpu_devices(libraries);
+  std::vector<EdgeTpuDevice> chosen;
+  for (const std::string& name : options.devices)
+    chosen.push_back(find_edgetpu_device(found, name));
+  if (options.devices.empty()) chosen = found;
+  if (chosen.size() < needed) {
+    throw Error(
+        ErrorCode::kDevice,
+        fmt::format("the plan needs {} Edge TPUs, there {} {}; `segue plan --tpus {}` makes "
+                    "one for those",
+                    needed, chosen.size() == 1 ? "is" : "are", chosen.size(),
+                    std::max<std::size_t>(chosen.size(), 1)));
+  }
+  check_edgetpu(libraries, chosen[0], first.model, first.name);
+  std::vector<PipelineDevice> devices;
+  for (const EdgeTpuDevice& device : chosen)
+    devices.push_back({device.name(), make_edgetpu_backend(libraries, device)});
+  return devices;
+}
+
+std::vector<PipelineDevice> open_backends(const Options& options, const Source& source) {
+  const std::uint32_t needed = source.layout.device_count();
+  if (options.backend == "edgetpu")
+    return edgetpu_devices(options, needed, source.layout.segments[0]);
+  if (!options.devices.empty())
+    throw Error(ErrorCode::kInvalidArgument, "--use goes with --backend edgetpu");
+  std::shared_ptr<const Backend> backend = make_cpu_backend(
+      {.libraries = runtime_candidates(options.runtime),
+       .threads = options.threads,
+       .kernels = options.kernels == "xnnpack" ? CpuKernels::kXnnpack : CpuKernels::kBuiltin});
+  std::vector<DevicePool> pools;
+  if (options.backend == "simulated") {
+    if (!source.plan)
+      throw Error(ErrorCode::kInvalidArgument, "--backend simulated needs the plan.json of a plan");
+    pools = devices_of_plan(*source.plan, "");
+    if (pools.size() > 1) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "--backend simulated runs plans of equal devices; `segue simulate` shows others");
+    }
+    backend = make_simulated_backend(backend, pools[0].device, options.time_scale);
+  }
+  std::vector<PipelineDevice> devices;
+  for (std::uint32_t i = 0; i < needed; ++i)
+    devices.push_back({fmt::format("{}{}", options.backend, i), backend});
+  return devices;
+}
+
+PipelineOptions pipeline_options(const Options& options, const Source& source) {
+  PipelineOptions result;
+  result.queue_capacity = options.queue;
+  result.result_capacity = options.queue;
+  result.watchdog = Nanoseconds(static_cast<std::int64_t>(options.watchdog_s * 1e9));
+  result.on_loss = [](const DeviceLoss& loss) {
+    print_note(fmt::format("lost {} ({}): {}; taken over by {}", loss.device, loss.segment,
+                           loss.reason, loss.remedy));
+  };
+  if (source.model != nullptr && source.plan) {
+    result.replan = [model = source.model, device = source.plan->device](
+                        std::uint32_t count) -> std::optional<PipelineLayout> {
+      const Graph graph(*model);
+      const auto pools = open_devices(device, count);
+      if (pools.size() > 1) return std::nullopt;
+      const auto best = segment_optimal(graph, pools);
+      Plan plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
+      identify_model(plan, *model);
+      return pipeline_layout(*model, plan);
+    };
+  }
+  return result;
+}
+
+// --- inputs and results
+
+class Progress {
+ public:
+  explicit Progress(std::uint64_t total) : total_(total), is_shown_(::isatty(STDERR_FILENO) == 1) {}
+  ~Progress() {
+    if (is_shown_ && done_ > 0) std::fputs("\r\033[K", stderr);
+  }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void advance() {
+    ++done_;
+    const auto now = std::chrono::steady_clock::now();
+    if (!is_shown_ || now - last_ < std::chrono::milliseconds(200)) return;
+    last_ = now;
+    const double seconds = std::chrono::duration<double>(now - begin_).count();
+    const double rate = static_cast<double>(done_) / seconds;
+    std::fputs(fmt::format("\r{}/{}  {:.1f}/s  {:.0f} s left \033[K", done_, total_, rate,
+                           static_cast<double>(total_ - done_) / rate)
+                   .c_str(),
+               stderr);
+  }
+
+ private:
+  std::uint64_t total_;
+  bool is_shown_;
+  std::uint64_t done_ = 0;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point last_ = begin_;
+};
+
+std::vector<std::string> read_labels(const std::string& path) {
+  constexpr std::uint64_t kLargest = 16U << 20U;
+  std::vector<std::string> labels = CLI::detail::split(read_text_file(path, kLargest), '\n');
+  for (std::string& label : labels) CLI::detail::rtrim(label);
+  while (!labels.empty() && labels.back().empty()) labels.pop_back();
+  return labels;
+}
+
+double score(const Port& port, const TensorBytes& value, std::size_t i) {
+  switch (port.type) {
+    case ElementType::kUint8:
+      return std::to_integer<int>(value[i]) / 256.0;
+    case ElementType::kInt8:
+      return (std::to_integer<int>(value[i] ^ std::byte{0x80})) / 256.0;
+    default: {
+      float real = 0;
+      std::memcpy(&real, value.data() + i * sizeof real, sizeof real);
+      return real;
+    }
+  }
+}
+
+// The five classes with the highest scores, as softmax outputs scale them: a line each.
+std::string top_classes(const Port& port, const TensorBytes& value,
+                        const std::vector<std::string>& labels) {
+  const std::size_t count = value.size() / (port.type == ElementType::kFloat32 ? sizeof(float) : 1);
+  if (port.type != ElementType::kFloat32 && port.type != ElementType::kInt8 &&
+      port.type != ElementType::kUint8)
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("--labels: the output '{}' holds no scores", port.name));
+  std::vector<std::size_t> order(count);
+  for (std::size_t i = 0; i < count; ++i) order[i] = i;
+  const std::size_t shown = std::min<std::size_t>(5, count);
+  std::ranges::partial_sort(order, order.begin() + static_cast<std::ptrdiff_t>(shown),
+                            [&](std::size_t a, std::size_t b) {
+                              const double x = score(port, value, a);
+                              const double y = score(port, value, b);
+                              return x != y ? x > y : a < b;
+                            });
+  std::string text;
+  for (std::size_t rank = 0; rank < shown; ++rank) {
+    const std::size_t i = order[rank];
+    text += fmt::format("  {:.3f}  {}\n", score(port, value, i),
+                        i < labels.size() ? printable(labels[i]) : fmt::format("class {}", i));
+  }
+  return text;
+}
+
+std::vector<TensorBytes> input_values(const Options& options, const Pipeline& pipeline,
+                                      std::uint64_t number) {
+  if (options.files.empty()) return random_inputs(pipeline.inputs(), options.seed + number);
+  std::vector<TensorBytes> values;
+  values.push_back(read_input(options.files[number % options.files.size()], pipeline.inputs()[0]));
+  return values;
+}
+
+void check_inputs(const Options& options, const Pipeline& pipeline) {
+  if (options.files.empty()) {
+    if (!options.labels.empty())
+      throw Error(ErrorCode::kInvalidArgument, "--labels goes with --input");
+    return;
+  }
+  if (pipeline.inputs().size() != 1) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("--input: the model has {} inputs; files are for models with one",
+                            pipeline.inputs().size()));
+  }
+}
+
+// Pushes from a thread of its own; what goes wrong there arrives where results are popped.
+std::string pump(Pipeline& pipeline, const Options& options, std::uint64_t count) {
+  const auto labels =
+      options.labels.empty() ? std::vector<std::string>{} : read_labels(options.labels);
+  std::exception_ptr failure;
+  std::thread producer([&] {
+    try {
+      for (std::uint64_t i = 0; i < count; ++i) {
+        if (pipeline.push(input_values(options, pipeline, i)) != Flow::kOk) return;
+      }
+      pipeline.close();
+    } catch (...) {
+      failure = std::current_exception();
+      pipeline.close();
+    }
+  });
+  std::string classes;
+  std::exception_ptr end;
+  try {
+    Progress progress(count);
+    PipelineResult result;
+    while (pipeline.pop(result) == Flow::kOk) {
+      progress.advance();
+      if (!options.labels.empty() && result.number < options.files.size()) {
+        classes += printable(options.files[result.number]) + "\n" +
+                   top_classes(pipeline.outputs()[0], result.outputs[0], labels);
+      }
+    }
+  } catch (...) {
+    end = std::current_exception();
+    pipeline.cancel();
+  }
+  producer.join();
+  if (end) std::rethrow_exception(end);
+  if (failure) std::rethrow_exception(failure);
+  return classes;
+}
+
+void run(const CLI::App& command, Options options) {
+  if (options.backend != "simulated" && command.count("--time-scale") > 0)
+    throw Error(ErrorCode::kInvalidArgument, "--time-scale goes with --backend simulated");
+  const Source source = open_source(options);
+  const auto devices = open_backends(options, source);
+  Pipeline pipeline(source.layout, devices, pipeline_options(options, source));
+  check_inputs(options, pipeline);
+  if (!options.files.empty() && command.count("--inputs") == 0)
+    options.inputs = options.files.size();
+  const std::string classes = pump(pipeline, options, options.inputs);
+  const RunReport report{source.name, devices[0].backend->description(), pipeline.statistics(),
+                         source.plan};
+  if (options.format.json) return print(run_json(report));
+  if (options.format.csv) return print(run_table(report).to_csv());
+  print(classes + (classes.empty() ? "" : "\n") + run_text(report));
+}
+
+}  // namespace
+
+void add_run(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("run", "Run segments as a pipeline, on CPUs or Edge TPUs");
+  auto options = std::make_shared<Options>();
+  command
+      ->add_option("DIR", options->source,
+                   "Folder that `segue split` wrote, or a plan.json (with --model)")
+      ->required();
+  command->add_option("--model", options->model, "The model of a plan.json");
+  command
+      ->add_option("--backend", options->backend,
+                   "cpu (default), simulated (the CPU, lasting as long as an Edge TPU would), or "
+                   "edgetpu")
+      ->check(CLI::IsMember({"cpu", "simulated", "edgetpu"}));
+  command->add_option("--input", options->files, "Images, or raw tensors, one input each");
+  command
+      ->add_option("--inputs", options->inputs,
+                   "How many inputs (default 100, or as many as files; seeded noise without)")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
+  command->add_option("--seed", options->seed, "Seed of the noise (default 1)")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--labels", options->labels, "Print the five best classes of each file");
+  command->add_option("--threads", options->threads, "Threads per device of the CPU (default 1)")
+      ->check(CLI::Range(1, 256));
+  command->add_option("--kernels", options->kernels, "builtin (default), or xnnpack (faster)")
+      ->check(CLI::IsMember({"builtin", "xnnpack"}));
+  command
+      ->add_option("--time-scale", options->time_scale,
+                   "Simulated time times this (default 1; 0: no waiting)")
+      ->check(CLI::Range(0.0, 1e6));
+  command->add_option("--queue", options->queue, "Inputs that wait before each stage (default 2)")
+      ->check(CLI::Range(1, 1000000));
+  command
+      ->add_option("--watchdog", options->watchdog_s,
+                   "Seconds after which a device that does not answer is given up (default 30)")
+      ->check(CLI::Range(0.001, 86400.0));
+  command->add_option("--use", options->devices,
+                      "Edge TPUs to use, in this order: names of `segue devices` (default: all)");
+  command->add_option("--runtime", options->runtime,
+                      "libtensorflowlite_c.so to use (or SEGUE_TFLITE_LIB)");
+  command->add_option("--edgetpu-library", options->edgetpu_library,
+                      "libedgetpu.so.1 to use (or SEGUE_EDGETPU_LIB)");
+  add_format(*command, options->format);
+  command->callback([command, options] { run(*command, *options); });
+}
+
+}  // namespace segue::cli

@@ -1,0 +1,99 @@
+#include "segue/inputs.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <memory>
+
+#include "segue/error.h"
+#include "segue/file.h"
+
+// Larger pictures are refused before memory for them is asked.
+#define STBI_MAX_DIMENSIONS 16384
+#define STBI_NO_HDR
+#define STBI_NO_LINEAR
+#define STBI_NO_STDIO
+#define STB_IMAGE_STATIC
+#define STB_IMAGE_IMPLEMENTATION
+#include <stb/stb_image.h>
+#define STB_IMAGE_RESIZE_STATIC
+#define STB_IMAGE_RESIZE_IMPLEMENTATION
+#include <stb/stb_image_resize.h>
+
+namespace segue {
+namespace {
+
+using Pixels = std::vector<std::uint8_t>;  // [H, W, C]
+
+bool takes_image(const Port& port) {
+  return port.shape.size() == 4 && port.shape[0] == 1 &&
+         (port.shape[3] == 1 || port.shape[3] == 3) && port.shape[1] > 0 && port.shape[2] > 0;
+}
+
+// Empty when the file is no image.
+Pixels decode(std::string_view file, const Port& port) {
+  int width = 0;
+  int height = 0;
+  int channels = 0;
+  const int wanted = port.shape[3];
+  const std::unique_ptr<stbi_uc, void (*)(void*)> image(
+      stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(file.data()),
+                            static_cast<int>(file.size()), &width, &height, &channels, wanted),
+      stbi_image_free);
+  if (!image) return {};
+  Pixels pixels(static_cast<std::size_t>(port.shape[1]) * static_cast<std::size_t>(port.shape[2]) *
+                static_cast<std::size_t>(wanted));
+  stbir_resize_uint8_generic(image.get(), width, height, 0, pixels.data(), port.shape[2],
+                             port.shape[1], 0, wanted, STBIR_ALPHA_CHANNEL_NONE, 0,
+                             STBIR_EDGE_CLAMP, STBIR_FILTER_TRIANGLE, STBIR_COLORSPACE_LINEAR,
+                             nullptr);
+  return pixels;
+}
+
+TensorBytes to_tensor(const Pixels& pixels, const Port& port) {
+  TensorBytes value(port.bytes);
+  switch (port.type) {
+    case ElementType::kUint8:
+      std::memcpy(value.data(), pixels.data(), value.size());
+      break;
+    case ElementType::kInt8:
+      for (std::size_t i = 0; i < value.size(); ++i)
+        value[i] = std::byte{pixels[i]} ^ std::byte{0x80};
+      break;
+    default:
+      for (std::size_t i = 0; i < pixels.size(); ++i) {
+        const float real = static_cast<float>(pixels[i]) / 127.5F - 1;
+        std::memcpy(value.data() + i * sizeof real, &real, sizeof real);
+      }
+  }
+  return value;
+}
+
+bool fits(const Pixels& pixels, const Port& port) {
+  const bool is_byte = port.type == ElementType::kUint8 || port.type == ElementType::kInt8;
+  const bool is_float = port.type == ElementType::kFloat32;
+  return (is_byte && port.bytes == pixels.size()) ||
+         (is_float && port.bytes == pixels.size() * sizeof(float));
+}
+
+}  // namespace
+
+TensorBytes read_input(const std::filesystem::path& path, const Port& port) {
+  constexpr std::uint64_t kLargest = 256U << 20U;
+  const std::string file = read_text_file(path, kLargest);
+  if (takes_image(port)) {
+    const Pixels pixels = decode(file, port);
+    if (!pixels.empty() && fits(pixels, port)) return to_tensor(pixels, port);
+  }
+  if (file.size() == port.bytes) {
+    TensorBytes value(file.size());
+    std::memcpy(value.data(), file.data(), file.size());
+    return value;
+  }
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("{}: is no image that the input '{}' takes, and not its {} bytes either "
+                          "({} bytes)",
+                          path.string(), port.name, port.bytes, file.size()));
+}
+
+}  // namespace segue

@@ -1,0 +1,139 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "json/node.h"
+#include "report/plan_words.h"
+#include "segue/names.h"
+#include "segue/report.h"
+#include "segue/units.h"
+
+namespace segue {
+namespace {
+
+std::string percent(double share) { return fmt::format("{:.0f}", share * 100); }
+
+double utilisation(const PipelineStageStatistics& stage) {
+  double sum = 0;
+  for (const DeviceStatistics& device : stage.devices) sum += device.utilisation;
+  return stage.devices.empty() ? 0 : sum / static_cast<double>(stage.devices.size());
+}
+
+// The plan's stage, as long as the pipeline still has the plan's stages.
+const Stage* planned_stage(const RunReport& report, std::size_t position) {
+  if (!report.predicted || report.predicted->stages.size() != report.measured.stages.size())
+    return nullptr;
+  return &report.predicted->stages[position];
+}
+
+std::size_t slowest(const PipelineStatistics& measured) {
+  const auto found =
+      std::ranges::max_element(measured.stages, {}, [](const PipelineStageStatistics& stage) {
+        return stage.mean_time /
+               static_cast<std::int64_t>(std::max<std::size_t>(stage.devices.size(), 1));
+      });
+  return static_cast<std::size_t>(found - measured.stages.begin());
+}
+
+}  // namespace
+
+Table run_table(const RunReport& report) {
+  Table table;
+  table.columns = {{"stage"},        {"devices"}, {"inputs"},     {"measured_ms"},
+                   {"simulated_ms"}, {"busy_%"},  {"mean_queue"}, {"largest_queue"}};
+  for (std::size_t i = 0; i < report.measured.stages.size(); ++i) {
+    const PipelineStageStatistics& stage = report.measured.stages[i];
+    std::uint64_t inputs = 0;
+    for (const DeviceStatistics& device : stage.devices) inputs += device.inputs;
+    const Stage* planned = planned_stage(report, i);
+    table.rows.push_back({std::to_string(i), std::to_string(stage.devices.size()),
+                          std::to_string(inputs), format_ms(stage.mean_time),
+                          planned != nullptr ? format_ms(planned->time.total()) : "-",
+                          percent(utilisation(stage)), fmt::format("{:.1f}", stage.mean_queue),
+                          std::to_string(stage.largest_queue)});
+  }
+  return table;
+}
+
+std::string run_text(const RunReport& report) {
+  const PipelineStatistics& measured = report.measured;
+  std::string text = fmt::format("{} on {}\n\n", printable(report.model), report.backend);
+  text += run_table(report).to_text() + "\n";
+  text += fmt::format(
+      "{} results in {}: {:.1f}/s; latency {} (p50), {} (p99), {} (longest); measured.\n",
+      measured.results, format_time(measured.elapsed), measured.throughput_per_s,
+      format_time(measured.latency.p50), format_time(measured.latency.p99),
+      format_time(measured.latency.max));
+  if (report.predicted) {
+    const Prediction& predicted = report.predicted->predicted;
+    text +=
+        fmt::format("Predicted for {} {}: {:.1f}/s, latency {} for an input alone; simulated.\n",
+                    report.predicted->device_count(), printable(report.predicted->device),
+                    predicted.throughput_per_s, format_time(predicted.latency));
+  }
+  if (measured.results > 0 && measured.stages.size() > 1)
+    text += fmt::format("Slowest is stage {}.\n", slowest(measured));
+  for (const DeviceLoss& loss : measured.losses) {
+    text += fmt::format("Lost {} ({}): {}; taken over by {}.\n", printable(loss.device),
+                        printable(loss.segment), printable(loss.reason), loss.remedy);
+  }
+  return text;
+}
+
+std::string run_json(const RunReport& report) {
+  using json::rounded;
+  using Json = nlohmann::ordered_json;
+  const PipelineStatistics& measured = report.measured;
+  Json stages = Json::array();
+  for (std::size_t i = 0; i < measured.stages.size(); ++i) {
+    const PipelineStageStatistics& stage = measured.stages[i];
+    Json devices = Json::array();
+    for (const DeviceStatistics& device : stage.devices) {
+      devices.push_back({{"name", device.name},
+                         {"inputs", device.inputs},
+                         {"utilisation", rounded(device.utilisation)},
+                         {"lost", device.is_lost}});
+    }
+    const Stage* planned = planned_stage(report, i);
+    stages.push_back(
+        {{"index", i},
+         {"segment", stage.segment},
+         {"measured_ns", stage.mean_time.count()},
+         {"simulated_ns", planned != nullptr ? Json(planned->time.total().count()) : Json(nullptr)},
+         {"mean_queue", rounded(stage.mean_queue)},
+         {"largest_queue", stage.largest_queue},
+         {"devices", std::move(devices)}});
+  }
+  Json losses = Json::array();
+  for (const DeviceLoss& loss : measured.losses) {
+    losses.push_back({{"device", loss.device},
+                      {"segment", loss.segment},
+                      {"reason", loss.reason},
+                      {"remedy", loss.remedy}});
+  }
+  Json document = {{"schema", "segue.run/1"},
+                   {"model", report.model},
+                   {"backend", report.backend},
+                   {"measured",
+                    {{"results", measured.results},
+                     {"elapsed_ns", measured.elapsed.count()},
+                     {"throughput_per_s", rounded(measured.throughput_per_s)},
+                     {"latency_ns",
+                      {{"mean", measured.latency.mean.count()},
+                       {"p50", measured.latency.p50.count()},
+                       {"p99", measured.latency.p99.count()},
+                       {"max", measured.latency.max.count()}}}}},
+                   {"simulated", nullptr},
+                   {"stages", std::move(stages)},
+                   {"losses", std::move(losses)}};
+  if (report.predicted) {
+    const Prediction& predicted = report.predicted->predicted;
+    document["simulated"] = {{"device", report.predicted->device},
+                             {"bottleneck_ns", predicted.bottleneck.count()},
+                             {"latency_ns", predicted.latency.count()},
+                             {"throughput_per_s", rounded(predicted.throughput_per_s)}};
+  }
+  return json::to_text(document);
+}
+
+}  // namespace segue
