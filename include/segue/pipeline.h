@@ -55,11 +55,12 @@ struct PipelineLayout {
 };
 
 /// The stages of a plan, cut out of its model in memory; inputs and outputs are the model's. Throws
-/// as check_plan_matches and extract_segment.
+/// as check_plan_matches and extract_segment, and Error(kUnsupported) for replicas of a stage that
+/// keeps values from one input to the next.
 [[nodiscard]] PipelineLayout pipeline_layout(const Model& model, const Plan& plan);
 
 /// Segment files, mapped into memory, in their order; `replicas` of each, one where it is empty.
-/// Throws as read_model, and Error(kInvalidArgument) where the numbers differ.
+/// Throws as read_model and as above, and Error(kInvalidArgument) where the numbers differ.
 [[nodiscard]] PipelineLayout pipeline_layout(std::span<const std::filesystem::path> files,
                                              std::span<const std::uint32_t> replicas);
 
