@@ -13,6 +13,7 @@
 #include "segue/accuracy.h"
 #include "segue/certificate.h"
 #include "segue/compiler.h"
+#include "segue/doctor.h"
 #include "segue/graph.h"
 #include "segue/model.h"
 #include "segue/pipeline.h"
@@ -64,6 +65,11 @@ struct RunReport {
 [[nodiscard]] std::string run_text(const RunReport& report);
 [[nodiscard]] Table run_table(const RunReport& report);
 [[nodiscard]] std::string run_json(const RunReport& report);
+
+[[nodiscard]] Table devices_table(std::span<const EdgeTpuDevice> devices);
+[[nodiscard]] std::string devices_json(std::span<const EdgeTpuDevice> devices);
+[[nodiscard]] std::string doctor_text(std::span<const Finding> findings);
+[[nodiscard]] std::string doctor_json(std::span<const Finding> findings);
 
 /// A plan made for up to `tpus` devices, as one row of a comparison.
 struct ComparedPlan {

@@ -18,6 +18,7 @@ void add_plan(CLI::App& app);
 void add_split(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_run(CLI::App& app);
+void add_devices(CLI::App& app);  // and doctor
 void add_simulate(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_paper(CLI::App& app);

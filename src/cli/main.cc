@@ -103,6 +103,7 @@ int run(int argc, char** argv) {
   add_split(app);
   add_verify(app);
   add_run(app);
+  add_devices(app);
   add_simulate(app);
   add_compare(app);
   add_paper(app);

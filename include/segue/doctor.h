@@ -1,0 +1,37 @@
+/// What a machine needs to run Edge TPUs, what of it is there, and the next step for what is not.
+///
+/// Looks at the kernel's view of the hardware (sysfs), at the libraries, and at whether both fit
+/// together. Changes nothing and opens no device.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "segue/edgetpu.h"
+
+namespace segue {
+
+struct Finding {
+  enum class Kind {
+    kGood,
+    kNote,    // works, but slowly, hot, or not at all used
+    kProblem  // does not work
+  };
+  Kind kind{};
+  std::string what;       // one sentence
+  std::string next_step;  // empty where there is nothing to do
+};
+
+struct Machine {
+  std::filesystem::path sysfs = "/sys";
+  std::filesystem::path dev = "/dev";
+  /// Where programs are looked for, as PATH lists it.
+  std::vector<std::filesystem::path> programs;
+};
+
+/// In the order: runtime, libedgetpu, PCIe devices, USB devices, compiler.
+[[nodiscard]] std::vector<Finding> diagnose(const EdgeTpuLibraries& libraries,
+                                            const Machine& machine);
+
+}  // namespace segue

@@ -1,0 +1,71 @@
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/libraries.h"
+#include "segue/doctor.h"
+#include "segue/error.h"
+#include "segue/report.h"
+
+namespace segue::cli {
+namespace {
+
+struct Options {
+  std::string runtime;
+  std::string edgetpu_library;
+  FormatOptions format;
+};
+
+EdgeTpuLibraries libraries_of(const Options& options) {
+  return {runtime_candidates(options.runtime), edgetpu_candidates(options.edgetpu_library)};
+}
+
+void show_devices(const Options& options) {
+  const auto devices = list_edgetpu_devices(libraries_of(options));
+  if (options.format.json) return print(devices_json(devices));
+  if (options.format.csv) return print(devices_table(devices).to_csv());
+  if (devices.empty()) return print("No Edge TPU; `segue doctor` says what is missing.\n");
+  print(devices_table(devices).to_text());
+}
+
+void show_diagnosis(const Options& options) {
+  Machine machine;
+  if (const char* path = std::getenv("PATH"); path != nullptr) {
+    for (const std::string& folder : CLI::detail::split(path, ':'))
+      machine.programs.push_back(folder);
+  }
+  const auto findings = diagnose(libraries_of(options), machine);
+  print(options.format.json ? doctor_json(findings) : doctor_text(findings));
+  for (const Finding& finding : findings) {
+    constexpr int kDevice = 6;
+    if (finding.kind == Finding::Kind::kProblem) throw ExitStatus{kDevice};
+  }
+}
+
+void add_libraries(CLI::App& command, Options& options) {
+  command.add_option("--runtime", options.runtime,
+                     "libtensorflowlite_c.so to use (or SEGUE_TFLITE_LIB)");
+  command.add_option("--edgetpu-library", options.edgetpu_library,
+                     "libedgetpu.so.1 to use (or SEGUE_EDGETPU_LIB)");
+}
+
+}  // namespace
+
+void add_devices(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* devices = app.add_subcommand("devices", "List the Edge TPUs of this machine");
+  add_libraries(*devices, *options);
+  add_format(*devices, options->format);
+  devices->callback([options] { show_devices(*options); });
+
+  auto of_doctor = std::make_shared<Options>();
+  CLI::App* doctor =
+      app.add_subcommand("doctor", "Say what is missing to run Edge TPUs, and the next step");
+  add_libraries(*doctor, *of_doctor);
+  doctor->add_flag("--json", of_doctor->format.json, "Print JSON");
+  doctor->callback([of_doctor] { show_diagnosis(*of_doctor); });
+}
+
+}  // namespace segue::cli

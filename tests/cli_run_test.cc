@@ -1,0 +1,134 @@
+// `segue run`, `devices` and `doctor` as a user meets them.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "environment.h"
+#include "segue/file.h"
+
+namespace segue {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::run_segue;
+using testing::ScratchFolder;
+
+constexpr int kUsage = 2;
+constexpr int kDevice = 6;
+
+// A folder of two segments of squeezenet.
+class Split {
+ public:
+  Split() {
+    EXPECT_EQ(run_segue({"split", "zoo:squeezenet@64", "--tpus", "2", "-o", folder()}).status, 0);
+  }
+  [[nodiscard]] std::string folder() const { return (scratch_.path() / "parts").string(); }
+  [[nodiscard]] const std::filesystem::path& scratch() const { return scratch_.path(); }
+
+ private:
+  ScratchFolder scratch_;
+};
+
+TEST(CliRun, TextJsonAndCsvSayWhatWasMeasuredAndWhatSimulated) {
+  const Split split;
+  const auto text = run_segue({"run", split.folder(), "--inputs", "9"});
+  EXPECT_EQ(text.status, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("9 results in "));
+  EXPECT_THAT(text.out, HasSubstr("measured."));
+  EXPECT_THAT(text.out, HasSubstr("simulated."));
+  const auto json =
+      nlohmann::json::parse(run_segue({"run", split.folder(), "--inputs", "9", "--json"}).out);
+  EXPECT_EQ(json["schema"], "segue.run/1");
+  EXPECT_EQ(json["measured"]["results"], 9);
+  EXPECT_EQ(json["stages"].size(), 2);
+  EXPECT_EQ(json["stages"][1]["devices"][0]["inputs"], 9);
+  EXPECT_GT(json["stages"][0]["simulated_ns"], 0);
+  EXPECT_EQ(json["losses"].size(), 0);
+  EXPECT_THAT(run_segue({"run", split.folder(), "--inputs", "9", "--csv"}).out,
+              HasSubstr("stage,devices,inputs,measured_ms,simulated_ms"));
+}
+
+TEST(CliRun, PlanRunsFromItsModelOnEveryBackend) {
+  const ScratchFolder scratch;
+  const std::string plan = scratch.path() / "plan.json";
+  EXPECT_EQ(
+      run_segue({"plan", "zoo:squeezenet@64", "--tpus", "3", "--strategy", "optimal", "-o", plan})
+          .status,
+      0);
+  EXPECT_EQ(run_segue({"run", plan}).status, kUsage);
+  for (const char* backend : {"cpu", "simulated"}) {
+    const auto run = run_segue({"run", plan, "--model", "zoo:squeezenet@64", "--backend", backend,
+                                "--inputs", "5", "--kernels", "xnnpack"});
+    EXPECT_EQ(run.status, 0) << run.err;
+    EXPECT_THAT(run.out, HasSubstr("5 results"));
+  }
+}
+
+TEST(CliRun, ReadsImagesAndRawTensorsAndRefusesOthers) {
+  const Split split;
+  std::ofstream(split.scratch() / "raw") << std::string(64 * 64 * 3, 'a');
+  // A portable pixmap of 2 by 1.
+  std::ofstream(split.scratch() / "image.ppm") << "P6 2 1 255\n"
+                                               << std::string("\xff\0\0\0\0\xff", 6);
+  std::ofstream(split.scratch() / "labels") << "first\nsecond\n";
+  std::ofstream(split.scratch() / "other") << "neither";
+  const auto run =
+      run_segue({"run", split.folder(), "--input", split.scratch() / "raw",
+                 split.scratch() / "image.ppm", "--labels", split.scratch() / "labels"});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("image.ppm\n  0."));
+  EXPECT_THAT(run.out, HasSubstr("2 results"));
+  const auto refused = run_segue({"run", split.folder(), "--input", split.scratch() / "other"});
+  EXPECT_EQ(refused.status, kUsage);
+  EXPECT_THAT(refused.err, HasSubstr("other: is no image that the input"));
+}
+
+TEST(CliRun, EdgeTpusThatAreNotThereAreDeviceErrors) {
+  const Split split;
+  std::filesystem::copy_file(
+      std::filesystem::path(split.folder()) / "squeezenet@64_segment_0_of_2.tflite",
+      std::filesystem::path(split.folder()) / "squeezenet@64_segment_0_of_2_edgetpu.tflite");
+  const auto uncompiled = run_segue({"run", split.folder(), "--backend", "edgetpu"});
+  EXPECT_THAT(uncompiled.err, HasSubstr("segment_1_of_2_edgetpu.tflite: not there"));
+  std::filesystem::copy_file(
+      std::filesystem::path(split.folder()) / "squeezenet@64_segment_1_of_2.tflite",
+      std::filesystem::path(split.folder()) / "squeezenet@64_segment_1_of_2_edgetpu.tflite");
+  const auto missing = run_segue(
+      {"run", split.folder(), "--backend", "edgetpu", "--edgetpu-library", "/nowhere/lib.so"});
+  EXPECT_EQ(missing.status, kDevice);
+  EXPECT_THAT(missing.err, HasSubstr("/nowhere/lib.so"));
+  const auto run =
+      run_segue({"run", split.folder(), "--backend", "edgetpu", "--edgetpu-library",
+                 SEGUE_TEST_STAND_IN, "--use", "usb:2-1", "pci:apex_0", "--inputs", "6"});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("Edge TPU usb:2-1"));
+  const auto unknown = run_segue({"run", split.folder(), "--backend", "edgetpu",
+                                  "--edgetpu-library", SEGUE_TEST_STAND_IN, "--use", "usb:7"});
+  EXPECT_EQ(unknown.status, kDevice);
+  EXPECT_THAT(unknown.err, HasSubstr("there are pci:apex_0, pci:apex_1, usb:2-1"));
+}
+
+TEST(CliDevices, AreListedInAllFormats) {
+  const std::vector<std::string> library{"--edgetpu-library", SEGUE_TEST_STAND_IN};
+  EXPECT_THAT(run_segue({"devices", library[0], library[1]}).out, HasSubstr("pci:apex_1"));
+  const auto json =
+      nlohmann::json::parse(run_segue({"devices", library[0], library[1], "--json"}).out);
+  EXPECT_EQ(json["devices"][2]["name"], "usb:2-1");
+  EXPECT_THAT(run_segue({"devices", library[0], library[1], "--csv"}).out,
+              HasSubstr("device,path,unique_id,link_mbps,temperature_c"));
+  EXPECT_EQ(run_segue({"devices", library[0], "/nowhere.so"}).status, kDevice);
+}
+
+TEST(CliDoctor, SaysWhatIsThereAndTheNextStep) {
+  const auto doctor = run_segue({"doctor", "--edgetpu-library", "/nowhere.so"});
+  EXPECT_THAT(doctor.out, HasSubstr("good    TensorFlow Lite"));
+  EXPECT_THAT(doctor.out, HasSubstr("next: "));
+  const auto json = nlohmann::json::parse(
+      run_segue({"doctor", "--json", "--edgetpu-library", "/nowhere.so"}).out);
+  EXPECT_EQ(json["schema"], "segue.doctor/1");
+}
+
+}  // namespace
+}  // namespace segue
