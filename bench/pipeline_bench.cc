@@ -13,6 +13,7 @@
 #include <optional>
 #include <thread>
 
+#include "segue/measure.h"
 #include "segue/pipeline.h"
 #include "segue/timeline.h"
 #include "segue/zoo.h"
@@ -252,6 +253,61 @@ void simulated_time(benchmark::State& state) {
   }
 }
 
+// A 2-stage pipeline on two cores, cut by measured latencies, beside the unsplit model on one core.
+void two_cores(benchmark::State& state, const char* name) {
+  const Model model = open_model(std::string("zoo:") + name);
+  const Graph graph(model);
+  const auto runtime = std::getenv("SEGUE_TFLITE_LIB");
+  const std::shared_ptr<const Backend> backend =
+      make_cpu_backend({.libraries = {runtime == nullptr ? "libtensorflowlite_c.so" : runtime},
+                        .kernels = CpuKernels::kXnnpack});
+  Profile profile = Profile::of_depths(graph, measured_latency(graph, backend));
+  const auto best = segment_profiled(profile, 2);
+  const DevicePool pool{find_device("edgetpu-pcie"), 2, false};
+  Plan plan = make_plan(graph, best.segmentation, std::span(&pool, 1), "profile",
+                        std::vector<PoolCounts>(2, PoolCounts{1}));
+  identify_model(plan, model);
+  constexpr std::uint64_t kInputs = 200;
+  const auto whole = backend->open(model.bytes(), name);
+  const auto values = random_inputs(whole->inputs(), 1);
+  const std::vector<std::span<const std::byte>> inputs(values.begin(), values.end());
+  std::vector<TensorBytes> outputs;
+  const auto seconds = [](auto run) {
+    const auto begin = std::chrono::steady_clock::now();
+    run();
+    return to_s(std::chrono::steady_clock::now() - begin);
+  };
+  for (auto _ : state) {
+    const double alone = seconds([&] {
+      for (std::uint64_t i = 0; i < kInputs; ++i) whole->run_into(inputs, outputs);
+    });
+    Pipeline pipeline(pipeline_layout(model, plan),
+                      std::vector<PipelineDevice>(2, {"core", backend}), {.result_capacity = 8});
+    const double split = seconds([&] {
+      std::jthread producer([&] {
+        for (std::uint64_t i = 0; i < kInputs; ++i) {
+          if (pipeline.push(std::vector<TensorBytes>(values)) != Flow::kOk) std::abort();
+        }
+        pipeline.close();
+      });
+      PipelineResult result;
+      while (pipeline.pop(result) == Flow::kOk) {
+        if (result.outputs != outputs) std::abort();
+      }
+    });
+    state.counters["unsplit_per_s"] = kInputs / alone;
+    state.counters["two_stages_per_s"] = kInputs / split;
+    state.counters["ratio"] = alone / split;
+    // What two cores that disturb each other in nothing would reach with these cuts.
+    state.counters["limit"] = alone / kInputs / to_s(best.slowest);
+    state.counters["measurements"] = static_cast<double>(best.measurements);
+  }
+}
+
+BENCHMARK_CAPTURE(two_cores, mobilenetv2, "mobilenetv2")
+    ->Iterations(3)
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(two_cores, resnet50, "resnet50")->Iterations(1)->Unit(benchmark::kMillisecond);
 BENCHMARK(simulated_time)->DenseRange(0, 9)->Iterations(1)->Unit(benchmark::kMillisecond);
 BENCHMARK(segue_pipeline)->Arg(0)->Arg(kMegabyte)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(tbb_pipeline)->Arg(0)->Arg(kMegabyte)->UseRealTime()->Unit(benchmark::kMillisecond);

@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     "error", "units", "names", "file", "json", "model", "zoo", "graph", "device", "compiler",
-    "array", "simulator", "segmentation", "optimal", "profile", "plan", "certificate", "timeline", "backend", "edgetpu", "doctor", "inputs", "pipeline", "verify", "accuracy",
+    "array", "simulator", "segmentation", "optimal", "profile", "plan", "certificate", "timeline", "backend", "edgetpu", "doctor", "inputs", "measure", "pipeline", "verify", "accuracy",
     "report", "cli",
 ]
 # Headers that belong to no layer because the build makes them.

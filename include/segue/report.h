@@ -105,9 +105,10 @@ struct ComparedPlan {
 [[nodiscard]] std::string certificate_text(const CertificateVerdict& verdict);
 [[nodiscard]] std::string certificate_json(const CertificateVerdict& verdict);
 
-/// What the profile cost: one line with the number of latencies, of segments and of choices.
+/// What the profile cost: one line with the number of latencies, "simulated" or "measured"
+/// (`kind`), of segments and of choices.
 [[nodiscard]] std::string profile_text(const ProfiledSegmentation& profiled, std::size_t depth,
-                                       std::size_t count);
+                                       std::size_t count, const std::string& kind);
 
 /// What the refinement did, one line per move; empty when there was nothing to do.
 [[nodiscard]] std::string refinement_text(const BalancedSegmentation& balanced);

@@ -38,6 +38,8 @@ struct CutOptions {
   std::string tpus;  // a number, or "auto"
   std::string strategy = "balanced";
   std::string search;              // of "profile"
+  std::string measure;             // of "profile": "cpu", or simulated
+  std::string kernels;             // with `measure`
   std::string objective;           // of "optimal"
   std::uint32_t max_replicas = 0;  // of "optimal"; 0: no limit
   std::string device;

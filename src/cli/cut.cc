@@ -4,8 +4,10 @@
 #include <array>
 
 #include "cli/commands.h"
+#include "cli/libraries.h"
 #include "cli/tpus.h"
 #include "segue/error.h"
+#include "segue/measure.h"
 #include "segue/optimal.h"
 #include "segue/report.h"
 #include "segue/segmentation.h"
@@ -39,6 +41,14 @@ void add_cut(CLI::App& command, CutOptions& options) {
       .add_option("--search", options.search,
                   "How profile searches: exact (default), bisection (as libcoral), or exhaustive")
       ->check(CLI::IsMember({"exact", "bisection", "exhaustive"}));
+  command
+      .add_option("--measure", options.measure,
+                  "profile: cpu: measure latencies on this machine's cores instead of simulating")
+      ->check(CLI::IsMember({"cpu"}));
+  command
+      .add_option("--kernels", options.kernels,
+                  "Kernels to measure with: builtin (default), or xnnpack")
+      ->check(CLI::IsMember({"builtin", "xnnpack"}));
   command
       .add_option("--objective", options.objective,
                   "What optimal minimizes: throughput (default: time between results) or latency")
@@ -76,9 +86,9 @@ void refuse_options(const CLI::App& command, std::span<const char* const> names,
 }
 
 void refuse_cut_options(const CLI::App& command, const std::string& reason) {
-  constexpr std::array kNames{"--tpus",        "--strategy",     "--search",
-                              "--objective",   "--max-replicas", "--target",
-                              "--max-latency", "--min-gain",     "--max-tpus"};
+  constexpr std::array kNames{"--measure",     "--kernels",   "--tpus",         "--strategy",
+                              "--search",      "--objective", "--max-replicas", "--target",
+                              "--max-latency", "--min-gain",  "--max-tpus"};
   refuse_options(command, kNames, reason);
 }
 
@@ -121,14 +131,24 @@ CutResult make_optimal_cut(const Graph& graph, const CutOptions& options,
   return result;
 }
 
+SegmentLatency cpu_latency(const Graph& graph, const CutOptions& options) {
+  const CpuKernels kernels =
+      options.kernels == "xnnpack" ? CpuKernels::kXnnpack : CpuKernels::kBuiltin;
+  return measured_latency(
+      graph, make_cpu_backend({.libraries = runtime_candidates(""), .kernels = kernels}));
+}
+
 ProfiledSegmentation search_profile(const Graph& graph, const CutOptions& options,
                                     const DeviceSpec& device, std::uint32_t count,
                                     Profile* profile) {
+  const SegmentLatency measured = options.measure.empty() ? nullptr : cpu_latency(graph, options);
   if (options.search == "bisection") {
-    Profile operators = Profile::of_vendor_order(graph, simulated_latency(graph, device));
+    Profile operators =
+        Profile::of_vendor_order(graph, measured ? measured : simulated_latency(graph, device));
     return segment_by_bisection(operators, vendor_ends(graph, count));
   }
-  Profile depths = Profile::simulated(graph, device);
+  Profile depths =
+      measured ? Profile::of_depths(graph, measured) : Profile::simulated(graph, device);
   if (profile == nullptr) profile = &depths;
   if (options.search != "exhaustive") return segment_profiled(*profile, count);
   print_note(
@@ -152,12 +172,16 @@ CutResult make_even_cut(const Graph& graph, const CutOptions& options,
     segmentation = segment_as_vendor(graph, pool.count);
   } else if (options.strategy == "profile") {
     auto profiled = search_profile(graph, options, pool.device, pool.count, profile);
-    result.notes = options.search == "bisection"
-                       ? fmt::format(
-                             "Profile: {} latencies simulated, along Google's order of "
-                             "operators.\n",
-                             profiled.measurements)
-                       : profile_text(profiled, graph.depth(), pool.count);
+    const char* kind = options.measure.empty() ? "simulated" : "measured";
+    result.notes =
+        options.search == "bisection"
+            ? fmt::format("Profile: {} latencies {}, along Google's order of operators.\n",
+                          profiled.measurements, kind)
+            : profile_text(profiled, graph.depth(), pool.count, kind);
+    if (!options.measure.empty()) {
+      result.notes += fmt::format("The slowest segment takes {} on one core (measured).\n",
+                                  format_time(profiled.slowest));
+    }
     segmentation = std::move(profiled.segmentation);
   } else {
     auto balanced = segment_balanced(graph, pool.count, *make_simulated_compiler(pool.device));
@@ -173,8 +197,9 @@ void check_options(const CutOptions& options) {
   const auto fail = [](const char* reason) { throw Error(ErrorCode::kInvalidArgument, reason); };
   if (options.strategy != "optimal" && (options.max_replicas > 0 || !options.objective.empty()))
     fail("--objective and --max-replicas go with --strategy optimal");
-  if (options.strategy != "profile" && !options.search.empty())
-    fail("--search goes with --strategy profile");
+  if (options.strategy != "profile" && (!options.search.empty() || !options.measure.empty()))
+    fail("--search and --measure go with --strategy profile");
+  if (options.measure.empty() && !options.kernels.empty()) fail("--kernels goes with --measure");
   if (options.objective == "latency" && !options.target.empty())
     fail(
         "--target is a throughput; leave out --objective latency, and limit it with --max-latency");

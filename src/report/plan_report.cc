@@ -296,16 +296,15 @@ std::string certificate_json(const CertificateVerdict& verdict) {
                         {"segments", verdict.segments}});
 }
 
-std::string profile_text(const ProfiledSegmentation& profiled, std::size_t depth,
-                         std::size_t count) {
+std::string profile_text(const ProfiledSegmentation& profiled, std::size_t depth, std::size_t count,
+                         const std::string& kind) {
   const std::uint64_t choices = count_choices(depth, count);
   const std::string how_many = choices < std::numeric_limits<std::uint64_t>::max()
                                    ? std::to_string(choices)
                                    : "more than 10^15";
   return fmt::format(
-      "Profile: {} latencies simulated, of {} segments between depths and {} choices "
-      "of cuts.\n",
-      profiled.measurements, depth * (depth + 1) / 2, how_many);
+      "Profile: {} latencies {}, of {} segments between depths and {} choices of cuts.\n",
+      profiled.measurements, kind, depth * (depth + 1) / 2, how_many);
 }
 
 std::string refinement_text(const BalancedSegmentation& balanced) {
