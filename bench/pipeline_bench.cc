@@ -49,6 +49,7 @@ class IdleSession : public Session {
 class IdleBackend : public Backend {
  public:
   explicit IdleBackend(std::uint64_t payload_bytes) : payload_bytes_(payload_bytes) {}
+  [[nodiscard]] bool computes_in_caller() const override { return true; }
   [[nodiscard]] std::string description() const override { return "idle"; }
   [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte>,
                                               const std::string& name) const override {

@@ -66,6 +66,10 @@ class Backend {
   Backend& operator=(const Backend&) = delete;
   virtual ~Backend() = default;
 
+  /// Whether sessions compute in the calling thread and always return. Then a caller of the
+  /// pipeline may do work that takes less time than to wake another thread.
+  [[nodiscard]] virtual bool computes_in_caller() const { return false; }
+
   /// "TensorFlow Lite 2.9.0 on the CPU"
   [[nodiscard]] virtual std::string description() const = 0;
 

@@ -33,6 +33,8 @@ class CpuBackend : public Backend {
     }
   }
 
+  [[nodiscard]] bool computes_in_caller() const override { return true; }
+
   [[nodiscard]] std::string description() const override {
     return fmt::format("TensorFlow Lite {} on the CPU{}", runtime_->api.version(),
                        options_.kernels == CpuKernels::kXnnpack ? " with XNNPACK" : "");

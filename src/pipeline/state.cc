@@ -47,6 +47,7 @@ PipelineState::PipelineState(PipelineLayout layout, std::vector<PipelineDevice> 
     all.push_back(devices_.size());
     devices_.emplace_back();
     devices_.back().name = std::move(device.name);
+    devices_.back().is_local = device.backend->computes_in_caller();
     devices_.back().backend = std::move(device.backend);
   }
   std::vector<std::shared_ptr<Session>> sessions;
@@ -130,9 +131,13 @@ Flow PipelineState::push(std::vector<TensorBytes>& inputs, Nanoseconds timeout) 
   }
   Lock lock(mutex_);
   const auto is_shut = [this] { return closed_ || cancelled_ || error_; };
-  const bool answered = wait_for(lock, room_, producers_waiting_, timeout, [&] {
-    return is_shut() || (!must_replan_ && stages_[0].queue.size() < options_.queue_capacity);
-  });
+  const auto has_room = [this] {
+    return !must_replan_ && stages_[0].queue.size() < options_.queue_capacity;
+  };
+  while (!is_shut() && !has_room() && timeout > Nanoseconds::zero() && help(lock)) {
+  }
+  const bool answered =
+      wait_for(lock, room_, producers_waiting_, timeout, [&] { return is_shut() || has_room(); });
   if (error_) throw *error_;
   if (is_shut()) return Flow::kClosed;
   if (!answered) return Flow::kTimeout;
@@ -151,14 +156,31 @@ Flow PipelineState::push(std::vector<TensorBytes>& inputs, Nanoseconds timeout) 
   stages_[0].queue.push_back(std::move(item));
   stages_[0].largest_queue =
       std::max<std::uint64_t>(stages_[0].largest_queue, stages_[0].queue.size());
-  wake_for_rest(true);
+  if (!is_done_by_callers()) {
+    wake_for_rest(true);
+  } else if (consumers_waiting_ > 0) {
+    arrival_.notify_one();
+  }
   return Flow::kOk;
 }
 
 Flow PipelineState::pop(PipelineResult& result, Nanoseconds timeout) {
   Lock lock(mutex_);
-  const bool answered = wait_for(lock, arrival_, consumers_waiting_, timeout,
-                                 [this] { return !results_.empty() || cancelled_ || is_over(); });
+  const auto can_answer = [this] { return !results_.empty() || cancelled_ || is_over(); };
+  const auto end =
+      timeout == Pipeline::kForever ? Clock::time_point::max() : Clock::now() + timeout;
+  bool answered = can_answer();
+  while (!answered && timeout > Nanoseconds::zero()) {
+    if (!help(lock)) {
+      const Nanoseconds left = end == Clock::time_point::max() ? timeout : end - Clock::now();
+      // Woken for a result, or for work that is left to callers.
+      if (!wait_for(lock, arrival_, consumers_waiting_, left, [&] {
+            return can_answer() || (is_done_by_callers() && choose_stage(kNone) != kNone);
+          }))
+        break;
+    }
+    answered = can_answer();
+  }
   if (!answered) return Flow::kTimeout;
   if (cancelled_) return Flow::kClosed;
   if (results_.empty()) {
@@ -169,7 +191,7 @@ Flow PipelineState::pop(PipelineResult& result, Nanoseconds timeout) {
   results_.pop_front();
   if (!stages_.back().done.empty()) {
     hand_over(stages_.size() - 1, Clock::now());
-    wake_for_rest(true);
+    if (!is_done_by_callers()) wake_for_rest(true);
   }
   return Flow::kOk;
 }

@@ -66,7 +66,8 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
     ItemPointer item;
     std::uint64_t inputs = 0;
     Nanoseconds busy{0};
-    bool hangs = false;  // given up, and its thread is not back
+    bool is_local = false;  // computes in the caller, and always returns
+    bool hangs = false;     // given up, and its thread is not back
   };
 
   struct Stage {
@@ -122,6 +123,11 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   [[nodiscard]] std::size_t choose_stage(std::size_t home) const;
   void begin_run(Job& job, std::size_t stage, std::size_t home);
   void wake_for_rest(bool takes_long);
+  // Whether all stages are short and computed in the caller: then no other thread is woken for
+  // them, and who waits for room or for a result does the work.
+  [[nodiscard]] bool is_done_by_callers() const;
+  // Does one stage of one input in place of waiting; false where nothing is ready.
+  bool help(Lock& lock);
   void perform(Job& job);
   void finish(Job& job);
   void finish_run(Job& job);
@@ -187,6 +193,7 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   std::size_t waking_ = 0;  // of those, woken and not yet back
   std::size_t producers_waiting_ = 0;
   std::size_t consumers_waiting_ = 0;
+  std::vector<std::unique_ptr<Job>> free_jobs_;  // of callers
   struct Thread {
     std::thread thread;
     bool has_ended = false;

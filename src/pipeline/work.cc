@@ -184,6 +184,35 @@ void PipelineState::wake_for_rest(bool takes_long) {
   work_.notify_one();
 }
 
+bool PipelineState::is_done_by_callers() const {
+  return !must_replan_ && losses_.empty() &&
+         std::ranges::all_of(stages_, [this](const Stage& stage) {
+           return is_short(stage) && std::ranges::all_of(stage.devices, [this](std::size_t i) {
+                    return devices_[i].is_local;
+                  });
+         });
+}
+
+bool PipelineState::help(Lock& lock) {
+  if (!is_done_by_callers()) return false;
+  std::unique_ptr<Job> job;
+  if (free_jobs_.empty()) {
+    job = std::make_unique<Job>();
+  } else {
+    job = std::move(free_jobs_.back());
+    free_jobs_.pop_back();
+  }
+  const bool has_work = take(*job, kNone);
+  if (has_work) {
+    lock.unlock();
+    perform(*job);
+    lock.lock();
+    finish(*job);
+  }
+  free_jobs_.push_back(std::move(job));
+  return has_work;
+}
+
 void PipelineState::perform(Job& job) {
   job.error.clear();
   try {
