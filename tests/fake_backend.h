@@ -44,8 +44,9 @@ class FakeBackend : public Backend {
   using Segments = std::map<std::string, FakeSegment>;
   using Before = std::function<void(const std::string& segment, std::vector<TensorBytes>& outputs)>;
 
-  explicit FakeBackend(const Segments& segments, Before before = {})
-      : segments_(segments), before_(std::move(before)) {}
+  explicit FakeBackend(const Segments& segments, Before before = {}, bool is_local = false)
+      : segments_(segments), before_(std::move(before)), is_local_(is_local) {}
+  [[nodiscard]] bool computes_in_caller() const override { return is_local_; }
 
   [[nodiscard]] std::string description() const override { return "a stand-in"; }
   [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte>,
@@ -84,6 +85,7 @@ class FakeBackend : public Backend {
 
   Segments segments_;
   Before before_;
+  bool is_local_;
 };
 
 // A chain of segments "0", "1", …, each of which turns x into 3 x + its position.

@@ -125,6 +125,33 @@ TEST(Pipeline, WhatDoesNotFitTogetherIsRefused) {
                         {"0 inputs"});
 }
 
+TEST(Pipeline, WorkOfCallersThatTurnsLongGoesBackToTheWorkers) {
+  const auto backend = std::make_shared<FakeBackend>(
+      chain_of(3),
+      [runs = std::make_shared<std::atomic<unsigned>>(0)](auto&, auto&) {
+        if (runs->fetch_add(1) % 97 == 50) std::this_thread::sleep_for(milliseconds(1));
+      },
+      true);
+  Pipeline pipeline(layout_of(3), devices_with(3, backend),
+                    {.queue_capacity = 4, .result_capacity = 4});
+  PipelineResult result;
+  std::uint64_t pushed = 0;
+  for (std::uint64_t popped = 0; popped < 4000; ++popped) {
+    for (; pushed < 4000 && pushed - popped < 6; ++pushed)
+      ASSERT_EQ(pipeline.push(input_of(pushed), seconds(20)), Flow::kOk);
+    ASSERT_EQ(pipeline.pop(result, seconds(20)), Flow::kOk);
+    ASSERT_EQ(number_in(result.outputs.at(0)), through_chain(popped, 3));
+  }
+}
+
+TEST(Pipeline, ShortWorkOfCallersComesInOrderFromManyThreads) {
+  const auto backend = std::make_shared<FakeBackend>(chain_of(2), FakeBackend::Before(), true);
+  for (int round = 0; round < 5; ++round) {
+    Pipeline pipeline(layout_of(2, {2, 1}), devices_with(3, backend), {});
+    expect_all_in_order(pipeline, 2000, 2);
+  }
+}
+
 // --- flow
 
 TEST(PipelineFlow, FastProducerIsHeldBackAndMemoryStaysBounded) {

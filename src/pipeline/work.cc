@@ -208,6 +208,8 @@ bool PipelineState::help(Lock& lock) {
     perform(*job);
     lock.lock();
     finish(*job);
+    // It may have taken long this time: what is ready is the workers' again.
+    if (!is_done_by_callers()) wake_for_rest(true);
   }
   free_jobs_.push_back(std::move(job));
   return has_work;
