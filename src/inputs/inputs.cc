@@ -12,6 +12,7 @@
 #define STBI_MAX_DIMENSIONS 16384
 #define STBI_NO_HDR
 #define STBI_NO_LINEAR
+#define STBI_NO_SIMD  // its intrinsics do not compile without optimization
 #define STBI_NO_STDIO
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
