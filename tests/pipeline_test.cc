@@ -431,11 +431,11 @@ TEST(PipelineFaults, InputThatEveryDeviceFailsOnEndsThePipelineBeforeAllAreLost)
   std::uint64_t popped = 0;
   testing::expect_error(ErrorCode::kDevice,
                         [&] {
-                          for (; pipeline.pop(result) == Flow::kOk; ++popped) {
-                          }
+                          for (; pipeline.pop(result) == Flow::kOk; ++popped)
+                            EXPECT_EQ(result.number, popped);
                         },
                         {"input 4 failed on 3 devices", "cannot run this"});
-  EXPECT_EQ(popped, 4);
+  EXPECT_LE(popped, 4);  // those that were still computed beside it are forgotten
   EXPECT_EQ(pipeline.statistics().losses.size(), 3);
   producer.join();
 }
