@@ -327,14 +327,14 @@ class FaultyDevices {
 
 TEST(PipelineFaults, ReplicaTakesOverAndTheLossIsReported) {
   FaultyDevices faulty(chain_of(2), 3);
-  faulty.plan(1, Fault::kError, 5);
+  faulty.plan(0, Fault::kError, 5);
   std::vector<DeviceLoss> losses;
   Pipeline pipeline(layout_of(2, {2, 1}), faulty.devices(),
                     {.on_loss = [&](const DeviceLoss& loss) { losses.push_back(loss); }});
   expect_all_in_order(pipeline, 500, 2);
   ASSERT_EQ(pipeline.statistics().losses.size(), 1);
   const DeviceLoss loss = pipeline.statistics().losses[0];
-  EXPECT_EQ(loss.device, "tpu1");
+  EXPECT_EQ(loss.device, "tpu0");
   EXPECT_EQ(loss.segment, "0");
   EXPECT_EQ(loss.reason, "transfer on tag 2 failed");
   EXPECT_EQ(loss.remedy, "the other devices of the stage (1)");
