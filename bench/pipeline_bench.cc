@@ -184,6 +184,12 @@ void mutex_queues(benchmark::State& state) {
   report(state);
 }
 
+std::unique_ptr<Backend> xnnpack_on_cpu() {
+  const char* runtime = std::getenv("SEGUE_TFLITE_LIB");
+  return make_cpu_backend({.libraries = {runtime == nullptr ? "libtensorflowlite_c.so" : runtime},
+                           .kernels = CpuKernels::kXnnpack});
+}
+
 // Ten plans of squeezenet in simulated time against the timeline that predicts them: 1 is right.
 // `pace` over a stream, `latency` of inputs alone. The runner's hop of predictions is that of
 // libcoral's, which ours is not: no hop here.
@@ -219,11 +225,8 @@ void simulated_time(benchmark::State& state) {
     sum += stage.time.total();
   }
   const double scale = kPeriodNs / static_cast<double>(slowest.count());
-  const auto runtime = std::getenv("SEGUE_TFLITE_LIB");
-  const auto backend = std::shared_ptr<const Backend>(make_simulated_backend(
-      make_cpu_backend({.libraries = {runtime == nullptr ? "libtensorflowlite_c.so" : runtime},
-                        .kernels = CpuKernels::kXnnpack}),
-      pool.device, scale));
+  const auto backend =
+      std::shared_ptr<const Backend>(make_simulated_backend(xnnpack_on_cpu(), pool.device, scale));
   constexpr std::uint64_t kInputs = 60;
   TimelineOptions options;
   options.inputs = kInputs;
@@ -258,10 +261,7 @@ void simulated_time(benchmark::State& state) {
 void two_cores(benchmark::State& state, const char* name) {
   const Model model = open_model(std::string("zoo:") + name);
   const Graph graph(model);
-  const auto runtime = std::getenv("SEGUE_TFLITE_LIB");
-  const std::shared_ptr<const Backend> backend =
-      make_cpu_backend({.libraries = {runtime == nullptr ? "libtensorflowlite_c.so" : runtime},
-                        .kernels = CpuKernels::kXnnpack});
+  const std::shared_ptr<const Backend> backend = xnnpack_on_cpu();
   Profile profile = Profile::of_depths(graph, measured_latency(graph, backend));
   const auto best = segment_profiled(profile, 2);
   const DevicePool pool{find_device("edgetpu-pcie"), 2, false};

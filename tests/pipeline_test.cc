@@ -325,6 +325,27 @@ class FaultyDevices {
   std::shared_ptr<std::atomic<bool>> release_ = std::make_shared<std::atomic<bool>>(false);
 };
 
+// Pushes 0, 1, … until all are accepted or the pipeline ends with an error.
+void push_until_error(Pipeline& pipeline, std::uint64_t count) {
+  try {
+    for (std::uint64_t i = 0; i < count; ++i) (void)pipeline.push(input_of(i));
+  } catch (const Error&) {
+  }
+}
+
+// Expects results in order and then a device error with these words; returns how many came.
+std::uint64_t pop_until_error(Pipeline& pipeline, std::initializer_list<std::string> words) {
+  PipelineResult result;
+  std::uint64_t popped = 0;
+  testing::expect_error(
+      ErrorCode::kDevice,
+      [&] {
+        for (; pipeline.pop(result) == Flow::kOk; ++popped) EXPECT_EQ(result.number, popped);
+      },
+      words);
+  return popped;
+}
+
 TEST(PipelineFaults, ReplicaTakesOverAndTheLossIsReported) {
   FaultyDevices faulty(chain_of(2), 3);
   faulty.plan(0, Fault::kError, 5);
@@ -401,14 +422,7 @@ TEST(PipelineFaults, WithoutDevicesFinishedResultsComeAndThenTheError) {
                           },
                           {"0: no device is left", "tpu0", "transfer on tag 2 failed"});
   });
-  PipelineResult result;
-  std::uint64_t popped = 0;
-  testing::expect_error(ErrorCode::kDevice,
-                        [&] {
-                          for (; pipeline.pop(result) == Flow::kOk; ++popped)
-                            EXPECT_EQ(result.number, popped);
-                        },
-                        {"no device is left"});
+  const std::uint64_t popped = pop_until_error(pipeline, {"no device is left"});
   EXPECT_EQ(popped, 6);
   producer.join();
 }
@@ -421,20 +435,9 @@ TEST(PipelineFaults, InputThatEveryDeviceFailsOnEndsThePipelineBeforeAllAreLost)
   };
   Pipeline pipeline(layout_of(1, {5}), devices_with(5, std::make_shared<FakeBackend>(segments)),
                     {.result_capacity = 100});
-  std::thread producer([&] {
-    try {
-      for (std::uint64_t i = 0; i < 50; ++i) (void)pipeline.push(input_of(i));
-    } catch (const Error&) {
-    }
-  });
-  PipelineResult result;
-  std::uint64_t popped = 0;
-  testing::expect_error(ErrorCode::kDevice,
-                        [&] {
-                          for (; pipeline.pop(result) == Flow::kOk; ++popped)
-                            EXPECT_EQ(result.number, popped);
-                        },
-                        {"input 4 failed on 3 devices", "cannot run this"});
+  std::thread producer([&] { push_until_error(pipeline, 50); });
+  const std::uint64_t popped =
+      pop_until_error(pipeline, {"input 4 failed on 3 devices", "cannot run this"});
   EXPECT_LE(popped, 4);  // those that were still computed beside it are forgotten
   EXPECT_EQ(pipeline.statistics().losses.size(), 3);
   producer.join();
@@ -491,10 +494,7 @@ void run_with_faults(std::uint64_t seed) {
   Pipeline pipeline(layout, faulty.devices(), options);
   constexpr std::uint64_t kInputs = 60;
   std::thread producer([&] {
-    try {
-      for (std::uint64_t i = 0; i < kInputs; ++i) (void)pipeline.push(input_of(i));
-    } catch (const Error&) {
-    }
+    push_until_error(pipeline, kInputs);
     pipeline.close();
   });
   PipelineResult result;

@@ -132,10 +132,8 @@ CutResult make_optimal_cut(const Graph& graph, const CutOptions& options,
 }
 
 SegmentLatency cpu_latency(const Graph& graph, const CutOptions& options) {
-  const CpuKernels kernels =
-      options.kernels == "xnnpack" ? CpuKernels::kXnnpack : CpuKernels::kBuiltin;
-  return measured_latency(
-      graph, make_cpu_backend({.libraries = runtime_candidates(""), .kernels = kernels}));
+  return measured_latency(graph, make_cpu_backend({.libraries = runtime_candidates(""),
+                                                   .kernels = kernels_of(options.kernels)}));
 }
 
 ProfiledSegmentation search_profile(const Graph& graph, const CutOptions& options,

@@ -5,11 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "segue/backend.h"
+
 namespace segue::cli {
 
 // The option, then SEGUE_TFLITE_LIB; else beside the program, in the lib folder next to the
 // program's folder, and wherever the system's loader looks.
 [[nodiscard]] std::vector<std::filesystem::path> runtime_candidates(const std::string& option);
+
+// "xnnpack"; else the builtin ones.
+[[nodiscard]] CpuKernels kernels_of(const std::string& option);
 
 // The option, then SEGUE_EDGETPU_LIB; else wherever the system's loader looks.
 [[nodiscard]] std::vector<std::filesystem::path> edgetpu_candidates(const std::string& option);

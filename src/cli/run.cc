@@ -129,10 +129,10 @@ std::vector<PipelineDevice> open_backends(const Options& options, const Source& 
     return edgetpu_devices(options, needed, source.layout.segments[0]);
   if (!options.devices.empty())
     throw Error(ErrorCode::kInvalidArgument, "--use goes with --backend edgetpu");
-  std::shared_ptr<const Backend> backend = make_cpu_backend(
-      {.libraries = runtime_candidates(options.runtime),
-       .threads = options.threads,
-       .kernels = options.kernels == "xnnpack" ? CpuKernels::kXnnpack : CpuKernels::kBuiltin});
+  std::shared_ptr<const Backend> backend =
+      make_cpu_backend({.libraries = runtime_candidates(options.runtime),
+                        .threads = options.threads,
+                        .kernels = kernels_of(options.kernels)});
   std::vector<DevicePool> pools;
   if (options.backend == "simulated") {
     if (!source.plan)

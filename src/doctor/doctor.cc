@@ -4,10 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
-#include <fstream>
 #include <map>
 
+#include "edgetpu/sysfs.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -16,13 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr double kHotC = 80;  // CodeProject.AI warns here; chips shut down at 90 to 100
-
-std::string first_line(const fs::path& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
 
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> paths;

@@ -5,12 +5,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <fstream>
 #include <map>
 
 #include "backend/isolated.h"
 #include "backend/tflite_runtime.h"
+#include "edgetpu/sysfs.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -52,22 +51,6 @@ struct EdgeTpuLibrary {
   void (*free_delegate)(TfLiteDelegate*) = nullptr;
   const char* (*version)() = nullptr;
 };
-
-// The first line of a file; empty when there is none.
-std::string first_line(const fs::path& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
-
-std::optional<std::int64_t> number_in(const fs::path& path) {
-  const std::string line = first_line(path);
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), value);
-  if (error != std::errc{} || end == line.data()) return std::nullopt;
-  return value;
-}
 
 // Where the driver tells of a device.
 fs::path folder_of(const EdgeTpuDevice& device, const fs::path& sysfs) {

@@ -81,10 +81,10 @@ StagePairs EqualDevices::stages_within(std::int64_t bottleneck_ns, bool with_few
       if (bounds_.least_sum_ns(from, to, 1) > longest || !lattice_.is_subset(from, to) ||
           bounds_.least_ns(from, to) > longest)
         continue;
-      const std::int64_t time = costs_(from, to).time_ns;
-      if (time > longest) continue;
-      pairs.add(to, time);
-      before[to] = std::min(before[to], before[from] + replicas_for(time, bottleneck_ns));
+      const IdealCosts::Cost cost = costs_(from, to);
+      if (cost.time_ns > longest) continue;
+      pairs.add(to, cost);
+      before[to] = std::min(before[to], before[from] + replicas_for(cost.time_ns, bottleneck_ns));
     }
     pairs.go_on_to_next_ideal();
   }

@@ -29,10 +29,10 @@ void IdealCosts::gather_operators() {
     const OperatorId id = operator_id(i);
     OperatorFacts& facts = operators_[i];
     facts.work = operator_work(model, id, device_);
-    const bool is_supported = is_supported_on_device(model, id);
-    if (!is_supported && compiler_ == nullptr) compiler_ = make_simulated_compiler(device_);
+    facts.is_supported = is_supported_on_device(model, id);
+    if (!facts.is_supported && compiler_ == nullptr) compiler_ = make_simulated_compiler(device_);
     // What follows an operator on the host may have to stay there.
-    may_run_on_host_.push_back(!is_supported ||
+    may_run_on_host_.push_back(!facts.is_supported ||
                                std::ranges::any_of(graph_.writers(id), [&](OperatorId writer) {
                                  return may_run_on_host_[index(writer)];
                                }));
@@ -89,8 +89,7 @@ void IdealCosts::gather_ideal(std::size_t ideal) {
     if (!lattice_.contains(ideal, op)) continue;
     const OperatorFacts& facts = operators_[op];
     sums.cycles += facts.work.cycles;
-    if (compiler_ != nullptr && !is_supported_on_device(graph_.model(), operator_id(op)))
-      ++sums.unsupported;
+    if (!facts.is_supported) ++sums.unsupported;
     sums.cached_bytes += facts.cached_bytes;
     sums.uncached_bytes += facts.uncached_bytes;
     sums.uncached.added_ns += facts.uncached.added_ns;

@@ -58,6 +58,7 @@ class IdealCosts {
   };
   struct OperatorFacts {
     OperatorWork work;
+    bool is_supported = true;  // by the device
     std::uint64_t cached_bytes = 0;
     Streaming spilled;  // of what would be cached, were there room
     std::uint64_t uncached_bytes = 0;

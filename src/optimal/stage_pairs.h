@@ -29,6 +29,12 @@ class StagePairs {
     least_ns_.push_back(least_ns);
     slots_.push_back(kUnknown);
   }
+  // The same where there is one kind of device and the cost is known.
+  void add(std::size_t to, const IdealCosts::Cost& cost) {
+    add(to, cost.time_ns);
+    slots_.back() = static_cast<std::uint32_t>(costs_.size());
+    costs_.push_back(cost);
+  }
   void go_on_to_next_ideal() { starts_.push_back(to_.size()); }
 
   // The ideals above `from`, in ascending order.

@@ -27,7 +27,7 @@ bool wait_for(std::unique_lock<std::mutex>& lock, std::condition_variable& condi
 
 PipelineState::PipelineState(PipelineLayout layout, std::vector<PipelineDevice> devices,
                              PipelineOptions options)
-    : options_(std::move(options)), layout_inputs_(layout.inputs), layout_outputs_(layout.outputs) {
+    : options_(std::move(options)) {
   const auto refuse = [](const std::string& reason) {
     throw Error(ErrorCode::kInvalidArgument, reason);
   };
@@ -152,15 +152,9 @@ Flow PipelineState::push(std::vector<TensorBytes>& inputs, Nanoseconds timeout) 
     item->values[routing_.inputs[i]] = std::move(value);
   }
   ++in_flight_;
-  change_queue(stages_[0], item->pushed);
-  stages_[0].queue.push_back(std::move(item));
-  stages_[0].largest_queue =
-      std::max<std::uint64_t>(stages_[0].largest_queue, stages_[0].queue.size());
-  if (!is_done_by_callers()) {
-    wake_for_rest(true);
-  } else if (consumers_waiting_ > 0) {
-    arrival_.notify_one();
-  }
+  const auto now = item->pushed;
+  enqueue(std::move(item), stages_[0], now);
+  if (!leave_to_workers() && consumers_waiting_ > 0) arrival_.notify_one();
   return Flow::kOk;
 }
 
@@ -191,7 +185,7 @@ Flow PipelineState::pop(PipelineResult& result, Nanoseconds timeout) {
   results_.pop_front();
   if (!stages_.back().done.empty()) {
     hand_over(stages_.size() - 1, Clock::now());
-    if (!is_done_by_callers()) wake_for_rest(true);
+    leave_to_workers();
   }
   return Flow::kOk;
 }
@@ -281,6 +275,12 @@ void PipelineState::change_queue(Stage& stage, Clock::time_point now) {
   stage.queue_changed = now;
 }
 
+void PipelineState::enqueue(ItemPointer item, Stage& stage, Clock::time_point now) {
+  change_queue(stage, now);
+  stage.queue.push_back(std::move(item));
+  stage.largest_queue = std::max<std::uint64_t>(stage.largest_queue, stage.queue.size());
+}
+
 // All finished items whose turn it is, as far as there is room.
 void PipelineState::hand_over(std::size_t stage, Clock::time_point now) {
   Stage& from = stages_[stage];
@@ -300,10 +300,7 @@ void PipelineState::hand_over(std::size_t stage, Clock::time_point now) {
       deliver(std::move(item), now);
       continue;
     }
-    Stage& to = stages_[stage + 1];
-    change_queue(to, now);
-    to.queue.push_back(std::move(item));
-    to.largest_queue = std::max<std::uint64_t>(to.largest_queue, to.queue.size());
+    enqueue(std::move(item), stages_[stage + 1], now);
   }
 }
 

@@ -4,7 +4,6 @@
 
 #include <condition_variable>
 #include <deque>
-#include <exception>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -126,6 +125,8 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   // Whether all stages are short and computed in the caller: then no other thread is woken for
   // them, and who waits for room or for a result does the work.
   [[nodiscard]] bool is_done_by_callers() const;
+  // Wakes a worker for what is ready; false where that is left to callers.
+  bool leave_to_workers();
   // Does one stage of one input in place of waiting; false where nothing is ready.
   bool help(Lock& lock);
   void perform(Job& job);
@@ -138,6 +139,7 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   // --- items
   void hand_over(std::size_t stage, Clock::time_point now);
   void deliver(ItemPointer item, Clock::time_point now);
+  void enqueue(ItemPointer item, Stage& stage, Clock::time_point now);
   void put_back(ItemPointer item, std::size_t stage);
   void change_queue(Stage& stage, Clock::time_point now);
   void release(Value& value, std::size_t slot);
@@ -169,8 +171,6 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   std::condition_variable watchdog_;
   std::condition_variable exit_;
 
-  std::vector<std::string> layout_inputs_;
-  std::vector<std::string> layout_outputs_;
   Routing routing_;
   std::deque<Stage> stages_;
   std::deque<Device> devices_;

@@ -193,6 +193,12 @@ bool PipelineState::is_done_by_callers() const {
          });
 }
 
+bool PipelineState::leave_to_workers() {
+  if (is_done_by_callers()) return false;
+  wake_for_rest(true);
+  return true;
+}
+
 bool PipelineState::help(Lock& lock) {
   if (!is_done_by_callers()) return false;
   std::unique_ptr<Job> job;
@@ -209,7 +215,7 @@ bool PipelineState::help(Lock& lock) {
     lock.lock();
     finish(*job);
     // It may have taken long this time: what is ready is the workers' again.
-    if (!is_done_by_callers()) wake_for_rest(true);
+    leave_to_workers();
   }
   free_jobs_.push_back(std::move(job));
   return has_work;
