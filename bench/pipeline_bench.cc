@@ -81,9 +81,9 @@ void segue_pipeline(benchmark::State& state) {
     std::uint64_t pushed = 0;
     std::uint64_t popped = 0;
     PipelineResult result;
+    std::vector<TensorBytes> inputs(2);
     while (popped < kTokens) {
       while (pushed < kTokens && pushed - popped < kInFlight && !free.empty()) {
-        std::vector<TensorBytes> inputs(2);
         inputs[0] = std::move(free.back());
         free.pop_back();
         if (pipeline.push(std::move(inputs)) != Flow::kOk) std::abort();

@@ -8,8 +8,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
-    "error", "units", "names", "file", "json", "model", "zoo", "graph", "device", "compiler",
-    "array", "simulator", "segmentation", "optimal", "profile", "plan", "certificate", "timeline", "backend", "edgetpu", "doctor", "inputs", "measure", "pipeline", "verify", "accuracy",
+    "error", "units", "names", "file", "process", "json", "model", "zoo", "graph", "device", "compiler",
+    "edgetpu_compiler",
+    "array", "simulator", "segmentation", "optimal", "profile", "plan", "certificate", "timeline", "backend", "edgetpu", "doctor", "inputs", "measure", "pipeline", "verify",
+    "compile", "accuracy",
     "report", "cli",
 ]
 # Headers that belong to no layer because the build makes them.

@@ -1,7 +1,6 @@
 // The Edge TPU backend against a stand-in for libedgetpu, and what all backends have in common.
 #include "segue/edgetpu.h"
 
-#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -15,7 +14,7 @@
 #include "segue/pipeline.h"
 #include "segue/simulator.h"
 #include "segue/zoo.h"
-#include "stand_in_edgetpu.h"
+#include "stand_in.h"
 
 namespace segue {
 namespace {
@@ -24,33 +23,9 @@ using std::chrono::milliseconds;
 using testing::expect_error;
 using testing::ModelBuilder;
 using testing::ScratchFolder;
+using testing::stand_in;
+using testing::StandIn;
 using testing::TensorIndex;
-
-EdgeTpuLibraries stand_in() { return {{SEGUE_TEST_RUNTIME}, {SEGUE_TEST_STAND_IN}}; }
-
-// The same library that the backend loads.
-class StandIn {
- public:
-  StandIn() : library_(::dlopen(SEGUE_TEST_STAND_IN, RTLD_NOW | RTLD_LOCAL)) {
-    get<StandInReset>("stand_in_reset")();
-  }
-  ~StandIn() { get<StandInRelease>("stand_in_release")(); }
-  StandIn(const StandIn&) = delete;
-  StandIn& operator=(const StandIn&) = delete;
-  void fail(int device, StandInFault fault, int at) {
-    get<StandInFail>("stand_in_fail")(device, fault, at);
-  }
-  [[nodiscard]] int open_delegates() const {
-    return get<StandInOpenDelegates>("stand_in_open_delegates")();
-  }
-
- private:
-  template <typename Function>
-  [[nodiscard]] Function* get(const char* name) const {
-    return reinterpret_cast<Function*>(::dlsym(library_, name));
-  }
-  void* library_;
-};
 
 // A file as the Edge TPU compiler writes it, but for its program: one custom operator.
 std::vector<std::byte> compiled(const std::string& input, const std::string& output) {

@@ -1,8 +1,11 @@
-// A stand-in for libedgetpu: three devices, whose delegate takes the operators "edgetpu-custom-op"
-// and adds 1 to every byte of the input; all other operators stay with the runtime. Devices can be
+// A stand-in for libedgetpu: three devices, whose delegate takes the operators "edgetpu-custom-op".
+// Of a file of the stand-in compiler it runs the model that the operator carries; of others it adds
+// 1 to every byte of the input. All other operators stay with the runtime. Devices can be
 // told to fail. Structures as TensorFlow Lite 2.9 has them (tensorflow/lite/c/common.h); only what
 // is touched has a name.
 #include "stand_in_edgetpu.h"
+
+#include <dlfcn.h>
 
 #include <atomic>
 #include <chrono>
@@ -10,6 +13,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -36,6 +40,9 @@ struct Node {
   IntArray* intermediates;
   IntArray* temporaries;
   void* user_data;
+  void* builtin_data;
+  const void* custom_initial_data;
+  int custom_initial_data_size;
 };
 struct Context;
 struct Registration {
@@ -105,11 +112,74 @@ bool survive(Device& device) {
   }
 }
 
+// A function of the runtime that tests use.
+template <typename Function>
+Function* runtime(const char* name) {
+  static void* const library = dlopen(SEGUE_TEST_RUNTIME, RTLD_NOW);
+  return reinterpret_cast<Function*>(dlsym(library, name));
+}
+
+// The model that a compiled operator carries, run by the runtime on the CPU.
+class Program {
+ public:
+  explicit Program(const Node& node)
+      : inputs_(node.inputs->data, node.inputs->data + node.inputs->size),
+        outputs_(node.outputs->data, node.outputs->data + node.outputs->size) {
+    const auto* begin = static_cast<const char*>(node.custom_initial_data) + sizeof kStandInMark;
+    bytes_.assign(begin, begin + node.custom_initial_data_size - sizeof kStandInMark);
+    model_ =
+        runtime<void*(const void*, std::size_t)>("TfLiteModelCreate")(bytes_.data(), bytes_.size());
+    interpreter_ = runtime<void*(void*, void*)>("TfLiteInterpreterCreate")(model_, nullptr);
+    runtime<int(void*)>("TfLiteInterpreterAllocateTensors")(interpreter_);
+  }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  ~Program() {
+    runtime<void(void*)>("TfLiteInterpreterDelete")(interpreter_);
+    runtime<void(void*)>("TfLiteModelDelete")(model_);
+  }
+
+  static bool is_in(const Node& node) {
+    return node.custom_initial_data_size > static_cast<int>(sizeof kStandInMark) &&
+           std::memcmp(node.custom_initial_data, kStandInMark, sizeof kStandInMark) == 0;
+  }
+
+  int run(Context* context) {
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      Tensor* to = runtime<Tensor*(void*, int)>("TfLiteInterpreterGetInputTensor")(
+          interpreter_, static_cast<int>(i));
+      std::memcpy(to->data, context->tensors[inputs_[i]].data, to->bytes);
+    }
+    if (runtime<int(void*)>("TfLiteInterpreterInvoke")(interpreter_) != 0) return 1;
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      const Tensor* from = runtime<const Tensor*(void*, int)>("TfLiteInterpreterGetOutputTensor")(
+          interpreter_, static_cast<int>(i));
+      std::memcpy(context->tensors[outputs_[i]].data, from->data, from->bytes);
+    }
+    return 0;
+  }
+
+ private:
+  std::vector<int> inputs_;
+  std::vector<int> outputs_;
+  std::vector<char> bytes_;
+  void* model_ = nullptr;
+  void* interpreter_ = nullptr;
+};
+
+// What a delegate holds of the operators it took.
+struct Kernel {
+  Device* device = nullptr;
+  std::unique_ptr<Program> program;
+};
+
 int invoke(Context* context, Node* node) {
-  if (!survive(*static_cast<Device*>(node->user_data))) {
+  auto* kernel = static_cast<Kernel*>(node->user_data);
+  if (!survive(*kernel->device)) {
     context->report_error(context, "transfer on tag 2 failed. Abort. generic::unavailable");
     return 1;
   }
+  if (kernel->program != nullptr) return kernel->program->run(context);
   const Tensor& input = context->tensors[node->inputs->data[0]];
   for (int o = 0; o < node->outputs->size; ++o) {
     const Tensor& output = context->tensors[node->outputs->data[o]];
@@ -123,6 +193,7 @@ int invoke(Context* context, Node* node) {
 
 struct Params {  // TfLiteDelegateParams
   Delegate* delegate;
+  IntArray* nodes;
 };
 
 int prepare(Context* context, Delegate* delegate) {
@@ -142,10 +213,16 @@ int prepare(Context* context, Delegate* delegate) {
   ours[0] = static_cast<int>(ours.size()) - 1;
   if (ours[0] == 0) return 0;
   Registration kernel{};
-  kernel.init = [](Context*, const char* params, std::size_t) -> void* {
-    return reinterpret_cast<const Params*>(params)->delegate->data;
+  kernel.init = [](Context* of, const char* text, std::size_t) -> void* {
+    const auto* params = reinterpret_cast<const Params*>(text);
+    auto* taken = new Kernel{static_cast<Device*>(params->delegate->data), nullptr};
+    Node* node = nullptr;
+    Registration* registration = nullptr;
+    of->get_node(of, params->nodes->data[0], &node, &registration);
+    if (Program::is_in(*node)) taken->program = std::make_unique<Program>(*node);
+    return taken;
   };
-  kernel.free = [](Context*, void*) {};
+  kernel.free = [](Context*, void* taken) { delete static_cast<Kernel*>(taken); };
   kernel.prepare = [](Context*, Node*) { return 0; };
   kernel.invoke = invoke;
   kernel.custom_name = "stand-in";

@@ -10,6 +10,9 @@ enum StandInFault {
   kStandInCrash    // opening a model kills the process, as libraries that do not fit together do
 };
 
+// What begins the custom options of files of the stand-in compiler; the model follows.
+inline constexpr char kStandInMark[] = "segue stand-in:";
+
 extern "C" {
 using StandInReset = void();
 using StandInFail = void(int device, int fault, int at);

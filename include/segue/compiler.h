@@ -39,7 +39,8 @@ struct MemoryReport {
   std::uint64_t on_chip_bytes = 0;  // "On-chip memory used for caching model parameters"
   std::uint64_t host_bytes = 0;  // "Off-chip memory used for streaming uncached model parameters"
   std::uint64_t capacity_bytes = 0;       // for parameters, in this segment
-  std::vector<OperatorMemory> operators;  // in file order
+  std::vector<OperatorMemory> operators;  // in file order; empty where only totals are known
+  std::string compiler;                   // which one says so; empty: the simulated
 };
 
 class Compiler {

@@ -17,7 +17,10 @@
 ///   bound     {bottleneck_ns, proven, tpus, max_replicas, max_latency_ns (optional)}, only of
 ///             "optimal": what no plan on so many TPUs, with so many replicas of a stage (0: any),
 ///             can beat under the objective, and whether this one reaches it
-/// Byte counts on a device and all times are simulated. A reader refuses unknown and missing keys
+/// A stage whose segment Google's compiler has compiled has one key more,
+///   compiled  {compiler, simulated_on_chip_bytes, simulated_host_bytes}
+/// and its on_chip_bytes and host_bytes are then the compiler's. All other byte counts on a device,
+/// and all times, are simulated. A reader refuses unknown and missing keys
 /// by their path.
 #pragma once
 
@@ -52,6 +55,20 @@ struct StageDevices {
   SegmentTime time;
 };
 
+/// What Google's compiler reports of a segment.
+struct CompiledMemory {
+  std::uint64_t on_chip_bytes = 0;
+  std::uint64_t host_bytes = 0;
+  std::string compiler;  // its version: "16.0.384591198"
+};
+
+/// That a stage's bytes on chip and from host are a compiler's, and what was simulated instead.
+struct CompiledStage {
+  std::string compiler;
+  std::uint64_t simulated_on_chip_bytes = 0;
+  std::uint64_t simulated_host_bytes = 0;
+};
+
 struct Stage {
   std::vector<OperatorId> operators;  // in file order
   std::uint32_t first_depth = 0;
@@ -67,6 +84,7 @@ struct Stage {
   std::uint32_t replicas = 1;  // of all pools
   SegmentTime time;  // of one input on one device, the slowest; the runner's hop not included
   std::vector<StageDevices> devices;  // where there are several pools; else empty
+  std::optional<CompiledStage> compiled = std::nullopt;
 };
 
 /// What the times of the stages mean for a stream of inputs (docs/cost-model.md, "Pipelines").
@@ -109,10 +127,25 @@ struct Plan {
 
 /// A plan read from a file, made anew for its model: the operators of each stage, their devices
 /// and the strategy's name decide, every number is computed. Where numbers in the file differ from
-/// those, they were edited, and the strategy becomes "manual". Throws Error(kInvalidArgument) when
+/// those, they were edited, and the strategy becomes "manual". A compiler's figures are kept with
+/// stages that still are what was compiled. Throws Error(kInvalidArgument) when
 /// the plan is of another model or illegal.
 [[nodiscard]] Plan evaluate_plan(const Plan& plan, const Graph& graph,
                                  std::span<const DevicePool> pools);
+
+/// The plan with a compiler's report of each stage in place of the simulated one: bytes, and times
+/// simulated with those. `segments` are the models of the stages; `pools` those the plan is for.
+/// Where that changes a prediction, the bound of "optimal", which was proven for the simulated
+/// ones, is left out. Throws Error(kInvalidArgument) where there is not one of each per stage, and
+/// as devices_of.
+[[nodiscard]] Plan with_compiled_memory(const Plan& plan, std::span<const Model> segments,
+                                        std::span<const CompiledMemory> memory,
+                                        std::span<const DevicePool> pools);
+
+/// The same with the graph of the whole model.
+[[nodiscard]] Plan with_compiled_memory(const Plan& plan, const Graph& graph,
+                                        std::span<const CompiledMemory> memory,
+                                        std::span<const DevicePool> pools);
 
 /// For each stage, how many devices of each of `pools` pools run it. Throws Error(kInvalidArgument)
 /// where a stage names a pool that does not exist, or none although there are several.

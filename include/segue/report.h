@@ -12,6 +12,7 @@
 
 #include "segue/accuracy.h"
 #include "segue/certificate.h"
+#include "segue/compile.h"
 #include "segue/compiler.h"
 #include "segue/doctor.h"
 #include "segue/graph.h"
@@ -70,6 +71,11 @@ struct RunReport {
 [[nodiscard]] std::string devices_json(std::span<const EdgeTpuDevice> devices);
 [[nodiscard]] std::string doctor_text(std::span<const Finding> findings);
 [[nodiscard]] std::string doctor_json(std::span<const Finding> findings);
+
+/// What Google's compiler made of segments: figures of each, and for what failed the reason.
+[[nodiscard]] std::string compile_text(const FolderCompilation& result);
+[[nodiscard]] Table compile_table(const FolderCompilation& result);
+[[nodiscard]] std::string compile_json(const FolderCompilation& result);
 
 /// A plan made for up to `tpus` devices, as one row of a comparison.
 struct ComparedPlan {

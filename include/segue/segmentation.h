@@ -94,6 +94,15 @@ inline constexpr std::uint64_t kMostRefinementVisits = 10'000'000;
 [[nodiscard]] BalancedSegmentation segment_balanced(const Graph& graph, std::size_t count,
                                                     const Compiler& compiler);
 
+/// Goes on from such cuts with a compiler that takes seconds to answer, as Google's own: step 1
+/// alone, with at most `most_questions` segments asked about, the choice of a move finished. What
+/// the compiler does not compile is no move. The result's initial cuts and bytes are those it began
+/// with. Throws what the compiler throws for the segments at hand.
+[[nodiscard]] BalancedSegmentation refine_balanced(const Graph& graph,
+                                                   const BalancedSegmentation& start,
+                                                   const Compiler& compiler,
+                                                   std::uint64_t most_questions);
+
 /// Cuts by hand: each tensor ends a segment, which holds all operators that the tensor depends on
 /// and that no earlier segment has; the last segment holds the rest. Tensors may be given in any
 /// order. Throws Error(kInvalidArgument) for a tensor that does not exist (naming similar ones), is

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "cli/compiler_options.h"
 #include "segue/plan.h"
 #include "segue/profile.h"
 
@@ -17,6 +18,7 @@ void add_inspect(CLI::App& app);
 void add_plan(CLI::App& app);
 void add_split(CLI::App& app);
 void add_verify(CLI::App& app);
+void add_compile(CLI::App& app);
 void add_run(CLI::App& app);
 void add_devices(CLI::App& app);  // and doctor
 void add_simulate(CLI::App& app);
@@ -42,6 +44,7 @@ struct CutOptions {
   std::string kernels;             // with `measure`
   std::string objective;           // of "optimal"
   std::uint32_t max_replicas = 0;  // of "optimal"; 0: no limit
+  CompilerOptions compiler;        // of "balanced": only its command
   std::string device;
   std::string target;                      // results per second
   std::string max_latency;                 // of one input

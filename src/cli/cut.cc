@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 
 #include "cli/commands.h"
 #include "cli/libraries.h"
 #include "cli/tpus.h"
 #include "segue/error.h"
+#include "segue/edgetpu_compiler.h"
 #include "segue/measure.h"
 #include "segue/optimal.h"
 #include "segue/report.h"
@@ -49,6 +51,9 @@ void add_cut(CLI::App& command, CutOptions& options) {
       .add_option("--kernels", options.kernels,
                   "Kernels to measure with: builtin (default), or xnnpack")
       ->check(CLI::IsMember({"builtin", "xnnpack"}));
+  add_compiler_command(command, options.compiler,
+                       "balanced: go on until nothing streams by what this edgetpu_compiler says, "
+                       "at most 200 compilations");
   command
       .add_option("--objective", options.objective,
                   "What optimal minimizes: throughput (default: time between results) or latency")
@@ -88,7 +93,7 @@ void refuse_options(const CLI::App& command, std::span<const char* const> names,
 void refuse_cut_options(const CLI::App& command, const std::string& reason) {
   constexpr std::array kNames{"--measure",     "--kernels",   "--tpus",         "--strategy",
                               "--search",      "--objective", "--max-replicas", "--target",
-                              "--max-latency", "--min-gain",  "--max-tpus"};
+                              "--max-latency", "--min-gain",  "--max-tpus", "--compiler-cmd"};
   refuse_options(command, kNames, reason);
 }
 
@@ -154,6 +159,26 @@ ProfiledSegmentation search_profile(const Graph& graph, const CutOptions& option
   return segment_by_exhaustion(*profile, count);
 }
 
+// Cuts of the simulated compiler, mended until Google's says that nothing streams.
+CutResult refine_by_compiler(const Graph& graph, const CutOptions& options,
+                             std::span<const DevicePool> pools,
+                             const BalancedSegmentation& simulated) {
+  constexpr std::uint64_t kMostQuestions = 200;
+  const auto compiler = make_edgetpu_compiler(std::filesystem::temp_directory_path(),
+                                              edgetpu_compiler_options(options.compiler));
+  const auto balanced = refine_balanced(graph, simulated, *compiler, kMostQuestions);
+  std::vector<CompiledMemory> memory;
+  for (const auto& segment : balanced.segmentation.segments) {
+    const MemoryReport report = compiler->compile(graph, segment);
+    memory.push_back({report.on_chip_bytes, report.host_bytes, report.compiler});
+  }
+  const std::vector<PoolCounts> devices(memory.size(), PoolCounts{1});
+  const Plan plan = make_plan(graph, balanced.segmentation, pools, options.strategy, devices);
+  return {with_compiled_memory(plan, graph, memory, pools),
+          refinement_text(balanced) +
+              fmt::format("Memory as edgetpu_compiler {} reports it.\n", memory[0].compiler)};
+}
+
 // One segment on each of equal devices.
 CutResult make_even_cut(const Graph& graph, const CutOptions& options,
                         std::span<const DevicePool> pools, Profile* profile) {
@@ -184,6 +209,7 @@ CutResult make_even_cut(const Graph& graph, const CutOptions& options,
   } else {
     auto balanced = segment_balanced(graph, pool.count, *make_simulated_compiler(pool.device));
     result.notes = refinement_text(balanced);
+    if (!options.compiler.command.empty()) return refine_by_compiler(graph, options, pools, balanced);
     segmentation = std::move(balanced.segmentation);
   }
   const std::vector<PoolCounts> devices(segmentation.segments.size(), PoolCounts{1});
@@ -197,6 +223,8 @@ void check_options(const CutOptions& options) {
     fail("--objective and --max-replicas go with --strategy optimal");
   if (options.strategy != "profile" && (!options.search.empty() || !options.measure.empty()))
     fail("--search and --measure go with --strategy profile");
+  if (options.strategy != "balanced" && !options.compiler.command.empty())
+    fail("--compiler-cmd goes with --strategy balanced");
   if (options.measure.empty() && !options.kernels.empty()) fail("--kernels goes with --measure");
   if (options.objective == "latency" && !options.target.empty())
     fail(

@@ -102,6 +102,7 @@ int run(int argc, char** argv) {
   add_plan(app);
   add_split(app);
   add_verify(app);
+  add_compile(app);
   add_run(app);
   add_devices(app);
   add_simulate(app);

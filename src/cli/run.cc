@@ -66,8 +66,8 @@ std::vector<fs::path> files_for(const std::string& folder, const std::string& ba
     file = file.parent_path() / (file.stem().string() + "_edgetpu.tflite");
     if (fs::exists(file)) continue;
     throw Error(ErrorCode::kIo, fmt::format("{}: not there; the Edge TPU runs compiled segments: "
-                                            "compile each with edgetpu_compiler",
-                                            file.string()));
+                                            "make them with `segue compile {}`",
+                                            file.string(), folder));
   }
   return files;
 }

@@ -305,9 +305,9 @@ void PipelineState::hand_over(std::size_t stage, Clock::time_point now) {
 }
 
 void PipelineState::deliver(ItemPointer item, Clock::time_point now) {
-  PipelineResult& result = results_.emplace_back();
+  PipelineResult result;
   result.number = item->number;
-  result.latency = now - item->pushed;
+  result.outputs.reserve(routing_.outputs.size());
   for (const std::size_t slot : routing_.outputs) {
     Value& value = item->values[slot];
     // A tensor may be named twice, or be read by a session that hangs.
@@ -318,11 +318,18 @@ void PipelineState::deliver(ItemPointer item, Clock::time_point now) {
       result.outputs.push_back(*value);
     }
   }
+  deliver(std::move(result), item->pushed, now);
+  recycle(std::move(item));
+}
+
+void PipelineState::deliver(PipelineResult result, Clock::time_point pushed,
+                            Clock::time_point now) {
+  result.latency = now - pushed;
   latencies_.record(result.latency);
+  results_.push_back(std::move(result));
   ++result_count_;
   last_result_ = now;
   --in_flight_;
-  recycle(std::move(item));
   if (is_over()) {
     arrival_.notify_all();
   } else if (consumers_waiting_ > 0) {

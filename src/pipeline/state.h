@@ -41,6 +41,8 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   using Value = std::shared_ptr<TensorBytes>;
   using Lock = std::unique_lock<std::mutex>;
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+  // To wake a thread costs some microseconds; what is done sooner is done in passing.
+  static constexpr std::int64_t kShortNs = 20'000;
 
   // One input on its way. Values are shared with sessions that read them: one that hangs may go on
   // reading when the item is elsewhere.
@@ -107,6 +109,21 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
     std::vector<std::shared_ptr<Session>> sessions;
   };
 
+  // Some inputs that one thread takes through all stages at once.
+  struct Passage {
+    std::vector<ItemPointer> items;
+    std::vector<std::size_t> devices;  // one per stage
+    std::vector<std::span<const std::byte>> spans;
+    std::vector<std::vector<TensorBytes>> outputs;  // per stage, of the item at hand
+    std::vector<TensorBytes*> values;               // per slot, of the item at hand
+    std::vector<PipelineResult> results;            // of the items that are through
+    std::size_t failed_stage = kNone;               // where the next one failed, if any
+    std::string error;
+    Clock::time_point begin;
+    Clock::time_point end;
+    std::vector<Clock::time_point> stage_ends;  // of the first item
+  };
+
   // --- layout
   void install(PipelineLayout layout, std::vector<std::shared_ptr<Session>> sessions);
   void open_all(const PipelineLayout& layout, std::span<const std::size_t> devices,
@@ -127,11 +144,23 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   [[nodiscard]] bool is_done_by_callers() const;
   // Wakes a worker for what is ready; false where that is left to callers.
   bool leave_to_workers();
-  // Does one stage of one input in place of waiting; false where nothing is ready.
+  // Does what is ready in place of waiting: a passage, or one stage of one input. False where
+  // nothing is.
   bool help(Lock& lock);
+  // Whether the queue of the first stage holds all there is: then its front may pass.
+  [[nodiscard]] bool can_pass() const;
+  void pass_through(Lock& lock);
+  void begin_passage(Passage& passage);
+  void pass(Passage& passage);
+  [[nodiscard]] std::string pass_stage(Passage& passage, std::size_t at);
+  void take_result(Passage& passage, const Item& item);
+  void keep_values(Passage& passage, Item& item, std::size_t failed_stage);
+  void finish_passage(Passage& passage);
+  void record_passage(const Passage& passage);
   void perform(Job& job);
   void finish(Job& job);
   void finish_run(Job& job);
+  void record_run(Device& device, Nanoseconds time, std::uint64_t inputs);
   void finish_open(Job& job);
   void finish_replan(Job& job);
   void report_losses(Lock& lock);
@@ -139,6 +168,7 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   // --- items
   void hand_over(std::size_t stage, Clock::time_point now);
   void deliver(ItemPointer item, Clock::time_point now);
+  void deliver(PipelineResult result, Clock::time_point pushed, Clock::time_point now);
   void enqueue(ItemPointer item, Stage& stage, Clock::time_point now);
   void put_back(ItemPointer item, std::size_t stage);
   void change_queue(Stage& stage, Clock::time_point now);
@@ -146,7 +176,8 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   [[nodiscard]] Value value_for(std::size_t slot);
   [[nodiscard]] ItemPointer new_item();
   void recycle(ItemPointer item);
-  [[nodiscard]] std::string wrong_output(const Job& job) const;
+  [[nodiscard]] static std::string wrong_output(const StageRoute& route,
+                                                std::span<const TensorBytes> outputs);
 
   // --- losses
   void lose(std::size_t device, const std::string& reason);
@@ -194,6 +225,8 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   std::size_t producers_waiting_ = 0;
   std::size_t consumers_waiting_ = 0;
   std::vector<std::unique_ptr<Job>> free_jobs_;  // of callers
+  bool passing_ = false;                         // a caller has all stages for itself
+  Passage passage_;
   struct Thread {
     std::thread thread;
     bool has_ended = false;

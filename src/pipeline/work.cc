@@ -4,15 +4,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "pipeline/failure.h"
 #include "pipeline/state.h"
 
 namespace segue {
-namespace {
-
-// To wake a thread costs some microseconds; what is done sooner is done in passing.
-constexpr std::int64_t kShortNs = 20'000;
-
-}  // namespace
 
 void PipelineState::start_threads() {
   const auto add = [this](void (PipelineState::*run)()) {
@@ -81,7 +76,7 @@ void PipelineState::work() {
 }
 
 bool PipelineState::is_ready(const Stage& stage) const {
-  if (stage.queue.empty() || stage.running >= stage.devices.size()) return false;
+  if (passing_ || stage.queue.empty() || stage.running >= stage.devices.size()) return false;
   // What all others wait for may always begin: it may have come back from a device that was lost.
   return stage.queue.front()->number == stage.next_out ||
          stage.running + stage.done.size() < stage.window();
@@ -201,6 +196,11 @@ bool PipelineState::leave_to_workers() {
 
 bool PipelineState::help(Lock& lock) {
   if (!is_done_by_callers()) return false;
+  if (can_pass()) {
+    pass_through(lock);
+    leave_to_workers();
+    return true;
+  }
   std::unique_ptr<Job> job;
   if (free_jobs_.empty()) {
     job = std::make_unique<Job>();
@@ -222,8 +222,7 @@ bool PipelineState::help(Lock& lock) {
 }
 
 void PipelineState::perform(Job& job) {
-  job.error.clear();
-  try {
+  job.error = failure_of([&] {
     switch (job.kind) {
       case Job::Kind::kRun:
         job.session->run_into(job.spans, job.outputs);
@@ -240,12 +239,7 @@ void PipelineState::perform(Job& job) {
         if (job.layout) open_all(*job.layout, job.living, job.sessions, job.device);
         break;
     }
-  } catch (const std::exception& error) {
-    job.error = error.what();
-    if (job.error.empty()) job.error = "failed without a reason";
-  } catch (...) {
-    job.error = "failed without a reason";
-  }
+  });
   job.end = Clock::now();
 }
 
@@ -293,24 +287,36 @@ void PipelineState::finish(Job& job) {
   job.session.reset();
 }
 
-std::string PipelineState::wrong_output(const Job& job) const {
-  const StageRoute& route = routing_.stages[devices_[job.device].stage];
-  if (job.outputs.size() != route.writes.size())
-    return fmt::format("gave {} outputs, {} are expected", job.outputs.size(), route.writes.size());
-  for (std::size_t i = 0; i < job.outputs.size(); ++i) {
+std::string PipelineState::wrong_output(const StageRoute& route,
+                                        std::span<const TensorBytes> outputs) {
+  if (outputs.size() != route.writes.size())
+    return fmt::format("gave {} outputs, {} are expected", outputs.size(), route.writes.size());
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
     const Port& port = route.output_ports[i];
-    if (job.outputs[i].size() != port.bytes)
-      return fmt::format("gave {} bytes for '{}', {} are expected", job.outputs[i].size(),
-                         port.name, port.bytes);
+    if (outputs[i].size() != port.bytes)
+      return fmt::format("gave {} bytes for '{}', {} are expected", outputs[i].size(), port.name,
+                         port.bytes);
   }
   return {};
+}
+
+void PipelineState::record_run(Device& device, Nanoseconds time, std::uint64_t inputs) {
+  Stage& stage = stages_[device.stage];
+  device.busy += time;
+  device.inputs += inputs;
+  stage.time += time;
+  stage.inputs += inputs;
+  constexpr std::int64_t kMemory = 8;  // runs after which a change is mostly followed
+  const std::int64_t of_one = time.count() / static_cast<std::int64_t>(inputs);
+  stage.mean_ns = stage.mean_ns < 0 ? of_one : stage.mean_ns + (of_one - stage.mean_ns) / kMemory;
 }
 
 void PipelineState::finish_run(Job& job) {
   Device& device = devices_[job.device];
   const std::size_t at = device.stage;
   Stage& stage = stages_[at];
-  if (job.error.empty()) job.error = wrong_output(job);
+  const StageRoute& route = routing_.stages[at];
+  if (job.error.empty()) job.error = wrong_output(route, job.outputs);
   if (!job.error.empty()) {
     lose(job.device, job.error);
     return;
@@ -318,21 +324,13 @@ void PipelineState::finish_run(Job& job) {
   device.state = Device::State::kIdle;
   --stage.running;
   --running_;
-  const Nanoseconds time = job.end - device.started;
-  device.busy += time;
-  ++device.inputs;
-  stage.time += time;
-  ++stage.inputs;
-  constexpr std::int64_t kMemory = 8;  // runs after which a change is mostly followed
-  stage.mean_ns =
-      stage.mean_ns < 0 ? time.count() : stage.mean_ns + (time.count() - stage.mean_ns) / kMemory;
+  record_run(device, job.end - device.started, 1);
   ItemPointer item = std::move(device.item);
   job.inputs.clear();
   if (cancelled_ || at < dead_up_to_) {
     recycle(std::move(item));
     return;
   }
-  const StageRoute& route = routing_.stages[at];
   for (std::size_t i = 0; i < route.writes.size(); ++i) {
     *job.results[i] = std::move(job.outputs[i]);
     item->values[route.writes[i]] = std::move(job.results[i]);

@@ -34,6 +34,11 @@ Json to_json(const Stage& stage, std::size_t position) {
               {"output_bytes", stage.output_bytes},
               {"replicas", stage.replicas},
               {"time_ns", time_json(stage.time)}};
+  if (stage.compiled) {
+    result["compiled"] = {{"compiler", stage.compiled->compiler},
+                          {"simulated_on_chip_bytes", stage.compiled->simulated_on_chip_bytes},
+                          {"simulated_host_bytes", stage.compiled->simulated_host_bytes}};
+  }
   if (stage.devices.empty()) return result;
   Json devices = Json::array();
   for (const StageDevices& of_pool : stage.devices) {
@@ -110,11 +115,17 @@ std::vector<StageDevices> parse_devices(const Node& node, const Stage& stage) {
   return result;
 }
 
+CompiledStage parse_compiled(const Node& node) {
+  node.expect_keys({"compiler", "simulated_on_chip_bytes", "simulated_host_bytes"});
+  return {node["compiler"].text(), node["simulated_on_chip_bytes"].number(),
+          node["simulated_host_bytes"].number()};
+}
+
 Stage parse_stage(const Node& node, std::size_t position) {
   node.expect_keys(
       {"index", "operators", "first_depth", "last_depth", "inputs", "outputs", "parameter_bytes",
        "on_chip_bytes", "host_bytes", "macs", "input_bytes", "output_bytes", "replicas", "time_ns"},
-      {"devices"});
+      {"devices", "compiled"});
   if (node["index"].number() != position) node["index"].fail(fmt::format("must be {}", position));
   Stage stage;
   for (const Node& element : node["operators"].elements())
@@ -133,6 +144,7 @@ Stage parse_stage(const Node& node, std::size_t position) {
   stage.replicas = parse_replicas(node["replicas"]);
   stage.time = parse_time(node["time_ns"]);
   if (node.has("devices")) stage.devices = parse_devices(node["devices"], stage);
+  if (node.has("compiled")) stage.compiled = parse_compiled(node["compiled"]);
   return stage;
 }
 

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "plan/limits.h"
+#include "plan/prediction.h"
 #include "segue/error.h"
-#include "simulator/stage_pace.h"
 
 namespace segue {
 namespace {
@@ -92,54 +92,6 @@ void check_pools(const Plan& plan, std::size_t pools) {
   }
 }
 
-std::vector<StageDevices> devices_of(const Stage& stage) {
-  if (!stage.devices.empty()) return stage.devices;
-  return {{0, stage.replicas, stage.time}};
-}
-
-std::vector<StageShare> shares_of(std::span<const StageDevices> devices) {
-  std::vector<StageShare> shares;
-  for (const StageDevices& kind : devices)
-    shares.push_back({kind.replicas, kind.time.total().count()});
-  return shares;
-}
-
-// The link that the devices of a pool share is busy for each input at every stage they run.
-std::int64_t busiest_link_ns(std::span<const Stage> stages, std::span<const DevicePool> pools) {
-  std::vector<std::int64_t> busy(pools.size());
-  for (const Stage& stage : stages) {
-    const auto devices = devices_of(stage);
-    for (std::size_t kind = 0; kind < devices.size(); ++kind) {
-      if (!pools[devices[kind].pool].shares_link) continue;
-      busy[devices[kind].pool] +=
-          stage_link_ns(shares_of(devices), kind, devices[kind].time.link().count());
-    }
-  }
-  return std::ranges::max(busy);
-}
-
-// One stage on one device is a plain inference; everything else goes through a runner on the host,
-// which spends its hop on every input at every stage, one after another.
-Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
-                   std::span<const DevicePool> pools) {
-  const bool has_runner = stages.size() > 1 || stages[0].replicas > 1;
-  const Nanoseconds hop = has_runner ? runner_hop(pools) : Nanoseconds(0);
-  Prediction result;
-  result.single_device = single_device;
-  result.bottleneck = std::max(hop * static_cast<std::int64_t>(stages.size()),
-                               Nanoseconds(busiest_link_ns(stages, pools)));
-  for (const Stage& stage : stages) {
-    const auto shares = shares_of(devices_of(stage));
-    result.bottleneck = std::max(result.bottleneck, Nanoseconds(stage_period_ns(shares)));
-    result.latency += Nanoseconds(stage_latency_ns(shares)) + hop;
-  }
-  if (result.bottleneck.count() > 0) {
-    result.throughput_per_s = 1 / to_s(result.bottleneck);
-    result.speedup = to_s(single_device) / to_s(result.bottleneck);
-  }
-  return result;
-}
-
 void check_devices(std::span<const DevicePool> pools, std::span<const PoolCounts> devices) {
   std::vector<std::uint64_t> used(pools.size());
   for (std::size_t s = 0; s < devices.size(); ++s) {
@@ -157,6 +109,45 @@ void check_devices(std::span<const DevicePool> pools, std::span<const PoolCounts
                 fmt::format("the stages take {} devices '{}'; there are {}", used[pool],
                             pools[pool].device.name, pools[pool].count));
   }
+}
+
+// What lies where in a segment of which a compiler reports totals. Where the simulated compiler
+// agrees with them, as far as logs are printed, it says which operators stream; else that is not
+// known, and all is taken to cross the link once.
+MemoryReport report_of(const CompiledMemory& memory, const Graph& graph,
+                       std::span<const OperatorId> operators, const DeviceSpec& device) {
+  constexpr std::uint64_t kPrinted = kMiB / 100;
+  MemoryReport simulated = make_simulated_compiler(device)->compile(graph, operators);
+  const auto [less, more] = std::minmax(simulated.host_bytes, memory.host_bytes);
+  if (more - less <= kPrinted) return simulated;
+  return {memory.on_chip_bytes, memory.host_bytes, simulated.capacity_bytes, {}, memory.compiler};
+}
+
+// The stage with a compiler's report in place of the simulated one. `operators` are its operators
+// in `graph`, which is that of the whole model or of the segment alone.
+void adopt(Stage& stage, const CompiledMemory& memory, const Graph& graph,
+           std::span<const OperatorId> operators, std::span<const DevicePool> pools) {
+  // Compiled twice: what was simulated is known from the first time.
+  if (!stage.compiled)
+    stage.compiled = CompiledStage{memory.compiler, stage.on_chip_bytes, stage.host_bytes};
+  stage.compiled->compiler = memory.compiler;
+  stage.on_chip_bytes = memory.on_chip_bytes;
+  stage.host_bytes = memory.host_bytes;
+  std::vector<StageDevices> devices = devices_of(stage);
+  stage.time = {};
+  for (StageDevices& kind : devices) {
+    const DeviceSpec& device = pools[kind.pool].device;
+    kind.time =
+        simulate_segment(graph, operators, report_of(memory, graph, operators, device), device);
+    if (kind.time.total() > stage.time.total()) stage.time = kind.time;
+  }
+  if (!stage.devices.empty()) stage.devices = std::move(devices);
+}
+
+// Whether a stage of a file still is what it says that the compiler compiled.
+bool is_as_compiled(const Stage& in_file, const Stage& now) {
+  return in_file.compiled && in_file.inputs == now.inputs && in_file.outputs == now.outputs &&
+         in_file.parameter_bytes == now.parameter_bytes && in_file.macs == now.macs;
 }
 
 Plan describe(const Graph& graph, const Segmentation& segmentation, std::span<const Target> targets,
@@ -271,6 +262,13 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DeviceP
       make_plan(graph, segmentation_of(plan), pools, plan.strategy, devices_of(plan, pools.size()));
   result.model.sha256 = plan.model.sha256;
   result.objective = plan.objective;
+  for (std::size_t s = 0; s < plan.stages.size(); ++s) {
+    const Stage& stage = plan.stages[s];
+    if (!is_as_compiled(stage, result.stages[s])) continue;
+    adopt(result.stages[s], {stage.on_chip_bytes, stage.host_bytes, stage.compiled->compiler},
+          graph, result.stages[s].operators, pools);
+  }
+  result.predicted = predict(result.stages, result.predicted.single_device, pools);
   // A bound is worth something only with the predictions it was proven for.
   const bool is_as_planned = same_stages(plan, result) &&
                              plan.predicted.bottleneck == result.predicted.bottleneck &&
@@ -282,6 +280,50 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DeviceP
     result.strategy = "manual";
   }
   return result;
+}
+
+namespace {
+
+// `adopt_stage` does it for the stage of this position.
+template <typename AdoptStage>
+Plan with_adopted_stages(const Plan& plan, std::span<const CompiledMemory> memory,
+                         std::span<const DevicePool> pools, const AdoptStage& adopt_stage) {
+  check_pools(plan, pools.size());
+  if (memory.size() != plan.stages.size()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} reports of a compiler for a plan of {} stages", memory.size(),
+                            plan.stages.size()));
+  }
+  Plan result = plan;
+  for (std::size_t s = 0; s < memory.size(); ++s) adopt_stage(result.stages[s], s);
+  result.predicted = predict(result.stages, plan.predicted.single_device, pools);
+  if (result.predicted.bottleneck != plan.predicted.bottleneck ||
+      result.predicted.latency != plan.predicted.latency)
+    result.bound.reset();
+  return result;
+}
+
+}  // namespace
+
+Plan with_compiled_memory(const Plan& plan, std::span<const Model> segments,
+                          std::span<const CompiledMemory> memory,
+                          std::span<const DevicePool> pools) {
+  if (segments.size() != plan.stages.size()) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("{} segments for a plan of {} stages",
+                                                         segments.size(), plan.stages.size()));
+  }
+  return with_adopted_stages(plan, memory, pools, [&](Stage& stage, std::size_t s) {
+    const Graph graph(segments[s]);
+    adopt(stage, memory[s], graph, graph.operators_between(1, graph.depth()), pools);
+  });
+}
+
+Plan with_compiled_memory(const Plan& plan, const Graph& graph,
+                          std::span<const CompiledMemory> memory,
+                          std::span<const DevicePool> pools) {
+  return with_adopted_stages(plan, memory, pools, [&](Stage& stage, std::size_t s) {
+    adopt(stage, memory[s], graph, stage.operators, pools);
+  });
 }
 
 void identify_model(Plan& plan, const Model& model) { plan.model.sha256 = sha256(model.bytes()); }

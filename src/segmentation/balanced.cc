@@ -16,14 +16,22 @@ namespace {
 
 constexpr std::uint64_t kUnreachable = std::numeric_limits<std::uint64_t>::max();
 
+// What a refinement may ask of its compiler.
+struct Effort {
+  std::uint64_t most_visits = kMostRefinementVisits;
+  bool counts_questions = false;  // each is one visit, not one per operator
+  bool may_search = true;         // all levels alone, and all cuts
+};
+
 class Refinement {
  public:
   // `ceiling_bytes`: how large a segment may become to save host bytes.
   Refinement(const Graph& graph, const Compiler& compiler, std::uint64_t ceiling_bytes,
-             BalancedSegmentation& result)
+             const Effort& effort, BalancedSegmentation& result)
       : graph_(graph),
         compiler_(compiler),
         ceiling_bytes_(ceiling_bytes),
+        effort_(effort),
         result_(result),
         bytes_(graph.levels()) {
     borders_.push_back(0);
@@ -33,7 +41,7 @@ class Refinement {
       host_.push_back(host_bytes(borders_[k], borders_[k + 1]));
     result_.initial_host_bytes = total_host();
     alone_.assign(graph.depth() + 1, 0);
-    if (total_host() == 0) return;
+    if (total_host() == 0 || !effort.may_search) return;
     for (std::uint32_t d = 0; d < graph.depth(); ++d)
       alone_[d + 1] = alone_[d] + host_bytes(d, d + 1);
   }
@@ -41,8 +49,8 @@ class Refinement {
   void run() {
     while (avoidable() > 0 && may_ask() && move_best_cut()) {
     }
-    const bool can_search =
-        avoidable() > 0 && is_searchable(graph_.depth(), host_.size()) && find_reach();
+    const bool can_search = effort_.may_search && avoidable() > 0 &&
+                            is_searchable(graph_.depth(), host_.size()) && find_reach();
     if (can_search) {
       if (const auto borders = search_all_cuts(ceiling_bytes_)) adopt(*borders);
     }
@@ -64,11 +72,11 @@ class Refinement {
 
   [[nodiscard]] std::uint64_t host_bytes(std::uint32_t first, std::uint32_t last) {
     const auto operators = graph_.operators_between(first + 1, last);
-    visits_ += operators.size();
+    visits_ += effort_.counts_questions ? 1 : operators.size();
     return compiler_.totals(graph_, operators).host_bytes;
   }
 
-  [[nodiscard]] bool may_ask() const { return visits_ < kMostRefinementVisits; }
+  [[nodiscard]] bool may_ask() const { return visits_ < effort_.most_visits; }
 
   [[nodiscard]] std::uint64_t total_host() const {
     return std::accumulate(host_.begin(), host_.end(), std::uint64_t{0});
@@ -108,8 +116,13 @@ class Refinement {
   [[nodiscard]] std::optional<Candidate> try_move(std::size_t cut, int step) {
     const std::uint32_t depth = borders_[cut + 1] + static_cast<std::uint32_t>(step);
     if (depth <= borders_[cut] || depth >= borders_[cut + 2]) return std::nullopt;
-    return Candidate{cut, depth, host_bytes(borders_[cut], depth),
-                     host_bytes(depth, borders_[cut + 2])};
+    try {
+      return Candidate{cut, depth, host_bytes(borders_[cut], depth),
+                       host_bytes(depth, borders_[cut + 2])};
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kCompiler) throw;
+      return std::nullopt;
+    }
   }
 
   // The larger of the two segments that `cut` separates when it lies below `depth`.
@@ -217,6 +230,7 @@ class Refinement {
   const Graph& graph_;
   const Compiler& compiler_;
   std::uint64_t ceiling_bytes_;
+  Effort effort_;
   BalancedSegmentation& result_;
   PrefixBytes bytes_;
   std::vector<std::uint32_t> borders_;  // 0, the cuts, depth
@@ -236,6 +250,13 @@ std::uint64_t largest_segment(const Graph& graph, const Segmentation& segmentati
   return largest;
 }
 
+// What neither refinement lets a segment outgrow.
+std::uint64_t ceiling_of(const Graph& graph, const BalancedSegmentation& balanced,
+                         std::size_t count) {
+  return std::max(balanced.bottleneck_bytes,
+                  largest_segment(graph, segment_as_vendor(graph, count)));
+}
+
 }  // namespace
 
 BalancedSegmentation segment_balanced(const Graph& graph, std::size_t count,
@@ -245,9 +266,19 @@ BalancedSegmentation segment_balanced(const Graph& graph, std::size_t count,
   result.initial_cuts = balance_depths(graph.levels(), count);
   result.cuts = result.initial_cuts;
   result.bottleneck_bytes = largest_segment(graph, segment_at_depths(graph, result.cuts));
-  const std::uint64_t ceiling_bytes =
-      std::max(result.bottleneck_bytes, largest_segment(graph, segment_as_vendor(graph, count)));
-  Refinement(graph, compiler, ceiling_bytes, result).run();
+  Refinement(graph, compiler, ceiling_of(graph, result, count), {}, result).run();
+  result.segmentation = segment_at_depths(graph, result.cuts);
+  return result;
+}
+
+BalancedSegmentation refine_balanced(const Graph& graph, const BalancedSegmentation& start,
+                                     const Compiler& compiler, std::uint64_t most_questions) {
+  BalancedSegmentation result = start;
+  result.moves.clear();
+  result.initial_cuts = start.cuts;
+  const Effort effort{most_questions, true, false};
+  Refinement(graph, compiler, ceiling_of(graph, start, start.cuts.size() + 1), effort, result)
+      .run();
   result.segmentation = segment_at_depths(graph, result.cuts);
   return result;
 }

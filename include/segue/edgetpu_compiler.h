@@ -1,0 +1,128 @@
+/// Google's edgetpu_compiler, the closed program that turns a .tflite file into one for the device.
+///
+/// It is run on one segment at a time and never cuts: its own segmentation is what Segue replaces.
+/// What it prints is read, what it means when it fails is explained, and the operator at fault is
+/// found by compiling parts.
+///
+/// Source of options, log lines and failure texts: coral.ai/docs/edgetpu/compiler, and issues of
+/// google-coral/edgetpu as named beside each. The program was not at hand: all is tested against a
+/// stand-in that prints what those document.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "segue/compiler.h"
+#include "segue/model.h"
+#include "segue/units.h"
+
+namespace segue {
+
+/// A row of the table of operations: how many of a kind are where, and why.
+struct CompiledOperation {
+  std::string name;  // "CONV_2D"
+  std::uint32_t count = 0;
+  std::string status;  // "Mapped to Edge TPU", "Operation not supported", …
+  [[nodiscard]] bool is_mapped() const;
+};
+
+/// What the compiler says of one file. Byte counts are as exact as it prints them, two decimals of
+/// a unit.
+struct CompilerLog {
+  std::string version;                // "16.0.384591198"
+  std::uint64_t on_chip_bytes = 0;    // "On-chip memory used for caching model parameters"
+  std::uint64_t remaining_bytes = 0;  // "On-chip memory remaining for caching model parameters"
+  std::uint64_t host_bytes = 0;  // "Off-chip memory used for streaming uncached model parameters"
+  std::uint32_t subgraphs = 0;   // "Number of Edge TPU subgraphs"
+  std::uint32_t operation_count = 0;
+  std::vector<CompiledOperation> operations;
+  /// Operations that stay on the host's processor.
+  [[nodiscard]] std::uint32_t unmapped_count() const;
+};
+
+/// Throws Error(kCompiler) naming the first line that is missing or cannot be read.
+[[nodiscard]] CompilerLog parse_compiler_log(std::string_view text);
+
+/// Why a compilation failed.
+struct CompilerFailure {
+  enum class Kind {
+    kInternal,            // "Internal compiler error. Aborting!"
+    kLargeActivations,    // "Compilation failed due to large activation tensors in model."
+    kInterpreter,         // "Model failed in Tflite interpreter…"
+    kDynamicTensors,      // "… dynamic-sized tensors"
+    kNotQuantized,        // "Model not quantized"
+    kInvalidModel,        // "Invalid model: …"
+    kUnsupportedVersion,  // of an operator
+    kTimeout,             // its own, or ours
+    kCrash,               // killed by a signal
+    kSilent,              // ended without a result or a reason
+    kUnknownOption,       // of an older compiler
+    kOther,
+  };
+  Kind kind = Kind::kOther;
+  std::string message;      // the compiler's own line, or how it ended
+  std::string explanation;  // what that means, and what to do
+  /// Whether the same input has been seen to pass later (edgetpu issues #173, #211).
+  bool may_pass_again = false;
+};
+
+/// `end`: how the program ended, "exit status 1". Always gives an answer.
+[[nodiscard]] CompilerFailure explain_compiler_failure(std::string_view output,
+                                                       const std::string& end, bool timed_out);
+
+struct EdgeTpuCompilerOptions {
+  /// The program, and arguments before those below: {"ssh", "box", "edgetpu_compiler"} for one on
+  /// another machine that sees the same folders.
+  std::vector<std::string> command{"edgetpu_compiler"};
+  Nanoseconds timeout = std::chrono::seconds(180);  // of one attempt
+  std::uint32_t attempts = 3;                       // where another may pass
+  std::optional<std::uint32_t> min_runtime_version = std::nullopt;
+  /// Lets the compiler look for the longest part that compiles, in steps of so many operators.
+  std::optional<std::uint32_t> delegate_search_step = std::nullopt;
+};
+
+/// What became of one file.
+struct Compilation {
+  std::vector<std::byte> compiled;  // the file for the device; empty where it failed
+  std::optional<CompilerLog> log;   // of what was compiled
+  std::optional<CompilerFailure> failure;
+  std::string transcript;  // all that was printed, attempt by attempt
+  std::uint32_t attempts = 0;
+  Nanoseconds time{0};  // of all attempts
+  [[nodiscard]] bool succeeded() const { return !failure; }
+};
+
+/// Compiles a model given as pieces of a file. Works in a new folder inside `folder`, which is
+/// removed again. A failure is an answer; throws Error(kCompiler) when the compiler cannot be
+/// started, Error(kIo) when the folder cannot be written. Thread-safe.
+[[nodiscard]] Compilation compile_for_edgetpu(std::span<const std::span<const std::byte>> pieces,
+                                              const std::string& name,
+                                              const std::filesystem::path& folder,
+                                              const EdgeTpuCompilerOptions& options);
+
+/// The smallest run of operators in file order that fails on its own.
+struct Culprit {
+  std::vector<OperatorId> operators;  // of the model; a single one where that fails alone
+  CompilerFailure failure;
+  std::uint32_t compilations = 0;  // that it took to find
+};
+
+/// By bisection: the shortest beginning of the model that fails, then the shortest end of that.
+/// O(log n) compilations, of which only failures of one kind count. Nothing where the model passes
+/// this time. Throws as compile_for_edgetpu.
+[[nodiscard]] std::optional<Culprit> find_culprit(const Model& model,
+                                                  const std::filesystem::path& folder,
+                                                  const EdgeTpuCompilerOptions& options);
+
+/// The compiler as the memory oracle of searches: reports of totals, without single operators. Each
+/// segment is compiled once; all must be of one graph. Thread-safe. `compile` throws
+/// Error(kCompiler) with message and explanation when the compiler fails.
+[[nodiscard]] std::unique_ptr<Compiler> make_edgetpu_compiler(
+    const std::filesystem::path& folder, const EdgeTpuCompilerOptions& options);
+
+}  // namespace segue

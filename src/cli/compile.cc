@@ -1,0 +1,100 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/compiler_options.h"
+#include "segue/compile.h"
+#include "segue/error.h"
+#include "segue/names.h"
+#include "segue/report.h"
+#include "segue/zoo.h"
+
+namespace segue::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string source;  // folder of segments, or a model
+  std::string output;  // of a model
+  std::string device;
+  CompilerOptions compiler;
+  std::uint32_t jobs = 0;
+  bool no_bisect = false;
+  FormatOptions format;
+};
+
+CompileOptions compile_options(const Options& options) {
+  CompileOptions result;
+  result.compiler = edgetpu_compiler_options(options.compiler);
+  result.jobs = options.jobs;
+  result.finds_culprits = !options.no_bisect;
+  result.on_compiled = [&options](const std::string& file, const Compilation& compilation) {
+    if (compilation.succeeded()) return;
+    print_note(fmt::format("{}: {}{}", printable(file), printable(compilation.failure->message),
+                           options.no_bisect ? "" : "; looking for the operator"));
+  };
+  return result;
+}
+
+FolderCompilation compile(const Options& options) {
+  CompileOptions how = compile_options(options);
+  std::error_code absent;
+  if (fs::is_directory(options.source, absent)) {
+    if (!options.output.empty()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "-o goes with a model; compiled segments lie beside those they are made of");
+    }
+    if (!options.device.empty()) how.pools = open_devices(options.device, 0);
+    return compile_folder(options.source, how);
+  }
+  if (!options.device.empty())
+    throw Error(ErrorCode::kInvalidArgument, "--device goes with a folder that holds a plan.json");
+  const Model model = open_model(options.source);
+  const fs::path beside = fs::path(options.source).parent_path();
+  fs::path folder = options.output;
+  if (folder.empty()) folder = options.source.starts_with("zoo:") || beside.empty() ? "." : beside;
+  FolderCompilation result;
+  result.files.push_back(compile_model(model, folder, how));
+  return result;
+}
+
+void run(const Options& options) {
+  const FolderCompilation result = compile(options);
+  if (options.format.json) {
+    print(compile_json(result));
+  } else if (options.format.csv) {
+    print(compile_table(result).to_csv());
+  } else {
+    print(compile_text(result));
+  }
+  constexpr int kCompilerFailed = 5;
+  if (!result.succeeded()) throw ExitStatus{kCompilerFailed};
+}
+
+}  // namespace
+
+void add_compile(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "compile", "Compile segments for the Edge TPU with Google's edgetpu_compiler");
+  auto options = std::make_shared<Options>();
+  command
+      ->add_option("DIR", options->source,
+                   "Folder that `segue split` wrote; or a model: a .tflite file, or "
+                   "zoo:NAME[@SIZE]")
+      ->required();
+  add_output(*command, options->output, "Folder for a model's compiled file (default: beside it)");
+  command->add_option("--device", options->device,
+                      "Edge TPU that plan.json is for, where it is not in the catalogue");
+  add_compiler_options(*command, options->compiler);
+  command->add_option("--jobs", options->jobs, "Compilers at a time (default: one per core)")
+      ->check(CLI::Range(1, 1024));
+  command->add_flag("--no-bisect", options->no_bisect,
+                    "Where a segment fails, do not look for the operator at fault");
+  add_format(*command, options->format);
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace segue::cli

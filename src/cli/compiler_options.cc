@@ -1,0 +1,56 @@
+#include "cli/compiler_options.h"
+
+#include <cstdlib>
+
+#include "segue/error.h"
+
+namespace segue::cli {
+
+void add_compiler_command(CLI::App& command, CompilerOptions& options, const std::string& help) {
+  command.add_option("--compiler-cmd", options.command, help)->check([](const std::string& text) {
+    return text.find_first_not_of(' ') == std::string::npos ? "names no program" : "";
+  });
+}
+
+void add_compiler_options(CLI::App& command, CompilerOptions& options) {
+  add_compiler_command(command, options,
+                       "edgetpu_compiler to run (or SEGUE_EDGETPU_COMPILER), with arguments, as "
+                       "'ssh box edgetpu_compiler' where box sees the same folders");
+  command
+      .add_option("--timeout", options.timeout_s, "Seconds for one attempt (default 180)")
+      ->check(CLI::Range(0.1, 86400.0));
+  command
+      .add_option("--attempts", options.attempts,
+                  "Tries of what has been seen to pass another time (default 3)")
+      ->check(CLI::Range(1, 100));
+  command
+      .add_option("--min-runtime-version", options.min_runtime_version,
+                  "Oldest Edge TPU runtime the result must run on (default: the compiler's)")
+      ->check(CLI::Range(10, 100));
+  auto* search = command.add_flag("--search-delegate", options.search_delegate,
+                                  "Leave operators at the end to the host where the whole fails");
+  command
+      .add_option("--delegate-search-step", options.delegate_search_step,
+                  "Operators left out at a time (default 1)")
+      ->check(CLI::Range(1, 10000))
+      ->needs(search);
+}
+
+EdgeTpuCompilerOptions edgetpu_compiler_options(const CompilerOptions& options) {
+  EdgeTpuCompilerOptions result;
+  const char* variable = std::getenv("SEGUE_EDGETPU_COMPILER");
+  std::string command = options.command;
+  if (command.empty() && variable != nullptr) command = variable;
+  if (!command.empty()) result.command = CLI::detail::split_up(command);
+  if (result.command.empty())
+    throw Error(ErrorCode::kInvalidArgument, "SEGUE_EDGETPU_COMPILER names no program");
+  if (options.timeout_s)
+    result.timeout = Nanoseconds(static_cast<std::int64_t>(*options.timeout_s * 1e9));
+  if (options.attempts) result.attempts = *options.attempts;
+  result.min_runtime_version = options.min_runtime_version;
+  if (options.search_delegate)
+    result.delegate_search_step = options.delegate_search_step.value_or(1);
+  return result;
+}
+
+}  // namespace segue::cli

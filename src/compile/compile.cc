@@ -1,0 +1,142 @@
+#include "segue/compile.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include "segue/device.h"
+#include "segue/error.h"
+#include "segue/file.h"
+#include "segue/verify.h"
+
+namespace segue {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kPlanFile = "plan.json";
+
+// Calls `work` with 0 .. count - 1 on several threads. The first exception arrives when all that
+// had begun is done.
+template <typename Work>
+void for_each_in_parallel(std::size_t count, std::uint32_t jobs, const Work& work) {
+  std::atomic<std::size_t> next{0};
+  std::mutex mutex;
+  std::exception_ptr failure;
+  const auto run = [&] {
+    for (std::size_t i = next++; i < count; i = next++) {
+      try {
+        work(i);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (failure == nullptr) failure = std::current_exception();
+        next = count;
+      }
+    }
+  };
+  const std::size_t wanted = jobs > 0 ? jobs : std::max(std::thread::hardware_concurrency(), 1U);
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 1; i < std::min(wanted, count); ++i) threads.emplace_back(run);
+    run();
+  }
+  if (failure != nullptr) std::rethrow_exception(failure);
+}
+
+// Whole models and segments alike.
+FileCompilation compile_one(const Model& model, const fs::path& folder,
+                            const CompileOptions& options, std::mutex& reporting) {
+  FileCompilation result;
+  result.file = model.name() + ".tflite";
+  result.compiled_file = model.name() + "_edgetpu.tflite";
+  result.log_file = model.name() + "_edgetpu.log";
+  const std::span<const std::byte> bytes = model.bytes();
+  result.compilation =
+      compile_for_edgetpu(std::span(&bytes, 1), model.name(), folder, options.compiler);
+  Compilation& compilation = result.compilation;
+  if (options.on_compiled) {
+    const std::lock_guard lock(reporting);
+    options.on_compiled(result.file, compilation);
+  }
+  StagedFiles files;
+  files.stage(folder / result.log_file, compilation.transcript);
+  const std::span<const std::byte> compiled = compilation.compiled;
+  if (compilation.succeeded()) files.stage(folder / result.compiled_file, std::span(&compiled, 1));
+  files.commit();
+  compilation.compiled = {};
+  if (compilation.succeeded() || !options.finds_culprits) return result;
+  result.culprit = find_culprit(model, folder, options.compiler);
+  if (!result.culprit) return result;
+  for (const OperatorId id : result.culprit->operators)
+    result.culprit_names.push_back(model.describe(id));
+  return result;
+}
+
+std::vector<CompiledMemory> memory_of(const std::vector<FileCompilation>& files) {
+  std::vector<CompiledMemory> memory;
+  for (const FileCompilation& file : files) {
+    const CompilerLog& log = *file.compilation.log;
+    memory.push_back({log.on_chip_bytes, log.host_bytes, log.version});
+  }
+  return memory;
+}
+
+}  // namespace
+
+bool FolderCompilation::succeeded() const {
+  return std::ranges::all_of(
+      files, [](const FileCompilation& file) { return file.compilation.succeeded(); });
+}
+
+FolderCompilation compile_folder(const fs::path& folder, const CompileOptions& options) {
+  FolderCompilation result;
+  std::vector<Model> segments;
+  for (const fs::path& path : find_segments(folder)) segments.push_back(read_model(path));
+  result.plan = find_plan(folder);
+  std::vector<DevicePool> pools = options.pools;
+  if (result.plan && pools.empty())
+    pools = open_devices(result.plan->device, result.plan->device_count());
+  result.files.resize(segments.size());
+  std::mutex reporting;
+  for_each_in_parallel(segments.size(), options.jobs, [&](std::size_t i) {
+    result.files[i] = compile_one(segments[i], folder, options, reporting);
+  });
+  if (!result.plan || !result.succeeded()) return result;
+  result.plan = with_compiled_memory(*result.plan, segments, memory_of(result.files), pools);
+  write_file(folder / kPlanFile, to_json(*result.plan));
+  return result;
+}
+
+FileCompilation compile_model(const Model& model, const fs::path& folder,
+                              const CompileOptions& options) {
+  check_not_compiled(model);
+  std::mutex reporting;
+  return compile_one(model, folder, options, reporting);
+}
+
+PipelineLayout compiled_layout(const Model& model, const Plan& plan, const fs::path& folder,
+                               const CompileOptions& options) {
+  PipelineLayout layout = pipeline_layout(model, plan);
+  for_each_in_parallel(layout.segments.size(), options.jobs, [&](std::size_t i) {
+    PipelineSegment& segment = layout.segments[i];
+    const std::span<const std::byte> bytes = segment.model;
+    Compilation compilation =
+        compile_for_edgetpu(std::span(&bytes, 1), segment.name, folder, options.compiler);
+    if (!compilation.succeeded()) {
+      throw Error(ErrorCode::kCompiler,
+                  fmt::format("{}: {}; {}", segment.name, compilation.failure->message,
+                              compilation.failure->explanation));
+    }
+    const auto compiled =
+        std::make_shared<const std::vector<std::byte>>(std::move(compilation.compiled));
+    segment.model = *compiled;
+    segment.owner = compiled;
+  });
+  return layout;
+}
+
+}  // namespace segue

@@ -1,0 +1,79 @@
+#include <algorithm>
+#include <numeric>
+
+#include "segue/edgetpu_compiler.h"
+#include "segue/error.h"
+
+namespace segue {
+namespace {
+
+// Runs of operators [begin, end) in file order, compiled.
+class Probe {
+ public:
+  Probe(const Model& model, const std::filesystem::path& folder,
+        const EdgeTpuCompilerOptions& options)
+      : model_(model), folder_(folder), options_(options) {}
+
+  // Whether the run fails as the first one did.
+  [[nodiscard]] bool fails(std::size_t begin, std::size_t end) {
+    std::vector<OperatorId> operators;
+    for (std::size_t i = begin; i < end; ++i) operators.push_back(operator_id(i));
+    const auto compilation = compile(operators);
+    if (!compilation || compilation->succeeded()) return false;
+    if (failure_ && failure_->kind != compilation->failure->kind) return false;
+    failure_ = compilation->failure;
+    return true;
+  }
+
+  [[nodiscard]] const CompilerFailure& failure() const { return *failure_; }
+  [[nodiscard]] std::uint32_t compilations() const { return compilations_; }
+
+ private:
+  // Nothing for runs that cannot stand alone: those that share a variable with the rest.
+  std::optional<Compilation> compile(const std::vector<OperatorId>& operators) {
+    try {
+      const ModelImage image = extract_segment(model_, operators);
+      ++compilations_;
+      return compile_for_edgetpu(image.pieces(), "part", folder_, options_);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kUnsupported) throw;
+      return std::nullopt;
+    }
+  }
+
+  const Model& model_;
+  const std::filesystem::path& folder_;
+  const EdgeTpuCompilerOptions& options_;
+  std::optional<CompilerFailure> failure_;
+  std::uint32_t compilations_ = 0;
+};
+
+}  // namespace
+
+std::optional<Culprit> find_culprit(const Model& model, const std::filesystem::path& folder,
+                                    const EdgeTpuCompilerOptions& options) {
+  Probe probe(model, folder, options);
+  const std::size_t count = model.operators().size();
+  if (count == 0 || !probe.fails(0, count)) return std::nullopt;
+  // [0, end) fails, [0, passes) does not.
+  std::size_t passes = 0;
+  std::size_t end = count;
+  while (passes + 1 < end) {
+    const std::size_t middle = passes + (end - passes) / 2;
+    (probe.fails(0, middle) ? end : passes) = middle;
+  }
+  // [begin, end) fails, [too_late, end) does not.
+  std::size_t begin = 0;
+  std::size_t too_late = end;
+  // Most often it is the last one alone.
+  if (end > 1 && probe.fails(end - 1, end)) begin = end - 1;
+  while (begin + 1 < too_late) {
+    const std::size_t middle = begin + (too_late - begin) / 2;
+    (probe.fails(middle, end) ? begin : too_late) = middle;
+  }
+  Culprit culprit{{}, probe.failure(), probe.compilations()};
+  for (std::size_t i = begin; i < end; ++i) culprit.operators.push_back(operator_id(i));
+  return culprit;
+}
+
+}  // namespace segue

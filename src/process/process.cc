@@ -1,0 +1,193 @@
+#include "process/process.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "file/descriptor.h"
+#include "segue/error.h"
+
+namespace segue {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+[[noreturn]] void fail(const char* what) {
+  throw Error(ErrorCode::kIo,
+              fmt::format("cannot make {}: {}; end other programs", what, std::strerror(errno)));
+}
+
+// What a program prints, bounded: a program that prints for ever must not take all memory.
+class Transcript {
+ public:
+  void add(const char* text, std::size_t size) {
+    const std::size_t to_head = std::min(size, kHalf - std::min(kHalf, head_.size()));
+    head_.append(text, to_head);
+    tail_.append(text + to_head, size - to_head);
+    if (tail_.size() <= 2 * kHalf) return;
+    left_out_ += tail_.size() - kHalf;
+    tail_.erase(0, tail_.size() - kHalf);
+  }
+  [[nodiscard]] std::string text() const {
+    if (left_out_ == 0) return head_ + tail_;
+    return head_ + fmt::format("\n[{} bytes left out]\n", left_out_) + tail_;
+  }
+
+ private:
+  static constexpr std::size_t kHalf = std::size_t{1} << 20U;
+  std::string head_;
+  std::string tail_;
+  std::size_t left_out_ = 0;
+};
+
+// What the child needs, prepared before the fork: in the child of a program with several threads
+// nothing may allocate.
+struct Start {
+  std::vector<char*> arguments;
+  const char* folder = nullptr;
+  int null = -1;
+  int output = -1;
+  int failure = -1;  // takes the reason why the program could not be started
+};
+
+[[noreturn]] void be_program(const Start& start) {
+  const auto give_up = [&] {
+    const int reason = errno;
+    (void)!::write(start.failure, &reason, sizeof reason);
+    ::_exit(127);
+  };
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE}) std::signal(number, SIG_DFL);
+  if (::chdir(start.folder) != 0) give_up();
+  if (::dup2(start.null, STDIN_FILENO) < 0 || ::dup2(start.output, STDOUT_FILENO) < 0 ||
+      ::dup2(start.output, STDERR_FILENO) < 0)
+    give_up();
+  ::execvp(start.arguments[0], start.arguments.data());
+  give_up();
+  std::abort();
+}
+
+// Kills the program and what it has started, however the caller is left.
+class Program {
+ public:
+  explicit Program(pid_t id) : id_(id) {}
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  ~Program() {
+    kill();
+    (void)wait();
+  }
+  void kill() const {
+    if (id_ <= 0) return;
+    ::kill(-id_, SIGKILL);
+    ::kill(id_, SIGKILL);  // where it has not yet made its group
+  }
+  // The status of waitpid; 0 for callers that ignore SIGCHLD and have none to collect.
+  int wait() {
+    const pid_t id = std::exchange(id_, 0);
+    int status = 0;
+    while (id > 0 && ::waitpid(id, &status, 0) < 0) {
+      if (errno != EINTR) return 0;
+    }
+    return status;
+  }
+
+ private:
+  pid_t id_;
+};
+
+// Reads until the output ends and the program has ended; false when the time is up before.
+bool read_to_end(int output, int program, Clock::time_point deadline, Transcript& transcript) {
+  std::array<pollfd, 2> events{{{output, POLLIN, 0}, {program, POLLIN, 0}}};
+  std::array<char, 65536> buffer{};
+  while (events[0].fd >= 0 || events[1].fd >= 0) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) return false;
+    constexpr long kHour = 3'600'000;
+    if (::poll(events.data(), events.size(), static_cast<int>(std::min<long>(left, kHour))) < 0) {
+      if (errno == EINTR) continue;
+      fail("a wait for a program");
+    }
+    if (events[1].revents != 0) events[1].fd = -1;
+    if (events[0].revents == 0) continue;
+    const ssize_t got = ::read(output, buffer.data(), buffer.size());
+    if (got > 0) {
+      transcript.add(buffer.data(), static_cast<std::size_t>(got));
+    } else if (got == 0 || errno != EINTR) {
+      events[0].fd = -1;
+    }
+  }
+  return true;
+}
+
+[[noreturn]] void cannot_start(const std::string& program, int reason) {
+  throw Error(ErrorCode::kCompiler,
+              fmt::format("{}: cannot be started: {}", program, std::strerror(reason)));
+}
+
+}  // namespace
+
+std::string ProcessResult::end() const {
+  if (timed_out) return fmt::format("not finished after {:.0f} s", to_s(time));
+  if (signal != 0) return fmt::format("signal {} ({})", signal, ::strsignal(signal));
+  return fmt::format("exit status {}", exit_status);
+}
+
+ProcessResult run_process(std::span<const std::string> command, const std::filesystem::path& folder,
+                          Nanoseconds timeout) {
+  std::array<int, 2> output{};
+  std::array<int, 2> failure{};
+  if (::pipe2(output.data(), O_CLOEXEC) != 0) fail("a pipe");
+  const Descriptor reader(output[0]);
+  Descriptor writer(output[1]);
+  if (::pipe2(failure.data(), O_CLOEXEC) != 0) fail("a pipe");
+  const Descriptor failure_reader(failure[0]);
+  Descriptor failure_writer(failure[1]);
+  const Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  Start start{{}, folder.c_str(), null.number(), writer.number(), failure_writer.number()};
+  std::vector<std::string> arguments(command.begin(), command.end());
+  for (std::string& argument : arguments) start.arguments.push_back(argument.data());
+  start.arguments.push_back(nullptr);
+
+  const auto begin = Clock::now();
+  const pid_t id = ::fork();
+  if (id < 0) fail("a process");
+  if (id == 0) be_program(start);
+  Program program(id);
+  writer.close();
+  failure_writer.close();
+  int reason = 0;
+  if (::read(failure_reader.number(), &reason, sizeof reason) == sizeof reason)
+    cannot_start(command[0], reason);
+  // The C library of Debian 12 declares pidfd_open for C alone.
+  const Descriptor ended(static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
+  Transcript transcript;
+  ProcessResult result;
+  result.timed_out = !read_to_end(reader.number(), ended.number(), begin + timeout, transcript);
+  if (result.timed_out) program.kill();
+  const int status = program.wait();
+  result.time = Clock::now() - begin;
+  result.output = transcript.text();
+  if (result.timed_out) return result;
+  if (WIFSIGNALED(status)) result.signal = WTERMSIG(status);
+  if (WIFEXITED(status)) result.exit_status = WEXITSTATUS(status);
+  return result;
+}
+
+}  // namespace segue

@@ -1,0 +1,189 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "json/node.h"
+#include "segue/names.h"
+#include "segue/report.h"
+#include "segue/units.h"
+
+namespace segue {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* name_of(CompilerFailure::Kind kind) {
+  using Kind = CompilerFailure::Kind;
+  switch (kind) {
+    case Kind::kInternal:
+      return "internal";
+    case Kind::kLargeActivations:
+      return "large_activations";
+    case Kind::kInterpreter:
+      return "interpreter";
+    case Kind::kDynamicTensors:
+      return "dynamic_tensors";
+    case Kind::kNotQuantized:
+      return "not_quantized";
+    case Kind::kInvalidModel:
+      return "invalid_model";
+    case Kind::kUnsupportedVersion:
+      return "unsupported_version";
+    case Kind::kTimeout:
+      return "timeout";
+    case Kind::kCrash:
+      return "crash";
+    case Kind::kSilent:
+      return "silent";
+    case Kind::kUnknownOption:
+      return "unknown_option";
+    case Kind::kOther:
+      break;
+  }
+  return "other";
+}
+
+// The stage of the plan, once it has the compiler's figures.
+const CompiledStage* simulated_stage(const FolderCompilation& result, std::size_t position) {
+  if (!result.plan || !result.plan->stages[position].compiled) return nullptr;
+  return &*result.plan->stages[position].compiled;
+}
+
+std::string success_text(const CompilerLog& log, const CompiledStage* simulated) {
+  std::string text = fmt::format("{} on chip, {} from host", format_bytes(log.on_chip_bytes),
+                                 format_bytes(log.host_bytes));
+  if (simulated != nullptr) {
+    text += fmt::format(" (simulated: {}, {})", format_bytes(simulated->simulated_on_chip_bytes),
+                        format_bytes(simulated->simulated_host_bytes));
+  }
+  text += fmt::format("; {} of {} operations on the Edge TPU",
+                      log.operation_count - std::min(log.unmapped_count(), log.operation_count),
+                      log.operation_count);
+  if (log.subgraphs > 1) text += fmt::format(", in {} parts", log.subgraphs);
+  text += "\n";
+  for (const CompiledOperation& operation : log.operations) {
+    if (operation.is_mapped()) continue;
+    text += fmt::format("  on the host: {} {}: {}\n", operation.count, printable(operation.name),
+                        printable(operation.status));
+  }
+  return text;
+}
+
+std::string failure_text(const FileCompilation& file) {
+  const Compilation& compilation = file.compilation;
+  std::string text = fmt::format("failed: {}\n  {}\n", printable(compilation.failure->message),
+                                 compilation.failure->explanation);
+  if (file.culprit) {
+    const auto& names = file.culprit_names;
+    text += names.size() == 1
+                ? fmt::format("  At fault: {}, which fails alone", printable(names[0]))
+                : fmt::format("  At fault: {} operators from {} to {}, which fail together and no "
+                              "shorter run does",
+                              names.size(), printable(names.front()), printable(names.back()));
+    text += fmt::format(" (found in {} compilations).\n", file.culprit->compilations);
+  }
+  return text + fmt::format("  Its output, of {} attempt{}: {}\n", compilation.attempts,
+                            compilation.attempts == 1 ? "" : "s", printable(file.log_file));
+}
+
+Json failure_json(const FileCompilation& file) {
+  const CompilerFailure& failure = *file.compilation.failure;
+  Json result{{"kind", name_of(failure.kind)},
+              {"message", json::as_written(failure.message)},
+              {"explanation", failure.explanation},
+              {"culprit", nullptr}};
+  if (file.culprit) {
+    Json names = Json::array();
+    for (const std::string& name : file.culprit_names) names.push_back(json::as_written(name));
+    result["culprit"] = {{"operators", std::move(names)},
+                         {"compilations", file.culprit->compilations}};
+  }
+  return result;
+}
+
+Json log_json(const CompilerLog& log) {
+  Json operations = Json::array();
+  for (const CompiledOperation& operation : log.operations) {
+    operations.push_back({{"name", json::as_written(operation.name)},
+                          {"count", operation.count},
+                          {"status", json::as_written(operation.status)}});
+  }
+  return {{"compiler", json::as_written(log.version)},
+          {"on_chip_bytes", log.on_chip_bytes},
+          {"remaining_bytes", log.remaining_bytes},
+          {"host_bytes", log.host_bytes},
+          {"subgraphs", log.subgraphs},
+          {"operation_count", log.operation_count},
+          {"operations", std::move(operations)}};
+}
+
+}  // namespace
+
+std::string compile_text(const FolderCompilation& result) {
+  std::string text;
+  std::size_t failed = 0;
+  for (std::size_t i = 0; i < result.files.size(); ++i) {
+    const FileCompilation& file = result.files[i];
+    const bool succeeded = file.compilation.succeeded();
+    failed += succeeded ? 0 : 1;
+    text += printable(file.file) + ": " +
+            (succeeded ? success_text(*file.compilation.log, simulated_stage(result, i))
+                       : failure_text(file));
+  }
+  if (failed > 0)
+    return text + fmt::format("{} of {} not compiled; {}\n", failed, result.files.size(),
+                              result.plan ? "plan.json is as it was" : "the others are");
+  text += fmt::format("{} compiled by edgetpu_compiler {}", result.files.size(),
+                      printable(result.files[0].compilation.log->version));
+  return text + (result.plan ? "; plan.json holds its bytes, and times simulated with them\n" : "\n");
+}
+
+Table compile_table(const FolderCompilation& result) {
+  Table table;
+  table.columns = {{"file"},       {"succeeded"},  {"on_chip_bytes"}, {"host_bytes"},
+                   {"operations"}, {"on_host"},    {"attempts"},      {"seconds"},
+                   {"failure"}};
+  for (const FileCompilation& file : result.files) {
+    const Compilation& compilation = file.compilation;
+    std::vector<std::string> row{printable(file.file), compilation.succeeded() ? "yes" : "no"};
+    if (compilation.succeeded()) {
+      const CompilerLog& log = *compilation.log;
+      for (const std::uint64_t number : {log.on_chip_bytes, log.host_bytes,
+                                         std::uint64_t{log.operation_count},
+                                         std::uint64_t{log.unmapped_count()}})
+        row.push_back(std::to_string(number));
+    } else {
+      row.insert(row.end(), 4, "-");
+    }
+    row.push_back(std::to_string(compilation.attempts));
+    row.push_back(fmt::format("{:.1f}", to_s(compilation.time)));
+    row.push_back(compilation.succeeded() ? "-" : printable(compilation.failure->message));
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+std::string compile_json(const FolderCompilation& result) {
+  Json files = Json::array();
+  for (std::size_t i = 0; i < result.files.size(); ++i) {
+    const FileCompilation& file = result.files[i];
+    const Compilation& compilation = file.compilation;
+    const CompiledStage* simulated = simulated_stage(result, i);
+    files.push_back(
+        {{"file", json::as_written(file.file)},
+         {"compiled_file",
+          compilation.succeeded() ? Json(json::as_written(file.compiled_file)) : Json(nullptr)},
+         {"log_file", json::as_written(file.log_file)},
+         {"attempts", compilation.attempts},
+         {"time_ns", compilation.time.count()},
+         {"compiled", compilation.succeeded() ? log_json(*compilation.log) : Json(nullptr)},
+         {"simulated", simulated == nullptr
+                           ? Json(nullptr)
+                           : Json{{"on_chip_bytes", simulated->simulated_on_chip_bytes},
+                                  {"host_bytes", simulated->simulated_host_bytes}}},
+         {"failure", compilation.succeeded() ? Json(nullptr) : failure_json(file)}});
+  }
+  return json::to_text(Json{{"schema", "segue.compile/1"}, {"files", std::move(files)}});
+}
+
+}  // namespace segue
