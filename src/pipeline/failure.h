@@ -6,18 +6,19 @@
 
 namespace segue {
 
-// Why `work` failed; empty where it did not.
+// Whether `work` did not throw; else `reason` is why.
 template <typename Work>
-[[nodiscard]] std::string failure_of(const Work& work) {
+[[nodiscard]] bool succeeds(const Work& work, std::string& reason) {
   try {
     work();
-    return {};
+    return true;
   } catch (const std::exception& error) {
-    const std::string reason = error.what();
-    if (!reason.empty()) return reason;
+    reason = error.what();
   } catch (...) {  // of a backend that is not ours: anything
+    reason.clear();
   }
-  return "failed without a reason";
+  if (reason.empty()) reason = "failed without a reason";
+  return false;
 }
 
 }  // namespace segue

@@ -51,6 +51,7 @@ void PipelineState::lose(std::size_t lost, const std::string& reason) {
     }
   }
   losses_.push_back(std::move(loss));
+  choose_who_works();
   work_.notify_all();
 }
 

@@ -37,6 +37,7 @@ void PipelineState::begin_passage(Passage& passage) {
   passage.begin = Clock::now();
   change_queue(first, passage.begin);
   for (std::size_t i = 0; i < count; ++i) {
+    passage.results.push_back({first.queue.front()->number, new_outputs(), {}});
     passage.items.push_back(std::move(first.queue.front()));
     first.queue.pop_front();
   }
@@ -46,6 +47,7 @@ void PipelineState::begin_passage(Passage& passage) {
   passage.stage_ends.resize(stages_.size());
   passage.outputs.resize(stages_.size());
   passage.values.assign(routing_.slots, nullptr);
+  passage.finished = 0;
 }
 
 // Without the lock: until it is finished nobody else touches stages, sessions and routing. Between
@@ -54,48 +56,46 @@ void PipelineState::pass(Passage& passage) {
   for (const ItemPointer& item : passage.items) {
     for (const std::size_t slot : routing_.inputs) passage.values[slot] = item->values[slot].get();
     for (std::size_t at = 0; at < stages_.size(); ++at) {
-      passage.error = pass_stage(passage, at);
-      if (!passage.error.empty()) {
+      if (!pass_stage(passage, at)) {
         keep_values(passage, *item, at);
         passage.end = Clock::now();
         return;
       }
       // The first shows how the time of all divides.
-      if (passage.results.empty()) passage.stage_ends[at] = Clock::now();
+      if (passage.finished == 0) passage.stage_ends[at] = Clock::now();
     }
     take_result(passage, *item);
+    ++passage.finished;
   }
   passage.end = passage.items.size() == 1 ? passage.stage_ends.back() : Clock::now();
 }
 
-std::string PipelineState::pass_stage(Passage& passage, std::size_t at) {
+bool PipelineState::pass_stage(Passage& passage, std::size_t at) {
   const StageRoute& route = routing_.stages[at];
   passage.spans.clear();
   for (const std::size_t slot : route.reads) passage.spans.emplace_back(*passage.values[slot]);
   std::vector<TensorBytes>& outputs = passage.outputs[at];
   outputs.resize(route.writes.size());
   Session& session = *devices_[passage.devices[at]].session;
-  std::string error = failure_of([&] { session.run_into(passage.spans, outputs); });
-  if (error.empty()) error = wrong_output(route, outputs);
-  if (!error.empty()) return error;
+  if (!succeeds([&] { session.run_into(passage.spans, outputs); }, passage.error) ||
+      !fits(route, outputs, passage.error))
+    return false;
   for (std::size_t i = 0; i < route.writes.size(); ++i)
     passage.values[route.writes[i]] = &outputs[i];
-  return {};
+  return true;
 }
 
 void PipelineState::take_result(Passage& passage, const Item& item) {
-  PipelineResult& result = passage.results.emplace_back();
-  result.number = item.number;
-  result.outputs.reserve(routing_.outputs.size());
+  std::vector<TensorBytes>& outputs = passage.results[passage.finished].outputs;
   for (const std::size_t slot : routing_.outputs) {
     // A tensor may be named twice, or be kept to begin anew.
     const bool is_shared =
         item.values[slot].use_count() > 1 || std::ranges::count(routing_.outputs, slot) > 1;
     TensorBytes& value = *passage.values[slot];
     if (is_shared) {
-      result.outputs.push_back(value);
+      outputs.push_back(value);
     } else {
-      result.outputs.push_back(std::move(value));
+      outputs.push_back(std::move(value));
     }
   }
 }
@@ -119,7 +119,7 @@ void PipelineState::finish_passage(Passage& passage) {
     passage.results.clear();
     return;
   }
-  const std::size_t finished = passage.results.size();
+  const std::size_t finished = passage.finished;
   for (Stage& stage : stages_) stage.next_out += finished;
   for (std::size_t i = 0; i < finished; ++i) {
     deliver(std::move(passage.results[i]), items[i]->pushed, passage.end);
@@ -142,8 +142,7 @@ void PipelineState::finish_passage(Passage& passage) {
 }
 
 void PipelineState::record_passage(const Passage& passage) {
-  const std::size_t finished = passage.results.size();
-  if (finished == 0) return;
+  if (passage.finished == 0) return;
   const Nanoseconds all = passage.end - passage.begin;
   const Nanoseconds one =
       std::max(Nanoseconds(passage.stage_ends.back() - passage.begin), Nanoseconds(1));
@@ -153,7 +152,7 @@ void PipelineState::record_passage(const Passage& passage) {
     begin = passage.stage_ends[at];
     const double share = static_cast<double>(of_one.count()) / static_cast<double>(one.count());
     const Nanoseconds time(std::llround(static_cast<double>(all.count()) * share));
-    record_run(devices_[passage.devices[at]], time, finished);
+    record_run(devices_[passage.devices[at]], time, passage.finished);
   }
 }
 

@@ -169,7 +169,7 @@ Flow PipelineState::pop(PipelineResult& result, Nanoseconds timeout) {
       const Nanoseconds left = end == Clock::time_point::max() ? timeout : end - Clock::now();
       // Woken for a result, or for work that is left to callers.
       if (!wait_for(lock, arrival_, consumers_waiting_, left, [&] {
-            return can_answer() || (is_done_by_callers() && choose_stage(kNone) != kNone);
+            return can_answer() || (is_done_by_callers_ && choose_stage(kNone) != kNone);
           }))
         break;
     }
@@ -181,7 +181,12 @@ Flow PipelineState::pop(PipelineResult& result, Nanoseconds timeout) {
     if (error_) throw *error_;
     return Flow::kClosed;
   }
-  result = std::move(results_.front());
+  // The vector that the caller brings is filled again.
+  std::swap(result, results_.front());
+  if (free_outputs_.size() < options_.result_capacity) {
+    free_outputs_.push_back(std::move(results_.front().outputs));
+    free_outputs_.back().clear();
+  }
   results_.pop_front();
   if (!stages_.back().done.empty()) {
     hand_over(stages_.size() - 1, Clock::now());
@@ -269,6 +274,16 @@ PipelineState::Value PipelineState::value_for(std::size_t slot) {
   return value;
 }
 
+std::vector<TensorBytes> PipelineState::new_outputs() {
+  std::vector<TensorBytes> outputs;
+  if (!free_outputs_.empty()) {
+    outputs = std::move(free_outputs_.back());
+    free_outputs_.pop_back();
+  }
+  outputs.reserve(routing_.outputs.size());
+  return outputs;
+}
+
 void PipelineState::change_queue(Stage& stage, Clock::time_point now) {
   stage.queue_ns += static_cast<double>(stage.queue.size()) *
                     static_cast<double>((now - stage.queue_changed).count());
@@ -307,7 +322,7 @@ void PipelineState::hand_over(std::size_t stage, Clock::time_point now) {
 void PipelineState::deliver(ItemPointer item, Clock::time_point now) {
   PipelineResult result;
   result.number = item->number;
-  result.outputs.reserve(routing_.outputs.size());
+  result.outputs = new_outputs();
   for (const std::size_t slot : routing_.outputs) {
     Value& value = item->values[slot];
     // A tensor may be named twice, or be read by a session that hangs.

@@ -116,7 +116,8 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
     std::vector<std::span<const std::byte>> spans;
     std::vector<std::vector<TensorBytes>> outputs;  // per stage, of the item at hand
     std::vector<TensorBytes*> values;               // per slot, of the item at hand
-    std::vector<PipelineResult> results;            // of the items that are through
+    std::vector<PipelineResult> results;            // per item
+    std::size_t finished = 0;                       // items
     std::size_t failed_stage = kNone;               // where the next one failed, if any
     std::string error;
     Clock::time_point begin;
@@ -139,9 +140,9 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   [[nodiscard]] std::size_t choose_stage(std::size_t home) const;
   void begin_run(Job& job, std::size_t stage, std::size_t home);
   void wake_for_rest(bool takes_long);
-  // Whether all stages are short and computed in the caller: then no other thread is woken for
-  // them, and who waits for room or for a result does the work.
-  [[nodiscard]] bool is_done_by_callers() const;
+  // Callers, where all stages are short and computed in the caller, until a device is lost: then no
+  // other thread is woken, and who waits for room or for a result does the work.
+  void choose_who_works();
   // Wakes a worker for what is ready; false where that is left to callers.
   bool leave_to_workers();
   // Does what is ready in place of waiting: a passage, or one stage of one input. False where
@@ -152,7 +153,7 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   void pass_through(Lock& lock);
   void begin_passage(Passage& passage);
   void pass(Passage& passage);
-  [[nodiscard]] std::string pass_stage(Passage& passage, std::size_t at);
+  [[nodiscard]] bool pass_stage(Passage& passage, std::size_t at);
   void take_result(Passage& passage, const Item& item);
   void keep_values(Passage& passage, Item& item, std::size_t failed_stage);
   void finish_passage(Passage& passage);
@@ -175,9 +176,11 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   void release(Value& value, std::size_t slot);
   [[nodiscard]] Value value_for(std::size_t slot);
   [[nodiscard]] ItemPointer new_item();
+  [[nodiscard]] std::vector<TensorBytes> new_outputs();
   void recycle(ItemPointer item);
-  [[nodiscard]] static std::string wrong_output(const StageRoute& route,
-                                                std::span<const TensorBytes> outputs);
+  // Whether the outputs are those that the stage gives; else `reason` is what is wrong.
+  [[nodiscard]] static bool fits(const StageRoute& route, std::span<const TensorBytes> outputs,
+                                 std::string& reason);
 
   // --- losses
   void lose(std::size_t device, const std::string& reason);
@@ -208,6 +211,7 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   std::deque<PipelineResult> results_;
   std::vector<std::vector<Value>> free_values_;  // per slot
   std::vector<ItemPointer> free_items_;
+  std::vector<std::vector<TensorBytes>> free_outputs_;
 
   std::uint64_t pushed_ = 0;
   std::uint64_t in_flight_ = 0;  // pushed, and not among the results
@@ -225,7 +229,8 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   std::size_t producers_waiting_ = 0;
   std::size_t consumers_waiting_ = 0;
   std::vector<std::unique_ptr<Job>> free_jobs_;  // of callers
-  bool passing_ = false;                         // a caller has all stages for itself
+  bool is_done_by_callers_ = false;
+  bool passing_ = false;  // a caller has all stages for itself
   Passage passage_;
   struct Thread {
     std::thread thread;

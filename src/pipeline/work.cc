@@ -179,23 +179,23 @@ void PipelineState::wake_for_rest(bool takes_long) {
   work_.notify_one();
 }
 
-bool PipelineState::is_done_by_callers() const {
-  return !must_replan_ && losses_.empty() &&
-         std::ranges::all_of(stages_, [this](const Stage& stage) {
-           return is_short(stage) && std::ranges::all_of(stage.devices, [this](std::size_t i) {
-                    return devices_[i].is_local;
-                  });
-         });
+void PipelineState::choose_who_works() {
+  is_done_by_callers_ =
+      losses_.empty() && std::ranges::all_of(stages_, [this](const Stage& stage) {
+        return is_short(stage) && std::ranges::all_of(stage.devices, [this](std::size_t i) {
+                 return devices_[i].is_local;
+               });
+      });
 }
 
 bool PipelineState::leave_to_workers() {
-  if (is_done_by_callers()) return false;
+  if (is_done_by_callers_) return false;
   wake_for_rest(true);
   return true;
 }
 
 bool PipelineState::help(Lock& lock) {
-  if (!is_done_by_callers()) return false;
+  if (!is_done_by_callers_) return false;
   if (can_pass()) {
     pass_through(lock);
     leave_to_workers();
@@ -222,7 +222,7 @@ bool PipelineState::help(Lock& lock) {
 }
 
 void PipelineState::perform(Job& job) {
-  job.error = failure_of([&] {
+  const auto work = [&] {
     switch (job.kind) {
       case Job::Kind::kRun:
         job.session->run_into(job.spans, job.outputs);
@@ -239,7 +239,9 @@ void PipelineState::perform(Job& job) {
         if (job.layout) open_all(*job.layout, job.living, job.sessions, job.device);
         break;
     }
-  });
+  };
+  job.error.clear();
+  (void)succeeds(work, job.error);
   job.end = Clock::now();
 }
 
@@ -287,17 +289,20 @@ void PipelineState::finish(Job& job) {
   job.session.reset();
 }
 
-std::string PipelineState::wrong_output(const StageRoute& route,
-                                        std::span<const TensorBytes> outputs) {
-  if (outputs.size() != route.writes.size())
-    return fmt::format("gave {} outputs, {} are expected", outputs.size(), route.writes.size());
+bool PipelineState::fits(const StageRoute& route, std::span<const TensorBytes> outputs,
+                         std::string& reason) {
+  if (outputs.size() != route.writes.size()) {
+    reason = fmt::format("gave {} outputs, {} are expected", outputs.size(), route.writes.size());
+    return false;
+  }
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const Port& port = route.output_ports[i];
-    if (outputs[i].size() != port.bytes)
-      return fmt::format("gave {} bytes for '{}', {} are expected", outputs[i].size(), port.name,
+    if (outputs[i].size() == port.bytes) continue;
+    reason = fmt::format("gave {} bytes for '{}', {} are expected", outputs[i].size(), port.name,
                          port.bytes);
+    return false;
   }
-  return {};
+  return true;
 }
 
 void PipelineState::record_run(Device& device, Nanoseconds time, std::uint64_t inputs) {
@@ -308,7 +313,9 @@ void PipelineState::record_run(Device& device, Nanoseconds time, std::uint64_t i
   stage.inputs += inputs;
   constexpr std::int64_t kMemory = 8;  // runs after which a change is mostly followed
   const std::int64_t of_one = time.count() / static_cast<std::int64_t>(inputs);
+  const bool was_short = is_short(stage);
   stage.mean_ns = stage.mean_ns < 0 ? of_one : stage.mean_ns + (of_one - stage.mean_ns) / kMemory;
+  if (is_short(stage) != was_short) choose_who_works();
 }
 
 void PipelineState::finish_run(Job& job) {
@@ -316,8 +323,7 @@ void PipelineState::finish_run(Job& job) {
   const std::size_t at = device.stage;
   Stage& stage = stages_[at];
   const StageRoute& route = routing_.stages[at];
-  if (job.error.empty()) job.error = wrong_output(route, job.outputs);
-  if (!job.error.empty()) {
+  if (!job.error.empty() || !fits(route, job.outputs, job.error)) {
     lose(job.device, job.error);
     return;
   }
