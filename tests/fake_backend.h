@@ -1,12 +1,15 @@
 // A backend whose segments do what a test says, without models.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <atomic>
 #include <cstring>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -116,6 +119,25 @@ inline std::vector<PipelineDevice> devices_with(std::size_t count,
   std::vector<PipelineDevice> devices;
   for (std::size_t i = 0; i < count; ++i) devices.push_back({"tpu" + std::to_string(i), backend});
   return devices;
+}
+
+inline std::vector<TensorBytes> input_of(std::uint64_t value) { return {bytes_of(value)}; }
+
+// Pushes 0, 1, … from another thread and closes; expects all results, once and in order.
+inline void expect_all_in_order(Pipeline& pipeline, std::uint64_t count, std::size_t segments) {
+  std::thread producer([&] {
+    for (std::uint64_t i = 0; i < count; ++i) EXPECT_EQ(pipeline.push(input_of(i)), Flow::kOk);
+    pipeline.close();
+  });
+  PipelineResult result;
+  std::uint64_t next = 0;
+  while (pipeline.pop(result) == Flow::kOk) {
+    ASSERT_EQ(result.number, next);
+    ASSERT_EQ(number_in(result.outputs.at(0)), through_chain(next, segments));
+    ++next;
+  }
+  EXPECT_EQ(next, count);
+  producer.join();
 }
 
 }  // namespace segue::testing

@@ -1,0 +1,162 @@
+// What the pipeline does when devices fail.
+#include <gtest/gtest.h>
+
+#include <future>
+#include <thread>
+
+#include "expect.h"
+#include "fake_backend.h"
+#include "faulty_devices.h"
+#include "segue/pipeline.h"
+
+namespace segue {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::bytes_of;
+using testing::chain_in_pieces;
+using testing::chain_of;
+using testing::devices_with;
+using testing::expect_all_in_order;
+using testing::FakeBackend;
+using testing::Fault;
+using testing::FaultyDevices;
+using testing::fewer_pieces;
+using testing::input_of;
+using testing::layout_of;
+using testing::number_in;
+using testing::push_until_error;
+using testing::run_with_faults;
+
+// Expects results in order and then a device error with these words; returns how many came.
+std::uint64_t pop_until_error(Pipeline& pipeline, std::initializer_list<std::string> words) {
+  PipelineResult result;
+  std::uint64_t popped = 0;
+  testing::expect_error(
+      ErrorCode::kDevice,
+      [&] {
+        for (; pipeline.pop(result) == Flow::kOk; ++popped) EXPECT_EQ(result.number, popped);
+      },
+      words);
+  return popped;
+}
+
+TEST(PipelineFaults, ReplicaTakesOverAndTheLossIsReported) {
+  FaultyDevices faulty(chain_of(2), 3);
+  faulty.plan(0, Fault::kError, 5);
+  std::vector<DeviceLoss> losses;
+  Pipeline pipeline(layout_of(2, {2, 1}), faulty.devices(),
+                    {.on_loss = [&](const DeviceLoss& loss) { losses.push_back(loss); }});
+  expect_all_in_order(pipeline, 500, 2);
+  ASSERT_EQ(pipeline.statistics().losses.size(), 1);
+  const DeviceLoss loss = pipeline.statistics().losses[0];
+  EXPECT_EQ(loss.device, "tpu0");
+  EXPECT_EQ(loss.segment, "0");
+  EXPECT_EQ(loss.reason, "transfer on tag 2 failed");
+  EXPECT_EQ(loss.remedy, "the other devices of the stage (1)");
+  pipeline.cancel();
+}
+
+TEST(PipelineFaults, SpareTakesOver) {
+  FaultyDevices faulty(chain_of(2), 3);
+  faulty.plan(1, Fault::kWrongSize, 7);
+  Pipeline pipeline(layout_of(2), faulty.devices(), {});
+  expect_all_in_order(pipeline, 500, 2);
+  EXPECT_EQ(pipeline.statistics().losses.at(0).reason, "gave 7 bytes for 't2', 8 are expected");
+  EXPECT_EQ(pipeline.statistics().losses.at(0).remedy, "the spare tpu2");
+  EXPECT_TRUE(pipeline.statistics().stages.at(1).devices.at(0).is_lost);
+}
+
+TEST(PipelineFaults, NewPlanTakesOverUntilOneDeviceIsLeft) {
+  FaultyDevices faulty(chain_in_pieces(), 4);
+  faulty.plan(0, Fault::kError, 50);
+  faulty.plan(1, Fault::kVanish, 80);
+  faulty.plan(3, Fault::kWrongSize, 120);
+  Pipeline pipeline(layout_of(4), faulty.devices(), {.replan = fewer_pieces});
+  expect_all_in_order(pipeline, 1000, 4);
+  EXPECT_EQ(pipeline.statistics().losses.size(), 3);
+  EXPECT_EQ(pipeline.statistics().stages.size(), 1);
+}
+
+TEST(PipelineFaults, WithoutDevicesFinishedResultsComeAndThenTheError) {
+  FaultyDevices faulty(chain_of(2), 2);
+  faulty.plan(0, Fault::kError, 6);
+  Pipeline pipeline(layout_of(2), faulty.devices(), {.result_capacity = 1});
+  std::thread producer([&] {
+    testing::expect_error(ErrorCode::kDevice,
+                          [&] {
+                            while (pipeline.push(input_of(1)) == Flow::kOk) {
+                            }
+                          },
+                          {"0: no device is left", "tpu0", "transfer on tag 2 failed"});
+  });
+  const std::uint64_t popped = pop_until_error(pipeline, {"no device is left"});
+  EXPECT_EQ(popped, 6);
+  producer.join();
+}
+
+TEST(PipelineFaults, InputThatEveryDeviceFailsOnEndsThePipelineBeforeAllAreLost) {
+  auto segments = chain_of(1);
+  segments["0"].compute = [](auto inputs, auto& outputs) {
+    if (number_in(inputs[0]) == 4) throw Error(ErrorCode::kInvalidModel, "cannot run this");
+    outputs[0] = bytes_of(0);
+  };
+  Pipeline pipeline(layout_of(1, {5}), devices_with(5, std::make_shared<FakeBackend>(segments)),
+                    {.result_capacity = 100});
+  std::thread producer([&] { push_until_error(pipeline, 50); });
+  const std::uint64_t popped =
+      pop_until_error(pipeline, {"input 4 failed on 3 devices", "cannot run this"});
+  EXPECT_LE(popped, 4);  // those that were still computed beside it are forgotten
+  EXPECT_EQ(pipeline.statistics().losses.size(), 3);
+  producer.join();
+}
+
+TEST(PipelineFaults, HangingDeviceIsGivenUpAndItsLateResultForgotten) {
+  FaultyDevices faulty(chain_of(2), 3);
+  faulty.plan(0, Fault::kHang, 10);
+  Pipeline pipeline(layout_of(2), faulty.devices(), {.watchdog = milliseconds(50)});
+  expect_all_in_order(pipeline, 300, 2);
+  EXPECT_EQ(pipeline.statistics().losses.at(0).reason, "did not answer within 50.00 ms");
+}
+
+TEST(PipelineFaults, LastDeviceThatHangsIsReportedToo) {
+  std::promise<DeviceLoss> lost;
+  FaultyDevices faulty(chain_of(1), 1);
+  faulty.plan(0, Fault::kHang, 0);
+  Pipeline pipeline(layout_of(1), faulty.devices(),
+                    {.watchdog = milliseconds(20),
+                     .on_loss = [&](const DeviceLoss& loss) { lost.set_value(loss); }});
+  ASSERT_EQ(pipeline.push(input_of(0)), Flow::kOk);
+  PipelineResult result;
+  testing::expect_error(ErrorCode::kDevice, [&] { (void)pipeline.pop(result); },
+                        {"did not answer"});
+  EXPECT_EQ(lost.get_future().get().remedy, "nothing: no device is left");
+}
+
+TEST(PipelineFaults, RandomFaultsLoseDoubleAndDisorderNothing) {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    run_with_faults(seed);
+    if (HasFailure()) return;
+  }
+}
+
+// Short work that callers do: a passage ends at the stage that fails, for the first input of it,
+// for one in the middle, and for single ones.
+TEST(PipelineFaults, PassageThatFailsInAnyStageLosesNothing) {
+  for (std::size_t stage = 0; stage < 3; ++stage) {
+    for (const int at : {40, 41, 47, 55}) {
+      SCOPED_TRACE(::testing::Message() << "stage " << stage << ", run " << at);
+      FaultyDevices faulty(chain_of(3), 4, true);
+      faulty.plan(stage, at % 2 == 0 ? Fault::kError : Fault::kWrongSize, at);
+      Pipeline pipeline(layout_of(3), faulty.devices(),
+                        {.queue_capacity = 16, .result_capacity = 16});
+      expect_all_in_order(pipeline, 300, 3);
+      ASSERT_EQ(pipeline.statistics().losses.size(), 1U);
+      EXPECT_EQ(pipeline.statistics().losses[0].segment, std::to_string(stage));
+      EXPECT_EQ(pipeline.statistics().losses[0].remedy, "the spare tpu3");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace segue

@@ -1,0 +1,71 @@
+// The pipeline for long: random faults by the thousand, and ten million inputs in flat memory.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "fake_backend.h"
+#include "faulty_devices.h"
+#include "segue/pipeline.h"
+
+namespace segue {
+namespace {
+
+using testing::chain_of;
+using testing::devices_with;
+using testing::FakeBackend;
+using testing::layout_of;
+
+TEST(PipelineSoak, RandomFaultsLoseDoubleAndDisorderNothing) {
+  std::string failed;
+  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+    testing::run_with_faults(seed);
+    if (!HasFailure()) continue;
+    failed = std::to_string(seed);
+    break;
+  }
+  EXPECT_EQ(failed, "") << "the seed that failed";
+}
+
+std::uint64_t resident_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmRSS:")) return std::stoull(line.substr(6));
+  }
+  return 0;
+}
+
+// Three of four stages by callers, or all by workers.
+void soak(bool is_local, std::uint64_t count) {
+  const auto backend = std::make_shared<FakeBackend>(chain_of(4), FakeBackend::Before{}, is_local);
+  Pipeline pipeline(layout_of(4, {1, 2, 1, 1}), devices_with(5, backend),
+                    {.queue_capacity = 16, .result_capacity = 16});
+  std::thread producer([&] {
+    for (std::uint64_t i = 0; i < count; ++i) {
+      if (pipeline.push(testing::input_of(i)) != Flow::kOk) break;
+    }
+    pipeline.close();
+  });
+  PipelineResult result;
+  std::uint64_t next = 0;
+  std::uint64_t early_kib = 0;
+  for (; pipeline.pop(result) == Flow::kOk; ++next) {
+    if (result.number != next) break;
+    if (testing::number_in(result.outputs[0]) != testing::through_chain(next, 4)) break;
+    if (next == count / 10) early_kib = resident_kib();
+  }
+  EXPECT_EQ(next, count);
+  const std::uint64_t late_kib = resident_kib();
+  EXPECT_LT(late_kib, early_kib + 1024) << "KiB after a tenth: " << early_kib;
+  pipeline.cancel();
+  producer.join();
+}
+
+TEST(PipelineSoak, TenMillionInputsByCallersTakeNoMoreMemoryThanOne) { soak(true, 10'000'000); }
+
+TEST(PipelineSoak, MillionInputsByWorkersTakeNoMoreMemoryThanSome) { soak(false, 1'000'000); }
+
+}  // namespace
+}  // namespace segue
