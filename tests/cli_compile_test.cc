@@ -1,0 +1,137 @@
+// `segue compile`, and what else calls Google's compiler, as a user meets it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "environment.h"
+#include "segue/file.h"
+
+namespace segue {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::run_segue;
+using testing::ScratchFolder;
+
+constexpr int kUsage = 2;
+constexpr int kCompiler = 5;
+const std::string kStandIn = SEGUE_TEST_COMPILER;
+
+class CliCompile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(run_segue({"split", "zoo:squeezenet@64", "--tpus", "2", "-o", folder()}).status, 0);
+  }
+  [[nodiscard]] std::string folder() const { return (scratch_.path() / "parts").string(); }
+  [[nodiscard]] const std::filesystem::path& scratch() const { return scratch_.path(); }
+
+ private:
+  ScratchFolder scratch_;
+};
+
+TEST_F(CliCompile, TextJsonAndCsvGiveTheCompilersFiguresBesideTheSimulated) {
+  const auto text = run_segue({"compile", folder(), "--compiler-cmd", kStandIn});
+  EXPECT_EQ(text.status, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("on chip, 0 B from host (simulated: "));
+  EXPECT_THAT(text.out, HasSubstr("2 compiled by edgetpu_compiler 16.0.384591198"));
+  const auto json = nlohmann::json::parse(
+      run_segue({"compile", folder(), "--json"}, ".", "export SEGUE_EDGETPU_COMPILER=" + kStandIn)
+          .out);
+  EXPECT_EQ(json["schema"], "segue.compile/1");
+  ASSERT_EQ(json["files"].size(), 2U);
+  EXPECT_EQ(json["files"][0]["compiled"]["host_bytes"], 0);
+  EXPECT_TRUE(json["files"][0]["failure"].is_null());
+  const auto csv = run_segue({"compile", folder(), "--csv", "--compiler-cmd", kStandIn});
+  EXPECT_THAT(csv.out, HasSubstr("file,succeeded,on_chip_bytes,host_bytes,operations,on_host"));
+  // The plan is still one that all commands read.
+  const std::string plan = folder() + "/plan.json";
+  EXPECT_THAT(read_text_file(plan, 1 << 24U), HasSubstr("\"compiler\": \"16.0.384591198\""));
+  EXPECT_EQ(run_segue({"verify", "zoo:squeezenet@64", folder()}).status, 0);
+  EXPECT_EQ(run_segue({"simulate", plan}).status, 0);
+  EXPECT_EQ(run_segue({"run", folder(), "--inputs", "3"}).status, 0);
+}
+
+TEST_F(CliCompile, FailureNamesSegmentMessageMeaningAndOperator) {
+  const std::vector<std::string> arguments{
+      "compile", folder(), "--attempts", "1", "--compiler-cmd", kStandIn + " fault=large:SOFTMAX"};
+  const auto result = run_segue(arguments);
+  EXPECT_EQ(result.status, kCompiler);
+  EXPECT_THAT(result.err, HasSubstr("segment_1_of_2.tflite: Compilation failed"));
+  EXPECT_THAT(result.out, HasSubstr("segment_1_of_2.tflite: failed: Compilation failed"));
+  EXPECT_THAT(result.out, HasSubstr("use a smaller input image"));
+  EXPECT_THAT(result.out, HasSubstr("At fault: SOFTMAX #"));
+  EXPECT_THAT(result.out, HasSubstr("1 of 2 not compiled; plan.json is as it was"));
+  auto without = arguments;
+  without.emplace_back("--no-bisect");
+  EXPECT_THAT(run_segue(without).out, Not(HasSubstr("At fault")));
+  auto as_json = arguments;
+  as_json.emplace_back("--json");
+  const auto json = nlohmann::json::parse(run_segue(as_json).out);
+  EXPECT_EQ(json["files"][1]["failure"]["kind"], "large_activations");
+  EXPECT_EQ(json["files"][1]["failure"]["culprit"]["operators"].size(), 1U);
+}
+
+TEST_F(CliCompile, WithoutCompilerOrWithWrongOptionsSaysWhatToDo) {
+  const auto missing = run_segue({"compile", folder(), "--compiler-cmd", "/no/such/compiler"});
+  EXPECT_EQ(missing.status, kCompiler);
+  EXPECT_THAT(missing.err, HasSubstr("/no/such/compiler"));
+  EXPECT_THAT(missing.err, HasSubstr("coral.ai/docs/edgetpu/compiler"));
+  EXPECT_EQ(run_segue({"compile", folder(), "--compiler-cmd", " "}).status, kUsage);
+  EXPECT_EQ(run_segue({"compile", folder(), "-o", "x", "--compiler-cmd", kStandIn}).status, kUsage);
+  EXPECT_EQ(run_segue({"compile", folder(), "--delegate-search-step", "3"}).status, kUsage);
+  EXPECT_EQ(run_segue({"plan", "zoo:squeezenet@64", "--tpus", "2", "--strategy", "optimal",
+                       "--compiler-cmd", kStandIn})
+                .status,
+            kUsage);
+}
+
+TEST_F(CliCompile, WholeModelsAreCompiledBesideThemOrWhereAsked) {
+  ASSERT_EQ(run_segue({"zoo", "conv5-f32", "-o", "m.tflite"}, scratch()).status, 0);
+  EXPECT_EQ(run_segue({"compile", "m.tflite", "--compiler-cmd", kStandIn}, scratch()).status, 0);
+  EXPECT_TRUE(std::filesystem::exists(scratch() / "m_edgetpu.tflite"));
+  std::filesystem::create_directory(scratch() / "out");
+  EXPECT_EQ(
+      run_segue({"compile", "m.tflite", "-o", "out", "--compiler-cmd", kStandIn}, scratch()).status,
+      0);
+  EXPECT_TRUE(std::filesystem::exists(scratch() / "out" / "m_edgetpu.tflite"));
+  EXPECT_TRUE(std::filesystem::exists(scratch() / "out" / "m_edgetpu.log"));
+}
+
+TEST_F(CliCompile, BalancedPlansGoOnByWhatTheCompilerSays) {
+  const std::string plan = (scratch() / "plan.json").string();
+  const auto result = run_segue({"plan", "zoo:resnet50@64", "--tpus", "6", "--compiler-cmd",
+                                 kStandIn + " capacity=5600000", "-o", plan});
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("Memory as edgetpu_compiler 16.0.384591198 reports it."));
+  EXPECT_THAT(read_text_file(plan, 1 << 24U), HasSubstr("simulated_host_bytes"));
+}
+
+// Compiled segments on stand-ins for devices, one of which vanishes.
+TEST_F(CliCompile, CompiledFoldersRunOnEdgeTpusAndAreCompiledAnewWhenOneIsLost) {
+  ASSERT_EQ(run_segue({"compile", folder(), "--compiler-cmd", kStandIn}).status, 0);
+  const std::vector<std::string> arguments{
+      "run", folder(), "--backend",         "edgetpu",          "--inputs",
+      "12",  "--json", "--edgetpu-library", SEGUE_TEST_STAND_IN};
+  const auto plain = run_segue(arguments);
+  EXPECT_EQ(plain.status, 0) << plain.err;
+  EXPECT_EQ(nlohmann::json::parse(plain.out)["measured"]["results"], 12);
+  auto replanned = arguments;
+  for (const char* word : {"--model", "zoo:squeezenet@64", "--use", "pci:apex_0", "--use",
+                           "pci:apex_1", "--compiler-cmd"})
+    replanned.emplace_back(word);
+  replanned.push_back(kStandIn);
+  const auto result = run_segue(replanned, ".", "export STAND_IN_VANISHES=1:5");
+  EXPECT_EQ(result.status, 0) << result.err;
+  const auto json = nlohmann::json::parse(result.out);
+  EXPECT_EQ(json["measured"]["results"], 12);
+  ASSERT_EQ(json["losses"].size(), 1U);
+  EXPECT_EQ(json["losses"][0]["remedy"], "a new plan for 1 device");
+  EXPECT_EQ(json["stages"].size(), 1U);
+}
+
+}  // namespace
+}  // namespace segue

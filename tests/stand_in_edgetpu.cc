@@ -244,7 +244,17 @@ struct edgetpu_option {
   const char* value;
 };
 
+// STAND_IN_VANISHES=1:5: device 1 is gone at its sixth computation; for programs of their own.
+void obey_environment() {
+  const char* text = std::getenv("STAND_IN_VANISHES");
+  if (text == nullptr || std::strlen(text) < 3) return;
+  Device& device = devices[(text[0] - '0') % 3];
+  device.at = std::atoi(text + 2);
+  device.fault = kStandInVanish;
+}
+
 edgetpu_device* edgetpu_list_devices(std::size_t* count) {
+  obey_environment();
   auto* list =
       static_cast<edgetpu_device*>(std::calloc(std::size(devices), sizeof(edgetpu_device)));
   *count = 0;

@@ -1,3 +1,5 @@
+#include "segue/compile.h"
+
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -5,7 +7,6 @@
 
 #include "cli/commands.h"
 #include "cli/compiler_options.h"
-#include "segue/compile.h"
 #include "segue/error.h"
 #include "segue/names.h"
 #include "segue/report.h"

@@ -16,8 +16,7 @@ void add_compiler_options(CLI::App& command, CompilerOptions& options) {
   add_compiler_command(command, options,
                        "edgetpu_compiler to run (or SEGUE_EDGETPU_COMPILER), with arguments, as "
                        "'ssh box edgetpu_compiler' where box sees the same folders");
-  command
-      .add_option("--timeout", options.timeout_s, "Seconds for one attempt (default 180)")
+  command.add_option("--timeout", options.timeout_s, "Seconds for one attempt (default 180)")
       ->check(CLI::Range(0.1, 86400.0));
   command
       .add_option("--attempts", options.attempts,

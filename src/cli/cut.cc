@@ -7,8 +7,8 @@
 #include "cli/commands.h"
 #include "cli/libraries.h"
 #include "cli/tpus.h"
-#include "segue/error.h"
 #include "segue/edgetpu_compiler.h"
+#include "segue/error.h"
 #include "segue/measure.h"
 #include "segue/optimal.h"
 #include "segue/report.h"
@@ -93,7 +93,7 @@ void refuse_options(const CLI::App& command, std::span<const char* const> names,
 void refuse_cut_options(const CLI::App& command, const std::string& reason) {
   constexpr std::array kNames{"--measure",     "--kernels",   "--tpus",         "--strategy",
                               "--search",      "--objective", "--max-replicas", "--target",
-                              "--max-latency", "--min-gain",  "--max-tpus", "--compiler-cmd"};
+                              "--max-latency", "--min-gain",  "--max-tpus",     "--compiler-cmd"};
   refuse_options(command, kNames, reason);
 }
 
@@ -209,7 +209,8 @@ CutResult make_even_cut(const Graph& graph, const CutOptions& options,
   } else {
     auto balanced = segment_balanced(graph, pool.count, *make_simulated_compiler(pool.device));
     result.notes = refinement_text(balanced);
-    if (!options.compiler.command.empty()) return refine_by_compiler(graph, options, pools, balanced);
+    if (!options.compiler.command.empty())
+      return refine_by_compiler(graph, options, pools, balanced);
     segmentation = std::move(balanced.segmentation);
   }
   const std::vector<PoolCounts> devices(segmentation.segments.size(), PoolCounts{1});

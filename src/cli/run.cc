@@ -1,14 +1,14 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstring>
 #include <memory>
 #include <thread>
 
+#include "cli/classes.h"
 #include "cli/commands.h"
 #include "cli/libraries.h"
+#include "cli/progress.h"
+#include "segue/compile.h"
 #include "segue/edgetpu.h"
 #include "segue/error.h"
 #include "segue/file.h"
@@ -38,6 +38,7 @@ struct Options {
   std::string runtime;
   std::string edgetpu_library;
   std::vector<std::string> devices;
+  CompilerOptions compiler;
   std::string labels;
   FormatOptions format;
 };
@@ -72,27 +73,36 @@ std::vector<fs::path> files_for(const std::string& folder, const std::string& ba
   return files;
 }
 
+// Cuts a model; for the Edge TPU, Google's compiler compiles what comes out.
+PipelineLayout layout_of(const Options& options, const Model& model, const Plan& plan) {
+  if (options.backend != "edgetpu") return pipeline_layout(model, plan);
+  CompileOptions how;
+  how.compiler = edgetpu_compiler_options(options.compiler);
+  return compiled_layout(model, plan, fs::temp_directory_path(), how);
+}
+
 Source open_source(const Options& options) {
   Source source;
+  if (!options.model.empty())
+    source.model = std::make_shared<const Model>(open_model(options.model));
   if (!options.source.ends_with(".json")) {
-    if (!options.model.empty())
-      throw Error(ErrorCode::kInvalidArgument, "--model goes with a plan.json");
     source.plan = find_plan(options.source);
+    if (source.model != nullptr && !source.plan) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "--model: to plan anew when a device is lost, the folder needs its plan.json");
+    }
+    if (source.model != nullptr) check_plan_matches(*source.plan, *source.model);
     const auto replicas = source.plan ? replicas_of(*source.plan) : std::vector<std::uint32_t>{};
     source.layout = pipeline_layout(files_for(options.source, options.backend), replicas);
     source.name = source.plan ? source.plan->model.name : source.layout.segments[0].name;
     return source;
   }
   source.plan = read_plan(options.source);
-  if (options.model.empty()) {
+  if (source.model == nullptr) {
     throw Error(ErrorCode::kInvalidArgument,
                 "a plan.json needs its model: --model MODEL (or give the folder of `segue split`)");
   }
-  if (options.backend == "edgetpu")
-    throw Error(ErrorCode::kInvalidArgument,
-                "the Edge TPU runs compiled segments: give their folder");
-  source.model = std::make_shared<const Model>(open_model(options.model));
-  source.layout = pipeline_layout(*source.model, *source.plan);
+  source.layout = layout_of(options, *source.model, *source.plan);
   source.name = source.plan->model.name;
   return source;
 }
@@ -159,8 +169,8 @@ PipelineOptions pipeline_options(const Options& options, const Source& source) {
     print_note(fmt::format("lost {} ({}): {}; taken over by {}", loss.device, loss.segment,
                            loss.reason, loss.remedy));
   };
-  if (source.model != nullptr && source.plan) {
-    result.replan = [model = source.model, device = source.plan->device](
+  if (source.model != nullptr) {
+    result.replan = [&options, model = source.model, device = source.plan->device](
                         std::uint32_t count) -> std::optional<PipelineLayout> {
       const Graph graph(*model);
       const auto pools = open_devices(device, count);
@@ -168,91 +178,13 @@ PipelineOptions pipeline_options(const Options& options, const Source& source) {
       const auto best = segment_optimal(graph, pools);
       Plan plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
       identify_model(plan, *model);
-      return pipeline_layout(*model, plan);
+      return layout_of(options, *model, plan);
     };
   }
   return result;
 }
 
 // --- inputs and results
-
-class Progress {
- public:
-  explicit Progress(std::uint64_t total) : total_(total), is_shown_(::isatty(STDERR_FILENO) == 1) {}
-  ~Progress() {
-    if (is_shown_ && done_ > 0) std::fputs("\r\033[K", stderr);
-  }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-
-  void advance() {
-    ++done_;
-    const auto now = std::chrono::steady_clock::now();
-    if (!is_shown_ || now - last_ < std::chrono::milliseconds(200)) return;
-    last_ = now;
-    const double seconds = std::chrono::duration<double>(now - begin_).count();
-    const double rate = static_cast<double>(done_) / seconds;
-    std::fputs(fmt::format("\r{}/{}  {:.1f}/s  {:.0f} s left \033[K", done_, total_, rate,
-                           static_cast<double>(total_ - done_) / rate)
-                   .c_str(),
-               stderr);
-  }
-
- private:
-  std::uint64_t total_;
-  bool is_shown_;
-  std::uint64_t done_ = 0;
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point last_ = begin_;
-};
-
-std::vector<std::string> read_labels(const std::string& path) {
-  constexpr std::uint64_t kLargest = 16U << 20U;
-  std::vector<std::string> labels = CLI::detail::split(read_text_file(path, kLargest), '\n');
-  for (std::string& label : labels) CLI::detail::rtrim(label);
-  while (!labels.empty() && labels.back().empty()) labels.pop_back();
-  return labels;
-}
-
-double score(const Port& port, const TensorBytes& value, std::size_t i) {
-  switch (port.type) {
-    case ElementType::kUint8:
-      return std::to_integer<int>(value[i]) / 256.0;
-    case ElementType::kInt8:
-      return (std::to_integer<int>(value[i] ^ std::byte{0x80})) / 256.0;
-    default: {
-      float real = 0;
-      std::memcpy(&real, value.data() + i * sizeof real, sizeof real);
-      return real;
-    }
-  }
-}
-
-// The five classes with the highest scores, as softmax outputs scale them: a line each.
-std::string top_classes(const Port& port, const TensorBytes& value,
-                        const std::vector<std::string>& labels) {
-  const std::size_t count = value.size() / (port.type == ElementType::kFloat32 ? sizeof(float) : 1);
-  if (port.type != ElementType::kFloat32 && port.type != ElementType::kInt8 &&
-      port.type != ElementType::kUint8)
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("--labels: the output '{}' holds no scores", port.name));
-  std::vector<std::size_t> order(count);
-  for (std::size_t i = 0; i < count; ++i) order[i] = i;
-  const std::size_t shown = std::min<std::size_t>(5, count);
-  std::ranges::partial_sort(order, order.begin() + static_cast<std::ptrdiff_t>(shown),
-                            [&](std::size_t a, std::size_t b) {
-                              const double x = score(port, value, a);
-                              const double y = score(port, value, b);
-                              return x != y ? x > y : a < b;
-                            });
-  std::string text;
-  for (std::size_t rank = 0; rank < shown; ++rank) {
-    const std::size_t i = order[rank];
-    text += fmt::format("  {:.3f}  {}\n", score(port, value, i),
-                        i < labels.size() ? printable(labels[i]) : fmt::format("class {}", i));
-  }
-  return text;
-}
 
 std::vector<TensorBytes> input_values(const Options& options, const Pipeline& pipeline,
                                       std::uint64_t number) {
@@ -339,7 +271,9 @@ void add_run(CLI::App& app) {
       ->add_option("DIR", options->source,
                    "Folder that `segue split` wrote, or a plan.json (with --model)")
       ->required();
-  command->add_option("--model", options->model, "The model of a plan.json");
+  command->add_option("--model", options->model,
+                      "The model of a plan.json; with a folder, what is planned anew when a device "
+                      "is lost");
   command
       ->add_option("--backend", options->backend,
                    "cpu (default), simulated (the CPU, lasting as long as an Edge TPU would), or "
@@ -373,6 +307,8 @@ void add_run(CLI::App& app) {
                       "libtensorflowlite_c.so to use (or SEGUE_TFLITE_LIB)");
   command->add_option("--edgetpu-library", options->edgetpu_library,
                       "libedgetpu.so.1 to use (or SEGUE_EDGETPU_LIB)");
+  add_compiler_command(*command, options->compiler,
+                       "edgetpu_compiler (or SEGUE_EDGETPU_COMPILER) for --model on Edge TPUs");
   add_format(*command, options->format);
   command->callback([command, options] { run(*command, *options); });
 }

@@ -1,0 +1,44 @@
+// How far a run is and when it ends, on a terminal.
+#pragma once
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+
+namespace segue::cli {
+
+// On standard error, and only where that is a terminal.
+class Progress {
+ public:
+  explicit Progress(std::uint64_t total) : total_(total), is_shown_(::isatty(STDERR_FILENO) == 1) {}
+  ~Progress() {
+    if (is_shown_ && done_ > 0) std::fputs("\r\033[K", stderr);
+  }
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  void advance() {
+    ++done_;
+    const auto now = std::chrono::steady_clock::now();
+    if (!is_shown_ || now - last_ < std::chrono::milliseconds(200)) return;
+    last_ = now;
+    const double seconds = std::chrono::duration<double>(now - begin_).count();
+    const double rate = static_cast<double>(done_) / seconds;
+    std::fputs(fmt::format("\r{}/{}  {:.1f}/s  {:.0f} s left \033[K", done_, total_, rate,
+                           static_cast<double>(total_ - done_) / rate)
+                   .c_str(),
+               stderr);
+  }
+
+ private:
+  std::uint64_t total_;
+  bool is_shown_;
+  std::uint64_t done_ = 0;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point last_ = begin_;
+};
+
+}  // namespace segue::cli
