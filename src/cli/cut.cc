@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <thread>
 
 #include "cli/commands.h"
 #include "cli/libraries.h"
@@ -136,15 +137,21 @@ CutResult make_optimal_cut(const Graph& graph, const CutOptions& options,
   return result;
 }
 
-SegmentLatency cpu_latency(const Graph& graph, const CutOptions& options) {
-  return measured_latency(graph, make_cpu_backend({.libraries = runtime_candidates(""),
-                                                   .kernels = kernels_of(options.kernels)}));
+// The other stages will keep their cores busy, as far as there are so many.
+SegmentLatency cpu_latency(const Graph& graph, const CutOptions& options, std::uint32_t count) {
+  MeasureOptions how;
+  how.busy_cores = std::min(count, std::max(std::thread::hardware_concurrency(), 1U)) - 1;
+  return measured_latency(graph,
+                          make_cpu_backend({.libraries = runtime_candidates(""),
+                                            .kernels = kernels_of(options.kernels)}),
+                          how);
 }
 
 ProfiledSegmentation search_profile(const Graph& graph, const CutOptions& options,
                                     const DeviceSpec& device, std::uint32_t count,
                                     Profile* profile) {
-  const SegmentLatency measured = options.measure.empty() ? nullptr : cpu_latency(graph, options);
+  const SegmentLatency measured =
+      options.measure.empty() ? nullptr : cpu_latency(graph, options, count);
   if (options.search == "bisection") {
     Profile operators =
         Profile::of_vendor_order(graph, measured ? measured : simulated_latency(graph, device));

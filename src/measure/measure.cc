@@ -4,37 +4,118 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <thread>
 
 namespace segue {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-Nanoseconds fastest_run(Session& session, const MeasureOptions& options) {
-  const auto values = random_inputs(session.inputs(), options.seed);
-  const std::vector<std::span<const std::byte>> inputs(values.begin(), values.end());
-  std::vector<TensorBytes> outputs;
-  session.run_into(inputs, outputs);
-  auto fastest = Nanoseconds::max();
-  for (std::uint32_t run = 0; run < std::max(options.runs, 1U); ++run) {
-    const auto begin = Clock::now();
-    session.run_into(inputs, outputs);
-    fastest = std::min<Nanoseconds>(fastest, Clock::now() - begin);
+// A session that runs on one seeded input.
+class Runner {
+ public:
+  Runner(std::unique_ptr<Session> session, std::uint64_t seed)
+      : session_(std::move(session)),
+        values_(random_inputs(session_->inputs(), seed)),
+        inputs_(values_.begin(), values_.end()) {
+    (void)run();  // the first touches memory for the first time
   }
-  return fastest;
+
+  Nanoseconds run() {
+    const auto begin = Clock::now();
+    session_->run_into(inputs_, outputs_);
+    return Clock::now() - begin;
+  }
+
+ private:
+  std::unique_ptr<Session> session_;
+  std::vector<TensorBytes> values_;
+  std::vector<std::span<const std::byte>> inputs_;
+  std::vector<TensorBytes> outputs_;
+};
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  return *middle;
 }
+
+// Keeps cores busy with the model as long as it lives.
+class Load {
+ public:
+  Load(const Graph& graph, const Backend& backend, const MeasureOptions& options) {
+    const Model& model = graph.model();
+    for (std::uint32_t i = 0; i < options.busy_cores; ++i) {
+      auto runner =
+          std::make_unique<Runner>(backend.open(model.bytes(), model.name()), options.seed);
+      threads_.emplace_back([runner = std::move(runner)](const std::stop_token& stop) {
+        while (!stop.stop_requested()) (void)runner->run();
+      });
+    }
+  }
+
+ private:
+  std::vector<std::jthread> threads_;
+};
+
+class MeasuredLatency {
+ public:
+  MeasuredLatency(const Graph& graph, std::shared_ptr<const Backend> backend,
+                  const MeasureOptions& options)
+      : graph_(graph), backend_(std::move(backend)), options_(options) {
+    if (!options_.in_turns) return;
+    const Load load(graph_, *backend_, options_);
+    const Model& model = graph.model();
+    whole_ = std::make_unique<Runner>(backend_->open(model.bytes(), model.name()), options_.seed);
+    whole_time_ = fastest(*whole_);
+  }
+
+  [[nodiscard]] Nanoseconds operator()(std::span<const OperatorId> operators) {
+    const auto file = extract_segment(graph_.model(), operators).to_bytes();
+    const auto name = fmt::format("{}: {} operators from {}", graph_.model().name(),
+                                  operators.size(), index(operators.front()));
+    Runner segment(backend_->open(file, name), options_.seed);
+    const Load load(graph_, *backend_, options_);
+    return whole_ == nullptr ? fastest(segment) : in_turns(segment);
+  }
+
+ private:
+  [[nodiscard]] std::uint32_t runs() const { return std::max(options_.runs, 1U); }
+
+  Nanoseconds fastest(Runner& runner) const {
+    auto fastest = Nanoseconds::max();
+    for (std::uint32_t run = 0; run < runs(); ++run) fastest = std::min(fastest, runner.run());
+    return fastest;
+  }
+
+  // The segment's share of the whole model's time, each run between two of the whole.
+  Nanoseconds in_turns(Runner& segment) const {
+    std::vector<double> shares;
+    Nanoseconds before = whole_->run();
+    for (std::uint32_t run = 0; run < runs(); ++run) {
+      const Nanoseconds time = segment.run();
+      const Nanoseconds after = whole_->run();
+      shares.push_back(2 * to_s(time) / (to_s(before) + to_s(after)));
+      before = after;
+    }
+    const double ns = median(std::move(shares)) * static_cast<double>(whole_time_.count());
+    return Nanoseconds(std::llround(ns));
+  }
+
+  const Graph& graph_;
+  std::shared_ptr<const Backend> backend_;
+  MeasureOptions options_;
+  std::unique_ptr<Runner> whole_;
+  Nanoseconds whole_time_{0};
+};
 
 }  // namespace
 
 SegmentLatency measured_latency(const Graph& graph, std::shared_ptr<const Backend> backend,
                                 const MeasureOptions& options) {
-  return [&graph, backend = std::move(backend),
-          options](std::span<const OperatorId> operators) -> Nanoseconds {
-    const auto file = extract_segment(graph.model(), operators).to_bytes();
-    const auto name = fmt::format("{}: {} operators from {}", graph.model().name(),
-                                  operators.size(), index(operators.front()));
-    return fastest_run(*backend->open(file, name), options);
-  };
+  const auto measured = std::make_shared<MeasuredLatency>(graph, std::move(backend), options);
+  return [measured](std::span<const OperatorId> operators) { return (*measured)(operators); };
 }
 
 }  // namespace segue
