@@ -85,6 +85,17 @@ TEST(CliRun, ReadsImagesAndRawTensorsAndRefusesOthers) {
   EXPECT_THAT(refused.err, HasSubstr("other: is no image that the input"));
 }
 
+TEST(CliRun, ShowsProgressOnATerminalOnly) {
+  const Split split;
+  const std::string command = std::string(SEGUE_TEST_CLI) + " run " + split.folder() +
+                              " --inputs 40 --backend simulated --time-scale 30";
+  const std::string log = (split.scratch() / "log").string();
+  ASSERT_EQ(std::system(("script -qec '" + command + "' " + log + " >/dev/null").c_str()), 0);
+  EXPECT_THAT(read_text_file(log, 1 << 20U),
+              ::testing::ContainsRegex("/40  [0-9.]+/s  [0-9]+ s left"));
+  EXPECT_EQ(run_segue({"run", split.folder(), "--inputs", "5"}).err, "");
+}
+
 TEST(CliRun, EdgeTpusThatAreNotThereAreDeviceErrors) {
   const Split split;
   std::filesystem::copy_file(

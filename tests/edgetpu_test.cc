@@ -119,6 +119,20 @@ TEST(EdgeTpuBackend, RunsCompiledFilesAndFreesItsDelegates) {
   EXPECT_EQ(library.open_delegates(), 0);
 }
 
+TEST(EdgeTpuBackend, TellsTheTemperatureThatTheDriverShows) {
+  const StandIn library;
+  const ScratchFolder scratch;
+  const auto folder = scratch.path() / "class" / "apex" / "apex_0";
+  std::filesystem::create_directories(folder);
+  const auto devices = list_edgetpu_devices(stand_in(), scratch.path());
+  const auto backend = make_edgetpu_backend(stand_in(), devices[0], scratch.path());
+  EXPECT_EQ(backend->temperature_c(), std::nullopt);
+  std::ofstream(folder / "temp") << "84250\n";
+  EXPECT_EQ(backend->temperature_c(), 84.25);
+  std::ofstream(folder / "temp") << "-87900\n";
+  EXPECT_EQ(backend->temperature_c(), std::nullopt) << "what a chip that crashed shows";
+}
+
 TEST(EdgeTpuBackend, RunsGooglesCompiledSegments) {
   const auto file = testing::shared("models/mobilenet_v1_0.25_128_quant_edgetpu.tflite");
   SKIP_WITHOUT(file);

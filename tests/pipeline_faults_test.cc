@@ -140,6 +140,42 @@ TEST(PipelineFaults, RandomFaultsLoseDoubleAndDisorderNothing) {
   }
 }
 
+// Opens no merged segment before it is released.
+class SlowToOpen : public FakeBackend {
+ public:
+  SlowToOpen(const Segments& segments, std::shared_future<void> released)
+      : FakeBackend(segments), released_(std::move(released)) {}
+  [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte> model,
+                                              const std::string& name) const override {
+    if (name.find('-') != std::string::npos) released_.wait();
+    return FakeBackend::open(model, name);
+  }
+
+ private:
+  std::shared_future<void> released_;
+};
+
+TEST(PipelineFaults, DeviceThatHangsWhileANewPlanOpensIsGivenUpToo) {
+  FaultyDevices faulty(chain_in_pieces(), 4);
+  faulty.plan(0, Fault::kError, 10);
+  auto devices = faulty.devices();
+  std::promise<void> release;
+  devices[2].backend =
+      std::make_shared<SlowToOpen>(chain_in_pieces(), release.get_future().share());
+  {
+    Pipeline pipeline(layout_of(4), devices,
+                      {.watchdog = milliseconds(50), .replan = fewer_pieces});
+    expect_all_in_order(pipeline, 300, 4);
+    const auto losses = pipeline.statistics().losses;
+    ASSERT_EQ(losses.size(), 2U);
+    EXPECT_EQ(losses[1].device, "tpu2");
+    EXPECT_EQ(losses[1].reason, "did not answer within 50.00 ms");
+    EXPECT_EQ(losses[1].remedy, "another plan");
+    EXPECT_EQ(pipeline.statistics().stages.size(), 2U);
+  }
+  release.set_value();  // its thread outlived the pipeline
+}
+
 // Short work that callers do: a passage ends at the stage that fails, for the first input of it,
 // for one in the middle, and for single ones.
 TEST(PipelineFaults, PassageThatFailsInAnyStageLosesNothing) {

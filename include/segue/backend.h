@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -69,6 +70,9 @@ class Backend {
   /// Whether sessions compute in the calling thread and always return. Then a caller of the
   /// pipeline may do work that takes less time than to wake another thread.
   [[nodiscard]] virtual bool computes_in_caller() const { return false; }
+
+  /// Of the device, now, where its driver tells.
+  [[nodiscard]] virtual std::optional<double> temperature_c() const { return std::nullopt; }
 
   /// "TensorFlow Lite 2.9.0 on the CPU"
   [[nodiscard]] virtual std::string description() const = 0;

@@ -64,7 +64,8 @@ void check_edgetpu(const EdgeTpuLibraries& libraries, const EdgeTpuDevice& devic
 
 /// Opens models, compiled for the Edge TPU or not, on one device. Sessions throw Error(kDevice)
 /// when the device fails; each has the device for itself alone, so one at a time.
-[[nodiscard]] std::unique_ptr<Backend> make_edgetpu_backend(const EdgeTpuLibraries& libraries,
-                                                            const EdgeTpuDevice& device);
+[[nodiscard]] std::unique_ptr<Backend> make_edgetpu_backend(
+    const EdgeTpuLibraries& libraries, const EdgeTpuDevice& device,
+    const std::filesystem::path& sysfs = "/sys");
 
 }  // namespace segue

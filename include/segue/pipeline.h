@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -156,6 +157,14 @@ class Pipeline {
   /// first queue is full, at most for `timeout`; 0 tries. kClosed after close or cancel. Throws
   /// Error(kInvalidArgument) for wrong sizes, and the error that ended the pipeline.
   [[nodiscard]] Flow push(std::vector<TensorBytes>&& inputs, Nanoseconds timeout = kForever);
+
+  /// The same by the names of `inputs`. Throws Error(kInvalidArgument) naming what is missing or no
+  /// input.
+  [[nodiscard]] Flow push_named(std::map<std::string, TensorBytes>&& inputs,
+                          Nanoseconds timeout = kForever);
+  /// Where a result has the output of this name; throws Error(kInvalidArgument) where there is
+  /// none.
+  [[nodiscard]] std::size_t output_position(std::string_view name) const;
 
   /// Waits for the next result. kClosed when it was cancelled, or closed and everything was popped.
   /// Throws the error that ended the pipeline once all finished results before it were popped.

@@ -55,6 +55,14 @@ struct Table {
 [[nodiscard]] std::string simulate_json(const Plan& plan, const Timeline& timeline,
                                         const TimelineOptions& options);
 
+/// The highest temperature of a device that was seen during a run.
+struct DeviceTemperature {
+  std::string device;
+  double celsius = 0;
+};
+/// From here on a device may slow itself down or shut down (google-coral/edgetpu #716, #741, #843).
+inline constexpr double kHotCelsius = 80;
+
 /// What a pipeline did. `predicted` is of the plan that it followed, where there is one; its times
 /// are simulated, all others measured. `backend` describes what computed.
 struct RunReport {
@@ -62,6 +70,8 @@ struct RunReport {
   std::string backend;
   PipelineStatistics measured;
   std::optional<Plan> predicted;
+  std::optional<double> time_scale = std::nullopt;  // of simulated devices
+  std::vector<DeviceTemperature> hottest = {};      // where the drivers tell
 };
 [[nodiscard]] std::string run_text(const RunReport& report);
 [[nodiscard]] Table run_table(const RunReport& report);

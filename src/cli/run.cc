@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <thread>
 
@@ -186,6 +187,37 @@ PipelineOptions pipeline_options(const Options& options, const Source& source) {
 
 // --- inputs and results
 
+// The highest temperatures of devices whose drivers tell, looked at about once a second.
+class Temperatures {
+ public:
+  explicit Temperatures(const std::vector<PipelineDevice>& devices) : devices_(devices) {
+    hottest_.resize(devices.size());
+  }
+
+  void look() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_ < std::chrono::seconds(1)) return;
+    last_ = now;
+    for (std::size_t i = 0; i < devices_.size(); ++i) {
+      if (const auto celsius = devices_[i].backend->temperature_c())
+        hottest_[i] = std::max(hottest_[i].value_or(*celsius), *celsius);
+    }
+  }
+
+  [[nodiscard]] std::vector<DeviceTemperature> hottest() const {
+    std::vector<DeviceTemperature> result;
+    for (std::size_t i = 0; i < devices_.size(); ++i) {
+      if (hottest_[i]) result.push_back({devices_[i].name, *hottest_[i]});
+    }
+    return result;
+  }
+
+ private:
+  const std::vector<PipelineDevice>& devices_;
+  std::vector<std::optional<double>> hottest_;
+  std::chrono::steady_clock::time_point last_;
+};
+
 std::vector<TensorBytes> input_values(const Options& options, const Pipeline& pipeline,
                                       std::uint64_t number) {
   if (options.files.empty()) return random_inputs(pipeline.inputs(), options.seed + number);
@@ -208,7 +240,8 @@ void check_inputs(const Options& options, const Pipeline& pipeline) {
 }
 
 // Pushes from a thread of its own; what goes wrong there arrives where results are popped.
-std::string pump(Pipeline& pipeline, const Options& options, std::uint64_t count) {
+std::string pump(Pipeline& pipeline, const Options& options, std::uint64_t count,
+                 Temperatures& temperatures) {
   const auto labels =
       options.labels.empty() ? std::vector<std::string>{} : read_labels(options.labels);
   std::exception_ptr failure;
@@ -230,6 +263,7 @@ std::string pump(Pipeline& pipeline, const Options& options, std::uint64_t count
     PipelineResult result;
     while (pipeline.pop(result) == Flow::kOk) {
       progress.advance();
+      temperatures.look();
       if (!options.labels.empty() && result.number < options.files.size()) {
         classes += printable(options.files[result.number]) + "\n" +
                    top_classes(pipeline.outputs()[0], result.outputs[0], labels);
@@ -254,9 +288,12 @@ void run(const CLI::App& command, Options options) {
   check_inputs(options, pipeline);
   if (!options.files.empty() && command.count("--inputs") == 0)
     options.inputs = options.files.size();
-  const std::string classes = pump(pipeline, options, options.inputs);
-  const RunReport report{source.name, devices[0].backend->description(), pipeline.statistics(),
-                         source.plan};
+  Temperatures temperatures(devices);
+  const std::string classes = pump(pipeline, options, options.inputs, temperatures);
+  RunReport report{source.name, devices[0].backend->description(), pipeline.statistics(),
+                   source.plan};
+  if (options.backend == "simulated") report.time_scale = options.time_scale;
+  report.hottest = temperatures.hottest();
   if (options.format.json) return print(run_json(report));
   if (options.format.csv) return print(run_table(report).to_csv());
   print(classes + (classes.empty() ? "" : "\n") + run_text(report));

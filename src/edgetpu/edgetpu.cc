@@ -71,10 +71,15 @@ void describe(EdgeTpuDevice& device, const fs::path& sysfs) {
 
 class EdgeTpuBackend : public Backend {
  public:
-  EdgeTpuBackend(const EdgeTpuLibraries& libraries, EdgeTpuDevice device)
+  EdgeTpuBackend(const EdgeTpuLibraries& libraries, EdgeTpuDevice device, fs::path sysfs)
       : runtime_(std::make_shared<TfLiteRuntime>(libraries.runtimes)),
         library_(std::make_shared<EdgeTpuLibrary>(libraries.delegates)),
-        device_(std::move(device)) {}
+        device_(std::move(device)),
+        sysfs_(std::move(sysfs)) {}
+
+  [[nodiscard]] std::optional<double> temperature_c() const override {
+    return read_temperature_c(device_, sysfs_);
+  }
 
   [[nodiscard]] std::string description() const override {
     return fmt::format("Edge TPU {} (TensorFlow Lite {}, libedgetpu {})", device_.name(),
@@ -102,6 +107,7 @@ class EdgeTpuBackend : public Backend {
   std::shared_ptr<const TfLiteRuntime> runtime_;
   std::shared_ptr<const EdgeTpuLibrary> library_;
   EdgeTpuDevice device_;
+  fs::path sysfs_;
 };
 
 }  // namespace
@@ -177,8 +183,8 @@ void check_edgetpu(const EdgeTpuLibraries& libraries, const EdgeTpuDevice& devic
 }
 
 std::unique_ptr<Backend> make_edgetpu_backend(const EdgeTpuLibraries& libraries,
-                                              const EdgeTpuDevice& device) {
-  return std::make_unique<EdgeTpuBackend>(libraries, device);
+                                              const EdgeTpuDevice& device, const fs::path& sysfs) {
+  return std::make_unique<EdgeTpuBackend>(libraries, device, sysfs);
 }
 
 }  // namespace segue

@@ -51,7 +51,11 @@ class EdgeTpuCompiler : public Compiler {
                               compilation.failure->message, compilation.failure->explanation));
     }
     const CompilerLog& log = *compilation.log;
-    return {log.on_chip_bytes, log.host_bytes, log.on_chip_bytes + log.remaining_bytes, {}, log.version};
+    return {log.on_chip_bytes,
+            log.host_bytes,
+            log.on_chip_bytes + log.remaining_bytes,
+            {},
+            log.version};
   }
 
   std::filesystem::path folder_;

@@ -87,23 +87,37 @@ void PipelineState::finish_open(Job& job) {
   stage.devices.push_back(job.device);
 }
 
+void PipelineState::lose_in_replan(std::size_t lost, const std::string& reason) {
+  ++replan_attempt_;
+  replanning_ = false;
+  Device& device = devices_[lost];
+  device.state = Device::State::kLost;
+  device.session.reset();
+  if (device.stage != kNone) std::erase(stages_[device.stage].devices, lost);
+  const std::size_t living = living_devices().size();
+  losses_.push_back({device.name, "the new plan", reason,
+                     living == 0 ? "nothing: no device is left" : "another plan"});
+  if (living == 0) {
+    fail_at(stages_.size() - 1,
+            Error(ErrorCode::kDevice, fmt::format("no device is left; the last one, {}, was lost: "
+                                                  "{}",
+                                                  device.name, reason)));
+  }
+  work_.notify_all();
+}
+
 // Everything on its way begins anew with its input.
 void PipelineState::finish_replan(Job& job) {
+  if (job.attempt != replan_attempt_) {
+    // Given up meanwhile: the device that it waited for is back.
+    if (job.device != kNone) devices_[job.device].hangs = false;
+    return;
+  }
   replanning_ = false;
   if (cancelled_) return;
   const std::size_t last = stages_.size() - 1;
   if (!job.error.empty() && job.device != kNone) {
-    // A device did not take its new segment; the plan is made once more without it.
-    Device& device = devices_[job.device];
-    device.state = Device::State::kLost;
-    std::erase(stages_[device.stage == kNone ? 0 : device.stage].devices, job.device);
-    const std::size_t living = living_devices().size();
-    losses_.push_back({device.name, "the new plan", job.error,
-                       living == 0 ? "nothing: no device is left" : "another plan"});
-    if (living == 0)
-      fail_at(last, Error(ErrorCode::kDevice, fmt::format("no device is left; the last one, {}, "
-                                                          "was lost: {}",
-                                                          device.name, job.error)));
+    lose_in_replan(job.device, job.error);
     return;
   }
   if (!job.error.empty() || !job.layout) {

@@ -51,8 +51,7 @@ PipelineState::PipelineState(PipelineLayout layout, std::vector<PipelineDevice> 
     devices_.back().backend = std::move(device.backend);
   }
   std::vector<std::shared_ptr<Session>> sessions;
-  std::size_t failed = kNone;
-  open_all(layout, all, sessions, failed);
+  open_all(layout, all, sessions, [](std::size_t) {});
   install(std::move(layout), std::move(sessions));
   input_ports_ = routing_.input_ports;
   output_ports_ = routing_.output_ports;
@@ -60,15 +59,15 @@ PipelineState::PipelineState(PipelineLayout layout, std::vector<PipelineDevice> 
 
 void PipelineState::open_all(const PipelineLayout& layout, std::span<const std::size_t> devices,
                              std::vector<std::shared_ptr<Session>>& sessions,
-                             std::size_t& failed_device) const {
+                             const std::function<void(std::size_t)>& before) const {
   std::size_t next = 0;
   for (const PipelineSegment& segment : layout.segments) {
     for (std::uint32_t replica = 0; replica < segment.replicas; ++replica) {
-      failed_device = devices[next++];
-      sessions.push_back(devices_[failed_device].backend->open(segment.model, segment.name));
+      const std::size_t device = devices[next++];
+      before(device);
+      sessions.push_back(devices_[device].backend->open(segment.model, segment.name));
     }
   }
-  failed_device = kNone;
 }
 
 // `sessions`: one for each of the first living devices, in order.

@@ -127,8 +127,10 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
 
   // --- layout
   void install(PipelineLayout layout, std::vector<std::shared_ptr<Session>> sessions);
+  // Opens each segment on its devices; `before` is called with each device.
   void open_all(const PipelineLayout& layout, std::span<const std::size_t> devices,
-                std::vector<std::shared_ptr<Session>>& sessions, std::size_t& failed_device) const;
+                std::vector<std::shared_ptr<Session>>& sessions,
+                const std::function<void(std::size_t device)>& before) const;
   [[nodiscard]] std::vector<std::size_t> living_devices() const;
 
   // --- threads
@@ -159,6 +161,9 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   void finish_passage(Passage& passage);
   void record_passage(const Passage& passage);
   void perform(Job& job);
+  void perform_replan(Job& job);
+  // Gives up the device that a new plan waits for; another plan is made without it.
+  void lose_in_replan(std::size_t device, const std::string& reason);
   void finish(Job& job);
   void finish_run(Job& job);
   void record_run(Device& device, Nanoseconds time, std::uint64_t inputs);
@@ -222,6 +227,7 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   bool stopping_ = false;
   bool must_replan_ = false;
   bool replanning_ = false;
+  std::uint64_t replan_attempt_ = 0;  // what comes of another one is too late
   std::optional<Error> error_;
 
   std::size_t idle_ = 0;    // workers that wait

@@ -117,6 +117,7 @@ bool PipelineState::take(Job& job, std::size_t home) {
     if (replanning_ || !is_quiet) return false;
     replanning_ = true;
     job.kind = Job::Kind::kReplan;
+    job.attempt = ++replan_attempt_;
     job.living = living_devices();
     job.device = kNone;
     return true;
@@ -234,15 +235,36 @@ void PipelineState::perform(Job& job) {
         break;
       }
       case Job::Kind::kReplan:
-        job.sessions.clear();
-        job.layout = options_.replan(static_cast<std::uint32_t>(job.living.size()));
-        if (job.layout) open_all(*job.layout, job.living, job.sessions, job.device);
+        perform_replan(job);
         break;
     }
   };
   job.error.clear();
   (void)succeeds(work, job.error);
   job.end = Clock::now();
+}
+
+// The device at hand is `job.device`, and opening, so that the watchdog looks after it.
+void PipelineState::perform_replan(Job& job) {
+  job.sessions.clear();
+  job.layout = options_.replan(static_cast<std::uint32_t>(job.living.size()));
+  if (!job.layout) return;
+  const auto settle = [&] {
+    if (job.device != kNone && job.attempt == replan_attempt_)
+      devices_[job.device].state = Device::State::kSpare;
+  };
+  open_all(*job.layout, job.living, job.sessions, [&](std::size_t device) {
+    const Lock lock(mutex_);
+    settle();
+    if (job.attempt != replan_attempt_)
+      throw Error(ErrorCode::kDevice, "another plan is made already");
+    job.device = device;
+    devices_[device].state = Device::State::kOpening;
+    devices_[device].started = Clock::now();
+  });
+  const Lock lock(mutex_);
+  settle();
+  job.device = kNone;
 }
 
 // Gives up devices that take too long. Its next look is never later than the earliest deadline of
@@ -263,7 +285,12 @@ void PipelineState::watch() {
         continue;
       }
       devices_[i].hangs = true;
-      lose(i, fmt::format("did not answer within {}", format_time(options_.watchdog)));
+      const auto reason = fmt::format("did not answer within {}", format_time(options_.watchdog));
+      if (replanning_) {
+        lose_in_replan(i, reason);
+      } else {
+        lose(i, reason);
+      }
       exit_.notify_all();
     }
     if (losses_reported_ < losses_.size() && !reporting_) report_losses(lock);

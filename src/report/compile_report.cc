@@ -77,9 +77,10 @@ std::string failure_text(const FileCompilation& file) {
     const auto& names = file.culprit_names;
     text += names.size() == 1
                 ? fmt::format("  At fault: {}, which fails alone", printable(names[0]))
-                : fmt::format("  At fault: {} operators from {} to {}, which fail together and no "
-                              "shorter run does",
-                              names.size(), printable(names.front()), printable(names.back()));
+                : fmt::format(
+                      "  At fault: {} operators from {} to {}, which fail together and no "
+                      "shorter run does",
+                      names.size(), printable(names.front()), printable(names.back()));
     text += fmt::format(" (found in {} compilations).\n", file.culprit->compilations);
   }
   return text + fmt::format("  Its output, of {} attempt{}: {}\n", compilation.attempts,
@@ -135,22 +136,22 @@ std::string compile_text(const FolderCompilation& result) {
                               result.plan ? "plan.json is as it was" : "the others are");
   text += fmt::format("{} compiled by edgetpu_compiler {}", result.files.size(),
                       printable(result.files[0].compilation.log->version));
-  return text + (result.plan ? "; plan.json holds its bytes, and times simulated with them\n" : "\n");
+  return text +
+         (result.plan ? "; plan.json holds its bytes, and times simulated with them\n" : "\n");
 }
 
 Table compile_table(const FolderCompilation& result) {
   Table table;
-  table.columns = {{"file"},       {"succeeded"},  {"on_chip_bytes"}, {"host_bytes"},
-                   {"operations"}, {"on_host"},    {"attempts"},      {"seconds"},
-                   {"failure"}};
+  table.columns = {{"file"},    {"succeeded"}, {"on_chip_bytes"}, {"host_bytes"}, {"operations"},
+                   {"on_host"}, {"attempts"},  {"seconds"},       {"failure"}};
   for (const FileCompilation& file : result.files) {
     const Compilation& compilation = file.compilation;
     std::vector<std::string> row{printable(file.file), compilation.succeeded() ? "yes" : "no"};
     if (compilation.succeeded()) {
       const CompilerLog& log = *compilation.log;
-      for (const std::uint64_t number : {log.on_chip_bytes, log.host_bytes,
-                                         std::uint64_t{log.operation_count},
-                                         std::uint64_t{log.unmapped_count()}})
+      for (const std::uint64_t number :
+           {log.on_chip_bytes, log.host_bytes, std::uint64_t{log.operation_count},
+            std::uint64_t{log.unmapped_count()}})
         row.push_back(std::to_string(number));
     } else {
       row.insert(row.end(), 4, "-");

@@ -71,6 +71,16 @@ std::string run_text(const RunReport& report) {
                     report.predicted->device_count(), printable(report.predicted->device),
                     predicted.throughput_per_s, format_time(predicted.latency));
   }
+  if (report.time_scale && *report.time_scale != 1) {
+    text += fmt::format("Devices were simulated, {} times as slow: measured times are of that.\n",
+                        *report.time_scale);
+  }
+  for (const DeviceTemperature& of : report.hottest) {
+    text += fmt::format("{} reached {:.1f} degrees C{}.\n", printable(of.device), of.celsius,
+                        of.celsius < kHotCelsius
+                            ? ""
+                            : ", where it may slow down: cool it, or the rates are not its best");
+  }
   if (measured.results > 0 && measured.stages.size() > 1)
     text += fmt::format("Slowest is stage {}.\n", slowest(measured));
   for (const DeviceLoss& loss : measured.losses) {
@@ -111,6 +121,9 @@ std::string run_json(const RunReport& report) {
                       {"reason", loss.reason},
                       {"remedy", loss.remedy}});
   }
+  Json hottest = Json::array();
+  for (const DeviceTemperature& of : report.hottest)
+    hottest.push_back({{"device", of.device}, {"celsius", rounded(of.celsius)}});
   Json document = {{"schema", "segue.run/1"},
                    {"model", report.model},
                    {"backend", report.backend},
@@ -124,6 +137,8 @@ std::string run_json(const RunReport& report) {
                        {"p99", measured.latency.p99.count()},
                        {"max", measured.latency.max.count()}}}}},
                    {"simulated", nullptr},
+                   {"time_scale", report.time_scale ? Json(*report.time_scale) : Json(nullptr)},
+                   {"hottest", std::move(hottest)},
                    {"stages", std::move(stages)},
                    {"losses", std::move(losses)}};
   if (report.predicted) {
