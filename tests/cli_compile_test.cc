@@ -93,6 +93,9 @@ TEST_F(CliCompile, WholeModelsAreCompiledBesideThemOrWhereAsked) {
   ASSERT_EQ(run_segue({"zoo", "conv5-f32", "-o", "m.tflite"}, scratch()).status, 0);
   EXPECT_EQ(run_segue({"compile", "m.tflite", "--compiler-cmd", kStandIn}, scratch()).status, 0);
   EXPECT_TRUE(std::filesystem::exists(scratch() / "m_edgetpu.tflite"));
+  // A command relative to where the user is.
+  std::filesystem::create_symlink(kStandIn, scratch() / "mine");
+  EXPECT_EQ(run_segue({"compile", "m.tflite", "--compiler-cmd", "./mine"}, scratch()).status, 0);
   std::filesystem::create_directory(scratch() / "out");
   EXPECT_EQ(
       run_segue({"compile", "m.tflite", "-o", "out", "--compiler-cmd", kStandIn}, scratch()).status,

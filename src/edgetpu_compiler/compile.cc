@@ -89,7 +89,8 @@ class Attempt {
  private:
   [[nodiscard]] ProcessResult start(const std::vector<std::string>& command) const {
     try {
-      return run_process(command, folder_.path(), options_.timeout + options_.timeout / 10);
+      // In the caller's folder, which a command may be relative to; all other paths are absolute.
+      return run_process(command, ".", options_.timeout + options_.timeout / 10);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kCompiler) throw;
       throw Error(ErrorCode::kCompiler,
