@@ -101,6 +101,26 @@ TEST(CompileFolder, ThatFailsNamesSegmentAndOperatorAndLeavesThePlan) {
   EXPECT_TRUE(fs::exists(scratch.path() / result.files[0].compiled_file));
 }
 
+TEST(CompileFolder, OfAnOlderSplitLeavesNothingThatWouldRunForTheNewOne) {
+  const ScratchFolder scratch;
+  const Model model = open_model("zoo:squeezenet");
+  const Graph graph(model);
+  const fs::path compiled = scratch.path() / "squeezenet_segment_0_of_2_edgetpu.tflite";
+  const auto split_at = [&](std::uint32_t depth) {
+    write_segments(model, segment_at_depths(graph, {depth}), "{}", scratch.path());
+    fs::remove(scratch.path() / "plan.json");
+  };
+  split_at(10);
+  EXPECT_TRUE(compile_folder(scratch.path(), with_stand_in()).succeeded());
+  split_at(10);
+  EXPECT_TRUE(fs::exists(compiled)) << "it is still of this segment";
+  split_at(12);
+  EXPECT_FALSE(fs::exists(compiled));
+  EXPECT_TRUE(compile_folder(scratch.path(), with_stand_in()).succeeded());
+  EXPECT_FALSE(compile_folder(scratch.path(), with_stand_in({"fault=large:CONV_2D"})).succeeded());
+  EXPECT_FALSE(fs::exists(compiled));
+}
+
 TEST(CompileFolder, WithoutACompilerIsAnErrorWhateverTheThreads) {
   const ScratchFolder scratch;
   const Model model = open_model("zoo:squeezenet");

@@ -25,8 +25,12 @@ namespace segue {
 [[nodiscard]] std::string segment_file_name(const std::string& stem, std::size_t position,
                                             std::size_t count);
 
+/// "STEM_segment_I_of_N_edgetpu.tflite": what Google's compiler makes of such a file.
+[[nodiscard]] std::string compiled_file_name(const std::string& segment_file);
+
 /// Writes one file per segment and `plan_json` as plan.json into a folder: all of them or, unless
-/// the system refuses a rename in the middle (see StagedFiles::commit), none. Returns the bytes
+/// the system refuses a rename in the middle (see StagedFiles::commit), none. Compiled files of
+/// segments that it replaces by others are removed. Returns the bytes
 /// written in segment files. Throws Error(kUnsupported) for a compiled model,
 /// Error(kInvalidArgument) for a name with control characters, Error(kIo), and as extract_segment.
 std::uint64_t write_segments(const Model& model, const Segmentation& segmentation,

@@ -65,7 +65,7 @@ std::vector<fs::path> files_for(const std::string& folder, const std::string& ba
   std::vector<fs::path> files = find_segments(folder);
   if (backend != "edgetpu") return files;
   for (fs::path& file : files) {
-    file = file.parent_path() / (file.stem().string() + "_edgetpu.tflite");
+    file = file.parent_path() / compiled_file_name(file.filename().string());
     if (fs::exists(file)) continue;
     throw Error(ErrorCode::kIo, fmt::format("{}: not there; the Edge TPU runs compiled segments: "
                                             "make them with `segue compile {}`",

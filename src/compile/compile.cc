@@ -52,7 +52,7 @@ FileCompilation compile_one(const Model& model, const fs::path& folder,
                             const CompileOptions& options, std::mutex& reporting) {
   FileCompilation result;
   result.file = model.name() + ".tflite";
-  result.compiled_file = model.name() + "_edgetpu.tflite";
+  result.compiled_file = compiled_file_name(result.file);
   result.log_file = model.name() + "_edgetpu.log";
   const std::span<const std::byte> bytes = model.bytes();
   result.compilation =
@@ -67,6 +67,9 @@ FileCompilation compile_one(const Model& model, const fs::path& folder,
   const std::span<const std::byte> compiled = compilation.compiled;
   if (compilation.succeeded()) files.stage(folder / result.compiled_file, std::span(&compiled, 1));
   files.commit();
+  // An older one beside a log that says it failed would be taken for what this made.
+  std::error_code absent;
+  if (!compilation.succeeded()) fs::remove(folder / result.compiled_file, absent);
   compilation.compiled = {};
   if (compilation.succeeded() || !options.finds_culprits) return result;
   result.culprit = find_culprit(model, folder, options.compiler);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
+#include <fstream>
 #include <set>
 
 #include "json/node.h"
@@ -81,7 +83,36 @@ void check_stem(const std::string& stem) {
               fmt::format("{}: the name holds control characters; rename the model", stem));
 }
 
+void remove_file(const fs::path& path) {
+  std::error_code reason;
+  fs::remove(path, reason);
+  if (reason)
+    throw Error(ErrorCode::kIo, fmt::format("{}: cannot be removed, and is of another split: {}",
+                                            path.string(), reason.message()));
+}
+
+// Whether a file holds these bytes.
+bool holds(const fs::path& path, const ModelImage& image) {
+  std::error_code absent;
+  if (fs::file_size(path, absent) != image.size_bytes() || absent) return false;
+  std::ifstream file(path, std::ios::binary);
+  std::vector<char> buffer(std::size_t{1} << 16U);
+  for (std::span<const std::byte> piece : image.pieces()) {
+    while (!piece.empty()) {
+      const std::size_t size = std::min(piece.size(), buffer.size());
+      if (!file.read(buffer.data(), static_cast<std::streamsize>(size))) return false;
+      if (std::memcmp(buffer.data(), piece.data(), size) != 0) return false;
+      piece = piece.subspan(size);
+    }
+  }
+  return true;
+}
+
 }  // namespace
+
+std::string compiled_file_name(const std::string& segment_file) {
+  return fs::path(segment_file).stem().string() + "_edgetpu.tflite";
+}
 
 // plan.json holds the stem too, where it must be UTF-8.
 std::string segment_file_name(const std::string& stem, std::size_t position, std::size_t count) {
@@ -95,12 +126,19 @@ std::uint64_t write_segments(const Model& model, const Segmentation& segmentatio
   StagedFiles files;
   std::uint64_t bytes = 0;
   const std::size_t count = segmentation.segments.size();
+  std::vector<fs::path> outdated;
   for (std::size_t i = 0; i < count; ++i) {
     const ModelImage image = extract_segment(model, segmentation.segments[i]);
-    files.stage(folder / segment_file_name(model.name(), i, count), image.pieces());
+    const std::string name = segment_file_name(model.name(), i, count);
+    const fs::path compiled = folder / compiled_file_name(name);
+    std::error_code absent;
+    if (fs::exists(compiled, absent) && !holds(folder / name, image)) outdated.push_back(compiled);
+    files.stage(folder / name, image.pieces());
     bytes += image.size_bytes();
   }
   files.stage(folder / kPlanFile, plan_json);
+  // Gone before what they were made of is: nobody shall run the one with the other.
+  for (const fs::path& path : outdated) remove_file(path);
   files.commit();
   return bytes;
 }
