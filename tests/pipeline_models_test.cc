@@ -71,11 +71,14 @@ class PipelineOfModel : public ::testing::TestWithParam<const char*> {};
 TEST_P(PipelineOfModel, GivesTheResultsOfTheWholeInOneToFourStagesOfOneToThreeReplicas) {
   const Model model = open_model(std::string("zoo:") + GetParam());
   const Graph graph(model);
+  const std::shared_ptr<const Backend> simulated = make_simulated_backend(
+      cpu(CpuKernels::kXnnpack), find_device("edgetpu-pcie"), /*time_scale=*/0);
   for (std::uint32_t stages = 1; stages <= 4; ++stages) {
     for (std::uint32_t replicas = 1; replicas <= 3; ++replicas) {
       SCOPED_TRACE(::testing::Message() << stages << " stages of " << replicas);
-      expect_results_of_whole(model, even_plan(graph, stages, replicas), cpu(CpuKernels::kBuiltin),
-                              12, 3);
+      const Plan plan = even_plan(graph, stages, replicas);
+      expect_results_of_whole(model, plan, cpu(CpuKernels::kBuiltin), 12, 3);
+      expect_results_of_whole(model, plan, simulated, 24, 3);
     }
   }
 }
@@ -111,9 +114,10 @@ TEST(PipelineOfModels, GooglesModelsGiveTheResultsOfTheWholeWithBothKernels) {
         continue;  // the runtime itself does not run it
       }
       const std::uint32_t most = std::min<std::uint32_t>(4, graph.depth());
-      for (std::uint32_t stages = 1; stages <= most; ++stages)
-        expect_results_of_whole(model, even_plan(graph, stages, keeps_state ? 1 : 2), backend, 6,
-                                2);
+      for (std::uint32_t stages = 1; stages <= most; ++stages) {
+        for (std::uint32_t replicas = 1; replicas <= (keeps_state ? 1 : 3); ++replicas)
+          expect_results_of_whole(model, even_plan(graph, stages, replicas), backend, 6, 2);
+      }
       if (keeps_state) {
         EXPECT_THROW((void)pipeline_layout(model, even_plan(graph, 1, 2)), Error);
       }

@@ -159,6 +159,28 @@ TEST(Pipeline, WorkOfCallersThatTurnsLongGoesBackToTheWorkers) {
   }
 }
 
+// Room for a result is room for an input, even where the only thread that could work waits in push.
+TEST(Pipeline, ProducerThatWaitsGoesOnWhenAResultIsTaken) {
+  const auto backend = std::make_shared<FakeBackend>(chain_of(2), FakeBackend::Before(), true);
+  Pipeline pipeline(layout_of(2), devices_with(2, backend),
+                    {.queue_capacity = 4, .result_capacity = 4});
+  PipelineResult result;
+  for (std::uint64_t i = 0; i < 200; ++i) {  // until it is known to be short
+    ASSERT_EQ(pipeline.push(input_of(i), seconds(20)), Flow::kOk);
+    ASSERT_EQ(pipeline.pop(result, seconds(20)), Flow::kOk);
+  }
+  for (int round = 0; round < 50; ++round) {
+    while (pipeline.push(input_of(0), milliseconds(1)) == Flow::kOk) {
+    }
+    auto producer =
+        std::async(std::launch::async, [&] { return pipeline.push(input_of(0), seconds(10)); });
+    std::this_thread::sleep_for(microseconds(200));
+    ASSERT_EQ(pipeline.pop(result, seconds(20)), Flow::kOk);
+    ASSERT_EQ(producer.get(), Flow::kOk);
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(pipeline.pop(result, seconds(20)), Flow::kOk);
+  }
+}
+
 TEST(Pipeline, ShortWorkOfCallersComesInOrderFromManyThreads) {
   const auto backend = std::make_shared<FakeBackend>(chain_of(2), FakeBackend::Before(), true);
   for (int round = 0; round < 5; ++round) {

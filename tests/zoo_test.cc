@@ -42,7 +42,7 @@ std::uint64_t written_parameters(const Model& model, std::uint64_t per_channel) 
 
 TEST(Zoo, WrittenTensorsHoldThePublishedNumberOfParameters) {
   const std::vector<std::pair<const char*, std::uint64_t>> models{
-      {"vgg16", 1}, {"vgg19", 1}, {"resnet50", 5}, {"resnet152", 5}, {"mobilenetv2", 4}};
+      {"vgg16", 1}, {"resnet50", 5}, {"mobilenetv2", 4}};
   for (const auto& [name, per_channel] : models) {
     const auto model = std::ranges::find(published(), std::string_view(name), &Published::name);
     ASSERT_NE(model, published().end()) << name;

@@ -8,20 +8,8 @@
 namespace segue {
 namespace {
 
-// Waits until `is_done` or the end of `timeout`; counts who waits, so that others need not wake
-// nobody.
-template <typename IsDone>
-bool wait_for(std::unique_lock<std::mutex>& lock, std::condition_variable& condition,
-              std::size_t& waiting, Nanoseconds timeout, IsDone is_done) {
-  if (is_done()) return true;
-  if (timeout <= Nanoseconds::zero()) return false;
-  // Far enough to be forever, near enough not to overflow the clock.
-  constexpr auto kLongest = std::chrono::hours(24 * 365);
-  ++waiting;
-  const bool done = condition.wait_for(lock, std::min<Nanoseconds>(timeout, kLongest), is_done);
-  --waiting;
-  return done;
-}
+// Far enough to be forever, near enough not to overflow the clock.
+constexpr Nanoseconds kLongestWait = std::chrono::hours(24 * 365);
 
 }  // namespace
 
@@ -116,6 +104,25 @@ std::vector<std::size_t> PipelineState::living_devices() const {
 
 // --- what callers do
 
+template <typename IsDone>
+bool PipelineState::work_until(Lock& lock, std::condition_variable& condition, std::size_t& waiting,
+                               Nanoseconds timeout, const IsDone& is_done) {
+  if (is_done()) return true;
+  if (timeout <= Nanoseconds::zero()) return false;
+  const auto has_work = [this] {
+    return is_done_by_callers_ && (can_pass() || choose_stage(kNone) != kNone);
+  };
+  const auto end = Clock::now() + std::min(timeout, kLongestWait);
+  while (!is_done()) {
+    if (Clock::now() >= end) return false;
+    if (help(lock)) continue;
+    ++waiting;
+    condition.wait_until(lock, end, [&] { return is_done() || has_work(); });
+    --waiting;
+  }
+  return true;
+}
+
 Flow PipelineState::push(std::vector<TensorBytes>& inputs, Nanoseconds timeout) {
   const auto refuse = [](const std::string& reason) {
     throw Error(ErrorCode::kInvalidArgument, reason);
@@ -133,10 +140,8 @@ Flow PipelineState::push(std::vector<TensorBytes>& inputs, Nanoseconds timeout) 
   const auto has_room = [this] {
     return !must_replan_ && stages_[0].queue.size() < options_.queue_capacity;
   };
-  while (!is_shut() && !has_room() && timeout > Nanoseconds::zero() && help(lock)) {
-  }
   const bool answered =
-      wait_for(lock, room_, producers_waiting_, timeout, [&] { return is_shut() || has_room(); });
+      work_until(lock, room_, producers_waiting_, timeout, [&] { return is_shut() || has_room(); });
   if (error_) throw *error_;
   if (is_shut()) return Flow::kClosed;
   if (!answered) return Flow::kTimeout;
@@ -160,20 +165,7 @@ Flow PipelineState::push(std::vector<TensorBytes>& inputs, Nanoseconds timeout) 
 Flow PipelineState::pop(PipelineResult& result, Nanoseconds timeout) {
   Lock lock(mutex_);
   const auto can_answer = [this] { return !results_.empty() || cancelled_ || is_over(); };
-  const auto end =
-      timeout == Pipeline::kForever ? Clock::time_point::max() : Clock::now() + timeout;
-  bool answered = can_answer();
-  while (!answered && timeout > Nanoseconds::zero()) {
-    if (!help(lock)) {
-      const Nanoseconds left = end == Clock::time_point::max() ? timeout : end - Clock::now();
-      // Woken for a result, or for work that is left to callers.
-      if (!wait_for(lock, arrival_, consumers_waiting_, left, [&] {
-            return can_answer() || (is_done_by_callers_ && choose_stage(kNone) != kNone);
-          }))
-        break;
-    }
-    answered = can_answer();
-  }
+  const bool answered = work_until(lock, arrival_, consumers_waiting_, timeout, can_answer);
   if (!answered) return Flow::kTimeout;
   if (cancelled_) return Flow::kClosed;
   if (results_.empty()) {
@@ -191,6 +183,8 @@ Flow PipelineState::pop(PipelineResult& result, Nanoseconds timeout) {
     hand_over(stages_.size() - 1, Clock::now());
     leave_to_workers();
   }
+  // There is room for one more result: who waits with work may go on.
+  if (is_done_by_callers_ && producers_waiting_ > 0) room_.notify_one();
   return Flow::kOk;
 }
 

@@ -150,6 +150,11 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   // Does what is ready in place of waiting: a passage, or one stage of one input. False where
   // nothing is.
   bool help(Lock& lock);
+  // Waits until `is_done`, doing what is left to callers meanwhile; false when the time is up.
+  // Counts who waits, so that others need not wake nobody.
+  template <typename IsDone>
+  bool work_until(Lock& lock, std::condition_variable& condition, std::size_t& waiting,
+                  Nanoseconds timeout, const IsDone& is_done);
   // Whether the queue of the first stage holds all there is: then its front may pass.
   [[nodiscard]] bool can_pass() const;
   void pass_through(Lock& lock);
