@@ -77,7 +77,7 @@ struct CompilerFailure {
 
 struct EdgeTpuCompilerOptions {
   /// The program, and arguments before those below: {"ssh", "box", "edgetpu_compiler"} for one on
-  /// another machine that sees the same folders.
+  /// another machine that sees the same folders under the same plain names.
   std::vector<std::string> command{"edgetpu_compiler"};
   Nanoseconds timeout = std::chrono::seconds(180);  // of one attempt
   std::uint32_t attempts = 3;                       // where another may pass
@@ -105,9 +105,11 @@ struct Compilation {
                                               const std::filesystem::path& folder,
                                               const EdgeTpuCompilerOptions& options);
 
-/// The smallest run of operators in file order that fails on its own.
+/// The smallest run of operators in file order that fails on its own, as far as bisection sees.
 struct Culprit {
   std::vector<OperatorId> operators;  // of the model; a single one where that fails alone
+  /// An operator of another kind fails alone just so: it is not these that are at fault.
+  bool whatever_fails = false;
   CompilerFailure failure;
   std::uint32_t compilations = 0;  // that it took to find
 };

@@ -135,7 +135,10 @@ struct PipelineStatistics {
   std::vector<DeviceLoss> losses;
 };
 
-/// Thread-safe: any number of threads may push, pop, close, cancel and ask.
+/// Thread-safe: any number of threads may push, pop, close, cancel and ask; none may be inside a
+/// call when it is destroyed. Where all stages last less than 20 us and compute in the caller
+/// (Backend::computes_in_caller), the threads inside push and pop do the work, a try included, and
+/// without them nothing moves.
 class Pipeline {
  public:
   static constexpr Nanoseconds kForever = Nanoseconds::max();
@@ -144,8 +147,8 @@ class Pipeline {
   /// Throws Error(kInvalidArgument) when there are no segments, too few devices, or tensors that do
   /// not fit together, and whatever a backend throws for a segment.
   Pipeline(PipelineLayout layout, std::vector<PipelineDevice> devices, PipelineOptions options);
-  /// Cancels. Waits for devices that compute, at most as long as the watchdog allows; a device that
-  /// hangs keeps its thread and its session.
+  /// Cancels. Waits for devices that compute, at most as long as the watchdog allows, and for a
+  /// `replan` that is being asked; a device that hangs keeps its thread and its session.
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
@@ -158,10 +161,10 @@ class Pipeline {
   /// Error(kInvalidArgument) for wrong sizes, and the error that ended the pipeline.
   [[nodiscard]] Flow push(std::vector<TensorBytes>&& inputs, Nanoseconds timeout = kForever);
 
-  /// The same by the names of `inputs`. Throws Error(kInvalidArgument) naming what is missing or no
-  /// input.
+  /// The same by the names of `inputs`; moved from only when the answer is kOk, too. Throws
+  /// Error(kInvalidArgument) naming what is missing or no input.
   [[nodiscard]] Flow push_named(std::map<std::string, TensorBytes>&& inputs,
-                          Nanoseconds timeout = kForever);
+                                Nanoseconds timeout = kForever);
   /// Where a result has the output of this name; throws Error(kInvalidArgument) where there is
   /// none.
   [[nodiscard]] std::size_t output_position(std::string_view name) const;

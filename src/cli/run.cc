@@ -282,6 +282,11 @@ std::string pump(Pipeline& pipeline, const Options& options, std::uint64_t count
 void run(const CLI::App& command, Options options) {
   if (options.backend != "simulated" && command.count("--time-scale") > 0)
     throw Error(ErrorCode::kInvalidArgument, "--time-scale goes with --backend simulated");
+  if (command.count("--compiler-cmd") > 0 &&
+      (options.backend != "edgetpu" || options.model.empty()))
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "--compiler-cmd goes with --backend edgetpu and --model, whose segments it compiles");
   const Source source = open_source(options);
   const auto devices = open_backends(options, source);
   Pipeline pipeline(source.layout, devices, pipeline_options(options, source));

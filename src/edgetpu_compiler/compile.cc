@@ -47,6 +47,20 @@ std::vector<std::string> command_line(const EdgeTpuCompilerOptions& options, con
   return command;
 }
 
+// ssh joins its arguments for a shell, which would take such a path apart, or obey it.
+void check_remote(const EdgeTpuCompilerOptions& options, const fs::path& folder) {
+  const auto is_plain = [](unsigned char c) {
+    return std::isalnum(c) != 0 ||
+           std::string_view("/._-+,=@%").find(static_cast<char>(c)) != std::string_view::npos;
+  };
+  if (fs::path(options.command[0]).filename() != "ssh") return;
+  if (std::ranges::all_of(folder.string(), is_plain)) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("{}: a compiler behind ssh cannot be given this path; use a folder named "
+                          "by letters, digits and ._-+,=@%",
+                          folder.parent_path().string()));
+}
+
 CompilerFailure wrong_result(std::string message) {
   return {CompilerFailure::Kind::kOther, std::move(message),
           "is the command edgetpu_compiler, and does it see the same folders?", false};
@@ -69,6 +83,10 @@ class Attempt {
   }
 
   void run(Compilation& compilation) const {
+    // What an attempt before left half-written is no result of this one.
+    std::error_code absent;
+    fs::remove(result_, absent);
+    fs::remove(log_, absent);
     const auto command = command_line(options_, folder_.path(), source_);
     // Its own time limit comes first: then it says where it was.
     const ProcessResult process = start(command);
@@ -77,7 +95,6 @@ class Attempt {
     compilation.transcript += fmt::format("$ {}\n{}\n[{}, {}]\n", fmt::join(command, " "),
                                           process.output, process.end(), format_time(process.time));
     compilation.failure.reset();
-    std::error_code absent;
     if (process.succeeded() && fs::exists(result_, absent)) {
       take_result(process.output, compilation);
     } else {
@@ -153,6 +170,7 @@ Compilation compile_for_edgetpu(std::span<const std::span<const std::byte>> piec
                 "the compiler needs a command, a time limit and at least one attempt");
   }
   TemporaryFolder temporary(folder);
+  check_remote(options, temporary.path());
   const Attempt attempt(temporary, plain_stem(name), options);
   attempt.write_source(pieces);
   Compilation result;

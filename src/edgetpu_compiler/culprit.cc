@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <numeric>
 
 #include "segue/edgetpu_compiler.h"
 #include "segue/error.h"
@@ -71,8 +70,17 @@ std::optional<Culprit> find_culprit(const Model& model, const std::filesystem::p
     const std::size_t middle = begin + (too_late - begin) / 2;
     (probe.fails(middle, end) ? begin : too_late) = middle;
   }
-  Culprit culprit{{}, probe.failure(), probe.compilations()};
+  Culprit culprit;
   for (std::size_t i = begin; i < end; ++i) culprit.operators.push_back(operator_id(i));
+  if (end - begin == 1) {
+    const auto other = std::ranges::find_if(model.operators(), [&](const Operator& op) {
+      return op.name != model.operators()[begin].name;
+    });
+    const auto at = static_cast<std::size_t>(other - model.operators().begin());
+    culprit.whatever_fails = at < count && probe.fails(at, at + 1);
+  }
+  culprit.failure = probe.failure();
+  culprit.compilations = probe.compilations();
   return culprit;
 }
 

@@ -42,10 +42,10 @@ constexpr std::array kKnown{
                  "an older TensorFlow"},
     KnownFailure{Kind::kUnknownOption, "unknown command line flag", false,
                  "this compiler is older than the options asked for; use version 16"},
-    KnownFailure{Kind::kTimeout, "timed out", true,
+    KnownFailure{Kind::kTimeout, "compilation timed out", false,
                  "the search for a mapping did not end in time; give more with --timeout, or cut "
                  "the model into more segments"},
-    KnownFailure{Kind::kTimeout, "did not complete within timeout", true,
+    KnownFailure{Kind::kTimeout, "did not complete within timeout", false,
                  "the search for a mapping did not end in time; give more with --timeout, or cut "
                  "the model into more segments"},
     KnownFailure{Kind::kInvalidModel, "invalid model", false,
@@ -98,7 +98,7 @@ CompilerFailure explain_compiler_failure(std::string_view output, const std::str
     return {Kind::kTimeout, end,
             "the compiler was stopped; give it more time with --timeout, or cut the model into "
             "more segments",
-            true};
+            false};
   }
   const std::string text = lower(output);
   for (const KnownFailure& known : kKnown) {
@@ -113,11 +113,17 @@ CompilerFailure explain_compiler_failure(std::string_view output, const std::str
             true};
   }
   const std::string last = last_line(output);
+  if (text.find("edge tpu compiler version") == std::string::npos) {
+    return {
+        Kind::kOther, last.empty() ? end : last,
+        fmt::format("{}, and nothing of what edgetpu_compiler prints; is the command right?", end),
+        false};
+  }
   if (last.empty()) {
     return {Kind::kSilent, fmt::format("no reason, {}", end),
             "the compiler ended without a word (edgetpu issue #411); try other cuts", true};
   }
-  return {Kind::kOther, last, fmt::format("{}; its whole output is in the log", end), true};
+  return {Kind::kOther, last, fmt::format("{}; its whole output is in the log", end), false};
 }
 
 }  // namespace segue

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <thread>
 
+#include "segue/error.h"
+
 namespace segue {
 namespace {
 
@@ -41,16 +43,17 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-// Keeps cores busy with the model as long as it lives.
+// Keeps cores busy as long as it lives.
 class Load {
  public:
-  Load(const Graph& graph, const Backend& backend, const MeasureOptions& options) {
-    const Model& model = graph.model();
-    for (std::uint32_t i = 0; i < options.busy_cores; ++i) {
-      auto runner =
-          std::make_unique<Runner>(backend.open(model.bytes(), model.name()), options.seed);
-      threads_.emplace_back([runner = std::move(runner)](const std::stop_token& stop) {
-        while (!stop.stop_requested()) (void)runner->run();
+  explicit Load(const std::vector<std::unique_ptr<Runner>>& runners) {
+    for (const auto& runner : runners) {
+      threads_.emplace_back([&runner](const std::stop_token& stop) {
+        try {
+          while (!stop.stop_requested()) (void)runner->run();
+        } catch (const Error&) {
+          // Then this core idles; the run that is measured says what is wrong with the backend.
+        }
       });
     }
   }
@@ -64,9 +67,13 @@ class MeasuredLatency {
   MeasuredLatency(const Graph& graph, std::shared_ptr<const Backend> backend,
                   const MeasureOptions& options)
       : graph_(graph), backend_(std::move(backend)), options_(options) {
-    if (!options_.in_turns) return;
-    const Load load(graph_, *backend_, options_);
     const Model& model = graph.model();
+    for (std::uint32_t i = 0; i < options_.busy_cores; ++i) {
+      busy_.push_back(
+          std::make_unique<Runner>(backend_->open(model.bytes(), model.name()), options_.seed));
+    }
+    if (!options_.in_turns) return;
+    const Load load(busy_);
     whole_ = std::make_unique<Runner>(backend_->open(model.bytes(), model.name()), options_.seed);
     whole_time_ = fastest(*whole_);
   }
@@ -76,7 +83,7 @@ class MeasuredLatency {
     const auto name = fmt::format("{}: {} operators from {}", graph_.model().name(),
                                   operators.size(), index(operators.front()));
     Runner segment(backend_->open(file, name), options_.seed);
-    const Load load(graph_, *backend_, options_);
+    const Load load(busy_);
     return whole_ == nullptr ? fastest(segment) : in_turns(segment);
   }
 
@@ -106,6 +113,7 @@ class MeasuredLatency {
   const Graph& graph_;
   std::shared_ptr<const Backend> backend_;
   MeasureOptions options_;
+  std::vector<std::unique_ptr<Runner>> busy_;
   std::unique_ptr<Runner> whole_;
   Nanoseconds whole_time_{0};
 };

@@ -33,26 +33,32 @@ void PipelineState::lose(std::size_t lost, const std::string& reason) {
       put_back(std::move(item), at);
     }
   }
-  DeviceLoss loss{device.name, stage.segment.name, reason, ""};
-  if (cancelled_ || at < dead_up_to_) {
-    loss.remedy = "nothing: the pipeline ends";
-  } else if (attempts >= options_.most_attempts) {
-    loss.remedy = "nothing: the input is at fault";
-    fail_at(at, Error(ErrorCode::kDevice,
-                      fmt::format("{}: input {} failed on {} devices, at last on {}: {}",
-                                  stage.segment.name, number, attempts, device.name, reason)));
-  } else {
-    loss.remedy = find_remedy(at);
-    if (loss.remedy.empty()) {
-      loss.remedy = "nothing: no device is left";
-      fail_at(at, Error(ErrorCode::kDevice,
-                        fmt::format("{}: no device is left; the last one, {}, was lost: {}",
-                                    stage.segment.name, device.name, reason)));
-    }
-  }
+  DeviceLoss loss{device.name, stage.segment.name, reason,
+                  remedy_or_end(lost, attempts, number, reason)};
   losses_.push_back(std::move(loss));
   choose_who_works();
   work_.notify_all();
+}
+
+// What takes over from a lost device; where nothing does, the pipeline ends here.
+std::string PipelineState::remedy_or_end(std::size_t lost, std::uint32_t attempts,
+                                         std::uint64_t number, const std::string& reason) {
+  const Device& device = devices_[lost];
+  const std::size_t at = device.stage;
+  const std::string& segment = stages_[at].segment.name;
+  if (cancelled_ || at < dead_up_to_) return "nothing: the pipeline ends";
+  if (attempts >= options_.most_attempts) {
+    fail_at(at, Error(ErrorCode::kDevice,
+                      fmt::format("{}: input {} failed on {} devices, at last on {}: {}", segment,
+                                  number, attempts, device.name, reason)));
+    return "nothing: the input is at fault";
+  }
+  std::string remedy = find_remedy(at);
+  if (!remedy.empty()) return remedy;
+  fail_at(at, Error(ErrorCode::kDevice,
+                    fmt::format("{}: no device is left; the last one, {}, was lost: {}", segment,
+                                device.name, reason)));
+  return "nothing: no device is left";
 }
 
 std::string PipelineState::find_remedy(std::size_t at) {
@@ -83,6 +89,7 @@ void PipelineState::finish_open(Job& job) {
   Stage& stage = stages_[device.stage];
   --stage.opening;
   device.session = std::move(job.session);
+  device.owner = std::move(job.owner);
   device.state = Device::State::kIdle;
   stage.devices.push_back(job.device);
 }
@@ -106,7 +113,6 @@ void PipelineState::lose_in_replan(std::size_t lost, const std::string& reason) 
   work_.notify_all();
 }
 
-// Everything on its way begins anew with its input.
 void PipelineState::finish_replan(Job& job) {
   if (job.attempt != replan_attempt_) {
     // Given up meanwhile: the device that it waited for is back.
@@ -114,7 +120,10 @@ void PipelineState::finish_replan(Job& job) {
     return;
   }
   replanning_ = false;
-  if (cancelled_) return;
+  if (cancelled_) {
+    if (job.device != kNone) devices_[job.device].state = Device::State::kSpare;
+    return;
+  }
   const std::size_t last = stages_.size() - 1;
   if (!job.error.empty() && job.device != kNone) {
     lose_in_replan(job.device, job.error);
@@ -126,6 +135,16 @@ void PipelineState::finish_replan(Job& job) {
                                     job.living.size(), job.error.empty() ? "" : ": ", job.error)));
     return;
   }
+  try {
+    adopt(std::move(*job.layout), std::move(job.sessions));
+  } catch (const Error& error) {
+    fail_at(stages_.size() - 1,
+            Error(ErrorCode::kDevice, fmt::format("the new plan does not fit: {}", error.what())));
+  }
+}
+
+// Everything on its way begins anew with its input.
+void PipelineState::adopt(PipelineLayout layout, std::vector<std::shared_ptr<Session>> sessions) {
   std::vector<ItemPointer> items;
   for (Stage& stage : stages_) {
     for (ItemPointer& item : stage.queue) items.push_back(std::move(item));
@@ -133,21 +152,15 @@ void PipelineState::finish_replan(Job& job) {
     stage.queue.clear();
     stage.done.clear();
   }
-  try {
-    install(std::move(*job.layout), std::move(job.sessions));
-    const auto names = [](const std::vector<Port>& ports) {
-      std::vector<std::string> result;
-      for (const Port& port : ports) result.push_back(port.name);
-      return result;
-    };
-    if (names(routing_.input_ports) != names(input_ports_) ||
-        names(routing_.output_ports) != names(output_ports_))
-      throw Error(ErrorCode::kInvalidArgument, "it has other inputs or outputs");
-  } catch (const Error& error) {
-    fail_at(stages_.size() - 1,
-            Error(ErrorCode::kDevice, fmt::format("the new plan does not fit: {}", error.what())));
-    return;
-  }
+  install(std::move(layout), std::move(sessions));
+  const auto names = [](const std::vector<Port>& ports) {
+    std::vector<std::string> result;
+    for (const Port& port : ports) result.push_back(port.name);
+    return result;
+  };
+  if (names(routing_.input_ports) != names(input_ports_) ||
+      names(routing_.output_ports) != names(output_ports_))
+    throw Error(ErrorCode::kInvalidArgument, "it has other inputs or outputs");
   must_replan_ = false;
   for (ItemPointer& item : items) {
     item->values.assign(routing_.slots, nullptr);

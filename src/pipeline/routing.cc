@@ -70,7 +70,11 @@ class Router {
   void choose_inputs() {
     if (!layout_.inputs.empty()) {
       std::vector<std::size_t> chosen;
-      for (const std::string& name : layout_.inputs) chosen.push_back(known(name, "input"));
+      for (const std::string& name : layout_.inputs) {
+        chosen.push_back(known(name, "input"));
+        if (std::ranges::count(chosen, chosen.back()) > 1)
+          fail(fmt::format("the pipeline's input '{}' is named twice", name));
+      }
       for (const std::size_t slot : routing_.inputs) {
         if (std::ranges::find(chosen, slot) == chosen.end())
           fail(

@@ -80,7 +80,9 @@ void PipelineState::install(PipelineLayout layout, std::vector<std::shared_ptr<S
     stage.queue_changed = now;
     for (std::uint32_t replica = 0; replica < stage.segment.replicas; ++replica) {
       Device& device = devices_[living[next]];
+      // The old session before what it was opened with.
       device.session = std::move(sessions[next]);
+      device.owner = stage.segment.owner;
       device.state = Device::State::kIdle;
       device.stage = stages_.size() - 1;
       stage.devices.push_back(living[next]);
@@ -91,6 +93,7 @@ void PipelineState::install(PipelineLayout layout, std::vector<std::shared_ptr<S
   for (; next < living.size(); ++next) {
     devices_[living[next]].state = Device::State::kSpare;
     devices_[living[next]].session.reset();
+    devices_[living[next]].owner.reset();
   }
 }
 
@@ -108,7 +111,8 @@ template <typename IsDone>
 bool PipelineState::work_until(Lock& lock, std::condition_variable& condition, std::size_t& waiting,
                                Nanoseconds timeout, const IsDone& is_done) {
   if (is_done()) return true;
-  if (timeout <= Nanoseconds::zero()) return false;
+  // Who only tries is perhaps the only one who ever calls.
+  if (timeout <= Nanoseconds::zero()) return help(lock) && is_done();
   const auto has_work = [this] {
     return is_done_by_callers_ && (can_pass() || choose_stage(kNone) != kNone);
   };

@@ -59,6 +59,7 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
     enum class State { kSpare, kToOpen, kOpening, kIdle, kRunning, kLost };
     std::string name;
     std::shared_ptr<const Backend> backend;
+    std::shared_ptr<const void> owner;  // of the bytes that the session was opened with
     std::shared_ptr<Session> session;
     State state = State::kSpare;
     std::size_t stage = kNone;
@@ -96,6 +97,8 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
     Kind kind = Kind::kRun;
     std::size_t device = kNone;
     std::uint64_t attempt = 0;
+    PipelineSegment segment;            // of kOpen
+    std::shared_ptr<const void> owner;  // outlives the session, whatever the device does meanwhile
     std::shared_ptr<Session> session;
     std::vector<Value> inputs;
     std::vector<std::span<const std::byte>> spans;
@@ -147,6 +150,8 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   void choose_who_works();
   // Wakes a worker for what is ready; false where that is left to callers.
   bool leave_to_workers();
+  // Wakes a caller that waits, where work is left to callers.
+  void call_for_help();
   // Does what is ready in place of waiting: a passage, or one stage of one input. False where
   // nothing is.
   bool help(Lock& lock);
@@ -174,6 +179,7 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   void record_run(Device& device, Nanoseconds time, std::uint64_t inputs);
   void finish_open(Job& job);
   void finish_replan(Job& job);
+  void adopt(PipelineLayout layout, std::vector<std::shared_ptr<Session>> sessions);
   void report_losses(Lock& lock);
 
   // --- items
@@ -194,6 +200,8 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
 
   // --- losses
   void lose(std::size_t device, const std::string& reason);
+  [[nodiscard]] std::string remedy_or_end(std::size_t device, std::uint32_t attempts,
+                                          std::uint64_t number, const std::string& reason);
   // What takes over for a stage that lost a device; empty where nothing can.
   [[nodiscard]] std::string find_remedy(std::size_t stage);
   // Ends the pipeline; only what is past the stage still comes out.

@@ -108,6 +108,7 @@ bool PipelineState::take(Job& job, std::size_t home) {
     job.kind = Job::Kind::kOpen;
     job.device = i;
     job.attempt = ++devices_[i].attempt;
+    job.segment = stages_[devices_[i].stage].segment;
     return true;
   }
   if (must_replan_) {
@@ -147,6 +148,7 @@ void PipelineState::begin_run(Job& job, std::size_t at, std::size_t home) {
   job.kind = Job::Kind::kRun;
   job.device = chosen;
   job.attempt = ++device.attempt;
+  job.owner = device.owner;
   job.session = device.session;
   const StageRoute& route = routing_.stages[at];
   job.inputs.clear();
@@ -195,11 +197,17 @@ bool PipelineState::leave_to_workers() {
   return true;
 }
 
+void PipelineState::call_for_help() {
+  if (consumers_waiting_ == 0 && producers_waiting_ == 0) return;
+  if (choose_stage(kNone) == kNone) return;
+  (consumers_waiting_ > 0 ? arrival_ : room_).notify_one();
+}
+
 bool PipelineState::help(Lock& lock) {
   if (!is_done_by_callers_) return false;
   if (can_pass()) {
     pass_through(lock);
-    leave_to_workers();
+    if (!leave_to_workers()) call_for_help();
     return true;
   }
   std::unique_ptr<Job> job;
@@ -216,7 +224,7 @@ bool PipelineState::help(Lock& lock) {
     lock.lock();
     finish(*job);
     // It may have taken long this time: what is ready is the workers' again.
-    leave_to_workers();
+    if (!leave_to_workers()) call_for_help();
   }
   free_jobs_.push_back(std::move(job));
   return has_work;
@@ -229,9 +237,8 @@ void PipelineState::perform(Job& job) {
         job.session->run_into(job.spans, job.outputs);
         break;
       case Job::Kind::kOpen: {
-        const Device& device = devices_[job.device];
-        const PipelineSegment& segment = stages_[device.stage].segment;
-        job.session = device.backend->open(segment.model, segment.name);
+        job.owner = job.segment.owner;
+        job.session = devices_[job.device].backend->open(job.segment.model, job.segment.name);
         break;
       }
       case Job::Kind::kReplan:
@@ -256,15 +263,15 @@ void PipelineState::perform_replan(Job& job) {
   open_all(*job.layout, job.living, job.sessions, [&](std::size_t device) {
     const Lock lock(mutex_);
     settle();
-    if (job.attempt != replan_attempt_)
-      throw Error(ErrorCode::kDevice, "another plan is made already");
+    if (job.attempt != replan_attempt_ || cancelled_)
+      throw Error(ErrorCode::kDevice, "nobody waits for this plan any more");
     job.device = device;
     devices_[device].state = Device::State::kOpening;
     devices_[device].started = Clock::now();
   });
   const Lock lock(mutex_);
   settle();
-  job.device = kNone;
+  if (job.attempt == replan_attempt_) job.device = kNone;
 }
 
 // Gives up devices that take too long. Its next look is never later than the earliest deadline of
@@ -274,7 +281,7 @@ void PipelineState::watch() {
   const auto is_busy = [](const Device& device) {
     return device.state == Device::State::kRunning || device.state == Device::State::kOpening;
   };
-  while (!stopping_ || std::ranges::any_of(devices_, is_busy)) {
+  while (!stopping_ || replanning_ || std::ranges::any_of(devices_, is_busy)) {
     const auto now = Clock::now();
     auto next = now + options_.watchdog;
     for (std::size_t i = 0; i < devices_.size(); ++i) {
@@ -314,6 +321,10 @@ void PipelineState::finish(Job& job) {
   }
   job.inputs.clear();
   job.session.reset();
+  job.owner.reset();
+  job.segment = {};
+  job.sessions.clear();
+  job.layout.reset();
 }
 
 bool PipelineState::fits(const StageRoute& route, std::span<const TensorBytes> outputs,

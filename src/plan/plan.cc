@@ -111,15 +111,20 @@ void check_devices(std::span<const DevicePool> pools, std::span<const PoolCounts
   }
 }
 
+// How far a byte count may be off that a compiler prints with two decimals of its unit.
+std::uint64_t rounding_of(std::uint64_t bytes) {
+  if (bytes < kKiB) return 1;
+  return (bytes < kMiB ? kKiB : kMiB) / 200 + 1;
+}
+
 // What lies where in a segment of which a compiler reports totals. Where the simulated compiler
 // agrees with them, as far as logs are printed, it says which operators stream; else that is not
 // known, and all is taken to cross the link once.
 MemoryReport report_of(const CompiledMemory& memory, const Graph& graph,
                        std::span<const OperatorId> operators, const DeviceSpec& device) {
-  constexpr std::uint64_t kPrinted = kMiB / 100;
   MemoryReport simulated = make_simulated_compiler(device)->compile(graph, operators);
   const auto [less, more] = std::minmax(simulated.host_bytes, memory.host_bytes);
-  if (more - less <= kPrinted) return simulated;
+  if (more - less <= rounding_of(memory.host_bytes)) return simulated;
   return {memory.on_chip_bytes, memory.host_bytes, simulated.capacity_bytes, {}, memory.compiler};
 }
 

@@ -29,6 +29,16 @@ using Clock = std::chrono::steady_clock;
               fmt::format("cannot make {}: {}; end other programs", what, std::strerror(errno)));
 }
 
+// Not one of the three numbers that a program expects its streams at, which a caller may have
+// closed.
+int beyond_standard(int number) {
+  if (number > STDERR_FILENO) return number;
+  const int other = ::fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (number >= 0) ::close(number);
+  if (other < 0) fail("a descriptor");
+  return other;
+}
+
 // What a program prints, bounded: a program that prints for ever must not take all memory.
 class Transcript {
  public:
@@ -57,6 +67,7 @@ class Transcript {
 struct Start {
   std::vector<char*> arguments;
   const char* folder = nullptr;
+  pid_t parent = 0;
   int null = -1;
   int output = -1;
   int failure = -1;  // takes the reason why the program could not be started
@@ -68,12 +79,14 @@ struct Start {
     (void)!::write(start.failure, &reason, sizeof reason);
     ::_exit(127);
   };
-  ::setpgid(0, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // Handlers first: those of the caller are not for this process.
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE}) std::signal(number, SIG_DFL);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE}) std::signal(number, SIG_DFL);
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != start.parent) ::_exit(127);
   if (::chdir(start.folder) != 0) give_up();
   if (::dup2(start.null, STDIN_FILENO) < 0 || ::dup2(start.output, STDOUT_FILENO) < 0 ||
       ::dup2(start.output, STDERR_FILENO) < 0)
@@ -112,19 +125,26 @@ class Program {
   pid_t id_;
 };
 
-// Reads until the output ends and the program has ended; false when the time is up before.
+// Reads until the program has ended, and its output with it: what it started may keep that open,
+// and is not waited for. False when the time is up before.
 bool read_to_end(int output, int program, Clock::time_point deadline, Transcript& transcript) {
+  constexpr auto kGrace = std::chrono::milliseconds(200);
+  bool has_ended = false;
   std::array<pollfd, 2> events{{{output, POLLIN, 0}, {program, POLLIN, 0}}};
   std::array<char, 65536> buffer{};
   while (events[0].fd >= 0 || events[1].fd >= 0) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    if (left <= 0) return false;
+    if (left <= 0) return has_ended;
     constexpr long kHour = 3'600'000;
     if (::poll(events.data(), events.size(), static_cast<int>(std::min<long>(left, kHour))) < 0) {
       if (errno == EINTR) continue;
       fail("a wait for a program");
     }
-    if (events[1].revents != 0) events[1].fd = -1;
+    if (events[1].revents != 0) {
+      events[1].fd = -1;
+      has_ended = true;
+      deadline = std::min(deadline, Clock::now() + kGrace);
+    }
     if (events[0].revents == 0) continue;
     const ssize_t got = ::read(output, buffer.data(), buffer.size());
     if (got > 0) {
@@ -155,12 +175,13 @@ ProcessResult run_process(std::span<const std::string> command, const std::files
   std::array<int, 2> failure{};
   if (::pipe2(output.data(), O_CLOEXEC) != 0) fail("a pipe");
   const Descriptor reader(output[0]);
-  Descriptor writer(output[1]);
+  Descriptor writer(beyond_standard(output[1]));
   if (::pipe2(failure.data(), O_CLOEXEC) != 0) fail("a pipe");
   const Descriptor failure_reader(failure[0]);
-  Descriptor failure_writer(failure[1]);
-  const Descriptor null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  Start start{{}, folder.c_str(), null.number(), writer.number(), failure_writer.number()};
+  Descriptor failure_writer(beyond_standard(failure[1]));
+  const Descriptor null(beyond_standard(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
+  Start start{
+      {}, folder.c_str(), ::getpid(), null.number(), writer.number(), failure_writer.number()};
   std::vector<std::string> arguments(command.begin(), command.end());
   for (std::string& argument : arguments) start.arguments.push_back(argument.data());
   start.arguments.push_back(nullptr);
@@ -173,10 +194,14 @@ ProcessResult run_process(std::span<const std::string> command, const std::files
   writer.close();
   failure_writer.close();
   int reason = 0;
-  if (::read(failure_reader.number(), &reason, sizeof reason) == sizeof reason)
-    cannot_start(command[0], reason);
+  ssize_t got = 0;
+  do {
+    got = ::read(failure_reader.number(), &reason, sizeof reason);
+  } while (got < 0 && errno == EINTR);
+  if (got == sizeof reason) cannot_start(command[0], reason);
   // The C library of Debian 12 declares pidfd_open for C alone.
   const Descriptor ended(static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
+  if (ended.number() < 0) fail("a handle of a process (Linux 5.3 or later has them)");
   Transcript transcript;
   ProcessResult result;
   result.timed_out = !read_to_end(reader.number(), ended.number(), begin + timeout, transcript);

@@ -23,9 +23,10 @@ struct ProcessResult {
 };
 
 // `command`: a program, looked up in PATH where it has no slash, and its arguments. It reads from
-// /dev/null and works in `folder`. When the time is up, or the caller dies, it is killed; so is, in
-// the first case, all it has started. Throws Error(kCompiler) where there is no such program,
-// Error(kIo) where the system gives no process. Thread-safe.
+// /dev/null and works in `folder`. When the time is up, or the calling thread ends, it is killed;
+// so is, in the first case, all it has started. What it leaves running is not waited for. Throws
+// Error(kCompiler) where there is no such program, Error(kIo) where the system gives no process.
+// Thread-safe.
 [[nodiscard]] ProcessResult run_process(std::span<const std::string> command,
                                         const std::filesystem::path& folder, Nanoseconds timeout);
 

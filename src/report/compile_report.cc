@@ -75,11 +75,16 @@ std::string failure_text(const FileCompilation& file) {
                                  compilation.failure->explanation);
   if (file.culprit) {
     const auto& names = file.culprit_names;
-    text += names.size() == 1
+    text += file.culprit->whatever_fails
+                ? fmt::format(
+                      "  At fault is no single operator: {} fails alone, and so does one of "
+                      "another kind; is it the compiler itself?",
+                      printable(names[0]))
+            : names.size() == 1
                 ? fmt::format("  At fault: {}, which fails alone", printable(names[0]))
                 : fmt::format(
-                      "  At fault: {} operators from {} to {}, which fail together and no "
-                      "shorter run does",
+                      "  At fault: {} operators from {} to {}, which fail together, and as far as "
+                      "bisection sees no shorter run does",
                       names.size(), printable(names.front()), printable(names.back()));
     text += fmt::format(" (found in {} compilations).\n", file.culprit->compilations);
   }
@@ -97,6 +102,7 @@ Json failure_json(const FileCompilation& file) {
     Json names = Json::array();
     for (const std::string& name : file.culprit_names) names.push_back(json::as_written(name));
     result["culprit"] = {{"operators", std::move(names)},
+                         {"whatever_fails", file.culprit->whatever_fails},
                          {"compilations", file.culprit->compilations}};
   }
   return result;

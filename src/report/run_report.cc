@@ -71,7 +71,9 @@ std::string run_text(const RunReport& report) {
                     report.predicted->device_count(), printable(report.predicted->device),
                     predicted.throughput_per_s, format_time(predicted.latency));
   }
-  if (report.time_scale && *report.time_scale != 1) {
+  if (report.time_scale && *report.time_scale == 0) {
+    text += "Devices ran free: measured times are the CPU's.\n";
+  } else if (report.time_scale && *report.time_scale != 1) {
     text += fmt::format("Devices were simulated, {} times as slow: measured times are of that.\n",
                         *report.time_scale);
   }

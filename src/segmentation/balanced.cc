@@ -116,6 +116,7 @@ class Refinement {
   [[nodiscard]] std::optional<Candidate> try_move(std::size_t cut, int step) {
     const std::uint32_t depth = borders_[cut + 1] + static_cast<std::uint32_t>(step);
     if (depth <= borders_[cut] || depth >= borders_[cut + 2]) return std::nullopt;
+    if (effort_.counts_questions && !may_ask()) return std::nullopt;
     try {
       return Candidate{cut, depth, host_bytes(borders_[cut], depth),
                        host_bytes(depth, borders_[cut + 2])};
