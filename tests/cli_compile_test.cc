@@ -95,8 +95,11 @@ TEST_F(CliCompile, WholeModelsAreCompiledBesideThemOrWhereAsked) {
   EXPECT_TRUE(std::filesystem::exists(scratch() / "m_edgetpu.tflite"));
   // A command relative to where the user is.
   std::filesystem::create_symlink(kStandIn, scratch() / "mine");
+  const auto again = run_segue({"compile", "m.tflite", "--compiler-cmd", "./mine"}, scratch());
+  EXPECT_EQ(again.status, kUsage);
+  EXPECT_THAT(again.err, HasSubstr("m_edgetpu.tflite: exists already"));
+  std::filesystem::remove(scratch() / "m_edgetpu.tflite");
   EXPECT_EQ(run_segue({"compile", "m.tflite", "--compiler-cmd", "./mine"}, scratch()).status, 0);
-  std::filesystem::create_directory(scratch() / "out");
   EXPECT_EQ(
       run_segue({"compile", "m.tflite", "-o", "out", "--compiler-cmd", kStandIn}, scratch()).status,
       0);

@@ -85,6 +85,19 @@ TEST(CliRun, ReadsImagesAndRawTensorsAndRefusesOthers) {
   EXPECT_THAT(refused.err, HasSubstr("other: is no image that the input"));
 }
 
+TEST(CliRun, PlanThatWasEditedBesideItsFilesIsRefused) {
+  const Split split;
+  const std::string path = split.folder() + "/plan.json";
+  auto plan = nlohmann::ordered_json::parse(read_text_file(path, 1 << 24U));
+  auto& stages = plan["stages"];
+  stages[1]["operators"].push_back(stages[0]["operators"].back());
+  stages[0]["operators"].erase(stages[0]["operators"].size() - 1);
+  write_file(path, plan.dump());
+  const auto run = run_segue({"run", split.folder()});
+  EXPECT_EQ(run.status, kUsage);
+  EXPECT_THAT(run.err, HasSubstr("segue split MODEL --plan"));
+}
+
 TEST(CliRun, ShowsProgressOnATerminalOnly) {
   const Split split;
   const std::string command = std::string(SEGUE_TEST_CLI) + " run " + split.folder() +

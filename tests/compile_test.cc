@@ -182,6 +182,8 @@ TEST(RefineBalanced, MovesCutsUntilTheCompilerSaysThatNothingStreams) {
   EXPECT_GT(refined.initial_host_bytes, 0U);
   EXPECT_LT(refined.host_bytes, refined.initial_host_bytes);
   EXPECT_FALSE(refined.moves.empty());
+  EXPECT_NE(refined.cuts, simulated.cuts);
+  EXPECT_EQ(refined.initial_cuts, simulated.cuts);
   check_segmentation(graph, refined.segmentation);
 }
 

@@ -37,7 +37,7 @@ std::uint64_t resident_kib() {
   return 0;
 }
 
-// Three of four stages by callers, or all by workers.
+// All stages by callers, or all by workers.
 void soak(bool is_local, std::uint64_t count) {
   const auto backend = std::make_shared<FakeBackend>(chain_of(4), FakeBackend::Before{}, is_local);
   Pipeline pipeline(layout_of(4, {1, 2, 1, 1}), devices_with(5, backend),

@@ -116,6 +116,15 @@ TEST(Pipeline, TakesAndGivesTensorsByName) {
 }
 
 TEST(Pipeline, WhatDoesNotFitTogetherIsRefused) {
+  PipelineLayout same_input = layout_of(1);
+  same_input.inputs = {"t0", "t0"};
+  testing::expect_error(ErrorCode::kInvalidArgument,
+                        [&] {
+                          const Pipeline pipeline(
+                              same_input,
+                              devices_with(1, std::make_shared<FakeBackend>(chain_of(1))), {});
+                        },
+                        {"'t0' is named twice"});
   const auto backend = std::make_shared<FakeBackend>(chain_of(3));
   const auto make = [&](PipelineLayout layout, std::size_t devices) {
     const Pipeline pipeline(std::move(layout), devices_with(devices, backend), {});
@@ -178,6 +187,70 @@ TEST(Pipeline, ProducerThatWaitsGoesOnWhenAResultIsTaken) {
     ASSERT_EQ(pipeline.pop(result, seconds(20)), Flow::kOk);
     ASSERT_EQ(producer.get(), Flow::kOk);
     for (int i = 0; i < 3; ++i) ASSERT_EQ(pipeline.pop(result, seconds(20)), Flow::kOk);
+  }
+}
+
+// Who only tries is the only one who works: it gets everything, by itself.
+TEST(Pipeline, TriesAloneBringShortWorkToItsEndInTheThreadThatTries) {
+  std::atomic<std::uint64_t> by_caller = 0;
+  const auto backend = std::make_shared<FakeBackend>(
+      chain_of(3),
+      [&, caller = std::this_thread::get_id()](auto&, auto&) {
+        by_caller += std::this_thread::get_id() == caller ? 1 : 0;
+      },
+      true);
+  Pipeline pipeline(layout_of(3), devices_with(3, backend),
+                    {.queue_capacity = 4, .result_capacity = 4});
+  PipelineResult result;
+  std::uint64_t pushed = 0;
+  const auto give_up_at = std::chrono::steady_clock::now() + seconds(60);
+  for (std::uint64_t popped = 0; popped < 2000;) {
+    ASSERT_LT(std::chrono::steady_clock::now(), give_up_at) << popped << " of " << pushed;
+    if (pushed < 2000 && pipeline.push(input_of(pushed), Nanoseconds(0)) == Flow::kOk) ++pushed;
+    if (pipeline.pop(result, Nanoseconds(0)) != Flow::kOk) continue;
+    ASSERT_EQ(number_in(result.outputs.at(0)), through_chain(popped++, 3));
+  }
+  EXPECT_GT(by_caller, 1000U);
+}
+
+TEST(Pipeline, TimeoutsAreKeptAndLongOnesDoNotOverflow) {
+  const auto backend = std::make_shared<FakeBackend>(chain_of(1), FakeBackend::Before(), true);
+  Pipeline pipeline(layout_of(1), devices_with(1, backend), {});
+  PipelineResult result;
+  EXPECT_EQ(pipeline.pop(result, milliseconds(1)), Flow::kTimeout);
+  auto popped = std::async(std::launch::async, [&] {
+    return pipeline.pop(result, Nanoseconds::max() - std::chrono::seconds(1));
+  });
+  std::this_thread::sleep_for(milliseconds(5));
+  EXPECT_EQ(pipeline.push(input_of(1)), Flow::kOk);
+  EXPECT_EQ(popped.get(), Flow::kOk);
+}
+
+TEST(Pipeline, CloseWhileManyPushAndPopShortWorkLosesNothing) {
+  for (int round = 0; round < 30; ++round) {
+    const auto backend = std::make_shared<FakeBackend>(chain_of(2), FakeBackend::Before(), true);
+    Pipeline pipeline(layout_of(2), devices_with(2, backend), {});
+    std::atomic<std::uint64_t> accepted = 0;
+    std::atomic<std::uint64_t> popped = 0;
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < 4; ++i) {
+        threads.emplace_back([&] {
+          while (pipeline.push(input_of(0), seconds(30)) == Flow::kOk) ++accepted;
+        });
+      }
+      for (int i = 0; i < 3; ++i) {
+        threads.emplace_back([&] {
+          PipelineResult result;
+          while (pipeline.pop(result, seconds(30)) == Flow::kOk) ++popped;
+        });
+      }
+      std::this_thread::sleep_for(milliseconds(3));
+      pipeline.close();
+    }
+    EXPECT_EQ(popped, accepted);
+    PipelineResult result;
+    EXPECT_EQ(pipeline.pop(result, Nanoseconds(0)), Flow::kClosed);
   }
 }
 

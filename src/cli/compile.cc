@@ -10,6 +10,7 @@
 #include "segue/error.h"
 #include "segue/names.h"
 #include "segue/report.h"
+#include "segue/verify.h"
 #include "segue/zoo.h"
 
 namespace segue::cli {
@@ -56,7 +57,19 @@ FolderCompilation compile(const Options& options) {
   const Model model = open_model(options.source);
   const fs::path beside = fs::path(options.source).parent_path();
   fs::path folder = options.output;
-  if (folder.empty()) folder = options.source.starts_with("zoo:") || beside.empty() ? "." : beside;
+  if (folder.empty()) {
+    folder = options.source.starts_with("zoo:") || beside.empty() ? "." : beside;
+    // Beside a model may lie what took hours, or is of somebody else.
+    const fs::path compiled = folder / compiled_file_name(model.name() + ".tflite");
+    if (fs::exists(compiled, absent)) {
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("{}: exists already; name a folder for the new one with -o, or remove "
+                      "it",
+                      compiled.string()));
+    }
+  }
+  fs::create_directories(folder, absent);
   FolderCompilation result;
   result.files.push_back(compile_model(model, folder, how));
   return result;

@@ -82,6 +82,19 @@ PipelineLayout layout_of(const Options& options, const Model& model, const Plan&
   return compiled_layout(model, plan, fs::temp_directory_path(), how);
 }
 
+// Files of another split, or a plan edited since.
+void check_plan_of_folder(const Plan& plan, const std::vector<fs::path>& files) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const std::size_t operators = read_model(files[i]).operators().size();
+    if (operators == plan.stages[i].operators.size()) continue;
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}: has {} operators, stage {} of plan.json {}; after an edit cut anew: "
+                    "`segue split MODEL --plan plan.json`",
+                    files[i].string(), operators, i, plan.stages[i].operators.size()));
+  }
+}
+
 Source open_source(const Options& options) {
   Source source;
   if (!options.model.empty())
@@ -94,6 +107,7 @@ Source open_source(const Options& options) {
     }
     if (source.model != nullptr) check_plan_matches(*source.plan, *source.model);
     const auto replicas = source.plan ? replicas_of(*source.plan) : std::vector<std::uint32_t>{};
+    if (source.plan) check_plan_of_folder(*source.plan, find_segments(options.source));
     source.layout = pipeline_layout(files_for(options.source, options.backend), replicas);
     source.name = source.plan ? source.plan->model.name : source.layout.segments[0].name;
     return source;
@@ -116,8 +130,12 @@ std::vector<PipelineDevice> edgetpu_devices(const Options& options, std::uint32_
                                    edgetpu_candidates(options.edgetpu_library)};
   const auto found = list_edgetpu_devices(libraries);
   std::vector<EdgeTpuDevice> chosen;
-  for (const std::string& name : options.devices)
+  for (const std::string& name : options.devices) {
     chosen.push_back(find_edgetpu_device(found, name));
+    if (std::ranges::count(chosen, chosen.back().path, &EdgeTpuDevice::path) > 1)
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("--use {}: the device is named twice", name));
+  }
   if (options.devices.empty()) chosen = found;
   if (chosen.size() < needed) {
     throw Error(
@@ -294,6 +312,8 @@ void run(const CLI::App& command, Options options) {
   if (!options.files.empty() && command.count("--inputs") == 0)
     options.inputs = options.files.size();
   Temperatures temperatures(devices);
+  if (!options.labels.empty() && (options.format.json || options.format.csv))
+    throw Error(ErrorCode::kInvalidArgument, "--labels prints text; leave out --json and --csv");
   const std::string classes = pump(pipeline, options, options.inputs, temperatures);
   RunReport report{source.name, devices[0].backend->description(), pipeline.statistics(),
                    source.plan};

@@ -71,7 +71,10 @@ FileCompilation compile_one(const Model& model, const fs::path& folder,
   std::error_code absent;
   if (!compilation.succeeded()) fs::remove(folder / result.compiled_file, absent);
   compilation.compiled = {};
-  if (compilation.succeeded() || !options.finds_culprits) return result;
+  // Of what is not the compiler's own failure no operator can be guilty.
+  if (compilation.succeeded() || !options.finds_culprits ||
+      compilation.failure->kind == CompilerFailure::Kind::kOther)
+    return result;
   result.culprit = find_culprit(model, folder, options.compiler);
   if (!result.culprit) return result;
   for (const OperatorId id : result.culprit->operators)

@@ -97,6 +97,8 @@ class Attempt {
     compilation.failure.reset();
     if (process.succeeded() && fs::exists(result_, absent)) {
       take_result(process.output, compilation);
+    } else if (process.succeeded()) {
+      compilation.failure = wrong_result("it ended well, but wrote no file");
     } else {
       compilation.failure =
           explain_compiler_failure(process.output, process.end(), process.timed_out);

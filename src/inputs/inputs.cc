@@ -31,6 +31,18 @@ bool takes_image(const Port& port) {
          (port.shape[3] == 1 || port.shape[3] == 3) && port.shape[1] > 0 && port.shape[2] > 0;
 }
 
+// The decoder fills what is missing with anything.
+bool is_cut_short(std::string_view file) {
+  constexpr std::string_view kEndOfJpeg = "\xFF\xD9";
+  if (file.starts_with("\xFF\xD8\xFF")) return file.find(kEndOfJpeg) == std::string_view::npos;
+  constexpr std::size_t kSizeAt = 2;  // of a BMP: its length, 4 bytes, little-endian
+  if (!file.starts_with("BM") || file.size() < kSizeAt + 4) return false;
+  std::size_t size = 0;
+  for (std::size_t i = 4; i-- > 0;)
+    size = size << 8U | static_cast<unsigned char>(file[kSizeAt + i]);
+  return size > file.size();
+}
+
 // Empty when the file is no image.
 Pixels decode(std::string_view file, const Port& port) {
   int width = 0;
@@ -82,6 +94,10 @@ bool fits(const Pixels& pixels, const Port& port) {
 TensorBytes read_input(const std::filesystem::path& path, const Port& port) {
   constexpr std::uint64_t kLargest = 256U << 20U;
   const std::string file = read_text_file(path, kLargest);
+  if (takes_image(port) && file.size() != port.bytes && is_cut_short(file))
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: an image that is cut short at {} bytes; fetch it again",
+                            path.string(), file.size()));
   if (takes_image(port)) {
     const Pixels pixels = decode(file, port);
     if (!pixels.empty() && fits(pixels, port)) return to_tensor(pixels, port);

@@ -164,7 +164,7 @@ bool read_to_end(int output, int program, Clock::time_point deadline, Transcript
 }  // namespace
 
 std::string ProcessResult::end() const {
-  if (timed_out) return fmt::format("not finished after {:.0f} s", to_s(time));
+  if (timed_out) return fmt::format("not finished after {}", format_time(time));
   if (signal != 0) return fmt::format("signal {} ({})", signal, ::strsignal(signal));
   return fmt::format("exit status {}", exit_status);
 }

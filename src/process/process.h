@@ -18,7 +18,7 @@ struct ProcessResult {
   Nanoseconds time{0};
 
   [[nodiscard]] bool succeeded() const { return exit_status == 0 && signal == 0 && !timed_out; }
-  // "exit status 1", "signal 11 (Segmentation fault)", "not finished after 180 s"
+  // "exit status 1", "signal 11 (Segmentation fault)", "not finished after 180.00 s"
   [[nodiscard]] std::string end() const;
 };
 

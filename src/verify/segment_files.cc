@@ -169,7 +169,8 @@ std::vector<fs::path> find_segments(const fs::path& folder) {
   if (!fs::is_directory(folder, reason)) {
     throw Error(
         ErrorCode::kIo,
-        fmt::format("{}: no such folder; give the one `segue split -o` wrote", folder.string()));
+        fmt::format("{}: {}; give the folder that `segue split -o` wrote", folder.string(),
+                    fs::exists(folder, reason) ? "is a file, not a folder" : "no such folder"));
   }
   if (const auto plan = find_plan(folder))
     return complete_set(folder, plan->model.name, plan->stages.size());
@@ -177,7 +178,9 @@ std::vector<fs::path> find_segments(const fs::path& folder) {
   for (const SegmentName& name : segments_in(folder)) sets.emplace(name.stem, name.count);
   if (sets.empty()) {
     throw Error(ErrorCode::kIo,
-                fmt::format("{}: no segment files (NAME_segment_I_of_N.tflite)", folder.string()));
+                fmt::format("{}: no segment files (NAME_segment_I_of_N.tflite); `segue split` "
+                            "writes them",
+                            folder.string()));
   }
   if (sets.size() > 1) {
     throw Error(

@@ -1,0 +1,87 @@
+// Latencies of segments, measured on a backend whose times are known.
+#include "segue/measure.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "expect.h"
+#include "model_builder.h"
+#include "segue/error.h"
+
+namespace segue {
+namespace {
+
+// A millisecond per operator, times a speed that the test changes; fails from a given run on.
+class TimedBackend : public Backend {
+ public:
+  [[nodiscard]] std::string description() const override { return "timed"; }
+  [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte> model,
+                                              const std::string& name) const override {
+    const Model segment = parse_model({model.begin(), model.end()}, name);
+    ++opened;
+    return std::make_unique<TimedSession>(segment.operators().size(), *this);
+  }
+
+  mutable std::atomic<int> opened = 0;
+  mutable std::atomic<int> runs = 0;
+  std::atomic<int> slowness = 1;
+  std::atomic<int> fails_from = 1'000'000;
+
+ private:
+  class TimedSession : public Session {
+   public:
+    TimedSession(std::size_t operators, const TimedBackend& backend)
+        : operators_(operators), backend_(backend) {}
+    [[nodiscard]] std::span<const Port> inputs() const override { return {}; }
+    [[nodiscard]] std::span<const Port> outputs() const override { return {}; }
+    void run_into(std::span<const std::span<const std::byte>>, std::vector<TensorBytes>&) override {
+      if (backend_.runs++ >= backend_.fails_from) throw Error(ErrorCode::kDevice, "worn out");
+      std::this_thread::sleep_for(std::chrono::milliseconds(operators_ * backend_.slowness));
+    }
+
+   private:
+    std::size_t operators_;
+    const TimedBackend& backend_;
+  };
+};
+
+TEST(MeasuredLatency, InTurnsIsTheSegmentsShareHoweverFastTheMachineIsNow) {
+  const Model model = testing::conv_chain({8, 8, 8, 8, 8, 8, 8, 8});
+  const Graph graph(model);
+  const auto backend = std::make_shared<TimedBackend>();
+  const SegmentLatency latency = measured_latency(graph, backend, {.runs = 3});
+  const double whole_ms = to_ms(latency(testing::operators(0, 7)));
+  EXPECT_NEAR(whole_ms, 8, 3);
+  backend->slowness = 3;
+  EXPECT_NEAR(to_ms(latency(testing::operators(0, 3))) / whole_ms, 0.5, 0.15);
+  const SegmentLatency absolute = measured_latency(graph, backend, {.runs = 2, .in_turns = false});
+  EXPECT_GE(to_ms(absolute(testing::operators(0, 3))), 12);
+}
+
+TEST(MeasuredLatency, BesideBusyCoresOpensTheModelOnceForEach) {
+  const Model model = testing::conv_chain({8, 8});
+  const Graph graph(model);
+  const auto backend = std::make_shared<TimedBackend>();
+  const SegmentLatency latency = measured_latency(graph, backend, {.runs = 1, .busy_cores = 2});
+  EXPECT_EQ(backend->opened, 3);
+  (void)latency(testing::operators(0, 0));
+  (void)latency(testing::operators(1, 1));
+  EXPECT_EQ(backend->opened, 5);
+}
+
+// Also where it is a busy core that meets the error first.
+TEST(MeasuredLatency, BackendThatFailsIsAnErrorOfTheCall) {
+  const Model model = testing::conv_chain({8, 8});
+  const Graph graph(model);
+  const auto backend = std::make_shared<TimedBackend>();
+  const SegmentLatency latency = measured_latency(graph, backend, {.busy_cores = 1});
+  backend->fails_from = 0;
+  testing::expect_error(ErrorCode::kDevice, [&] { (void)latency(testing::operators(0, 0)); },
+                        {"worn out"});
+}
+
+}  // namespace
+}  // namespace segue
