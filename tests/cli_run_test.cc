@@ -83,6 +83,10 @@ TEST(CliRun, ReadsImagesAndRawTensorsAndRefusesOthers) {
   const auto refused = run_segue({"run", split.folder(), "--input", split.scratch() / "other"});
   EXPECT_EQ(refused.status, kUsage);
   EXPECT_THAT(refused.err, HasSubstr("other: is no image that the input"));
+  // A bitmap that says it has 1000 bytes.
+  std::ofstream(split.scratch() / "cut.bmp") << std::string("BM\xE8\x03\0\0", 6) << "and no more";
+  EXPECT_THAT(run_segue({"run", split.folder(), "--input", split.scratch() / "cut.bmp"}).err,
+              HasSubstr("cut.bmp: an image that is cut short at 17 bytes"));
 }
 
 TEST(CliRun, PlanThatWasEditedBesideItsFilesIsRefused) {
