@@ -54,9 +54,12 @@ TEST(MeasuredLatency, InTurnsIsTheSegmentsShareHoweverFastTheMachineIsNow) {
   const auto backend = std::make_shared<TimedBackend>();
   const SegmentLatency latency = measured_latency(graph, backend, {.runs = 3});
   const double whole_ms = to_ms(latency(testing::operators(0, 7)));
-  EXPECT_NEAR(whole_ms, 8, 3);
+  EXPECT_GE(whole_ms, 8);
   backend->slowness = 3;
-  EXPECT_NEAR(to_ms(latency(testing::operators(0, 3))) / whole_ms, 0.5, 0.15);
+  // A half, and not the one and a half that a clock would show now.
+  const double share = to_ms(latency(testing::operators(0, 3))) / whole_ms;
+  EXPECT_GT(share, 0.2);
+  EXPECT_LT(share, 1.2);
   const SegmentLatency absolute = measured_latency(graph, backend, {.runs = 2, .in_turns = false});
   EXPECT_GE(to_ms(absolute(testing::operators(0, 3))), 12);
 }

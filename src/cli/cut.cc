@@ -30,6 +30,28 @@ CLI::Option* add_output(CLI::App& command, std::string& path, const std::string&
 
 bool CutOptions::names_tpus() const { return !tpus.empty() || has_device_count(device); }
 
+namespace {
+
+// What the plan must reach, and how many TPUs may be spent on it.
+void add_goals(CLI::App& command, CutOptions& options) {
+  command.add_option("--target", options.target, "Results per second that the plan must give");
+  command.add_option("--max-latency", options.max_latency,
+                     "Longest time of an input that is alone in the pipeline, as 30ms or 0.5s");
+  command
+      .add_option("--min-gain", options.min_gain_percent,
+                  "--tpus auto stops where one more TPU brings less than this, in percent of "
+                  "throughput (default 10)")
+      ->check(CLI::Range(0.0, 1000.0))
+      ->check([](const std::string& text) {
+        return text.find_first_of("nN") == std::string::npos ? "" : "is not a number of percent";
+      });
+  command
+      .add_option("--max-tpus", options.max_tpus, "Most TPUs that --tpus auto tries (default 16)")
+      ->check(CLI::Range(1, 64));
+}
+
+}  // namespace
+
 void add_cut(CLI::App& command, CutOptions& options) {
   command.add_option("--tpus", options.tpus,
                      "Number of Edge TPUs: one segment each, or for optimal the most it may use; "
@@ -54,7 +76,7 @@ void add_cut(CLI::App& command, CutOptions& options) {
       ->check(CLI::IsMember({"builtin", "xnnpack"}));
   add_compiler_command(command, options.compiler,
                        "balanced: go on until nothing streams by what this edgetpu_compiler says, "
-                       "at most 200 compilations");
+                       "at most 200 segments compiled");
   command
       .add_option("--objective", options.objective,
                   "What optimal minimizes: throughput (default: time between results) or latency")
@@ -67,20 +89,7 @@ void add_cut(CLI::App& command, CutOptions& options) {
                      "Edge TPU to plan for: a name or a device file (default edgetpu-pcie); with "
                      ":shared behind it, all on one link; unequal ones as "
                      "2xedgetpu-usb3:shared,2xedgetpu-pcie");
-  command.add_option("--target", options.target, "Results per second that the plan must give");
-  command.add_option("--max-latency", options.max_latency,
-                     "Longest time of an input that is alone in the pipeline, as 30ms or 0.5s");
-  command
-      .add_option("--min-gain", options.min_gain_percent,
-                  "--tpus auto stops where one more TPU brings less than this, in percent of "
-                  "throughput (default 10)")
-      ->check(CLI::Range(0.0, 1000.0))
-      ->check([](const std::string& text) {
-        return text.find_first_of("nN") == std::string::npos ? "" : "is not a number of percent";
-      });
-  command
-      .add_option("--max-tpus", options.max_tpus, "Most TPUs that --tpus auto tries (default 16)")
-      ->check(CLI::Range(1, 64));
+  add_goals(command, options);
 }
 
 void refuse_options(const CLI::App& command, std::span<const char* const> names,

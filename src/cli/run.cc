@@ -324,6 +324,29 @@ void run(const CLI::App& command, Options options) {
   print(classes + (classes.empty() ? "" : "\n") + run_text(report));
 }
 
+void add_devices_of_run(CLI::App& command, Options& options) {
+  command.add_option("--threads", options.threads, "Threads per device of the CPU (default 1)")
+      ->check(CLI::Range(1, 256));
+  command.add_option("--kernels", options.kernels, "builtin (default), or xnnpack (faster)")
+      ->check(CLI::IsMember({"builtin", "xnnpack"}));
+  command
+      .add_option("--time-scale", options.time_scale,
+                  "Simulated time times this (default 1; 0: no waiting)")
+      ->check(CLI::Range(0.0, 1e6));
+  command
+      .add_option("--watchdog", options.watchdog_s,
+                  "Seconds after which a device that does not answer is given up (default 30)")
+      ->check(CLI::Range(0.001, 86400.0));
+  command.add_option("--use", options.devices,
+                     "Edge TPUs to use, in this order: names of `segue devices` (default: all)");
+  command.add_option("--runtime", options.runtime,
+                     "libtensorflowlite_c.so to use (or SEGUE_TFLITE_LIB)");
+  command.add_option("--edgetpu-library", options.edgetpu_library,
+                     "libedgetpu.so.1 to use (or SEGUE_EDGETPU_LIB)");
+  add_compiler_command(command, options.compiler,
+                       "edgetpu_compiler (or SEGUE_EDGETPU_COMPILER) for --model on Edge TPUs");
+}
+
 }  // namespace
 
 void add_run(CLI::App& app) {
@@ -349,28 +372,9 @@ void add_run(CLI::App& app) {
   command->add_option("--seed", options->seed, "Seed of the noise (default 1)")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--labels", options->labels, "Print the five best classes of each file");
-  command->add_option("--threads", options->threads, "Threads per device of the CPU (default 1)")
-      ->check(CLI::Range(1, 256));
-  command->add_option("--kernels", options->kernels, "builtin (default), or xnnpack (faster)")
-      ->check(CLI::IsMember({"builtin", "xnnpack"}));
-  command
-      ->add_option("--time-scale", options->time_scale,
-                   "Simulated time times this (default 1; 0: no waiting)")
-      ->check(CLI::Range(0.0, 1e6));
   command->add_option("--queue", options->queue, "Inputs that wait before each stage (default 2)")
       ->check(CLI::Range(1, 1000000));
-  command
-      ->add_option("--watchdog", options->watchdog_s,
-                   "Seconds after which a device that does not answer is given up (default 30)")
-      ->check(CLI::Range(0.001, 86400.0));
-  command->add_option("--use", options->devices,
-                      "Edge TPUs to use, in this order: names of `segue devices` (default: all)");
-  command->add_option("--runtime", options->runtime,
-                      "libtensorflowlite_c.so to use (or SEGUE_TFLITE_LIB)");
-  command->add_option("--edgetpu-library", options->edgetpu_library,
-                      "libedgetpu.so.1 to use (or SEGUE_EDGETPU_LIB)");
-  add_compiler_command(*command, options->compiler,
-                       "edgetpu_compiler (or SEGUE_EDGETPU_COMPILER) for --model on Edge TPUs");
+  add_devices_of_run(*command, *options);
   add_format(*command, options->format);
   command->callback([command, options] { run(*command, *options); });
 }

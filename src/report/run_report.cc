@@ -92,32 +92,59 @@ std::string run_text(const RunReport& report) {
   return text;
 }
 
-std::string run_json(const RunReport& report) {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json stage_json(const RunReport& report, std::size_t position) {
   using json::rounded;
-  using Json = nlohmann::ordered_json;
-  const PipelineStatistics& measured = report.measured;
-  Json stages = Json::array();
-  for (std::size_t i = 0; i < measured.stages.size(); ++i) {
-    const PipelineStageStatistics& stage = measured.stages[i];
-    Json devices = Json::array();
-    for (const DeviceStatistics& device : stage.devices) {
-      devices.push_back({{"name", device.name},
-                         {"inputs", device.inputs},
-                         {"utilisation", rounded(device.utilisation)},
-                         {"lost", device.is_lost}});
-    }
-    const Stage* planned = planned_stage(report, i);
-    stages.push_back(
-        {{"index", i},
-         {"segment", stage.segment},
-         {"measured_ns", stage.mean_time.count()},
-         {"simulated_ns", planned != nullptr ? Json(planned->time.total().count()) : Json(nullptr)},
-         {"mean_queue", rounded(stage.mean_queue)},
-         {"largest_queue", stage.largest_queue},
-         {"devices", std::move(devices)}});
+  const PipelineStageStatistics& stage = report.measured.stages[position];
+  Json devices = Json::array();
+  for (const DeviceStatistics& device : stage.devices) {
+    devices.push_back({{"name", device.name},
+                       {"inputs", device.inputs},
+                       {"utilisation", rounded(device.utilisation)},
+                       {"lost", device.is_lost}});
   }
+  const Stage* planned = planned_stage(report, position);
+  return {
+      {"index", position},
+      {"segment", stage.segment},
+      {"measured_ns", stage.mean_time.count()},
+      {"simulated_ns", planned != nullptr ? Json(planned->time.total().count()) : Json(nullptr)},
+      {"mean_queue", rounded(stage.mean_queue)},
+      {"largest_queue", stage.largest_queue},
+      {"devices", std::move(devices)}};
+}
+
+Json measured_json(const PipelineStatistics& measured) {
+  return {{"results", measured.results},
+          {"elapsed_ns", measured.elapsed.count()},
+          {"throughput_per_s", json::rounded(measured.throughput_per_s)},
+          {"latency_ns",
+           {{"mean", measured.latency.mean.count()},
+            {"p50", measured.latency.p50.count()},
+            {"p99", measured.latency.p99.count()},
+            {"max", measured.latency.max.count()}}}};
+}
+
+Json simulated_json(const RunReport& report) {
+  if (!report.predicted) return nullptr;
+  const Prediction& predicted = report.predicted->predicted;
+  return {{"device", report.predicted->device},
+          {"bottleneck_ns", predicted.bottleneck.count()},
+          {"latency_ns", predicted.latency.count()},
+          {"throughput_per_s", json::rounded(predicted.throughput_per_s)}};
+}
+
+}  // namespace
+
+std::string run_json(const RunReport& report) {
+  Json stages = Json::array();
+  for (std::size_t i = 0; i < report.measured.stages.size(); ++i)
+    stages.push_back(stage_json(report, i));
   Json losses = Json::array();
-  for (const DeviceLoss& loss : measured.losses) {
+  for (const DeviceLoss& loss : report.measured.losses) {
     losses.push_back({{"device", loss.device},
                       {"segment", loss.segment},
                       {"reason", loss.reason},
@@ -125,32 +152,17 @@ std::string run_json(const RunReport& report) {
   }
   Json hottest = Json::array();
   for (const DeviceTemperature& of : report.hottest)
-    hottest.push_back({{"device", of.device}, {"celsius", rounded(of.celsius)}});
-  Json document = {{"schema", "segue.run/1"},
-                   {"model", report.model},
-                   {"backend", report.backend},
-                   {"measured",
-                    {{"results", measured.results},
-                     {"elapsed_ns", measured.elapsed.count()},
-                     {"throughput_per_s", rounded(measured.throughput_per_s)},
-                     {"latency_ns",
-                      {{"mean", measured.latency.mean.count()},
-                       {"p50", measured.latency.p50.count()},
-                       {"p99", measured.latency.p99.count()},
-                       {"max", measured.latency.max.count()}}}}},
-                   {"simulated", nullptr},
-                   {"time_scale", report.time_scale ? Json(*report.time_scale) : Json(nullptr)},
-                   {"hottest", std::move(hottest)},
-                   {"stages", std::move(stages)},
-                   {"losses", std::move(losses)}};
-  if (report.predicted) {
-    const Prediction& predicted = report.predicted->predicted;
-    document["simulated"] = {{"device", report.predicted->device},
-                             {"bottleneck_ns", predicted.bottleneck.count()},
-                             {"latency_ns", predicted.latency.count()},
-                             {"throughput_per_s", rounded(predicted.throughput_per_s)}};
-  }
-  return json::to_text(document);
+    hottest.push_back({{"device", of.device}, {"celsius", json::rounded(of.celsius)}});
+  return json::to_text(
+      Json{{"schema", "segue.run/1"},
+           {"model", report.model},
+           {"backend", report.backend},
+           {"measured", measured_json(report.measured)},
+           {"simulated", simulated_json(report)},
+           {"time_scale", report.time_scale ? Json(*report.time_scale) : Json(nullptr)},
+           {"hottest", std::move(hottest)},
+           {"stages", std::move(stages)},
+           {"losses", std::move(losses)}});
 }
 
 }  // namespace segue
