@@ -95,9 +95,9 @@ inline constexpr std::uint64_t kMostRefinementVisits = 10'000'000;
                                                     const Compiler& compiler);
 
 /// Goes on from such cuts with a compiler that takes seconds to answer, as Google's own: step 1
-/// alone, with at most `most_questions` segments asked about and one more. What the compiler does not
-/// compile is no move. The result's initial cuts and bytes are those it began
-/// with. Throws what the compiler throws for the segments at hand.
+/// alone, with at most `most_questions` segments asked about and one more. What the compiler does
+/// not compile is no move. The result's initial cuts and bytes are those it began with. Throws what
+/// the compiler throws for the segments at hand.
 [[nodiscard]] BalancedSegmentation refine_balanced(const Graph& graph,
                                                    const BalancedSegmentation& start,
                                                    const Compiler& compiler,
