@@ -44,26 +44,19 @@ void show_diagnosis(const Options& options) {
   }
 }
 
-void add_libraries(CLI::App& command, Options& options) {
-  command.add_option("--runtime", options.runtime,
-                     "libtensorflowlite_c.so to use (or SEGUE_TFLITE_LIB)");
-  command.add_option("--edgetpu-library", options.edgetpu_library,
-                     "libedgetpu.so.1 to use (or SEGUE_EDGETPU_LIB)");
-}
-
 }  // namespace
 
 void add_devices(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* devices = app.add_subcommand("devices", "List the Edge TPUs of this machine");
-  add_libraries(*devices, *options);
+  add_libraries(*devices, options->runtime, options->edgetpu_library);
   add_format(*devices, options->format);
   devices->callback([options] { show_devices(*options); });
 
   auto of_doctor = std::make_shared<Options>();
   CLI::App* doctor =
       app.add_subcommand("doctor", "Say what is missing to run Edge TPUs, and the next step");
-  add_libraries(*doctor, *of_doctor);
+  add_libraries(*doctor, of_doctor->runtime, of_doctor->edgetpu_library);
   doctor->add_flag("--json", of_doctor->format.json, "Print JSON");
   doctor->callback([of_doctor] { show_diagnosis(*of_doctor); });
 }

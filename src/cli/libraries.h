@@ -1,6 +1,7 @@
 // Where the program looks for what it loads while it runs.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -8,6 +9,9 @@
 #include "segue/backend.h"
 
 namespace segue::cli {
+
+// --runtime and --edgetpu-library.
+void add_libraries(CLI::App& command, std::string& runtime, std::string& edgetpu_library);
 
 // The option, then SEGUE_TFLITE_LIB; else beside the program, in the lib folder next to the
 // program's folder, and wherever the system's loader looks.

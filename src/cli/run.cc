@@ -61,8 +61,8 @@ std::vector<std::uint32_t> replicas_of(const Plan& plan) {
 }
 
 // Compiled segments stand beside those they were made of.
-std::vector<fs::path> files_for(const std::string& folder, const std::string& backend) {
-  std::vector<fs::path> files = find_segments(folder);
+std::vector<fs::path> files_for(std::vector<fs::path> files, const std::string& folder,
+                                const std::string& backend) {
   if (backend != "edgetpu") return files;
   for (fs::path& file : files) {
     file = file.parent_path() / compiled_file_name(file.filename().string());
@@ -107,8 +107,9 @@ Source open_source(const Options& options) {
     }
     if (source.model != nullptr) check_plan_matches(*source.plan, *source.model);
     const auto replicas = source.plan ? replicas_of(*source.plan) : std::vector<std::uint32_t>{};
-    if (source.plan) check_plan_of_folder(*source.plan, find_segments(options.source));
-    source.layout = pipeline_layout(files_for(options.source, options.backend), replicas);
+    const auto segments = find_segments(options.source);
+    if (source.plan) check_plan_of_folder(*source.plan, segments);
+    source.layout = pipeline_layout(files_for(segments, options.source, options.backend), replicas);
     source.name = source.plan ? source.plan->model.name : source.layout.segments[0].name;
     return source;
   }
@@ -305,6 +306,8 @@ void run(const CLI::App& command, Options options) {
     throw Error(
         ErrorCode::kInvalidArgument,
         "--compiler-cmd goes with --backend edgetpu and --model, whose segments it compiles");
+  if (!options.labels.empty() && (options.format.json || options.format.csv))
+    throw Error(ErrorCode::kInvalidArgument, "--labels prints text; leave out --json and --csv");
   const Source source = open_source(options);
   const auto devices = open_backends(options, source);
   Pipeline pipeline(source.layout, devices, pipeline_options(options, source));
@@ -312,8 +315,6 @@ void run(const CLI::App& command, Options options) {
   if (!options.files.empty() && command.count("--inputs") == 0)
     options.inputs = options.files.size();
   Temperatures temperatures(devices);
-  if (!options.labels.empty() && (options.format.json || options.format.csv))
-    throw Error(ErrorCode::kInvalidArgument, "--labels prints text; leave out --json and --csv");
   const std::string classes = pump(pipeline, options, options.inputs, temperatures);
   RunReport report{source.name, devices[0].backend->description(), pipeline.statistics(),
                    source.plan};
@@ -339,10 +340,7 @@ void add_devices_of_run(CLI::App& command, Options& options) {
       ->check(CLI::Range(0.001, 86400.0));
   command.add_option("--use", options.devices,
                      "Edge TPUs to use, in this order: names of `segue devices` (default: all)");
-  command.add_option("--runtime", options.runtime,
-                     "libtensorflowlite_c.so to use (or SEGUE_TFLITE_LIB)");
-  command.add_option("--edgetpu-library", options.edgetpu_library,
-                     "libedgetpu.so.1 to use (or SEGUE_EDGETPU_LIB)");
+  add_libraries(command, options.runtime, options.edgetpu_library);
   add_compiler_command(command, options.compiler,
                        "edgetpu_compiler (or SEGUE_EDGETPU_COMPILER) for --model on Edge TPUs");
 }

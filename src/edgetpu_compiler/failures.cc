@@ -20,6 +20,10 @@ struct KnownFailure {
   const char* explanation;
 };
 
+constexpr const char* kTookTooLong =
+    "the search for a mapping did not end in time; give more with --timeout, or cut the model into "
+    "more segments";
+
 // The first that matches counts: what names a reason stands before what only says that it failed.
 constexpr std::array kKnown{
     KnownFailure{Kind::kDynamicTensors, "dynamic-sized tensors", false,
@@ -42,12 +46,8 @@ constexpr std::array kKnown{
                  "an older TensorFlow"},
     KnownFailure{Kind::kUnknownOption, "unknown command line flag", false,
                  "this compiler is older than the options asked for; use version 16"},
-    KnownFailure{Kind::kTimeout, "compilation timed out", false,
-                 "the search for a mapping did not end in time; give more with --timeout, or cut "
-                 "the model into more segments"},
-    KnownFailure{Kind::kTimeout, "did not complete within timeout", false,
-                 "the search for a mapping did not end in time; give more with --timeout, or cut "
-                 "the model into more segments"},
+    KnownFailure{Kind::kTimeout, "compilation timed out", false, kTookTooLong},
+    KnownFailure{Kind::kTimeout, "did not complete within timeout", false, kTookTooLong},
     KnownFailure{Kind::kInvalidModel, "invalid model", false,
                  "the compiler cannot read this file; `segue inspect` shows what is in it"},
     KnownFailure{

@@ -87,17 +87,8 @@ bool PipelineState::pass_stage(Passage& passage, std::size_t at) {
 
 void PipelineState::take_result(Passage& passage, const Item& item) {
   std::vector<TensorBytes>& outputs = passage.results[passage.finished].outputs;
-  for (const std::size_t slot : routing_.outputs) {
-    // A tensor may be named twice, or be kept to begin anew.
-    const bool is_shared =
-        item.values[slot].use_count() > 1 || std::ranges::count(routing_.outputs, slot) > 1;
-    TensorBytes& value = *passage.values[slot];
-    if (is_shared) {
-      outputs.push_back(value);
-    } else {
-      outputs.push_back(std::move(value));
-    }
-  }
+  for (const std::size_t slot : routing_.outputs)
+    give_output(outputs, slot, *passage.values[slot], item.values[slot].use_count() > 1);
 }
 
 // Where a stage fails, its item goes on with what the stages before gave.

@@ -316,19 +316,24 @@ void PipelineState::hand_over(std::size_t stage, Clock::time_point now) {
   }
 }
 
+// Moved out where nobody else has it: a tensor may be named twice, be kept to begin anew, or be
+// read by a session that hangs.
+void PipelineState::give_output(std::vector<TensorBytes>& outputs, std::size_t slot,
+                                TensorBytes& value, bool is_shared) const {
+  if (is_shared || std::ranges::count(routing_.outputs, slot) > 1) {
+    outputs.push_back(value);
+  } else {
+    outputs.push_back(std::move(value));
+  }
+}
+
 void PipelineState::deliver(ItemPointer item, Clock::time_point now) {
   PipelineResult result;
   result.number = item->number;
   result.outputs = new_outputs();
   for (const std::size_t slot : routing_.outputs) {
-    Value& value = item->values[slot];
-    // A tensor may be named twice, or be read by a session that hangs.
-    const bool is_wanted_again = std::ranges::count(routing_.outputs, slot) > 1;
-    if (value.use_count() == 1 && !is_wanted_again) {
-      result.outputs.push_back(std::move(*value));
-    } else {
-      result.outputs.push_back(*value);
-    }
+    const Value& value = item->values[slot];
+    give_output(result.outputs, slot, *value, value.use_count() > 1);
   }
   deliver(std::move(result), item->pushed, now);
   recycle(std::move(item));

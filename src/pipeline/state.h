@@ -184,6 +184,8 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
 
   // --- items
   void hand_over(std::size_t stage, Clock::time_point now);
+  void give_output(std::vector<TensorBytes>& outputs, std::size_t slot, TensorBytes& value,
+                   bool is_shared) const;
   void deliver(ItemPointer item, Clock::time_point now);
   void deliver(PipelineResult result, Clock::time_point pushed, Clock::time_point now);
   void enqueue(ItemPointer item, Stage& stage, Clock::time_point now);

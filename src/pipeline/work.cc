@@ -322,6 +322,7 @@ void PipelineState::finish(Job& job) {
   job.inputs.clear();
   job.session.reset();
   job.owner.reset();
+  if (job.kind == Job::Kind::kRun) return;
   job.segment = {};
   job.sessions.clear();
   job.layout.reset();
