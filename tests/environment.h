@@ -35,6 +35,13 @@ class ScratchFolder {
 /// Names of Google's models among them, without those already compiled; empty when absent.
 [[nodiscard]] std::vector<std::string> shared_models();
 
+/// Those of them that run, for suites over them: "absent" alone where the files are not there, so
+/// that the suite then shows one skipped test.
+[[nodiscard]] std::vector<std::string> runnable_shared_models();
+
+/// A parameter as a part of a test's name: letters, digits and '_'.
+[[nodiscard]] std::string test_name(std::string parameter);
+
 [[nodiscard]] std::vector<std::byte> read_bytes(const std::filesystem::path& path);
 void write_bytes(const std::filesystem::path& path, std::span<const std::byte> bytes);
 

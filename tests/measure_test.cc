@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <thread>
 
 #include "expect.h"
 #include "model_builder.h"
@@ -14,7 +13,8 @@
 namespace segue {
 namespace {
 
-// A millisecond per operator, times a speed that the test changes; fails from a given run on.
+// A millisecond per operator by its own clock, times a speed that the test changes; fails from a
+// given run on.
 class TimedBackend : public Backend {
  public:
   [[nodiscard]] std::string description() const override { return "timed"; }
@@ -27,6 +27,7 @@ class TimedBackend : public Backend {
 
   mutable std::atomic<int> opened = 0;
   mutable std::atomic<int> runs = 0;
+  mutable std::atomic<std::int64_t> elapsed_ms = 0;
   std::atomic<int> slowness = 1;
   std::atomic<int> fails_from = 1'000'000;
 
@@ -39,7 +40,7 @@ class TimedBackend : public Backend {
     [[nodiscard]] std::span<const Port> outputs() const override { return {}; }
     void run_into(std::span<const std::span<const std::byte>>, std::vector<TensorBytes>&) override {
       if (backend_.runs++ >= backend_.fails_from) throw Error(ErrorCode::kDevice, "worn out");
-      std::this_thread::sleep_for(std::chrono::milliseconds(operators_ * backend_.slowness));
+      backend_.elapsed_ms += static_cast<std::int64_t>(operators_) * backend_.slowness;
     }
 
    private:
@@ -52,16 +53,16 @@ TEST(MeasuredLatency, InTurnsIsTheSegmentsShareHoweverFastTheMachineIsNow) {
   const Model model = testing::conv_chain({8, 8, 8, 8, 8, 8, 8, 8});
   const Graph graph(model);
   const auto backend = std::make_shared<TimedBackend>();
-  const SegmentLatency latency = measured_latency(graph, backend, {.runs = 3});
-  const double whole_ms = to_ms(latency(testing::operators(0, 7)));
-  EXPECT_GE(whole_ms, 8);
+  const auto clock = [backend] {
+    return Nanoseconds(std::chrono::milliseconds(backend->elapsed_ms));
+  };
+  const SegmentLatency latency = measured_latency(graph, backend, {.runs = 3, .clock = clock});
+  EXPECT_EQ(to_ms(latency(testing::operators(0, 7))), 8);
   backend->slowness = 3;
-  // A half, and not the one and a half that a clock would show now.
-  const double share = to_ms(latency(testing::operators(0, 3))) / whole_ms;
-  EXPECT_GT(share, 0.2);
-  EXPECT_LT(share, 1.2);
-  const SegmentLatency absolute = measured_latency(graph, backend, {.runs = 2, .in_turns = false});
-  EXPECT_GE(to_ms(absolute(testing::operators(0, 3))), 12);
+  EXPECT_EQ(to_ms(latency(testing::operators(0, 3))), 4) << "a half, whatever the clock shows now";
+  const SegmentLatency absolute =
+      measured_latency(graph, backend, {.runs = 2, .in_turns = false, .clock = clock});
+  EXPECT_EQ(to_ms(absolute(testing::operators(0, 3))), 12);
 }
 
 TEST(MeasuredLatency, BesideBusyCoresOpensTheModelOnceForEach) {

@@ -2,14 +2,18 @@
 // in order.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <optional>
 #include <thread>
 
 #include "environment.h"
-#include "segue/error.h"
+#include "expect.h"
+#include "segue/compile.h"
 #include "segue/optimal.h"
 #include "segue/pipeline.h"
 #include "segue/timeline.h"
 #include "segue/zoo.h"
+#include "stand_in.h"
 
 namespace segue {
 namespace {
@@ -40,89 +44,146 @@ Plan even_plan(const Graph& graph, std::uint32_t stages, std::uint32_t replicas)
   return plan;
 }
 
-void expect_results_of_whole(const Model& model, const Plan& plan,
-                             const std::shared_ptr<const Backend>& backend, std::uint64_t inputs,
-                             std::uint64_t different) {
-  const auto whole = backend->open(model.bytes(), "whole");
-  std::vector<std::vector<TensorBytes>> expected;
-  for (std::uint64_t i = 0; i < inputs; ++i) {  // all of them: some models keep state
-    const auto values = random_inputs(whole->inputs(), i % different);
-    const std::vector<std::span<const std::byte>> spans(values.begin(), values.end());
-    expected.push_back(whole->run(spans));
-  }
-  Pipeline pipeline(pipeline_layout(model, plan), devices_on(backend, plan.device_count()), {});
-  std::thread producer([&] {
-    for (std::uint64_t i = 0; i < inputs; ++i)
-      EXPECT_EQ(pipeline.push(random_inputs(pipeline.inputs(), i % different)), Flow::kOk);
-    pipeline.close();
-  });
-  PipelineResult result;
-  std::uint64_t next = 0;
-  for (; pipeline.pop(result) == Flow::kOk; ++next) {
-    EXPECT_EQ(result.number, next);
-    EXPECT_EQ(result.outputs, expected[next]) << "input " << next;
-  }
-  EXPECT_EQ(next, inputs);
-  producer.join();
-}
-
-class PipelineOfModel : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(PipelineOfModel, GivesTheResultsOfTheWholeInOneToFourStagesOfOneToThreeReplicas) {
-  const Model model = open_model(std::string("zoo:") + GetParam());
-  const Graph graph(model);
-  const std::shared_ptr<const Backend> simulated = make_simulated_backend(
-      cpu(CpuKernels::kXnnpack), find_device("edgetpu-pcie"), /*time_scale=*/0);
-  for (std::uint32_t stages = 1; stages <= 4; ++stages) {
-    for (std::uint32_t replicas = 1; replicas <= 3; ++replicas) {
-      SCOPED_TRACE(::testing::Message() << stages << " stages of " << replicas);
-      const Plan plan = even_plan(graph, stages, replicas);
-      expect_results_of_whole(model, plan, cpu(CpuKernels::kBuiltin), 12, 3);
-      expect_results_of_whole(model, plan, simulated, 24, 3);
+// Inputs, and what the unsplit model makes of them.
+class Whole {
+ public:
+  // The n-th input is the one of seed n % `different`.
+  Whole(const Model& model, const Backend& backend, std::uint64_t count, std::uint64_t different)
+      : different_(different) {
+    const auto session = backend.open(model.bytes(), "whole");
+    for (std::uint64_t i = 0; i < count; ++i) {
+      if (!keeps_state(model) && i >= different) {
+        expected_.push_back(expected_[i - different]);
+        continue;
+      }
+      const auto values = random_inputs(session->inputs(), i % different);
+      const std::vector<std::span<const std::byte>> spans(values.begin(), values.end());
+      expected_.push_back(session->run(spans));
     }
   }
+
+  static bool keeps_state(const Model& model) {
+    return std::ranges::any_of(model.tensors(), [](const Tensor& t) { return t.is_variable; });
+  }
+
+  // Of a pipeline: the same, in order.
+  void expect_from(const PipelineLayout& layout, std::vector<PipelineDevice> devices) const {
+    Pipeline pipeline(layout, std::move(devices), {});
+    const std::jthread producer([&] {
+      for (std::uint64_t i = 0; i < expected_.size(); ++i)
+        EXPECT_EQ(pipeline.push(random_inputs(pipeline.inputs(), i % different_)), Flow::kOk);
+      pipeline.close();
+    });
+    PipelineResult result;
+    std::uint64_t next = 0;
+    for (; pipeline.pop(result) == Flow::kOk; ++next) {
+      ASSERT_EQ(result.number, next);
+      EXPECT_EQ(result.outputs, expected_[next]) << "input " << next;
+    }
+    EXPECT_EQ(next, expected_.size());
+    EXPECT_TRUE(pipeline.statistics().losses.empty());
+  }
+
+ private:
+  std::uint64_t different_;
+  std::vector<std::vector<TensorBytes>> expected_;
+};
+
+// Inputs of each pipeline: SEGUE_TEST_INPUTS=84 makes about three thousand of each model, over its
+// pipelines on all backends; that takes a quarter of an hour.
+std::uint64_t inputs_of_each() {
+  const char* count = std::getenv("SEGUE_TEST_INPUTS");
+  return count == nullptr ? 7 : std::strtoull(count, nullptr, 10);
+}
+
+// "zoo:NAME@SIZE", or one of Google's beside the checkout.
+class PipelineOfModel : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (GetParam().starts_with("zoo:")) {
+      model_ = open_model(GetParam());
+    } else {
+      const auto path = testing::shared("models/" + GetParam() + ".tflite");
+      SKIP_WITHOUT(path);
+      model_ = read_model(path);
+    }
+    graph_.emplace(*model_);
+  }
+
+  [[nodiscard]] bool keeps_state() const { return Whole::keeps_state(*model_); }
+  [[nodiscard]] std::uint32_t most_replicas() const { return keeps_state() ? 1 : 3; }
+
+  // All pipelines on one kind of device; `cut` makes the segments of a plan.
+  template <typename Cut>
+  void expect_results_of_whole(const Backend& reference, const std::vector<PipelineDevice>& devices,
+                               const Cut& cut) {
+    const Whole whole(*model_, reference, inputs_of_each(), 3);
+    const std::uint32_t most_stages = std::min(4U, graph_->depth());
+    for (std::uint32_t stages = 1; stages <= most_stages; ++stages) {
+      PipelineLayout layout = cut(even_plan(*graph_, stages, 1));
+      for (std::uint32_t replicas = 1; replicas <= most_replicas(); ++replicas) {
+        SCOPED_TRACE(::testing::Message() << stages << " stages of " << replicas);
+        for (PipelineSegment& segment : layout.segments) segment.replicas = replicas;
+        whole.expect_from(layout, {devices.begin(), devices.begin() + layout.device_count()});
+      }
+    }
+  }
+
+  std::optional<Model> model_;
+  std::optional<Graph> graph_;
+};
+
+TEST_P(PipelineOfModel, OnTheCpuGivesTheResultsOfTheWhole) {
+  const auto backend = cpu(CpuKernels::kBuiltin);
+  expect_results_of_whole(*backend, devices_on(backend, 12),
+                          [&](const Plan& plan) { return pipeline_layout(*model_, plan); });
+}
+
+TEST_P(PipelineOfModel, OnSimulatedDevicesWithXnnpackGivesTheResultsOfTheWhole) {
+  const auto kernels = cpu(CpuKernels::kXnnpack);
+  const std::shared_ptr<const Backend> backend =
+      make_simulated_backend(kernels, find_device("edgetpu-pcie"), /*time_scale=*/0);
+  expect_results_of_whole(*kernels, devices_on(backend, 12),
+                          [&](const Plan& plan) { return pipeline_layout(*model_, plan); });
+}
+
+// Compiled by the stand-in for Google's compiler, on the stand-in for libedgetpu.
+TEST_P(PipelineOfModel, CompiledOnEdgeTpusGivesTheResultsOfTheWhole) {
+  testing::StandIn library;
+  library.attach(12);
+  std::vector<PipelineDevice> devices;
+  for (const EdgeTpuDevice& device : list_edgetpu_devices(testing::stand_in()))
+    devices.push_back({device.name(), make_edgetpu_backend(testing::stand_in(), device)});
+  ASSERT_EQ(devices.size(), 12U);
+  const testing::ScratchFolder scratch;
+  CompileOptions options;
+  options.compiler = testing::stand_in_compiler();
+  expect_results_of_whole(testing::cpu_backend(), devices, [&](const Plan& plan) {
+    return compiled_layout(*model_, plan, scratch.path(), options);
+  });
+}
+
+TEST_P(PipelineOfModel, ThatKeepsStateHasNoReplicas) {
+  if (!keeps_state()) GTEST_SKIP() << "keeps no state";
+  testing::expect_error(ErrorCode::kUnsupported,
+                        [&] { (void)pipeline_layout(*model_, even_plan(*graph_, 1, 2)); }, {});
 }
 
 INSTANTIATE_TEST_SUITE_P(Zoo, PipelineOfModel,
-                         ::testing::Values("squeezenet@64", "mobilenet@64", "mobilenetv2@64",
-                                           "resnet50@64", "densenet121@64", "inceptionv3@96"),
-                         [](const auto& row) {
-                           std::string name = row.param;
-                           return name.substr(0, name.find('@'));
-                         });
+                         ::testing::Values("zoo:squeezenet@64", "zoo:mobilenet@64",
+                                           "zoo:mobilenetv2@64", "zoo:resnet50@64",
+                                           "zoo:densenet121@64", "zoo:inceptionv3@96"),
+                         [](const auto& row) { return testing::test_name(row.param); });
+INSTANTIATE_TEST_SUITE_P(Google, PipelineOfModel,
+                         ::testing::ValuesIn(testing::runnable_shared_models()),
+                         [](const auto& row) { return testing::test_name(row.param); });
 
 TEST(PipelineOfModels, ThousandsOfInputsComeOutInOrder) {
   const Model model = open_model("zoo:squeezenet@64");
-  const Graph graph(model);
-  expect_results_of_whole(model, even_plan(graph, 3, 2), cpu(CpuKernels::kXnnpack), 3000, 50);
-}
-
-TEST(PipelineOfModels, GooglesModelsGiveTheResultsOfTheWholeWithBothKernels) {
-  const auto names = testing::shared_models();
-  if (names.empty()) GTEST_SKIP() << "absent: " << testing::shared("models");
-  for (const std::string& name : names) {
-    SCOPED_TRACE(name);
-    const Model model = read_model(testing::shared("models/" + name + ".tflite"));
-    const Graph graph(model);
-    const bool keeps_state =
-        std::ranges::any_of(model.tensors(), [](const Tensor& t) { return t.is_variable; });
-    for (const CpuKernels kernels : {CpuKernels::kBuiltin, CpuKernels::kXnnpack}) {
-      std::shared_ptr<const Backend> backend = cpu(kernels);
-      try {
-        (void)backend->open(model.bytes(), name);
-      } catch (const Error&) {
-        continue;  // the runtime itself does not run it
-      }
-      const std::uint32_t most = std::min<std::uint32_t>(4, graph.depth());
-      for (std::uint32_t stages = 1; stages <= most; ++stages) {
-        for (std::uint32_t replicas = 1; replicas <= (keeps_state ? 1 : 3); ++replicas)
-          expect_results_of_whole(model, even_plan(graph, stages, replicas), backend, 6, 2);
-      }
-      if (keeps_state) {
-        EXPECT_THROW((void)pipeline_layout(model, even_plan(graph, 1, 2)), Error);
-      }
-    }
-  }
+  const auto backend = cpu(CpuKernels::kXnnpack);
+  const Plan plan = even_plan(Graph(model), 3, 2);
+  Whole(model, *backend, 3000, 50)
+      .expect_from(pipeline_layout(model, plan), devices_on(backend, 6));
 }
 
 TEST(PipelineOfModels, InSimulatedTimeAreNeverFasterThanTheTimelineSays) {

@@ -23,6 +23,7 @@ class StandIn {
   ~StandIn() { get<StandInRelease>("stand_in_release")(); }
   StandIn(const StandIn&) = delete;
   StandIn& operator=(const StandIn&) = delete;
+  void attach(int devices) { get<StandInAttach>("stand_in_attach")(devices); }
   void fail(int device, StandInFault fault, int at) {
     get<StandInFail>("stand_in_fail")(device, fault, at);
   }

@@ -1,8 +1,8 @@
-// A stand-in for libedgetpu: three devices, whose delegate takes the operators "edgetpu-custom-op".
-// Of a file of the stand-in compiler it runs the model that the operator carries; of others it adds
-// 1 to every byte of the input. All other operators stay with the runtime. Devices can be
-// told to fail. Structures as TensorFlow Lite 2.9 has them (tensorflow/lite/c/common.h); only what
-// is touched has a name.
+// A stand-in for libedgetpu: three devices or as many as it is told, whose delegate takes the
+// operators "edgetpu-custom-op". Of a file of the stand-in compiler it runs the model that the
+// operator carries; of others it adds 1 to every byte of the input. All other operators stay with
+// the runtime. Devices can be told to fail. Structures as TensorFlow Lite 2.9 has them
+// (tensorflow/lite/c/common.h); only what is touched has a name.
 #include "stand_in_edgetpu.h"
 
 #include <dlfcn.h>
@@ -87,7 +87,12 @@ struct Device {
   std::atomic<int> runs{0};
   std::atomic<bool> is_gone{false};
 };
-Device devices[] = {{0, "/dev/apex_0"}, {0, "/dev/apex_1"}, {1, "/sys/bus/usb/devices/2-1"}};
+constexpr int kAttached = 3;  // unless a test attaches more
+Device devices[] = {{0, "/dev/apex_0"}, {0, "/dev/apex_1"}, {1, "/sys/bus/usb/devices/2-1"},
+                    {0, "/dev/apex_2"}, {0, "/dev/apex_3"}, {0, "/dev/apex_4"},
+                    {0, "/dev/apex_5"}, {0, "/dev/apex_6"}, {0, "/dev/apex_7"},
+                    {0, "/dev/apex_8"}, {0, "/dev/apex_9"}, {0, "/dev/apex_10"}};
+std::atomic<int> attached{kAttached};
 std::atomic<int> releases{0};
 std::atomic<int> open_delegates{0};
 
@@ -258,8 +263,8 @@ edgetpu_device* edgetpu_list_devices(std::size_t* count) {
   auto* list =
       static_cast<edgetpu_device*>(std::calloc(std::size(devices), sizeof(edgetpu_device)));
   *count = 0;
-  for (const Device& device : devices) {
-    if (!device.is_gone) list[(*count)++] = {device.type, device.path};
+  for (int i = 0; i < attached; ++i) {
+    if (!devices[i].is_gone) list[(*count)++] = {devices[i].type, devices[i].path};
   }
   return list;
 }
@@ -281,7 +286,9 @@ const char* edgetpu_version() {
   return "BuildLabel(TENSORFLOW_COMMIT=stand-in), RuntimeVersion(14)";
 }
 
+void stand_in_attach(int count) { attached = count; }
 void stand_in_reset() {
+  attached = kAttached;
   for (Device& device : devices) {
     device.fault = kStandInNone;
     device.runs = 0;

@@ -15,6 +15,7 @@ inline constexpr char kStandInMark[] = "segue stand-in:";
 
 extern "C" {
 using StandInReset = void();
+using StandInAttach = void(int devices);
 using StandInFail = void(int device, int fault, int at);
 using StandInRelease = void();
 using StandInOpenDelegates = int();

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "segue/backend.h"
 #include "segue/graph.h"
 #include "segue/profile.h"
+#include "segue/units.h"
 
 namespace segue {
 
@@ -21,6 +23,7 @@ struct MeasureOptions {
   /// Cores that run the whole model meanwhile, as the other stages of a pipeline will: what shares
   /// caches and memory is slower then, and not all segments by as much.
   std::uint32_t busy_cores = 0;
+  std::function<Nanoseconds()> clock = {};  // the time since some moment; empty: steady_clock
 };
 
 /// Cuts a segment out of the model in memory, opens it on the backend and times it: the median

@@ -12,26 +12,30 @@
 namespace segue {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Clock = std::function<Nanoseconds()>;
+
+Nanoseconds steady_time() { return std::chrono::steady_clock::now().time_since_epoch(); }
 
 // A session that runs on one seeded input.
 class Runner {
  public:
-  Runner(std::unique_ptr<Session> session, std::uint64_t seed)
+  Runner(std::unique_ptr<Session> session, const MeasureOptions& options)
       : session_(std::move(session)),
-        values_(random_inputs(session_->inputs(), seed)),
+        clock_(options.clock ? options.clock : steady_time),
+        values_(random_inputs(session_->inputs(), options.seed)),
         inputs_(values_.begin(), values_.end()) {
     (void)run();  // the first touches memory for the first time
   }
 
   Nanoseconds run() {
-    const auto begin = Clock::now();
+    const Nanoseconds begin = clock_();
     session_->run_into(inputs_, outputs_);
-    return Clock::now() - begin;
+    return clock_() - begin;
   }
 
  private:
   std::unique_ptr<Session> session_;
+  Clock clock_;
   std::vector<TensorBytes> values_;
   std::vector<std::span<const std::byte>> inputs_;
   std::vector<TensorBytes> outputs_;
@@ -70,11 +74,11 @@ class MeasuredLatency {
     const Model& model = graph.model();
     for (std::uint32_t i = 0; i < options_.busy_cores; ++i) {
       busy_.push_back(
-          std::make_unique<Runner>(backend_->open(model.bytes(), model.name()), options_.seed));
+          std::make_unique<Runner>(backend_->open(model.bytes(), model.name()), options_));
     }
     if (!options_.in_turns) return;
     const Load load(busy_);
-    whole_ = std::make_unique<Runner>(backend_->open(model.bytes(), model.name()), options_.seed);
+    whole_ = std::make_unique<Runner>(backend_->open(model.bytes(), model.name()), options_);
     whole_time_ = fastest(*whole_);
   }
 
@@ -82,7 +86,7 @@ class MeasuredLatency {
     const auto file = extract_segment(graph_.model(), operators).to_bytes();
     const auto name = fmt::format("{}: {} operators from {}", graph_.model().name(),
                                   operators.size(), index(operators.front()));
-    Runner segment(backend_->open(file, name), options_.seed);
+    Runner segment(backend_->open(file, name), options_);
     const Load load(busy_);
     return whole_ == nullptr ? fastest(segment) : in_turns(segment);
   }
