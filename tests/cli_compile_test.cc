@@ -125,11 +125,17 @@ TEST_F(CliCompile, CompiledFoldersRunOnEdgeTpusAndAreCompiledAnewWhenOneIsLost) 
   const auto plain = run_segue(arguments);
   EXPECT_EQ(plain.status, 0) << plain.err;
   EXPECT_EQ(nlohmann::json::parse(plain.out)["measured"]["results"], 12);
-  auto replanned = arguments;
-  for (const char* word : {"--model", "zoo:squeezenet@64", "--use", "pci:apex_0", "--use",
-                           "pci:apex_1", "--compiler-cmd"})
+  // No spare and no model: what came before is told, and what would help.
+  auto on_two = arguments;
+  for (const char* word : {"--use", "pci:apex_0", "--use", "pci:apex_1"}) on_two.emplace_back(word);
+  const auto lost = run_segue(on_two, ".", "export STAND_IN_VANISHES=1:5");
+  EXPECT_EQ(lost.status, 6);
+  EXPECT_THAT(lost.err, HasSubstr("no device is left"));
+  EXPECT_THAT(lost.err, HasSubstr("with --model MODEL"));
+  EXPECT_EQ(nlohmann::json::parse(lost.out)["measured"]["results"], 5);
+  auto replanned = on_two;
+  for (const char* word : {"--model", "zoo:squeezenet@64", "--compiler-cmd", kStandIn.c_str()})
     replanned.emplace_back(word);
-  replanned.push_back(kStandIn);
   const auto result = run_segue(replanned, ".", "export STAND_IN_VANISHES=1:5");
   EXPECT_EQ(result.status, 0) << result.err;
   const auto json = nlohmann::json::parse(result.out);

@@ -80,6 +80,13 @@ TEST(CliRun, ReadsImagesAndRawTensorsAndRefusesOthers) {
   EXPECT_EQ(run.status, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("image.ppm\n  0."));
   EXPECT_THAT(run.out, HasSubstr("2 results"));
+  EXPECT_THAT(run.err, HasSubstr("holds 2 labels, the model tells 1000 classes apart"));
+  const auto json =
+      nlohmann::json::parse(run_segue({"run", split.folder(), "--input", split.scratch() / "raw",
+                                       "--labels", split.scratch() / "labels", "--json"})
+                                .out);
+  EXPECT_EQ(json["classified"][0]["file"], (split.scratch() / "raw").string());
+  EXPECT_EQ(json["classified"][0]["classes"].size(), 5U);
   const auto refused = run_segue({"run", split.folder(), "--input", split.scratch() / "other"});
   EXPECT_EQ(refused.status, kUsage);
   EXPECT_THAT(refused.err, HasSubstr("other: is no image that the input"));
@@ -87,6 +94,31 @@ TEST(CliRun, ReadsImagesAndRawTensorsAndRefusesOthers) {
   std::ofstream(split.scratch() / "cut.bmp") << std::string("BM\xE8\x03\0\0", 6) << "and no more";
   EXPECT_THAT(run_segue({"run", split.folder(), "--input", split.scratch() / "cut.bmp"}).err,
               HasSubstr("cut.bmp: an image that is cut short at 17 bytes"));
+}
+
+// The smallest there is: 8 by 8, grey, one scan of one block.
+std::string tiny_jpeg() {
+  using namespace std::string_literals;
+  const std::string one_code = "\x01"s + std::string(15, '\0') + "\0"s;
+  return "\xFF\xD8\xFF\xDB\0\x43\0"s + std::string(64, '\x01') +
+         "\xFF\xC0\0\x0B\x08\0\x08\0\x08\x01\x01\x11\0"s + "\xFF\xC4\0\x14\0"s + one_code +
+         "\xFF\xC4\0\x14\x10"s + one_code + "\xFF\xDA\0\x08\x01\x01\0\0\x3F\0\x3F\xFF\xD9"s;
+}
+
+TEST(CliRun, PictureThatIsCutShortIsRefusedThoughItsPreviewIsWhole) {
+  const Split split;
+  const std::string jpeg = tiny_jpeg();
+  const std::string preview =
+      "\xFF\xE1" + std::string(1, '\0') + static_cast<char>(jpeg.size() + 2) + jpeg;
+  const std::string path = split.scratch() / "picture.jpg";
+  const auto run_on = [&](const std::string& bytes) {
+    std::ofstream(path, std::ios::binary) << bytes;
+    return run_segue({"run", split.folder(), "--input", path});
+  };
+  for (const std::string& whole : {jpeg, jpeg.substr(0, 2) + preview + jpeg.substr(2)}) {
+    EXPECT_EQ(run_on(whole).status, 0);
+    EXPECT_THAT(run_on(whole.substr(0, whole.size() - 2)).err, HasSubstr("cut short"));
+  }
 }
 
 TEST(CliRun, PlanThatWasEditedBesideItsFilesIsRefused) {

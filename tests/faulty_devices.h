@@ -123,40 +123,56 @@ inline std::optional<PipelineLayout> fewer_pieces(std::uint32_t devices) {
   return layout;
 }
 
-// Up to one fault per device, at random points of random pipelines: every input comes out once, in
-// order, with the right value; or, when nothing can take over, the first of them and then the
-// error.
-inline void run_with_faults(std::uint64_t seed) {
-  SCOPED_TRACE("seed " + std::to_string(seed));
+// A pipeline of random shape, with up to one fault per device at a random point.
+struct FaultyRun {
+  bool replans = false;
+  std::vector<std::uint32_t> replicas;  // per stage
+  PipelineLayout layout;
+  std::unique_ptr<FaultyDevices> devices;
+  std::size_t device_count = 0;
+  PipelineOptions options;
+};
+
+inline FaultyRun random_run(std::uint64_t seed) {
   std::mt19937_64 random(seed);
-  const auto draw = [&](std::uint64_t below) { return static_cast<std::size_t>(random() % below); };
-  const bool replans = draw(2) == 0;
-  const std::size_t stages = replans ? 4 : 1 + draw(4);
-  std::vector<std::uint32_t> replicas;
-  for (std::size_t i = 0; i < stages; ++i)
-    replicas.push_back(1 + static_cast<std::uint32_t>(draw(3)));
-  const auto layout = layout_of(stages, replicas);
-  const std::size_t devices = layout.device_count() + draw(3);
+  const auto draw = [&](std::uint64_t below) {
+    return static_cast<std::uint32_t>(random() % below);
+  };
+  FaultyRun run;
+  run.replans = draw(2) == 0;
+  run.replicas.resize(run.replans ? 4 : 1 + draw(4));
+  for (std::uint32_t& of : run.replicas) of = 1 + draw(3);
+  const std::size_t stages = run.replicas.size();
+  run.layout = layout_of(stages, run.replicas);
+  run.device_count = run.layout.device_count() + draw(3);
   const bool is_local = draw(2) == 0;
-  FaultyDevices faulty(replans ? chain_in_pieces() : chain_of(stages), devices, is_local);
-  for (std::size_t i = 0; i < devices; ++i) {
+  run.devices = std::make_unique<FaultyDevices>(run.replans ? chain_in_pieces() : chain_of(stages),
+                                                run.device_count, is_local);
+  for (std::size_t i = 0; i < run.device_count; ++i) {
     if (draw(2) == 0) continue;
     constexpr std::array kFaults{Fault::kError, Fault::kVanish,    Fault::kSlow,
                                  Fault::kHang,  Fault::kWrongSize, Fault::kLate};
-    const Fault fault = kFaults[draw(kFaults.size())];
+    Fault fault = kFaults[draw(kFaults.size())];
     // What computes in the caller promises to return.
-    faulty.plan(i,
-                is_local && (fault == Fault::kHang || fault == Fault::kLate) ? Fault::kSlow : fault,
-                static_cast<int>(draw(30)));
+    if (is_local && (fault == Fault::kHang || fault == Fault::kLate)) fault = Fault::kSlow;
+    run.devices->plan(i, fault, static_cast<int>(draw(30)));
   }
-  PipelineOptions options{.queue_capacity = 1 + static_cast<std::uint32_t>(draw(3)),
-                          .result_capacity = 1 + static_cast<std::uint32_t>(draw(3)),
-                          .watchdog = std::chrono::milliseconds(25)};
-  options.most_attempts = 100;
-  if (replans) options.replan = fewer_pieces;
-  Pipeline pipeline(layout, faulty.devices(), options);
+  run.options.queue_capacity = 1 + draw(3);
+  run.options.result_capacity = 1 + draw(3);
+  run.options.watchdog = std::chrono::milliseconds(25);
+  run.options.most_attempts = 100;
+  if (run.replans) run.options.replan = fewer_pieces;
+  return run;
+}
+
+// Every input comes out once, in order, with the right value; or, when nothing can take over, the
+// first of them and then the error.
+inline void run_with_faults(std::uint64_t seed) {
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  const FaultyRun run = random_run(seed);
+  Pipeline pipeline(run.layout, run.devices->devices(), run.options);
   constexpr std::uint64_t kInputs = 60;
-  std::thread producer([&] {
+  const std::jthread producer([&] {
     push_until_error(pipeline, kInputs);
     pipeline.close();
   });
@@ -165,18 +181,18 @@ inline void run_with_faults(std::uint64_t seed) {
   try {
     for (; pipeline.pop(result, std::chrono::seconds(30)) == Flow::kOk; ++next) {
       EXPECT_EQ(result.number, next);
-      EXPECT_EQ(number_in(result.outputs.at(0)), through_chain(next, stages));
+      EXPECT_EQ(number_in(result.outputs.at(0)), through_chain(next, run.replicas.size()));
     }
     EXPECT_EQ(next, kInputs);
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), ::testing::HasSubstr("no device is left"));
     EXPECT_LT(next, kInputs);
     // Only when there is nothing left that could have taken over.
-    const std::size_t spares = devices - layout.device_count();
+    const std::size_t spares = run.device_count - run.layout.device_count();
     EXPECT_GE(pipeline.statistics().losses.size(),
-              replans ? devices : *std::ranges::min_element(replicas) + spares);
+              run.replans ? run.device_count : *std::ranges::min_element(run.replicas) + spares);
   }
-  producer.join();
+  pipeline.cancel();  // of a run that was not over in time
 }
 
 }  // namespace segue::testing

@@ -69,6 +69,9 @@ struct CompilerFailure {
   std::string explanation;  // what that means, and what to do
   /// Whether the same input has been seen to pass later (edgetpu issues #173, #211).
   bool may_pass_again = false;
+
+  /// Message and explanation.
+  [[nodiscard]] std::string sentence() const;
 };
 
 /// `end`: how the program ended, "exit status 1". Always gives an answer.

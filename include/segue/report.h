@@ -63,6 +63,17 @@ struct DeviceTemperature {
 /// From here on a device may slow itself down or shut down (google-coral/edgetpu #716, #741, #843).
 inline constexpr double kHotCelsius = 80;
 
+/// What a classifier says of an input file: its best classes, the best first.
+struct ClassScore {
+  std::size_t index = 0;
+  std::string label;  // empty where none is known
+  double score = 0;   // as softmax outputs scale it, 0 to 1
+};
+struct ClassifiedInput {
+  std::string file;
+  std::vector<ClassScore> classes;
+};
+
 /// What a pipeline did. `predicted` is of the plan that it followed, where there is one; its times
 /// are simulated, all others measured. `backend` describes what computed.
 struct RunReport {
@@ -72,6 +83,7 @@ struct RunReport {
   std::optional<Plan> predicted;
   std::optional<double> time_scale = std::nullopt;  // of simulated devices
   std::vector<DeviceTemperature> hottest = {};      // where the drivers tell
+  std::vector<ClassifiedInput> classified = {};
 };
 [[nodiscard]] std::string run_text(const RunReport& report);
 [[nodiscard]] Table run_table(const RunReport& report);

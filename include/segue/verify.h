@@ -49,6 +49,9 @@ std::uint64_t write_segments(const Model& model, Plan plan, const std::filesyste
 [[nodiscard]] std::size_t count_other_segments(const std::filesystem::path& folder,
                                                const std::string& stem, std::size_t count);
 
+/// The file of a plan beside its segments.
+inline constexpr const char* kPlanFile = "plan.json";
+
 /// The plan.json beside the segments, where there is one.
 [[nodiscard]] std::optional<Plan> find_plan(const std::filesystem::path& folder);
 

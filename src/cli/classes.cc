@@ -8,7 +8,6 @@
 
 #include "segue/error.h"
 #include "segue/file.h"
-#include "segue/report.h"
 
 namespace segue::cli {
 namespace {
@@ -37,29 +36,33 @@ std::vector<std::string> read_labels(const std::string& path) {
   return labels;
 }
 
-std::string top_classes(const Port& port, const TensorBytes& value,
-                        const std::vector<std::string>& labels) {
-  const std::size_t count = value.size() / (port.type == ElementType::kFloat32 ? sizeof(float) : 1);
-  if (port.type != ElementType::kFloat32 && port.type != ElementType::kInt8 &&
-      port.type != ElementType::kUint8)
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("--labels: the output '{}' holds no scores", port.name));
-  std::vector<std::size_t> order(count);
-  for (std::size_t i = 0; i < count; ++i) order[i] = i;
-  const std::size_t shown = std::min<std::size_t>(5, count);
-  std::ranges::partial_sort(order, order.begin() + static_cast<std::ptrdiff_t>(shown),
-                            [&](std::size_t a, std::size_t b) {
-                              const double x = score(port, value, a);
-                              const double y = score(port, value, b);
-                              return x != y ? x > y : a < b;
-                            });
-  std::string text;
-  for (std::size_t rank = 0; rank < shown; ++rank) {
-    const std::size_t i = order[rank];
-    text += fmt::format("  {:.3f}  {}\n", score(port, value, i),
-                        i < labels.size() ? printable(labels[i]) : fmt::format("class {}", i));
+std::size_t class_count(const Port& port) {
+  switch (port.type) {
+    case ElementType::kInt8:
+    case ElementType::kUint8:
+      return port.bytes;
+    case ElementType::kFloat32:
+      return port.bytes / sizeof(float);
+    default:
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("--labels: the output '{}' holds no scores", port.name));
   }
-  return text;
+}
+
+std::vector<ClassScore> best_classes(const Port& port, const TensorBytes& value,
+                                     const std::vector<std::string>& labels) {
+  std::vector<ClassScore> all(class_count(port));
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = {i, {}, score(port, value, i)};
+  const std::size_t shown = std::min<std::size_t>(5, all.size());
+  std::ranges::partial_sort(all, all.begin() + static_cast<std::ptrdiff_t>(shown),
+                            [](const ClassScore& a, const ClassScore& b) {
+                              return a.score != b.score ? a.score > b.score : a.index < b.index;
+                            });
+  all.resize(shown);
+  for (ClassScore& best : all) {
+    if (best.index < labels.size()) best.label = labels[best.index];
+  }
+  return all;
 }
 
 }  // namespace segue::cli

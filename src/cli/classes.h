@@ -5,15 +5,18 @@
 #include <vector>
 
 #include "segue/backend.h"
+#include "segue/report.h"
 
 namespace segue::cli {
 
 // One label per line. Throws Error(kIo).
 [[nodiscard]] std::vector<std::string> read_labels(const std::string& path);
 
-// The five classes with the highest scores, as softmax outputs scale them: a line each. Throws
-// Error(kInvalidArgument) where the output holds no scores.
-[[nodiscard]] std::string top_classes(const Port& port, const TensorBytes& value,
-                                      const std::vector<std::string>& labels);
+// How many classes an output has scores of. Throws Error(kInvalidArgument) where it holds none.
+[[nodiscard]] std::size_t class_count(const Port& port);
+
+// The five classes with the highest scores; of equal ones those that come first.
+[[nodiscard]] std::vector<ClassScore> best_classes(const Port& port, const TensorBytes& value,
+                                                   const std::vector<std::string>& labels);
 
 }  // namespace segue::cli

@@ -18,8 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kPlanFile = "plan.json";
-
 // Calls `work` with 0 .. count - 1 on several threads. The first exception arrives when all that
 // had begun is done.
 template <typename Work>
@@ -134,8 +132,7 @@ PipelineLayout compiled_layout(const Model& model, const Plan& plan, const fs::p
         compile_for_edgetpu(std::span(&bytes, 1), segment.name, folder, options.compiler);
     if (!compilation.succeeded()) {
       throw Error(ErrorCode::kCompiler,
-                  fmt::format("{}: {}; {}", segment.name, compilation.failure->message,
-                              compilation.failure->explanation));
+                  fmt::format("{}: {}", segment.name, compilation.failure->sentence()));
     }
     const auto compiled =
         std::make_shared<const std::vector<std::byte>>(std::move(compilation.compiled));

@@ -92,6 +92,10 @@ std::string last_line(std::string_view text) {
 
 }  // namespace
 
+std::string CompilerFailure::sentence() const {
+  return fmt::format("{}; {}", message, explanation);
+}
+
 CompilerFailure explain_compiler_failure(std::string_view output, const std::string& end,
                                          bool timed_out) {
   if (timed_out) {

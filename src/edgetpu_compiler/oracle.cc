@@ -46,9 +46,8 @@ class EdgeTpuCompiler : public Compiler {
         compile_for_edgetpu(image.pieces(), model.name(), folder_, options_);
     if (!compilation.succeeded()) {
       throw Error(ErrorCode::kCompiler,
-                  fmt::format("{}, {} to {}: {}; {}", model.name(),
-                              model.describe(operators.front()), model.describe(operators.back()),
-                              compilation.failure->message, compilation.failure->explanation));
+                  fmt::format("{}, {} to {}: {}", model.name(), model.describe(operators.front()),
+                              model.describe(operators.back()), compilation.failure->sentence()));
     }
     const CompilerLog& log = *compilation.log;
     return {log.on_chip_bytes,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -33,8 +34,10 @@ bool takes_image(const Port& port) {
 
 // The decoder fills what is missing with anything.
 bool is_cut_short(std::string_view file) {
-  constexpr std::string_view kEndOfJpeg = "\xFF\xD9";
-  if (file.starts_with("\xFF\xD8\xFF")) return file.find(kEndOfJpeg) == std::string_view::npos;
+  // A JPEG's last scan has an end; a preview that the file holds has its own before it.
+  if (file.starts_with("\xFF\xD8\xFF"))
+    return file.find("\xFF\xD9", std::min(file.rfind("\xFF\xDA"), file.size())) ==
+           std::string_view::npos;
   constexpr std::size_t kSizeAt = 2;  // of a BMP: its length, 4 bytes, little-endian
   if (!file.starts_with("BM") || file.size() < kSizeAt + 4) return false;
   std::size_t size = 0;

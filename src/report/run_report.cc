@@ -55,9 +55,27 @@ Table run_table(const RunReport& report) {
   return table;
 }
 
+namespace {
+
+std::string classified_text(const RunReport& report) {
+  std::string text;
+  for (const ClassifiedInput& input : report.classified) {
+    text += printable(input.file) + "\n";
+    for (const ClassScore& of : input.classes) {
+      text +=
+          fmt::format("  {:.3f}  {}\n", of.score,
+                      of.label.empty() ? fmt::format("class {}", of.index) : printable(of.label));
+    }
+  }
+  return text + (text.empty() ? "" : "\n");
+}
+
+}  // namespace
+
 std::string run_text(const RunReport& report) {
   const PipelineStatistics& measured = report.measured;
-  std::string text = fmt::format("{} on {}\n\n", printable(report.model), report.backend);
+  std::string text = classified_text(report);
+  text += fmt::format("{} on {}\n\n", printable(report.model), report.backend);
   text += run_table(report).to_text() + "\n";
   text += fmt::format(
       "{} results in {}: {:.1f}/s; latency {} (p50), {} (p99), {} (longest); measured.\n",
@@ -140,6 +158,16 @@ Json simulated_json(const RunReport& report) {
 }  // namespace
 
 std::string run_json(const RunReport& report) {
+  Json classified = Json::array();
+  for (const ClassifiedInput& input : report.classified) {
+    Json classes = Json::array();
+    for (const ClassScore& of : input.classes) {
+      classes.push_back({{"index", of.index},
+                         {"label", of.label.empty() ? Json(nullptr) : Json(of.label)},
+                         {"score", json::rounded(of.score)}});
+    }
+    classified.push_back({{"file", input.file}, {"classes", std::move(classes)}});
+  }
   Json stages = Json::array();
   for (std::size_t i = 0; i < report.measured.stages.size(); ++i)
     stages.push_back(stage_json(report, i));
@@ -162,7 +190,8 @@ std::string run_json(const RunReport& report) {
            {"time_scale", report.time_scale ? Json(*report.time_scale) : Json(nullptr)},
            {"hottest", std::move(hottest)},
            {"stages", std::move(stages)},
-           {"losses", std::move(losses)}});
+           {"losses", std::move(losses)},
+           {"classified", std::move(classified)}});
 }
 
 }  // namespace segue

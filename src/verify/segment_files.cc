@@ -17,8 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kPlanFile = "plan.json";
-
 struct SegmentName {
   std::string stem;
   std::size_t position = 0;

@@ -1,0 +1,172 @@
+#include "cli/run_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "cli/libraries.h"
+#include "segue/compile.h"
+#include "segue/edgetpu.h"
+#include "segue/error.h"
+#include "segue/file.h"
+#include "segue/optimal.h"
+#include "segue/verify.h"
+#include "segue/zoo.h"
+
+namespace segue::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::uint32_t> replicas_of(const Plan& plan) {
+  std::vector<std::uint32_t> replicas;
+  for (const Stage& stage : plan.stages) replicas.push_back(stage.replicas);
+  return replicas;
+}
+
+// Compiled segments stand beside those they were made of.
+std::vector<fs::path> files_for(std::vector<fs::path> files, const std::string& folder,
+                                const std::string& backend) {
+  if (backend != "edgetpu") return files;
+  for (fs::path& file : files) {
+    file = file.parent_path() / compiled_file_name(file.filename().string());
+    if (fs::exists(file)) continue;
+    throw Error(ErrorCode::kIo, fmt::format("{}: not there; the Edge TPU runs compiled segments: "
+                                            "make them with `segue compile {}`",
+                                            file.string(), folder));
+  }
+  return files;
+}
+
+// Cuts a model; for the Edge TPU, Google's compiler compiles what comes out.
+PipelineLayout layout_of(const RunOptions& options, const Model& model, const Plan& plan) {
+  if (options.backend != "edgetpu") return pipeline_layout(model, plan);
+  CompileOptions how;
+  how.compiler = edgetpu_compiler_options(options.compiler);
+  return compiled_layout(model, plan, fs::temp_directory_path(), how);
+}
+
+// Files of another split, or a plan edited since.
+void check_plan_of_folder(const Plan& plan, const std::vector<fs::path>& files) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const std::size_t operators = read_model(files[i]).operators().size();
+    if (operators == plan.stages[i].operators.size()) continue;
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}: has {} operators, stage {} of plan.json {}; after an edit cut anew: "
+                    "`segue split MODEL --plan plan.json`",
+                    files[i].string(), operators, i, plan.stages[i].operators.size()));
+  }
+}
+
+std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint32_t needed,
+                                            const PipelineSegment& first) {
+  const EdgeTpuLibraries libraries{runtime_candidates(options.runtime),
+                                   edgetpu_candidates(options.edgetpu_library)};
+  const auto found = list_edgetpu_devices(libraries);
+  std::vector<EdgeTpuDevice> chosen;
+  for (const std::string& name : options.devices) {
+    chosen.push_back(find_edgetpu_device(found, name));
+    if (std::ranges::count(chosen, chosen.back().path, &EdgeTpuDevice::path) > 1)
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("--use {}: the device is named twice", name));
+  }
+  if (options.devices.empty()) chosen = found;
+  if (chosen.size() < needed) {
+    throw Error(
+        ErrorCode::kDevice,
+        fmt::format("the plan needs {} Edge TPUs, there {} {}; `segue plan --tpus {}` makes "
+                    "one for those",
+                    needed, chosen.size() == 1 ? "is" : "are", chosen.size(),
+                    std::max<std::size_t>(chosen.size(), 1)));
+  }
+  check_edgetpu(libraries, chosen[0], first.model, first.name);
+  std::vector<PipelineDevice> devices;
+  for (const EdgeTpuDevice& device : chosen)
+    devices.push_back({device.name(), make_edgetpu_backend(libraries, device)});
+  return devices;
+}
+
+}  // namespace
+
+RunSource open_source(const RunOptions& options) {
+  RunSource source;
+  if (!options.model.empty())
+    source.model = std::make_shared<const Model>(open_model(options.model));
+  if (!options.source.ends_with(".json")) {
+    source.plan = find_plan(options.source);
+    if (source.model != nullptr && !source.plan) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "--model: to plan anew when a device is lost, the folder needs its plan.json");
+    }
+    if (source.model != nullptr) check_plan_matches(*source.plan, *source.model);
+    const auto replicas = source.plan ? replicas_of(*source.plan) : std::vector<std::uint32_t>{};
+    const auto segments = find_segments(options.source);
+    if (source.plan) check_plan_of_folder(*source.plan, segments);
+    source.layout = pipeline_layout(files_for(segments, options.source, options.backend), replicas);
+    source.name = source.plan ? source.plan->model.name : source.layout.segments[0].name;
+    return source;
+  }
+  source.plan = read_plan(options.source);
+  if (source.model == nullptr) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "a plan.json needs its model: --model MODEL (or give the folder of `segue split`)");
+  }
+  source.layout = layout_of(options, *source.model, *source.plan);
+  source.name = source.plan->model.name;
+  return source;
+}
+
+std::vector<PipelineDevice> open_backends(const RunOptions& options, const RunSource& source) {
+  const std::uint32_t needed = source.layout.device_count();
+  if (options.backend == "edgetpu")
+    return edgetpu_devices(options, needed, source.layout.segments[0]);
+  if (!options.devices.empty())
+    throw Error(ErrorCode::kInvalidArgument, "--use goes with --backend edgetpu");
+  std::shared_ptr<const Backend> backend =
+      make_cpu_backend({.libraries = runtime_candidates(options.runtime),
+                        .threads = options.threads,
+                        .kernels = kernels_of(options.kernels)});
+  std::vector<DevicePool> pools;
+  if (options.backend == "simulated") {
+    if (!source.plan)
+      throw Error(ErrorCode::kInvalidArgument, "--backend simulated needs the plan.json of a plan");
+    pools = devices_of_plan(*source.plan, "");
+    if (pools.size() > 1) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "--backend simulated runs plans of equal devices; `segue simulate` shows others");
+    }
+    backend = make_simulated_backend(backend, pools[0].device, options.time_scale);
+  }
+  std::vector<PipelineDevice> devices;
+  for (std::uint32_t i = 0; i < needed; ++i)
+    devices.push_back({fmt::format("{}{}", options.backend, i), backend});
+  return devices;
+}
+
+PipelineOptions pipeline_options(const RunOptions& options, const RunSource& source) {
+  PipelineOptions result;
+  result.queue_capacity = options.queue;
+  result.result_capacity = options.queue;
+  result.watchdog = Nanoseconds(static_cast<std::int64_t>(options.watchdog_s * 1e9));
+  result.on_loss = [](const DeviceLoss& loss) {
+    print_note(fmt::format("lost {} ({}): {}; taken over by {}", loss.device, loss.segment,
+                           loss.reason, loss.remedy));
+  };
+  if (source.model != nullptr) {
+    result.replan = [&options, model = source.model, device = source.plan->device](
+                        std::uint32_t count) -> std::optional<PipelineLayout> {
+      const Graph graph(*model);
+      const auto pools = open_devices(device, count);
+      if (pools.size() > 1) return std::nullopt;
+      const auto best = segment_optimal(graph, pools);
+      Plan plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
+      identify_model(plan, *model);
+      return layout_of(options, *model, plan);
+    };
+  }
+  return result;
+}
+
+}  // namespace segue::cli

@@ -1,0 +1,57 @@
+// What `segue run` runs, and the devices that it runs on.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/compiler_options.h"
+#include "segue/model.h"
+#include "segue/pipeline.h"
+#include "segue/plan.h"
+
+namespace segue::cli {
+
+struct RunOptions {
+  std::string source;  // folder of segments, or plan.json
+  std::string model;   // of a plan.json
+  std::string backend = "cpu";
+  std::string kernels = "builtin";
+  std::vector<std::string> files;
+  std::uint64_t inputs = 100;
+  std::uint64_t seed = 1;
+  int threads = 1;
+  double time_scale = 1;
+  double watchdog_s = 30;
+  std::uint32_t queue = 2;
+  std::string runtime;
+  std::string edgetpu_library;
+  std::vector<std::string> devices;
+  CompilerOptions compiler;
+  std::string labels;
+  FormatOptions format;
+};
+
+// What there is to run: the layout, and the plan and model behind it where they are known.
+struct RunSource {
+  std::string name;
+  PipelineLayout layout;
+  std::optional<Plan> plan;
+  std::shared_ptr<const Model> model;
+};
+
+// Throws Error(kInvalidArgument) where folder, plan and model do not go together.
+[[nodiscard]] RunSource open_source(const RunOptions& options);
+
+// Throws Error(kDevice) where there are too few.
+[[nodiscard]] std::vector<PipelineDevice> open_backends(const RunOptions& options,
+                                                        const RunSource& source);
+
+// With a new plan for the devices that are left, where the model is known. The options must outlive
+// the pipeline.
+[[nodiscard]] PipelineOptions pipeline_options(const RunOptions& options, const RunSource& source);
+
+}  // namespace segue::cli
