@@ -12,7 +12,7 @@ LAYERS = [
     "edgetpu_compiler",
     "array", "simulator", "segmentation", "optimal", "profile", "plan", "certificate", "timeline", "backend", "edgetpu", "doctor", "inputs", "measure", "pipeline", "verify",
     "compile", "accuracy",
-    "report", "cli",
+    "report", "trace", "page", "cli",
 ]
 # Headers that belong to no layer because the build makes them.
 GENERATED = {"segue/version.h"}

@@ -1,5 +1,7 @@
 // `segue run`, `devices` and `doctor` as a user meets them.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -105,6 +107,32 @@ std::string tiny_jpeg() {
          "\xFF\xC4\0\x14\x10"s + one_code + "\xFF\xDA\0\x08\x01\x01\0\0\x3F\0\x3F\xFF\xD9"s;
 }
 
+TEST(CliRun, ImagesAreKnownByTheirMarkAndWhole) {
+  const Split split;
+  const auto run_on = [&](const std::string& name, const std::string& bytes) {
+    std::ofstream(split.scratch() / name, std::ios::binary) << bytes;
+    return run_segue({"run", split.folder(), "--input", split.scratch() / name});
+  };
+  // A raw tensor that begins as a TGA of 40 by 40 would: as long as the input, so it is the input.
+  std::string raw(64 * 64 * 3, '\1');
+  raw.replace(0, 18, std::string("\0\0\2\0\0\0\0\0\0\0\0\0\x28\0\x28\0\x18\0", 18));
+  EXPECT_EQ(run_on("raw", raw).status, 0);
+  EXPECT_THAT(run_on("tga", raw.substr(0, 18 + 40 * 40 * 3)).err, HasSubstr("is no image"));
+  EXPECT_THAT(run_on("short.ppm", "P6\n# a remark\n20 20 255\n" + std::string(100, 'x')).err,
+              HasSubstr("cut short"));
+  EXPECT_THAT(run_on("short.gif", "GIF89a" + std::string(30, '\1')).err, HasSubstr("cut short"));
+}
+
+TEST(CliRun, InterruptedRunTellsWhatItDid) {
+  const Split split;
+  const std::string out = split.scratch() / "out";
+  const std::string command = fmt::format(
+      "{} run {} --inputs 100000000 --json >{} 2>/dev/null & sleep 1; kill -TERM $!; wait $!",
+      SEGUE_TEST_CLI, split.folder(), out);
+  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 130);
+  EXPECT_GT(nlohmann::json::parse(read_text_file(out, 1 << 20U))["measured"]["results"], 0);
+}
+
 TEST(CliRun, PictureThatIsCutShortIsRefusedThoughItsPreviewIsWhole) {
   const Split split;
   const std::string jpeg = tiny_jpeg();
@@ -132,6 +160,12 @@ TEST(CliRun, PlanThatWasEditedBesideItsFilesIsRefused) {
   const auto run = run_segue({"run", split.folder()});
   EXPECT_EQ(run.status, kUsage);
   EXPECT_THAT(run.err, HasSubstr("segue split MODEL --plan"));
+}
+
+TEST(CliRun, SegmentsOfAnotherModelThanTheNamedOneAreRefused) {
+  const Split split;
+  const auto run = run_segue({"run", split.folder(), "--model", "zoo:squeezenet@96"});
+  EXPECT_EQ(run.status, kUsage) << run.out;
 }
 
 TEST(CliRun, ShowsProgressOnATerminalOnly) {

@@ -118,7 +118,18 @@ TEST(CompileFolder, OfAnOlderSplitLeavesNothingThatWouldRunForTheNewOne) {
   EXPECT_FALSE(fs::exists(compiled));
   EXPECT_TRUE(compile_folder(scratch.path(), with_stand_in()).succeeded());
   EXPECT_FALSE(compile_folder(scratch.path(), with_stand_in({"fault=large:CONV_2D"})).succeeded());
-  EXPECT_FALSE(fs::exists(compiled));
+  EXPECT_TRUE(fs::exists(compiled)) << "it is of this segment still";
+}
+
+TEST(CompileFolder, ForAnotherDeviceThanThePlansIsRefused) {
+  const ScratchFolder scratch;
+  const Model model = open_model("zoo:squeezenet@64");
+  const Graph graph(model);
+  write_segments(model, balanced_plan(graph, 2), scratch.path());
+  CompileOptions options = with_stand_in();
+  options.pools = {{find_device("edgetpu-usb3"), 2, false}};
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)compile_folder(scratch.path(), options); },
+               {"'edgetpu-pcie'", "'edgetpu-usb3'"});
 }
 
 TEST(CompileFolder, WithoutACompilerIsAnErrorWhateverTheThreads) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <fstream>
 #include <thread>
 
@@ -56,7 +57,7 @@ TEST(Process, IsKilledWithAllItStartedWhenItsTimeIsUp) {
   const std::string mark = (scratch.path() / "late").string();
   const auto begin = std::chrono::steady_clock::now();
   const ProcessResult result =
-      run_shell("(sleep 1; touch " + mark + ") & echo begun; sleep 100", milliseconds(200));
+      run_shell("(sleep 1; touch " + mark + ") & echo begun; sleep 100", milliseconds(600));
   EXPECT_TRUE(result.timed_out);
   EXPECT_EQ(result.output, "begun\n");
   EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(30));
@@ -76,6 +77,13 @@ TEST(Process, ThatClosesItsOutputAndGoesOnIsStoppedToo) {
   EXPECT_TRUE(run_shell("exec >&- 2>&-; sleep 30", milliseconds(300)).timed_out);
 }
 
+TEST(Process, WhoseEndNobodyWouldLearnIsNotStarted) {
+  const auto before = std::signal(SIGCHLD, SIG_IGN);
+  expect_error(ErrorCode::kIo, [] { (void)run_shell("exit 1"); }, {"SIGCHLD"});
+  std::signal(SIGCHLD, before);
+  EXPECT_EQ(run_shell("exit 1").exit_status, 1);
+}
+
 TEST(Process, ThatDoesNotExistIsAnErrorWithTheSystemsReason) {
   const std::vector<std::string> command{"no-such-program"};
   expect_error(ErrorCode::kCompiler, [&] { (void)run_process(command, "/", seconds(1)); },
@@ -83,7 +91,7 @@ TEST(Process, ThatDoesNotExistIsAnErrorWithTheSystemsReason) {
 }
 
 TEST(Process, ThatPrintsForEverKeepsBeginningAndEndInBoundedMemory) {
-  const ProcessResult result = run_shell("echo first; yes; ", milliseconds(300));
+  const ProcessResult result = run_shell("echo first; yes; ", milliseconds(800));
   EXPECT_TRUE(result.timed_out);
   EXPECT_THAT(result.output, HasSubstr("first\ny\n"));
   EXPECT_LT(result.output.size(), std::size_t{4} << 20U);

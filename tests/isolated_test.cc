@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -38,6 +39,43 @@ TEST(Isolated, ResultsOfAnySizeArriveUnchanged) {
             }),
             bytes);
   EXPECT_EQ(run_isolated([](const Progress&) { return std::string(); }), "");
+}
+
+TEST(Isolated, ResultsThatAreTooLongAreAnError) {
+  expect_error(ErrorCode::kInternal,
+               [] {
+                 (void)run_isolated(
+                     [](const Progress&) { return std::string(std::size_t{17} << 20U, 'x'); });
+               },
+               {"above 16 MiB"});
+}
+
+TEST(Isolated, ChildThatTakesTooLongIsKilled) {
+  try {
+    (void)run_isolated(
+        [](const Progress& progress) {
+          progress("waiting");
+          std::this_thread::sleep_for(std::chrono::hours(1));
+          return std::string();
+        },
+        std::chrono::milliseconds(500));
+    ADD_FAILURE() << "it was waited for";
+  } catch (const Crash& crash) {
+    EXPECT_TRUE(crash.timed_out);
+    EXPECT_EQ(crash.step, "waiting");
+  }
+}
+
+// Else a pipe of one thread would stay open as long as the child of another.
+TEST(Isolated, ChildHasNoneOfTheCallersFiles) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  EXPECT_EQ(run_isolated([&](const Progress&) {
+              return ::write(ends[1], "x", 1) < 0 && errno == EBADF ? "closed" : "open";
+            }),
+            "closed");
+  ::close(ends[0]);
+  ::close(ends[1]);
 }
 
 TEST(Isolated, MemoryOfTheCallerStaysAsItIs) {

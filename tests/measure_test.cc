@@ -82,7 +82,7 @@ TEST(MeasuredLatency, BackendThatFailsIsAnErrorOfTheCall) {
   const Graph graph(model);
   const auto backend = std::make_shared<TimedBackend>();
   const SegmentLatency latency = measured_latency(graph, backend, {.busy_cores = 1});
-  backend->fails_from = 0;
+  backend->fails_from = backend->runs + 1;  // after the segment's first run
   testing::expect_error(ErrorCode::kDevice, [&] { (void)latency(testing::operators(0, 0)); },
                         {"worn out"});
 }

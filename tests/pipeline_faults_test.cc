@@ -130,7 +130,7 @@ TEST(PipelineFaults, LastDeviceThatHangsIsReportedToo) {
   PipelineResult result;
   testing::expect_error(ErrorCode::kDevice, [&] { (void)pipeline.pop(result); },
                         {"did not answer"});
-  EXPECT_EQ(lost.get_future().get().remedy, "nothing: no device is left");
+  EXPECT_EQ(lost.get_future().get().remedy, "nothing: no device is left for the segment");
 }
 
 TEST(PipelineFaults, RandomFaultsLoseDoubleAndDisorderNothing) {

@@ -28,6 +28,8 @@ struct Machine {
   std::filesystem::path dev = "/dev";
   /// Where programs are looked for, as PATH lists it.
   std::vector<std::filesystem::path> programs;
+  /// Google's compiler, where the user names one; empty: it is looked for among those.
+  std::filesystem::path compiler = {};
 };
 
 /// In the order: runtime, libedgetpu, PCIe devices, USB devices, compiler.

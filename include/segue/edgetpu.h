@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "segue/backend.h"
+#include "segue/units.h"
 
 namespace segue {
 
@@ -23,6 +24,10 @@ struct EdgeTpuLibraries {
   std::vector<std::filesystem::path> runtimes{"libtensorflowlite_c.so"};
   std::vector<std::filesystem::path> delegates{"libedgetpu.so.1"};
 };
+
+/// From here on a device may slow itself down; chips shut down at 90 to 100 (CodeProject.AI,
+/// google-coral/edgetpu #716, #741, #843).
+inline constexpr double kHotCelsius = 80;
 
 struct EdgeTpuDevice {
   enum class Link { kPcie, kUsb };
@@ -57,10 +62,12 @@ struct EdgeTpuVersions {
 [[nodiscard]] EdgeTpuVersions edgetpu_versions(const EdgeTpuLibraries& libraries);
 
 /// Opens and closes a model on a device in a child process. Throws Error(kDevice) saying that
-/// runtime and libedgetpu do not fit together when the child dies, and what opening throws. Of a
-/// caller with several threads only the calling one exists in the child.
+/// runtime and libedgetpu do not fit together when the child dies, that the device gave no answer
+/// when it takes longer than `timeout`, and what opening throws. Of a caller with several threads
+/// only the calling one exists in the child.
 void check_edgetpu(const EdgeTpuLibraries& libraries, const EdgeTpuDevice& device,
-                   std::span<const std::byte> model, const std::string& name);
+                   std::span<const std::byte> model, const std::string& name,
+                   Nanoseconds timeout = kLongestWait);
 
 /// Opens models, compiled for the Edge TPU or not, on one device. Sessions throw Error(kDevice)
 /// when the device fails; each has the device for itself alone, so one at a time.

@@ -40,7 +40,9 @@ namespace segue {
 struct PipelineSegment {
   std::string name;  // in messages
   std::span<const std::byte> model;
-  std::shared_ptr<const void> owner;  // keeps `model` alive; may be null where the caller does
+  /// Keeps `model` alive; may be null where the caller does: as long as the pipeline, and where a
+  /// device hangs, which goes on reading, to the end of the program.
+  std::shared_ptr<const void> owner;
   std::uint32_t replicas = 1;
 };
 
@@ -81,12 +83,13 @@ struct DeviceLoss {
 struct PipelineOptions {
   std::uint32_t queue_capacity = 2;   // inputs that wait before each stage; at least 1
   std::uint32_t result_capacity = 2;  // results that wait for pop; at least 1
-  /// A device that takes longer for one input is given up. Zero: wait forever.
+  /// A device that takes longer for one input, or to open a segment, is given up. Zero: wait
+  /// forever.
   Nanoseconds watchdog = std::chrono::seconds(30);
   /// An input that this many devices failed on is at fault itself, and ends the pipeline.
   std::uint32_t most_attempts = 3;
-  /// Called after each loss, one call at a time, from a thread of the pipeline; must not call the
-  /// pipeline.
+  /// Called after each loss, one call at a time, from a thread of the pipeline or its destructor;
+  /// must not call the pipeline. What it throws is ignored.
   std::function<void(const DeviceLoss&)> on_loss = {};
   /// Segments for fewer devices, with the same inputs and outputs; nothing where there are none.
   std::function<std::optional<PipelineLayout>(std::uint32_t devices)> replan = {};
@@ -104,10 +107,12 @@ enum class Flow {
   kClosed    // nothing will ever happen
 };
 
+/// Of the present layout, as are those of its stage: shares are of the time since its first input,
+/// up to its last result, or to now where something is on its way.
 struct DeviceStatistics {
   std::string name;
   std::uint64_t inputs = 0;
-  double utilisation = 0;  // share of the elapsed time it computed
+  double utilisation = 0;  // share of the time that it computed
   bool is_lost = false;
 };
 
@@ -115,7 +120,7 @@ struct PipelineStageStatistics {
   std::string segment;
   std::vector<DeviceStatistics> devices;
   Nanoseconds mean_time{0};  // of one input on a device
-  double mean_queue = 0;     // inputs that waited, over the elapsed time
+  double mean_queue = 0;     // inputs that waited, over the time
   std::uint64_t largest_queue = 0;
 };
 
@@ -131,6 +136,7 @@ struct PipelineStatistics {
   Nanoseconds elapsed{0};  // from the first push to the last result
   double throughput_per_s = 0;
   LatencyStatistics latency;
+  std::uint32_t layouts = 1;                    // more than one after new plans
   std::vector<PipelineStageStatistics> stages;  // of the present layout
   std::vector<DeviceLoss> losses;
 };
@@ -145,7 +151,8 @@ class Pipeline {
 
   /// Opens every segment on its devices, in the order of `devices`; those left over are spares.
   /// Throws Error(kInvalidArgument) when there are no segments, too few devices, or tensors that do
-  /// not fit together, and whatever a backend throws for a segment.
+  /// not fit together, Error(kDevice) when a device does not open a segment within the watchdog's
+  /// time, and whatever a backend throws for a segment.
   Pipeline(PipelineLayout layout, std::vector<PipelineDevice> devices, PipelineOptions options);
   /// Cancels. Waits for devices that compute, at most as long as the watchdog allows, and for a
   /// `replan` that is being asked; a device that hangs keeps its thread and its session.

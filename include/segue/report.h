@@ -60,8 +60,6 @@ struct DeviceTemperature {
   std::string device;
   double celsius = 0;
 };
-/// From here on a device may slow itself down or shut down (google-coral/edgetpu #716, #741, #843).
-inline constexpr double kHotCelsius = 80;
 
 /// What a classifier says of an input file: its best classes, the best first.
 struct ClassScore {
@@ -104,6 +102,10 @@ struct ComparedPlan {
   std::uint32_t tpus = 0;
   Plan plan;
 };
+
+/// Whether no other row is better in throughput, latency or TPUs used without being worse in
+/// another of them: the Pareto front.
+[[nodiscard]] bool is_on_front(const ComparedPlan& row, std::span<const ComparedPlan> rows);
 
 /// Plans side by side: stages and replicas, throughput, latency, speed-up, efficiency, and which
 /// ones are on the Pareto front of throughput, latency and TPUs used.

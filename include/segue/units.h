@@ -29,6 +29,9 @@ inline constexpr std::uint64_t kMiB = 1024 * kKiB;
 
 using Nanoseconds = std::chrono::nanoseconds;
 
+/// Far enough to be forever, near enough for a clock to be added without overflow.
+inline constexpr Nanoseconds kLongestWait = std::chrono::hours(24 * 365);
+
 [[nodiscard]] constexpr double to_ms(Nanoseconds time) {
   return std::chrono::duration<double, std::milli>(time).count();
 }

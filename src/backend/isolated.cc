@@ -2,13 +2,16 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
@@ -31,6 +34,11 @@ struct Header {
   std::uint32_t code = 0;
   std::uint64_t size = 0;
 };
+
+using Clock = std::chrono::steady_clock;
+
+// A child whose memory is damaged may ask for anything.
+constexpr std::uint64_t kLongestText = std::uint64_t{1} << 24U;
 
 // False when the parent is gone: nobody is left to tell.
 bool write_all(int pipe, const void* data, std::size_t size) {
@@ -62,13 +70,22 @@ void become_expendable() {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
+// Pipes of other threads that this child kept open would never end for their readers.
+void close_all_but(int pipe) {
+  const auto kept = static_cast<unsigned>(pipe);
+  if (kept > STDERR_FILENO + 1) ::close_range(STDERR_FILENO + 1, kept - 1, 0);
+  ::close_range(std::max<unsigned>(kept, STDERR_FILENO) + 1, ~0U, 0);
+}
+
 // Leaves by _exit: buffers of standard streams and objects of the caller belong to the parent.
 [[noreturn]] void be_child(int pipe,
                            const std::function<std::string(const Progress&)>& work) noexcept {
   become_expendable();
+  close_all_but(pipe);
   try {
     const std::string result =
         work([&](const std::string& step) { send(pipe, Kind::kStep, step); });
+    if (result.size() > kLongestText) throw Error(ErrorCode::kInternal, "a result above 16 MiB");
     send(pipe, Kind::kResult, result);
   } catch (const Error& error) {
     send(pipe, Kind::kError, error.what(), error.code());
@@ -80,10 +97,18 @@ void become_expendable() {
   ::_exit(EXIT_SUCCESS);
 }
 
-// False at the end of the pipe, which may come in the middle of a record when the child dies.
-bool read_all(int pipe, void* data, std::size_t size) {
+// False at the end of the pipe, which may come in the middle of a record when the child dies, and
+// when the time is up.
+bool read_all(int pipe, void* data, std::size_t size, Clock::time_point deadline) {
   auto* next = static_cast<char*>(data);
+  pollfd event{pipe, POLLIN, 0};
   while (size > 0) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) return false;
+    constexpr long kHourMs = 3'600'000;
+    const int ready = ::poll(&event, 1, static_cast<int>(std::min<long>(left, kHourMs)));
+    if (ready < 0 && errno != EINTR) return false;
+    if (ready <= 0) continue;
     const ssize_t got = ::read(pipe, next, size);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return false;
@@ -98,14 +123,14 @@ struct Record {
   std::string text;
 };
 
-std::optional<Record> read_record(int pipe) {
-  // A child whose memory is damaged may ask for anything.
-  constexpr std::uint64_t kLongestText = std::uint64_t{1} << 24U;
+// Nothing at the end of the pipe, and where the record is `damaged`.
+std::optional<Record> read_record(int pipe, Clock::time_point deadline, bool& damaged) {
   Record record;
-  if (!read_all(pipe, &record.header, sizeof(Header))) return std::nullopt;
-  if (record.header.size > kLongestText) return std::nullopt;
+  if (!read_all(pipe, &record.header, sizeof(Header), deadline)) return std::nullopt;
+  damaged = record.header.size > kLongestText;
+  if (damaged) return std::nullopt;
   record.text.resize(record.header.size);
-  if (!read_all(pipe, record.text.data(), record.text.size())) return std::nullopt;
+  if (!read_all(pipe, record.text.data(), record.text.size(), deadline)) return std::nullopt;
   return record;
 }
 
@@ -132,6 +157,7 @@ class Child {
     (void)wait_for(id_);
   }
   [[nodiscard]] std::string wait() { return wait_for(std::exchange(id_, 0)); }
+  void kill() const { ::kill(id_, SIGKILL); }
 
  private:
   pid_t id_;
@@ -144,7 +170,9 @@ class Child {
 
 }  // namespace
 
-std::string run_isolated(const std::function<std::string(const Progress&)>& work) {
+std::string run_isolated(const std::function<std::string(const Progress&)>& work,
+                         Nanoseconds timeout) {
+  const auto deadline = Clock::now() + std::min(timeout, kLongestWait);
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) fail("a pipe");
   const Descriptor reader(ends[0]);
@@ -155,7 +183,8 @@ std::string run_isolated(const std::function<std::string(const Progress&)>& work
   Child child(id);
   writer.close();
   std::string step;
-  while (auto record = read_record(reader.number())) {
+  bool damaged = false;
+  while (auto record = read_record(reader.number(), deadline, damaged)) {
     switch (record->header.kind) {
       case Kind::kStep:
         step = std::move(record->text);
@@ -171,7 +200,11 @@ std::string run_isolated(const std::function<std::string(const Progress&)>& work
         throw std::bad_alloc();
     }
   }
-  throw Crash{step, child.wait()};
+  const bool timed_out = Clock::now() >= deadline;
+  if (timed_out || damaged) child.kill();
+  const std::string end = child.wait();
+  if (timed_out) throw Crash{step, "no answer within " + format_time(timeout), true};
+  throw Crash{step, damaged ? "a damaged answer" : end};
 }
 
 }  // namespace segue

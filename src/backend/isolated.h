@@ -10,6 +10,8 @@
 #include <functional>
 #include <string>
 
+#include "segue/units.h"
+
 namespace segue {
 
 // Tells what `work` is about to do; the last such text stands in the message of a crash.
@@ -19,11 +21,14 @@ using Progress = std::function<void(const std::string& step)>;
 struct Crash {
   std::string step;
   std::string reason;
+  bool timed_out = false;  // it did not die by itself
 };
 
 // Returns what `work` returned. Errors and lack of memory that it throws arrive unchanged, any
-// other exception as Error(kInternal). Throws Crash when the child died, Error(kIo) when the system
-// gives no process.
-[[nodiscard]] std::string run_isolated(const std::function<std::string(const Progress&)>& work);
+// other exception and a text above 16 MiB as Error(kInternal). Throws Crash when the child died or
+// had to be killed since its time was up, Error(kIo) when the system gives no process. The child
+// has none of the caller's open files but the standard streams.
+[[nodiscard]] std::string run_isolated(const std::function<std::string(const Progress&)>& work,
+                                       Nanoseconds timeout = kLongestWait);
 
 }  // namespace segue

@@ -26,6 +26,33 @@ double score(const Port& port, const TensorBytes& value, std::size_t i) {
   }
 }
 
+// "0  background", "0:background": how pycoral's label files number their lines.
+constexpr const char* kDigits = "0123456789";
+
+bool is_numbered(const std::vector<std::string>& labels) {
+  return !labels.empty() && std::ranges::all_of(labels, [](const std::string& label) {
+    const std::size_t end = label.find_first_not_of(kDigits);
+    return end > 0 && end <= 9 && end != std::string::npos &&
+           label.find_first_of(" \t:", end) == end;
+  });
+}
+
+std::vector<std::string> without_numbers(const std::vector<std::string>& labels) {
+  constexpr std::size_t kMost = std::size_t{1} << 20U;
+  std::vector<std::string> result;
+  for (const std::string& label : labels) {
+    const std::size_t end = label.find_first_not_of(kDigits);
+    const std::size_t number = std::stoul(label.substr(0, end));
+    if (number >= kMost)
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("--labels: '{}': no model tells so many classes apart", label));
+    if (number >= result.size()) result.resize(number + 1);
+    const std::size_t begin = label.find_first_not_of(" \t:", end);
+    result[number] = begin == std::string::npos ? "" : label.substr(begin);
+  }
+  return result;
+}
+
 }  // namespace
 
 std::vector<std::string> read_labels(const std::string& path) {
@@ -33,7 +60,7 @@ std::vector<std::string> read_labels(const std::string& path) {
   std::vector<std::string> labels = CLI::detail::split(read_text_file(path, kLargest), '\n');
   for (std::string& label : labels) CLI::detail::rtrim(label);
   while (!labels.empty() && labels.back().empty()) labels.pop_back();
-  return labels;
+  return is_numbered(labels) ? without_numbers(labels) : labels;
 }
 
 std::size_t class_count(const Port& port) {

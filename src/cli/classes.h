@@ -9,7 +9,7 @@
 
 namespace segue::cli {
 
-// One label per line. Throws Error(kIo).
+// One label per line, or each with its class's number before it. Throws Error(kIo).
 [[nodiscard]] std::vector<std::string> read_labels(const std::string& path);
 
 // How many classes an output has scores of. Throws Error(kInvalidArgument) where it holds none.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@ void add_run(CLI::App& app);
 void add_devices(CLI::App& app);  // and doctor
 void add_simulate(CLI::App& app);
 void add_compare(CLI::App& app);
+void add_report(CLI::App& app);
 void add_paper(CLI::App& app);
 
 // Result formats of commands that print a table.
@@ -86,6 +88,10 @@ void print(const std::string& text);
 
 // Remarks go to stderr, so that results stay what programs expect.
 void print_note(const std::string& text);
+
+// From the first call on, the first SIGINT or SIGTERM sets this, and only the next one ends the
+// program: what ran until then can be told.
+[[nodiscard]] const std::atomic<bool>& first_interrupt();
 
 // Ends the program with this exit status; nothing is printed.
 struct ExitStatus {

@@ -49,7 +49,10 @@ FolderCompilation compile(const Options& options) {
       throw Error(ErrorCode::kInvalidArgument,
                   "-o goes with a model; compiled segments lie beside those they are made of");
     }
-    if (!options.device.empty()) how.pools = open_devices(options.device, 0);
+    if (!options.device.empty()) {
+      const auto plan = find_plan(options.source);
+      how.pools = open_devices(options.device, plan ? plan->device_count() : 0);
+    }
     return compile_folder(options.source, how);
   }
   if (!options.device.empty())

@@ -36,6 +36,10 @@ void show_diagnosis(const Options& options) {
     for (const std::string& folder : CLI::detail::split(path, ':'))
       machine.programs.push_back(folder);
   }
+  if (const char* compiler = std::getenv("SEGUE_EDGETPU_COMPILER"); compiler != nullptr) {
+    const auto words = CLI::detail::split_up(compiler);
+    if (!words.empty() && words[0].find('/') != std::string::npos) machine.compiler = words[0];
+  }
   const auto findings = diagnose(libraries_of(options), machine);
   print(options.format.json ? doctor_json(findings) : doctor_text(findings));
   for (const Finding& finding : findings) {

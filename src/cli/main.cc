@@ -7,6 +7,7 @@
 #include <new>
 
 #include "cli/commands.h"
+#include "process/process.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/names.h"
@@ -71,21 +72,31 @@ void require_known_command(const CLI::App& app, int argc, char** argv) {
 // Leaves no temporary files, then dies of the signal as if it had no handler, so that a shell sees
 // the usual status. The system has put the default action back by then.
 extern "C" void clean_up(int signal) {
+  kill_running_programs();
   remove_staged_files();
   std::raise(signal);
 }
 
 // A signal that is ignored stays ignored: `nohup` relies on it.
+void handle(int signal, void (*handler)(int)) {
+  struct sigaction action {};
+  ::sigaction(signal, nullptr, &action);
+  if (action.sa_handler == SIG_IGN) return;
+  action = {};
+  action.sa_handler = handler;
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_NODEFER);
+  ::sigaction(signal, &action, nullptr);
+}
+
 void clean_up_when_interrupted() {
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    struct sigaction action {};
-    ::sigaction(signal, nullptr, &action);
-    if (action.sa_handler == SIG_IGN) continue;
-    action = {};
-    action.sa_handler = clean_up;
-    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_NODEFER);
-    ::sigaction(signal, &action, nullptr);
-  }
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) handle(signal, clean_up);
+}
+
+std::atomic<bool> interrupted{false};
+
+extern "C" void take_note(int signal) {
+  interrupted = true;
+  handle(signal, clean_up);
 }
 
 int run(int argc, char** argv) {
@@ -107,6 +118,7 @@ int run(int argc, char** argv) {
   add_devices(app);
   add_simulate(app);
   add_compare(app);
+  add_report(app);
   add_paper(app);
   try {
     require_known_command(app, argc, argv);
@@ -137,6 +149,11 @@ void print(const std::string& text) {
 
 void print_note(const std::string& text) { complain("note: ", text); }
 
+const std::atomic<bool>& first_interrupt() {
+  for (const int signal : {SIGINT, SIGTERM}) handle(signal, take_note);
+  return interrupted;
+}
+
 }  // namespace segue::cli
 
 // Only memory that runs out while an error is reported could throw here.
@@ -144,6 +161,7 @@ void print_note(const std::string& text) { complain("note: ", text); }
 int main(int argc, char** argv) {
   // A file that outgrows its limit is an error to report, not a reason to die half-way.
   std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGCHLD, SIG_DFL);  // how a compiler ended must be known, whoever started segue
   segue::cli::clean_up_when_interrupted();
   return segue::cli::run(argc, argv);
 }

@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <thread>
 
 #include "cli/classes.h"
@@ -86,10 +88,11 @@ struct Outcome {
 // Pushes from a thread of its own; what goes wrong there arrives where results are popped.
 Outcome pump(Pipeline& pipeline, const RunOptions& options, Temperatures& temperatures) {
   const auto labels = open_labels(options, pipeline);
+  const std::atomic<bool>& interrupted = first_interrupt();
   std::exception_ptr failure;
   std::thread producer([&] {
     try {
-      for (std::uint64_t i = 0; i < options.inputs; ++i) {
+      for (std::uint64_t i = 0; i < options.inputs && !interrupted; ++i) {
         if (pipeline.push(input_values(options, pipeline, i)) != Flow::kOk) return;
       }
     } catch (...) {
@@ -138,21 +141,30 @@ void run(const CLI::App& command, RunOptions options) {
   check_options(command, options);
   const RunSource source = open_source(options);
   const auto devices = open_backends(options, source);
-  Pipeline pipeline(source.layout, devices, pipeline_options(options, source));
-  check_inputs(options, pipeline);
+  std::optional<Pipeline> pipeline(std::in_place, source.layout, devices,
+                                   pipeline_options(options, source));
+  check_inputs(options, *pipeline);
   if (!options.files.empty() && command.count("--inputs") == 0)
     options.inputs = options.files.size();
   Temperatures temperatures(devices);
-  Outcome outcome = pump(pipeline, options, temperatures);
-  RunReport report{source.name, devices[0].backend->description(), pipeline.statistics(),
+  Outcome outcome = pump(*pipeline, options, temperatures);
+  RunReport report{source.name, devices[0].backend->description(), pipeline->statistics(),
                    source.plan};
+  pipeline.reset();  // all losses are told then
   if (options.backend == "simulated") report.time_scale = options.time_scale;
   report.hottest = temperatures.hottest();
   report.classified = std::move(outcome.classified);
   // Of a run that fails, what came before is told too.
-  if (!outcome.error || report.measured.results > 0) print_report(report, options.format);
+  const PipelineStatistics& measured = report.measured;
+  if (!outcome.error || measured.results > 0 || !measured.losses.empty())
+    print_report(report, options.format);
+  if (!outcome.error && measured.results < options.inputs) {
+    constexpr int kInterrupted = 130;
+    print_note(fmt::format("interrupted after {} of {} inputs", measured.results, options.inputs));
+    throw ExitStatus{kInterrupted};
+  }
   if (!outcome.error) return;
-  if (source.model == nullptr && devices.size() > 1 && !report.measured.losses.empty())
+  if (source.model == nullptr && devices.size() > 1 && !measured.losses.empty())
     print_note("with --model MODEL a run goes on, newly planned, on the devices that are left");
   std::rethrow_exception(outcome.error);
 }

@@ -47,17 +47,52 @@ PipelineLayout layout_of(const RunOptions& options, const Model& model, const Pl
   return compiled_layout(model, plan, fs::temp_directory_path(), how);
 }
 
-// Files of another split, or a plan edited since.
-void check_plan_of_folder(const Plan& plan, const std::vector<fs::path>& files) {
+std::vector<std::string> names_of(const Model& model, std::span<const TensorId> tensors) {
+  std::vector<std::string> names;
+  for (const TensorId id : tensors) names.push_back(model.unique_name(id));
+  return names;
+}
+
+// Files of another split or model, or a plan edited since.
+void check_plan_of_folder(const RunSource& source, const std::vector<fs::path>& files) {
   for (std::size_t i = 0; i < files.size(); ++i) {
-    const std::size_t operators = read_model(files[i]).operators().size();
-    if (operators == plan.stages[i].operators.size()) continue;
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format("{}: has {} operators, stage {} of plan.json {}; after an edit cut anew: "
-                    "`segue split MODEL --plan plan.json`",
-                    files[i].string(), operators, i, plan.stages[i].operators.size()));
+    const Stage& stage = source.plan->stages[i];
+    const Model segment = read_model(files[i]);
+    const bool fits = segment.operators().size() == stage.operators.size() &&
+                      names_of(segment, segment.inputs()) == stage.inputs &&
+                      names_of(segment, segment.outputs()) == stage.outputs;
+    if (!fits) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("{}: is not stage {} of the plan.json beside it (operators, or the "
+                              "tensors it reads and gives); after an edit cut anew: `segue split "
+                              "MODEL --plan plan.json`",
+                              files[i].string(), i));
+    }
+    if (source.model != nullptr && !is_segment_file(files[i], *source.model, stage.operators)) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("{}: is not cut out of {}; split that model anew, or name the one it "
+                              "was cut out of",
+                              files[i].string(), source.model->name()));
+    }
   }
+}
+
+// What was not compiled would run on the host's processor without a word.
+void note_what_is_not_compiled(const std::vector<fs::path>& files) {
+  for (const fs::path& file : files) {
+    const Model model = read_model(file);
+    if (std::ranges::any_of(model.operators(), is_compiled_program)) continue;
+    print_note(
+        fmt::format("{}: nothing in it is compiled for the Edge TPU; all of it runs on the "
+                    "host's processor",
+                    file.string()));
+  }
+}
+
+// A simulated device may be made slower by any factor, and is given as much more time.
+Nanoseconds watchdog_of(const RunOptions& options) {
+  const double scale = options.backend == "simulated" ? std::max(1.0, options.time_scale) : 1;
+  return Nanoseconds(static_cast<std::int64_t>(options.watchdog_s * scale * 1e9));
 }
 
 std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint32_t needed,
@@ -81,7 +116,7 @@ std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint
                     needed, chosen.size() == 1 ? "is" : "are", chosen.size(),
                     std::max<std::size_t>(chosen.size(), 1)));
   }
-  check_edgetpu(libraries, chosen[0], first.model, first.name);
+  check_edgetpu(libraries, chosen[0], first.model, first.name, watchdog_of(options));
   std::vector<PipelineDevice> devices;
   for (const EdgeTpuDevice& device : chosen)
     devices.push_back({device.name(), make_edgetpu_backend(libraries, device)});
@@ -103,8 +138,10 @@ RunSource open_source(const RunOptions& options) {
     if (source.model != nullptr) check_plan_matches(*source.plan, *source.model);
     const auto replicas = source.plan ? replicas_of(*source.plan) : std::vector<std::uint32_t>{};
     const auto segments = find_segments(options.source);
-    if (source.plan) check_plan_of_folder(*source.plan, segments);
-    source.layout = pipeline_layout(files_for(segments, options.source, options.backend), replicas);
+    if (source.plan) check_plan_of_folder(source, segments);
+    const auto files = files_for(segments, options.source, options.backend);
+    if (options.backend == "edgetpu") note_what_is_not_compiled(files);
+    source.layout = pipeline_layout(files, replicas);
     source.name = source.plan ? source.plan->model.name : source.layout.segments[0].name;
     return source;
   }
@@ -149,7 +186,7 @@ PipelineOptions pipeline_options(const RunOptions& options, const RunSource& sou
   PipelineOptions result;
   result.queue_capacity = options.queue;
   result.result_capacity = options.queue;
-  result.watchdog = Nanoseconds(static_cast<std::int64_t>(options.watchdog_s * 1e9));
+  result.watchdog = watchdog_of(options);
   result.on_loss = [](const DeviceLoss& loss) {
     print_note(fmt::format("lost {} ({}): {}; taken over by {}", loss.device, loss.segment,
                            loss.reason, loss.remedy));

@@ -65,9 +65,6 @@ FileCompilation compile_one(const Model& model, const fs::path& folder,
   const std::span<const std::byte> compiled = compilation.compiled;
   if (compilation.succeeded()) files.stage(folder / result.compiled_file, std::span(&compiled, 1));
   files.commit();
-  // An older one beside a log that says it failed would be taken for what this made.
-  std::error_code absent;
-  if (!compilation.succeeded()) fs::remove(folder / result.compiled_file, absent);
   compilation.compiled = {};
   // Of what is not the compiler's own failure no operator can be guilty.
   if (compilation.succeeded() || !options.finds_culprits ||
@@ -104,6 +101,12 @@ FolderCompilation compile_folder(const fs::path& folder, const CompileOptions& o
   std::vector<DevicePool> pools = options.pools;
   if (result.plan && pools.empty())
     pools = open_devices(result.plan->device, result.plan->device_count());
+  if (result.plan && to_string(pools) != result.plan->device) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: the plan is for '{}', not for '{}'; give the file of that device, "
+                            "or plan anew",
+                            folder.string(), result.plan->device, to_string(pools)));
+  }
   result.files.resize(segments.size());
   std::mutex reporting;
   for_each_in_parallel(segments.size(), options.jobs, [&](std::size_t i) {

@@ -14,8 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr double kHotC = 80;  // CodeProject.AI warns here; chips shut down at 90 to 100
-
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> paths;
   std::error_code absent;
@@ -125,7 +123,7 @@ class Diagnosis {
     device.path = (machine_.dev / name).string();
     const auto temperature = read_temperature_c(device, machine_.sysfs);
     if (!temperature) return;
-    if (*temperature >= kHotC) {
+    if (*temperature >= kHotCelsius) {
       note(fmt::format("{} is at {:.0f} C", name, *temperature),
            "cool it: it slows down, and stops near 100 C");
     } else {
@@ -179,6 +177,15 @@ class Diagnosis {
   }
 
   void check_compiler() {
+    if (!machine_.compiler.empty()) {
+      if (::access(machine_.compiler.c_str(), X_OK) == 0) {
+        good(fmt::format("edgetpu_compiler is {}", machine_.compiler.string()));
+      } else {
+        problem(fmt::format("{}: no program that can be run", machine_.compiler.string()),
+                "let SEGUE_EDGETPU_COMPILER name edgetpu_compiler, or unset it");
+      }
+      return;
+    }
     for (const fs::path& folder : machine_.programs) {
       const fs::path program = folder / "edgetpu_compiler";
       if (::access(program.c_str(), X_OK) != 0) continue;

@@ -164,16 +164,23 @@ EdgeTpuVersions edgetpu_versions(const EdgeTpuLibraries& libraries) {
 }
 
 void check_edgetpu(const EdgeTpuLibraries& libraries, const EdgeTpuDevice& device,
-                   std::span<const std::byte> model, const std::string& name) {
+                   std::span<const std::byte> model, const std::string& name, Nanoseconds timeout) {
   try {
-    (void)run_isolated([&](const Progress& progress) {
-      progress("loading libedgetpu");
-      const auto backend = make_edgetpu_backend(libraries, device);
-      progress("opening the model");
-      (void)backend->open(model, name);
-      return std::string();
-    });
+    (void)run_isolated(
+        [&](const Progress& progress) {
+          progress("loading libedgetpu");
+          const auto backend = make_edgetpu_backend(libraries, device);
+          progress("opening the model");
+          (void)backend->open(model, name);
+          return std::string();
+        },
+        timeout);
   } catch (const Crash& crash) {
+    if (crash.timed_out) {
+      throw Error(ErrorCode::kDevice,
+                  fmt::format("{}: {} gave {}; take its power away for a moment and try again",
+                              device.name(), crash.step, crash.reason));
+    }
     const EdgeTpuVersions versions = edgetpu_versions(libraries);
     throw Error(ErrorCode::kDevice,
                 fmt::format("TensorFlow Lite {} and libedgetpu {} do not fit together: {} ended "

@@ -109,7 +109,8 @@ class Attempt {
   [[nodiscard]] ProcessResult start(const std::vector<std::string>& command) const {
     try {
       // In the caller's folder, which a command may be relative to; all other paths are absolute.
-      return run_process(command, ".", options_.timeout + options_.timeout / 10);
+      const Nanoseconds timeout = std::min(options_.timeout, kLongestWait);
+      return run_process(command, ".", timeout + timeout / 10);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kCompiler) throw;
       throw Error(ErrorCode::kCompiler,

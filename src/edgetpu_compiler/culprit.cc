@@ -71,6 +71,7 @@ std::optional<Culprit> find_culprit(const Model& model, const std::filesystem::p
     (probe.fails(middle, end) ? begin : too_late) = middle;
   }
   Culprit culprit;
+  culprit.failure = probe.failure();
   for (std::size_t i = begin; i < end; ++i) culprit.operators.push_back(operator_id(i));
   if (end - begin == 1) {
     const auto other = std::ranges::find_if(model.operators(), [&](const Operator& op) {
@@ -79,7 +80,6 @@ std::optional<Culprit> find_culprit(const Model& model, const std::filesystem::p
     const auto at = static_cast<std::size_t>(other - model.operators().begin());
     culprit.whatever_fails = at < count && probe.fails(at, at + 1);
   }
-  culprit.failure = probe.failure();
   culprit.compilations = probe.compilations();
   return culprit;
 }

@@ -170,7 +170,7 @@ std::string read_text_file(const fs::path& path, std::size_t limit_bytes) {
   if (::fstat(file.number(), &status) != 0) fail(path, "cannot read", errno);
   if (!S_ISREG(status.st_mode)) {
     throw Error(ErrorCode::kIo,
-                fmt::format("{}: not a regular file; give a file with text", path.string()));
+                fmt::format("{}: not a regular file; give an ordinary file", path.string()));
   }
   constexpr std::size_t kChunkBytes = 65536;
   std::string text;

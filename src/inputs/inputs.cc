@@ -3,15 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "segue/error.h"
 #include "segue/file.h"
 
 // Larger pictures are refused before memory for them is asked.
 #define STBI_MAX_DIMENSIONS 16384
-#define STBI_NO_HDR
+#define STBI_ONLY_BMP  // what has no mark of its own, as TGA, would be found in raw tensors
+#define STBI_ONLY_GIF
+#define STBI_ONLY_JPEG
+#define STBI_ONLY_PNG
+#define STBI_ONLY_PNM
 #define STBI_NO_LINEAR
 #define STBI_NO_SIMD  // its intrinsics do not compile without optimization
 #define STBI_NO_STDIO
@@ -32,8 +40,33 @@ bool takes_image(const Port& port) {
          (port.shape[3] == 1 || port.shape[3] == 3) && port.shape[1] > 0 && port.shape[2] > 0;
 }
 
+// Bytes that the pixels of a portable map begin after its header need; nothing where it is none.
+std::optional<std::uint64_t> pixel_bytes_of_map(std::string_view file, std::size_t& begin) {
+  if (!file.starts_with("P5") && !file.starts_with("P6")) return std::nullopt;
+  std::array<std::uint64_t, 3> numbers{};  // width, height, largest value
+  begin = 2;
+  for (std::uint64_t& number : numbers) {
+    while (begin < file.size() &&
+           (std::isspace(static_cast<unsigned char>(file[begin])) != 0 || file[begin] == '#'))
+      begin = file[begin] == '#' ? std::min(file.find('\n', begin), file.size()) : begin + 1;
+    const char* const end = file.data() + file.size();
+    const auto [after, error] =
+        std::from_chars(file.data() + std::min(begin, file.size()), end, number);
+    if (error != std::errc{} || number > 65535) return std::nullopt;
+    begin = static_cast<std::size_t>(after - file.data());
+  }
+  ++begin;  // one blank
+  return numbers[0] * numbers[1] * (file[1] == '6' ? 3 : 1) * (numbers[2] > 255 ? 2 : 1);
+}
+
 // The decoder fills what is missing with anything.
 bool is_cut_short(std::string_view file) {
+  std::size_t begin = 0;
+  if (const auto needed = pixel_bytes_of_map(file, begin)) return begin + *needed > file.size();
+  if (file.starts_with("GIF8")) {
+    const std::size_t last = file.find_last_not_of('\0');
+    return last == std::string_view::npos || file[last] != ';';
+  }
   // A JPEG's last scan has an end; a preview that the file holds has its own before it.
   if (file.starts_with("\xFF\xD8\xFF"))
     return file.find("\xFF\xD9", std::min(file.rfind("\xFF\xDA"), file.size())) ==
@@ -56,7 +89,7 @@ Pixels decode(std::string_view file, const Port& port) {
       stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(file.data()),
                             static_cast<int>(file.size()), &width, &height, &channels, wanted),
       stbi_image_free);
-  if (!image) return {};
+  if (!image || width <= 0 || height <= 0) return {};
   Pixels pixels(static_cast<std::size_t>(port.shape[1]) * static_cast<std::size_t>(port.shape[2]) *
                 static_cast<std::size_t>(wanted));
   stbir_resize_uint8_generic(image.get(), width, height, 0, pixels.data(), port.shape[2],

@@ -55,7 +55,7 @@ class Load {
       threads_.emplace_back([&runner](const std::stop_token& stop) {
         try {
           while (!stop.stop_requested()) (void)runner->run();
-        } catch (const Error&) {
+        } catch (...) {
           // Then this core idles; the run that is measured says what is wrong with the backend.
         }
       });

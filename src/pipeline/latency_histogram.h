@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 
 #include "segue/pipeline.h"
@@ -23,11 +24,12 @@ class LatencyHistogram {
 
   // The latency that `share` of all do not exceed, but for the width of a bucket.
   [[nodiscard]] Nanoseconds percentile(double share) const {
-    const auto rank = static_cast<std::uint64_t>(share * static_cast<double>(count_));
+    const auto rank = static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(count_)));
     std::uint64_t passed = 0;
     for (std::size_t i = 0; i < buckets_.size(); ++i) {
       passed += buckets_[i];
-      if (passed > rank) return Nanoseconds(std::min(middle_of(i), max_ns_));
+      if (passed >= std::max<std::uint64_t>(rank, 1))
+        return Nanoseconds(std::min(middle_of(i), max_ns_));
     }
     return Nanoseconds(max_ns_);
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "pipeline/failure.h"
 #include "pipeline/state.h"
 
 namespace segue {
@@ -20,7 +21,7 @@ void PipelineState::lose(std::size_t lost, const std::string& reason) {
     --stage.opening;
   }
   device.state = Device::State::kLost;
-  device.session.reset();
+  doom(device.session, std::move(device.owner));
   std::erase(stage.devices, lost);
   std::uint32_t attempts = 0;
   std::uint64_t number = 0;
@@ -56,9 +57,9 @@ std::string PipelineState::remedy_or_end(std::size_t lost, std::uint32_t attempt
   std::string remedy = find_remedy(at);
   if (!remedy.empty()) return remedy;
   fail_at(at, Error(ErrorCode::kDevice,
-                    fmt::format("{}: no device is left; the last one, {}, was lost: {}", segment,
-                                device.name, reason)));
-  return "nothing: no device is left";
+                    fmt::format("{}: no device is left for it; the last one, {}, was lost: {}",
+                                segment, device.name, reason)));
+  return "nothing: no device is left for the segment";
 }
 
 std::string PipelineState::find_remedy(std::size_t at) {
@@ -99,7 +100,7 @@ void PipelineState::lose_in_replan(std::size_t lost, const std::string& reason) 
   replanning_ = false;
   Device& device = devices_[lost];
   device.state = Device::State::kLost;
-  device.session.reset();
+  doom(device.session, std::move(device.owner));
   if (device.stage != kNone) std::erase(stages_[device.stage].devices, lost);
   const std::size_t living = living_devices().size();
   losses_.push_back({device.name, "the new plan", reason,
@@ -130,21 +131,17 @@ void PipelineState::finish_replan(Job& job) {
     return;
   }
   if (!job.error.empty() || !job.layout) {
+    losses_.back().remedy = "nothing: no new plan could be made";
     fail_at(last, Error(ErrorCode::kDevice,
                         fmt::format("no plan for the {} devices that are left{}{}",
                                     job.living.size(), job.error.empty() ? "" : ": ", job.error)));
     return;
   }
-  try {
-    adopt(std::move(*job.layout), std::move(job.sessions));
-  } catch (const Error& error) {
-    fail_at(stages_.size() - 1,
-            Error(ErrorCode::kDevice, fmt::format("the new plan does not fit: {}", error.what())));
-  }
+  adopt(job);
 }
 
 // Everything on its way begins anew with its input.
-void PipelineState::adopt(PipelineLayout layout, std::vector<std::shared_ptr<Session>> sessions) {
+void PipelineState::adopt(Job& job) {
   std::vector<ItemPointer> items;
   for (Stage& stage : stages_) {
     for (ItemPointer& item : stage.queue) items.push_back(std::move(item));
@@ -152,15 +149,7 @@ void PipelineState::adopt(PipelineLayout layout, std::vector<std::shared_ptr<Ses
     stage.queue.clear();
     stage.done.clear();
   }
-  install(std::move(layout), std::move(sessions));
-  const auto names = [](const std::vector<Port>& ports) {
-    std::vector<std::string> result;
-    for (const Port& port : ports) result.push_back(port.name);
-    return result;
-  };
-  if (names(routing_.input_ports) != names(input_ports_) ||
-      names(routing_.output_ports) != names(output_ports_))
-    throw Error(ErrorCode::kInvalidArgument, "it has other inputs or outputs");
+  install(std::move(*job.layout), std::move(job.routing), std::move(job.sessions));
   must_replan_ = false;
   for (ItemPointer& item : items) {
     item->values.assign(routing_.slots, nullptr);
@@ -173,7 +162,10 @@ void PipelineState::adopt(PipelineLayout layout, std::vector<std::shared_ptr<Ses
 }
 
 void PipelineState::fail_at(std::size_t stage, const Error& error) {
-  if (!error_) error_ = error;
+  if (!error_) {
+    error_ = error;
+    given_up_ = Clock::now();
+  }
   must_replan_ = false;
   drop_up_to(stage);
   hand_over(stages_.size() - 1, Clock::now());
@@ -217,7 +209,8 @@ void PipelineState::report_losses(Lock& lock) {
     const DeviceLoss loss = losses_[losses_reported_++];
     if (!options_.on_loss) continue;
     lock.unlock();
-    options_.on_loss(loss);
+    std::string ignored;
+    (void)succeeds([&] { options_.on_loss(loss); }, ignored);
     lock.lock();
   }
   reporting_ = false;

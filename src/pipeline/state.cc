@@ -8,104 +8,11 @@
 namespace segue {
 namespace {
 
-// Far enough to be forever, near enough not to overflow the clock.
-constexpr Nanoseconds kLongestWait = std::chrono::hours(24 * 365);
+[[noreturn]] void refuse(const std::string& reason) {
+  throw Error(ErrorCode::kInvalidArgument, reason);
+}
 
 }  // namespace
-
-PipelineState::PipelineState(PipelineLayout layout, std::vector<PipelineDevice> devices,
-                             PipelineOptions options)
-    : options_(std::move(options)) {
-  const auto refuse = [](const std::string& reason) {
-    throw Error(ErrorCode::kInvalidArgument, reason);
-  };
-  if (layout.segments.empty()) refuse("a pipeline needs at least one segment");
-  for (const PipelineSegment& segment : layout.segments) {
-    if (segment.replicas == 0)
-      refuse(fmt::format("{}: has no device; at least 1 is needed", segment.name));
-  }
-  if (layout.device_count() > devices.size()) {
-    refuse(fmt::format("the pipeline needs {} devices, {} are given", layout.device_count(),
-                       devices.size()));
-  }
-  if (options_.queue_capacity == 0 || options_.result_capacity == 0)
-    refuse("queues hold at least 1 input");
-  std::vector<std::size_t> all;
-  for (PipelineDevice& device : devices) {
-    all.push_back(devices_.size());
-    devices_.emplace_back();
-    devices_.back().name = std::move(device.name);
-    devices_.back().is_local = device.backend->computes_in_caller();
-    devices_.back().backend = std::move(device.backend);
-  }
-  std::vector<std::shared_ptr<Session>> sessions;
-  open_all(layout, all, sessions, [](std::size_t) {});
-  install(std::move(layout), std::move(sessions));
-  input_ports_ = routing_.input_ports;
-  output_ports_ = routing_.output_ports;
-}
-
-void PipelineState::open_all(const PipelineLayout& layout, std::span<const std::size_t> devices,
-                             std::vector<std::shared_ptr<Session>>& sessions,
-                             const std::function<void(std::size_t)>& before) const {
-  std::size_t next = 0;
-  for (const PipelineSegment& segment : layout.segments) {
-    for (std::uint32_t replica = 0; replica < segment.replicas; ++replica) {
-      const std::size_t device = devices[next++];
-      before(device);
-      sessions.push_back(devices_[device].backend->open(segment.model, segment.name));
-    }
-  }
-}
-
-// `sessions`: one for each of the first living devices, in order.
-void PipelineState::install(PipelineLayout layout, std::vector<std::shared_ptr<Session>> sessions) {
-  std::vector<std::shared_ptr<Session>> first;
-  std::size_t next = 0;
-  for (const PipelineSegment& segment : layout.segments) {
-    first.push_back(sessions[next]);
-    next += segment.replicas;
-  }
-  routing_ = make_routing(layout, first);
-  free_values_.assign(routing_.slots, {});
-  const std::uint64_t next_out = stages_.empty() ? 0 : stages_.back().next_out;
-  const auto now = Clock::now();
-  stages_.clear();
-  const std::vector<std::size_t> living = living_devices();
-  next = 0;
-  for (PipelineSegment& segment : layout.segments) {
-    Stage& stage = stages_.emplace_back();
-    stage.segment = std::move(segment);
-    stage.next_out = next_out;
-    stage.queue_changed = now;
-    for (std::uint32_t replica = 0; replica < stage.segment.replicas; ++replica) {
-      Device& device = devices_[living[next]];
-      // The old session before what it was opened with.
-      device.session = std::move(sessions[next]);
-      device.owner = stage.segment.owner;
-      device.state = Device::State::kIdle;
-      device.stage = stages_.size() - 1;
-      stage.devices.push_back(living[next]);
-      stage.all_devices.push_back(living[next]);
-      ++next;
-    }
-  }
-  for (; next < living.size(); ++next) {
-    devices_[living[next]].state = Device::State::kSpare;
-    devices_[living[next]].session.reset();
-    devices_[living[next]].owner.reset();
-  }
-}
-
-std::vector<std::size_t> PipelineState::living_devices() const {
-  std::vector<std::size_t> living;
-  for (std::size_t i = 0; i < devices_.size(); ++i) {
-    if (devices_[i].state != Device::State::kLost) living.push_back(i);
-  }
-  return living;
-}
-
-// --- what callers do
 
 template <typename IsDone>
 bool PipelineState::work_until(Lock& lock, std::condition_variable& condition, std::size_t& waiting,
@@ -118,7 +25,11 @@ bool PipelineState::work_until(Lock& lock, std::condition_variable& condition, s
   };
   const auto end = Clock::now() + std::min(timeout, kLongestWait);
   while (!is_done()) {
-    if (Clock::now() >= end) return false;
+    if (Clock::now() >= end) {
+      // What woke this thread may be for another that waits.
+      if (is_done_by_callers_) call_for_help();
+      return false;
+    }
     if (help(lock)) continue;
     ++waiting;
     condition.wait_until(lock, end, [&] { return is_done() || has_work(); });
@@ -128,9 +39,6 @@ bool PipelineState::work_until(Lock& lock, std::condition_variable& condition, s
 }
 
 Flow PipelineState::push(std::vector<TensorBytes>& inputs, Nanoseconds timeout) {
-  const auto refuse = [](const std::string& reason) {
-    throw Error(ErrorCode::kInvalidArgument, reason);
-  };
   if (inputs.size() != input_ports_.size()) {
     refuse(fmt::format("{} inputs given, the pipeline has {}", inputs.size(), input_ports_.size()));
   }
@@ -201,6 +109,7 @@ void PipelineState::close() {
 
 void PipelineState::cancel() {
   const Lock lock(mutex_);
+  if (!cancelled_ && !error_) given_up_ = Clock::now();
   cancelled_ = true;
   drop_up_to(stages_.size() - 1);
   results_.clear();
@@ -216,12 +125,21 @@ PipelineStatistics PipelineState::statistics() const {
   if (elapsed_ns > 0)
     statistics.throughput_per_s = static_cast<double>(result_count_) / elapsed_ns * 1e9;
   statistics.latency = latencies_.statistics();
-  const auto share = [&](double ns) { return elapsed_ns > 0 ? ns / elapsed_ns : 0; };
+  statistics.layouts = layouts_;
+  const auto until = error_ || cancelled_ ? given_up_
+                     : in_flight_ > 0     ? Clock::now()
+                                          : last_result_;
+  const Nanoseconds watched = until - std::max(first_push_, layout_begin_);
+  const auto share = [&](double ns) {
+    return watched > Nanoseconds::zero() ? ns / static_cast<double>(watched.count()) : 0;
+  };
   for (const Stage& stage : stages_) {
     PipelineStageStatistics& of = statistics.stages.emplace_back();
     of.segment = stage.segment.name;
     if (stage.inputs > 0) of.mean_time = stage.time / static_cast<std::int64_t>(stage.inputs);
-    of.mean_queue = share(stage.queue_ns);
+    const Nanoseconds since = std::max<Nanoseconds>(until - stage.queue_changed, Nanoseconds{0});
+    of.mean_queue = share(stage.queue_ns + static_cast<double>(stage.queue.size()) *
+                                               static_cast<double>(since.count()));
     of.largest_queue = stage.largest_queue;
     for (const std::size_t i : stage.all_devices) {
       const Device& device = devices_[i];

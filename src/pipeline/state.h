@@ -92,6 +92,12 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
     [[nodiscard]] std::size_t window() const { return devices.size() > 1 ? 2 * devices.size() : 1; }
   };
 
+  // Sessions that nobody needs: to end one is the device's work, too, and may take as long as any.
+  struct Doomed {
+    std::shared_ptr<const void> owner;  // outlives the session
+    std::shared_ptr<Session> session;
+  };
+
   struct Job {
     enum class Kind { kRun, kOpen, kReplan };
     Kind kind = Kind::kRun;
@@ -110,6 +116,7 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
     std::vector<std::size_t> living;
     std::optional<PipelineLayout> layout;
     std::vector<std::shared_ptr<Session>> sessions;
+    Routing routing;
   };
 
   // Some inputs that one thread takes through all stages at once.
@@ -129,7 +136,13 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   };
 
   // --- layout
-  void install(PipelineLayout layout, std::vector<std::shared_ptr<Session>> sessions);
+  // Throws Error(kInvalidArgument) where a layout cannot run on so many devices.
+  static void check_layout(const PipelineLayout& layout, std::size_t devices);
+  // Throws where the segments do not fit together, or have other inputs or outputs than before.
+  [[nodiscard]] Routing route(const PipelineLayout& layout,
+                              const std::vector<std::shared_ptr<Session>>& sessions) const;
+  void install(PipelineLayout layout, Routing routing,
+               std::vector<std::shared_ptr<Session>> sessions);
   // Opens each segment on its devices; `before` is called with each device.
   void open_all(const PipelineLayout& layout, std::span<const std::size_t> devices,
                 std::vector<std::shared_ptr<Session>>& sessions,
@@ -139,6 +152,7 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   // --- threads
   void work();
   void watch();
+  void wake_watcher();
   [[nodiscard]] bool take(Job& job, std::size_t home);
   [[nodiscard]] bool is_ready(const Stage& stage) const;
   [[nodiscard]] bool is_short(const Stage& stage) const;
@@ -179,8 +193,11 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   void record_run(Device& device, Nanoseconds time, std::uint64_t inputs);
   void finish_open(Job& job);
   void finish_replan(Job& job);
-  void adopt(PipelineLayout layout, std::vector<std::shared_ptr<Session>> sessions);
+  void adopt(Job& job);
   void report_losses(Lock& lock);
+  // Leaves a session to be ended without the lock.
+  void doom(std::shared_ptr<Session>& session, std::shared_ptr<const void> owner);
+  void end_doomed(Lock& lock);
 
   // --- items
   void hand_over(std::size_t stage, Clock::time_point now);
@@ -228,6 +245,7 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   Routing routing_;
   std::deque<Stage> stages_;
   std::deque<Device> devices_;
+  std::vector<Doomed> doomed_;
   std::deque<PipelineResult> results_;
   std::vector<std::vector<Value>> free_values_;  // per slot
   std::vector<ItemPointer> free_items_;
@@ -245,8 +263,10 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   std::uint64_t replan_attempt_ = 0;  // what comes of another one is too late
   std::optional<Error> error_;
 
-  std::size_t idle_ = 0;    // workers that wait
-  std::size_t waking_ = 0;  // of those, woken and not yet back
+  std::size_t ending_ = 0;       // threads that end sessions
+  bool watcher_sleeps_ = false;  // since nothing runs
+  std::size_t idle_ = 0;         // workers that wait
+  std::size_t waking_ = 0;       // of those, woken and not yet back
   std::size_t producers_waiting_ = 0;
   std::size_t consumers_waiting_ = 0;
   std::vector<std::unique_ptr<Job>> free_jobs_;  // of callers
@@ -263,6 +283,9 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   std::uint64_t result_count_ = 0;
   Clock::time_point first_push_;
   Clock::time_point last_result_;
+  std::uint32_t layouts_ = 0;
+  Clock::time_point layout_begin_;
+  Clock::time_point given_up_;  // when an error or cancel ended it
   std::vector<DeviceLoss> losses_;
   std::size_t losses_reported_ = 0;
   bool reporting_ = false;

@@ -1,4 +1,4 @@
-// The pipeline's threads: who does what next.
+// Who does what next, and what becomes of it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,72 +8,6 @@
 #include "pipeline/state.h"
 
 namespace segue {
-
-void PipelineState::start_threads() {
-  const auto add = [this](void (PipelineState::*run)()) {
-    Thread& thread = threads_.emplace_back();
-    thread.thread = std::thread([self = shared_from_this(), run, &thread] {
-      (self.get()->*run)();
-      const Lock lock(self->mutex_);
-      thread.has_ended = true;
-      self->exit_.notify_all();
-    });
-  };
-  const Lock lock(mutex_);
-  for (std::size_t i = 0; i < devices_.size(); ++i) add(&PipelineState::work);
-  if (options_.watchdog > Nanoseconds::zero()) add(&PipelineState::watch);
-}
-
-void PipelineState::stop() {
-  Lock lock(mutex_);
-  cancelled_ = true;
-  stopping_ = true;
-  drop_up_to(stages_.size() - 1);
-  notify_all();
-  // Devices that the watchdog gave up may never return; nobody waits for their threads.
-  exit_.wait(lock, [this] {
-    const auto left = std::ranges::count(threads_, false, &Thread::has_ended);
-    return left <= std::ranges::count(devices_, true, &Device::hangs);
-  });
-  std::vector<std::thread> ended;
-  for (Thread& thread : threads_) {
-    if (thread.has_ended) {
-      ended.push_back(std::move(thread.thread));
-    } else {
-      thread.thread.detach();
-    }
-  }
-  lock.unlock();
-  for (std::thread& thread : ended) thread.join();
-}
-
-void PipelineState::work() {
-  Lock lock(mutex_);
-  Job job;
-  std::size_t home = kNone;
-  while (!stopping_) {
-    if (losses_reported_ < losses_.size() && !reporting_) {
-      report_losses(lock);
-      continue;
-    }
-    if (!take(job, home)) {
-      ++idle_;
-      work_.wait(lock);
-      --idle_;
-      if (waking_ > 0) --waking_;
-      continue;
-    }
-    const bool takes_long =
-        job.kind != Job::Kind::kRun || !is_short(stages_[devices_[job.device].stage]);
-    wake_for_rest(takes_long);
-    home = job.device;
-    lock.unlock();
-    perform(job);
-    lock.lock();
-    finish(job);
-  }
-  watchdog_.notify_all();  // which looks after those that still compute
-}
 
 bool PipelineState::is_ready(const Stage& stage) const {
   if (passing_ || stage.queue.empty() || stage.running >= stage.devices.size()) return false;
@@ -105,6 +39,7 @@ bool PipelineState::take(Job& job, std::size_t home) {
     if (devices_[i].state != Device::State::kToOpen) continue;
     devices_[i].state = Device::State::kOpening;
     devices_[i].started = Clock::now();
+    wake_watcher();
     job.kind = Job::Kind::kOpen;
     job.device = i;
     job.attempt = ++devices_[i].attempt;
@@ -143,6 +78,7 @@ void PipelineState::begin_run(Job& job, std::size_t at, std::size_t home) {
   stage.queue.pop_front();
   device.state = Device::State::kRunning;
   device.started = now;
+  wake_watcher();
   ++stage.running;
   ++running_;
   job.kind = Job::Kind::kRun;
@@ -256,6 +192,7 @@ void PipelineState::perform_replan(Job& job) {
   job.sessions.clear();
   job.layout = options_.replan(static_cast<std::uint32_t>(job.living.size()));
   if (!job.layout) return;
+  check_layout(*job.layout, job.living.size());
   const auto settle = [&] {
     if (job.device != kNone && job.attempt == replan_attempt_)
       devices_[job.device].state = Device::State::kSpare;
@@ -268,41 +205,14 @@ void PipelineState::perform_replan(Job& job) {
     job.device = device;
     devices_[device].state = Device::State::kOpening;
     devices_[device].started = Clock::now();
+    wake_watcher();
   });
-  const Lock lock(mutex_);
-  settle();
-  if (job.attempt == replan_attempt_) job.device = kNone;
-}
-
-// Gives up devices that take too long. Its next look is never later than the earliest deadline of
-// what runs now, and what begins meanwhile has a later one.
-void PipelineState::watch() {
-  Lock lock(mutex_);
-  const auto is_busy = [](const Device& device) {
-    return device.state == Device::State::kRunning || device.state == Device::State::kOpening;
-  };
-  while (!stopping_ || replanning_ || std::ranges::any_of(devices_, is_busy)) {
-    const auto now = Clock::now();
-    auto next = now + options_.watchdog;
-    for (std::size_t i = 0; i < devices_.size(); ++i) {
-      if (!is_busy(devices_[i])) continue;
-      const auto deadline = devices_[i].started + options_.watchdog;
-      if (deadline > now) {
-        next = std::min(next, deadline);
-        continue;
-      }
-      devices_[i].hangs = true;
-      const auto reason = fmt::format("did not answer within {}", format_time(options_.watchdog));
-      if (replanning_) {
-        lose_in_replan(i, reason);
-      } else {
-        lose(i, reason);
-      }
-      exit_.notify_all();
-    }
-    if (losses_reported_ < losses_.size() && !reporting_) report_losses(lock);
-    watchdog_.wait_until(lock, next);
+  {
+    const Lock lock(mutex_);
+    settle();
+    if (job.attempt == replan_attempt_) job.device = kNone;
   }
+  job.routing = route(*job.layout, job.sessions);
 }
 
 // --- what a thread did
@@ -320,9 +230,12 @@ void PipelineState::finish(Job& job) {
     finish_run(job);
   }
   job.inputs.clear();
+  // The last to let go of a session leaves it to be ended without the lock.
+  if (job.session.use_count() == 1) doom(job.session, std::move(job.owner));
   job.session.reset();
   job.owner.reset();
   if (job.kind == Job::Kind::kRun) return;
+  for (std::shared_ptr<Session>& session : job.sessions) doom(session, nullptr);
   job.segment = {};
   job.sessions.clear();
   job.layout.reset();

@@ -10,9 +10,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -23,6 +25,8 @@ namespace segue {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr long kLongestPollMs = 3'600'000;
 
 [[noreturn]] void fail(const char* what) {
   throw Error(ErrorCode::kIo,
@@ -80,7 +84,8 @@ struct Start {
     ::_exit(127);
   };
   // Handlers first: those of the caller are not for this process.
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE}) std::signal(number, SIG_DFL);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGCHLD})
+    std::signal(number, SIG_DFL);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -96,10 +101,33 @@ struct Start {
   std::abort();
 }
 
+// Programs that run, for a signal's handler. More than there are places for are not killed by it.
+std::array<std::atomic<pid_t>, 256> running{};
+static_assert(std::atomic<pid_t>::is_always_lock_free);
+
+std::atomic<pid_t>* find_place(pid_t id) {
+  for (std::atomic<pid_t>& place : running) {
+    pid_t expected = 0;
+    if (place.compare_exchange_strong(expected, id)) return &place;
+  }
+  return nullptr;
+}
+
+// Without one, how the program ended would be lost, and a failure would look like success.
+void require_child_status() {
+  struct sigaction action {};
+  ::sigaction(SIGCHLD, nullptr, &action);
+  if (action.sa_handler != SIG_IGN && (action.sa_flags & SA_NOCLDWAIT) == 0) return;
+  throw Error(
+      ErrorCode::kIo,
+      "this process ignores SIGCHLD, so that nobody learns how programs end; set its action "
+      "to SIG_DFL");
+}
+
 // Kills the program and what it has started, however the caller is left.
 class Program {
  public:
-  explicit Program(pid_t id) : id_(id) {}
+  explicit Program(pid_t id) : id_(id), place_(find_place(id)) {}
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
   ~Program() {
@@ -111,8 +139,9 @@ class Program {
     ::kill(-id_, SIGKILL);
     ::kill(id_, SIGKILL);  // where it has not yet made its group
   }
-  // The status of waitpid; 0 for callers that ignore SIGCHLD and have none to collect.
+  // The status of waitpid.
   int wait() {
+    if (place_ != nullptr) *std::exchange(place_, nullptr) = 0;
     const pid_t id = std::exchange(id_, 0);
     int status = 0;
     while (id > 0 && ::waitpid(id, &status, 0) < 0) {
@@ -123,7 +152,25 @@ class Program {
 
  private:
   pid_t id_;
+  std::atomic<pid_t>* place_;
 };
+
+// Waits for the reason why the program could not be started, or for its start, which closes the
+// pipe; no longer than until the deadline, since other children of this process may hold it open.
+std::optional<int> failure_to_start(int pipe, Clock::time_point deadline) {
+  pollfd event{pipe, POLLIN, 0};
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) return std::nullopt;
+    const int ready = ::poll(&event, 1, static_cast<int>(std::min<long>(left, kLongestPollMs)));
+    if (ready < 0 && errno != EINTR) fail("a wait for a program");
+    if (ready <= 0) continue;
+    int reason = 0;
+    const ssize_t got = ::read(pipe, &reason, sizeof reason);
+    if (got < 0 && errno == EINTR) continue;
+    return got == sizeof reason ? std::optional(reason) : std::nullopt;
+  }
+}
 
 // Reads until the program has ended, and its output with it: what it started may keep that open,
 // and is not waited for. False when the time is up before.
@@ -135,8 +182,8 @@ bool read_to_end(int output, int program, Clock::time_point deadline, Transcript
   while (events[0].fd >= 0 || events[1].fd >= 0) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) return has_ended;
-    constexpr long kHour = 3'600'000;
-    if (::poll(events.data(), events.size(), static_cast<int>(std::min<long>(left, kHour))) < 0) {
+    if (::poll(events.data(), events.size(),
+               static_cast<int>(std::min<long>(left, kLongestPollMs))) < 0) {
       if (errno == EINTR) continue;
       fail("a wait for a program");
     }
@@ -171,6 +218,7 @@ std::string ProcessResult::end() const {
 
 ProcessResult run_process(std::span<const std::string> command, const std::filesystem::path& folder,
                           Nanoseconds timeout) {
+  require_child_status();
   std::array<int, 2> output{};
   std::array<int, 2> failure{};
   if (::pipe2(output.data(), O_CLOEXEC) != 0) fail("a pipe");
@@ -187,24 +235,21 @@ ProcessResult run_process(std::span<const std::string> command, const std::files
   start.arguments.push_back(nullptr);
 
   const auto begin = Clock::now();
+  const auto deadline = begin + std::min(timeout, kLongestWait);
   const pid_t id = ::fork();
   if (id < 0) fail("a process");
   if (id == 0) be_program(start);
   Program program(id);
   writer.close();
   failure_writer.close();
-  int reason = 0;
-  ssize_t got = 0;
-  do {
-    got = ::read(failure_reader.number(), &reason, sizeof reason);
-  } while (got < 0 && errno == EINTR);
-  if (got == sizeof reason) cannot_start(command[0], reason);
+  if (const auto reason = failure_to_start(failure_reader.number(), deadline))
+    cannot_start(command[0], *reason);
   // The C library of Debian 12 declares pidfd_open for C alone.
   const Descriptor ended(static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
   if (ended.number() < 0) fail("a handle of a process (Linux 5.3 or later has them)");
   Transcript transcript;
   ProcessResult result;
-  result.timed_out = !read_to_end(reader.number(), ended.number(), begin + timeout, transcript);
+  result.timed_out = !read_to_end(reader.number(), ended.number(), deadline, transcript);
   if (result.timed_out) program.kill();
   const int status = program.wait();
   result.time = Clock::now() - begin;
@@ -213,6 +258,13 @@ ProcessResult run_process(std::span<const std::string> command, const std::files
   if (WIFSIGNALED(status)) result.signal = WTERMSIG(status);
   if (WIFEXITED(status)) result.exit_status = WEXITSTATUS(status);
   return result;
+}
+
+void kill_running_programs() noexcept {
+  for (const std::atomic<pid_t>& place : running) {
+    const pid_t id = place;
+    if (id > 0) ::kill(-id, SIGKILL);
+  }
 }
 
 }  // namespace segue

@@ -25,9 +25,14 @@ struct ProcessResult {
 // `command`: a program, looked up in PATH where it has no slash, and its arguments. It reads from
 // /dev/null and works in `folder`. When the time is up, or the calling thread ends, it is killed;
 // so is, in the first case, all it has started. What it leaves running is not waited for. Throws
-// Error(kCompiler) where there is no such program, Error(kIo) where the system gives no process.
+// Error(kCompiler) where there is no such program, Error(kIo) where the system gives no process, or
+// tells nobody how it ended since this process ignores SIGCHLD.
 // Thread-safe.
 [[nodiscard]] ProcessResult run_process(std::span<const std::string> command,
                                         const std::filesystem::path& folder, Nanoseconds timeout);
+
+// Kills all programs that run_process waits for and what they have started. For handlers of signals
+// that end this process.
+void kill_running_programs() noexcept;
 
 }  // namespace segue

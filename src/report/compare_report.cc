@@ -29,7 +29,14 @@ std::optional<double> against_vendor(const ComparedPlan& row, std::span<const Co
   return std::nullopt;
 }
 
-// Not worse than any other row in all of throughput, latency and TPUs used.
+// Whether every strategy has a row for every number of TPUs.
+bool is_complete(std::span<const ComparedPlan> rows) {
+  constexpr std::size_t kStrategies = 4;
+  return rows.size() == kStrategies * (rows.back().tpus - rows.front().tpus + 1);
+}
+
+}  // namespace
+
 bool is_on_front(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
   return std::ranges::none_of(rows, [&](const ComparedPlan& other) {
     const Prediction& a = other.plan.predicted;
@@ -41,14 +48,6 @@ bool is_on_front(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
     return is_no_worse && (a.bottleneck < b.bottleneck || a.latency < b.latency || theirs < ours);
   });
 }
-
-// Whether every strategy has a row for every number of TPUs.
-bool is_complete(std::span<const ComparedPlan> rows) {
-  constexpr std::size_t kStrategies = 4;
-  return rows.size() == kStrategies * (rows.back().tpus - rows.front().tpus + 1);
-}
-
-}  // namespace
 
 Table compare_table(std::span<const ComparedPlan> rows) {
   Table table;

@@ -43,7 +43,7 @@ std::string devices_json(std::span<const EdgeTpuDevice> devices) {
     list.push_back(
         {{"name", device.name()},
          {"path", device.path},
-         {"unique_id", device.unique_id},
+         {"unique_id", device.unique_id.empty() ? Json(nullptr) : Json(device.unique_id)},
          {"link_mbps", device.link_speed_mbps ? Json(*device.link_speed_mbps) : Json(nullptr)},
          {"temperature_c", device.temperature_c ? Json(*device.temperature_c) : Json(nullptr)}});
   }

@@ -181,25 +181,6 @@ std::string verdict(const Plan& plan, const Plan& vendor) {
 
 }  // namespace
 
-std::string strategy_title(const std::string& strategy) {
-  if (strategy == "compiler") return "Segm_Comp";
-  if (strategy == "balanced") return "Segm_Balanced";
-  if (strategy == "profile") return "Segm_Prof";
-  if (strategy == "optimal") return "Optimal";
-  if (strategy == "manual") return "Cuts by hand";
-  return strategy;
-}
-
-std::string host_operators_note(const Plan& plan) {
-  std::uint32_t count = 0;
-  for (const Stage& stage : plan.stages) count += stage.time.host_operators;
-  if (count == 0) return "";
-  return fmt::format(
-      "{} operators run on the host's processor; their time is not predicted (`segue inspect` "
-      "shows them).\n",
-      count);
-}
-
 Table plan_table(const Plan& plan) {
   Table table;
   table.columns = {{"index"},           {"operators"},     {"first_depth"}, {"last_depth"},

@@ -1,6 +1,7 @@
 // What reports on plans have to say alike.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "segue/plan.h"
@@ -12,5 +13,11 @@ namespace segue {
 
 // One line when operators of the plan run on the host's processor; else nothing.
 [[nodiscard]] std::string host_operators_note(const Plan& plan);
+
+// The stage that gives results the most slowly.
+[[nodiscard]] std::size_t slowest_stage(const Plan& plan);
+
+// Which stage that is, what its time goes into, and what to try.
+[[nodiscard]] std::string bottleneck_sentence(const Plan& plan, bool shares_link);
 
 }  // namespace segue

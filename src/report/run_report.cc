@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "json/node.h"
 #include "report/plan_words.h"
@@ -21,18 +22,69 @@ double utilisation(const PipelineStageStatistics& stage) {
 
 // The plan's stage, as long as the pipeline still has the plan's stages.
 const Stage* planned_stage(const RunReport& report, std::size_t position) {
-  if (!report.predicted || report.predicted->stages.size() != report.measured.stages.size())
-    return nullptr;
+  if (!report.predicted || report.measured.layouts > 1) return nullptr;
   return &report.predicted->stages[position];
+}
+
+std::int64_t living_devices(const PipelineStageStatistics& stage) {
+  return std::ranges::count(stage.devices, false, &DeviceStatistics::is_lost);
 }
 
 std::size_t slowest(const PipelineStatistics& measured) {
   const auto found =
       std::ranges::max_element(measured.stages, {}, [](const PipelineStageStatistics& stage) {
-        return stage.mean_time /
-               static_cast<std::int64_t>(std::max<std::size_t>(stage.devices.size(), 1));
+        return stage.mean_time / std::max<std::int64_t>(living_devices(stage), 1);
       });
   return static_cast<std::size_t>(found - measured.stages.begin());
+}
+
+std::string predicted_text(const RunReport& report) {
+  if (!report.predicted) return "";
+  const Plan& plan = *report.predicted;
+  std::string text =
+      fmt::format("Predicted for {} {}{}: {:.1f}/s, latency {} for an input alone; simulated.\n",
+                  plan.device_count(), printable(plan.device),
+                  report.measured.layouts > 1 ? ", before devices were lost" : "",
+                  plan.predicted.throughput_per_s, format_time(plan.predicted.latency));
+  Nanoseconds slowest{0};
+  Nanoseconds all{0};
+  for (const Stage& stage : plan.stages) {
+    slowest = std::max(slowest, stage.time.total() / stage.replicas);
+    all += stage.time.total();
+  }
+  const bool is_more = plan.predicted.bottleneck > slowest || plan.predicted.latency > all;
+  if (report.time_scale && is_more && slowest > Nanoseconds{0})
+    text += fmt::format(
+        "Of the stages alone: {:.1f}/s, latency {}; the rest is the host's runner or a shared "
+        "link, "
+        "which a run does not imitate.\n",
+        1 / to_s(slowest), format_time(all));
+  return text;
+}
+
+// How simulated devices came by their times; where the CPU cannot keep up, what would help.
+std::string scale_text(const RunReport& report) {
+  if (!report.time_scale) return "";
+  const double scale = *report.time_scale;
+  if (scale == 0) return "Devices ran free: measured times are the CPU's.\n";
+  std::string text;
+  if (scale != 1)
+    text = fmt::format("Devices were simulated, {} times as slow: measured times are of that.\n",
+                       scale);
+  double needed = scale;
+  for (std::size_t i = 0; i < report.measured.stages.size(); ++i) {
+    const Stage* planned = planned_stage(report, i);
+    if (planned == nullptr || planned->time.total() <= Nanoseconds{0}) continue;
+    needed =
+        std::max(needed, to_s(report.measured.stages[i].mean_time) / to_s(planned->time.total()));
+  }
+  constexpr double kNoticeable = 1.1;
+  if (needed > kNoticeable * scale)
+    text += fmt::format(
+        "This CPU is slower than the devices it stands for: `--time-scale {:.0f}` would give it "
+        "time enough.\n",
+        std::ceil(2 * needed));
+  return text;
 }
 
 }  // namespace
@@ -82,19 +134,7 @@ std::string run_text(const RunReport& report) {
       measured.results, format_time(measured.elapsed), measured.throughput_per_s,
       format_time(measured.latency.p50), format_time(measured.latency.p99),
       format_time(measured.latency.max));
-  if (report.predicted) {
-    const Prediction& predicted = report.predicted->predicted;
-    text +=
-        fmt::format("Predicted for {} {}: {:.1f}/s, latency {} for an input alone; simulated.\n",
-                    report.predicted->device_count(), printable(report.predicted->device),
-                    predicted.throughput_per_s, format_time(predicted.latency));
-  }
-  if (report.time_scale && *report.time_scale == 0) {
-    text += "Devices ran free: measured times are the CPU's.\n";
-  } else if (report.time_scale && *report.time_scale != 1) {
-    text += fmt::format("Devices were simulated, {} times as slow: measured times are of that.\n",
-                        *report.time_scale);
-  }
+  text += predicted_text(report) + scale_text(report);
   for (const DeviceTemperature& of : report.hottest) {
     text += fmt::format("{} reached {:.1f} degrees C{}.\n", printable(of.device), of.celsius,
                         of.celsius < kHotCelsius

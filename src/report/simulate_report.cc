@@ -28,37 +28,6 @@ Nanoseconds mean(const std::vector<Nanoseconds>& values) {
   return Nanoseconds(std::llround(sum / static_cast<double>(values.size())));
 }
 
-// What most of a stage's time goes into, in words.
-std::string cause(const SegmentTime& time) {
-  const std::array<std::pair<Nanoseconds, const char*>, 5> parts{
-      {{time.compute, "computing"},
-       {time.streaming, "streaming parameters from the host"},
-       {time.input, "receiving its input"},
-       {time.output, "sending its output"},
-       {time.fixed, "the fixed cost of an inference"}}};
-  const auto* const largest = std::ranges::max_element(parts);
-  return fmt::format("{} of {} ms go into {}", format_ms(largest->first), format_ms(time.total()),
-                     largest->second);
-}
-
-std::string advice(const Stage& stage, const Plan& plan, bool shares) {
-  if (plan.bound && plan.bound->is_proven && !shares)
-    return "no plan within the limits given is better (`segue verify MODEL plan.json` checks that)";
-  const SegmentTime& time = stage.time;
-  const Nanoseconds transfers = time.input + time.output;
-  if (stage.operators.size() == 1 && stage.time.streaming > time.compute)
-    return "it is one operator that no device can hold; no number of TPUs helps it";
-  if (time.streaming > time.compute && time.streaming > transfers)
-    return "cut elsewhere (`--strategy optimal`) or use more TPUs, so that its parameters fit";
-  if (time.fixed > time.compute + transfers) return "the model is too small to gain from more TPUs";
-  if (transfers > time.compute)
-    return "`--strategy optimal` cuts where tensors are small and gives slow stages more TPUs";
-  if (plan.strategy == "optimal" || !stage.devices.empty())
-    return "only more TPUs, or cuts elsewhere, help it";
-  return fmt::format("`segue plan --strategy optimal --tpus {}` gives slow stages more TPUs",
-                     plan.device_count() + 1);
-}
-
 // The end of a batch runs faster than a stream: nothing comes behind it any more.
 Nanoseconds long_run(const Plan& plan, const Timeline& timeline) {
   return std::max(timeline.steady_period(), plan.predicted.bottleneck);
@@ -66,12 +35,6 @@ Nanoseconds long_run(const Plan& plan, const Timeline& timeline) {
 
 double speedup(const Plan& plan, Nanoseconds each) {
   return each.count() > 0 ? to_s(plan.predicted.single_device) / to_s(each) : 0;
-}
-
-std::size_t slowest_stage(const Plan& plan) {
-  const auto period = [](const Stage& stage) { return stage.time.total() / stage.replicas; };
-  const auto slowest = std::ranges::max_element(plan.stages, {}, period);
-  return static_cast<std::size_t>(slowest - plan.stages.begin());
 }
 
 }  // namespace
@@ -113,8 +76,7 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline,
       tera_operations_per_s(plan.model.macs, predicted.single_device), speedup(plan, each), inputs,
       speedup(plan, long_run(plan, timeline)));
   const bool shares = !options.shared.empty();
-  text += fmt::format("Slowest is stage {}: {}; {}.\n", slowest, cause(plan.stages[slowest].time),
-                      advice(plan.stages[slowest], plan, shares));
+  text += bottleneck_sentence(plan, shares) + "\n";
   const Nanoseconds alone = plan.stages[slowest].time.total() / plan.stages[slowest].replicas;
   if (shares && long_run(plan, timeline) > alone + alone / 50) {
     text += fmt::format(

@@ -108,6 +108,11 @@ bool holds(const fs::path& path, const ModelImage& image) {
 
 }  // namespace
 
+bool is_segment_file(const fs::path& file, const Model& model,
+                     std::span<const OperatorId> operators) {
+  return holds(file, extract_segment(model, operators));
+}
+
 std::string compiled_file_name(const std::string& segment_file) {
   return fs::path(segment_file).stem().string() + "_edgetpu.tflite";
 }

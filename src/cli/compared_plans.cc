@@ -1,0 +1,76 @@
+#include "cli/compared_plans.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <string_view>
+
+#include "segue/error.h"
+
+namespace segue::cli {
+namespace {
+
+constexpr std::uint32_t kMostTpus = 64;
+
+// "4" or "1..8".
+std::pair<std::uint32_t, std::uint32_t> parse_counts(const std::string& text) {
+  const auto number = [](std::string_view digits) -> std::uint32_t {
+    std::uint32_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return error == std::errc{} && end == digits.data() + digits.size() ? value : 0;
+  };
+  const std::size_t dots = text.find("..");
+  const std::uint32_t first = number(std::string_view(text).substr(0, dots));
+  const std::uint32_t last =
+      dots == std::string::npos ? first : number(std::string_view(text).substr(dots + 2));
+  if (first == 0 || last < first || last > kMostTpus) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("--tpus '{}': give a number or a range within 1..{}, as in 1..8", text,
+                            kMostTpus));
+  }
+  return {first, last};
+}
+
+DevicePool open_one_kind(const std::string& name) {
+  const auto pools = open_devices(name, 1);
+  if (pools.size() == 1 && !has_device_count(name)) return pools[0];
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("--device '{}': the TPUs are counted by --tpus here; name one kind of "
+                          "device without a count",
+                          name));
+}
+
+}  // namespace
+
+void add_comparison(CLI::App& command, ComparisonOptions& options) {
+  command.add_option("--tpus", options.tpus, "A number or a range of TPUs (default 1..8)");
+  command.add_option("--device", options.device,
+                     "Edge TPU to plan for: a name, or a device file (default edgetpu-pcie)");
+  command
+      .add_option("--max-replicas", options.max_replicas,
+                  "Most TPUs on one stage for optimal (default: no limit; 1: a pure pipeline)")
+      ->check(CLI::Range(1, 1024));
+}
+
+Comparison compare_strategies(const Graph& graph, const ComparisonOptions& options) {
+  const auto [first, last] = parse_counts(options.tpus);
+  Comparison result{{}, open_one_kind(options.device.empty() ? "edgetpu-pcie" : options.device)};
+  Profile profile = Profile::simulated(graph, result.pool.device);
+  for (std::uint32_t tpus = first; tpus <= last; ++tpus) {
+    for (const char* strategy : {"compiler", "balanced", "profile", "optimal"}) {
+      CutOptions cut;
+      cut.strategy = strategy;
+      cut.device = options.device;
+      if (cut.strategy == "optimal") cut.max_replicas = options.max_replicas;
+      try {
+        result.plans.push_back({tpus, make_cut_for(graph, cut, tpus, &profile).plan});
+      } catch (const Error& error) {
+        // A model with fewer cuts than TPUs has no such plan; the others go on.
+        if (error.code() != ErrorCode::kInfeasible) throw;
+      }
+    }
+  }
+  return result;
+}
+
+}  // namespace segue::cli

@@ -1,0 +1,107 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "cli/commands.h"
+#include "cli/compared_plans.h"
+#include "segue/error.h"
+#include "segue/file.h"
+#include "segue/page.h"
+#include "segue/zoo.h"
+
+namespace segue::cli {
+namespace {
+
+struct Options {
+  std::string source;
+  std::string model_of_plan;
+  ComparisonOptions comparison;
+  std::uint32_t shown_tpus = 0;
+  std::string shown_strategy = "optimal";
+  std::uint64_t inputs = 15;
+  std::string output = "report.html";
+};
+
+// The fewest TPUs that stream nothing, or the most there are.
+std::uint32_t fewest_without_streaming(std::span<const ComparedPlan> plans,
+                                       const std::string& strategy) {
+  for (const ComparedPlan& row : plans) {
+    if (row.plan.strategy == strategy && row.plan.host_bytes() == 0) return row.tpus;
+  }
+  return plans.back().tpus;
+}
+
+std::size_t shown(std::span<const ComparedPlan> plans, const Options& options) {
+  const std::uint32_t tpus = options.shown_tpus > 0
+                                 ? options.shown_tpus
+                                 : fewest_without_streaming(plans, options.shown_strategy);
+  const auto found = std::ranges::find_if(plans, [&](const ComparedPlan& row) {
+    return row.tpus == tpus && row.plan.strategy == options.shown_strategy;
+  });
+  if (found != plans.end()) return static_cast<std::size_t>(found - plans.begin());
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("--show {} --strategy {}: there is no such plan within --tpus {}", tpus,
+                          options.shown_strategy, options.comparison.tpus));
+}
+
+std::string page_of_plan(const CLI::App& command, const Options& options) {
+  refuse_options(command, {{"--tpus", "--max-replicas", "--show", "--strategy"}},
+                 "a plan.json has its cuts and TPUs already; leave it out");
+  if (options.model_of_plan.empty())
+    throw Error(ErrorCode::kInvalidArgument, "a plan.json needs its model: --model MODEL");
+  const Model model = open_model(options.model_of_plan);
+  const Graph graph(model);
+  const Plan read = read_plan(options.source);
+  const auto pools = devices_of_plan(read, options.comparison.device);
+  const ComparedPlan plan{read.device_count(), evaluate_plan(read, graph, pools)};
+  return plans_page({graph, {&plan, 1}, 0, pools, std::nullopt, options.inputs});
+}
+
+std::string page_of_model(const Options& options) {
+  if (!options.model_of_plan.empty())
+    throw Error(ErrorCode::kInvalidArgument, "--model goes with a plan.json");
+  const Model model = open_model(options.source);
+  const Graph graph(model);
+  const Comparison comparison = compare_strategies(graph, options.comparison);
+  return plans_page({graph,
+                     comparison.plans,
+                     shown(comparison.plans, options),
+                     {&comparison.pool, 1},
+                     std::nullopt,
+                     options.inputs});
+}
+
+void run(const CLI::App& command, const Options& options) {
+  const std::string page =
+      options.source.ends_with(".json") ? page_of_plan(command, options) : page_of_model(options);
+  require_other_file(options.source, options.output);
+  write_file(options.output, page);
+  print(fmt::format("{}: {} KB; open it in a browser\n", options.output, page.size() / 1000));
+}
+
+}  // namespace
+
+void add_report(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("report", "Write a page with charts of plans that opens in any browser");
+  auto options = std::make_shared<Options>();
+  command->add_option("MODEL", options->source, "A .tflite file, zoo:NAME[@SIZE], or a plan.json")
+      ->required();
+  command->add_option("--model", options->model_of_plan, "The model of a plan.json");
+  add_comparison(*command, options->comparison);
+  command
+      ->add_option("--show", options->shown_tpus,
+                   "Number of TPUs that shows first (default: the fewest that stream nothing)")
+      ->check(CLI::Range(1, 1024));
+  command
+      ->add_option("--strategy", options->shown_strategy,
+                   "Strategy that shows first (default optimal)")
+      ->check(CLI::IsMember({"compiler", "balanced", "profile", "optimal"}));
+  command->add_option("--inputs", options->inputs, "Inputs of the timelines (default 15)")
+      ->check(CLI::Range(1, 1000));
+  add_output(*command, options->output, "The file to write (default report.html)");
+  command->callback([command, options] { run(*command, *options); });
+}
+
+}  // namespace segue::cli

@@ -1,0 +1,223 @@
+#include "segue/page.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "json/node.h"
+#include "page/assets.h"
+#include "report/plan_words.h"
+#include "segue/error.h"
+#include "segue/timeline.h"
+#include "segue/units.h"
+#include "segue/version.h"
+
+namespace segue {
+namespace {
+
+using json::Json;
+using json::rounded;
+
+// Names may be as long as a file; a page shows their beginning.
+constexpr std::size_t kLongestName = 200;
+
+std::string name_text(std::string_view name) {
+  return json::as_written(name.substr(0, std::min(name.size(), kLongestName)));
+}
+
+// "ResNet101 on 6 TPUs …": the answer, before all charts.
+std::string verdict(const Plan& plan, bool shares_link) {
+  const Prediction& predicted = plan.predicted;
+  const std::uint32_t tpus = plan.device_count();
+  std::string text =
+      fmt::format("{} on {} TPU{}, {}: {:.1f} results per second, {:.2f} times one TPU",
+                  name_text(plan.model.name), tpus, tpus == 1 ? "" : "s",
+                  strategy_title(plan.strategy), predicted.throughput_per_s, predicted.speedup);
+  if (predicted.speedup > tpus) text += ", more than the number of TPUs, since less is streamed";
+  text += plan.host_bytes() == 0
+              ? ". All parameters stay on chip. "
+              : fmt::format(". {} MiB of parameters are streamed at each inference. ",
+                            format_mib(plan.host_bytes()));
+  return text + bottleneck_sentence(plan, shares_link);
+}
+
+Json stage_json(const Graph& graph, const Stage& stage) {
+  const SegmentTime& time = stage.time;
+  return {{"devices", stage.replicas},
+          {"operators", stage.operators.size()},
+          {"on_chip_bytes", stage.on_chip_bytes},
+          {"host_bytes", stage.host_bytes},
+          {"time_ns",
+           {{"fixed", time.fixed.count()},
+            {"input", time.input.count()},
+            {"compute", time.compute.count()},
+            {"streaming", time.streaming.count()},
+            {"output", time.output.count()}}},
+          {"first", name_text(graph.model().describe(stage.operators.front()))}};
+}
+
+// What an activity counts as, by position in the page's list of causes; nothing for what happens
+// on the host.
+std::optional<int> cause_of(Activity activity) {
+  switch (activity) {
+    case Activity::kRequest:
+      return 0;
+    case Activity::kInput:
+      return 1;
+    case Activity::kCompute:
+      return 2;
+    case Activity::kStreaming:
+      return 3;
+    case Activity::kOutput:
+    case Activity::kRelayout:
+      return 4;
+    case Activity::kHop:
+      break;
+  }
+  return std::nullopt;
+}
+
+Json timeline_json(const Plan& plan, std::span<const DevicePool> pools, std::uint64_t inputs) {
+  TimelineOptions options = timeline_options(plan, pools);
+  options.inputs = inputs;
+  options.records_events = true;
+  const Timeline timeline = simulate_timeline(stage_loads(plan), options);
+  Json devices = Json::array();
+  for (std::size_t s = 0; s < plan.stages.size(); ++s) {
+    for (std::uint32_t replica = 0; replica < plan.stages[s].replicas; ++replica)
+      devices.push_back(plan.stages[s].replicas > 1 ? fmt::format("{}.{}", s, replica)
+                                                    : fmt::format("stage {}", s));
+  }
+  const auto microseconds = [](Nanoseconds time) { return (time.count() + 500) / 1000; };
+  Json events = Json::array();
+  for (const TimelineEvent& event : timeline.events) {
+    const auto cause = cause_of(event.activity);
+    if (!cause || microseconds(event.begin) == microseconds(event.end)) continue;
+    events.push_back(
+        {event.device, event.input, *cause, microseconds(event.begin), microseconds(event.end)});
+  }
+  return {{"devices", std::move(devices)}, {"events", std::move(events)}};
+}
+
+// Depths that a stage shares with those before it make a cut that is no line: [from, to].
+Json cuts_json(const Plan& plan) {
+  Json cuts = Json::array();
+  std::uint32_t deepest = 0;
+  for (std::size_t s = 0; s + 1 < plan.stages.size(); ++s) {
+    deepest = std::max(deepest, plan.stages[s].last_depth);
+    std::uint32_t shallowest = plan.model.depth;
+    for (std::size_t later = s + 1; later < plan.stages.size(); ++later)
+      shallowest = std::min(shallowest, plan.stages[later].first_depth);
+    cuts.push_back({std::min(deepest, shallowest - 1), deepest});
+  }
+  return cuts;
+}
+
+Json plan_json(const PageContent& content, const ComparedPlan& row) {
+  const Plan& plan = row.plan;
+  Json stages = Json::array();
+  for (const Stage& stage : plan.stages) stages.push_back(stage_json(content.graph, stage));
+  std::vector<DevicePool> pools(content.pools.begin(), content.pools.end());
+  if (pools.size() == 1) pools[0].count = plan.device_count();
+  const bool shares = std::ranges::any_of(pools, &DevicePool::shares_link);
+  const Prediction& predicted = plan.predicted;
+  return {{"tpus", row.tpus},
+          {"strategy", plan.strategy},
+          {"title", strategy_title(plan.strategy)},
+          {"verdict", verdict(plan, shares)},
+          {"throughput_per_s", rounded(predicted.throughput_per_s)},
+          {"latency_ns", predicted.latency.count()},
+          {"speedup", rounded(predicted.speedup)},
+          {"efficiency", rounded(predicted.speedup / plan.device_count())},
+          {"pareto", content.plans.size() > 1 && is_on_front(row, content.plans)},
+          {"cuts", cuts_json(plan)},
+          {"stages", std::move(stages)},
+          {"timeline", timeline_json(plan, pools, content.inputs)}};
+}
+
+Json model_json(const Graph& graph) {
+  Json bytes = Json::array();
+  Json macs = Json::array();
+  for (const Level& level : graph.levels()) {
+    bytes.push_back(level.parameter_bytes);
+    macs.push_back(level.macs);
+  }
+  return {{"name", name_text(graph.model().name())},
+          {"operators", graph.operator_count()},
+          {"parameter_bytes", graph.parameter_bytes()},
+          {"macs", graph.macs()},
+          {"levels", {{"bytes", std::move(bytes)}, {"macs", std::move(macs)}}}};
+}
+
+// Beside the plan that it followed, as long as it has its stages.
+Json run_json(const RunReport& run, const ComparedPlan& of) {
+  const PipelineStatistics& measured = run.measured;
+  Json stages = nullptr;
+  if (measured.stages.size() == of.plan.stages.size()) {
+    stages = Json::array();
+    for (const PipelineStageStatistics& stage : measured.stages)
+      stages.push_back(stage.mean_time.count());
+  }
+  return {{"backend", name_text(run.backend)},
+          {"tpus", of.tpus},
+          {"strategy", of.plan.strategy},
+          {"results", measured.results},
+          {"elapsed_ns", measured.elapsed.count()},
+          {"throughput_per_s", rounded(measured.throughput_per_s)},
+          {"p50_ns", measured.latency.p50.count()},
+          {"p99_ns", measured.latency.p99.count()},
+          {"stages_ns", std::move(stages)}};
+}
+
+// "</script>" in a name would end the data: no "<" stands in it.
+std::string embedded(const Json& document) {
+  std::string text = document.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string result;
+  result.reserve(text.size());
+  for (const char c : text) result += c == '<' ? std::string("\\u003c") : std::string(1, c);
+  return result;
+}
+
+// The frame with each @NAME@ replaced; what is put in is not looked at again.
+std::string filled(std::string_view frame, std::string_view data) {
+  std::string page;
+  for (std::size_t at = 0; at < frame.size();) {
+    const std::size_t begin = frame.find('@', at);
+    page += frame.substr(at, begin - at);
+    if (begin == std::string_view::npos) break;
+    const std::size_t end = frame.find('@', begin + 1) + 1;
+    const std::string_view name = frame.substr(begin, end - begin);
+    page += name == "@DATA@" ? data : name == "@STYLE@" ? kPageStyle : kPageScript;
+    at = end;
+  }
+  return page;
+}
+
+}  // namespace
+
+std::string plans_page(const PageContent& content) {
+  if (content.chosen >= content.plans.size())
+    throw Error(ErrorCode::kInvalidArgument, "a page needs a plan to show first");
+  const ComparedPlan& chosen = content.plans[content.chosen];
+  Json plans = Json::array();
+  for (const ComparedPlan& row : content.plans) plans.push_back(plan_json(content, row));
+  const DeviceSpec& device = content.pools[0].device;
+  return filled(
+      kPageFrame,
+      embedded(
+          {{"schema", "segue.page/1"},
+           {"model", model_json(content.graph)},
+           {"device",
+            {{"name", name_text(chosen.plan.device)},
+             {"capacity_bytes", static_cast<std::uint64_t>(device.memory.capacity_bytes.value)}}},
+           {"inputs", content.inputs},
+           {"chosen", {{"tpus", chosen.tpus}, {"strategy", chosen.plan.strategy}}},
+           {"plans", std::move(plans)},
+           {"run", content.run ? run_json(*content.run, chosen) : Json(nullptr)},
+           {"origin", fmt::format("Made by segue {}. Simulated times: docs/cost-model.md; how far "
+                                  "they are from hardware: docs/accuracy.md.",
+                                  kVersion)}}));
+}
+
+}  // namespace segue

@@ -1,0 +1,159 @@
+// How a layout comes onto its devices.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <future>
+#include <thread>
+#include <utility>
+
+#include "pipeline/state.h"
+
+namespace segue {
+namespace {
+
+[[noreturn]] void refuse(const std::string& reason) {
+  throw Error(ErrorCode::kInvalidArgument, reason);
+}
+
+bool are_alike(std::span<const Port> a, std::span<const Port> b) {
+  return std::ranges::equal(a, b, [](const Port& one, const Port& other) {
+    return one.name == other.name && one.type == other.type && one.bytes == other.bytes;
+  });
+}
+
+// Opens a session; one that hangs is left to its thread.
+std::shared_ptr<Session> open_within(Nanoseconds timeout, const PipelineDevice& device,
+                                     const PipelineSegment& segment) {
+  if (timeout <= Nanoseconds::zero()) return device.backend->open(segment.model, segment.name);
+  std::packaged_task<std::shared_ptr<Session>()> open(
+      [backend = device.backend, segment]() -> std::shared_ptr<Session> {
+        return backend->open(segment.model, segment.name);
+      });
+  auto opened = open.get_future();
+  std::thread thread(std::move(open));
+  if (opened.wait_for(timeout) == std::future_status::ready) {
+    thread.join();
+    return opened.get();
+  }
+  thread.detach();
+  throw Error(ErrorCode::kDevice, fmt::format("{}: {} did not open it within {}; reset the device",
+                                              segment.name, device.name, format_time(timeout)));
+}
+
+}  // namespace
+
+void PipelineState::check_layout(const PipelineLayout& layout, std::size_t devices) {
+  if (layout.segments.empty()) refuse("a pipeline needs at least one segment");
+  std::uint64_t needed = 0;
+  for (const PipelineSegment& segment : layout.segments) {
+    if (segment.replicas == 0)
+      refuse(fmt::format("{}: has no device; at least 1 is needed", segment.name));
+    needed += segment.replicas;
+  }
+  if (needed > devices)
+    refuse(fmt::format("the pipeline needs {} devices, {} are given", needed, devices));
+}
+
+PipelineState::PipelineState(PipelineLayout layout, std::vector<PipelineDevice> devices,
+                             PipelineOptions options)
+    : options_(std::move(options)) {
+  check_layout(layout, devices.size());
+  options_.watchdog = std::min(options_.watchdog, kLongestWait);
+  if (options_.queue_capacity == 0 || options_.result_capacity == 0)
+    refuse("queues hold at least 1 input");
+  std::vector<std::shared_ptr<Session>> sessions;
+  for (const PipelineSegment& segment : layout.segments) {
+    for (std::uint32_t replica = 0; replica < segment.replicas; ++replica)
+      sessions.push_back(open_within(options_.watchdog, devices[sessions.size()], segment));
+  }
+  for (PipelineDevice& device : devices) {
+    devices_.emplace_back();
+    devices_.back().name = std::move(device.name);
+    devices_.back().is_local = device.backend->computes_in_caller();
+    devices_.back().backend = std::move(device.backend);
+  }
+  Routing routing = route(layout, sessions);
+  input_ports_ = routing.input_ports;
+  output_ports_ = routing.output_ports;
+  install(std::move(layout), std::move(routing), std::move(sessions));
+}
+
+Routing PipelineState::route(const PipelineLayout& layout,
+                             const std::vector<std::shared_ptr<Session>>& sessions) const {
+  std::vector<std::shared_ptr<Session>> first;
+  std::size_t next = 0;
+  for (const PipelineSegment& segment : layout.segments) {
+    first.push_back(sessions[next]);
+    next += segment.replicas;
+  }
+  Routing routing = make_routing(layout, first);
+  const bool is_first = stages_.empty();
+  if (!is_first && (!are_alike(routing.input_ports, input_ports_) ||
+                    !are_alike(routing.output_ports, output_ports_)))
+    refuse("it has other inputs or outputs");
+  return routing;
+}
+
+void PipelineState::open_all(const PipelineLayout& layout, std::span<const std::size_t> devices,
+                             std::vector<std::shared_ptr<Session>>& sessions,
+                             const std::function<void(std::size_t)>& before) const {
+  std::size_t next = 0;
+  for (const PipelineSegment& segment : layout.segments) {
+    for (std::uint32_t replica = 0; replica < segment.replicas; ++replica) {
+      const std::size_t device = devices[next++];
+      before(device);
+      sessions.push_back(devices_[device].backend->open(segment.model, segment.name));
+    }
+  }
+}
+
+// `sessions`: one for each of the first living devices, in order.
+void PipelineState::install(PipelineLayout layout, Routing routing,
+                            std::vector<std::shared_ptr<Session>> sessions) {
+  routing_ = std::move(routing);
+  free_values_.assign(routing_.slots, {});
+  const std::uint64_t next_out = stages_.empty() ? 0 : stages_.back().next_out;
+  const auto now = Clock::now();
+  ++layouts_;
+  layout_begin_ = now;
+  stages_.clear();
+  const std::vector<std::size_t> living = living_devices();
+  for (const std::size_t i : living) {
+    doom(devices_[i].session, std::move(devices_[i].owner));
+    devices_[i].busy = Nanoseconds::zero();
+    devices_[i].inputs = 0;
+  }
+  std::size_t next = 0;
+  for (PipelineSegment& segment : layout.segments) {
+    Stage& stage = stages_.emplace_back();
+    stage.segment = std::move(segment);
+    stage.next_out = next_out;
+    stage.queue_changed = now;
+    for (std::uint32_t replica = 0; replica < stage.segment.replicas; ++replica) {
+      Device& device = devices_[living[next]];
+      device.session = std::move(sessions[next]);
+      device.owner = stage.segment.owner;
+      device.state = Device::State::kIdle;
+      device.stage = stages_.size() - 1;
+      stage.devices.push_back(living[next]);
+      stage.all_devices.push_back(living[next]);
+      ++next;
+    }
+  }
+  for (; next < living.size(); ++next) devices_[living[next]].state = Device::State::kSpare;
+}
+
+void PipelineState::doom(std::shared_ptr<Session>& session, std::shared_ptr<const void> owner) {
+  if (session != nullptr) doomed_.push_back({std::move(owner), std::move(session)});
+  session.reset();
+}
+
+std::vector<std::size_t> PipelineState::living_devices() const {
+  std::vector<std::size_t> living;
+  for (std::size_t i = 0; i < devices_.size(); ++i) {
+    if (devices_[i].state != Device::State::kLost) living.push_back(i);
+  }
+  return living;
+}
+
+}  // namespace segue
