@@ -88,6 +88,9 @@ struct PipelineOptions {
   Nanoseconds watchdog = std::chrono::seconds(30);
   /// An input that this many devices failed on is at fault itself, and ends the pipeline.
   std::uint32_t most_attempts = 3;
+  /// The last so many computations are kept for `trace`; 0: none. Costs some 0.1 us for each, and
+  /// leaves all work to the pipeline's threads.
+  std::size_t trace_capacity = 0;
   /// Called after each loss, one call at a time, from a thread of the pipeline or its destructor;
   /// must not call the pipeline. What it throws is ignored.
   std::function<void(const DeviceLoss&)> on_loss = {};
@@ -129,6 +132,20 @@ struct LatencyStatistics {
   Nanoseconds p50{0};  // percentiles within 1 %
   Nanoseconds p99{0};
   Nanoseconds max{0};
+};
+
+/// One computation of one input on one device. Times are since the first push.
+struct PipelineEvent {
+  std::uint32_t device = 0;
+  std::uint32_t stage = 0;  // of the layout of that time
+  std::uint64_t input = 0;
+  Nanoseconds begin{0};
+  Nanoseconds end{0};
+};
+
+struct PipelineTrace {
+  std::vector<std::string> devices;
+  std::vector<PipelineEvent> events;  // in the order of their ends
 };
 
 struct PipelineStatistics {
@@ -186,6 +203,8 @@ class Pipeline {
   void cancel();
 
   [[nodiscard]] PipelineStatistics statistics() const;
+  /// What was kept (PipelineOptions::trace_capacity).
+  [[nodiscard]] PipelineTrace trace() const;
 
  private:
   std::shared_ptr<class PipelineState> state_;

@@ -13,8 +13,10 @@
 #include "cli/progress.h"
 #include "cli/run_source.h"
 #include "segue/error.h"
+#include "segue/file.h"
 #include "segue/inputs.h"
 #include "segue/report.h"
+#include "segue/trace.h"
 
 namespace segue::cli {
 namespace {
@@ -150,6 +152,7 @@ void run(const CLI::App& command, RunOptions options) {
   Outcome outcome = pump(*pipeline, options, temperatures);
   RunReport report{source.name, devices[0].backend->description(), pipeline->statistics(),
                    source.plan};
+  if (!options.trace.empty()) write_file(options.trace, trace_json(source.name, pipeline->trace()));
   pipeline.reset();  // all losses are told then
   if (options.backend == "simulated") report.time_scale = options.time_scale;
   report.hottest = temperatures.hottest();
@@ -214,6 +217,8 @@ void add_run(CLI::App& app) {
   command->add_option("--seed", options->seed, "Seed of the noise (default 1)")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--labels", options->labels, "Print the five best classes of each file");
+  command->add_option("--trace", options->trace,
+                      "Also write what each device did when to this file, for ui.perfetto.dev");
   command->add_option("--queue", options->queue, "Inputs that wait before each stage (default 2)")
       ->check(CLI::Range(1, 1000000));
   add_devices_of_run(*command, *options);

@@ -187,6 +187,8 @@ PipelineOptions pipeline_options(const RunOptions& options, const RunSource& sou
   result.queue_capacity = options.queue;
   result.result_capacity = options.queue;
   result.watchdog = watchdog_of(options);
+  constexpr std::size_t kMostEvents = 1'000'000;  // 40 MB
+  if (!options.trace.empty()) result.trace_capacity = kMostEvents;
   result.on_loss = [](const DeviceLoss& loss) {
     print_note(fmt::format("lost {} ({}): {}; taken over by {}", loss.device, loss.segment,
                            loss.reason, loss.remedy));

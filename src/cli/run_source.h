@@ -32,6 +32,7 @@ struct RunOptions {
   std::vector<std::string> devices;
   CompilerOptions compiler;
   std::string labels;
+  std::string trace;
   FormatOptions format;
 };
 

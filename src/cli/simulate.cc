@@ -5,8 +5,10 @@
 
 #include "cli/commands.h"
 #include "segue/error.h"
+#include "segue/file.h"
 #include "segue/report.h"
 #include "segue/timeline.h"
+#include "segue/trace.h"
 #include "segue/zoo.h"
 
 namespace segue::cli {
@@ -21,6 +23,7 @@ struct Options {
   std::uint32_t queue = 2;
   std::vector<std::string> shared;
   std::string holds = "link";
+  std::string trace;
 };
 
 SharedPath::Holds holds_of(const std::string& word) {
@@ -96,7 +99,9 @@ void run(const CLI::App& command, const Options& options) {
   timeline_settings.queue_capacity = options.queue;
   for (const std::string& list : options.shared)
     timeline_settings.shared.push_back(parse_shared(list, holds_of(options.holds)));
+  timeline_settings.records_events = !options.trace.empty();
   const Timeline timeline = simulate_timeline(loads, timeline_settings);
+  if (!options.trace.empty()) write_file(options.trace, trace_json(plan, timeline));
   if (options.format.json) return print(simulate_json(plan, timeline, timeline_settings));
   if (options.format.csv) return print(simulate_table(plan, timeline).to_csv());
   print(simulate_text(plan, timeline, timeline_settings));
@@ -128,6 +133,8 @@ void add_simulate(CLI::App& app) {
                    "What holds a shared path: link (default; transfers and parameters), transfers, "
                    "or invocations")
       ->check(CLI::IsMember({"link", "transfers", "invocations"}));
+  command->add_option("--trace", options->trace,
+                      "Also write what each TPU does when to this file, for ui.perfetto.dev");
   add_format(*command, options->format);
   command->get_option("--holds")->needs("--share");
   command->callback([command, options] { run(*command, *options); });

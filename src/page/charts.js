@@ -40,6 +40,11 @@ function linesChart(series, chosen, read, format, label, width) {
     text((box.left + box.right) / 2, height - 2, 'TPUs', { class: 'soft', 'text-anchor': 'middle' }));
 }
 
+// In the bar, where it is high enough: above stands what a device holds.
+const barLabel = (x, top, bottom, value) => bottom - top >= 40
+  ? text(x, bottom - 8, value, { class: 'inside', 'text-anchor': 'middle' })
+  : text(x, top - 5, value, { 'text-anchor': 'middle' });
+
 // Parameters on chip and streamed, of each device, with what a device holds.
 function memoryChart(stages, capacity, width) {
   const height = 240;
@@ -57,9 +62,8 @@ function memoryChart(stages, capacity, width) {
     return svg('g', {},
       svg('rect', { x: left, y: chip, width: thick, height: box.bottom - chip, fill: 'var(--compute)' }),
       svg('rect', { x: left, y: all, width: thick, height: chip - all, fill: 'url(#streaming)' }),
-      thick >= 26 ? text(left + thick / 2, all - 5,
-        ((bar.on_chip_bytes + bar.host_bytes) / MIB).toFixed(thick >= 34 ? 2 : 1),
-        { 'text-anchor': 'middle' }) : null,
+      thick >= 26 ? barLabel(left + thick / 2, all, box.bottom,
+        ((bar.on_chip_bytes + bar.host_bytes) / MIB).toFixed(thick >= 34 ? 2 : 1)) : null,
       step >= 18 ? text(left + thick / 2, box.bottom + 16, bar.stage,
         { class: 'soft', 'text-anchor': 'middle' }) : null,
       svg('title', {}, `stage ${bar.stage}: ${mib(bar.on_chip_bytes)} on chip, ${mib(bar.host_bytes)} streamed`));
@@ -131,7 +135,7 @@ function timelineChart(plan, width) {
     ...rects,
     ...[...spans].map(([device, { from, to }]) => {
       const middle = (x(from / 1e3) + x(to / 1e3)) / 2;
-      return x(to / 1e3) - x(from / 1e3) < 14 || row < 16 ? null
+      return x(to / 1e3) - x(from / 1e3) < 8 * String(input).length + 6 || row < 16 ? null
         : text(middle, box.top + row * (device + 0.5) + 4, input,
           { class: 'inside', 'text-anchor': 'middle' });
     }),
@@ -158,18 +162,24 @@ function profileChart(levels, plan, width) {
   const steps = levels.macs.map((macs, i) =>
     `${i ? 'L' : 'M'}${x(i + 0.5).toFixed(1)} ${work(macs).toFixed(1)}`);
   // A cut that is not horizontal lies between two depths.
+  let labelled = -Infinity;
+  const mayLabel = (at) => {
+    if (at - labelled < 28) return false;
+    labelled = at;
+    return true;
+  };
   const cuts = plan.cuts.map(([from, to], i) => [
     svg('rect', {
       class: 'cut', x: x(from) - 0.75, width: x(to) - x(from) + 1.5, y: box.top - 6,
       height: box.bottom - box.top + 6,
     }, svg('title', {}, `between stage ${i} and ${i + 1}, after depth ${from === to ? to : `${from} to ${to}`}`)),
-    plan.cuts.length * 24 < box.right - box.left
+    mayLabel(x((from + to) / 2))
       ? text(x((from + to) / 2), box.top - 9, `${i}|${i + 1}`, { 'text-anchor': 'middle' }) : null,
   ]);
   const marks = ticks(depth, Math.max(2, Math.floor(width / 120))).filter((mark) => mark <= depth)
     .map((mark) => text(x(mark), box.bottom + 16, mark, { class: 'soft', 'text-anchor': 'middle' }));
   return chart(width, height, 'Parameters and work at each depth, with the cuts', ...parts,
-    svg('path', { d: steps.join(''), fill: 'none', stroke: 'var(--output)', 'stroke-width': 1, opacity: 0.8 }),
+    svg('path', { d: steps.join(''), fill: 'none', stroke: 'var(--output)', 'stroke-width': 0.75, opacity: 0.7 }),
     svg('path', { d: bars.join(''), fill: 'var(--compute)' }), ...cuts.flat(), ...marks,
     text(box.right + 6, box.top + 4, `${digits(Math.max(...levels.macs) / 1e6)}M`, { class: 'soft' }),
     text(box.right + 6, box.bottom + 4, '0', { class: 'soft' }),

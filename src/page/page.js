@@ -91,7 +91,8 @@ function stageTable(plan) {
   });
   return html('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Stages' },
     html('table', {},
-      html('thead', {}, html('tr', {}, ...head.map((title) => html('th', { scope: 'col' }, title)))),
+      html('thead', {}, html('tr', {}, ...head.map((title, i) =>
+        html('th', { scope: 'col', class: i === head.length - 1 ? 'text' : '' }, title)))),
       html('tbody', {}, ...rows.map((row) => html('tr', {},
         ...row.map((cell, i) => html('td', i === row.length - 1 ? { class: 'text' } : {}, String(cell))))))));
 }

@@ -79,5 +79,6 @@ Flow Pipeline::pop(PipelineResult& result, Nanoseconds timeout) {
 void Pipeline::close() { state_->close(); }
 void Pipeline::cancel() { state_->cancel(); }
 PipelineStatistics Pipeline::statistics() const { return state_->statistics(); }
+PipelineTrace Pipeline::trace() const { return state_->trace(); }
 
 }  // namespace segue

@@ -152,6 +152,14 @@ PipelineStatistics PipelineState::statistics() const {
   return statistics;
 }
 
+PipelineTrace PipelineState::trace() const {
+  const Lock lock(mutex_);
+  PipelineTrace trace;
+  for (const Device& device : devices_) trace.devices.push_back(device.name);
+  trace.events.assign(events_.begin(), events_.end());
+  return trace;
+}
+
 // --- items
 
 PipelineState::ItemPointer PipelineState::new_item() {

@@ -35,6 +35,7 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   void close();
   void cancel();
   [[nodiscard]] PipelineStatistics statistics() const;
+  [[nodiscard]] PipelineTrace trace() const;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -190,6 +191,7 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   void lose_in_replan(std::size_t device, const std::string& reason);
   void finish(Job& job);
   void finish_run(Job& job);
+  void record_event(const Job& job);
   void record_run(Device& device, Nanoseconds time, std::uint64_t inputs);
   void finish_open(Job& job);
   void finish_replan(Job& job);
@@ -279,6 +281,7 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   };
   std::deque<Thread> threads_;
 
+  std::deque<PipelineEvent> events_;
   LatencyHistogram latencies_;
   std::uint64_t result_count_ = 0;
   Clock::time_point first_push_;

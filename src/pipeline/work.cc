@@ -120,7 +120,8 @@ void PipelineState::wake_for_rest(bool takes_long) {
 
 void PipelineState::choose_who_works() {
   is_done_by_callers_ =
-      losses_.empty() && std::ranges::all_of(stages_, [this](const Stage& stage) {
+      options_.trace_capacity == 0 && losses_.empty() &&
+      std::ranges::all_of(stages_, [this](const Stage& stage) {
         return is_short(stage) && std::ranges::all_of(stage.devices, [this](std::size_t i) {
                  return devices_[i].is_local;
                });
@@ -270,6 +271,14 @@ void PipelineState::record_run(Device& device, Nanoseconds time, std::uint64_t i
   if (is_short(stage) != was_short) choose_who_works();
 }
 
+void PipelineState::record_event(const Job& job) {
+  const Device& device = devices_[job.device];
+  if (events_.size() == options_.trace_capacity) events_.pop_front();
+  events_.push_back({static_cast<std::uint32_t>(job.device),
+                     static_cast<std::uint32_t>(device.stage), device.item->number,
+                     device.started - first_push_, job.end - first_push_});
+}
+
 void PipelineState::finish_run(Job& job) {
   Device& device = devices_[job.device];
   const std::size_t at = device.stage;
@@ -283,6 +292,7 @@ void PipelineState::finish_run(Job& job) {
   --stage.running;
   --running_;
   record_run(device, job.end - device.started, 1);
+  if (options_.trace_capacity > 0) record_event(job);
   ItemPointer item = std::move(device.item);
   job.inputs.clear();
   if (cancelled_ || at < dead_up_to_) {

@@ -30,8 +30,8 @@ Table devices_table(std::span<const EdgeTpuDevice> devices) {
   for (const EdgeTpuDevice& device : devices) {
     table.rows.push_back(
         {printable(device.name()), printable(device.path), printable(device.unique_id),
-         device.link_speed_mbps ? std::to_string(*device.link_speed_mbps) : "",
-         device.temperature_c ? fmt::format("{:.1f}", *device.temperature_c) : ""});
+         device.link_speed_mbps ? std::to_string(*device.link_speed_mbps) : "-",
+         device.temperature_c ? fmt::format("{:.1f}", *device.temperature_c) : "-"});
   }
   return table;
 }

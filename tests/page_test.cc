@@ -1,0 +1,163 @@
+// Pages and traces as data; tests/report_page_test.py looks at pages in a browser.
+#include "segue/page.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "expect.h"
+#include "fake_backend.h"
+#include "segue/error.h"
+#include "segue/timeline.h"
+#include "segue/trace.h"
+#include "segue/zoo.h"
+
+namespace segue {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Plan balanced_plan(const Graph& graph, std::size_t count) {
+  const DeviceSpec& device = find_device("edgetpu-pcie");
+  const auto compiler = make_simulated_compiler(device);
+  return make_plan(graph, segment_balanced(graph, count, *compiler).segmentation, *compiler, device,
+                   "balanced");
+}
+
+// The data that a page embeds.
+json data_in(const std::string& page) {
+  const std::string mark = R"(<script type="application/json" id="data">)";
+  const std::size_t begin = page.find(mark) + mark.size();
+  return json::parse(page.substr(begin, page.find("</script>", begin) - begin));
+}
+
+TEST(Page, HoldsWhatThePlanSays) {
+  const Model model = open_model("zoo:resnet50");
+  const Graph graph(model);
+  const ComparedPlan row{4, balanced_plan(graph, 4)};
+  const DevicePool pool{find_device("edgetpu-pcie"), 4, false};
+  const std::string page = plans_page({graph, {&row, 1}, 0, {&pool, 1}});
+  EXPECT_EQ(page, plans_page({graph, {&row, 1}, 0, {&pool, 1}}));
+  EXPECT_THAT(page, Not(HasSubstr("@DATA@")));
+  const json data = data_in(page);
+  const json& plan = data["plans"][0];
+  EXPECT_EQ(plan["latency_ns"], row.plan.predicted.latency.count());
+  ASSERT_EQ(plan["stages"].size(), 4U);
+  for (std::size_t s = 0; s < 4; ++s) {
+    EXPECT_EQ(plan["stages"][s]["on_chip_bytes"], row.plan.stages[s].on_chip_bytes);
+    std::int64_t sum = 0;
+    for (const auto& part : plan["stages"][s]["time_ns"]) sum += part.get<std::int64_t>();
+    EXPECT_EQ(sum, row.plan.stages[s].time.total().count());
+  }
+  EXPECT_EQ(plan["cuts"].size(), 3U);
+  EXPECT_EQ(plan["cuts"][0][1], row.plan.stages[0].last_depth);
+  EXPECT_EQ(plan["timeline"]["devices"].size(), 4U);
+  EXPECT_THAT(plan["verdict"].get<std::string>(), HasSubstr("resnet50 on 4 TPUs, Segm_Balanced"));
+  EXPECT_EQ(data["model"]["levels"]["bytes"].size(), graph.depth());
+}
+
+TEST(Page, EndsItsDataNowhereButAtTheEnd) {
+  const Model model = open_model("zoo:squeezenet@64");
+  const Graph graph(model);
+  ComparedPlan row{1, balanced_plan(graph, 1)};
+  row.plan.model.name = "</script><script>alert(1)</script>\xFF";
+  const DevicePool pool{find_device("edgetpu-pcie"), 1, false};
+  const std::string page = plans_page({graph, {&row, 1}, 0, {&pool, 1}});
+  EXPECT_THAT(page, Not(HasSubstr("<script>alert")));
+  EXPECT_THAT(data_in(page)["plans"][0]["verdict"].get<std::string>(), HasSubstr("</script>"));
+}
+
+TEST(Page, WithoutAPlanIsRefused) {
+  const Model model = open_model("zoo:squeezenet@64");
+  const Graph graph(model);
+  const DevicePool pool{find_device("edgetpu-pcie"), 1, false};
+  testing::expect_error(ErrorCode::kInvalidArgument,
+                        [&] {
+                          (void)plans_page({graph, {}, 0, {&pool, 1}});
+                        },
+                        {"needs a plan"});
+}
+
+// --- traces
+
+// Slices of the whole inputs, without what happens inside them.
+std::vector<json> slices_in(const json& trace, const std::string& name) {
+  std::vector<json> slices;
+  for (const json& event : trace["traceEvents"]) {
+    if (event["ph"] == "X" && event["name"].get<std::string>().find(name) != std::string::npos)
+      slices.push_back(event);
+  }
+  return slices;
+}
+
+std::size_t count_of(const json& trace, const std::string& phase) {
+  std::size_t count = 0;
+  for (const json& event : trace["traceEvents"]) count += event["ph"] == phase ? 1 : 0;
+  return count;
+}
+
+TEST(Trace, OfATimelineHasEveryInputOnEveryDeviceAndArrowsBetween) {
+  const Model model = open_model("zoo:resnet50");
+  const Plan plan = balanced_plan(Graph(model), 3);
+  TimelineOptions options;
+  options.inputs = 10;
+  options.records_events = true;
+  const Timeline timeline = simulate_timeline(stage_loads(plan), options);
+  const json trace = json::parse(trace_json(plan, timeline));
+  const auto slices = slices_in(trace, "input ");
+  ASSERT_EQ(slices.size(), 30U);
+  std::map<int, double> end_of_track;
+  for (const json& slice : slices) {
+    double& end = end_of_track[slice["tid"]];
+    EXPECT_GE(slice["ts"].get<double>(), end - 1e-6) << "slices of one device follow each other";
+    end = slice["ts"].get<double>() + slice["dur"].get<double>();
+    EXPECT_LE(end, static_cast<double>(timeline.makespan.count()) / 1000 + 1e-6);
+  }
+  EXPECT_EQ(end_of_track.size(), 3U);
+  EXPECT_EQ(count_of(trace, "s"), 20U);
+  EXPECT_EQ(count_of(trace, "f"), 20U);
+  std::map<std::string, std::int64_t> waiting;
+  for (const json& event : trace["traceEvents"]) {
+    if (event["ph"] != "C") continue;
+    waiting[event["name"]] = event["args"]["inputs"];
+    EXPECT_GE(waiting[event["name"]], 0);
+  }
+  EXPECT_EQ(waiting.size(), 2U);
+  for (const auto& [name, left] : waiting) EXPECT_EQ(left, 0) << name;
+}
+
+TEST(Trace, WithoutEventsIsRefused) {
+  const Model model = open_model("zoo:squeezenet@64");
+  const Plan plan = balanced_plan(Graph(model), 2);
+  testing::expect_error(ErrorCode::kInvalidArgument,
+                        [&] { (void)trace_json(plan, simulate_timeline(stage_loads(plan), {})); },
+                        {"events"});
+}
+
+TEST(Trace, OfARunHasEachComputationOnceOrTheLastOnes) {
+  for (const std::size_t capacity : {1000, 10}) {
+    const auto backend = std::make_shared<testing::FakeBackend>(
+        testing::chain_of(3), testing::FakeBackend::Before{}, true);
+    Pipeline pipeline(testing::layout_of(3, {1, 2, 1}), testing::devices_with(4, backend),
+                      {.trace_capacity = capacity});
+    testing::expect_all_in_order(pipeline, 50, 3);
+    const PipelineTrace kept = pipeline.trace();
+    EXPECT_EQ(kept.devices.size(), 4U);
+    ASSERT_EQ(kept.events.size(), std::min<std::size_t>(capacity, 150));
+    std::map<std::pair<std::uint32_t, std::uint64_t>, int> times;
+    for (const PipelineEvent& event : kept.events) {
+      EXPECT_LE(event.begin, event.end);
+      ++times[{event.stage, event.input}];
+    }
+    for (const auto& [place, count] : times) EXPECT_EQ(count, 1);
+    const json trace = json::parse(trace_json("<b>\xFF\n", kept));
+    EXPECT_EQ(slices_in(trace, "stage ").size(), kept.events.size());
+  }
+}
+
+}  // namespace
+}  // namespace segue
