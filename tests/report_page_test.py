@@ -169,6 +169,22 @@ class ReportPage(unittest.TestCase):
                 self.expect_readable(400)
                 self.expect_clean()
 
+    def test_shows_a_run_beside_its_plan(self):
+        folder = Path(self.folder.name) / "parts"
+        subprocess.run([SEGUE, "split", "zoo:squeezenet@64", "--tpus", "2", "-o", folder], check=True,
+                       stdout=subprocess.DEVNULL)
+        run = subprocess.run([SEGUE, "run", folder, "--inputs", "20", "--json"], check=True,
+                             capture_output=True).stdout
+        (folder / "run.json").write_bytes(run)
+        page = self.write("run.html", folder / "plan.json", "--model", "zoo:squeezenet@64", "--run",
+                          folder / "run.json")
+        self.browser.open(page, 1280)
+        self.assertIn("20 results", self.browser.run("return document.body.textContent;"))
+        marks = "return [...document.querySelectorAll('svg.chart title')].map((t) => t.textContent);"
+        self.assertEqual(sum("measured" in mark for mark in self.browser.run(marks)), 2)
+        self.expect_readable(1280)
+        self.expect_clean()
+
     def test_names_do_no_harm(self):
         folder = Path(self.folder.name)
         subprocess.run([SEGUE, "zoo", "mobilenet@64", "-o", folder / "plain.tflite"], check=True,

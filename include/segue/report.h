@@ -86,6 +86,10 @@ struct RunReport {
 [[nodiscard]] std::string run_text(const RunReport& report);
 [[nodiscard]] Table run_table(const RunReport& report);
 [[nodiscard]] std::string run_json(const RunReport& report);
+/// Reads what run_json wrote, but for the plan, which is not in it: model, backend, and what was
+/// measured of all and of each stage. Throws Error(kInvalidArgument) naming the key, and as
+/// read_text_file.
+[[nodiscard]] RunReport read_run(const std::filesystem::path& path);
 
 [[nodiscard]] Table devices_table(std::span<const EdgeTpuDevice> devices);
 [[nodiscard]] std::string devices_json(std::span<const EdgeTpuDevice> devices);

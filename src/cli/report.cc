@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/compared_plans.h"
@@ -19,6 +20,7 @@ struct Options {
   ComparisonOptions comparison;
   std::uint32_t shown_tpus = 0;
   std::string shown_strategy = "optimal";
+  std::string run;
   std::uint64_t inputs = 15;
   std::string output = "report.html";
 };
@@ -45,6 +47,14 @@ std::size_t shown(std::span<const ComparedPlan> plans, const Options& options) {
                           options.shown_strategy, options.comparison.tpus));
 }
 
+RunReport run_of(const Plan& plan, const std::string& path) {
+  RunReport run = read_run(path);
+  if (run.model == plan.model.name && run.measured.stages.size() == plan.stages.size()) return run;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("--run {}: is of {} in {} stages, the plan of {} in {}", path, run.model,
+                          run.measured.stages.size(), plan.model.name, plan.stages.size()));
+}
+
 std::string page_of_plan(const CLI::App& command, const Options& options) {
   refuse_options(command, {{"--tpus", "--max-replicas", "--show", "--strategy"}},
                  "a plan.json has its cuts and TPUs already; leave it out");
@@ -55,12 +65,14 @@ std::string page_of_plan(const CLI::App& command, const Options& options) {
   const Plan read = read_plan(options.source);
   const auto pools = devices_of_plan(read, options.comparison.device);
   const ComparedPlan plan{read.device_count(), evaluate_plan(read, graph, pools)};
-  return plans_page({graph, {&plan, 1}, 0, pools, std::nullopt, options.inputs});
+  std::optional<RunReport> run;
+  if (!options.run.empty()) run = run_of(plan.plan, options.run);
+  return plans_page({graph, {&plan, 1}, 0, pools, run, options.inputs});
 }
 
 std::string page_of_model(const Options& options) {
-  if (!options.model_of_plan.empty())
-    throw Error(ErrorCode::kInvalidArgument, "--model goes with a plan.json");
+  if (!options.model_of_plan.empty() || !options.run.empty())
+    throw Error(ErrorCode::kInvalidArgument, "--model and --run go with a plan.json");
   const Model model = open_model(options.source);
   const Graph graph(model);
   const Comparison comparison = compare_strategies(graph, options.comparison);
@@ -89,6 +101,8 @@ void add_report(CLI::App& app) {
   command->add_option("MODEL", options->source, "A .tflite file, zoo:NAME[@SIZE], or a plan.json")
       ->required();
   command->add_option("--model", options->model_of_plan, "The model of a plan.json");
+  command->add_option("--run", options->run,
+                      "What `segue run --json` measured of the plan.json, to stand beside it");
   add_comparison(*command, options->comparison);
   command
       ->add_option("--show", options->shown_tpus,
