@@ -65,7 +65,9 @@ void soak(bool is_local, std::uint64_t count) {
   }
   EXPECT_EQ(next, count);
   const std::uint64_t late_kib = resident_kib();
-  if (kShare == 1) EXPECT_LT(late_kib, early_kib + 1024) << "KiB after a tenth: " << early_kib;
+  if (kShare == 1) {
+    EXPECT_LT(late_kib, early_kib + 1024) << "KiB after a tenth: " << early_kib;
+  }
   pipeline.cancel();
   producer.join();
 }
