@@ -127,7 +127,7 @@ TEST(CliRun, InterruptedRunTellsWhatItDid) {
   const Split split;
   const std::string out = split.scratch() / "out";
   const std::string command = fmt::format(
-      "{} run {} --inputs 100000000 --json >{} 2>/dev/null & sleep 1; kill -TERM $!; wait $!",
+      "{} run {} --inputs 100000000 --json >{} 2>/dev/null & sleep 2; kill -TERM $!; wait $!",
       SEGUE_TEST_CLI, split.folder(), out);
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 130);
   EXPECT_GT(nlohmann::json::parse(read_text_file(out, 1 << 20U))["measured"]["results"], 0);
@@ -160,6 +160,11 @@ TEST(CliRun, PlanThatWasEditedBesideItsFilesIsRefused) {
   const auto run = run_segue({"run", split.folder()});
   EXPECT_EQ(run.status, kUsage);
   EXPECT_THAT(run.err, HasSubstr("segue split MODEL --plan"));
+}
+
+TEST(CliRun, WatchdogThatIsNoNumberIsRefused) {
+  const Split split;
+  EXPECT_EQ(run_segue({"run", split.folder(), "--watchdog", "nan"}).status, kUsage);
 }
 
 TEST(CliRun, SegmentsOfAnotherModelThanTheNamedOneAreRefused) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -130,6 +131,8 @@ void print_report(const RunReport& report, const FormatOptions& format) {
 }
 
 void check_options(const CLI::App& command, const RunOptions& options) {
+  if (std::isnan(options.watchdog_s))
+    throw Error(ErrorCode::kInvalidArgument, "--watchdog: give a number of seconds");
   if (options.backend != "simulated" && command.count("--time-scale") > 0)
     throw Error(ErrorCode::kInvalidArgument, "--time-scale goes with --backend simulated");
   if (command.count("--compiler-cmd") > 0 &&

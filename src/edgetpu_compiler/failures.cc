@@ -81,7 +81,7 @@ std::string last_line(std::string_view text) {
   while (!text.empty()) {
     const auto end = text.find_last_not_of(" \t\r\n");
     if (end == std::string_view::npos) break;
-    const std::string line = line_at(text, end);
+    std::string line = line_at(text, end);
     if (!line.starts_with("Edge TPU Compiler version") &&
         !line.starts_with("Started a compilation"))
       return line;
