@@ -140,6 +140,11 @@ TEST(PipelineFaults, RandomFaultsLoseDoubleAndDisorderNothing) {
   }
 }
 
+// Where a caller ended the last run before a new plan, nobody made one: once in some ten runs.
+TEST(PipelineFaults, NewPlanIsMadeThoughACallerEndedTheLastRunBeforeIt) {
+  for (int run = 0; run < 100 && !HasFailure(); ++run) run_with_faults(222);
+}
+
 // Opens no merged segment before it is released.
 class SlowToOpen : public FakeBackend {
  public:

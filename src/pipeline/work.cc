@@ -110,9 +110,12 @@ void PipelineState::begin_run(Job& job, std::size_t at, std::size_t home) {
 // unless what it took is long.
 void PipelineState::wake_for_rest(bool takes_long) {
   if (idle_ <= waking_) return;
-  const bool has_more = std::ranges::any_of(stages_, [&](const Stage& stage) {
-    return is_ready(stage) && (takes_long || !is_short(stage));
-  });
+  // A caller that ends the last run before a new plan makes none itself.
+  const bool must_plan = must_replan_ && !replanning_ && running_ == 0;
+  const bool has_more =
+      must_plan || !doomed_.empty() || std::ranges::any_of(stages_, [&](const Stage& stage) {
+        return is_ready(stage) && (takes_long || !is_short(stage));
+      });
   if (!has_more) return;
   ++waking_;
   work_.notify_one();
