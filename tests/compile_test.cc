@@ -10,6 +10,7 @@
 
 #include "environment.h"
 #include "expect.h"
+#include "plans.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/graph.h"
@@ -23,6 +24,7 @@ namespace segue {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::balanced_plan;
 using ::testing::ElementsAre;
 using testing::expect_error;
 using ::testing::HasSubstr;
@@ -34,12 +36,6 @@ using testing::StandIn;
 const DeviceSpec& pcie() {
   static const DeviceSpec device = find_device("edgetpu-pcie");
   return device;
-}
-
-Plan balanced_plan(const Graph& graph, std::size_t count) {
-  const auto compiler = make_simulated_compiler(pcie());
-  return make_plan(graph, segment_balanced(graph, count, *compiler).segmentation, *compiler, pcie(),
-                   "balanced");
 }
 
 CompileOptions with_stand_in(std::vector<std::string> arguments = {}) {
@@ -224,13 +220,6 @@ TEST(RefineBalanced, DoesNotMoveToWhatTheCompilerRefuses) {
 
 // --- on devices
 
-std::vector<PipelineDevice> edgetpus() {
-  std::vector<PipelineDevice> devices;
-  for (const EdgeTpuDevice& device : list_edgetpu_devices(stand_in()))
-    devices.push_back({device.name(), make_edgetpu_backend(stand_in(), device)});
-  return devices;
-}
-
 // Pushes seeded inputs and expects what the whole model gives, in order.
 void expect_as_whole(Pipeline& pipeline, const Model& model, std::uint64_t count) {
   const auto session = testing::cpu_backend().open(model.bytes(), "whole");
@@ -261,7 +250,8 @@ TEST(CompiledSegments, OnEdgeTpusGiveWhatTheWholeModelGives) {
   std::vector<fs::path> files;
   for (const FileCompilation& file : compiled.files)
     files.push_back(scratch.path() / file.compiled_file);
-  Pipeline pipeline(pipeline_layout(files, std::vector<std::uint32_t>(3, 1)), edgetpus(), {});
+  Pipeline pipeline(pipeline_layout(files, std::vector<std::uint32_t>(3, 1)),
+                    testing::stand_in_devices(), {});
   expect_as_whole(pipeline, model, 20);
   EXPECT_TRUE(pipeline.statistics().losses.empty());
 }
@@ -277,7 +267,7 @@ TEST(CompiledSegments, AreCutAndCompiledAnewForTheEdgeTpusThatAreLeft) {
     return compiled_layout(model, plan, scratch.path(), with_stand_in());
   };
   library.fail(1, kStandInVanish, 7);
-  Pipeline pipeline(*layout_for(3), edgetpus(), {.replan = layout_for});
+  Pipeline pipeline(*layout_for(3), testing::stand_in_devices(), {.replan = layout_for});
   expect_as_whole(pipeline, model, 30);
   ASSERT_EQ(pipeline.statistics().losses.size(), 1U);
   EXPECT_EQ(pipeline.statistics().losses[0].remedy, "a new plan for 2 devices");

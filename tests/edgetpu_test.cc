@@ -48,13 +48,6 @@ PipelineLayout chain(const std::vector<std::vector<std::byte>>& files,
   return layout;
 }
 
-std::vector<PipelineDevice> three_devices() {
-  std::vector<PipelineDevice> devices;
-  for (const EdgeTpuDevice& device : list_edgetpu_devices(stand_in()))
-    devices.push_back({device.name(), make_edgetpu_backend(stand_in(), device)});
-  return devices;
-}
-
 TEST(EdgeTpuDevices, AreListedWithWhatTheDriverTells) {
   const StandIn reset;
   const ScratchFolder scratch;
@@ -151,7 +144,8 @@ TEST_P(EdgeTpuFaults, OfOneDeviceOfAPipelineCostNoResult) {
   StandIn library;
   library.fail(0, GetParam(), 20);
   const std::vector<std::vector<std::byte>> files{compiled("a", "b"), compiled("b", "c")};
-  Pipeline pipeline(chain(files, {1, 1}), three_devices(), {.watchdog = milliseconds(200)});
+  Pipeline pipeline(chain(files, {1, 1}), testing::stand_in_devices(),
+                    {.watchdog = milliseconds(200)});
   std::thread producer([&] {
     for (int i = 0; i < 100; ++i) {
       std::vector<TensorBytes> inputs;

@@ -9,6 +9,7 @@
 
 #include "expect.h"
 #include "fake_backend.h"
+#include "plans.h"
 #include "segue/error.h"
 #include "segue/timeline.h"
 #include "segue/trace.h"
@@ -18,15 +19,9 @@ namespace segue {
 namespace {
 
 using nlohmann::json;
+using testing::balanced_plan;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-Plan balanced_plan(const Graph& graph, std::size_t count) {
-  const DeviceSpec& device = find_device("edgetpu-pcie");
-  const auto compiler = make_simulated_compiler(device);
-  return make_plan(graph, segment_balanced(graph, count, *compiler).segmentation, *compiler, device,
-                   "balanced");
-}
 
 // The data that a page embeds.
 json data_in(const std::string& page) {

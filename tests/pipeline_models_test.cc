@@ -149,9 +149,7 @@ TEST_P(PipelineOfModel, OnSimulatedDevicesWithXnnpackGivesTheResultsOfTheWhole) 
 TEST_P(PipelineOfModel, CompiledOnEdgeTpusGivesTheResultsOfTheWhole) {
   testing::StandIn library;
   library.attach(12);
-  std::vector<PipelineDevice> devices;
-  for (const EdgeTpuDevice& device : list_edgetpu_devices(testing::stand_in()))
-    devices.push_back({device.name(), make_edgetpu_backend(testing::stand_in(), device)});
+  const std::vector<PipelineDevice> devices = testing::stand_in_devices();
   ASSERT_EQ(devices.size(), 12U);
   const testing::ScratchFolder scratch;
   CompileOptions options;

@@ -4,15 +4,25 @@
 #include <dlfcn.h>
 
 #include <string>
+#include <vector>
 
 #include "segue/edgetpu.h"
 #include "segue/edgetpu_compiler.h"
+#include "segue/pipeline.h"
 #include "stand_in_edgetpu.h"
 
 namespace segue::testing {
 
 // The runtime, and the stand-in for libedgetpu.
 inline EdgeTpuLibraries stand_in() { return {{SEGUE_TEST_RUNTIME}, {SEGUE_TEST_STAND_IN}}; }
+
+// Its devices, as a pipeline takes them.
+inline std::vector<PipelineDevice> stand_in_devices() {
+  std::vector<PipelineDevice> devices;
+  for (const EdgeTpuDevice& device : list_edgetpu_devices(stand_in()))
+    devices.push_back({device.name(), make_edgetpu_backend(stand_in(), device)});
+  return devices;
+}
 
 // The same library that the backend loads: tells its devices to fail.
 class StandIn {

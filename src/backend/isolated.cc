@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "file/descriptor.h"
+#include "process/child.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -103,12 +104,7 @@ bool read_all(int pipe, void* data, std::size_t size, Clock::time_point deadline
   auto* next = static_cast<char*>(data);
   pollfd event{pipe, POLLIN, 0};
   while (size > 0) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    if (left <= 0) return false;
-    constexpr long kHourMs = 3'600'000;
-    const int ready = ::poll(&event, 1, static_cast<int>(std::min<long>(left, kHourMs)));
-    if (ready < 0 && errno != EINTR) return false;
-    if (ready <= 0) continue;
+    if (!wait_for_input({&event, 1}, deadline)) return false;
     const ssize_t got = ::read(pipe, next, size);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return false;
@@ -135,14 +131,11 @@ std::optional<Record> read_record(int pipe, Clock::time_point deadline, bool& da
 }
 
 std::string wait_for(pid_t child) {
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0) {
-    // Callers that ignore SIGCHLD have no status to collect.
-    if (errno != EINTR) return "unknown status";
-  }
-  if (WIFSIGNALED(status))
-    return fmt::format("signal {}, {}", WTERMSIG(status), ::strsignal(WTERMSIG(status)));
-  return fmt::format("exit status {}", WEXITSTATUS(status));
+  const auto status = wait_for_end(child);
+  if (!status) return "unknown status";
+  if (WIFSIGNALED(*status))
+    return fmt::format("signal {}, {}", WTERMSIG(*status), ::strsignal(WTERMSIG(*status)));
+  return fmt::format("exit status {}", WEXITSTATUS(*status));
 }
 
 // Ends the child however the caller is left, so that none stays as a zombie.
@@ -163,22 +156,17 @@ class Child {
   pid_t id_;
 };
 
-[[noreturn]] void fail(const char* what) {
-  throw Error(ErrorCode::kIo,
-              fmt::format("cannot make {}: {}; end other programs", what, std::strerror(errno)));
-}
-
 }  // namespace
 
 std::string run_isolated(const std::function<std::string(const Progress&)>& work,
                          Nanoseconds timeout) {
   const auto deadline = Clock::now() + std::min(timeout, kLongestWait);
   std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) fail("a pipe");
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) fail_to_make("a pipe");
   const Descriptor reader(ends[0]);
   Descriptor writer(ends[1]);
   const pid_t id = ::fork();
-  if (id < 0) fail("a process");
+  if (id < 0) fail_to_make("a process");
   if (id == 0) be_child(writer.number(), work);
   Child child(id);
   writer.close();

@@ -58,6 +58,7 @@ struct CutOptions {
   [[nodiscard]] bool names_tpus() const;  // by number, by auto, or with the devices
 };
 void add_cut(CLI::App& command, CutOptions& options);
+void add_max_replicas(CLI::App& command, std::uint32_t& most);
 
 // Throws where one of these options was given: `reason` says why it would do nothing.
 void refuse_options(const CLI::App& command, std::span<const char* const> names,

@@ -46,10 +46,7 @@ void add_comparison(CLI::App& command, ComparisonOptions& options) {
   command.add_option("--tpus", options.tpus, "A number or a range of TPUs (default 1..8)");
   command.add_option("--device", options.device,
                      "Edge TPU to plan for: a name, or a device file (default edgetpu-pcie)");
-  command
-      .add_option("--max-replicas", options.max_replicas,
-                  "Most TPUs on one stage for optimal (default: no limit; 1: a pure pipeline)")
-      ->check(CLI::Range(1, 1024));
+  add_max_replicas(command, options.max_replicas);
 }
 
 Comparison compare_strategies(const Graph& graph, const ComparisonOptions& options) {
@@ -57,7 +54,7 @@ Comparison compare_strategies(const Graph& graph, const ComparisonOptions& optio
   Comparison result{{}, open_one_kind(options.device.empty() ? "edgetpu-pcie" : options.device)};
   Profile profile = Profile::simulated(graph, result.pool.device);
   for (std::uint32_t tpus = first; tpus <= last; ++tpus) {
-    for (const char* strategy : {"compiler", "balanced", "profile", "optimal"}) {
+    for (const char* strategy : kComparedStrategies) {
       CutOptions cut;
       cut.strategy = strategy;
       cut.device = options.device;

@@ -1,6 +1,7 @@
 // Plans of all strategies for several numbers of TPUs.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "segue/report.h"
 
 namespace segue::cli {
+
+inline constexpr std::array kComparedStrategies{"compiler", "balanced", "profile", "optimal"};
 
 struct ComparisonOptions {
   std::string tpus = "1..8";

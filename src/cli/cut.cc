@@ -52,6 +52,13 @@ void add_goals(CLI::App& command, CutOptions& options) {
 
 }  // namespace
 
+void add_max_replicas(CLI::App& command, std::uint32_t& most) {
+  command
+      .add_option("--max-replicas", most,
+                  "Most TPUs on one stage for optimal (default: no limit; 1: a pure pipeline)")
+      ->check(CLI::Range(1, 1024));
+}
+
 void add_cut(CLI::App& command, CutOptions& options) {
   command.add_option("--tpus", options.tpus,
                      "Number of Edge TPUs: one segment each, or for optimal the most it may use; "
@@ -81,10 +88,7 @@ void add_cut(CLI::App& command, CutOptions& options) {
       .add_option("--objective", options.objective,
                   "What optimal minimizes: throughput (default: time between results) or latency")
       ->check(CLI::IsMember({"throughput", "latency"}));
-  command
-      .add_option("--max-replicas", options.max_replicas,
-                  "Most TPUs on one stage for optimal (default: no limit; 1: a pure pipeline)")
-      ->check(CLI::Range(1, 1024));
+  add_max_replicas(command, options.max_replicas);
   command.add_option("--device", options.device,
                      "Edge TPU to plan for: a name or a device file (default edgetpu-pcie); with "
                      ":shared behind it, all on one link; unequal ones as "

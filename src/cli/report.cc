@@ -111,7 +111,8 @@ void add_report(CLI::App& app) {
   command
       ->add_option("--strategy", options->shown_strategy,
                    "Strategy that shows first (default optimal)")
-      ->check(CLI::IsMember({"compiler", "balanced", "profile", "optimal"}));
+      ->check(CLI::IsMember(
+          std::vector<std::string>(kComparedStrategies.begin(), kComparedStrategies.end())));
   command->add_option("--inputs", options->inputs, "Inputs of the timelines (default 15)")
       ->check(CLI::Range(1, 1000));
   add_output(*command, options->output, "The file to write (default report.html)");

@@ -7,6 +7,8 @@ const CAUSES = [
   { key: 'streaming', title: 'streaming parameters', paint: 'url(#streaming)' },
   { key: 'output', title: 'output', paint: 'var(--output)' },
 ];
+const stageTime = (stage) =>
+  CAUSES.reduce((sum, cause) => sum + stage.time_ns[cause.key], 0);
 const causeLegend = () => legend(CAUSES.map((cause) => [swatch(cause.paint), cause.title]));
 
 // One line per strategy over the number of TPUs.
@@ -81,8 +83,7 @@ function timesChart(stages, measured, width) {
   const row = 30;
   const height = stages.length * row + 46;
   const box = { left: 66, right: width - 60, top: 6, bottom: height - 38 };
-  const of = (stage) => CAUSES.reduce((sum, cause) => sum + stage.time_ns[cause.key], 0);
-  const largest = Math.max(...stages.map(of), ...(measured || []));
+  const largest = Math.max(...stages.map(stageTime), ...(measured || []));
   const { x, parts } = lengthAxis(largest / 1e6, box, digits, Math.max(2, Math.floor(width / 110)));
   const rows = stages.map((stage, s) => {
     const top = box.top + s * row + 5;

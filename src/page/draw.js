@@ -107,10 +107,10 @@ const legend = (entries) => html('ul', { class: 'legend' },
 
 // Stripes for what crosses the link, so that it is not told by colour alone.
 function patterns() {
-  const stripes = (id, paint) => svg('pattern', {
-    id, width: 6, height: 6, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)',
-  }, svg('rect', { width: 6, height: 6, fill: `var(--${paint})` }),
+  const stripes = svg('pattern', {
+    id: 'streaming', width: 6, height: 6, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)',
+  }, svg('rect', { width: 6, height: 6, fill: 'var(--streaming)' }),
   svg('rect', { width: 2, height: 6, fill: 'var(--paper)', opacity: 0.55 }));
   return svg('svg', { class: 'defs', 'aria-hidden': 'true' },
-    svg('defs', {}, stripes('streaming', 'streaming')));
+    svg('defs', {}, stripes));
 }

@@ -85,7 +85,7 @@ function tiles(plan) {
 function stageTable(plan) {
   const head = ['stage', 'TPUs', 'operators', 'on chip', 'streamed', 'time', 'per input', 'begins with'];
   const rows = plan.stages.map((stage, s) => {
-    const all = CAUSES.reduce((sum, cause) => sum + stage.time_ns[cause.key], 0);
+    const all = stageTime(stage);
     return [s, stage.devices, stage.operators, mib(stage.on_chip_bytes), mib(stage.host_bytes), time(all),
       time(all / stage.devices), shortened(stage.first, 80)];
   });

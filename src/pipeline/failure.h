@@ -1,10 +1,17 @@
-// What backends throw, as text: a pipeline goes on after it.
+// What is wrong with a call, as an exception; what backends throw, as text: a pipeline goes on
+// after it.
 #pragma once
 
 #include <exception>
 #include <string>
 
+#include "segue/error.h"
+
 namespace segue {
+
+[[noreturn]] inline void refuse(const std::string& reason) {
+  throw Error(ErrorCode::kInvalidArgument, reason);
+}
 
 // Whether `work` did not throw; else `reason` is why.
 template <typename Work>

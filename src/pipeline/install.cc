@@ -6,14 +6,11 @@
 #include <thread>
 #include <utility>
 
+#include "pipeline/failure.h"
 #include "pipeline/state.h"
 
 namespace segue {
 namespace {
-
-[[noreturn]] void refuse(const std::string& reason) {
-  throw Error(ErrorCode::kInvalidArgument, reason);
-}
 
 bool are_alike(std::span<const Port> a, std::span<const Port> b) {
   return std::ranges::equal(a, b, [](const Port& one, const Port& other) {
@@ -62,10 +59,9 @@ PipelineState::PipelineState(PipelineLayout layout, std::vector<PipelineDevice> 
   if (options_.queue_capacity == 0 || options_.result_capacity == 0)
     refuse("queues hold at least 1 input");
   std::vector<std::shared_ptr<Session>> sessions;
-  for (const PipelineSegment& segment : layout.segments) {
-    for (std::uint32_t replica = 0; replica < segment.replicas; ++replica)
-      sessions.push_back(open_within(options_.watchdog, devices[sessions.size()], segment));
-  }
+  open_all(layout, sessions, [&](std::size_t position, const PipelineSegment& segment) {
+    return open_within(options_.watchdog, devices[position], segment);
+  });
   for (PipelineDevice& device : devices) {
     devices_.emplace_back();
     devices_.back().name = std::move(device.name);
@@ -94,16 +90,11 @@ Routing PipelineState::route(const PipelineLayout& layout,
   return routing;
 }
 
-void PipelineState::open_all(const PipelineLayout& layout, std::span<const std::size_t> devices,
-                             std::vector<std::shared_ptr<Session>>& sessions,
-                             const std::function<void(std::size_t)>& before) const {
-  std::size_t next = 0;
+void PipelineState::open_all(const PipelineLayout& layout,
+                             std::vector<std::shared_ptr<Session>>& sessions, const Open& open) {
   for (const PipelineSegment& segment : layout.segments) {
-    for (std::uint32_t replica = 0; replica < segment.replicas; ++replica) {
-      const std::size_t device = devices[next++];
-      before(device);
-      sessions.push_back(devices_[device].backend->open(segment.model, segment.name));
-    }
+    for (std::uint32_t replica = 0; replica < segment.replicas; ++replica)
+      sessions.push_back(open(sessions.size(), segment));
   }
 }
 

@@ -5,15 +5,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "pipeline/failure.h"
+
 namespace segue {
-namespace {
-
-[[noreturn]] void refuse(const std::string& reason) {
-  throw Error(ErrorCode::kInvalidArgument, reason);
-}
-
-}  // namespace
-
 template <typename IsDone>
 bool PipelineState::work_until(Lock& lock, std::condition_variable& condition, std::size_t& waiting,
                                Nanoseconds timeout, const IsDone& is_done) {

@@ -144,16 +144,19 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
                               const std::vector<std::shared_ptr<Session>>& sessions) const;
   void install(PipelineLayout layout, Routing routing,
                std::vector<std::shared_ptr<Session>> sessions);
-  // Opens each segment on its devices; `before` is called with each device.
-  void open_all(const PipelineLayout& layout, std::span<const std::size_t> devices,
-                std::vector<std::shared_ptr<Session>>& sessions,
-                const std::function<void(std::size_t device)>& before) const;
+  // Opens each segment on its devices, which are counted from 0. What was opened before one fails
+  // stands in `sessions`.
+  using Open =
+      std::function<std::shared_ptr<Session>(std::size_t position, const PipelineSegment& segment)>;
+  static void open_all(const PipelineLayout& layout,
+                       std::vector<std::shared_ptr<Session>>& sessions, const Open& open);
   [[nodiscard]] std::vector<std::size_t> living_devices() const;
 
   // --- threads
   void work();
   void watch();
-  void wake_watcher();
+  // Gives a device something to do, which the watchdog looks after from now on.
+  void occupy(Device& device, Device::State state, Clock::time_point now);
   [[nodiscard]] bool take(Job& job, std::size_t home);
   [[nodiscard]] bool is_ready(const Stage& stage) const;
   [[nodiscard]] bool is_short(const Stage& stage) const;
@@ -186,6 +189,8 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   void finish_passage(Passage& passage);
   void record_passage(const Passage& passage);
   void perform(Job& job);
+  // Whether a new plan is wanted, nobody makes one, and nothing is under way any more.
+  [[nodiscard]] bool is_time_to_replan() const;
   void perform_replan(Job& job);
   // Gives up the device that a new plan waits for; another plan is made without it.
   void lose_in_replan(std::size_t device, const std::string& reason);

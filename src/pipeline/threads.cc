@@ -133,7 +133,9 @@ void PipelineState::watch() {
   }
 }
 
-void PipelineState::wake_watcher() {
+void PipelineState::occupy(Device& device, Device::State state, Clock::time_point now) {
+  device.state = state;
+  device.started = now;
   if (!watcher_sleeps_) return;
   watcher_sleeps_ = false;
   watchdog_.notify_one();

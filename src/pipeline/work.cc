@@ -37,9 +37,7 @@ bool PipelineState::take(Job& job, std::size_t home) {
   if (cancelled_) return false;
   for (std::size_t i = 0; i < devices_.size(); ++i) {
     if (devices_[i].state != Device::State::kToOpen) continue;
-    devices_[i].state = Device::State::kOpening;
-    devices_[i].started = Clock::now();
-    wake_watcher();
+    occupy(devices_[i], Device::State::kOpening, Clock::now());
     job.kind = Job::Kind::kOpen;
     job.device = i;
     job.attempt = ++devices_[i].attempt;
@@ -47,10 +45,7 @@ bool PipelineState::take(Job& job, std::size_t home) {
     return true;
   }
   if (must_replan_) {
-    const bool is_quiet = running_ == 0 && std::ranges::all_of(stages_, [](const Stage& stage) {
-                            return stage.opening == 0;
-                          });
-    if (replanning_ || !is_quiet) return false;
+    if (!is_time_to_replan()) return false;
     replanning_ = true;
     job.kind = Job::Kind::kReplan;
     job.attempt = ++replan_attempt_;
@@ -62,6 +57,11 @@ bool PipelineState::take(Job& job, std::size_t home) {
   if (stage == kNone) return false;
   begin_run(job, stage, home);
   return true;
+}
+
+bool PipelineState::is_time_to_replan() const {
+  return must_replan_ && !replanning_ && running_ == 0 &&
+         std::ranges::all_of(stages_, [](const Stage& stage) { return stage.opening == 0; });
 }
 
 void PipelineState::begin_run(Job& job, std::size_t at, std::size_t home) {
@@ -76,9 +76,7 @@ void PipelineState::begin_run(Job& job, std::size_t at, std::size_t home) {
   change_queue(stage, now);
   device.item = std::move(stage.queue.front());
   stage.queue.pop_front();
-  device.state = Device::State::kRunning;
-  device.started = now;
-  wake_watcher();
+  occupy(device, Device::State::kRunning, now);
   ++stage.running;
   ++running_;
   job.kind = Job::Kind::kRun;
@@ -111,11 +109,10 @@ void PipelineState::begin_run(Job& job, std::size_t at, std::size_t home) {
 void PipelineState::wake_for_rest(bool takes_long) {
   if (idle_ <= waking_) return;
   // A caller that ends the last run before a new plan makes none itself.
-  const bool must_plan = must_replan_ && !replanning_ && running_ == 0;
-  const bool has_more =
-      must_plan || !doomed_.empty() || std::ranges::any_of(stages_, [&](const Stage& stage) {
-        return is_ready(stage) && (takes_long || !is_short(stage));
-      });
+  const bool has_more = is_time_to_replan() || !doomed_.empty() ||
+                        std::ranges::any_of(stages_, [&](const Stage& stage) {
+                          return is_ready(stage) && (takes_long || !is_short(stage));
+                        });
   if (!has_more) return;
   ++waking_;
   work_.notify_one();
@@ -201,16 +198,20 @@ void PipelineState::perform_replan(Job& job) {
     if (job.device != kNone && job.attempt == replan_attempt_)
       devices_[job.device].state = Device::State::kSpare;
   };
-  open_all(*job.layout, job.living, job.sessions, [&](std::size_t device) {
+  const auto begin_open = [&](std::size_t device) {
     const Lock lock(mutex_);
     settle();
     if (job.attempt != replan_attempt_ || cancelled_)
       throw Error(ErrorCode::kDevice, "nobody waits for this plan any more");
     job.device = device;
-    devices_[device].state = Device::State::kOpening;
-    devices_[device].started = Clock::now();
-    wake_watcher();
-  });
+    occupy(devices_[device], Device::State::kOpening, Clock::now());
+  };
+  open_all(*job.layout, job.sessions,
+           [&](std::size_t position, const PipelineSegment& segment) -> std::shared_ptr<Session> {
+             const std::size_t device = job.living[position];
+             begin_open(device);
+             return devices_[device].backend->open(segment.model, segment.name);
+           });
   {
     const Lock lock(mutex_);
     settle();
@@ -239,7 +240,10 @@ void PipelineState::finish(Job& job) {
   job.session.reset();
   job.owner.reset();
   if (job.kind == Job::Kind::kRun) return;
-  for (std::shared_ptr<Session>& session : job.sessions) doom(session, nullptr);
+  if (!job.sessions.empty()) {  // of a plan that failed: they read the segments of its layout
+    const auto owner = std::make_shared<const PipelineLayout>(std::move(*job.layout));
+    for (std::shared_ptr<Session>& session : job.sessions) doom(session, owner);
+  }
   job.segment = {};
   job.sessions.clear();
   job.layout.reset();

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "file/descriptor.h"
+#include "process/child.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -26,20 +27,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr long kLongestPollMs = 3'600'000;
-
-[[noreturn]] void fail(const char* what) {
-  throw Error(ErrorCode::kIo,
-              fmt::format("cannot make {}: {}; end other programs", what, std::strerror(errno)));
-}
-
 // Not one of the three numbers that a program expects its streams at, which a caller may have
 // closed.
 int beyond_standard(int number) {
   if (number > STDERR_FILENO) return number;
   const int other = ::fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
   if (number >= 0) ::close(number);
-  if (other < 0) fail("a descriptor");
+  if (other < 0) fail_to_make("a descriptor");
   return other;
 }
 
@@ -143,11 +137,7 @@ class Program {
   int wait() {
     if (place_ != nullptr) *std::exchange(place_, nullptr) = 0;
     const pid_t id = std::exchange(id_, 0);
-    int status = 0;
-    while (id > 0 && ::waitpid(id, &status, 0) < 0) {
-      if (errno != EINTR) return 0;
-    }
-    return status;
+    return id > 0 ? wait_for_end(id).value_or(0) : 0;
   }
 
  private:
@@ -159,17 +149,13 @@ class Program {
 // pipe; no longer than until the deadline, since other children of this process may hold it open.
 std::optional<int> failure_to_start(int pipe, Clock::time_point deadline) {
   pollfd event{pipe, POLLIN, 0};
-  while (true) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    if (left <= 0) return std::nullopt;
-    const int ready = ::poll(&event, 1, static_cast<int>(std::min<long>(left, kLongestPollMs)));
-    if (ready < 0 && errno != EINTR) fail("a wait for a program");
-    if (ready <= 0) continue;
-    int reason = 0;
-    const ssize_t got = ::read(pipe, &reason, sizeof reason);
-    if (got < 0 && errno == EINTR) continue;
-    return got == sizeof reason ? std::optional(reason) : std::nullopt;
-  }
+  int reason = 0;
+  ssize_t got = 0;
+  do {
+    if (!wait_for_input({&event, 1}, deadline)) return std::nullopt;
+    got = ::read(pipe, &reason, sizeof reason);
+  } while (got < 0 && errno == EINTR);
+  return got == sizeof reason ? std::optional(reason) : std::nullopt;
 }
 
 // Reads until the program has ended, and its output with it: what it started may keep that open,
@@ -180,13 +166,7 @@ bool read_to_end(int output, int program, Clock::time_point deadline, Transcript
   std::array<pollfd, 2> events{{{output, POLLIN, 0}, {program, POLLIN, 0}}};
   std::array<char, 65536> buffer{};
   while (events[0].fd >= 0 || events[1].fd >= 0) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    if (left <= 0) return has_ended;
-    if (::poll(events.data(), events.size(),
-               static_cast<int>(std::min<long>(left, kLongestPollMs))) < 0) {
-      if (errno == EINTR) continue;
-      fail("a wait for a program");
-    }
+    if (!wait_for_input(events, deadline)) return has_ended;
     if (events[1].revents != 0) {
       events[1].fd = -1;
       has_ended = true;
@@ -221,10 +201,10 @@ ProcessResult run_process(std::span<const std::string> command, const std::files
   require_child_status();
   std::array<int, 2> output{};
   std::array<int, 2> failure{};
-  if (::pipe2(output.data(), O_CLOEXEC) != 0) fail("a pipe");
+  if (::pipe2(output.data(), O_CLOEXEC) != 0) fail_to_make("a pipe");
   const Descriptor reader(output[0]);
   Descriptor writer(beyond_standard(output[1]));
-  if (::pipe2(failure.data(), O_CLOEXEC) != 0) fail("a pipe");
+  if (::pipe2(failure.data(), O_CLOEXEC) != 0) fail_to_make("a pipe");
   const Descriptor failure_reader(failure[0]);
   Descriptor failure_writer(beyond_standard(failure[1]));
   const Descriptor null(beyond_standard(::open("/dev/null", O_RDONLY | O_CLOEXEC)));
@@ -237,7 +217,7 @@ ProcessResult run_process(std::span<const std::string> command, const std::files
   const auto begin = Clock::now();
   const auto deadline = begin + std::min(timeout, kLongestWait);
   const pid_t id = ::fork();
-  if (id < 0) fail("a process");
+  if (id < 0) fail_to_make("a process");
   if (id == 0) be_program(start);
   Program program(id);
   writer.close();
@@ -246,7 +226,7 @@ ProcessResult run_process(std::span<const std::string> command, const std::files
     cannot_start(command[0], *reason);
   // The C library of Debian 12 declares pidfd_open for C alone.
   const Descriptor ended(static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
-  if (ended.number() < 0) fail("a handle of a process (Linux 5.3 or later has them)");
+  if (ended.number() < 0) fail_to_make("a handle of a process (Linux 5.3 or later has them)");
   Transcript transcript;
   ProcessResult result;
   result.timed_out = !read_to_end(reader.number(), ended.number(), deadline, transcript);

@@ -46,18 +46,15 @@ std::string predicted_text(const RunReport& report) {
                   plan.device_count(), printable(plan.device),
                   report.measured.layouts > 1 ? ", before devices were lost" : "",
                   plan.predicted.throughput_per_s, format_time(plan.predicted.latency));
-  Nanoseconds slowest{0};
+  const Stage& last = plan.stages[slowest_stage(plan)];
+  const Nanoseconds slowest = last.time.total() / last.replicas;
   Nanoseconds all{0};
-  for (const Stage& stage : plan.stages) {
-    slowest = std::max(slowest, stage.time.total() / stage.replicas);
-    all += stage.time.total();
-  }
+  for (const Stage& stage : plan.stages) all += stage.time.total();
   const bool is_more = plan.predicted.bottleneck > slowest || plan.predicted.latency > all;
   if (report.time_scale && is_more && slowest > Nanoseconds{0})
     text += fmt::format(
-        "Of the stages alone: {:.1f}/s, latency {}; the rest is the host's runner or a shared "
-        "link, "
-        "which a run does not imitate.\n",
+        "Of the stages alone: {:.1f}/s, latency {}; the rest is the host's runner or a "
+        "shared link, which a run does not imitate.\n",
         1 / to_s(slowest), format_time(all));
   return text;
 }
