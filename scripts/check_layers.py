@@ -11,8 +11,8 @@ LAYERS = [
     "error", "units", "names", "file", "process", "json", "model", "zoo", "graph", "device", "compiler",
     "edgetpu_compiler",
     "array", "simulator", "segmentation", "optimal", "profile", "plan", "certificate", "timeline", "backend", "edgetpu", "doctor", "inputs", "measure", "pipeline", "verify",
-    "compile", "accuracy",
-    "report", "trace", "page", "cli",
+    "compile", "accuracy", "figure",
+    "report", "trace", "page", "paper", "cli",
 ]
 # Headers that belong to no layer because the build makes them.
 GENERATED = {"segue/version.h"}

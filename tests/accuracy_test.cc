@@ -10,9 +10,11 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "accuracy/measured.h"
 #include "accuracy/predict.h"
 #include "command.h"
 #include "environment.h"
+#include "paper/tables.h"
 #include "segue/file.h"
 #include "segue/report.h"
 #include "segue/zoo.h"
@@ -120,52 +122,15 @@ void expect_current(const std::string& file, const std::string& begin_mark,
   EXPECT_EQ(text.substr(begin, end - begin), content) << file;
 }
 
-struct PublishedTime {
-  const char* model;
-  const char* title;
-  double desktop_ms;
-  double dev_board_ms;
-};
-
-// coral.ai/docs/edgetpu/benchmarks, single Edge TPU.
-const std::vector<PublishedTime>& published_times() {
-  static const std::vector<PublishedTime> kTimes{
-      {"mobilenet", "MobileNet v1", 2.4, 2.4},
-      {"mobilenetv2", "MobileNet v2", 2.6, 2.6},
-      {"resnet50@299", "ResNet-50 v1", 49, 56},
-      {"resnet50v2@299", "ResNet-50 v2", 50, 59},
-      {"resnet152v2@299", "ResNet-152 v2", 128, 151},
-      {"inceptionv4", "Inception v4", 85, 102},
-      {"inceptionresnetv2", "Inception-ResNet v2", 57, 69},
-      {"vgg16", "VGG16", 296, 343},
-      {"vgg19", "VGG19", 308, 357}};
-  return kTimes;
-}
-
-std::string zoo_table() {
-  std::string text =
-      "| model | USB 3 published | simulated | Dev Board published | simulated |\n"
-      "|---|--:|--:|--:|--:|\n";
-  for (const PublishedTime& row : published_times()) {
-    const Model model = open_model(std::string("zoo:") + row.model);
-    const auto on = [&](const char* device) {
-      return to_ms(predict(model, find_device(device)).total());
-    };
-    text += fmt::format("| {} | {} | {:.1f} | {} | {:.1f} |\n", row.title, row.desktop_ms,
-                        on("edgetpu-usb3-max"), row.dev_board_ms, on("edgetpu-devboard"));
-  }
-  return text;
-}
-
 TEST(Zoo, LargeNetworksTakeAboutAsLongAsPublished) {
   for (const PublishedTime& row : published_times()) {
-    if (row.desktop_ms < 10 || row.title == std::string("Inception-ResNet v2")) continue;
+    if (row.desktop < 10 || row.title == std::string("Inception-ResNet v2")) continue;
     const Model model = open_model(std::string("zoo:") + row.model);
-    EXPECT_NEAR(to_ms(predict(model, find_device("edgetpu-usb3-max")).total()) / row.desktop_ms, 1,
+    EXPECT_NEAR(to_ms(predict(model, find_device("edgetpu-usb3-max")).total()) / row.desktop, 1,
                 0.15)
         << row.title;
-    EXPECT_NEAR(to_ms(predict(model, find_device("edgetpu-devboard")).total()) / row.dev_board_ms,
-                1, 0.20)
+    EXPECT_NEAR(to_ms(predict(model, find_device("edgetpu-devboard")).total()) / row.dev_board, 1,
+                0.20)
         << row.title;
   }
 }
@@ -176,7 +141,8 @@ TEST(AccuracyPage, IsCurrent) {
                  accuracy_markdown(evaluated()));
   expect_current("accuracy.md", "<!-- speed-up -->\n", "<!-- end of speed-up -->",
                  speedup_markdown(evaluated()));
-  expect_current("accuracy.md", "<!-- zoo -->\n", "<!-- end of zoo -->", zoo_table());
+  expect_current("accuracy.md", "<!-- zoo -->\n", "<!-- end of zoo -->",
+                 paper::published_table().to_markdown());
   expect_current("accuracy.svg", "", "", accuracy_plot(evaluated()));
 }
 

@@ -87,8 +87,12 @@ class Browser:
 
 
 DRAWINGS = "return [...document.querySelectorAll('svg.chart')].map((chart) => chart.outerHTML);"
+VISIBLE_CHARTS = """
+  return [...document.querySelectorAll('svg.chart, svg.figure')]
+    .filter((chart) => chart.getClientRects().length > 0).length;"""
 SMALLEST_TEXT = """
-  const sizes = [...document.querySelectorAll('svg.chart text')].map((text) => {
+  const sizes = [...document.querySelectorAll('svg.chart text, svg.figure text')].filter((text) =>
+    text.getClientRects().length > 0).map((text) => {
     const chart = text.ownerSVGElement;
     return parseFloat(getComputedStyle(text).fontSize) * chart.clientWidth / chart.viewBox.baseVal.width;
   });
@@ -98,7 +102,8 @@ SMALLEST_TEXT = """
 # Texts of one chart that lie upon each other.
 COLLISIONS = """
   const found = [];
-  for (const chart of document.querySelectorAll('svg.chart')) {
+  for (const chart of document.querySelectorAll('svg.chart, svg.figure')) {
+    if (chart.getClientRects().length === 0) continue;
     const boxes = [...chart.querySelectorAll('text')].map((t) => [t.textContent, t.getBoundingClientRect()]);
     for (let i = 0; i < boxes.length; ++i) for (let j = i + 1; j < boxes.length; ++j) {
       const [a, b] = [boxes[i][1], boxes[j][1]];
@@ -109,7 +114,7 @@ COLLISIONS = """
   return found;"""
 
 
-class ReportPage(unittest.TestCase):
+class Page(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory(prefix="segue-page-")
@@ -120,12 +125,6 @@ class ReportPage(unittest.TestCase):
         cls.browser.close()
         cls.folder.cleanup()
 
-    def write(self, name, *arguments):
-        page = Path(self.folder.name) / name
-        subprocess.run([SEGUE, "report", *arguments, "-o", page], check=True, stdout=subprocess.DEVNULL)
-        self.assertLessEqual(page.stat().st_size, LARGEST_BYTES)
-        return page
-
     def expect_clean(self):
         self.assertEqual(self.browser.complaints(), [])
         self.assertEqual(self.browser.fetched(), [])
@@ -134,6 +133,14 @@ class ReportPage(unittest.TestCase):
         self.assertLessEqual(self.browser.run("return document.documentElement.scrollWidth;"), width)
         self.assertGreaterEqual(self.browser.run(SMALLEST_TEXT), 11)
         self.assertEqual(self.browser.run(COLLISIONS), [])
+
+
+class ReportPage(Page):
+    def write(self, name, *arguments):
+        page = Path(self.folder.name) / name
+        subprocess.run([SEGUE, "report", *arguments, "-o", page], check=True, stdout=subprocess.DEVNULL)
+        self.assertLessEqual(page.stat().st_size, LARGEST_BYTES)
+        return page
 
     def test_draws_everything_on_wide_and_narrow_screens(self):
         page = self.write("resnet101.html", "zoo:resnet101", "--show", "6", "--strategy", "balanced")
@@ -199,6 +206,40 @@ class ReportPage(unittest.TestCase):
                 self.assertEqual(len(self.browser.run(DRAWINGS)), CHARTS)
                 self.expect_readable(400)
                 self.expect_clean()
+
+
+class PaperPage(Page):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        subprocess.run([SEGUE, "paper", "-o", cls.folder.name], check=True, stdout=subprocess.DEVNULL)
+        cls.page = Path(cls.folder.name) / "index.html"
+
+    def test_draws_everything_on_wide_and_narrow_screens(self):
+        for width in (1280, 400):
+            with self.subTest(width=width):
+                self.browser.open(self.page, width)
+                self.assertEqual(self.browser.run(VISIBLE_CHARTS), self.browser.run(
+                    "return document.querySelectorAll('figure:not([hidden])').length;"))
+                self.assertGreater(self.browser.run(VISIBLE_CHARTS), 12)
+                self.expect_readable(width)
+                self.expect_clean()
+                self.browser.shoot(f"paper-{width}")
+
+    def test_controls_choose_the_number_of_tpus_and_bring_out_a_strategy(self):
+        self.browser.open(self.page, 1280)
+        captions = ("return [...document.querySelectorAll('#comparison figure:not([hidden]) figcaption')]"
+                    ".map((caption) => caption.textContent);")
+        self.assertIn("On 8 TPUs, simulated", self.browser.run(captions))
+        self.browser.run("document.querySelector('input[name=tpus][value=\"3\"]').click();")
+        self.assertIn("On 3 TPUs, simulated", self.browser.run(captions))
+        self.assertNotIn("On 8 TPUs, simulated", self.browser.run(captions))
+        self.browser.run("document.querySelector('input[name=strategy]:checked').focus();")
+        self.browser.press("\ue014")  # the right arrow
+        bright = ("return [...new Set([...document.querySelectorAll('#comparison [data-series]:not(.dim)')]"
+                  ".map((series) => series.dataset.series))];")
+        self.assertEqual(self.browser.run(bright), ["compiler"])
+        self.expect_clean()
 
 
 if __name__ == "__main__":

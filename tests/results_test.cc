@@ -1,99 +1,50 @@
-// docs/results.md: every strategy on the CNNs of the paper, what must hold of them, and where the
-// gains come from.
+// docs/results.md and experiments: every strategy on the CNNs of the paper, what must hold of them,
+// and the folders that `segue paper` writes.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
-#include <cmath>
 #include <cstdlib>
-#include <map>
+#include <filesystem>
+#include <set>
 
+#include "command.h"
 #include "environment.h"
-#include "paper_networks.h"
+#include "expect.h"
+#include "paper/networks.h"
+#include "paper/tables.h"
+#include "segue/compiler.h"
 #include "segue/file.h"
 #include "segue/optimal.h"
-#include "segue/plan.h"
-#include "segue/profile.h"
-#include "segue/timeline.h"
-#include "segue/units.h"
+#include "segue/paper.h"
 #include "segue/zoo.h"
 
 namespace segue {
 namespace {
 
-constexpr std::uint32_t kMostTpus = 8;
-
-using testing::kPaperNetworks;
-using testing::PaperNetwork;
-
-// The plans of one network on one number of TPUs.
-struct Plans {
-  Plan compiler;
-  Plan balanced;
-  Plan profile;
-  Plan pure;  // optimal without replicas
-  Plan full;  // optimal
-};
-using PlansByTpus = std::map<std::uint32_t, Plans>;
-
-Plan even_plan(const Graph& graph, const Segmentation& segmentation, const DeviceSpec& device,
-               const char* strategy) {
-  const DevicePool pool{device, static_cast<std::uint32_t>(segmentation.segments.size()), false};
-  const std::vector<PoolCounts> devices(pool.count, PoolCounts{1});
-  return make_plan(graph, segmentation, std::span(&pool, 1), strategy, devices);
-}
-
-Plan optimal_plan(const Graph& graph, const DeviceSpec& device, std::uint32_t tpus,
-                  std::uint32_t max_replicas) {
-  const DevicePool pool{device, tpus, false};
-  const auto best = segment_optimal(graph, std::span(&pool, 1), {max_replicas});
-  Plan plan = make_plan(graph, best.segmentation, std::span(&pool, 1), "optimal", best.devices);
-  EXPECT_EQ(plan.predicted.bottleneck, best.bottleneck);
-  EXPECT_EQ(plan.predicted.latency, best.latency);
-  plan.bound = best.bound;
-  return plan;
-}
-
-PlansByTpus plan_all(const Graph& graph, const DeviceSpec& device) {
-  const auto compiler = make_simulated_compiler(device);
-  Profile profile = Profile::simulated(graph, device);
-  PlansByTpus plans;
-  for (std::uint32_t tpus = 1; tpus <= kMostTpus; ++tpus) {
-    plans[tpus] = {
-        even_plan(graph, segment_as_vendor(graph, tpus), device, "compiler"),
-        even_plan(graph, segment_balanced(graph, tpus, *compiler).segmentation, device, "balanced"),
-        even_plan(graph, segment_profiled(profile, tpus).segmentation, device, "profile"),
-        optimal_plan(graph, device, tpus, 1), optimal_plan(graph, device, tpus, 0)};
-  }
-  return plans;
-}
-
-const PlansByTpus& plans_of(const std::string& network, const std::string& device) {
-  static std::map<std::pair<std::string, std::string>, PlansByTpus> known;
-  const auto [entry, is_new] = known.try_emplace({network, device});
-  if (is_new) {
-    const Model model = open_model("zoo:" + network);
-    entry->second = plan_all(Graph(model), find_device(device));
-  }
-  return entry->second;
-}
+namespace fs = std::filesystem;
+using paper::kMostTpus;
+using paper::kNetworks;
+using paper::Network;
+using paper::NetworkPlans;
+using ::testing::HasSubstr;
 
 Nanoseconds pace(const Plan& plan) { return plan.predicted.bottleneck; }
 
-double ratio(const Plan& slower, const Plan& faster) {
-  return to_s(pace(slower)) / to_s(pace(faster));
-}
-
-class EveryNetwork : public ::testing::TestWithParam<PaperNetwork> {};
+class EveryNetwork : public ::testing::TestWithParam<Network> {};
 
 TEST_P(EveryNetwork, IsPlannedOptimallyOnOneToEightDevicesAndNeverWorseThanByOtherStrategies) {
   for (const char* device : {"edgetpu-pcie", "edgetpu-usb3"}) {
+    const NetworkPlans network = paper::plan_network(GetParam(), find_device(device));
     Nanoseconds before = Nanoseconds::max();
-    for (const auto& [tpus, plans] : plans_of(GetParam().name, device)) {
+    for (std::uint32_t tpus = 1; tpus <= kMostTpus; ++tpus) {
+      const paper::Plans& plans = network.on(tpus);
       const std::string where = fmt::format("{} on {} {}", GetParam().name, tpus, device);
       EXPECT_TRUE(plans.full.bound->is_proven) << where;
       EXPECT_TRUE(plans.pure.bound->is_proven) << where;
+      EXPECT_LE(pace(plans.full) - plans.full.bound->value, Nanoseconds(10)) << where;
       EXPECT_LE(pace(plans.pure), pace(plans.compiler)) << where;
       EXPECT_LE(pace(plans.pure), pace(plans.balanced)) << where;
       EXPECT_LE(pace(plans.pure), pace(plans.profile)) << where;
@@ -104,112 +55,16 @@ TEST_P(EveryNetwork, IsPlannedOptimallyOnOneToEightDevicesAndNeverWorseThanByOth
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, EveryNetwork, ::testing::ValuesIn(kPaperNetworks),
+INSTANTIATE_TEST_SUITE_P(Networks, EveryNetwork, ::testing::ValuesIn(kNetworks),
                          [](const auto& row) { return std::string(row.param.name); });
 
-// --- the page
+// --- docs/results.md
 
-std::string layout(const Plan& plan) {
-  std::vector<std::uint32_t> replicas;
-  for (const Stage& stage : plan.stages) replicas.push_back(stage.replicas);
-  return fmt::format("{}", fmt::join(replicas, "+"));
-}
-
-// Geometric mean over all networks.
-double planner_over_balanced(std::uint32_t tpus, const std::string& device) {
-  double log_sum = 0;
-  for (const PaperNetwork& network : kPaperNetworks) {
-    const Plans& plans = plans_of(network.name, device).at(tpus);
-    log_sum += std::log(ratio(plans.balanced, plans.full));
-  }
-  return std::exp(log_sum / kPaperNetworks.size());
-}
-
-std::string throughput_table(std::uint32_t tpus, const std::string& device) {
-  std::string text = fmt::format(
-      "| {} TPUs | Segm_Comp | Segm_Balanced | Segm_Prof | optimal, no replicas | stages | planner "
-      "| TPUs per stage |\n|---|--:|--:|--:|--:|--:|--:|---|\n",
-      tpus);
-  for (const PaperNetwork& network : kPaperNetworks) {
-    const Plans& plans = plans_of(network.name, device).at(tpus);
-    const auto per_s = [](const Plan& plan) { return plan.predicted.throughput_per_s; };
-    text += fmt::format("| {} | {:.1f} | {:.1f} | {:.1f} | {:.1f} | {} | {:.1f} | {} |\n",
-                        network.name, per_s(plans.compiler), per_s(plans.balanced),
-                        per_s(plans.profile), per_s(plans.pure), plans.pure.stages.size(),
-                        per_s(plans.full), layout(plans.full));
-  }
-  return text + fmt::format("\nPlanner over Segm_Balanced, geometric mean: {:.2f}.\n\n",
-                            planner_over_balanced(tpus, device));
-}
-
-// The plan's pace if nothing had to be streamed.
-Nanoseconds pace_without_streaming(const Plan& plan, const DeviceSpec& device) {
-  Nanoseconds slowest = plan.stages.size() > 1
-                            ? runner_hop(device.timing) * static_cast<int>(plan.stages.size())
-                            : Nanoseconds(0);
-  for (const Stage& stage : plan.stages)
-    slowest = std::max(slowest, stage.time.total() - stage.time.streaming);
-  return slowest;
-}
-
-std::string gain_table(const std::string& device) {
-  std::string text =
-      "| 8 TPUs | planner / Segm_Balanced | bytes | cuts | replicas |\n|---|--:|--:|--:|--:|\n";
-  std::array<double, 4> log_sums{};
-  for (const PaperNetwork& network : kPaperNetworks) {
-    const Plans& plans = plans_of(network.name, device).at(kMostTpus);
-    const Nanoseconds resident = pace_without_streaming(plans.balanced, find_device(device));
-    const std::array<double, 4> gains{
-        ratio(plans.balanced, plans.full), to_s(pace(plans.balanced)) / to_s(resident),
-        to_s(resident) / to_s(pace(plans.pure)), ratio(plans.pure, plans.full)};
-    text += fmt::format("| {} | {:.2f} | {:.2f} | {:.2f} | {:.2f} |\n", network.name, gains[0],
-                        gains[1], gains[2], gains[3]);
-    for (std::size_t i = 0; i < gains.size(); ++i) log_sums[i] += std::log(gains[i]);
-  }
-  const auto mean = [&](std::size_t i) { return std::exp(log_sums[i] / kPaperNetworks.size()); };
-  return text + fmt::format("| geometric mean | {:.2f} | {:.2f} | {:.2f} | {:.2f} |\n", mean(0),
-                            mean(1), mean(2), mean(3));
-}
-
-// As the paper counts: fifteen inputs, from the first to the last result.
-double batch_ratio(const Plan& slower, const Plan& faster, const DeviceSpec& device) {
-  const auto makespan = [&](const Plan& plan) {
-    const auto loads = stage_loads(plan);
-    return to_s(simulate_timeline(loads, timeline_options(loads, device)).makespan);
-  };
-  return makespan(slower) / makespan(faster);
-}
-
-std::string paper_table(const std::string& device_name) {
-  const DeviceSpec& device = find_device(device_name);
-  std::string text =
-      "| model | TPUs | Segm_Balanced / Segm_Comp | in batches of 15 | no cuts can give more than "
-      "| "
-      "Segm_Comp's slowest stage: ms | of it streaming | of it transfers |\n"
-      "|---|--:|--:|--:|--:|--:|--:|--:|\n";
-  for (const PaperNetwork& network : kPaperNetworks) {
-    const PlansByTpus& all = plans_of(network.name, device_name);
-    std::uint32_t best = std::max(network.tpus, 2U);
-    for (std::uint32_t tpus = 2; tpus <= kMostTpus; ++tpus) {
-      if (ratio(all.at(tpus).compiler, all.at(tpus).balanced) >
-          ratio(all.at(best).compiler, all.at(best).balanced) + 1e-9)
-        best = tpus;
-    }
-    std::vector<std::uint32_t> rows{best};
-    if (network.tpus > 1 && network.tpus != best) rows.insert(rows.begin(), network.tpus);
-    for (const std::uint32_t tpus : rows) {
-      const Plans& plans = all.at(tpus);
-      const auto slowest = std::ranges::max_element(
-          plans.compiler.stages, {}, [](const Stage& stage) { return stage.time.total(); });
-      text += fmt::format("| {} | {} | {:.2f} | {:.2f} | {:.2f} | {} | {} | {} |\n", network.name,
-                          tpus, ratio(plans.compiler, plans.balanced),
-                          batch_ratio(plans.compiler, plans.balanced, device),
-                          ratio(plans.compiler, plans.pure), format_ms(slowest->time.total()),
-                          format_ms(slowest->time.streaming),
-                          format_ms(slowest->time.input + slowest->time.output));
-    }
-  }
-  return text;
+std::string usb3_table() {
+  const auto networks = paper::plan_networks(find_device("edgetpu-usb3"), [] {});
+  return paper::throughput_table(networks, kMostTpus).to_markdown() +
+         fmt::format("\nPlanner over Segm_Balanced, geometric mean: {:.2f}.\n\n",
+                     paper::planner_over_balanced(networks, kMostTpus));
 }
 
 // Throughput in ms per inference on 2 to 8 PCIe TPUs, and segments, that CodeProject.AI publishes
@@ -253,8 +108,8 @@ std::string detector_table() {
                         fmt::join(detector.ms_and_segments, " | "));
     std::string cells;
     for (std::uint32_t tpus = 2; tpus <= kMostTpus; ++tpus) {
-      const Plan plan = optimal_plan(graph, find_device("edgetpu-pcie"), tpus, 0);
-      cells += fmt::format(" {:.1f} ({}) |", to_ms(pace(plan)), layout(plan));
+      const Plan plan = paper::optimal_plan(graph, find_device("edgetpu-pcie"), tpus, 0);
+      cells += fmt::format(" {:.1f} ({}) |", to_ms(pace(plan)), paper::replicas_text(plan));
       ++rows;
       fewer += plan.stages.size() < tpus ? 1 : 0;
       replicated +=
@@ -279,21 +134,146 @@ std::string replaced(std::string text, const std::string& name, const std::strin
   return text.substr(0, from + begin.size()) + content + text.substr(to);
 }
 
+const bool kUpdates = std::getenv("SEGUE_UPDATE_DOCS") != nullptr;
+
 // SEGUE_UPDATE_DOCS=1 writes the tables instead of comparing them.
 TEST(ResultsPage, IsCurrent) {
-  const std::filesystem::path path = SEGUE_TEST_SOURCE "/docs/results.md";
+  const fs::path path = SEGUE_TEST_SOURCE "/docs/results.md";
   const std::string text = read_text_file(path, 1 << 20);
-  std::string throughput;
-  for (const std::uint32_t tpus : {2U, 4U, 6U, 8U})
-    throughput += throughput_table(tpus, "edgetpu-pcie");
-  std::string now = replaced(text, "throughput", throughput);
-  now = replaced(now, "gains", gain_table("edgetpu-pcie"));
-  now = replaced(now, "usb3", throughput_table(kMostTpus, "edgetpu-usb3"));
-  now = replaced(now, "paper", paper_table("edgetpu-pcie"));
+  std::string now = replaced(text, "usb3", usb3_table());
   now = replaced(now, "detectors", detector_table());
-  if (std::getenv("SEGUE_UPDATE_DOCS") != nullptr) return write_file(path, now);
+  if (kUpdates) return write_file(path, now);
   EXPECT_EQ(text, now);
-  EXPECT_GE(planner_over_balanced(kMostTpus, "edgetpu-pcie"), 4.0) << "on eight PCIe TPUs";
+}
+
+// --- experiments
+
+constexpr std::size_t kLargestFile = 1 << 22;
+
+const fs::path kFolders = SEGUE_TEST_SOURCE "/experiments";
+
+std::string committed(const std::string& file) {
+  return read_text_file(kFolders / file, kLargestFile);
+}
+
+// The folder holds these files and no other.
+void expect_current(const Experiment& experiment) {
+  std::set<std::string> names;
+  for (const PaperFile& file : experiment.files()) {
+    names.insert(file.name);
+    EXPECT_EQ(committed(experiment.name + "/" + file.name), file.content) << file.name;
+  }
+  std::set<std::string> found;
+  for (const auto& entry : fs::directory_iterator(kFolders / experiment.name))
+    found.insert(entry.path().filename().string());
+  EXPECT_EQ(found, names) << experiment.name;
+}
+
+void write(const Experiment& experiment) {
+  for (const PaperFile& file : experiment.files())
+    write_file(kFolders / experiment.name / file.name, file.content);
+}
+
+// SEGUE_UPDATE_DOCS=1 writes the folders.
+TEST(Paper, FoldersAreCurrentAndOnePageHoldsAllOfThem) {
+  const std::vector<Experiment> experiments = reproduce_paper(experiment_names());
+  const std::string page = paper_page(experiments);
+  EXPECT_LE(page.size(), 1'500'000U);
+  for (const Experiment& experiment : experiments) {
+    if (kUpdates) write(experiment);
+    expect_current(experiment);
+    EXPECT_THAT(page, HasSubstr(fmt::format("id='{}'", experiment.name)));
+    for (const PaperChart& chart : experiment.charts) {
+      EXPECT_THAT(page, HasSubstr(chart.wide));
+      EXPECT_THAT(page, HasSubstr(chart.narrow));
+    }
+  }
+}
+
+TEST(Paper, FromTheCommandLineIsTheSameByteForByte) {
+  const testing::ScratchFolder scratch;
+  const auto run = testing::run_segue({"paper", "-o", "all"}, scratch.path());
+  ASSERT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(run.err, "") << "progress belongs on a terminal only";
+  std::size_t files = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(scratch.path() / "all")) {
+    if (!entry.is_regular_file() || entry.path().filename() == "index.html") continue;
+    const std::string name = fs::relative(entry.path(), scratch.path() / "all").string();
+    EXPECT_EQ(read_text_file(entry.path(), kLargestFile), committed(name)) << name;
+    ++files;
+  }
+  EXPECT_GT(files, 40U);
+  EXPECT_THAT(read_text_file(scratch.path() / "all" / "index.html", kLargestFile),
+              ::testing::StartsWith("<!doctype html>"));
+}
+
+TEST(Paper, PageIsTheSameByteForByteWhenMadeTwice) {
+  constexpr std::array<std::string_view, 3> kNames{"figure1", "figure5", "profile"};
+  EXPECT_EQ(paper_page(reproduce_paper(kNames)), paper_page(reproduce_paper(kNames)));
+}
+
+// Each row of a Markdown table in `text` that begins with this.
+std::string row_of(const std::string& text, const std::string& begin) {
+  const std::size_t at = text.find("| " + begin + " |");
+  return at == std::string::npos ? "" : text.substr(at, text.find('\n', at) - at);
+}
+
+TEST(Paper, ErrorsOfFigures4And6AreThoseOfTheAccuracyPage) {
+  const std::string page = read_text_file(SEGUE_TEST_SOURCE "/docs/accuracy.md", kLargestFile);
+  const std::string figure4 = committed("figure4/README.md");
+  const std::string figure6 = committed("figure6/README.md");
+  for (const AccuracySeries& series : evaluate_accuracy()) {
+    const bool in_figure4 = series.key == "conv_sweep" || series.key == "conv_sweep_bare" ||
+                            series.key == "dense_sweep";
+    const bool in_figure6 = series.key == "pipeline_k2_b100" || series.key == "pipeline_k3_b100" ||
+                            series.key == "pipeline_k4_b100" ||
+                            series.key.starts_with("batch_sweep");
+    if (!in_figure4 && !in_figure6) continue;
+    const std::string row = row_of(page, series.title);
+    EXPECT_NE(row, "") << series.title;
+    EXPECT_EQ(row_of(in_figure4 ? figure4 : figure6, series.title), row);
+  }
+}
+
+// The paper's result: where Google's last segment streams megabytes, balancing streams less, is
+// faster, and several TPUs give more than their number.
+TEST(Paper, BalancedIsSuperlinearWhereGooglesSegmentsStream) {
+  const DeviceSpec& device = find_device("edgetpu-pcie");
+  const auto compiler = make_simulated_compiler(device);
+  int streaming = 0;
+  for (const Network& network : kNetworks) {
+    if (network.tpus == 1) continue;
+    const Model model = open_model(fmt::format("zoo:{}", network.name));
+    const Graph graph(model);
+    const Plan vendor =
+        paper::even_plan(graph, segment_as_vendor(graph, network.tpus), device, "compiler");
+    if (vendor.host_bytes() < kMiB) continue;
+    ++streaming;
+    const Plan balanced = paper::even_plan(
+        graph, segment_balanced(graph, network.tpus, *compiler).segmentation, device, "balanced");
+    const Nanoseconds time = paper::batch_time(balanced, device);
+    EXPECT_LE(balanced.host_bytes(), vendor.host_bytes()) << network.name;
+    EXPECT_LE(time, paper::batch_time(vendor, device)) << network.name;
+    EXPECT_GT(to_s(vendor.predicted.single_device) / to_s(time), network.tpus) << network.name;
+  }
+  EXPECT_GE(streaming, 6);
+}
+
+TEST(Paper, UnknownExperimentIsRefusedWithTheNamesThereAre) {
+  constexpr std::string_view kName = "figure3";
+  testing::expect_error(ErrorCode::kInvalidArgument, [&] { (void)reproduce_paper({{kName}}); },
+                        {"there is no experiment 'figure3'", "figure1"});
+}
+
+TEST(Paper, OneExperimentPrintsItsTextOrWritesItsFolder) {
+  const testing::ScratchFolder scratch;
+  EXPECT_EQ(testing::run_segue({"paper", "figure", "5"}).out, committed("figure5/README.md"));
+  const auto run = testing::run_segue({"paper", "table", "profile", "-o", "."}, scratch.path());
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_EQ(read_text_file(scratch.path() / "profile" / "README.md", kLargestFile),
+            committed("profile/README.md"));
+  EXPECT_EQ(testing::run_segue({"paper", "figure", "3"}).status, 2);
+  EXPECT_EQ(testing::run_segue({"paper", "table", "figure1"}).status, 2);
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "environment.h"
-#include "paper_networks.h"
+#include "paper/networks.h"
 #include "segue/file.h"
 #include "segue/plan.h"
 #include "segue/report.h"
@@ -16,10 +16,10 @@
 namespace segue {
 namespace {
 
-using testing::kPaperNetworks;
-using testing::PaperNetwork;
+using paper::kNetworks;
+using paper::Network;
 
-class PaperModel : public ::testing::TestWithParam<PaperNetwork> {};
+class PaperModel : public ::testing::TestWithParam<Network> {};
 
 // Host bytes of every segment of consecutive depths, then the least total over all cuts: exact, and
 // without any assumption that larger segments stream more.
@@ -57,7 +57,7 @@ TEST_P(PaperModel, BalancedStreamsNothingWhereSomeHorizontalCutDoes) {
   RecordProperty("balanced_host_bytes", std::to_string(balanced.host_bytes));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, PaperModel, ::testing::ValuesIn(kPaperNetworks),
+INSTANTIATE_TEST_SUITE_P(All, PaperModel, ::testing::ValuesIn(kNetworks),
                          [](const auto& row) { return std::string(row.param.name); });
 
 struct Result {
@@ -67,7 +67,7 @@ struct Result {
   Plan balanced;
 };
 
-Result segment(const PaperNetwork& test) {
+Result segment(const Network& test) {
   const Model model = open_model(std::string("zoo:") + test.name);
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-pcie"));
@@ -83,7 +83,7 @@ std::string markdown_table() {
   std::string text =
       "| model | depth | MiB | TPUs | Segm_Comp largest | Segm_Comp host | Segm_Balanced largest | "
       "Segm_Balanced host |\n|---|--:|--:|--:|--:|--:|--:|--:|\n";
-  for (const PaperNetwork& test : kPaperNetworks) {
+  for (const Network& test : kNetworks) {
     const Result result = segment(test);
     EXPECT_LE(result.balanced.largest_stage_parameter_bytes(),
               result.vendor.largest_stage_parameter_bytes())

@@ -41,6 +41,7 @@ struct Table {
 
   [[nodiscard]] std::string to_text() const;
   [[nodiscard]] std::string to_csv() const;  // quoted as in RFC 4180, lines end in \n
+  [[nodiscard]] std::string to_markdown() const;
 };
 
 /// A plan on one screen, beside the vendor's segmentation when `vendor` is given.

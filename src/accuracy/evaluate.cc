@@ -101,16 +101,44 @@ void add_conv_sweeps(std::vector<AccuracySeries>& all) {
   for (const SweepColumn& column : kSweepColumns) all.push_back(sweep_column(column, models));
 }
 
-void add_batch_sweep(std::vector<AccuracySeries>& all) {
-  AccuracySeries result = series("batch_sweep", "Segm_Comp on 2 TPUs, batches of 1 to 100, F=672",
-                                 kAuthors, "edgetpu-pcie", Role::kHeldOut);
-  const SweepPredictor model(kBatchSweepFilters);
-  for (const BatchSweepRow& row : batch_sweep()) {
-    result.rows.push_back({fmt::format("B={}", row.batch), row.per_input,
-                           to_ms(model.pipeline(2, row.batch, HostSharing::kInvocations)), true,
-                           false});
+AccuracySeries on_three(const char* key, const char* title, Role role, HostSharing sharing) {
+  AccuracySeries result = series(key, title, kAuthors, "edgetpu-pcie", role);
+  for (const ThreeDevicesRow& row : conv_sweep_on_three()) {
+    const Nanoseconds time = SweepPredictor(row.filters).pipeline(3, 100, sharing);
+    result.rows.push_back(
+        {fmt::format("F={}", row.filters), row.batch_100, to_ms(time), true, false});
   }
-  all.push_back(std::move(result));
+  return result;
+}
+
+AccuracySeries batches(const char* key, const char* title, const std::vector<BatchSweepRow>& rows,
+                       std::size_t devices, HostSharing sharing) {
+  AccuracySeries result = series(key, title, kAuthors, "edgetpu-pcie", Role::kHeldOut);
+  const SweepPredictor model(kBatchSweepFilters);
+  for (const BatchSweepRow& row : rows) {
+    const Nanoseconds time = model.pipeline(devices, row.batch, sharing);
+    result.rows.push_back(
+        {fmt::format("B={}", row.batch), row.per_input, to_ms(time), true, false});
+  }
+  return result;
+}
+
+void add_three_devices(std::vector<AccuracySeries>& all) {
+  all.push_back(on_three("pipeline_k3_b100",
+                         "Segm_Comp on 3 TPUs, batch 100, invocations of two exclude each other",
+                         Role::kHeldOut, HostSharing::kInvocationsOfTwo));
+  all.push_back(on_three("pipeline_k3_b100_apart", "the same on 3 TPUs, nothing shared",
+                         Role::kAlternative, HostSharing::kNone));
+  all.push_back(on_three("pipeline_k3_b100_shared",
+                         "the same on 3 TPUs, invocations exclude each other", Role::kAlternative,
+                         HostSharing::kInvocations));
+}
+
+void add_batch_sweeps(std::vector<AccuracySeries>& all) {
+  all.push_back(batches("batch_sweep", "Segm_Comp on 2 TPUs, batches of 1 to 100, F=672",
+                        batch_sweep(), 2, HostSharing::kInvocations));
+  all.push_back(batches("batch_sweep_k3", "Segm_Comp on 3 TPUs, batches of 1 to 37, F=672",
+                        batch_sweep_on_three(), 3, HostSharing::kInvocationsOfTwo));
 }
 
 void add_dense_sweep(std::vector<AccuracySeries>& all) {
@@ -237,7 +265,8 @@ AccuracySummary AccuracySeries::held_out() const { return summary(rows, true); }
 std::vector<AccuracySeries> evaluate_accuracy() {
   std::vector<AccuracySeries> all;
   add_conv_sweeps(all);
-  add_batch_sweep(all);
+  add_three_devices(all);
+  add_batch_sweeps(all);
   add_dense_sweep(all);
   add_mobilenets(all);
   add_usb_stacks(all);

@@ -74,6 +74,13 @@ const std::vector<ConvSweepRow>& conv_sweep() {
   return kRows;
 }
 
+const std::vector<ThreeDevicesRow>& conv_sweep_on_three() {
+  static const std::vector<ThreeDevicesRow> kRows{{112, 8.8},   {312, 30.9},  {442, 47.4},
+                                                  {452, 51.5},  {512, 57.4},  {522, 61.6},
+                                                  {602, 123.6}, {642, 143.0}, {682, 151.6}};
+  return kRows;
+}
+
 const std::vector<DenseSweepRow>& dense_sweep() {
   static const std::vector<DenseSweepRow> kRows{
       {100, 0.113},   {140, 0.097},   {180, 0.093},   {220, 0.143},   {260, 0.110},
@@ -101,6 +108,28 @@ const std::vector<BatchSweepRow>& batch_sweep() {
       {73, 201.15}, {76, 201.44}, {79, 201.40}, {82, 201.28}, {85, 201.29}, {88, 201.62},
       {91, 201.29}, {94, 201.85}, {97, 201.64}, {100, 201.57}};
   return kRows;
+}
+
+const std::vector<BatchSweepRow>& batch_sweep_on_three() {
+  static const std::vector<BatchSweepRow> kRows{
+      {1, 224.62},  {4, 154.66},  {7, 154.40},  {10, 153.46}, {13, 150.06},
+      {16, 150.37}, {19, 151.00}, {22, 150.64}, {25, 150.18}, {28, 150.23},
+      {31, 150.00}, {34, 149.99}, {37, 149.94}};
+  return kRows;
+}
+
+const std::vector<PublishedTime>& published_times() {
+  static const std::vector<PublishedTime> kTimes{
+      {"mobilenet", "MobileNet v1", 2.4, 2.4},
+      {"mobilenetv2", "MobileNet v2", 2.6, 2.6},
+      {"resnet50@299", "ResNet-50 v1", 49, 56},
+      {"resnet50v2@299", "ResNet-50 v2", 50, 59},
+      {"resnet152v2@299", "ResNet-152 v2", 128, 151},
+      {"inceptionv4", "Inception v4", 85, 102},
+      {"inceptionresnetv2", "Inception-ResNet v2", 57, 69},
+      {"vgg16", "VGG16", 296, 343},
+      {"vgg19", "VGG19", 308, 357}};
+  return kTimes;
 }
 
 const std::vector<MobileNetRow>& mobilenets() {

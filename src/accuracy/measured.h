@@ -21,6 +21,14 @@ struct ConvSweepRow {
 };
 [[nodiscard]] const std::vector<ConvSweepRow>& conv_sweep();
 
+// The same networks in segments on 3 devices, batches of 100, at some widths.
+// Source: the same files, as rounded to 0.1 ms by who read them.
+struct ThreeDevicesRow {
+  std::int32_t filters = 0;
+  double batch_100 = 0;
+};
+[[nodiscard]] const std::vector<ThreeDevicesRow>& conv_sweep_on_three();
+
 // Dense 64 -> N (four times, tanh) -> 10 on the same host, one device.
 // Source: the same, FC_MACs/results.
 struct DenseSweepRow {
@@ -29,13 +37,25 @@ struct DenseSweepRow {
 };
 [[nodiscard]] const std::vector<DenseSweepRow>& dense_sweep();
 
-// Batch sizes on two devices; the file does not say which width, 672 filters fit its asymptote.
-// Source: the same, CONV_MACs/results/minB1-maxB100-stepB3-seg2.
+// What Google's compiler (16) reports of the networks of both sweeps on one device, MiB.
+// Source: the same files.
+struct ReportedMemoryRow {
+  std::int32_t size = 0;  // filters or units
+  double on_chip_mib = 0;
+  double host_mib = 0;
+};
+[[nodiscard]] const std::vector<ReportedMemoryRow>& conv_sweep_memory();
+[[nodiscard]] const std::vector<ReportedMemoryRow>& dense_sweep_memory();
+
+// Batch sizes on two and on three devices; the files do not say which width, 672 filters fit the
+// asymptote on two.
+// Source: the same, CONV_MACs/results/minB1-maxB100-stepB3-seg2 and -seg3.
 struct BatchSweepRow {
   std::uint64_t batch = 0;
   double per_input = 0;
 };
 [[nodiscard]] const std::vector<BatchSweepRow>& batch_sweep();
+[[nodiscard]] const std::vector<BatchSweepRow>& batch_sweep_on_three();
 inline constexpr std::int32_t kBatchSweepFilters = 672;
 
 // MobileNet v1, uint8, USB 3 on a workstation, steady invocations.
@@ -72,5 +92,15 @@ struct UsbTransferRow {
   std::array<double, kJetsonRuns> times{};
 };
 [[nodiscard]] const std::vector<UsbTransferRow>& usb_transfers();
+
+// Networks of the zoo on one device: a desktop over USB 3, and the Dev Board.
+// Source: coral.ai/docs/edgetpu/benchmarks.
+struct PublishedTime {
+  const char* model;  // of the zoo
+  const char* title;
+  double desktop = 0;
+  double dev_board = 0;
+};
+[[nodiscard]] const std::vector<PublishedTime>& published_times();
 
 }  // namespace segue

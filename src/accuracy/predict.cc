@@ -66,7 +66,7 @@ Nanoseconds SweepPredictor::pipeline(std::size_t devices, std::uint64_t batch, H
     SharedPath path;
     path.holds = sharing == HostSharing::kTransfers ? SharedPath::Holds::kTransfers
                                                     : SharedPath::Holds::kInvocations;
-    path.devices.resize(devices);
+    path.devices.resize(sharing == HostSharing::kInvocationsOfTwo ? 2 : devices);
     std::iota(path.devices.begin(), path.devices.end(), 0U);
     options.shared.push_back(path);
   }

@@ -24,8 +24,9 @@ inline constexpr double kSweepSessionMs = 1.3;
 [[nodiscard]] SegmentTime predict_with_report(const Model& model, double on_chip_mib,
                                               double host_mib, const DeviceSpec& device);
 
-// What the devices of a pipeline share on the host: nothing, or one of SharedPath::Holds.
-enum class HostSharing { kNone, kTransfers, kInvocations };
+// What the devices of a pipeline share on the host: nothing; all of them one of SharedPath::Holds;
+// or the first two the last of these, and the others nothing.
+enum class HostSharing { kNone, kTransfers, kInvocations, kInvocationsOfTwo };
 
 // One model of the convolutional sweep, whole and in segments by Google's rule.
 class SweepPredictor {

@@ -1,6 +1,15 @@
+#include "segue/paper.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "cli/commands.h"
+#include "cli/progress.h"
 #include "segue/accuracy.h"
 #include "segue/error.h"
 #include "segue/file.h"
@@ -9,8 +18,15 @@
 namespace segue::cli {
 namespace {
 
-struct FigureOptions {
-  int number = 0;
+struct AllOptions {
+  std::string output = "paper";
+};
+
+// One experiment, by number or by name.
+struct OneOptions {
+  int figure = 0;
+  std::string table;
+  std::string output;
 };
 
 struct AccuracyOptions {
@@ -18,10 +34,41 @@ struct AccuracyOptions {
   FormatOptions format;
 };
 
-void draw_figure(const FigureOptions& options) {
-  if (options.number != 1)
-    throw Error(ErrorCode::kInvalidArgument, "only figure 1 (the array) can be drawn");
-  print(array_figure());
+std::vector<Experiment> reproduce(const std::vector<std::string_view>& names) {
+  std::optional<Progress> progress;
+  return reproduce_paper(names, [&](std::size_t, std::size_t total) {
+    if (!progress) progress.emplace(total);
+    progress->advance();
+  });
+}
+
+void stage(StagedFiles& staged, const Experiment& experiment, const std::string& parent) {
+  for (const PaperFile& file : experiment.files())
+    staged.stage(std::filesystem::path(parent) / experiment.name / file.name, file.content);
+}
+
+void reproduce_all(const AllOptions& options) {
+  const std::vector<Experiment> experiments = reproduce(experiment_names());
+  const std::filesystem::path page = std::filesystem::path(options.output) / "index.html";
+  StagedFiles staged;
+  std::string text;
+  for (const Experiment& experiment : experiments) {
+    stage(staged, experiment, options.output);
+    text += fmt::format("{}\n  {}\n", experiment.title, experiment.finding);
+  }
+  staged.stage(page, paper_page(experiments));
+  staged.commit();
+  print(text + fmt::format("\n{}: all of it on one page; open it in a browser\n", page.string()));
+}
+
+void reproduce_one(const std::string& name, const std::string& output) {
+  const std::vector<Experiment> experiments = reproduce({name});
+  if (output.empty()) return print(experiments[0].readme);
+  StagedFiles staged;
+  stage(staged, experiments[0], output);
+  staged.commit();
+  print(fmt::format("{}\n{} written to {}/{}\n", experiments[0].finding,
+                    fmt::format("{} files", experiments[0].files().size()), output, name));
 }
 
 void show_accuracy(const AccuracyOptions& options) {
@@ -32,24 +79,61 @@ void show_accuracy(const AccuracyOptions& options) {
   print(accuracy_markdown(series));
 }
 
+void add_one(CLI::App& command, const std::shared_ptr<OneOptions>& options) {
+  add_output(command, options->output,
+             "Write README.md, CSV and SVG to a folder in this one, instead of printing the text");
+}
+
+void add_figure(CLI::App& paper) {
+  auto options = std::make_shared<OneOptions>();
+  CLI::App* command = paper.add_subcommand("figure", "One figure");
+  command
+      ->add_option("NUMBER", options->figure,
+                   "1: a systolic array; 2: operations per second; 4: synthetic networks; 5: "
+                   "layers on the host; 6: speed-up of Google's segments")
+      ->required()
+      ->check(CLI::IsMember({1, 2, 4, 5, 6}));
+  add_one(*command, options);
+  command->callback(
+      [options] { reproduce_one(fmt::format("figure{}", options->figure), options->output); });
+}
+
+void add_table(CLI::App& paper) {
+  std::vector<std::string> tables;
+  for (const std::string_view name : experiment_names()) {
+    if (!name.starts_with("figure") && name != "accuracy") tables.emplace_back(name);
+  }
+  auto options = std::make_shared<OneOptions>();
+  CLI::App* command = paper.add_subcommand("table", "One table");
+  command->add_option("NAME", options->table, "Its name")->required()->check(CLI::IsMember(tables));
+  add_one(*command, options);
+  command->callback([options] { reproduce_one(options->table, options->output); });
+}
+
+void add_accuracy(CLI::App& paper) {
+  auto options = std::make_shared<AccuracyOptions>();
+  CLI::App* command = paper.add_subcommand(
+      "accuracy", "Compare simulated times with times that others measured on Edge TPUs");
+  command->add_option("--plot", options->plot, "Also write a picture (SVG) to this file");
+  add_format(*command, options->format);
+  command->callback([options] { show_accuracy(*options); });
+}
+
 }  // namespace
 
 void add_paper(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("paper", "Reproduce parts of the paper and the simulator's own error");
-  command->require_subcommand(1);
-  auto figure_options = std::make_shared<FigureOptions>();
-  CLI::App* figure = command->add_subcommand("figure", "Draw a figure in the terminal");
-  figure->add_option("NUMBER", figure_options->number, "1: a 3x3 systolic array, cycle by cycle")
-      ->required();
-  figure->callback([figure_options] { draw_figure(*figure_options); });
-
-  auto accuracy_options = std::make_shared<AccuracyOptions>();
-  CLI::App* accuracy = command->add_subcommand(
-      "accuracy", "Compare simulated times with times that others measured on Edge TPUs");
-  accuracy->add_option("--plot", accuracy_options->plot, "Also write a picture (SVG) to this file");
-  add_format(*accuracy, accuracy_options->format);
-  accuracy->callback([accuracy_options] { show_accuracy(*accuracy_options); });
+  CLI::App* command = app.add_subcommand(
+      "paper",
+      "Reproduce the paper: all figures and tables, or one of them; the simulator's error");
+  command->require_subcommand(0, 1);
+  auto options = std::make_shared<AllOptions>();
+  add_output(*command, options->output, "Folder for all (default paper)");
+  command->callback([command, options] {
+    if (command->get_subcommands().empty()) reproduce_all(*options);
+  });
+  add_figure(*command);
+  add_table(*command);
+  add_accuracy(*command);
 }
 
 }  // namespace segue::cli

@@ -7,6 +7,8 @@
 
 #include "json/node.h"
 #include "page/assets.h"
+#include "page/frame.h"
+#include "report/causes.h"
 #include "report/plan_words.h"
 #include "segue/error.h"
 #include "segue/timeline.h"
@@ -55,27 +57,6 @@ Json stage_json(const Graph& graph, const Stage& stage) {
             {"streaming", time.streaming.count()},
             {"output", time.output.count()}}},
           {"first", name_text(graph.model().describe(stage.operators.front()))}};
-}
-
-// What an activity counts as, by position in the page's list of causes; nothing for what happens
-// on the host.
-std::optional<int> cause_of(Activity activity) {
-  switch (activity) {
-    case Activity::kRequest:
-      return 0;
-    case Activity::kInput:
-      return 1;
-    case Activity::kCompute:
-      return 2;
-    case Activity::kStreaming:
-      return 3;
-    case Activity::kOutput:
-    case Activity::kRelayout:
-      return 4;
-    case Activity::kHop:
-      break;
-  }
-  return std::nullopt;
 }
 
 Json timeline_json(const Plan& plan, std::span<const DevicePool> pools, std::uint64_t inputs) {
@@ -179,21 +160,6 @@ std::string embedded(const Json& document) {
   return result;
 }
 
-// The frame with each @NAME@ replaced; what is put in is not looked at again.
-std::string filled(std::string_view frame, std::string_view data) {
-  std::string page;
-  for (std::size_t at = 0; at < frame.size();) {
-    const std::size_t begin = frame.find('@', at);
-    page += frame.substr(at, begin - at);
-    if (begin == std::string_view::npos) break;
-    const std::size_t end = frame.find('@', begin + 1) + 1;
-    const std::string_view name = frame.substr(begin, end - begin);
-    page += name == "@DATA@" ? data : name == "@STYLE@" ? kPageStyle : kPageScript;
-    at = end;
-  }
-  return page;
-}
-
 }  // namespace
 
 std::string plans_page(const PageContent& content) {
@@ -203,21 +169,20 @@ std::string plans_page(const PageContent& content) {
   Json plans = Json::array();
   for (const ComparedPlan& row : content.plans) plans.push_back(plan_json(content, row));
   const DeviceSpec& device = content.pools[0].device;
-  return filled(
-      kPageFrame,
-      embedded(
-          {{"schema", "segue.page/1"},
-           {"model", model_json(content.graph)},
-           {"device",
-            {{"name", name_text(chosen.plan.device)},
-             {"capacity_bytes", static_cast<std::uint64_t>(device.memory.capacity_bytes.value)}}},
-           {"inputs", content.inputs},
-           {"chosen", {{"tpus", chosen.tpus}, {"strategy", chosen.plan.strategy}}},
-           {"plans", std::move(plans)},
-           {"run", content.run ? run_json(*content.run, chosen) : Json(nullptr)},
-           {"origin", fmt::format("Made by segue {}. Simulated times: docs/cost-model.md; how far "
-                                  "they are from hardware: docs/accuracy.md.",
-                                  kVersion)}}));
+  const std::string data = embedded(
+      {{"schema", "segue.page/1"},
+       {"model", model_json(content.graph)},
+       {"device",
+        {{"name", name_text(chosen.plan.device)},
+         {"capacity_bytes", static_cast<std::uint64_t>(device.memory.capacity_bytes.value)}}},
+       {"inputs", content.inputs},
+       {"chosen", {{"tpus", chosen.tpus}, {"strategy", chosen.plan.strategy}}},
+       {"plans", std::move(plans)},
+       {"run", content.run ? run_json(*content.run, chosen) : Json(nullptr)},
+       {"origin", fmt::format("Made by segue {}. Simulated times: docs/cost-model.md; how far "
+                              "they are from hardware: docs/accuracy.md.",
+                              kVersion)}});
+  return with_assets(kPageFrame, {{"STYLE", kPageStyle}, {"DATA", data}, {"SCRIPT", kPageScript}});
 }
 
 }  // namespace segue

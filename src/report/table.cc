@@ -102,4 +102,26 @@ std::string Table::to_csv() const {
   return text;
 }
 
+std::string Table::to_markdown() const {
+  const auto line = [](auto cell_of, std::size_t count) {
+    std::string text = "|";
+    for (std::size_t c = 0; c < count; ++c) text += fmt::format(" {} |", cell_of(c));
+    return text + "\n";
+  };
+  std::string text = line([&](std::size_t c) { return columns[c].title; }, columns.size()) + "|";
+  for (const Column& column : columns) text += column.align == Align::kLeft ? "---|" : "--:|";
+  text += "\n";
+  for (const auto& row : rows) {
+    text += line(
+        [&](std::size_t c) {
+          std::string cell;
+          for (const char one : row[c])
+            cell += one == '|' ? std::string("\\|") : std::string(1, one);
+          return cell;
+        },
+        row.size());
+  }
+  return text;
+}
+
 }  // namespace segue

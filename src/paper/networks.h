@@ -1,0 +1,74 @@
+// Every strategy on the CNNs of the paper.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "segue/device.h"
+#include "segue/graph.h"
+#include "segue/plan.h"
+
+namespace segue::paper {
+
+struct Network {
+  const char* name;    // of the zoo
+  std::uint32_t tpus;  // parameters over 8 MiB, rounded up, as the paper chooses it
+};
+
+// Membership of each in the paper's list is a guess: "state-of-the-art CNN models".
+inline constexpr std::array<Network, 21> kNetworks{{
+    {"mobilenet", 1},          {"mobilenetv2", 1},        {"nasnetmobile", 1},
+    {"efficientnetliteb0", 1}, {"efficientnetliteb1", 1}, {"efficientnetliteb2", 1},
+    {"efficientnetliteb3", 2}, {"efficientnetliteb4", 2}, {"densenet121", 2},
+    {"densenet169", 2},        {"densenet201", 3},        {"xception", 3},
+    {"inceptionv3", 3},        {"resnet50", 4},           {"resnet50v2", 4},
+    {"inceptionv4", 6},        {"resnet101", 6},          {"resnet101v2", 6},
+    {"inceptionresnetv2", 7},  {"resnet152", 8},          {"resnet152v2", 8},
+}};
+inline constexpr std::uint32_t kMostTpus = 8;
+
+// The plans of one network on one number of TPUs.
+struct Plans {
+  Plan compiler;
+  Plan balanced;
+  Plan profile;
+  Plan pure;  // optimal without replicas
+  Plan full;  // optimal
+};
+
+struct NetworkPlans {
+  Network network{};
+  std::array<Plans, kMostTpus> by_tpus;  // [tpus - 1]
+  [[nodiscard]] const Plans& on(std::uint32_t tpus) const { return by_tpus.at(tpus - 1); }
+  [[nodiscard]] const PlanModel& model() const { return by_tpus[0].compiler.model; }
+  [[nodiscard]] Nanoseconds one_tpu() const { return by_tpus[0].compiler.predicted.single_device; }
+};
+[[nodiscard]] NetworkPlans plan_network(const Network& network, const DeviceSpec& device);
+
+// All of kNetworks, by as many threads as there are cores. `on_done` is called after each, from
+// several threads.
+[[nodiscard]] std::vector<NetworkPlans> plan_networks(const DeviceSpec& device,
+                                                      const std::function<void()>& on_done);
+
+// One TPU for each segment.
+[[nodiscard]] Plan even_plan(const Graph& graph, const Segmentation& segmentation,
+                             const DeviceSpec& device, const char* strategy);
+
+// Proven; `max_replicas` 0: any number of TPUs on one stage.
+[[nodiscard]] Plan optimal_plan(const Graph& graph, const DeviceSpec& device, std::uint32_t tpus,
+                                std::uint32_t max_replicas);
+
+// `slower` takes so many times as long between results.
+[[nodiscard]] double ratio(const Plan& slower, const Plan& faster);
+
+// As the paper counts: time of a batch of 15 from the first to the last result, per input.
+inline constexpr std::uint64_t kBatch = 15;
+[[nodiscard]] Nanoseconds batch_time(const Plan& plan, const DeviceSpec& device,
+                                     std::uint64_t inputs = kBatch);
+
+// "2+1+1": TPUs of each stage.
+[[nodiscard]] std::string replicas_text(const Plan& plan);
+
+}  // namespace segue::paper

@@ -1,0 +1,15 @@
+// The texts of src/paper/texts and the page's frame and script, as the build embeds them.
+#pragma once
+
+#include <string_view>
+
+namespace segue::paper {
+
+// Of an experiment. Throws Error(kInternal) where there is none.
+[[nodiscard]] std::string_view text_of(std::string_view experiment);
+
+extern const char* const kFrame;  // with @STYLE@, @BODY@ and @SCRIPT@
+extern const char* const kStyle;
+extern const char* const kScript;
+
+}  // namespace segue::paper
