@@ -49,7 +49,7 @@ TEST(CliRun, TextJsonAndCsvSayWhatWasMeasuredAndWhatSimulated) {
   EXPECT_GT(json["stages"][0]["simulated_ns"], 0);
   EXPECT_EQ(json["losses"].size(), 0);
   EXPECT_THAT(run_segue({"run", split.folder(), "--inputs", "9", "--csv"}).out,
-              HasSubstr("stage,devices,inputs,measured_ms,simulated_ms"));
+              HasSubstr("stage,devices,on_chip_MiB,host_MiB,inputs,measured_ms,simulated_ms"));
 }
 
 TEST(CliRun, PlanRunsFromItsModelOnEveryBackend) {

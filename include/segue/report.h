@@ -48,6 +48,11 @@ struct Table {
 [[nodiscard]] std::string plan_text(const Plan& plan, const Plan* vendor);
 [[nodiscard]] Table plan_table(const Plan& plan);
 
+/// One row per operator, stage by stage: where the simulated compiler puts its parameters and with
+/// how many bytes, padded as the device wants them; its cycles.
+[[nodiscard]] Table plan_operator_table(const Plan& plan, const Graph& graph,
+                                        const DeviceSpec& device);
+
 /// A plan in virtual time, on one screen: time per stage by cause, throughput, latency, what to
 /// try.
 [[nodiscard]] std::string simulate_text(const Plan& plan, const Timeline& timeline,

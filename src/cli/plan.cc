@@ -15,6 +15,7 @@ struct Options {
   CutOptions cut;
   FormatOptions format;
   std::string output;
+  bool per_operator = false;
 };
 
 // What Google's rule gives for as many equal devices; nothing where it cannot.
@@ -30,6 +31,16 @@ std::optional<Plan> vendor_plan(const Graph& graph, const Options& options, cons
   }
 }
 
+std::string operators_of(const Plan& plan, const Graph& graph, const Options& options) {
+  const auto pools = devices_of_plan(plan, options.cut.device);
+  if (pools.size() > 1)
+    throw Error(ErrorCode::kInvalidArgument,
+                "--operators: the devices differ, and with them what an operator takes; name one "
+                "kind");
+  const Table table = plan_operator_table(plan, graph, pools[0].device);
+  return options.format.csv ? table.to_csv() : table.to_text();
+}
+
 void run(const Options& options) {
   const Model model = open_model(options.model);
   const Graph graph(model);
@@ -38,6 +49,7 @@ void run(const Options& options) {
   if (options.format.json || !options.output.empty()) identify_model(result.plan, model);
   if (!options.output.empty()) write_file(options.output, to_json(result.plan));
   if (options.format.json) return print(to_json(result.plan));
+  if (options.per_operator) return print(operators_of(result.plan, graph, options));
   if (options.format.csv) return print(plan_table(result.plan).to_csv());
   const std::optional<Plan> vendor = vendor_plan(graph, options, result.plan);
   print(plan_text(result.plan, vendor ? &*vendor : nullptr) + result.notes);
@@ -51,6 +63,10 @@ void add_plan(CLI::App& app) {
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
   add_cut(*command, options->cut);
   add_format(*command, options->format);
+  command
+      ->add_flag("--operators", options->per_operator,
+                 "One row per operator instead of per stage, with the place of its parameters")
+      ->excludes("--json");
   add_output(*command, options->output, "Also write the plan as JSON to this file");
   command->callback([options] { run(*options); });
 }

@@ -1,6 +1,7 @@
 // What the time of a stage goes into, in the order that charts show it.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <optional>
@@ -11,6 +12,14 @@ namespace segue {
 
 inline constexpr std::array kCauses{"fixed cost", "input", "computing", "streaming parameters",
                                     "output"};
+// As JSON and CSV call them.
+inline constexpr std::array kCauseKeys{"fixed", "input", "compute", "streaming", "output"};
+
+// Position in kCauses of what most of the time goes into.
+[[nodiscard]] inline std::size_t main_cause(const SegmentTime& time) {
+  const std::array parts{time.fixed, time.input, time.compute, time.streaming, time.output};
+  return static_cast<std::size_t>(std::ranges::max_element(parts) - parts.begin());
+}
 
 // Position in kCauses; nothing for what happens on the host.
 [[nodiscard]] inline std::optional<std::size_t> cause_of(Activity activity) {

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
 
 #include "json/node.h"
+#include "report/causes.h"
 #include "report/plan_words.h"
 #include "segue/report.h"
 #include "segue/units.h"
@@ -27,6 +29,28 @@ std::optional<double> against_vendor(const ComparedPlan& row, std::span<const Co
       return to_s(other.plan.predicted.bottleneck) / to_s(row.plan.predicted.bottleneck);
   }
   return std::nullopt;
+}
+
+const char* cause_of_slowest(const Plan& plan) {
+  return kCauseKeys.at(main_cause(plan.stages[slowest_stage(plan)].time));
+}
+
+// What to do with the table.
+std::string next_step(std::span<const ComparedPlan> rows) {
+  const auto fastest = std::ranges::min_element(rows, {}, [](const ComparedPlan& row) {
+    return std::tuple(row.plan.predicted.bottleneck, row.plan.device_count(),
+                      row.plan.predicted.latency);
+  });
+  std::string text = fmt::format(
+      "Fastest: {} on {} TPU{}, {:.1f}/s; `segue plan MODEL --tpus {} --strategy {}` shows it.",
+      fastest->plan.strategy, fastest->plan.device_count(),
+      fastest->plan.device_count() == 1 ? "" : "s", fastest->plan.predicted.throughput_per_s,
+      fastest->tpus, fastest->plan.strategy);
+  const auto resident = std::ranges::find_if(
+      rows, [](const ComparedPlan& row) { return row.plan.host_bytes() == 0; });
+  if (resident != rows.end() && resident->tpus > rows.front().tpus)
+    text += fmt::format(" {} TPUs are the fewest that stream nothing.", resident->tpus);
+  return text + "\n";
 }
 
 // Whether every strategy has a row for every number of TPUs.
@@ -61,7 +85,9 @@ Table compare_table(std::span<const ComparedPlan> rows) {
                    {"speedup"},
                    {"vs_compiler"},
                    {"per_tpu_%"},
-                   {"front", Table::Align::kLeft}};
+                   {"front", Table::Align::kLeft},
+                   {"slowest"},
+                   {"cause", Table::Align::kLeft}};
   for (const ComparedPlan& row : rows) {
     const Prediction& predicted = row.plan.predicted;
     const auto against = against_vendor(row, rows);
@@ -72,7 +98,8 @@ Table compare_table(std::span<const ComparedPlan> rows) {
          format_ms(predicted.bottleneck), format_ms(predicted.latency),
          fmt::format("{:.2f}", predicted.speedup), against ? fmt::format("{:.2f}", *against) : "-",
          fmt::format("{:.0f}", 100 * predicted.speedup / row.plan.device_count()),
-         is_on_front(row, rows) ? "*" : ""});
+         is_on_front(row, rows) ? "*" : "", std::to_string(slowest_stage(row.plan)),
+         cause_of_slowest(row.plan)});
   }
   return table;
 }
@@ -86,7 +113,8 @@ std::string compare_text(const std::string& model, std::span<const ComparedPlan>
          "used.\n" +
          (is_complete(rows) ? "" : "A strategy without a row has not that many cuts here.\n") +
          "*: no other row is better in throughput, latency or TPUs without being worse in "
-         "another.\n";
+         "another.\nslowest, cause: the slowest stage, and what most of its time goes into.\n" +
+         next_step(rows);
 }
 
 std::string compare_json(const std::string& model, std::span<const ComparedPlan> rows) {
@@ -106,7 +134,9 @@ std::string compare_json(const std::string& model, std::span<const ComparedPlan>
                     {"speedup_vs_compiler", against ? nlohmann::ordered_json(rounded(*against))
                                                     : nlohmann::ordered_json(nullptr)},
                     {"efficiency", rounded(predicted.speedup / row.plan.device_count())},
-                    {"pareto", is_on_front(row, rows)}});
+                    {"pareto", is_on_front(row, rows)},
+                    {"slowest_stage", slowest_stage(row.plan)},
+                    {"slowest_cause", cause_of_slowest(row.plan)}});
   }
   return json::to_text({{"schema", "segue.compare/1"},
                         {"kind", "simulated"},

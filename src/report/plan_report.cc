@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "json/node.h"
@@ -109,12 +110,14 @@ std::string titles(const Plan& plan, const std::string& table_text) {
   return left + "|  " + strategy_title(plan.strategy) + "\n";
 }
 
+bool shares_link(const Plan& plan) { return plan.device.find(":shared") != std::string::npos; }
+
 // Where no stage is as slow as the pipeline.
 std::string runner_note(const Plan& plan) {
   Nanoseconds slowest{0};
   for (const Stage& stage : plan.stages)
     slowest = std::max(slowest, stage.time.total() / stage.replicas);
-  if (has_several_kinds(plan) || plan.device.find(":shared") != std::string::npos ||
+  if (has_several_kinds(plan) || shares_link(plan) ||
       plan.predicted.bottleneck <= slowest + std::chrono::microseconds(1))
     return "";
   return fmt::format(
@@ -211,6 +214,7 @@ std::string plan_text(const Plan& plan, const Plan* vendor) {
   text += table + "\n";
   if (vendor != nullptr) text += prediction(*vendor);
   text += prediction(plan);
+  if (runner_note(plan).empty()) text += bottleneck_sentence(plan, shares_link(plan)) + "\n";
   if (plan.bound) text += bound_text(plan);
   text += host_operators_note(plan);
   text += vendor != nullptr
@@ -218,6 +222,43 @@ std::string plan_text(const Plan& plan, const Plan* vendor) {
               : fmt::format("The host streams {} per inference (simulated).\n",
                             plan.host_bytes() == 0 ? "nothing" : format_bytes(plan.host_bytes()));
   return text;
+}
+
+Table plan_operator_table(const Plan& plan, const Graph& graph, const DeviceSpec& device) {
+  constexpr std::array kPlaces{"", "on chip", "streamed", "never cached", "host"};
+  const Model& model = graph.model();
+  const auto compiler = make_simulated_compiler(device);
+  Table table;
+  table.columns = {{"operator"},
+                   {"stage"},
+                   {"depth"},
+                   {"name", Table::Align::kLeft},
+                   {"parameter_bytes"},
+                   {"place", Table::Align::kLeft},
+                   {"device_bytes"},
+                   {"macs"},
+                   {"cycles"},
+                   {"output_bytes"},
+                   {"output", Table::Align::kLeft}};
+  for (std::size_t s = 0; s < plan.stages.size(); ++s) {
+    for (const OperatorMemory& memory :
+         compiler->compile(graph, plan.stages[s].operators).operators) {
+      const OperatorStats& stats = graph.stats(memory.op);
+      const Operator& op = model.op(memory.op);
+      const std::string output =
+          op.outputs.empty()
+              ? std::string()
+              : printable(model.unique_name(TensorId{static_cast<std::uint32_t>(op.outputs[0])}));
+      table.rows.push_back({std::to_string(static_cast<std::uint32_t>(memory.op)),
+                            std::to_string(s), std::to_string(stats.depth), printable(op.name, 40),
+                            std::to_string(stats.parameter_bytes),
+                            kPlaces.at(static_cast<std::size_t>(memory.residency)),
+                            std::to_string(memory.bytes), std::to_string(stats.macs),
+                            std::to_string(operator_work(model, memory.op, device).cycles),
+                            std::to_string(stats.output_bytes), output});
+    }
+  }
+  return table;
 }
 
 std::string placement_text(const Plan& plan, const Stage& stage) {

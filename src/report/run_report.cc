@@ -59,6 +59,19 @@ std::string predicted_text(const RunReport& report) {
   return text;
 }
 
+// Measured; the reason only a simulation knows.
+std::string slowest_text(const RunReport& report) {
+  const std::size_t stage = slowest(report.measured);
+  std::string text = fmt::format(
+      "Slowest is stage {}, {} for an input (measured): give it more devices (`replicas` in "
+      "plan.json), or cut elsewhere.\n",
+      stage, format_time(report.measured.stages[stage].mean_time));
+  if (planned_stage(report, stage) != nullptr)
+    text += "As simulated for Edge TPUs: s" +
+            bottleneck_sentence(*report.predicted, false).substr(1) + "\n";
+  return text;
+}
+
 // How simulated devices came by their times; where the CPU cannot keep up, what would help.
 std::string scale_text(const RunReport& report) {
   if (!report.time_scale) return "";
@@ -88,14 +101,17 @@ std::string scale_text(const RunReport& report) {
 
 Table run_table(const RunReport& report) {
   Table table;
-  table.columns = {{"stage"},        {"devices"}, {"inputs"},     {"measured_ms"},
-                   {"simulated_ms"}, {"busy_%"},  {"mean_queue"}, {"largest_queue"}};
+  table.columns = {{"stage"},      {"devices"},      {"on_chip_MiB"},  {"host_MiB"},
+                   {"inputs"},     {"measured_ms"},  {"simulated_ms"}, {"busy_%"},
+                   {"mean_queue"}, {"largest_queue"}};
   for (std::size_t i = 0; i < report.measured.stages.size(); ++i) {
     const PipelineStageStatistics& stage = report.measured.stages[i];
     std::uint64_t inputs = 0;
     for (const DeviceStatistics& device : stage.devices) inputs += device.inputs;
     const Stage* planned = planned_stage(report, i);
     table.rows.push_back({std::to_string(i), std::to_string(stage.devices.size()),
+                          planned != nullptr ? format_mib(planned->on_chip_bytes) : "-",
+                          planned != nullptr ? format_mib(planned->host_bytes) : "-",
                           std::to_string(inputs), format_ms(stage.mean_time),
                           planned != nullptr ? format_ms(planned->time.total()) : "-",
                           percent(utilisation(stage)), fmt::format("{:.1f}", stage.mean_queue),
@@ -138,8 +154,7 @@ std::string run_text(const RunReport& report) {
                             ? ""
                             : ", where it may slow down: cool it, or the rates are not its best");
   }
-  if (measured.results > 0 && measured.stages.size() > 1)
-    text += fmt::format("Slowest is stage {}.\n", slowest(measured));
+  if (measured.results > 0 && measured.stages.size() > 1) text += slowest_text(report);
   for (const DeviceLoss& loss : measured.losses) {
     text += fmt::format("Lost {} ({}): {}; taken over by {}.\n", printable(loss.device),
                         printable(loss.segment), printable(loss.reason), loss.remedy);
@@ -165,6 +180,8 @@ Json stage_json(const RunReport& report, std::size_t position) {
   return {
       {"index", position},
       {"segment", stage.segment},
+      {"on_chip_bytes", planned != nullptr ? Json(planned->on_chip_bytes) : Json(nullptr)},
+      {"host_bytes", planned != nullptr ? Json(planned->host_bytes) : Json(nullptr)},
       {"measured_ns", stage.mean_time.count()},
       {"simulated_ns", planned != nullptr ? Json(planned->time.total().count()) : Json(nullptr)},
       {"mean_queue", rounded(stage.mean_queue)},

@@ -28,6 +28,14 @@ Nanoseconds mean(const std::vector<Nanoseconds>& values) {
   return Nanoseconds(std::llround(sum / static_cast<double>(values.size())));
 }
 
+// The least value that `share` of all are not above.
+Nanoseconds percentile(std::vector<Nanoseconds> values, double share) {
+  const auto rank = static_cast<std::size_t>(
+      std::max(0.0, std::ceil(share * static_cast<double>(values.size())) - 1));
+  std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(rank));
+  return values[rank];
+}
+
 // The end of a batch runs faster than a stream: nothing comes behind it any more.
 Nanoseconds long_run(const Plan& plan, const Timeline& timeline) {
   return std::max(timeline.steady_period(), plan.predicted.bottleneck);
@@ -41,16 +49,18 @@ double speedup(const Plan& plan, Nanoseconds each) {
 
 Table simulate_table(const Plan& plan, const Timeline& timeline) {
   Table table;
-  table.columns = {{"stage"},        {"replicas"},  {"fixed_ms"}, {"input_ms"}, {"compute_ms"},
-                   {"streaming_ms"}, {"output_ms"}, {"total_ms"}, {"busy_%"},   {"largest_queue"}};
+  table.columns = {{"stage"},     {"replicas"}, {"on_chip_MiB"}, {"host_MiB"},
+                   {"fixed_ms"},  {"input_ms"}, {"compute_ms"},  {"streaming_ms"},
+                   {"output_ms"}, {"total_ms"}, {"busy_%"},      {"largest_queue"}};
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const SegmentTime& time = plan.stages[i].time;
     const StageStatistics& statistics = timeline.stages[i];
-    table.rows.push_back({std::to_string(i), std::to_string(plan.stages[i].replicas),
-                          format_ms(time.fixed), format_ms(time.input), format_ms(time.compute),
-                          format_ms(time.streaming), format_ms(time.output),
-                          format_ms(time.total()), percent(mean(statistics.utilisation)),
-                          std::to_string(statistics.largest_queue)});
+    table.rows.push_back(
+        {std::to_string(i), std::to_string(plan.stages[i].replicas),
+         format_mib(plan.stages[i].on_chip_bytes), format_mib(plan.stages[i].host_bytes),
+         format_ms(time.fixed), format_ms(time.input), format_ms(time.compute),
+         format_ms(time.streaming), format_ms(time.output), format_ms(time.total()),
+         percent(mean(statistics.utilisation)), std::to_string(statistics.largest_queue)});
   }
   return table;
 }
@@ -67,9 +77,10 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline,
                                  printable(plan.device), strategy_title(plan.strategy), inputs);
   text += simulate_table(plan, timeline).to_text() + "\n";
   text += fmt::format(
-      "{} inputs in {}: {} each, {:.1f}/s; latency {} for the first, {} on average.\n", inputs,
+      "{} inputs in {}: {} each, {:.1f}/s; latency {} for the first, {} (p50), {} (p99).\n", inputs,
       format_time(timeline.makespan), format_time(each), each.count() > 0 ? 1 / to_s(each) : 0.0,
-      format_time(timeline.latencies.front()), format_time(mean(timeline.latencies)));
+      format_time(timeline.latencies.front()), format_time(percentile(timeline.latencies, 0.5)),
+      format_time(percentile(timeline.latencies, 0.99)));
   text += fmt::format(
       "One TPU: {} each ({:.2f} TOPS); speed-up {:.2f} for {} inputs, {:.2f} in the long run.\n",
       format_time(predicted.single_device),
@@ -97,6 +108,8 @@ std::string simulate_json(const Plan& plan, const Timeline& timeline,
     for (const double share : statistics.utilisation) utilisation.push_back(rounded(share));
     stages.push_back({{"index", i},
                       {"replicas", plan.stages[i].replicas},
+                      {"on_chip_bytes", plan.stages[i].on_chip_bytes},
+                      {"host_bytes", plan.stages[i].host_bytes},
                       {"host_operators", plan.stages[i].time.host_operators},
                       {"time_ns", time_json(plan.stages[i].time)},
                       {"utilisation", std::move(utilisation)},
@@ -120,6 +133,8 @@ std::string simulate_json(const Plan& plan, const Timeline& timeline,
        {"throughput_per_s", rounded(1 / seconds)},
        {"first_latency_ns", timeline.latencies.front().count()},
        {"mean_latency_ns", mean(timeline.latencies).count()},
+       {"p50_latency_ns", percentile(timeline.latencies, 0.5).count()},
+       {"p99_latency_ns", percentile(timeline.latencies, 0.99).count()},
        {"largest_latency_ns", std::ranges::max(timeline.latencies).count()},
        {"single_device_ns", plan.predicted.single_device.count()},
        {"speedup", rounded(to_s(plan.predicted.single_device) / seconds)},
