@@ -9,6 +9,7 @@
 
 #include "expect.h"
 #include "fake_backend.h"
+#include "model_builder.h"
 #include "plans.h"
 #include "segue/error.h"
 #include "segue/timeline.h"
@@ -64,6 +65,24 @@ TEST(Page, EndsItsDataNowhereButAtTheEnd) {
   const std::string page = plans_page({graph, {&row, 1}, 0, {&pool, 1}});
   EXPECT_THAT(page, Not(HasSubstr("<script>alert")));
   EXPECT_THAT(data_in(page)["plans"][0]["verdict"].get<std::string>(), HasSubstr("</script>"));
+}
+
+TEST(Page, NamesOfTenThousandCharactersMakeItNoLonger) {
+  const auto page_of = [](const std::string& name, const std::string& tensor) {
+    testing::ModelBuilder b;
+    b.output(b.conv(b.conv(b.input("x", {1, 4, 4, 4}), tensor, 4), "last", 4));
+    const Model model = b.build(name);
+    const Graph graph(model);
+    const ComparedPlan row{2, balanced_plan(graph, 2)};
+    const DevicePool pool{find_device("edgetpu-pcie"), 2, false};
+    return plans_page({graph, {&row, 1}, 0, {&pool, 1}});
+  };
+  const std::string plain = page_of("model", "first");
+  const std::string page = page_of("\xff<script>" + std::string(10'000, 'm'),
+                                   "\xc3</script>" + std::string(10'000, 'n'));
+  EXPECT_LE(page.size(), plain.size() + 4000);
+  EXPECT_NO_THROW((void)data_in(page));
+  EXPECT_EQ(printable(page, page.size()).size(), page.size()) << "must be UTF-8";
 }
 
 TEST(Page, WithoutAPlanIsRefused) {

@@ -1,17 +1,22 @@
 #include "segue/report.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "expect.h"
 #include "model_builder.h"
+#include "plans.h"
 #include "segue/zoo.h"
 
 namespace segue {
 namespace {
 
+using ::testing::HasSubstr;
 using testing::ModelBuilder;
+using ::testing::Not;
 
 TEST(Printable, ControlCharactersAndBrokenUtf8AreReplaced) {
   EXPECT_EQ(printable("plain"), "plain");
@@ -42,21 +47,70 @@ TEST(Table, CsvQuotesWhatNeedsIt) {
   EXPECT_EQ(table.to_csv(), "name,n\n\"a,\"\"b\"\"\nc\",1\n");
 }
 
-Model hostile_names() {
-  ModelBuilder b;
-  const auto x = b.input("\x1b]0;owned\x07", {1, 4, 4, 4});
-  b.output(b.relu(b.conv(x, "<script>\"\xff", 4), std::string(10'000, 'n')));
-  return b.build("bad\x1b[2Jname");
+TEST(Table, CsvHoldsNoFormulas) {
+  Table table;
+  table.columns = {{"name", Table::Align::kLeft}, {"difference"}};
+  table.rows = {{"=HYPERLINK(1)", "-1.5"}, {"-", "+2"}, {"@sum", "3"}};
+  EXPECT_EQ(table.to_csv(), "name,difference\n'=HYPERLINK(1),-1.5\n-,+2\n'@sum,3\n");
 }
 
-TEST(Inspect, HostileNamesReachNeitherTerminalNorBreakJson) {
+TEST(Table, MarkdownKeepsItsColumns) {
+  Table table;
+  table.columns = {{"name", Table::Align::kLeft}, {"n"}};
+  table.rows = {{"a|b", "1"}};
+  EXPECT_EQ(table.to_markdown(), "| name | n |\n|---|--:|\n| a\\|b | 1 |\n");
+}
+
+// A chain whose names are each made to harm a terminal, a page, a spreadsheet or a reader.
+Model hostile_names() {
+  ModelBuilder b;
+  auto x = b.input("\x1b]0;owned\x07", {1, 4, 4, 4});
+  for (const std::string& name :
+       {std::string("<script>alert(1)</script>"), std::string("\xff\xfe\"',|\n"),
+        std::string(10'000, 'n'), std::string("=HYPERLINK(\"http://a\")"),
+        std::string("\xed\xa0\x80\0x", 5)})
+    x = b.relu(b.conv(x, name, 4), name + "/relu");
+  b.output(x);
+  return b.build("bad\x1b[2J</title><img src=x onerror=alert(1)>" + std::string(10'000, 'm'));
+}
+
+void expect_harmless_text(const std::string& text) {
+  EXPECT_EQ(printable(text, text.size()).size(), text.size()) << "control characters, broken UTF-8";
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_LE(line.size(), 1000U);
+    EXPECT_EQ(line, printable(line, line.size()));
+  }
+}
+
+TEST(HostileNames, ReachNeitherTerminalNorBreakJsonNorCsv) {
   const Model model = hostile_names();
   const Graph graph(model);
-  const std::string text = inspect_text(graph, {}, true);
-  EXPECT_EQ(text.find('\x1b'), std::string::npos);
-  EXPECT_EQ(text.find('\x07'), std::string::npos);
-  EXPECT_EQ(operator_table(graph).to_csv().find('\x1b'), std::string::npos);
-  EXPECT_TRUE(nlohmann::json::accept(inspect_json(graph, {})));
+  const DeviceSpec& device = find_device("edgetpu-pcie");
+  const auto compiler = make_simulated_compiler(device);
+  Plan plan = make_plan(graph, segment_as_vendor(graph, 3), *compiler, device, "compiler");
+  identify_model(plan, model);
+  const auto loads = stage_loads(plan);
+  const TimelineOptions options = timeline_options(loads, device);
+  const Timeline timeline = simulate_timeline(loads, options);
+  const ComparedPlan row{3, plan};
+  const RunReport run{model.name(), "backend\x1b[2J", {}, plan};
+  for (const std::string& text :
+       {inspect_text(graph, {}, true), plan_text(plan, &plan),
+        plan_operator_table(plan, graph, device).to_text(), simulate_text(plan, timeline, options),
+        compare_text(model.name(), {&row, 1}), run_text(run)})
+    expect_harmless_text(text);
+  for (const std::string& csv :
+       {operator_table(graph).to_csv(), plan_table(plan).to_csv(),
+        plan_operator_table(plan, graph, device).to_csv(), split_table(plan).to_csv()}) {
+    expect_harmless_text(csv);
+    EXPECT_THAT(csv, Not(HasSubstr(",=")));
+    EXPECT_THAT(csv, Not(HasSubstr("\"=")));
+  }
+  for (const std::string& json :
+       {inspect_json(graph, {}), to_json(plan), simulate_json(plan, timeline, options),
+        compare_json(model.name(), {&row, 1}), split_json(plan, "\xff", 1), run_json(run)})
+    EXPECT_TRUE(nlohmann::json::accept(json)) << json.substr(0, 200);
 }
 
 TEST(Inspect, TextJsonAndCsvAgree) {
@@ -114,6 +168,45 @@ TEST(ArrayFigure, ShowsEveryCycleAndTheProduct) {
   EXPECT_THAT(figure, ::testing::HasSubstr("cycle 10"));
   EXPECT_THAT(figure, ::testing::HasSubstr("10 cycles, as the closed form says"));
   EXPECT_THAT(figure, ::testing::HasSubstr("   30   24   18\n   84   69   54\n  138  114   90\n"));
+}
+
+TEST(RunReports, TextCsvAndJsonAgree) {
+  const Model model = open_model("zoo:squeezenet@64");
+  const Graph graph(model);
+  RunReport report{model.name(), "b", {}, testing::balanced_plan(graph, 2)};
+  PipelineStatistics& measured = report.measured;
+  measured.results = 7;
+  measured.elapsed = std::chrono::milliseconds(140);
+  measured.throughput_per_s = 50;
+  measured.latency.p50 = std::chrono::milliseconds(21);
+  measured.latency.p99 = std::chrono::milliseconds(34);
+  for (const int ms : {12, 20}) {
+    PipelineStageStatistics stage;
+    stage.mean_time = std::chrono::milliseconds(ms);
+    stage.largest_queue = 3;
+    stage.devices.resize(1);
+    stage.devices[0].inputs = 7;
+    measured.stages.push_back(stage);
+  }
+  const std::string text = run_text(report);
+  EXPECT_THAT(text, HasSubstr(run_table(report).to_text()));
+  EXPECT_THAT(text, HasSubstr("7 results in 140.00 ms: 50.0/s; latency 21.00 ms (p50), 34.00 ms "));
+  EXPECT_THAT(text, HasSubstr("Slowest is stage 1, 20.00 ms for an input (measured)"));
+  EXPECT_THAT(text, HasSubstr("As simulated for Edge TPUs: slowest is stage"));
+  const auto json = nlohmann::json::parse(run_json(report));
+  EXPECT_EQ(json["measured"]["throughput_per_s"], 50);
+  EXPECT_EQ(json["measured"]["latency_ns"]["p99"], 34'000'000);
+  const Table table = run_table(report);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto& stage = json["stages"][i];
+    const Stage& planned = report.predicted->stages[i];
+    EXPECT_EQ(stage["measured_ns"], measured.stages[i].mean_time.count());
+    EXPECT_EQ(stage["simulated_ns"], planned.time.total().count());
+    EXPECT_EQ(stage["on_chip_bytes"], planned.on_chip_bytes);
+    EXPECT_EQ(table.rows[i][2], format_mib(planned.on_chip_bytes));
+    EXPECT_EQ(table.rows[i][5], format_ms(measured.stages[i].mean_time));
+    EXPECT_EQ(table.rows[i][6], format_ms(planned.time.total()));
+  }
 }
 
 TEST(RunReports, TellTheTimeScaleAndHotDevices) {

@@ -40,7 +40,9 @@ struct Table {
   std::vector<std::vector<std::string>> rows;
 
   [[nodiscard]] std::string to_text() const;
-  [[nodiscard]] std::string to_csv() const;  // quoted as in RFC 4180, lines end in \n
+  /// Quoted as in RFC 4180; lines end in \n. Text that a spreadsheet would run as a formula gets an
+  /// apostrophe in front.
+  [[nodiscard]] std::string to_csv() const;
   [[nodiscard]] std::string to_markdown() const;
 };
 

@@ -140,7 +140,7 @@ std::string classified_text(const RunReport& report) {
 std::string run_text(const RunReport& report) {
   const PipelineStatistics& measured = report.measured;
   std::string text = classified_text(report);
-  text += fmt::format("{} on {}\n\n", printable(report.model), report.backend);
+  text += fmt::format("{} on {}\n\n", printable(report.model), printable(report.backend));
   text += run_table(report).to_text() + "\n";
   text += fmt::format(
       "{} results in {}: {:.1f}/s; latency {} (p50), {} (p99), {} (longest); measured.\n",

@@ -43,6 +43,13 @@ std::string padded(const std::string& cell, std::size_t width, Table::Align alig
   return align == Table::Align::kLeft ? cell + space : space + cell;
 }
 
+// Spreadsheets take a cell that begins so for a formula, and run it.
+std::string disarmed(const std::string& cell) {
+  const bool is_formula =
+      cell.size() > 1 && std::string_view("=+-@").find(cell[0]) != std::string_view::npos;
+  return is_formula ? "'" + cell : cell;
+}
+
 std::string quoted(const std::string& cell) {
   if (cell.find_first_of(",\"\n\r") == std::string::npos) return cell;
   std::string result = "\"";
@@ -96,7 +103,10 @@ std::string Table::to_csv() const {
     text += (c == 0 ? "" : ",") + quoted(columns[c].title);
   text += "\n";
   for (const auto& row : rows) {
-    for (std::size_t c = 0; c < row.size(); ++c) text += (c == 0 ? "" : ",") + quoted(row[c]);
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      const bool is_text = columns[c].align == Align::kLeft;
+      text += (c == 0 ? "" : ",") + quoted(is_text ? disarmed(row[c]) : row[c]);
+    }
     text += "\n";
   }
   return text;
