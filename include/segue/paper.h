@@ -48,6 +48,7 @@ struct Experiment {
   std::string readme;   // Markdown
   std::vector<PaperTable> tables;
   std::vector<PaperChart> charts;
+  std::string drawing = {};  // of characters, where there is no chart
 
   [[nodiscard]] std::vector<PaperFile> files() const;
 };

@@ -19,7 +19,7 @@ namespace segue::cli {
 namespace {
 
 struct AllOptions {
-  std::string output = "paper";
+  std::string output;  // also of a subcommand that has none of its own
 };
 
 // One experiment, by number or by name.
@@ -48,12 +48,13 @@ void stage(StagedFiles& staged, const Experiment& experiment, const std::string&
 }
 
 void reproduce_all(const AllOptions& options) {
+  const std::string folder = options.output.empty() ? "paper" : options.output;
   const std::vector<Experiment> experiments = reproduce(experiment_names());
-  const std::filesystem::path page = std::filesystem::path(options.output) / "index.html";
+  const std::filesystem::path page = std::filesystem::path(folder) / "index.html";
   StagedFiles staged;
   std::string text;
   for (const Experiment& experiment : experiments) {
-    stage(staged, experiment, options.output);
+    stage(staged, experiment, folder);
     text += fmt::format("{}\n  {}\n", experiment.title, experiment.finding);
   }
   staged.stage(page, paper_page(experiments));
@@ -79,12 +80,16 @@ void show_accuracy(const AccuracyOptions& options) {
   print(accuracy_markdown(series));
 }
 
+std::string folder_of(const OneOptions& one, const AllOptions& all) {
+  return one.output.empty() ? all.output : one.output;
+}
+
 void add_one(CLI::App& command, const std::shared_ptr<OneOptions>& options) {
   add_output(command, options->output,
              "Write README.md, CSV and SVG to a folder in this one, instead of printing the text");
 }
 
-void add_figure(CLI::App& paper) {
+void add_figure(CLI::App& paper, const std::shared_ptr<AllOptions>& all) {
   auto options = std::make_shared<OneOptions>();
   CLI::App* command = paper.add_subcommand("figure", "One figure");
   command
@@ -94,20 +99,21 @@ void add_figure(CLI::App& paper) {
       ->required()
       ->check(CLI::IsMember({1, 2, 4, 5, 6}));
   add_one(*command, options);
-  command->callback(
-      [options] { reproduce_one(fmt::format("figure{}", options->figure), options->output); });
+  command->callback([options, all] {
+    reproduce_one(fmt::format("figure{}", options->figure), folder_of(*options, *all));
+  });
 }
 
-void add_table(CLI::App& paper) {
+void add_table(CLI::App& paper, const std::shared_ptr<AllOptions>& all) {
   std::vector<std::string> tables;
   for (const std::string_view name : experiment_names()) {
-    if (!name.starts_with("figure") && name != "accuracy") tables.emplace_back(name);
+    if (!name.starts_with("figure")) tables.emplace_back(name);
   }
   auto options = std::make_shared<OneOptions>();
   CLI::App* command = paper.add_subcommand("table", "One table");
   command->add_option("NAME", options->table, "Its name")->required()->check(CLI::IsMember(tables));
   add_one(*command, options);
-  command->callback([options] { reproduce_one(options->table, options->output); });
+  command->callback([options, all] { reproduce_one(options->table, folder_of(*options, *all)); });
 }
 
 void add_accuracy(CLI::App& paper) {
@@ -131,8 +137,8 @@ void add_paper(CLI::App& app) {
   command->callback([command, options] {
     if (command->get_subcommands().empty()) reproduce_all(*options);
   });
-  add_figure(*command);
-  add_table(*command);
+  add_figure(*command, options);
+  add_table(*command, options);
   add_accuracy(*command);
 }
 

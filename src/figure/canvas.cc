@@ -57,7 +57,8 @@ constexpr const char* kStyle =
     ".figure{font:12px system-ui,'Segoe UI','DejaVu Sans',sans-serif}.figure text{fill:var(--ink)}"
     ".figure .soft{fill:var(--soft)}.figure .rule{stroke:var(--faint)}"
     ".figure .axis{stroke:var(--line)}.figure .guide{stroke:var(--soft)}"
-    ".figure .dashed{stroke:var(--soft);stroke-dasharray:5 3}.figure .inside{fill:#fff}";
+    ".figure .dashed{stroke:var(--soft);stroke-dasharray:5 3}.figure "
+    ".inside{fill:#fff;stroke:#0006;stroke-width:3px;paint-order:stroke}";
 
 std::string open_tag(const Drawing& drawing, const char* attributes) {
   return fmt::format(

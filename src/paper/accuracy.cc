@@ -21,7 +21,7 @@ Experiment accuracy_experiment(Evaluation& evaluation) {
       "accuracy",
       "The simulator against measured times",
       fmt::format("{} measured rows; the mean error of a series on rows that took no part in a fit "
-                  "is at most {:.1f} %.",
+                  "is at most {:.1f} %, times too small to judge by their share left out.",
                   rows, 100 * worst),
       "",
       {{"rows", "Every measured row", accuracy_table(series)}},

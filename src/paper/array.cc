@@ -13,7 +13,8 @@ Experiment array_experiment(Evaluation& evaluation) {
                         "",
                         {},
                         {}};
-  write_readme(experiment, {{"drawing", array_figure()}});
+  experiment.drawing = array_figure();
+  write_readme(experiment, {{"drawing", experiment.drawing}});
   evaluation.step_done();
   return experiment;
 }

@@ -6,6 +6,7 @@
 
 #include "accuracy/measured.h"
 #include "segue/compiler.h"
+#include "segue/error.h"
 #include "segue/profile.h"
 #include "segue/simulator.h"
 #include "segue/zoo.h"
@@ -45,10 +46,17 @@ OneTpuPoint on_one_tpu(const std::string& model_name, const DeviceSpec& device) 
   const Graph graph(model);
   const auto operators = graph.operators_between(1, graph.depth());
   const MemoryReport memory = make_simulated_compiler(device)->compile(graph, operators);
-  return {model_name,           graph.operator_count(),
-          graph.depth(),        graph.parameter_bytes(),
-          graph.macs(),         simulate_segment(graph, operators, memory, device),
-          memory.on_chip_bytes, memory.host_bytes};
+  return {model_name,
+          graph.operator_count(),
+          graph.depth(),
+          graph.parameter_bytes(),
+          graph.macs(),
+          simulate_segment(graph, operators, memory, device),
+          memory.on_chip_bytes,
+          memory.host_bytes,
+          std::ranges::none_of(memory.operators, [](const OperatorMemory& of) {
+            return of.residency == Residency::kStreamed;
+          })};
 }
 
 void Evaluation::step_done() {
@@ -63,7 +71,9 @@ const std::vector<AccuracySeries>& Evaluation::accuracy() {
 }
 
 const AccuracySeries& Evaluation::series(std::string_view key) {
-  return *std::ranges::find(accuracy(), key, &AccuracySeries::key);
+  const auto found = std::ranges::find(accuracy(), key, &AccuracySeries::key);
+  if (found != accuracy().end()) return *found;
+  throw Error(ErrorCode::kInternal, fmt::format("there is no series {}", key));
 }
 
 const std::vector<OneTpuPoint>& Evaluation::one_tpu() {

@@ -40,6 +40,7 @@ struct OneTpuPoint {
   SegmentTime time;
   std::uint64_t on_chip_bytes = 0;
   std::uint64_t host_bytes = 0;
+  bool fits = false;  // nothing is streamed for lack of room
 };
 [[nodiscard]] OneTpuPoint on_one_tpu(const std::string& model, const DeviceSpec& device);
 

@@ -43,9 +43,9 @@ void add_lanes(figure::Lanes& chart, const Timeline& timeline, std::size_t first
     const double begin = to_ms(event.begin);
     const double end = to_ms(event.end);
     chart.spans.push_back({lane, begin, end, *cause});
-    const auto [label, is_new] = inputs.try_emplace(
-        {event.device, event.input},
-        figure::Lanes::Label{lane, begin, end, fmt::format("input {}", event.input)});
+    const auto [label, is_new] =
+        inputs.try_emplace({event.device, event.input},
+                           figure::Lanes::Label{lane, begin, end, std::to_string(event.input)});
     label->second.end = std::max(label->second.end, end);
   }
   for (auto& [key, label] : inputs) chart.labels.push_back(std::move(label));
@@ -93,10 +93,11 @@ Experiment host_layers_experiment(Evaluation& evaluation) {
       "figure5",
       "Figure 5: one TPU with layers on the host against three TPUs",
       fmt::format("{} streams {} MiB at each inference on one TPU, {:.0f} % of its {} ms. On three "
-                  "TPUs nothing streams: a result each {} ms, {:.2f} times as many.",
+                  "TPUs {} is streamed: a result each {} ms, {:.2f} times as many.",
                   kModel, format_mib(one.host_bytes()), 100 * streamed,
-                  format_ms(one.predicted.single_device), format_ms(three.predicted.bottleneck),
-                  three.predicted.speedup),
+                  format_ms(one.predicted.single_device),
+                  three.host_bytes() == 0 ? "nothing" : format_bytes(three.host_bytes()),
+                  format_ms(three.predicted.bottleneck), three.predicted.speedup),
       "",
       {{"stages", "What each TPU keeps and does", table_of(one, three)}},
       {chart_of("timeline", fmt::format("{} inputs of {}, simulated", kInputs, kModel), chart)}};

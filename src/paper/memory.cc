@@ -32,12 +32,12 @@ std::uint64_t largest_segment(const Plan& plan) { return plan.largest_stage_para
 Table summary_table(const std::vector<NetworkPlans>& networks) {
   Table table{{{"model", Table::Align::kLeft},
                {"TPUs"},
-               {"parameters MiB"},
-               {"one TPU: host MiB"},
-               {"Segm_Comp: host MiB"},
-               {"largest segment MiB"},
-               {"Segm_Balanced: host MiB"},
-               {"largest segment MiB"}},
+               {"parameters_MiB"},
+               {"one_TPU_host_MiB"},
+               {"Segm_Comp_host_MiB"},
+               {"Segm_Comp_largest_MiB"},
+               {"Segm_Balanced_host_MiB"},
+               {"Segm_Balanced_largest_MiB"}},
               {}};
   for (const NetworkPlans& network : networks) {
     if (network.network.tpus == 1) continue;
@@ -97,7 +97,7 @@ Experiment memory_experiment(Evaluation& evaluation) {
       "memory",
       "Table: memory of each TPU under Segm_Comp and Segm_Balanced",
       fmt::format("{} CNNs together stream {} MiB per inference on one TPU each; on as many TPUs "
-                  "as the paper's rule gives {} MiB under Segm_Comp and {} MiB under "
+                  "as the rule gives {} MiB under Segm_Comp and {} MiB under "
                   "Segm_Balanced.",
                   count, format_mib(one), format_mib(vendor), format_mib(balanced)),
       "",

@@ -13,8 +13,10 @@
 namespace segue::paper {
 
 struct Network {
-  const char* name;    // of the zoo
-  std::uint32_t tpus;  // parameters over 8 MiB, rounded up, as the paper chooses it
+  const char* name;  // of the zoo
+  // Parameters over 8 MiB, rounded up, as the paper is likely to choose it; two where 7.6 and 7.9
+  // MiB do not fit one for padding and activations.
+  std::uint32_t tpus;
 };
 
 // Membership of each in the paper's list is a guess: "state-of-the-art CNN models".

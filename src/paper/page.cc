@@ -47,12 +47,8 @@ std::string html_of(const Experiment& experiment) {
   std::string text = fmt::format(
       "<section class='card' id='{}'><header><h2>{}</h2></header>\n<p class='finding'>{}</p>\n",
       escaped(experiment.name), escaped(experiment.title), escaped(experiment.finding));
-  if (experiment.charts.empty() && experiment.tables.empty()) {
-    const std::size_t begin = experiment.readme.find("```\n\n```\n") + 9;
-    text += fmt::format(
-        "<div class='scroll'><pre>{}</pre></div>",
-        escaped(experiment.readme.substr(begin, experiment.readme.rfind("```") - begin)));
-  }
+  if (!experiment.drawing.empty())
+    text += fmt::format("<div class='scroll'><pre>{}</pre></div>", escaped(experiment.drawing));
   for (const PaperChart& chart : experiment.charts) text += html_of(chart);
   for (const PaperTable& table : experiment.tables) {
     if (table.table.rows.size() > kMostRows) continue;
@@ -89,6 +85,7 @@ std::string controls(std::span<const Experiment> experiments) {
   text += choice("strategy", "compiler", "Segm_Comp", false);
   text += choice("strategy", "balanced", "Segm_Balanced", false);
   text += choice("strategy", "profile", "Segm_Prof", false);
+  text += choice("strategy", "pure", "optimal, no replicas", false);
   text += choice("strategy", "optimal", "planner", false);
   return text + "</fieldset></div>\n";
 }

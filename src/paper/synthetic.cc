@@ -134,8 +134,8 @@ Experiment synthetic_experiment(Evaluation& evaluation) {
       "figure4",
       "Figure 4: synthetic networks on one TPU, time and memory",
       fmt::format("Memory equals the compiler's reports to {:.3f} MiB. Times of rows that took no "
-                  "part in the fit are off by {} on average for convolutions (at most {}) and {} "
-                  "for dense layers (at most {}).",
+                  "part in the fit are off by {} on average for convolutions from 100 filters on "
+                  "(at most {}) and {} for dense layers above 1 ms (at most {}).",
                   std::max(memory_error(conv), memory_error(dense)), percent(conv_error.mean_share),
                   percent(conv_error.worst_share), percent(dense_error.mean_share),
                   percent(dense_error.worst_share)),

@@ -60,7 +60,7 @@ std::string accuracy_json(std::span<const AccuracySeries> series) {
 }
 
 figure::XyPlot accuracy_figure(std::span<const AccuracySeries> series) {
-  constexpr double kSmallestMs = 0.1;
+  constexpr double kSmallestMs = 0.05;
   constexpr double kLargestMs = 1000;
   constexpr std::array kPaints{"optimal", "streaming", "output", "balanced", "input", "fixed"};
   using figure::Shape;
