@@ -75,7 +75,7 @@ function tiles(plan) {
     [rate(plan.throughput_per_s), 'throughput'],
     [time(plan.latency_ns), 'latency of one input'],
     [`${digits(plan.speedup)}×`, 'speed-up over one TPU'],
-    [percent(plan.efficiency), 'of that per TPU used'],
+    [percent(plan.efficiency), 'speed-up per TPU used'],
     [mib(host), 'streamed per inference'],
   ];
   return entries.map(([value, label]) =>
