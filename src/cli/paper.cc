@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/experiments.h"
 #include "cli/progress.h"
 #include "segue/accuracy.h"
 #include "segue/error.h"
@@ -16,6 +17,15 @@
 #include "segue/report.h"
 
 namespace segue::cli {
+
+std::vector<Experiment> reproduce(const std::vector<std::string_view>& names) {
+  std::optional<Progress> progress;
+  return reproduce_paper(names, [&](std::size_t, std::size_t total) {
+    if (!progress) progress.emplace(total);
+    progress->advance();
+  });
+}
+
 namespace {
 
 struct AllOptions {
@@ -33,14 +43,6 @@ struct AccuracyOptions {
   std::string plot;
   FormatOptions format;
 };
-
-std::vector<Experiment> reproduce(const std::vector<std::string_view>& names) {
-  std::optional<Progress> progress;
-  return reproduce_paper(names, [&](std::size_t, std::size_t total) {
-    if (!progress) progress.emplace(total);
-    progress->advance();
-  });
-}
 
 void stage(StagedFiles& staged, const Experiment& experiment, const std::string& parent) {
   for (const PaperFile& file : experiment.files())

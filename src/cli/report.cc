@@ -6,9 +6,11 @@
 
 #include "cli/commands.h"
 #include "cli/compared_plans.h"
+#include "cli/experiments.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/page.h"
+#include "segue/paper.h"
 #include "segue/zoo.h"
 
 namespace segue::cli {
@@ -84,9 +86,22 @@ std::string page_of_model(const Options& options) {
                      options.inputs});
 }
 
+std::string page_of_paper(const CLI::App& command) {
+  refuse_options(command,
+                 {{"--model", "--run", "--tpus", "--device", "--max-replicas", "--show",
+                   "--strategy", "--inputs"}},
+                 "the paper's page has its own choices");
+  return paper_page(reproduce(experiment_names()));
+}
+
+std::string page_of(const CLI::App& command, const Options& options) {
+  if (options.source == "paper") return page_of_paper(command);
+  if (options.source.ends_with(".json")) return page_of_plan(command, options);
+  return page_of_model(options);
+}
+
 void run(const CLI::App& command, const Options& options) {
-  const std::string page =
-      options.source.ends_with(".json") ? page_of_plan(command, options) : page_of_model(options);
+  const std::string page = page_of(command, options);
   require_other_file(options.source, options.output);
   write_file(options.output, page);
   print(fmt::format("{}: {} KB; open it in a browser\n", options.output, page.size() / 1000));
@@ -98,7 +113,10 @@ void add_report(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("report", "Write a page with charts of plans that opens in any browser");
   auto options = std::make_shared<Options>();
-  command->add_option("MODEL", options->source, "A .tflite file, zoo:NAME[@SIZE], or a plan.json")
+  command
+      ->add_option("MODEL", options->source,
+                   "A .tflite file, zoo:NAME[@SIZE], or a plan.json; or `paper`, for the page of "
+                   "`segue paper`")
       ->required();
   command->add_option("--model", options->model_of_plan, "The model of a plan.json");
   command->add_option("--run", options->run,

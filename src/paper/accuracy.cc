@@ -1,3 +1,4 @@
+// The simulator against all measured rows.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The paper's figure 1.
 #include "segue/array.h"
 
 #include "paper/experiments.h"

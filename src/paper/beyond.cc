@@ -1,3 +1,4 @@
+// Optimal cuts and replicas, and where their gain comes from.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -35,26 +36,31 @@ std::array<double, 4> gains_of(const NetworkPlans& network, const DeviceSpec& de
           to_s(resident) / to_s(plans.pure.predicted.bottleneck), ratio(plans.pure, plans.full)};
 }
 
+double geometric_mean(const std::vector<double>& values) {
+  double log_sum = 0;
+  for (const double value : values) log_sum += std::log(value);
+  return std::exp(log_sum / static_cast<double>(values.size()));
+}
+
 Table gains_table(const std::vector<NetworkPlans>& networks, const DeviceSpec& device) {
   Table table{{{"8 TPUs", Table::Align::kLeft},
-               {"planner / Segm_Balanced"},
+               {"planner_over_Balanced"},
                {"bytes"},
                {"cuts"},
                {"replicas"}},
               {}};
-  std::array<double, 4> log_sums{};
-  const auto add = [&](std::string name, const std::array<double, 4>& gains) {
-    std::vector<std::string> row{std::move(name)};
-    for (const double gain : gains) row.push_back(fmt::format("{:.2f}", gain));
-    table.rows.push_back(std::move(row));
-  };
+  std::array<std::vector<double>, 4> columns;
   for (const NetworkPlans& network : networks) {
     const auto gains = gains_of(network, device);
-    for (std::size_t i = 0; i < gains.size(); ++i) log_sums[i] += std::log(gains[i]);
-    add(network.network.name, gains);
+    table.rows.push_back({network.network.name});
+    for (std::size_t i = 0; i < gains.size(); ++i) {
+      columns.at(i).push_back(gains.at(i));
+      table.rows.back().push_back(fmt::format("{:.2f}", gains.at(i)));
+    }
   }
-  for (double& sum : log_sums) sum = std::exp(sum / static_cast<double>(networks.size()));
-  add("geometric mean", log_sums);
+  table.rows.push_back({"geometric mean"});
+  for (const auto& column : columns)
+    table.rows.back().push_back(fmt::format("{:.2f}", geometric_mean(column)));
   return table;
 }
 
@@ -90,10 +96,10 @@ std::size_t count_proven(const std::vector<NetworkPlans>& networks) {
 }  // namespace
 
 double planner_over_balanced(const std::vector<NetworkPlans>& networks, std::uint32_t tpus) {
-  double log_sum = 0;
+  std::vector<double> ratios;
   for (const NetworkPlans& network : networks)
-    log_sum += std::log(ratio(network.on(tpus).balanced, network.on(tpus).full));
-  return std::exp(log_sum / static_cast<double>(networks.size()));
+    ratios.push_back(ratio(network.on(tpus).balanced, network.on(tpus).full));
+  return geometric_mean(ratios);
 }
 
 Table throughput_table(const std::vector<NetworkPlans>& networks, std::uint32_t tpus) {

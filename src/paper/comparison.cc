@@ -1,3 +1,4 @@
+// The final comparison: Segm_Comp, Segm_Prof and Segm_Balanced against one TPU.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The paper's figure 5.
 #include <fmt/format.h>
 
 #include <algorithm>

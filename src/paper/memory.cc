@@ -1,3 +1,4 @@
+// What each TPU keeps and what is streamed to it.
 #include <fmt/format.h>
 
 #include <algorithm>

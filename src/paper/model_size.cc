@@ -1,3 +1,4 @@
+// The paper's figure 2.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -22,8 +23,6 @@ struct Row {
   double simulated_ms = 0;
   double measured_ms = 0;  // or published; 0: not
 };
-
-double tops(std::uint64_t macs, double ms) { return 2e-9 * static_cast<double>(macs) / ms; }
 
 // Rows of a sweep, simulated as for the accuracy, so with the time of the measured session.
 void add_sweep(std::vector<Row>& rows, const char* kind, const std::string& stem,

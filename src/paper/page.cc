@@ -1,3 +1,4 @@
+// All experiments on one page.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,16 +1,16 @@
+// Segm_Prof on the synthetic networks.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 
 #include "paper/experiments.h"
+#include "paper/speedup_plot.h"
 #include "paper/write_up.h"
 
 namespace segue::paper {
 namespace {
 
-using figure::Marks;
 using Pipeline = SweepPoint::Pipeline;
 
 double over_one(const SweepPoint& point, std::size_t at) {
@@ -28,26 +28,11 @@ std::string operators_text(const Plan& plan) {
 }
 
 figure::XyPlot plot_of(const std::vector<SweepPoint>& points, const char* size_title) {
-  constexpr std::array kLooks{"compiler", "balanced", "optimal"};
-  figure::XyPlot plot{"Speed-up of Segm_Prof over one TPU",
-                      {size_title, false, 0, std::nullopt},
-                      {"speed-up over one TPU", false, 0, std::nullopt},
-                      {},
-                      {},
-                      320};
-  for (std::size_t i = 0; i < kLooks.size(); ++i) {
-    figure::Series series{fmt::format("{} TPUs", i + 2),
-                          fmt::format("{} TPUs, simulated", i + 2),
-                          look_of(kLooks.at(i)),
-                          Marks::kLine,
-                          {}};
-    for (const SweepPoint& point : points)
-      series.points.push_back({static_cast<double>(point.size), over_one(point, i)});
-    plot.series.push_back(std::move(series));
-    plot.guides.push_back({{0, static_cast<double>(i + 2)},
-                           {static_cast<double>(points.back().size), static_cast<double>(i + 2)},
-                           true});
-  }
+  auto plot = speedup_plot("Speed-up of Segm_Prof over one TPU", size_title, points,
+                           &Pipeline::profiled_batch);
+  const auto largest = static_cast<double>(points.back().size);
+  for (const double tpus : {2.0, 3.0, 4.0})
+    plot.guides.push_back({{0, tpus}, {largest, tpus}, true});
   return plot;
 }
 

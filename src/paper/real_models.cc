@@ -1,3 +1,4 @@
+// The CNNs on one TPU.
 #include <fmt/format.h>
 
 #include "accuracy/measured.h"

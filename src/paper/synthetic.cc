@@ -1,3 +1,4 @@
+// The paper's figure 4.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -47,16 +48,17 @@ figure::XyPlot time_plot(const Family& family) {
 
 figure::XyPlot tops_plot(const Family& family) {
   const figure::Look look{"optimal", Shape::kCircle, ""};
-  const auto tops = [&](std::size_t i, double ms) {
-    return 2e-9 * static_cast<double>(family.points[i].macs) / ms;
-  };
   return {"Operations per second",
           {family.size_title, false, 0, std::nullopt},
           {"10¹² operations per second", false, 0, std::nullopt},
           {series_of(family, "simulated", look, Marks::kLine,
-                     [&](std::size_t i) { return tops(i, family.times.rows[i].predicted_ms); }),
+                     [&](std::size_t i) {
+                       return tops(family.points[i].macs, family.times.rows[i].predicted_ms);
+                     }),
            series_of(family, "measured", look, Marks::kHollowPoints,
-                     [&](std::size_t i) { return tops(i, family.times.rows[i].measured_ms); })},
+                     [&](std::size_t i) {
+                       return tops(family.points[i].macs, family.times.rows[i].measured_ms);
+                     })},
           {},
           300};
 }

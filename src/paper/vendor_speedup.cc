@@ -1,3 +1,4 @@
+// The paper's figure 6.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,22 +8,15 @@
 
 #include "accuracy/predict.h"
 #include "paper/experiments.h"
+#include "paper/speedup_plot.h"
 #include "paper/write_up.h"
 
 namespace segue::paper {
 namespace {
 
 using figure::Marks;
-using figure::Shape;
 
 constexpr std::array kSeries{"pipeline_k2_b100", "pipeline_k3_b100", "pipeline_k4_b100"};
-
-figure::Look look_of_count(std::size_t position) {
-  const std::array<figure::Look, 3> looks{{{"compiler", Shape::kSquare, "2 3"},
-                                           {"balanced", Shape::kTriangle, "6 3"},
-                                           {"optimal", Shape::kCircle, ""}}};
-  return looks.at(position);
-}
 
 struct Speedup {
   std::int32_t filters = 0;
@@ -94,21 +88,9 @@ figure::XyPlot measured_plot(const std::vector<Speedup>& rows) {
 
 // What the paper shows: batches of 15; by the catalogue's device, on which nothing is shared.
 figure::XyPlot batch_15_plot(const std::vector<SweepPoint>& points) {
-  auto plot = base_plot("Speed-up of Segm_Comp, batches of 15", "filters of each layer",
-                        "speed-up over one TPU");
-  for (std::size_t i = 0; i < 3; ++i) {
-    figure::Series series{fmt::format("{} TPUs", i + 2),
-                          fmt::format("{} TPUs, simulated", i + 2),
-                          look_of_count(i),
-                          Marks::kLine,
-                          {}};
-    for (const SweepPoint& point : points) {
-      series.points.push_back({static_cast<double>(point.size),
-                               to_s(point.one_tpu) / to_s(point.pipelines[i].vendor_batch)});
-    }
-    plot.series.push_back(std::move(series));
-  }
-  plot.guides = {{{0, 1}, {702, 1}, true}};
+  auto plot = speedup_plot("Speed-up of Segm_Comp, batches of 15", "filters of each layer", points,
+                           &SweepPoint::Pipeline::vendor_batch);
+  plot.guides = {{{0, 1}, {static_cast<double>(points.back().size), 1}, true}};
   return plot;
 }
 

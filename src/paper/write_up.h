@@ -1,6 +1,7 @@
 // Words, charts and tables of an experiment.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -25,7 +26,12 @@ template <typename Figure>
           figure::file_of(wide), figure::embedded(wide), figure::embedded(draw(figure, kNarrow))};
 }
 
-// How strategies and sources look in every chart.
+// 10^12 operations per second, two for each multiplication.
+[[nodiscard]] inline double tops(std::uint64_t macs, double ms) {
+  return 2e-9 * static_cast<double>(macs) / ms;
+}
+
+// How strategies look in every chart.
 [[nodiscard]] figure::Look look_of(std::string_view strategy);
 
 }  // namespace segue::paper

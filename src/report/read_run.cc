@@ -34,7 +34,8 @@ RunReport read_run(const std::filesystem::path& path) {
                         time_in(latency["max"])};
   for (const json::Node& stage : node["stages"].elements()) {
     stage.expect_keys({"index", "segment", "measured_ns", "simulated_ns", "mean_queue",
-                       "largest_queue", "devices"});
+                       "largest_queue", "devices"},
+                      {"on_chip_bytes", "host_bytes"});
     PipelineStageStatistics& of = statistics.stages.emplace_back();
     of.segment = stage["segment"].text();
     of.mean_time = time_in(stage["measured_ns"]);

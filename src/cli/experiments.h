@@ -1,0 +1,14 @@
+// The experiments of the paper, with progress.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "segue/paper.h"
+
+namespace segue::cli {
+
+// As reproduce_paper; how far it is shows on a terminal.
+[[nodiscard]] std::vector<Experiment> reproduce(const std::vector<std::string_view>& names);
+
+}  // namespace segue::cli
