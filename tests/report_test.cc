@@ -163,6 +163,23 @@ TEST(SimulateText, NamesTheSlowestStageItsCauseAndWhatToTry) {
   EXPECT_THAT(text, ::testing::HasSubstr("streaming parameters from the host; cut elsewhere"));
 }
 
+TEST(PlanText, SaysThatTheRunnerIsSlowerThanEveryStage) {
+  const Model model = open_model("zoo:mobilenet");
+  const Graph graph(model);
+  const Plan plan = testing::balanced_plan(graph, 8);
+  for (const std::string& text :
+       {plan_text(plan, nullptr), compare_json("m", {{ComparedPlan{8, plan}}})})
+    EXPECT_THAT(text, HasSubstr("runner"));
+  EXPECT_THAT(plan_text(plan, nullptr), Not(HasSubstr("Slowest is stage")));
+}
+
+TEST(PlanText, OfOneTpuDoesNotSpeakOfOtherCuts) {
+  const Model model = open_model("zoo:resnet50");
+  const Graph graph(model);
+  EXPECT_THAT(plan_text(testing::balanced_plan(graph, 1), nullptr),
+              Not(HasSubstr("cut elsewhere")));
+}
+
 TEST(ArrayFigure, ShowsEveryCycleAndTheProduct) {
   const std::string figure = array_figure();
   EXPECT_THAT(figure, ::testing::HasSubstr("cycle 10"));
@@ -192,7 +209,7 @@ TEST(RunReports, TextCsvAndJsonAgree) {
   EXPECT_THAT(text, HasSubstr(run_table(report).to_text()));
   EXPECT_THAT(text, HasSubstr("7 results in 140.00 ms: 50.0/s; latency 21.00 ms (p50), 34.00 ms "));
   EXPECT_THAT(text, HasSubstr("Slowest is stage 1, 20.00 ms for an input (measured)"));
-  EXPECT_THAT(text, HasSubstr("As simulated for Edge TPUs: slowest is stage"));
+  EXPECT_THAT(text, HasSubstr("On Edge TPUs, as simulated: "));
   const auto json = nlohmann::json::parse(run_json(report));
   EXPECT_EQ(json["measured"]["throughput_per_s"], 50);
   EXPECT_EQ(json["measured"]["latency_ns"]["p99"], 34'000'000);

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "cli/libraries.h"
+#include "plan/prediction.h"
 #include "segue/compile.h"
 #include "segue/edgetpu.h"
 #include "segue/error.h"
@@ -123,6 +124,16 @@ std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint
   return devices;
 }
 
+// After an edit of replicas the numbers that follow from them are those of the edited plan, where
+// its devices are known.
+void predict_anew(Plan& plan) {
+  try {
+    plan.predicted = predict(plan.stages, plan.predicted.single_device, devices_of_plan(plan, ""));
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInvalidArgument) throw;
+  }
+}
+
 }  // namespace
 
 RunSource open_source(const RunOptions& options) {
@@ -138,7 +149,10 @@ RunSource open_source(const RunOptions& options) {
     if (source.model != nullptr) check_plan_matches(*source.plan, *source.model);
     const auto replicas = source.plan ? replicas_of(*source.plan) : std::vector<std::uint32_t>{};
     const auto segments = find_segments(options.source);
-    if (source.plan) check_plan_of_folder(source, segments);
+    if (source.plan) {
+      check_plan_of_folder(source, segments);
+      predict_anew(*source.plan);
+    }
     const auto files = files_for(segments, options.source, options.backend);
     if (options.backend == "edgetpu") note_what_is_not_compiled(files);
     source.layout = pipeline_layout(files, replicas);
@@ -151,6 +165,7 @@ RunSource open_source(const RunOptions& options) {
                 "a plan.json needs its model: --model MODEL (or give the folder of `segue split`)");
   }
   source.layout = layout_of(options, *source.model, *source.plan);
+  predict_anew(*source.plan);
   source.name = source.plan->model.name;
   return source;
 }

@@ -115,9 +115,10 @@ CutResult reach_goals(const Graph& graph, const CutOptions& options, const Goals
   }
   throw Error(ErrorCode::kInfeasible,
               fmt::format("{}: no plan of strategy {} on up to {} TPUs gives {}; nearest: {} "
-                          "(simulated)",
+                          "(simulated){}",
                           graph.model().name(), options.strategy, most, goals.text(),
-                          nearest ? reached(nearest->plan) : "none"));
+                          nearest ? reached(nearest->plan) : "none",
+                          options.strategy == "optimal" ? "" : "; try `--strategy optimal`"));
 }
 
 // Stops where one more TPU brings less than the share asked for.

@@ -134,6 +134,11 @@ void Canvas::text(Point at, std::string_view text, Anchor anchor, std::string_vi
   content_ += fmt::format(">{}</text>\n", escaped(text));
 }
 
+void Canvas::title(Point at, std::string_view text, double right) {
+  if (at.x + width_of(text) / 2 <= right) return this->text(at, text, Anchor::kMiddle, "soft");
+  this->text({right, at.y}, text, Anchor::kEnd, "soft");
+}
+
 void Canvas::text_upwards(Point at, std::string_view text) {
   content_ += fmt::format(
       "<text class='soft' text-anchor='middle' transform='translate({:.1f} {:.1f}) "
@@ -164,6 +169,26 @@ void Canvas::begin_series(std::string_view key) {
 
 void Canvas::end_series() { content_ += "</g>\n"; }
 
+namespace {
+
+// Broken between words where it is wider.
+std::vector<std::string> lines_of(std::string_view text, double width) {
+  std::vector<std::string> lines{""};
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    std::string& line = lines.back();
+    if (!line.empty() && width_of(line) + width_of(word) > width) {
+      lines.emplace_back(word);
+    } else {
+      line += (line.empty() ? "" : " ") + std::string(word);
+    }
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+  }
+  return lines;
+}
+
+}  // namespace
+
 double Canvas::legend(double left, double top, double width, const std::vector<Entry>& entries) {
   double x = left;
   double y = top + kLegendLine / 2;
@@ -190,7 +215,11 @@ double Canvas::legend(double left, double top, double width, const std::vector<E
       case Sign::kHollowMark:
         mark({x + kSignWidth / 2, y}, entry.look, 4, entry.sign == Sign::kHollowMark);
     }
-    text({x + kSignWidth + 8, y + 4}, entry.title, Anchor::kStart, "soft");
+    const auto lines = lines_of(entry.title, width - kSignWidth - 8);
+    for (std::size_t line = 0; line < lines.size(); ++line) {
+      if (line > 0) y += kLegendLine * 0.75;
+      text({x + kSignWidth + 8, y + 4}, lines[line], Anchor::kStart, "soft");
+    }
     x += needed;
   }
   return y + kLegendLine / 2 - top;

@@ -23,6 +23,8 @@ class Canvas {
   // `style` is a class of the style sheet.
   void text(Point at, std::string_view text, Anchor anchor = Anchor::kStart,
             std::string_view style = "");
+  // Around `at`, as far as it then ends before `right`; else at that end.
+  void title(Point at, std::string_view text, double right);
   // Up the left edge of a plot.
   void text_upwards(Point at, std::string_view text);
   void rect(Point corner, double width, double height, std::string_view paint);

@@ -60,7 +60,7 @@ Drawing draw(const DotRows& chart, double width) {
   }
   if (!chart.limits.empty())
     entries.push_back({chart.limit_title, {"soft"}, Canvas::Entry::Sign::kUpright});
-  canvas.text({(left + right) / 2, bottom + 32}, chart.axis, Anchor::kMiddle, "soft");
+  canvas.title({(left + right) / 2, bottom + 32}, chart.axis, right);
   drawing.height = bottom + 44 + canvas.legend(12, bottom + 44, width - 12, entries);
   drawing.content = canvas.content();
   return drawing;

@@ -48,7 +48,7 @@ void draw_axes(Canvas& canvas, const XyPlot& plot, const Box& box, const Scale& 
     canvas.text({x(mark), box.bottom + 19}, fmt::format("{:g}", mark), Anchor::kMiddle, "soft");
   }
   canvas.line({box.left, box.bottom}, {box.right, box.bottom}, "axis");
-  canvas.text({(box.left + box.right) / 2, box.bottom + 36}, plot.x.title, Anchor::kMiddle, "soft");
+  canvas.title({(box.left + box.right) / 2, box.bottom + 36}, plot.x.title, box.right);
   canvas.text_upwards({12, (box.top + box.bottom) / 2}, plot.y.title);
 }
 

@@ -99,7 +99,7 @@ function timesChart(stages, measured, width) {
     return [
       text(box.left - 8, top + 14, `stage ${name}`, { class: 'soft', 'text-anchor': 'end' }),
       ...bars,
-      text(x(begin / 1e6) + 6, top + 14, time(begin)),
+      text(x(Math.max(begin, measured ? measured[s] : 0) / 1e6) + 6, top + 14, time(begin)),
       measured ? svg('path', {
         d: `M${x(measured[s] / 1e6)} ${top - 4}v${row - 2}`, stroke: 'var(--ink)', 'stroke-width': 3,
       }, svg('title', {}, `stage ${s}, measured: ${time(measured[s])}`)) : null,

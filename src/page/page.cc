@@ -41,7 +41,9 @@ std::string verdict(const Plan& plan, bool shares_link) {
               ? ". All parameters stay on chip. "
               : fmt::format(". {} MiB of parameters are streamed at each inference. ",
                             format_mib(plan.host_bytes()));
-  return text + bottleneck_sentence(plan, shares_link);
+  text += bottleneck_sentence(plan, shares_link);
+  std::erase(text, '`');  // of commands, as a terminal shows them
+  return text;
 }
 
 Json stage_json(const Graph& graph, const Stage& stage) {
@@ -67,7 +69,7 @@ Json timeline_json(const Plan& plan, std::span<const DevicePool> pools, std::uin
   Json devices = Json::array();
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     for (std::uint32_t replica = 0; replica < plan.stages[s].replicas; ++replica)
-      devices.push_back(plan.stages[s].replicas > 1 ? fmt::format("{}.{}", s, replica)
+      devices.push_back(plan.stages[s].replicas > 1 ? fmt::format("stage {}.{}", s, replica)
                                                     : fmt::format("stage {}", s));
   }
   const auto microseconds = [](Nanoseconds time) { return (time.count() + 500) / 1000; };

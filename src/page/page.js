@@ -174,7 +174,7 @@ function build() {
       html('p', {}, `${plural(data.inputs, 'input')}, all waiting at the start. Point at one to follow it.`),
       drawn((width) => timelineChart(current(), width)), causeLegend()),
     html('div', { class: 'grid' },
-      card('Parameters on each TPU', 'simulated',
+      card('Parameters on each TPU, MiB', 'simulated',
         drawn((width) => memoryChart(current().stages, device.capacity_bytes, width)),
         legend([[swatch('var(--compute)'), 'on chip'], [swatch('url(#streaming)'), 'streamed at each inference']])),
       card('Time of each stage by cause', 'simulated',
@@ -186,7 +186,7 @@ function build() {
       legend([[swatch('var(--compute)'), 'MiB of parameters (left)'],
         [svg('svg', { 'aria-hidden': 'true' }, svg('path', { d: 'M0 7H26', stroke: 'var(--output)' })),
           'multiplications (right)'],
-        [svg('svg', { 'aria-hidden': 'true' }, svg('rect', { class: 'cut', x: 12, width: 2, height: 14 })), 'cut']])),
+        [svg('svg', { 'aria-hidden': 'true' }, svg('rect', { class: 'cut', x: 12, width: 2, height: 14 })), 'cut; as wide as the depths it runs through']])),
     card('Stages', 'simulated', parts.table),
     html('footer', {}, data.origin),
   ].filter((part) => part !== null));

@@ -103,8 +103,16 @@ std::string contents(std::span<const Experiment> experiments) {
 }  // namespace
 
 std::string paper_page(std::span<const Experiment> experiments) {
-  std::string body = contents(experiments) + controls(experiments);
-  for (const Experiment& experiment : experiments) body += html_of(experiment);
+  std::string body = contents(experiments);
+  bool has_controls = false;
+  for (const Experiment& experiment : experiments) {
+    // Where what they change begins.
+    const bool varies = std::ranges::any_of(experiment.charts,
+                                            [](const PaperChart& chart) { return chart.tpus > 0; });
+    if (varies && !has_controls) body += controls(experiments);
+    has_controls = has_controls || varies;
+    body += html_of(experiment);
+  }
   body += fmt::format("<footer>Made by segue {}.</footer>", kVersion);
   const std::string style = std::string(kPageStyle) + paper::kStyle;
   return with_assets(paper::kFrame, {{"STYLE", style}, {"BODY", body}, {"SCRIPT", paper::kScript}});

@@ -26,3 +26,8 @@ function show() {
 
 document.addEventListener('change', show);
 show();
+
+// On paper nothing can be opened.
+window.addEventListener('beforeprint', () => {
+  for (const details of document.querySelectorAll('details')) details.open = true;
+});

@@ -25,13 +25,15 @@ std::vector<std::uint32_t> replicas_of(const Plan& plan) {
 // Against Google's cuts on as many TPUs, where they exist.
 std::optional<double> against_vendor(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
   for (const ComparedPlan& other : rows) {
-    if (other.tpus == row.tpus && other.plan.strategy == "compiler")
-      return to_s(other.plan.predicted.bottleneck) / to_s(row.plan.predicted.bottleneck);
+    if (other.tpus != row.tpus || other.plan.strategy != "compiler") continue;
+    if (row.plan.predicted.bottleneck == Nanoseconds{0}) break;  // nothing runs on a TPU
+    return to_s(other.plan.predicted.bottleneck) / to_s(row.plan.predicted.bottleneck);
   }
   return std::nullopt;
 }
 
 const char* cause_of_slowest(const Plan& plan) {
+  if (is_runner_bound(plan)) return "runner";
   return kCauseKeys.at(main_cause(plan.stages[slowest_stage(plan)].time));
 }
 
@@ -41,11 +43,11 @@ std::string next_step(std::span<const ComparedPlan> rows) {
     return std::tuple(row.plan.predicted.bottleneck, row.plan.device_count(),
                       row.plan.predicted.latency);
   });
-  std::string text = fmt::format(
-      "Fastest: {} on {} TPU{}, {:.1f}/s; `segue plan MODEL --tpus {} --strategy {}` shows it.",
-      fastest->plan.strategy, fastest->plan.device_count(),
-      fastest->plan.device_count() == 1 ? "" : "s", fastest->plan.predicted.throughput_per_s,
-      fastest->tpus, fastest->plan.strategy);
+  std::string text =
+      fmt::format("Fastest: {} on {} TPU{}, {:.1f}/s (`segue plan` with --tpus {} --strategy {}).",
+                  fastest->plan.strategy, fastest->plan.device_count(),
+                  fastest->plan.device_count() == 1 ? "" : "s",
+                  fastest->plan.predicted.throughput_per_s, fastest->tpus, fastest->plan.strategy);
   const auto resident = std::ranges::find_if(
       rows, [](const ComparedPlan& row) { return row.plan.host_bytes() == 0; });
   if (resident != rows.end() && resident->tpus > rows.front().tpus)
@@ -113,7 +115,9 @@ std::string compare_text(const std::string& model, std::span<const ComparedPlan>
          "used.\n" +
          (is_complete(rows) ? "" : "A strategy without a row has not that many cuts here.\n") +
          "*: no other row is better in throughput, latency or TPUs without being worse in "
-         "another.\nslowest, cause: the slowest stage, and what most of its time goes into.\n" +
+         "another.\nslowest, cause: the slowest stage, and what most of its time goes into; or "
+         "that the "
+         "host's runner is slower.\n" +
          next_step(rows);
 }
 

@@ -112,30 +112,13 @@ std::string titles(const Plan& plan, const std::string& table_text) {
 
 bool shares_link(const Plan& plan) { return plan.device.find(":shared") != std::string::npos; }
 
-// Where no stage is as slow as the pipeline.
-std::string runner_note(const Plan& plan) {
-  Nanoseconds slowest{0};
-  for (const Stage& stage : plan.stages)
-    slowest = std::max(slowest, stage.time.total() / stage.replicas);
-  if (has_several_kinds(plan) || shares_link(plan) ||
-      plan.predicted.bottleneck <= slowest + std::chrono::microseconds(1))
-    return "";
-  return fmt::format(
-      "The host's runner sets the pace: it spends {} on each of {} stages; fewer TPUs are as "
-      "fast.\n",
-      format_time(plan.predicted.bottleneck / static_cast<std::int64_t>(plan.stages.size())),
-      plan.stages.size());
-}
-
 // One line: what the plan gives for a stream of inputs.
 std::string prediction(const Plan& plan) {
   const Prediction& predicted = plan.predicted;
   return fmt::format(
-             "{}: {} per input ({:.1f}/s), latency {}; one TPU {}, speed-up {:.2f} (simulated).\n",
-             strategy_title(plan.strategy), format_time(predicted.bottleneck),
-             predicted.throughput_per_s, format_time(predicted.latency),
-             format_time(predicted.single_device), predicted.speedup) +
-         runner_note(plan);
+      "{}: {} per input ({:.1f}/s), latency {}; one TPU {}, speed-up {:.2f} (simulated).\n",
+      strategy_title(plan.strategy), format_time(predicted.bottleneck), predicted.throughput_per_s,
+      format_time(predicted.latency), format_time(predicted.single_device), predicted.speedup);
 }
 
 std::string bound_text(const Plan& plan) {
@@ -214,7 +197,7 @@ std::string plan_text(const Plan& plan, const Plan* vendor) {
   text += table + "\n";
   if (vendor != nullptr) text += prediction(*vendor);
   text += prediction(plan);
-  if (runner_note(plan).empty()) text += bottleneck_sentence(plan, shares_link(plan)) + "\n";
+  text += bottleneck_sentence(plan, shares_link(plan)) + "\n";
   if (plan.bound) text += bound_text(plan);
   text += host_operators_note(plan);
   text += vendor != nullptr

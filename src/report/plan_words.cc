@@ -25,21 +25,22 @@ std::string cause(const SegmentTime& time) {
 }
 
 std::string advice(const Stage& stage, const Plan& plan, bool shares) {
+  const bool is_best = plan.strategy == "optimal";
   if (plan.bound && plan.bound->is_proven && !shares)
-    return "no plan within the limits given is better (`segue verify MODEL plan.json` checks that)";
+    return "no plan within the limits given is better";
   const SegmentTime& time = stage.time;
   const Nanoseconds transfers = time.input + time.output;
   if (stage.operators.size() == 1 && stage.time.streaming > time.compute)
     return "it is one operator that no device can hold; no number of TPUs helps it";
   if (time.streaming > time.compute && time.streaming > transfers)
-    return "cut elsewhere (`--strategy optimal`) or use more TPUs, so that its parameters fit";
+    return is_best || plan.device_count() == 1 ? "use more TPUs, so that its parameters fit"
+                                               : "cut elsewhere (`--strategy optimal`) or use more "
+                                                 "TPUs, so that its parameters fit";
   if (time.fixed > time.compute + transfers) return "the model is too small to gain from more TPUs";
+  if (is_best || plan.device_count() == 1) return "more TPUs help it (`--strategy optimal`)";
   if (transfers > time.compute)
     return "`--strategy optimal` cuts where tensors are small and gives slow stages more TPUs";
-  if (plan.strategy == "optimal" || !stage.devices.empty())
-    return "only more TPUs, or cuts elsewhere, help it";
-  return fmt::format("`segue plan --strategy optimal --tpus {}` gives slow stages more TPUs",
-                     plan.device_count() + 1);
+  return "`--strategy optimal` gives slow stages more TPUs; or use more";
 }
 
 }  // namespace
@@ -69,9 +70,23 @@ std::size_t slowest_stage(const Plan& plan) {
   return static_cast<std::size_t>(slowest - plan.stages.begin());
 }
 
+bool is_runner_bound(const Plan& plan) {
+  const Stage& slowest = plan.stages[slowest_stage(plan)];
+  return slowest.devices.empty() && plan.device.find(":shared") == std::string::npos &&
+         plan.predicted.bottleneck >
+             slowest.time.total() / slowest.replicas + std::chrono::microseconds(1);
+}
+
 std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
   const std::size_t slowest = slowest_stage(plan);
   const Stage& stage = plan.stages[slowest];
+  if (!shares_link && is_runner_bound(plan))
+    return fmt::format(
+        "The host's runner sets the pace: it spends {} on each of {} stages; fewer stages would "
+        "take less of it.",
+        format_time(plan.predicted.bottleneck / static_cast<std::int64_t>(plan.stages.size())),
+        plan.stages.size());
+  if (stage.time.total() == Nanoseconds{0}) return "Nothing of it runs on a TPU.";
   return fmt::format("Slowest is stage {}: {}; {}.", slowest, cause(stage.time),
                      advice(stage, plan, shares_link));
 }

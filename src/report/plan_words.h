@@ -20,4 +20,7 @@ namespace segue {
 // Which stage that is, what its time goes into, and what to try.
 [[nodiscard]] std::string bottleneck_sentence(const Plan& plan, bool shares_link);
 
+// Whether no stage is as slow as the pipeline, for the host's runner is slower.
+[[nodiscard]] bool is_runner_bound(const Plan& plan);
+
 }  // namespace segue

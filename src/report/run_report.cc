@@ -67,8 +67,7 @@ std::string slowest_text(const RunReport& report) {
       "plan.json), or cut elsewhere.\n",
       stage, format_time(report.measured.stages[stage].mean_time));
   if (planned_stage(report, stage) != nullptr)
-    text += "As simulated for Edge TPUs: s" +
-            bottleneck_sentence(*report.predicted, false).substr(1) + "\n";
+    text += "On Edge TPUs, as simulated: " + bottleneck_sentence(*report.predicted, false) + "\n";
   return text;
 }
 

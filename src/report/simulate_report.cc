@@ -36,9 +36,11 @@ Nanoseconds percentile(std::vector<Nanoseconds> values, double share) {
   return values[rank];
 }
 
-// The end of a batch runs faster than a stream: nothing comes behind it any more.
-Nanoseconds long_run(const Plan& plan, const Timeline& timeline) {
-  return std::max(timeline.steady_period(), plan.predicted.bottleneck);
+// A batch is too short to tell, and its end runs faster than a stream: nothing comes behind it any
+// more. What devices wait for one another is only in the timeline.
+Nanoseconds long_run(const Plan& plan, const Timeline& timeline, const TimelineOptions& options) {
+  const Nanoseconds alone = plan.predicted.bottleneck;
+  return options.shared.empty() ? alone : std::max(timeline.steady_period(), alone);
 }
 
 double speedup(const Plan& plan, Nanoseconds each) {
@@ -85,15 +87,15 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline,
       "One TPU: {} each ({:.2f} TOPS); speed-up {:.2f} for {} inputs, {:.2f} in the long run.\n",
       format_time(predicted.single_device),
       tera_operations_per_s(plan.model.macs, predicted.single_device), speedup(plan, each), inputs,
-      speedup(plan, long_run(plan, timeline)));
+      speedup(plan, long_run(plan, timeline, options)));
   const bool shares = !options.shared.empty();
   text += bottleneck_sentence(plan, shares) + "\n";
   const Nanoseconds alone = plan.stages[slowest].time.total() / plan.stages[slowest].replicas;
-  if (shares && long_run(plan, timeline) > alone + alone / 50) {
+  if (shares && long_run(plan, timeline, options) > alone + alone / 50) {
     text += fmt::format(
         "Devices wait for what they share: results come every {}, the slowest stage alone would "
         "give one every {}.\n",
-        format_time(long_run(plan, timeline)), format_time(alone));
+        format_time(long_run(plan, timeline, options)), format_time(alone));
   }
   return text + host_operators_note(plan);
 }
@@ -118,7 +120,7 @@ std::string simulate_json(const Plan& plan, const Timeline& timeline,
                       {"blocked_ns", statistics.blocked.count()}});
   }
   const Nanoseconds each = timeline.time_per_input();
-  const double seconds = std::max(1e-9, to_s(each));
+  const double rate = each.count() > 0 ? 1 / to_s(each) : 0;
   return json::to_text(
       {{"schema", "segue.simulate/1"},
        {"kind", "simulated"},
@@ -129,15 +131,15 @@ std::string simulate_json(const Plan& plan, const Timeline& timeline,
        {"queue_capacity", options.queue_capacity},
        {"makespan_ns", timeline.makespan.count()},
        {"time_per_input_ns", each.count()},
-       {"steady_period_ns", long_run(plan, timeline).count()},
-       {"throughput_per_s", rounded(1 / seconds)},
+       {"steady_period_ns", long_run(plan, timeline, options).count()},
+       {"throughput_per_s", rounded(rate)},
        {"first_latency_ns", timeline.latencies.front().count()},
        {"mean_latency_ns", mean(timeline.latencies).count()},
        {"p50_latency_ns", percentile(timeline.latencies, 0.5).count()},
        {"p99_latency_ns", percentile(timeline.latencies, 0.99).count()},
        {"largest_latency_ns", std::ranges::max(timeline.latencies).count()},
        {"single_device_ns", plan.predicted.single_device.count()},
-       {"speedup", rounded(to_s(plan.predicted.single_device) / seconds)},
+       {"speedup", rounded(to_s(plan.predicted.single_device) * rate)},
        {"tera_operations_per_s", rounded(tera_operations_per_s(plan.model.macs, each))},
        {"stages", std::move(stages)}});
 }
