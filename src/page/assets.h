@@ -3,8 +3,8 @@
 
 namespace segue {
 
-extern const char* const kPageFrame;  // with @STYLE@, @DATA@ and @SCRIPT@
-extern const char* const kPageStyle;
-extern const char* const kPageScript;
+extern const char* const page_frame;  // with @STYLE@, @DATA@ and @SCRIPT@
+extern const char* const page_style;
+extern const char* const page_script;
 
 }  // namespace segue

@@ -79,7 +79,7 @@ figure::DotRows chart_of_networks(const std::vector<NetworkPlans>& networks, std
     const std::array<const Plan*, 4> shown{&plans.balanced, &plans.profile, &plans.pure,
                                            &plans.full};
     for (std::size_t s = 0; s < shown.size(); ++s)
-      chart.series[s].values.push_back(shown.at(s)->predicted.speedup);
+      chart.series[s].values.emplace_back(shown.at(s)->predicted.speedup);
   }
   return chart;
 }
@@ -97,6 +97,7 @@ std::size_t count_proven(const std::vector<NetworkPlans>& networks) {
 
 double planner_over_balanced(const std::vector<NetworkPlans>& networks, std::uint32_t tpus) {
   std::vector<double> ratios;
+  ratios.reserve(networks.size());
   for (const NetworkPlans& network : networks)
     ratios.push_back(ratio(network.on(tpus).balanced, network.on(tpus).full));
   return geometric_mean(ratios);

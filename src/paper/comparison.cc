@@ -39,7 +39,7 @@ figure::DotRows chart_of_networks(const std::vector<NetworkPlans>& networks, std
     chart.rows.push_back(fmt::format("{} ({})", network.network.name, count));
     chart.limits.push_back(count);
     for (std::size_t s = 0; s < kStrategies.size(); ++s)
-      chart.series[s].values.push_back(speedup(network, plan_of(network.on(count), s), device));
+      chart.series[s].values.emplace_back(speedup(network, plan_of(network.on(count), s), device));
   }
   return chart;
 }

@@ -49,7 +49,7 @@ class Evaluation {
   Evaluation(PaperProgress progress, std::size_t steps)
       : progress_(std::move(progress)), steps_(steps) {}
 
-  [[nodiscard]] const DeviceSpec& device() const { return find_device("edgetpu-pcie"); }
+  [[nodiscard]] static const DeviceSpec& device() { return find_device("edgetpu-pcie"); }
   [[nodiscard]] const std::vector<AccuracySeries>& accuracy();
   [[nodiscard]] const AccuracySeries& series(std::string_view key);
   [[nodiscard]] const std::vector<OneTpuPoint>& one_tpu();  // kNetworks

@@ -114,8 +114,9 @@ std::string paper_page(std::span<const Experiment> experiments) {
     body += html_of(experiment);
   }
   body += fmt::format("<footer>Made by segue {}.</footer>", kVersion);
-  const std::string style = std::string(kPageStyle) + paper::kStyle;
-  return with_assets(paper::kFrame, {{"STYLE", style}, {"BODY", body}, {"SCRIPT", paper::kScript}});
+  const std::string style = std::string(page_style) + paper::paper_style;
+  return with_assets(paper::paper_frame,
+                     {{"STYLE", style}, {"BODY", body}, {"SCRIPT", paper::paper_script}});
 }
 
 }  // namespace segue

@@ -51,6 +51,7 @@ std::vector<PaperFile> Experiment::files() const {
 
 std::vector<std::string_view> experiment_names() {
   std::vector<std::string_view> names;
+  names.reserve(kEntries.size());
   for (const Entry& entry : kEntries) names.push_back(entry.name);
   return names;
 }
@@ -63,6 +64,7 @@ std::vector<Experiment> reproduce_paper(std::span<const std::string_view> names,
   paper::Evaluation evaluation(
       progress, entries.size() + (plans_networks ? paper::kNetworks.size() : std::size_t{0}));
   std::vector<Experiment> experiments;
+  experiments.reserve(entries.size());
   for (const Entry* entry : entries) experiments.push_back(entry->evaluate(evaluation));
   return experiments;
 }

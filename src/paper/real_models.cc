@@ -1,6 +1,8 @@
 // The CNNs on one TPU.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "accuracy/measured.h"
 #include "paper/experiments.h"
 #include "paper/tables.h"

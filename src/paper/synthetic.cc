@@ -12,7 +12,6 @@ namespace segue::paper {
 namespace {
 
 using figure::Marks;
-using figure::Point;
 using figure::Shape;
 
 // One of the two families, simulated and measured.

@@ -8,8 +8,8 @@ namespace segue::paper {
 // Of an experiment. Throws Error(kInternal) where there is none.
 [[nodiscard]] std::string_view text_of(std::string_view experiment);
 
-extern const char* const kFrame;  // with @STYLE@, @BODY@ and @SCRIPT@
-extern const char* const kStyle;
-extern const char* const kScript;
+extern const char* const paper_frame;  // with @STYLE@, @BODY@ and @SCRIPT@
+extern const char* const paper_style;
+extern const char* const paper_script;
 
 }  // namespace segue::paper

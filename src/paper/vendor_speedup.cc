@@ -184,6 +184,7 @@ std::ptrdiff_t count_losing(const std::vector<Speedup>& rows, bool is_measured) 
 Experiment vendor_speedup_experiment(Evaluation& evaluation) {
   const std::vector<Speedup> rows = speedups(evaluation);
   std::vector<AccuracySeries> errors;
+  errors.reserve(kSeries.size() + 2);
   for (const char* key : kSeries) errors.push_back(evaluation.series(key));
   errors.push_back(evaluation.series("batch_sweep"));
   errors.push_back(evaluation.series("batch_sweep_k3"));

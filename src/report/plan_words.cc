@@ -80,12 +80,13 @@ bool is_runner_bound(const Plan& plan) {
 std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
   const std::size_t slowest = slowest_stage(plan);
   const Stage& stage = plan.stages[slowest];
-  if (!shares_link && is_runner_bound(plan))
+  if (!shares_link && is_runner_bound(plan)) {
     return fmt::format(
         "The host's runner sets the pace: it spends {} on each of {} stages; fewer stages would "
         "take less of it.",
         format_time(plan.predicted.bottleneck / static_cast<std::int64_t>(plan.stages.size())),
         plan.stages.size());
+  }
   if (stage.time.total() == Nanoseconds{0}) return "Nothing of it runs on a TPU.";
   return fmt::format("Slowest is stage {}: {}; {}.", slowest, cause(stage.time),
                      advice(stage, plan, shares_link));
