@@ -15,6 +15,7 @@
 #include "expect.h"
 #include "paper/networks.h"
 #include "paper/tables.h"
+#include "report/plan_words.h"
 #include "segue/compiler.h"
 #include "segue/file.h"
 #include "segue/optimal.h"
@@ -109,7 +110,7 @@ std::string detector_table() {
     std::string cells;
     for (std::uint32_t tpus = 2; tpus <= kMostTpus; ++tpus) {
       const Plan plan = paper::optimal_plan(graph, find_device("edgetpu-pcie"), tpus, 0);
-      cells += fmt::format(" {:.1f} ({}) |", to_ms(pace(plan)), paper::replicas_text(plan));
+      cells += fmt::format(" {:.1f} ({}) |", to_ms(pace(plan)), replicas_text(plan));
       ++rows;
       fewer += plan.stages.size() < tpus ? 1 : 0;
       replicated +=

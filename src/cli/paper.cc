@@ -70,8 +70,8 @@ void reproduce_one(const std::string& name, const std::string& output) {
   StagedFiles staged;
   stage(staged, experiments[0], output);
   staged.commit();
-  print(fmt::format("{}\n{} written to {}/{}\n", experiments[0].finding,
-                    fmt::format("{} files", experiments[0].files().size()), output, name));
+  print(fmt::format("{}\n{} files written to {}/{}\n", experiments[0].finding,
+                    experiments[0].files().size(), output, name));
 }
 
 void show_accuracy(const AccuracyOptions& options) {

@@ -7,6 +7,7 @@
 
 #include "cli/libraries.h"
 #include "plan/prediction.h"
+#include "report/plan_words.h"
 #include "segue/compile.h"
 #include "segue/edgetpu.h"
 #include "segue/error.h"
@@ -19,12 +20,6 @@ namespace segue::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::vector<std::uint32_t> replicas_of(const Plan& plan) {
-  std::vector<std::uint32_t> replicas;
-  for (const Stage& stage : plan.stages) replicas.push_back(stage.replicas);
-  return replicas;
-}
 
 // Compiled segments stand beside those they were made of.
 std::vector<fs::path> files_for(std::vector<fs::path> files, const std::string& folder,

@@ -73,13 +73,17 @@ std::string embedded(const Drawing& drawing) {
   return open_tag(drawing, "") + drawing.content + "</svg>\n";
 }
 
+std::string stripes() {
+  return "<pattern id='streaming' width='6' height='6' patternUnits='userSpaceOnUse' "
+         "patternTransform='rotate(45)'><rect width='6' height='6' fill='var(--streaming)'/>"
+         "<rect width='2' height='6' fill='var(--paper)' opacity='0.55'/></pattern>";
+}
+
 std::string file_of(const Drawing& drawing) {
   const std::string size =
       fmt::format(" width='{:.0f}' height='{:.0f}'", drawing.width, drawing.height);
   return open_tag(drawing, size.c_str()) + fmt::format("<style>{}</style>\n", kStyle) +
-         "<defs><pattern id='streaming' width='6' height='6' patternUnits='userSpaceOnUse' "
-         "patternTransform='rotate(45)'><rect width='6' height='6' fill='var(--streaming)'/>"
-         "<rect width='2' height='6' fill='var(--paper)' opacity='0.55'/></pattern></defs>\n" +
+         fmt::format("<defs>{}</defs>\n", stripes()) +
          fmt::format("<rect width='{:.0f}' height='{:.0f}' fill='var(--paper)'/>\n", drawing.width,
                      drawing.height) +
          drawing.content + "</svg>\n";

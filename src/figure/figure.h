@@ -23,6 +23,9 @@ struct Drawing {
 // A file of its own, with style and paper.
 [[nodiscard]] std::string file_of(const Drawing& drawing);
 
+// The <pattern> of paint "striped", for the <defs> of a page.
+[[nodiscard]] std::string stripes();
+
 enum class Shape { kCircle, kSquare, kTriangle, kDiamond };
 
 struct Look {

@@ -29,7 +29,6 @@ Experiment accuracy_experiment(Evaluation& evaluation) {
       {chart_of("accuracy", "Simulated against measured; dashed: 10 % to both sides",
                 accuracy_figure(series))}};
   write_readme(experiment, {{"errors", accuracy_markdown(series)}});
-  evaluation.step_done();
   return experiment;
 }
 

@@ -8,6 +8,7 @@
 #include "paper/experiments.h"
 #include "paper/tables.h"
 #include "paper/write_up.h"
+#include "report/plan_words.h"
 #include "segue/simulator.h"
 
 namespace segue::paper {
@@ -149,7 +150,6 @@ Experiment beyond_experiment(Evaluation& evaluation) {
         fmt::format("{:.2f}", planner_over_balanced(networks, tpus));
   }
   write_readme(experiment, means);
-  evaluation.step_done();
   return experiment;
 }
 

@@ -39,6 +39,15 @@ SweepPoint evaluate_point(const std::string& model_name, std::int32_t size,
   return point;
 }
 
+template <typename Row>
+std::vector<SweepPoint> evaluate_sweep(const std::vector<Row>& rows, std::int32_t Row::*size,
+                                       const char* stem, const DeviceSpec& device) {
+  std::vector<SweepPoint> points;
+  for (const Row& row : rows)
+    points.push_back(evaluate_point(fmt::format("zoo:{}{}", stem, row.*size), row.*size, device));
+  return points;
+}
+
 }  // namespace
 
 OneTpuPoint on_one_tpu(const std::string& model_name, const DeviceSpec& device) {
@@ -89,20 +98,15 @@ const std::vector<NetworkPlans>& Evaluation::networks() {
 }
 
 const std::vector<SweepPoint>& Evaluation::conv_sweep() {
-  if (conv_sweep_.empty()) {
-    for (const ConvSweepRow& row : segue::conv_sweep())
-      conv_sweep_.push_back(
-          evaluate_point(fmt::format("zoo:conv5-f{}", row.filters), row.filters, device()));
-  }
+  if (conv_sweep_.empty())
+    conv_sweep_ = evaluate_sweep(segue::conv_sweep(), &ConvSweepRow::filters, "conv5-f", device());
   return conv_sweep_;
 }
 
 const std::vector<SweepPoint>& Evaluation::dense_sweep() {
-  if (dense_sweep_.empty()) {
-    for (const DenseSweepRow& row : segue::dense_sweep())
-      dense_sweep_.push_back(
-          evaluate_point(fmt::format("zoo:dense4-n{}", row.units), row.units, device()));
-  }
+  if (dense_sweep_.empty())
+    dense_sweep_ =
+        evaluate_sweep(segue::dense_sweep(), &DenseSweepRow::units, "dense4-n", device());
   return dense_sweep_;
 }
 

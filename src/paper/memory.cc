@@ -28,8 +28,6 @@ figure::MemoryGroups chart_of_networks(const std::vector<NetworkPlans>& networks
   return chart;
 }
 
-std::uint64_t largest_segment(const Plan& plan) { return plan.largest_stage_parameter_bytes(); }
-
 Table summary_table(const std::vector<NetworkPlans>& networks) {
   Table table{{{"model", Table::Align::kLeft},
                {"TPUs"},
@@ -43,12 +41,13 @@ Table summary_table(const std::vector<NetworkPlans>& networks) {
   for (const NetworkPlans& network : networks) {
     if (network.network.tpus == 1) continue;
     const Plans& plans = network.on(network.network.tpus);
-    table.rows.push_back(
-        {network.network.name, std::to_string(network.network.tpus),
-         format_mib(network.model().parameter_bytes),
-         format_mib(network.on(1).compiler.host_bytes()), format_mib(plans.compiler.host_bytes()),
-         format_mib(largest_segment(plans.compiler)), format_mib(plans.balanced.host_bytes()),
-         format_mib(largest_segment(plans.balanced))});
+    table.rows.push_back({network.network.name, std::to_string(network.network.tpus),
+                          format_mib(network.model().parameter_bytes),
+                          format_mib(network.on(1).compiler.host_bytes()),
+                          format_mib(plans.compiler.host_bytes()),
+                          format_mib(plans.compiler.largest_stage_parameter_bytes()),
+                          format_mib(plans.balanced.host_bytes()),
+                          format_mib(plans.balanced.largest_stage_parameter_bytes())});
   }
   return table;
 }
@@ -107,7 +106,6 @@ Experiment memory_experiment(Evaluation& evaluation) {
       {chart_of("memory", "Parameters on each TPU, simulated",
                 chart_of_networks(networks, capacity))}};
   write_readme(experiment);
-  evaluation.step_done();
   return experiment;
 }
 

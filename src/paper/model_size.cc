@@ -130,7 +130,6 @@ Experiment model_size_experiment(Evaluation& evaluation) {
       {{"rows", "Every model", table_of(rows)}},
       {chart_of("tops", "TOPS against MiB of parameters, one TPU", plot_of(rows))}};
   write_readme(experiment);
-  evaluation.step_done();
   return experiment;
 }
 

@@ -1,7 +1,6 @@
 #include "paper/networks.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <atomic>
@@ -88,12 +87,6 @@ Nanoseconds batch_time(const Plan& plan, const DeviceSpec& device, std::uint64_t
   TimelineOptions options = timeline_options(loads, device);
   options.inputs = inputs;
   return simulate_timeline(loads, options).time_per_input();
-}
-
-std::string replicas_text(const Plan& plan) {
-  std::vector<std::uint32_t> replicas;
-  for (const Stage& stage : plan.stages) replicas.push_back(stage.replicas);
-  return fmt::format("{}", fmt::join(replicas, "+"));
 }
 
 }  // namespace segue::paper

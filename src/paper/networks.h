@@ -70,7 +70,4 @@ inline constexpr std::uint64_t kBatch = 15;
 [[nodiscard]] Nanoseconds batch_time(const Plan& plan, const DeviceSpec& device,
                                      std::uint64_t inputs = kBatch);
 
-// "2+1+1": TPUs of each stage.
-[[nodiscard]] std::string replicas_text(const Plan& plan);
-
 }  // namespace segue::paper

@@ -77,7 +77,6 @@ std::string controls(std::span<const Experiment> experiments) {
       if (chart.tpus > 0) counts.insert(chart.tpus);
     }
   }
-  if (counts.empty()) return "";
   std::string text = "<div class='card controls'><fieldset><legend>TPUs</legend>";
   for (const std::uint32_t tpus : counts)
     text += choice("tpus", std::to_string(tpus), std::to_string(tpus), tpus == *counts.rbegin());
@@ -115,8 +114,10 @@ std::string paper_page(std::span<const Experiment> experiments) {
   }
   body += fmt::format("<footer>Made by segue {}.</footer>", kVersion);
   const std::string style = std::string(page_style) + paper::paper_style;
-  return with_assets(paper::paper_frame,
-                     {{"STYLE", style}, {"BODY", body}, {"SCRIPT", paper::paper_script}});
+  const std::string stripes = figure::stripes();
+  return with_assets(
+      paper::paper_frame,
+      {{"STYLE", style}, {"STRIPES", stripes}, {"BODY", body}, {"SCRIPT", paper::paper_script}});
 }
 
 }  // namespace segue

@@ -65,7 +65,10 @@ std::vector<Experiment> reproduce_paper(std::span<const std::string_view> names,
       progress, entries.size() + (plans_networks ? paper::kNetworks.size() : std::size_t{0}));
   std::vector<Experiment> experiments;
   experiments.reserve(entries.size());
-  for (const Entry* entry : entries) experiments.push_back(entry->evaluate(evaluation));
+  for (const Entry* entry : entries) {
+    experiments.push_back(entry->evaluate(evaluation));
+    evaluation.step_done();
+  }
   return experiments;
 }
 

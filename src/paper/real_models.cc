@@ -82,7 +82,6 @@ Experiment real_models_experiment(Evaluation& evaluation) {
        {"published", "Published times of one TPU, ms", published_table()}},
       {}};
   write_readme(experiment);
-  evaluation.step_done();
   return experiment;
 }
 

@@ -9,8 +9,12 @@
 
 namespace segue::paper {
 
-// Of 2, 3 and 4 TPUs: [0] to [2].
-[[nodiscard]] figure::Look look_of_count(std::size_t position);
+// Of 2, 3 or 4 TPUs, without points yet.
+[[nodiscard]] figure::Series series_of_count(std::size_t tpus, bool is_measured);
+
+// Both axes from 0; without series yet.
+[[nodiscard]] figure::XyPlot plot_from_zero(std::string title, const char* x_title,
+                                            const char* y_title);
 
 // In batches of 15, simulated; `time` is of one of the strategies.
 [[nodiscard]] figure::XyPlot speedup_plot(const std::string& title, const char* size_title,

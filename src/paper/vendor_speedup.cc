@@ -14,8 +14,6 @@
 namespace segue::paper {
 namespace {
 
-using figure::Marks;
-
 constexpr std::array kSeries{"pipeline_k2_b100", "pipeline_k3_b100", "pipeline_k4_b100"};
 
 struct Speedup {
@@ -53,11 +51,7 @@ std::vector<Speedup> speedups(Evaluation& evaluation) {
 }
 
 figure::Series series_of(const std::vector<Speedup>& rows, std::size_t tpus, bool is_measured) {
-  figure::Series series{fmt::format("{} TPUs", tpus),
-                        fmt::format("{} TPUs, {}", tpus, is_measured ? "measured" : "simulated"),
-                        look_of_count(tpus - 2),
-                        is_measured ? Marks::kHollowPoints : Marks::kLine,
-                        {}};
+  figure::Series series = series_of_count(tpus, is_measured);
   for (const Speedup& row : rows) {
     if (row.tpus != tpus || (is_measured && !row.measured)) continue;
     series.points.push_back(
@@ -66,18 +60,9 @@ figure::Series series_of(const std::vector<Speedup>& rows, std::size_t tpus, boo
   return series;
 }
 
-figure::XyPlot base_plot(std::string title, const char* x_title, const char* y_title) {
-  return {std::move(title),
-          {x_title, false, 0, std::nullopt},
-          {y_title, false, 0, std::nullopt},
-          {},
-          {},
-          320};
-}
-
 figure::XyPlot measured_plot(const std::vector<Speedup>& rows) {
-  auto plot = base_plot("Speed-up of Segm_Comp, batches of 100", "filters of each layer",
-                        "speed-up over one TPU");
+  auto plot = plot_from_zero("Speed-up of Segm_Comp, batches of 100", "filters of each layer",
+                             "speed-up over one TPU");
   for (std::size_t tpus = 2; tpus <= 4; ++tpus) {
     plot.series.push_back(series_of(rows, tpus, false));
     plot.series.push_back(series_of(rows, tpus, true));
@@ -95,18 +80,13 @@ figure::XyPlot batch_15_plot(const std::vector<SweepPoint>& points) {
 }
 
 figure::XyPlot batch_size_plot(Evaluation& evaluation) {
-  auto plot = base_plot("Time by size of the batch, about 672 filters", "inputs in a batch",
-                        "ms per input");
+  auto plot = plot_from_zero("Time by size of the batch, about 672 filters", "inputs in a batch",
+                             "ms per input");
   constexpr std::array kBatches{"batch_sweep", "batch_sweep_k3"};
   for (std::size_t i = 0; i < kBatches.size(); ++i) {
     const AccuracySeries& rows = evaluation.series(kBatches[i]);
     for (const bool is_measured : {false, true}) {
-      figure::Series series{
-          fmt::format("{} TPUs", i + 2),
-          fmt::format("{} TPUs, {}", i + 2, is_measured ? "measured" : "simulated"),
-          look_of_count(i),
-          is_measured ? Marks::kHollowPoints : Marks::kLine,
-          {}};
+      figure::Series series = series_of_count(i + 2, is_measured);
       for (const AccuracyRow& row : rows.rows) {
         series.points.push_back(
             {std::stod(row.label.substr(2)), is_measured ? row.measured_ms : row.predicted_ms});
@@ -213,7 +193,6 @@ Experiment vendor_speedup_experiment(Evaluation& evaluation) {
                 "Batches of 1 to 100 (two TPUs) and 1 to 37 (three), about 672 filters",
                 batch_size_plot(evaluation))}};
   write_readme(experiment, {{"errors", accuracy_markdown(errors)}});
-  evaluation.step_done();
   return experiment;
 }
 

@@ -1,6 +1,7 @@
 // Words, charts and tables of an experiment.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "figure/figure.h"
 #include "segue/paper.h"
+#include "segue/simulator.h"
 
 namespace segue::paper {
 
@@ -26,9 +28,9 @@ template <typename Figure>
           figure::file_of(wide), figure::embedded(wide), figure::embedded(draw(figure, kNarrow))};
 }
 
-// 10^12 operations per second, two for each multiplication.
+// tera_operations_per_s of a time that may be measured.
 [[nodiscard]] inline double tops(std::uint64_t macs, double ms) {
-  return 2e-9 * static_cast<double>(macs) / ms;
+  return tera_operations_per_s(macs, Nanoseconds(std::llround(1e6 * ms)));
 }
 
 // How strategies look in every chart.

@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <optional>
@@ -15,12 +14,6 @@ namespace segue {
 namespace {
 
 using json::rounded;
-
-std::vector<std::uint32_t> replicas_of(const Plan& plan) {
-  std::vector<std::uint32_t> replicas;
-  for (const Stage& stage : plan.stages) replicas.push_back(stage.replicas);
-  return replicas;
-}
 
 // Against Google's cuts on as many TPUs, where they exist.
 std::optional<double> against_vendor(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
@@ -94,8 +87,7 @@ Table compare_table(std::span<const ComparedPlan> rows) {
     const Prediction& predicted = row.plan.predicted;
     const auto against = against_vendor(row, rows);
     table.rows.push_back(
-        {std::to_string(row.tpus), row.plan.strategy,
-         fmt::format("{}", fmt::join(replicas_of(row.plan), "+")),
+        {std::to_string(row.tpus), row.plan.strategy, replicas_text(row.plan),
          format_mib(row.plan.host_bytes()), fmt::format("{:.1f}", predicted.throughput_per_s),
          format_ms(predicted.bottleneck), format_ms(predicted.latency),
          fmt::format("{:.2f}", predicted.speedup), against ? fmt::format("{:.2f}", *against) : "-",

@@ -110,8 +110,6 @@ std::string titles(const Plan& plan, const std::string& table_text) {
   return left + "|  " + strategy_title(plan.strategy) + "\n";
 }
 
-bool shares_link(const Plan& plan) { return plan.device.find(":shared") != std::string::npos; }
-
 // One line: what the plan gives for a stream of inputs.
 std::string prediction(const Plan& plan) {
   const Prediction& predicted = plan.predicted;
@@ -197,7 +195,7 @@ std::string plan_text(const Plan& plan, const Plan* vendor) {
   text += table + "\n";
   if (vendor != nullptr) text += prediction(*vendor);
   text += prediction(plan);
-  text += bottleneck_sentence(plan, shares_link(plan)) + "\n";
+  text += bottleneck_sentence(plan, has_shared_link(plan)) + "\n";
   if (plan.bound) text += bound_text(plan);
   text += host_operators_note(plan);
   text += vendor != nullptr

@@ -1,6 +1,7 @@
 #include "report/plan_words.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -70,9 +71,21 @@ std::size_t slowest_stage(const Plan& plan) {
   return static_cast<std::size_t>(slowest - plan.stages.begin());
 }
 
+std::vector<std::uint32_t> replicas_of(const Plan& plan) {
+  std::vector<std::uint32_t> replicas;
+  for (const Stage& stage : plan.stages) replicas.push_back(stage.replicas);
+  return replicas;
+}
+
+std::string replicas_text(const Plan& plan) {
+  return fmt::format("{}", fmt::join(replicas_of(plan), "+"));
+}
+
+bool has_shared_link(const Plan& plan) { return plan.device.find(":shared") != std::string::npos; }
+
 bool is_runner_bound(const Plan& plan) {
   const Stage& slowest = plan.stages[slowest_stage(plan)];
-  return slowest.devices.empty() && plan.device.find(":shared") == std::string::npos &&
+  return slowest.devices.empty() && !has_shared_link(plan) &&
          plan.predicted.bottleneck >
              slowest.time.total() / slowest.replicas + std::chrono::microseconds(1);
 }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "segue/plan.h"
 
@@ -19,6 +21,13 @@ namespace segue {
 
 // Which stage that is, what its time goes into, and what to try.
 [[nodiscard]] std::string bottleneck_sentence(const Plan& plan, bool shares_link);
+
+// TPUs of each stage; and as "2+1+1".
+[[nodiscard]] std::vector<std::uint32_t> replicas_of(const Plan& plan);
+[[nodiscard]] std::string replicas_text(const Plan& plan);
+
+// Whether devices of the plan share a link.
+[[nodiscard]] bool has_shared_link(const Plan& plan);
 
 // Whether no stage is as slow as the pipeline, for the host's runner is slower.
 [[nodiscard]] bool is_runner_bound(const Plan& plan);
