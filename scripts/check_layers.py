@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     "error", "units", "names", "file", "process", "json", "model", "zoo", "graph", "device", "compiler",
     "edgetpu_compiler",
-    "array", "simulator", "segmentation", "optimal", "profile", "plan", "certificate", "timeline", "backend", "edgetpu", "doctor", "inputs", "measure", "pipeline", "verify",
+    "array", "simulator", "segmentation", "optimal", "profile", "plan", "strategy", "sweep", "certificate", "timeline", "backend", "edgetpu", "doctor", "inputs", "measure", "pipeline", "verify",
     "compile", "accuracy", "figure",
     "report", "trace", "page", "paper", "cli",
 ]
@@ -28,7 +28,8 @@ def layer_of(path):
 
 def violations():
     sources = [(p, p.relative_to(ROOT / "include")) for p in (ROOT / "include").rglob("*.h")]
-    sources += [(p, p.relative_to(ROOT / "src")) for p in (ROOT / "src").rglob("*.*")]
+    sources += [(p, p.relative_to(ROOT / "src")) for p in (ROOT / "src").rglob("*.*")
+                if p.name != "CMakeLists.txt"]
     for path, relative in sorted(sources):
         shown = path.relative_to(ROOT)
         layer = layer_of(relative)
@@ -41,6 +42,8 @@ def violations():
             other = layer_of(include)
             if other is None:
                 yield f'{shown}: includes "{include}", which belongs to no layer'
+            elif layer == "cli" and other != "cli" and not include.startswith("segue/"):
+                yield f'{shown}: includes "{include}"; commands use public headers alone'
             elif LAYERS.index(other) > LAYERS.index(layer):
                 yield f'{shown}: layer {layer} must not include "{include}" of layer {other}'
 

@@ -174,7 +174,7 @@ TEST(CliPlan, GoalsAndCountsThatMeanNothingAreRefused) {
   expect_failure(plan("--search", "exact"), kUsage, "--strategy profile");
   expect_failure(run_segue({"plan", "zoo:conv5-f8"}), kUsage, "--tpus N or auto");
   expect_failure(run_segue({"plan", "zoo:conv5-f8", "--device", "1xedgetpu-usb3,1xedgetpu-pcie"}),
-                 kUsage, "--strategy optimal plans for unequal ones");
+                 kUsage, "strategy optimal plans for unequal ones");
 }
 
 TEST(CliPlan, OptionsThatContradictEachOtherAreRefused) {

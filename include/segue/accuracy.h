@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 struct AccuracyRow {
   std::string label;         // "F=442"

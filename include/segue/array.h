@@ -20,7 +20,7 @@
 #include <span>
 #include <vector>
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 struct ArrayShape {
   std::uint32_t rows = 64;     // reduction dimension

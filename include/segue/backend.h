@@ -15,10 +15,16 @@
 #include "segue/device.h"
 #include "segue/model.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 /// The value of a tensor, in the runtime's layout.
 using TensorBytes = std::vector<std::byte>;
+
+/// A value in memory of someone else, who keeps it unchanged as long as `owner` lives.
+struct BorrowedTensor {
+  std::span<const std::byte> bytes;
+  std::shared_ptr<const void> owner;
+};
 
 /// A tensor that a session reads from or gives to its caller.
 struct Port {

@@ -19,7 +19,7 @@
 #include "segue/graph.h"
 #include "segue/plan.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 struct CertificateVerdict {
   bool is_accepted = false;

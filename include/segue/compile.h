@@ -16,7 +16,7 @@
 #include "segue/pipeline.h"
 #include "segue/plan.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 struct CompileOptions {
   EdgeTpuCompilerOptions compiler;

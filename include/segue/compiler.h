@@ -17,7 +17,7 @@
 #include "segue/graph.h"
 #include "segue/model.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 /// Where the parameters of one operator are at run time.
 enum class Residency {

@@ -20,7 +20,7 @@
 #include <string_view>
 #include <vector>
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 enum class Evidence { kDocumented, kMeasured, kDerived, kUser };
 [[nodiscard]] std::string_view to_string(Evidence evidence);

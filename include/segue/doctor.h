@@ -10,7 +10,7 @@
 
 #include "segue/edgetpu.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 struct Finding {
   enum class Kind {

@@ -17,7 +17,7 @@
 #include "segue/backend.h"
 #include "segue/units.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 struct EdgeTpuLibraries {
   /// Candidates for each, tried in order; names without a slash are left to the system's loader.

@@ -21,7 +21,7 @@
 #include "segue/model.h"
 #include "segue/units.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 /// A row of the table of operations: how many of a kind are where, and why.
 struct CompiledOperation {
@@ -123,6 +123,10 @@ struct Culprit {
 [[nodiscard]] std::optional<Culprit> find_culprit(const Model& model,
                                                   const std::filesystem::path& folder,
                                                   const EdgeTpuCompilerOptions& options);
+
+/// Kills all compilers that run, and what they have started. For handlers of signals that end the
+/// program: async-signal-safe.
+void stop_compilers() noexcept;
 
 /// The compiler as the memory oracle of searches: reports of totals, without single operators. Each
 /// segment is compiled once; all must be of one graph. Thread-safe. `compile` throws

@@ -9,7 +9,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 enum class ErrorCode {
   kInvalidArgument,  // a call or an option that cannot mean anything: fix the call

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 struct Unfinished;  // a file or folder in the list for signal handlers
 

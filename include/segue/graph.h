@@ -14,7 +14,7 @@
 
 #include "segue/model.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 /// What one operator weighs.
 struct OperatorStats {

@@ -10,7 +10,7 @@
 #include "segue/profile.h"
 #include "segue/units.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 struct MeasureOptions {
   std::uint32_t runs = 7;  // after one that does not count

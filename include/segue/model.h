@@ -24,7 +24,7 @@
 #include <string_view>
 #include <vector>
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 /// Position of a tensor in the file.
 enum class TensorId : std::uint32_t {};

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 /// Returns "; did you mean 'a', 'b'?" with up to three of `known` that are closest to `name` in
 /// edit distance, or an empty string when none is close. O(known * length^2).

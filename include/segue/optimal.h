@@ -33,7 +33,7 @@
 #include "segue/segmentation.h"
 #include "segue/units.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 enum class Objective {
   kThroughput,  // smallest time between two results

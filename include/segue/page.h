@@ -11,7 +11,7 @@
 #include "segue/graph.h"
 #include "segue/report.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 struct PageContent {
   const Graph& graph;

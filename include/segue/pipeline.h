@@ -7,7 +7,8 @@
 /// stays bounded. A stage with several devices gives each input to one that is free; a device that
 /// overtakes another puts its results aside, as many as the stage has devices.
 ///
-/// Tensors are not copied on their way: a stage's outputs are written once and read where they lie.
+/// Tensors are not copied on their way: a stage's outputs are written once and read where they lie,
+/// and so are inputs, the pipeline's own or borrowed ones.
 ///
 /// Devices may fail. One that throws, takes longer than the watchdog allows or gives outputs of a
 /// wrong size is taken out for good, and its input runs again: on another device of the stage, on a
@@ -34,7 +35,7 @@
 #include "segue/plan.h"
 #include "segue/units.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 /// One segment file, and on how many devices it runs.
 struct PipelineSegment {
@@ -184,6 +185,12 @@ class Pipeline {
   /// first queue is full, at most for `timeout`; 0 tries. kClosed after close or cancel. Throws
   /// Error(kInvalidArgument) for wrong sizes, and the error that ended the pipeline.
   [[nodiscard]] Flow push(std::vector<TensorBytes>&& inputs, Nanoseconds timeout = kForever);
+
+  /// The same without taking the values over: each stays where it is, and its owner is let go when
+  /// no device reads it any more. That happens in any thread, with the pipeline locked: what then
+  /// ends must be quick and must not call the pipeline.
+  [[nodiscard]] Flow push_borrowed(std::vector<BorrowedTensor>&& inputs,
+                                   Nanoseconds timeout = kForever);
 
   /// The same by the names of `inputs`; moved from only when the answer is kOk, too. Throws
   /// Error(kInvalidArgument) naming what is missing or no input.

@@ -37,7 +37,7 @@
 #include "segue/segmentation.h"
 #include "segue/simulator.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 struct PlanModel {
   std::string name;
@@ -133,6 +133,9 @@ struct Plan {
 [[nodiscard]] Plan evaluate_plan(const Plan& plan, const Graph& graph,
                                  std::span<const DevicePool> pools);
 
+/// Makes the predictions anew from the times and replicas of the stages, as after an edit of those.
+void predict_anew(Plan& plan, std::span<const DevicePool> pools);
+
 /// The plan with a compiler's report of each stage in place of the simulated one: bytes, and times
 /// simulated with those. `segments` are the models of the stages; `pools` those the plan is for.
 /// Where that changes a prediction, the bound of "optimal", which was proven for the simulated
@@ -153,6 +156,9 @@ struct Plan {
 
 /// Fills in the hash of the model's file.
 void identify_model(Plan& plan, const Model& model);
+
+/// The number of devices of each stage.
+[[nodiscard]] std::vector<std::uint32_t> replicas_of(const Plan& plan);
 
 /// The operators of each stage.
 [[nodiscard]] Segmentation segmentation_of(const Plan& plan);

@@ -25,7 +25,7 @@
 #include "segue/segmentation.h"
 #include "segue/units.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 /// Latency of one inference of a convex set of operators, in file order, on one device.
 using SegmentLatency = std::function<Nanoseconds(std::span<const OperatorId> operators)>;

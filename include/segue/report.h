@@ -21,10 +21,12 @@
 #include "segue/plan.h"
 #include "segue/profile.h"
 #include "segue/segmentation.h"
+#include "segue/strategy.h"
+#include "segue/sweep.h"
 #include "segue/timeline.h"
 #include "segue/verify.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 /// `text` with control characters and invalid UTF-8 replaced, cut to `limit` characters.
 [[nodiscard]] std::string printable(std::string_view text, std::size_t limit = 200);
@@ -109,16 +111,6 @@ struct RunReport {
 [[nodiscard]] Table compile_table(const FolderCompilation& result);
 [[nodiscard]] std::string compile_json(const FolderCompilation& result);
 
-/// A plan made for up to `tpus` devices, as one row of a comparison.
-struct ComparedPlan {
-  std::uint32_t tpus = 0;
-  Plan plan;
-};
-
-/// Whether no other row is better in throughput, latency or TPUs used without being worse in
-/// another of them: the Pareto front.
-[[nodiscard]] bool is_on_front(const ComparedPlan& row, std::span<const ComparedPlan> rows);
-
 /// Plans side by side: stages and replicas, throughput, latency, speed-up, efficiency, and which
 /// ones are on the Pareto front of throughput, latency and TPUs used.
 [[nodiscard]] std::string compare_text(const std::string& model,
@@ -126,6 +118,10 @@ struct ComparedPlan {
 [[nodiscard]] Table compare_table(std::span<const ComparedPlan> rows);
 [[nodiscard]] std::string compare_json(const std::string& model,
                                        std::span<const ComparedPlan> rows);
+
+/// Rows of a sweep, one line each; those without a plan have dashes.
+[[nodiscard]] std::string sweep_text(std::span<const SweepRow> rows);
+[[nodiscard]] Table sweep_table(std::span<const SweepRow> rows);
 
 /// The paper's figure 1: a 3x3 systolic array, cycle by cycle.
 [[nodiscard]] std::string array_figure();

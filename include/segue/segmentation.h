@@ -23,7 +23,7 @@
 #include "segue/graph.h"
 #include "segue/model.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 /// Segments in pipeline order; each a non-empty convex set of operators in file order. Together
 /// they hold every operator once, and no operator reads from a later segment.

@@ -18,7 +18,7 @@
 #include "segue/graph.h"
 #include "segue/units.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 /// What one operator asks of the device, whatever segment it is in.
 struct OperatorWork {

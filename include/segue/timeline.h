@@ -25,7 +25,7 @@
 #include "segue/simulator.h"
 #include "segue/units.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 /// What one stage does with one input.
 struct StageLoad {

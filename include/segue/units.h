@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string>
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 inline constexpr std::uint64_t kKiB = 1024;
 inline constexpr std::uint64_t kMiB = 1024 * kKiB;

@@ -18,7 +18,7 @@
 #include "segue/plan.h"
 #include "segue/segmentation.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 /// "STEM_segment_I_of_N.tflite", as Google's tools name segments; I counts from 0. Bytes of the
 /// stem that are not UTF-8 are replaced, as in plan.json.

@@ -17,7 +17,7 @@
 
 #include "segue/model.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
 
 struct ZooEntry {
   std::string name;                    // "resnet101", "conv5-f442"

@@ -10,7 +10,6 @@
 
 #include "cli/compiler_options.h"
 #include "segue/plan.h"
-#include "segue/profile.h"
 
 namespace segue::cli {
 
@@ -24,8 +23,15 @@ void add_run(CLI::App& app);
 void add_devices(CLI::App& app);  // and doctor
 void add_simulate(CLI::App& app);
 void add_compare(CLI::App& app);
+void add_sweep(CLI::App& app);
+void add_merge(CLI::App& app);
 void add_report(CLI::App& app);
 void add_paper(CLI::App& app);
+void add_manual(CLI::App& app);
+void add_completion(CLI::App& app);
+
+// What each exit status means.
+[[nodiscard]] std::string exit_statuses();
 
 // Result formats of commands that print a table.
 struct FormatOptions {
@@ -58,6 +64,8 @@ struct CutOptions {
   [[nodiscard]] bool names_tpus() const;  // by number, by auto, or with the devices
 };
 void add_cut(CLI::App& command, CutOptions& options);
+// As options take them.
+[[nodiscard]] std::vector<std::string> strategy_names();
 void add_max_replicas(CLI::App& command, std::uint32_t& most);
 
 // Throws where one of these options was given: `reason` says why it would do nothing.
@@ -76,7 +84,7 @@ struct CutResult {
 
 // The same with a given number of TPUs, whatever the options say of it.
 [[nodiscard]] CutResult make_cut_for(const Graph& graph, const CutOptions& options,
-                                     std::uint32_t tpus, Profile* profile = nullptr);
+                                     std::uint32_t tpus);
 
 // The devices that `option` names, or else those the plan was made for.
 [[nodiscard]] std::vector<DevicePool> devices_of_plan(const Plan& plan, const std::string& option);

@@ -16,7 +16,7 @@ struct Options {
 
 void run(const Options& options) {
   const Model model = open_model(options.model);
-  const auto plans = compare_strategies(Graph(model), options.comparison).plans;
+  const auto plans = compare(Graph(model), options.comparison).plans;
   if (options.format.json) return print(compare_json(model.name(), plans));
   if (options.format.csv) return print(compare_table(plans).to_csv());
   print(compare_text(model.name(), plans));

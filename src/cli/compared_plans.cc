@@ -49,25 +49,11 @@ void add_comparison(CLI::App& command, ComparisonOptions& options) {
   add_max_replicas(command, options.max_replicas);
 }
 
-Comparison compare_strategies(const Graph& graph, const ComparisonOptions& options) {
+Comparison compare(const Graph& graph, const ComparisonOptions& options) {
   const auto [first, last] = parse_counts(options.tpus);
-  Comparison result{{}, open_one_kind(options.device.empty() ? "edgetpu-pcie" : options.device)};
-  Profile profile = Profile::simulated(graph, result.pool.device);
-  for (std::uint32_t tpus = first; tpus <= last; ++tpus) {
-    for (const char* strategy : kComparedStrategies) {
-      CutOptions cut;
-      cut.strategy = strategy;
-      cut.device = options.device;
-      if (cut.strategy == "optimal") cut.max_replicas = options.max_replicas;
-      try {
-        result.plans.push_back({tpus, make_cut_for(graph, cut, tpus, &profile).plan});
-      } catch (const Error& error) {
-        // A model with fewer cuts than TPUs has no such plan; the others go on.
-        if (error.code() != ErrorCode::kInfeasible) throw;
-      }
-    }
-  }
-  return result;
+  DevicePool pool = open_one_kind(options.device.empty() ? "edgetpu-pcie" : options.device);
+  auto plans = compare_strategies(graph, pool.device, first, last, options.max_replicas);
+  return {std::move(plans), std::move(pool)};
 }
 
 }  // namespace segue::cli

@@ -1,7 +1,6 @@
 // Plans of all strategies for several numbers of TPUs.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -9,11 +8,9 @@
 #include "cli/commands.h"
 #include "segue/device.h"
 #include "segue/graph.h"
-#include "segue/report.h"
+#include "segue/strategy.h"
 
 namespace segue::cli {
-
-inline constexpr std::array kComparedStrategies{"compiler", "balanced", "profile", "optimal"};
 
 struct ComparisonOptions {
   std::string tpus = "1..8";
@@ -26,7 +23,7 @@ struct Comparison {
   std::vector<ComparedPlan> plans;  // by number of TPUs, then by strategy
   DevicePool pool;
 };
-// A strategy has no plan for more TPUs than the model has cuts. Throws Error(kInvalidArgument).
-[[nodiscard]] Comparison compare_strategies(const Graph& graph, const ComparisonOptions& options);
+// Throws Error(kInvalidArgument), and as compare_strategies.
+[[nodiscard]] Comparison compare(const Graph& graph, const ComparisonOptions& options);
 
 }  // namespace segue::cli

@@ -11,9 +11,9 @@
 #include "segue/edgetpu_compiler.h"
 #include "segue/error.h"
 #include "segue/measure.h"
-#include "segue/optimal.h"
 #include "segue/report.h"
 #include "segue/segmentation.h"
+#include "segue/strategy.h"
 
 namespace segue::cli {
 
@@ -52,6 +52,12 @@ void add_goals(CLI::App& command, CutOptions& options) {
 
 }  // namespace
 
+std::vector<std::string> strategy_names() {
+  std::vector<std::string> names;
+  for (const Strategy strategy : kStrategies) names.emplace_back(to_string(strategy));
+  return names;
+}
+
 void add_max_replicas(CLI::App& command, std::uint32_t& most) {
   command
       .add_option("--max-replicas", most,
@@ -68,7 +74,7 @@ void add_cut(CLI::App& command, CutOptions& options) {
                   "balanced (default), optimal (stages and replicas, proven best in time), profile "
                   "(best horizontal cuts by measured times), or compiler (what edgetpu_compiler "
                   "does)")
-      ->check(CLI::IsMember({"balanced", "optimal", "profile", "compiler"}));
+      ->check(CLI::IsMember(strategy_names()));
   command
       .add_option("--search", options.search,
                   "How profile searches: exact (default), bisection (as libcoral), or exhaustive")
@@ -140,16 +146,6 @@ OptimalOptions optimal_options(const CutOptions& options) {
   return result;
 }
 
-CutResult make_optimal_cut(const Graph& graph, const CutOptions& options,
-                           std::span<const DevicePool> pools) {
-  const OptimalSegmentation best = segment_optimal(graph, pools, optimal_options(options));
-  CutResult result;
-  result.plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
-  result.plan.objective = options.objective.empty() ? "throughput" : options.objective;
-  result.plan.bound = best.bound;
-  return result;
-}
-
 // The other stages will keep their cores busy, as far as there are so many.
 SegmentLatency cpu_latency(const Graph& graph, const CutOptions& options, std::uint32_t count) {
   MeasureOptions how;
@@ -160,23 +156,45 @@ SegmentLatency cpu_latency(const Graph& graph, const CutOptions& options, std::u
                           how);
 }
 
+// Searches of `profile` that only commands ask for: by measured times, or by other procedures.
 ProfiledSegmentation search_profile(const Graph& graph, const CutOptions& options,
-                                    const DeviceSpec& device, std::uint32_t count,
-                                    Profile* profile) {
+                                    const DevicePool& pool) {
   const SegmentLatency measured =
-      options.measure.empty() ? nullptr : cpu_latency(graph, options, count);
+      options.measure.empty() ? nullptr : cpu_latency(graph, options, pool.count);
   if (options.search == "bisection") {
-    Profile operators =
-        Profile::of_vendor_order(graph, measured ? measured : simulated_latency(graph, device));
-    return segment_by_bisection(operators, vendor_ends(graph, count));
+    Profile operators = Profile::of_vendor_order(
+        graph, measured ? measured : simulated_latency(graph, pool.device));
+    return segment_by_bisection(operators, vendor_ends(graph, pool.count));
   }
   Profile depths =
-      measured ? Profile::of_depths(graph, measured) : Profile::simulated(graph, device);
-  if (profile == nullptr) profile = &depths;
-  if (options.search != "exhaustive") return segment_profiled(*profile, count);
-  print_note(
-      fmt::format("exhaustive search: {} choices of cuts", count_choices(graph.depth(), count)));
-  return segment_by_exhaustion(*profile, count);
+      measured ? Profile::of_depths(graph, measured) : Profile::simulated(graph, pool.device);
+  if (options.search != "exhaustive") return segment_profiled(depths, pool.count);
+  print_note(fmt::format("exhaustive search: {} choices of cuts",
+                         count_choices(graph.depth(), pool.count)));
+  return segment_by_exhaustion(depths, pool.count);
+}
+
+std::string profile_notes(const Graph& graph, const CutOptions& options, std::uint32_t count,
+                          const ProfiledSegmentation& profiled) {
+  const char* kind = options.measure.empty() ? "simulated" : "measured";
+  std::string notes =
+      options.search == "bisection"
+          ? fmt::format("Profile: {} latencies {}, along Google's order of operators.\n",
+                        profiled.measurements, kind)
+          : profile_text(profiled, graph.depth(), count, kind);
+  if (!options.measure.empty()) {
+    notes += fmt::format("The slowest segment takes {} on one core (measured).\n",
+                         format_time(profiled.slowest));
+  }
+  return notes;
+}
+
+CutResult cut_by_profile(const Graph& graph, const CutOptions& options,
+                         std::span<const DevicePool> pools) {
+  const ProfiledSegmentation profiled = search_profile(graph, options, pools[0]);
+  const std::vector<PoolCounts> devices(profiled.segmentation.segments.size(), PoolCounts{1});
+  return {make_plan(graph, profiled.segmentation, pools, options.strategy, devices),
+          profile_notes(graph, options, pools[0].count, profiled)};
 }
 
 // Cuts of the simulated compiler, mended until Google's says that nothing streams.
@@ -197,45 +215,6 @@ CutResult refine_by_compiler(const Graph& graph, const CutOptions& options,
   return {with_compiled_memory(plan, graph, memory, pools),
           refinement_text(balanced) +
               fmt::format("Memory as edgetpu_compiler {} reports it.\n", memory[0].compiler)};
-}
-
-// One segment on each of equal devices.
-CutResult make_even_cut(const Graph& graph, const CutOptions& options,
-                        std::span<const DevicePool> pools, Profile* profile) {
-  if (pools.size() > 1) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("--strategy {} cuts for equal devices; --strategy optimal plans for "
-                            "unequal ones",
-                            options.strategy));
-  }
-  const DevicePool& pool = pools[0];
-  CutResult result;
-  Segmentation segmentation;
-  if (options.strategy == "compiler") {
-    segmentation = segment_as_vendor(graph, pool.count);
-  } else if (options.strategy == "profile") {
-    auto profiled = search_profile(graph, options, pool.device, pool.count, profile);
-    const char* kind = options.measure.empty() ? "simulated" : "measured";
-    result.notes =
-        options.search == "bisection"
-            ? fmt::format("Profile: {} latencies {}, along Google's order of operators.\n",
-                          profiled.measurements, kind)
-            : profile_text(profiled, graph.depth(), pool.count, kind);
-    if (!options.measure.empty()) {
-      result.notes += fmt::format("The slowest segment takes {} on one core (measured).\n",
-                                  format_time(profiled.slowest));
-    }
-    segmentation = std::move(profiled.segmentation);
-  } else {
-    auto balanced = segment_balanced(graph, pool.count, *make_simulated_compiler(pool.device));
-    result.notes = refinement_text(balanced);
-    if (!options.compiler.command.empty())
-      return refine_by_compiler(graph, options, pools, balanced);
-    segmentation = std::move(balanced.segmentation);
-  }
-  const std::vector<PoolCounts> devices(segmentation.segments.size(), PoolCounts{1});
-  result.plan = make_plan(graph, segmentation, pools, options.strategy, devices);
-  return result;
 }
 
 void check_options(const CutOptions& options) {
@@ -260,19 +239,25 @@ void check_options(const CutOptions& options) {
     fail("--max-tpus and --min-gain go with --tpus auto");
 }
 
-CutResult cut_on(const Graph& graph, const CutOptions& options, std::span<const DevicePool> pools,
-                 Profile* profile) {
-  return options.strategy == "optimal" ? make_optimal_cut(graph, options, pools)
-                                       : make_even_cut(graph, options, pools, profile);
+CutResult cut_on(const Graph& graph, const CutOptions& options, std::span<const DevicePool> pools) {
+  if (pools.size() == 1 && (!options.search.empty() || !options.measure.empty()))
+    return cut_by_profile(graph, options, pools);
+  StrategyPlan made =
+      plan_by_strategy(graph, pools, parse_strategy(options.strategy), optimal_options(options));
+  if (!options.compiler.command.empty())
+    return refine_by_compiler(graph, options, pools, *made.balanced);
+  CutResult result{std::move(made.plan), ""};
+  if (made.balanced) result.notes = refinement_text(*made.balanced);
+  if (made.profiled) result.notes = profile_notes(graph, options, pools[0].count, *made.profiled);
+  return result;
 }
 
 }  // namespace
 
-CutResult make_cut_for(const Graph& graph, const CutOptions& options, std::uint32_t tpus,
-                       Profile* profile) {
+CutResult make_cut_for(const Graph& graph, const CutOptions& options, std::uint32_t tpus) {
   check_options(options);
   check_not_compiled(graph.model());
-  return cut_on(graph, options, open_devices(options.device_or_default(), tpus), profile);
+  return cut_on(graph, options, open_devices(options.device_or_default(), tpus));
 }
 
 CutResult make_cut(const Graph& graph, const CutOptions& options) {
@@ -287,7 +272,7 @@ CutResult make_cut(const Graph& graph, const CutOptions& options) {
   const std::uint32_t tpus = options.tpus.empty() ? 0 : parse_tpus(options.tpus);
   const auto pools = open_devices(options.device_or_default(), tpus);
   check_counts_once(pools, options);
-  CutResult result = cut_on(graph, options, pools, nullptr);
+  CutResult result = cut_on(graph, options, pools);
   check_goals(result.plan, options);
   result.notes += shared_link_note(result.plan, pools);
   return result;

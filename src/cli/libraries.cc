@@ -33,6 +33,8 @@ std::vector<fs::path> runtime_candidates(const std::string& option) {
   if (!reason) {
     candidates.push_back(program.parent_path() / kRuntime);
     candidates.push_back(program.parent_path().parent_path() / "lib" / kRuntime);
+    candidates.push_back(
+        (program.parent_path() / SEGUE_RUNTIME_FOLDER / kRuntime).lexically_normal());
   }
   candidates.emplace_back(kRuntime);
   return candidates;

@@ -14,7 +14,7 @@ namespace segue::cli {
 void add_libraries(CLI::App& command, std::string& runtime, std::string& edgetpu_library);
 
 // The option, then SEGUE_TFLITE_LIB; else beside the program, in the lib folder next to the
-// program's folder, and wherever the system's loader looks.
+// program's folder, where an installation puts its own, and wherever the system's loader looks.
 [[nodiscard]] std::vector<std::filesystem::path> runtime_candidates(const std::string& option);
 
 // "xnnpack"; else the builtin ones.

@@ -7,7 +7,7 @@
 #include <new>
 
 #include "cli/commands.h"
-#include "process/process.h"
+#include "segue/edgetpu_compiler.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/names.h"
@@ -72,7 +72,7 @@ void require_known_command(const CLI::App& app, int argc, char** argv) {
 // Leaves no temporary files, then dies of the signal as if it had no handler, so that a shell sees
 // the usual status. The system has put the default action back by then.
 extern "C" void clean_up(int signal) {
-  kill_running_programs();
+  stop_compilers();
   remove_staged_files();
   std::raise(signal);
 }
@@ -103,11 +103,7 @@ int run(int argc, char** argv) {
   CLI::App app("Splits quantized CNNs into balanced segments for several Edge TPUs.", "segue");
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);
-  app.footer(
-      "Exit status: 0 ok, 1 internal or file error, 2 usage, 3 model invalid or unsupported, 4 no "
-      "feasible plan,\n"
-      "5 compiler missing or failed, 6 runtime or device missing or failed, 7 verification "
-      "mismatch.");
+  app.footer("Exit status: " + exit_statuses());
   add_zoo(app);
   add_inspect(app);
   add_plan(app);
@@ -118,8 +114,12 @@ int run(int argc, char** argv) {
   add_devices(app);
   add_simulate(app);
   add_compare(app);
+  add_sweep(app);
+  add_merge(app);
   add_report(app);
   add_paper(app);
+  add_manual(app);
+  add_completion(app);
   try {
     require_known_command(app, argc, argv);
     app.parse(argc, argv);
@@ -140,6 +140,13 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
+
+std::string exit_statuses() {
+  return "0 ok, 1 internal or file error, 2 usage, 3 model invalid or unsupported, 4 no feasible "
+         "plan,\n"
+         "5 compiler missing or failed, 6 runtime or device missing or failed, 7 verification "
+         "mismatch.";
+}
 
 void print(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {

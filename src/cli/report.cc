@@ -77,7 +77,7 @@ std::string page_of_model(const Options& options) {
     throw Error(ErrorCode::kInvalidArgument, "--model and --run go with a plan.json");
   const Model model = open_model(options.source);
   const Graph graph(model);
-  const Comparison comparison = compare_strategies(graph, options.comparison);
+  const Comparison comparison = compare(graph, options.comparison);
   return plans_page({graph,
                      comparison.plans,
                      shown(comparison.plans, options),
@@ -129,8 +129,7 @@ void add_report(CLI::App& app) {
   command
       ->add_option("--strategy", options->shown_strategy,
                    "Strategy that shows first (default optimal)")
-      ->check(CLI::IsMember(
-          std::vector<std::string>(kComparedStrategies.begin(), kComparedStrategies.end())));
+      ->check(CLI::IsMember(strategy_names()));
   command->add_option("--inputs", options->inputs, "Inputs of the timelines (default 15)")
       ->check(CLI::Range(1, 1000));
   add_output(*command, options->output, "The file to write (default report.html)");

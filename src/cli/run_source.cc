@@ -6,8 +6,6 @@
 #include <filesystem>
 
 #include "cli/libraries.h"
-#include "plan/prediction.h"
-#include "report/plan_words.h"
 #include "segue/compile.h"
 #include "segue/edgetpu.h"
 #include "segue/error.h"
@@ -121,9 +119,9 @@ std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint
 
 // After an edit of replicas the numbers that follow from them are those of the edited plan, where
 // its devices are known.
-void predict_anew(Plan& plan) {
+void predict_as_edited(Plan& plan) {
   try {
-    plan.predicted = predict(plan.stages, plan.predicted.single_device, devices_of_plan(plan, ""));
+    predict_anew(plan, devices_of_plan(plan, ""));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInvalidArgument) throw;
   }
@@ -146,7 +144,7 @@ RunSource open_source(const RunOptions& options) {
     const auto segments = find_segments(options.source);
     if (source.plan) {
       check_plan_of_folder(source, segments);
-      predict_anew(*source.plan);
+      predict_as_edited(*source.plan);
     }
     const auto files = files_for(segments, options.source, options.backend);
     if (options.backend == "edgetpu") note_what_is_not_compiled(files);
@@ -160,7 +158,7 @@ RunSource open_source(const RunOptions& options) {
                 "a plan.json needs its model: --model MODEL (or give the folder of `segue split`)");
   }
   source.layout = layout_of(options, *source.model, *source.plan);
-  predict_anew(*source.plan);
+  predict_as_edited(*source.plan);
   source.name = source.plan->model.name;
   return source;
 }

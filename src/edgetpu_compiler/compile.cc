@@ -183,4 +183,6 @@ Compilation compile_for_edgetpu(std::span<const std::span<const std::byte>> piec
   return result;
 }
 
+void stop_compilers() noexcept { kill_running_programs(); }
+
 }  // namespace segue

@@ -46,7 +46,7 @@ void PipelineState::begin_passage(Passage& passage) {
   for (const Stage& stage : stages_) passage.devices.push_back(stage.devices.front());
   passage.stage_ends.resize(stages_.size());
   passage.outputs.resize(stages_.size());
-  passage.values.assign(routing_.slots, nullptr);
+  passage.values.assign(routing_.slots, {});
   passage.finished = 0;
 }
 
@@ -54,7 +54,8 @@ void PipelineState::begin_passage(Passage& passage) {
 // stages tensors stay where the session put them.
 void PipelineState::pass(Passage& passage) {
   for (const ItemPointer& item : passage.items) {
-    for (const std::size_t slot : routing_.inputs) passage.values[slot] = item->values[slot].get();
+    for (const std::size_t slot : routing_.inputs)
+      passage.values[slot] = {item->values[slot]->view(), item->values[slot]->own()};
     for (std::size_t at = 0; at < stages_.size(); ++at) {
       if (!pass_stage(passage, at)) {
         keep_values(passage, *item, at);
@@ -73,7 +74,7 @@ void PipelineState::pass(Passage& passage) {
 bool PipelineState::pass_stage(Passage& passage, std::size_t at) {
   const StageRoute& route = routing_.stages[at];
   passage.spans.clear();
-  for (const std::size_t slot : route.reads) passage.spans.emplace_back(*passage.values[slot]);
+  for (const std::size_t slot : route.reads) passage.spans.push_back(passage.values[slot].view);
   std::vector<TensorBytes>& outputs = passage.outputs[at];
   outputs.resize(route.writes.size());
   Session& session = *devices_[passage.devices[at]].session;
@@ -81,14 +82,14 @@ bool PipelineState::pass_stage(Passage& passage, std::size_t at) {
       !fits(route, outputs, passage.error))
     return false;
   for (std::size_t i = 0; i < route.writes.size(); ++i)
-    passage.values[route.writes[i]] = &outputs[i];
+    passage.values[route.writes[i]] = {outputs[i], &outputs[i]};
   return true;
 }
 
 void PipelineState::take_result(Passage& passage, const Item& item) {
   std::vector<TensorBytes>& outputs = passage.results[passage.finished].outputs;
   for (const std::size_t slot : routing_.outputs)
-    give_output(outputs, slot, *passage.values[slot], item.values[slot].use_count() > 1);
+    give_output(outputs, slot, passage.values[slot], item.values[slot].use_count() > 1);
 }
 
 // Where a stage fails, its item goes on with what the stages before gave.
@@ -96,7 +97,8 @@ void PipelineState::keep_values(Passage& passage, Item& item, std::size_t failed
   passage.failed_stage = failed_stage;
   for (std::size_t at = 0; at < failed_stage; ++at) {
     for (const std::size_t slot : routing_.stages[at].writes)
-      item.values[slot] = std::make_shared<TensorBytes>(std::move(*passage.values[slot]));
+      item.values[slot] =
+          std::make_shared<Tensor>(Tensor{std::move(*passage.values[slot].own), {}});
   }
 }
 

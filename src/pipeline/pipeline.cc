@@ -40,6 +40,9 @@ std::span<const Port> Pipeline::outputs() const { return state_->output_ports();
 Flow Pipeline::push(std::vector<TensorBytes>&& inputs, Nanoseconds timeout) {
   return state_->push(inputs, timeout);
 }
+Flow Pipeline::push_borrowed(std::vector<BorrowedTensor>&& inputs, Nanoseconds timeout) {
+  return state_->push(inputs, timeout);
+}
 Flow Pipeline::push_named(std::map<std::string, TensorBytes>&& inputs, Nanoseconds timeout) {
   const auto ports = state_->input_ports();
   for (const auto& [name, value] : inputs) {

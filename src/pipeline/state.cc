@@ -32,14 +32,27 @@ bool PipelineState::work_until(Lock& lock, std::condition_variable& condition, s
   return true;
 }
 
-Flow PipelineState::push(std::vector<TensorBytes>& inputs, Nanoseconds timeout) {
+namespace {
+
+std::size_t size_of(const TensorBytes& input) { return input.size(); }
+std::size_t size_of(const BorrowedTensor& input) { return input.bytes.size(); }
+
+}  // namespace
+
+void PipelineState::take(Tensor& tensor, TensorBytes& input) { tensor.bytes = std::move(input); }
+void PipelineState::take(Tensor& tensor, BorrowedTensor& input) {
+  tensor.borrowed = std::move(input);
+}
+
+template <typename Input>
+Flow PipelineState::push(std::vector<Input>& inputs, Nanoseconds timeout) {
   if (inputs.size() != input_ports_.size()) {
     refuse(fmt::format("{} inputs given, the pipeline has {}", inputs.size(), input_ports_.size()));
   }
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (inputs[i].size() == input_ports_[i].bytes) continue;
+    if (size_of(inputs[i]) == input_ports_[i].bytes) continue;
     refuse(fmt::format("input '{}' has {} bytes, {} given", input_ports_[i].name,
-                       input_ports_[i].bytes, inputs[i].size()));
+                       input_ports_[i].bytes, size_of(inputs[i])));
   }
   Lock lock(mutex_);
   const auto is_shut = [this] { return closed_ || cancelled_ || error_; };
@@ -57,7 +70,7 @@ Flow PipelineState::push(std::vector<TensorBytes>& inputs, Nanoseconds timeout) 
   if (item->number == 0) first_push_ = item->pushed;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     Value value = value_for(routing_.inputs[i]);
-    *value = std::move(inputs[i]);
+    take(*value, inputs[i]);
     if (options_.replan) item->inputs.push_back(value);
     item->values[routing_.inputs[i]] = std::move(value);
   }
@@ -67,6 +80,9 @@ Flow PipelineState::push(std::vector<TensorBytes>& inputs, Nanoseconds timeout) 
   if (!leave_to_workers() && consumers_waiting_ > 0) arrival_.notify_one();
   return Flow::kOk;
 }
+
+template Flow PipelineState::push(std::vector<TensorBytes>& inputs, Nanoseconds timeout);
+template Flow PipelineState::push(std::vector<BorrowedTensor>& inputs, Nanoseconds timeout);
 
 Flow PipelineState::pop(PipelineResult& result, Nanoseconds timeout) {
   Lock lock(mutex_);
@@ -178,14 +194,16 @@ void PipelineState::recycle(ItemPointer item) {
 // References are only given up under the lock, so that a count of one means that nobody reads.
 void PipelineState::release(Value& value, std::size_t slot) {
   if (value == nullptr) return;
-  if (value.use_count() == 1 && slot < free_values_.size())
+  if (value.use_count() == 1 && slot < free_values_.size()) {
+    value->borrowed = {};
     free_values_[slot].push_back(std::move(value));
+  }
   value.reset();
 }
 
 PipelineState::Value PipelineState::value_for(std::size_t slot) {
   std::vector<Value>& free = free_values_[slot];
-  if (free.empty()) return std::make_shared<TensorBytes>();
+  if (free.empty()) return std::make_shared<Tensor>();
   Value value = std::move(free.back());
   free.pop_back();
   return value;
@@ -236,14 +254,14 @@ void PipelineState::hand_over(std::size_t stage, Clock::time_point now) {
   }
 }
 
-// Moved out where nobody else has it: a tensor may be named twice, be kept to begin anew, or be
-// read by a session that hangs.
+// Moved out where nobody else has it: a tensor may be named twice, be kept to begin anew, be read
+// by a session that hangs, or be the caller's.
 void PipelineState::give_output(std::vector<TensorBytes>& outputs, std::size_t slot,
-                                TensorBytes& value, bool is_shared) const {
-  if (is_shared || std::ranges::count(routing_.outputs, slot) > 1) {
-    outputs.push_back(value);
+                                const Passing& value, bool is_shared) const {
+  if (value.own == nullptr || is_shared || std::ranges::count(routing_.outputs, slot) > 1) {
+    outputs.emplace_back(value.view.begin(), value.view.end());
   } else {
-    outputs.push_back(std::move(value));
+    outputs.push_back(std::move(*value.own));
   }
 }
 
@@ -253,7 +271,7 @@ void PipelineState::deliver(ItemPointer item, Clock::time_point now) {
   result.outputs = new_outputs();
   for (const std::size_t slot : routing_.outputs) {
     const Value& value = item->values[slot];
-    give_output(result.outputs, slot, *value, value.use_count() > 1);
+    give_output(result.outputs, slot, {value->view(), value->own()}, value.use_count() > 1);
   }
   deliver(std::move(result), item->pushed, now);
   recycle(std::move(item));

@@ -17,7 +17,7 @@
 
 namespace segue {
 
-class PipelineState : public std::enable_shared_from_this<PipelineState> {
+class [[gnu::visibility("hidden")]] PipelineState : public std::enable_shared_from_this<PipelineState> {
  public:
   PipelineState(PipelineLayout layout, std::vector<PipelineDevice> devices,
                 PipelineOptions options);
@@ -30,7 +30,9 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
   [[nodiscard]] std::span<const Port> input_ports() const { return input_ports_; }
   [[nodiscard]] std::span<const Port> output_ports() const { return output_ports_; }
 
-  Flow push(std::vector<TensorBytes>& inputs, Nanoseconds timeout);
+  // Of TensorBytes, or of BorrowedTensor; they are moved from only when the answer is kOk.
+  template <typename Input>
+  Flow push(std::vector<Input>& inputs, Nanoseconds timeout);
   Flow pop(PipelineResult& result, Nanoseconds timeout);
   void close();
   void cancel();
@@ -39,7 +41,17 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
 
  private:
   using Clock = std::chrono::steady_clock;
-  using Value = std::shared_ptr<TensorBytes>;
+  // A tensor on its way: bytes of its own, or the caller's.
+  struct Tensor {
+    TensorBytes bytes;
+    BorrowedTensor borrowed;  // counts where it has data
+    [[nodiscard]] std::span<const std::byte> view() const {
+      return borrowed.bytes.data() != nullptr ? borrowed.bytes : bytes;
+    }
+    // What can be moved out of it.
+    [[nodiscard]] TensorBytes* own() { return borrowed.bytes.data() != nullptr ? nullptr : &bytes; }
+  };
+  using Value = std::shared_ptr<Tensor>;
   using Lock = std::unique_lock<std::mutex>;
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   // To wake a thread costs some microseconds; what is done sooner is done in passing.
@@ -120,13 +132,19 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
     Routing routing;
   };
 
+  // Where a tensor lies, and what can be moved out of there, if anything.
+  struct Passing {
+    std::span<const std::byte> view;
+    TensorBytes* own = nullptr;
+  };
+
   // Some inputs that one thread takes through all stages at once.
   struct Passage {
     std::vector<ItemPointer> items;
     std::vector<std::size_t> devices;  // one per stage
     std::vector<std::span<const std::byte>> spans;
     std::vector<std::vector<TensorBytes>> outputs;  // per stage, of the item at hand
-    std::vector<TensorBytes*> values;               // per slot, of the item at hand
+    std::vector<Passing> values;                    // per slot, of the item at hand
     std::vector<PipelineResult> results;            // per item
     std::size_t finished = 0;                       // items
     std::size_t failed_stage = kNone;               // where the next one failed, if any
@@ -208,13 +226,15 @@ class PipelineState : public std::enable_shared_from_this<PipelineState> {
 
   // --- items
   void hand_over(std::size_t stage, Clock::time_point now);
-  void give_output(std::vector<TensorBytes>& outputs, std::size_t slot, TensorBytes& value,
+  void give_output(std::vector<TensorBytes>& outputs, std::size_t slot, const Passing& value,
                    bool is_shared) const;
   void deliver(ItemPointer item, Clock::time_point now);
   void deliver(PipelineResult result, Clock::time_point pushed, Clock::time_point now);
   void enqueue(ItemPointer item, Stage& stage, Clock::time_point now);
   void put_back(ItemPointer item, std::size_t stage);
   void change_queue(Stage& stage, Clock::time_point now);
+  static void take(Tensor& tensor, TensorBytes& input);
+  static void take(Tensor& tensor, BorrowedTensor& input);
   void release(Value& value, std::size_t slot);
   [[nodiscard]] Value value_for(std::size_t slot);
   [[nodiscard]] ItemPointer new_item();

@@ -89,13 +89,13 @@ void PipelineState::begin_run(Job& job, std::size_t at, std::size_t home) {
   job.spans.clear();
   for (const std::size_t slot : route.reads) {
     job.inputs.push_back(device.item->values[slot]);
-    job.spans.emplace_back(*job.inputs.back());
+    job.spans.push_back(job.inputs.back()->view());
   }
   job.results.clear();
   job.outputs.resize(route.writes.size());
   for (std::size_t i = 0; i < route.writes.size(); ++i) {
     job.results.push_back(value_for(route.writes[i]));
-    job.outputs[i] = std::move(*job.results.back());
+    job.outputs[i] = std::move(job.results.back()->bytes);
   }
   if (at > 0) {
     hand_over(at - 1, now);
@@ -307,7 +307,7 @@ void PipelineState::finish_run(Job& job) {
     return;
   }
   for (std::size_t i = 0; i < route.writes.size(); ++i) {
-    *job.results[i] = std::move(job.outputs[i]);
+    job.results[i]->bytes = std::move(job.outputs[i]);
     item->values[route.writes[i]] = std::move(job.results[i]);
   }
   for (const std::size_t slot : route.frees) release(item->values[slot], slot);

@@ -207,6 +207,16 @@ std::string broken_limit(const Plan& plan, const Bound& bound) {
   return "";
 }
 
+void predict_anew(Plan& plan, std::span<const DevicePool> pools) {
+  plan.predicted = predict(plan.stages, plan.predicted.single_device, pools);
+}
+
+std::vector<std::uint32_t> replicas_of(const Plan& plan) {
+  std::vector<std::uint32_t> replicas;
+  for (const Stage& stage : plan.stages) replicas.push_back(stage.replicas);
+  return replicas;
+}
+
 std::uint32_t Plan::device_count() const {
   std::uint32_t count = 0;
   for (const Stage& stage : stages) count += stage.replicas;

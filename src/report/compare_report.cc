@@ -56,18 +56,6 @@ bool is_complete(std::span<const ComparedPlan> rows) {
 
 }  // namespace
 
-bool is_on_front(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
-  return std::ranges::none_of(rows, [&](const ComparedPlan& other) {
-    const Prediction& a = other.plan.predicted;
-    const Prediction& b = row.plan.predicted;
-    const std::uint32_t ours = row.plan.device_count();
-    const std::uint32_t theirs = other.plan.device_count();
-    const bool is_no_worse =
-        a.bottleneck <= b.bottleneck && a.latency <= b.latency && theirs <= ours;
-    return is_no_worse && (a.bottleneck < b.bottleneck || a.latency < b.latency || theirs < ours);
-  });
-}
-
 Table compare_table(std::span<const ComparedPlan> rows) {
   Table table;
   table.columns = {{"tpus"},

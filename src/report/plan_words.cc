@@ -71,12 +71,6 @@ std::size_t slowest_stage(const Plan& plan) {
   return static_cast<std::size_t>(slowest - plan.stages.begin());
 }
 
-std::vector<std::uint32_t> replicas_of(const Plan& plan) {
-  std::vector<std::uint32_t> replicas;
-  for (const Stage& stage : plan.stages) replicas.push_back(stage.replicas);
-  return replicas;
-}
-
 std::string replicas_text(const Plan& plan) {
   return fmt::format("{}", fmt::join(replicas_of(plan), "+"));
 }

@@ -22,8 +22,7 @@ namespace segue {
 // Which stage that is, what its time goes into, and what to try.
 [[nodiscard]] std::string bottleneck_sentence(const Plan& plan, bool shares_link);
 
-// TPUs of each stage; and as "2+1+1".
-[[nodiscard]] std::vector<std::uint32_t> replicas_of(const Plan& plan);
+// TPUs of each stage, as "2+1+1".
 [[nodiscard]] std::string replicas_text(const Plan& plan);
 
 // Whether devices of the plan share a link.

@@ -1,0 +1,20 @@
+# Texts that are part of the library, as C++ constants: from cmake/FOLDER_assets.cc.in. There, @name_ext@ is the
+# content of FOLDER/name.ext, and @FOLDER_texts@ pairs of each name and the content of FOLDER/texts/name.md.
+#   embed(FOLDER FILES name.ext… [TEXTS name…])
+function(embed folder)
+  cmake_parse_arguments(PARSE_ARGV 1 asset "" "" "FILES;TEXTS")
+  foreach(file IN LISTS asset_FILES)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${folder}/${file})
+    string(REPLACE "." "_" variable ${file})
+    file(READ ${folder}/${file} ${variable})
+  endforeach()
+  set(texts "")
+  foreach(name IN LISTS asset_TEXTS)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${folder}/texts/${name}.md)
+    file(READ ${folder}/texts/${name}.md text)
+    string(APPEND texts
+      "std::pair<std::string_view, std::string_view>{\"${name}\", R\"asset(${text})asset\"},\n")
+  endforeach()
+  set(${folder}_texts "${texts}")
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/${folder}_assets.cc.in ${folder}_assets.cc @ONLY)
+endfunction()

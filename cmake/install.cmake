@@ -1,0 +1,56 @@
+# What `cmake --install` puts where, in three components: library, development, tools.
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/segue)
+install(TARGETS segue_shared EXPORT segue-shared
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development)
+install(TARGETS segue_static EXPORT segue-static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+install(TARGETS segue_headers EXPORT segue-headers
+  FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
+install(TARGETS segue_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
+
+# find_package(segue)
+foreach(kind IN ITEMS headers static shared)
+  install(EXPORT segue-${kind} NAMESPACE segue:: DESTINATION ${package_dir} COMPONENT development)
+endforeach()
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/segue-config.cmake.in segue-config.cmake
+  INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(segue-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/segue-config.cmake ${PROJECT_BINARY_DIR}/segue-config-version.cmake
+  DESTINATION ${package_dir} COMPONENT development)
+
+# pkg-config, wherever the tree is moved to.
+file(RELATIVE_PATH pc_to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+configure_file(${PROJECT_SOURCE_DIR}/cmake/segue.pc.in segue.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/segue.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
+
+# The man page and the shells' completions, from the program itself.
+set(manual ${PROJECT_BINARY_DIR}/manual)
+file(MAKE_DIRECTORY ${manual})
+find_program(SEGUE_GZIP gzip REQUIRED)
+add_custom_command(OUTPUT ${manual}/segue.1 ${manual}/segue.bash ${manual}/_segue ${manual}/segue.fish
+  COMMAND segue_cli manual > ${manual}/segue.1
+  COMMAND segue_cli completion bash > ${manual}/segue.bash
+  COMMAND segue_cli completion zsh > ${manual}/_segue
+  COMMAND segue_cli completion fish > ${manual}/segue.fish
+  DEPENDS segue_cli VERBATIM)
+add_custom_command(OUTPUT ${manual}/segue.1.gz ${manual}/changelog.gz
+  COMMAND ${SEGUE_GZIP} -9nc ${manual}/segue.1 > ${manual}/segue.1.gz
+  COMMAND ${SEGUE_GZIP} -9nc ${PROJECT_SOURCE_DIR}/CHANGELOG.md > ${manual}/changelog.gz
+  DEPENDS ${manual}/segue.1 ${PROJECT_SOURCE_DIR}/CHANGELOG.md VERBATIM)
+add_custom_target(segue_manual ALL DEPENDS ${manual}/segue.1.gz)
+install(FILES ${manual}/segue.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT tools)
+install(FILES ${manual}/segue.bash RENAME segue
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT tools)
+if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+  set(zsh_functions vendor-completions)  # site-functions are the administrator's on Debian
+else()
+  set(zsh_functions site-functions)
+endif()
+install(FILES ${manual}/_segue DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/${zsh_functions} COMPONENT tools)
+install(FILES ${manual}/segue.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT tools)
+
+# The runtime that `verify` and `run` load, where it is at hand.
+if(EXISTS ${SEGUE_TFLITE_RUNTIME})
+  install(FILES ${SEGUE_TFLITE_RUNTIME} DESTINATION ${CMAKE_INSTALL_LIBDIR}/segue COMPONENT tools)
+endif()

@@ -1,0 +1,165 @@
+// The man page and the reference of commands, made from what the parser knows: they cannot say
+// anything else than `--help`.
+#include "cli/manual.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <memory>
+
+#include "cli/commands.h"
+#include "segue/version.h"
+
+namespace segue::cli {
+namespace {
+
+constexpr const char* kModel =
+    "MODEL is a quantized .tflite file, or zoo:NAME[@SIZE] for one of the built-in networks "
+    "(`segue zoo` lists them).";
+
+struct Passage {
+  const char* title;
+  const char* text;
+};
+constexpr std::array<Passage, 2> kVariables{{
+    {"SEGUE_TFLITE_LIB", "The TensorFlow Lite runtime, libtensorflowlite_c.so, as --runtime."},
+    {"SEGUE_EDGETPU_LIB", "The library of the Edge TPU, libedgetpu.so.1, as --edgetpu-library."},
+}};
+constexpr std::array<Passage, 3> kExamples{{
+    {"segue plan model.tflite --tpus auto", "Chooses how many Edge TPUs are worth it, and cuts."},
+    {"segue split model.tflite --tpus 4 -o parts && segue verify model.tflite parts",
+     "Writes four segments and proves that they compute what the model does."},
+    {"segue compare zoo:resnet101 --tpus 1..8", "Lays all strategies side by side (simulated)."},
+}};
+
+// All but --help.
+std::vector<const CLI::Option*> described_options(const CLI::App& command) {
+  std::vector<const CLI::Option*> options;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option != command.get_help_ptr()) options.push_back(option);
+  }
+  return options;
+}
+
+// "-o, --output PATH", "MODEL".
+std::string usage_of(const CLI::Option& option) {
+  if (option.get_positional()) return option.get_name(true);
+  std::vector<std::string> names;
+  for (const std::string& name : option.get_snames()) names.push_back("-" + name);
+  for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
+  const std::string value = option.get_items_expected_max() > 0 ? " " + value_of(option) : "";
+  return fmt::format("{}{}", fmt::join(names, ", "), value);
+}
+
+std::string synopsis_of(const CLI::App& command) {
+  std::string text = "segue " + command.get_name();
+  for (const CLI::Option* option : command.get_options()) {
+    if (!option->get_positional()) continue;
+    const std::string name = option->get_name(true);
+    text += option->get_required() ? " " + name : " [" + name + "]";
+  }
+  return text + " [OPTIONS]";
+}
+
+// A line that begins with a dot or a quote would be a request, a backslash an escape; a hyphen that
+// is meant as one must say so.
+std::string roff(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    if (c == '\\') {
+      result += "\\e";
+    } else if (c == '-') {
+      result += "\\-";
+    } else {
+      result += c;
+    }
+  }
+  return result.starts_with('.') || result.starts_with('\'') ? "\\&" + result : result;
+}
+
+std::string roff_commands(const CLI::App& app) {
+  std::string text = ".SH COMMANDS\n";
+  for (const CLI::App* command : described_commands(app)) {
+    text += fmt::format(".SS \"{}\"\n{}.\n", roff(synopsis_of(*command)),
+                        roff(command->get_description()));
+    for (const CLI::Option* option : described_options(*command)) {
+      text +=
+          fmt::format(".TP\n.B {}\n{}\n", roff(usage_of(*option)), roff(option->get_description()));
+    }
+  }
+  return text;
+}
+
+std::string roff_manual(const CLI::App& app) {
+  std::string text = fmt::format(
+      ".TH SEGUE 1 \"\" \"segue {}\" \"User Commands\"\n.SH NAME\nsegue \\- balanced CNN segments "
+      "for several Edge TPUs\n.SH SYNOPSIS\n.B segue\n.I COMMAND\n[OPTIONS]\n.SH DESCRIPTION\n"
+      "{}\n.PP\n{}\n",
+      kVersion, roff(app.get_description()), roff(kModel));
+  text += roff_commands(app);
+  text += ".SH EXAMPLES\n";
+  for (const auto& [command, meaning] : kExamples)
+    text += fmt::format(".TP\n.B {}\n{}\n", roff(command), roff(meaning));
+  text += ".SH ENVIRONMENT\n";
+  for (const auto& [name, meaning] : kVariables)
+    text += fmt::format(".TP\n.B {}\n{}\n", name, roff(meaning));
+  return text + ".SH EXIT STATUS\n" + roff(exit_statuses()) + "\n";
+}
+
+// Names of commands and options stand out; what Markdown would take for markup stays text.
+std::string markdown(const std::string& text) {
+  std::string result;
+  for (const char c : text) {
+    if (c == '<' || c == '*' || c == '_' || c == '|') result += '\\';
+    result += c;
+  }
+  return result;
+}
+
+std::string markdown_manual(const CLI::App& app) {
+  std::string text =
+      fmt::format("# Commands\n\n{}\n\n{}\n", markdown(app.get_description()), markdown(kModel));
+  for (const CLI::App* command : described_commands(app)) {
+    text += fmt::format("\n## segue {}\n\n{}.\n\n```\n{}\n```\n\n| | |\n|---|---|\n",
+                        command->get_name(), markdown(command->get_description()),
+                        synopsis_of(*command));
+    for (const CLI::Option* option : described_options(*command)) {
+      text +=
+          fmt::format("| `{}` | {} |\n", usage_of(*option), markdown(option->get_description()));
+    }
+  }
+  text += "\n## Environment\n\n| | |\n|---|---|\n";
+  for (const auto& [name, meaning] : kVariables)
+    text += fmt::format("| `{}` | {} |\n", name, markdown(meaning));
+  return text + "\n## Exit status\n\n" + markdown(exit_statuses()) + "\n";
+}
+
+}  // namespace
+
+std::string value_of(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  // The parser writes choices as TEXT:{a,b}.
+  const std::size_t brace = type.find('{');
+  return brace == std::string::npos ? type.substr(0, type.find(':')) : type.substr(brace);
+}
+
+std::vector<const CLI::App*> described_commands(const CLI::App& app) {
+  std::vector<const CLI::App*> commands;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) {
+    if (command->get_group().empty()) continue;
+    commands.push_back(command);
+    for (const CLI::App* inner : described_commands(*command)) commands.push_back(inner);
+  }
+  return commands;
+}
+
+void add_manual(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "manual", "All commands and options as a man page, for `segue manual | man -l -`");
+  auto as_markdown = std::make_shared<bool>(false);
+  command->add_flag("--markdown", *as_markdown, "As Markdown instead");
+  command->callback(
+      [&app, as_markdown] { print(*as_markdown ? markdown_manual(app) : roff_manual(app)); });
+}
+
+}  // namespace segue::cli

@@ -1,0 +1,264 @@
+#include "segue/sweep.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <memory>
+#include <system_error>
+
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "segue/error.h"
+#include "segue/file.h"
+#include "segue/report.h"
+#include "segue/zoo.h"
+
+namespace segue::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kLargestFile = std::size_t{1} << 31U;
+
+struct SweepOptions {
+  std::vector<std::string> models;
+  bool whole_zoo = false;
+  std::string tpus = "1..8";
+  std::vector<std::string> devices{"edgetpu-pcie"};
+  std::vector<std::string> strategies;
+  std::uint32_t max_replicas = 0;
+  std::string shard = "1/1";
+  std::string output;
+};
+
+// "1..8", "1,2,4", "1,2,4..8".
+std::vector<std::uint32_t> parse_numbers(const std::string& text) {
+  constexpr std::uint32_t kMost = 64;
+  const auto fail = [&] {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("--tpus '{}': give numbers and ranges within 1..{}, as in 1,2,4..8",
+                            text, kMost));
+  };
+  std::vector<std::uint32_t> numbers;
+  const char* place = text.data();
+  const char* const end = place + text.size();
+  const auto number = [&] {
+    std::uint32_t value = 0;
+    const auto read = std::from_chars(place, end, value);
+    if (read.ec != std::errc{} || value < 1 || value > kMost) fail();
+    place = read.ptr;
+    return value;
+  };
+  while (true) {
+    const std::uint32_t first = number();
+    std::uint32_t last = first;
+    if (end - place > 1 && place[0] == '.' && place[1] == '.') {
+      place += 2;
+      last = number();
+    }
+    if (last < first) fail();
+    for (std::uint32_t value = first; value <= last; ++value) numbers.push_back(value);
+    if (place == end) return numbers;
+    if (*place++ != ',') fail();
+  }
+}
+
+SweepSpec spec_of(const SweepOptions& options) {
+  SweepSpec spec;
+  spec.models = options.models;
+  if (options.whole_zoo) {
+    for (const ZooEntry& entry : zoo_catalogue()) {
+      if (entry.keras_parameters > 0) spec.models.push_back("zoo:" + entry.name);
+    }
+  }
+  if (spec.models.empty())
+    throw Error(ErrorCode::kInvalidArgument, "name models, or --zoo for all built-in CNNs");
+  spec.devices = options.devices;
+  spec.tpus = parse_numbers(options.tpus);
+  spec.max_replicas = options.max_replicas;
+  if (!options.strategies.empty()) {
+    spec.strategies.clear();
+    for (const std::string& name : options.strategies)
+      spec.strategies.push_back(parse_strategy(name));
+  }
+  return spec;
+}
+
+// The lines of a shard, in a file that only one process has at a time. A line is there whole or,
+// when the machine stopped just then, torn: the next run leaves that one out.
+class ShardFile {
+ public:
+  ShardFile(const std::string& path, const std::string& sweep) : path_(path) {
+    std::error_code ignored;
+    if (const fs::path folder = fs::path(path).parent_path(); !folder.empty())
+      fs::create_directories(folder, ignored);
+    descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) fail("cannot be opened");
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      ::close(descriptor_);
+      throw Error(ErrorCode::kIo, path + ": another process writes to it");
+    }
+    try {
+      read_known(sweep);
+    } catch (...) {
+      ::close(descriptor_);
+      throw;
+    }
+  }
+  ShardFile(const ShardFile&) = delete;
+  ShardFile& operator=(const ShardFile&) = delete;
+  ~ShardFile() { ::close(descriptor_); }
+
+  [[nodiscard]] std::span<const SweepRow> known() const { return known_; }
+
+  // Whether rows were added for models or devices that have changed since.
+  [[nodiscard]] bool is_outdated() const { return is_outdated_; }
+
+  // Adds a row that was not known.
+  void append(const SweepRow& row) {
+    is_outdated_ |= std::ranges::find(known_, row.job, &SweepRow::job) != known_.end();
+    const std::string line = to_json(row) + "\n";
+    std::string_view rest = line;
+    while (!rest.empty()) {
+      const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) fail("cannot be written");
+      rest.remove_prefix(static_cast<std::size_t>(written));
+    }
+  }
+
+ private:
+  [[noreturn]] void fail(const char* what) const {
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: {}: {}", path_, what, std::generic_category().message(errno)));
+  }
+
+  void read_known(const std::string& sweep) {
+    const std::string text = read_text_file(path_, kLargestFile);
+    SweepLines lines = parse_sweep(text, path_);
+    const auto other =
+        std::ranges::find_if(lines.rows, [&](const SweepRow& row) { return row.sweep != sweep; });
+    if (other != lines.rows.end()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("{}: holds results of another sweep ({}, this is {}): other models, "
+                              "devices, numbers, strategies or another version of segue; name "
+                              "another file",
+                              path_, other->sweep, sweep));
+    }
+    const std::size_t whole = lines.is_torn ? text.rfind('\n') + 1 : text.size();
+    if (lines.is_torn && ::ftruncate(descriptor_, static_cast<off_t>(whole)) != 0)
+      fail("cannot be cut to whole lines");
+    known_ = std::move(lines.rows);
+  }
+
+  std::string path_;
+  int descriptor_ = -1;
+  std::vector<SweepRow> known_;
+  bool is_outdated_ = false;
+};
+
+std::uint64_t jobs_of(const SweepSpec& spec, const Shard& shard) {
+  const auto jobs = sweep_jobs(spec);
+  return static_cast<std::uint64_t>(
+      std::ranges::count_if(jobs, [&](const SweepJob& job) { return shard.has(job.number); }));
+}
+
+std::string lines_of(std::span<const SweepRow> rows) {
+  std::string text;
+  for (const SweepRow& row : rows) text += to_json(row) + "\n";
+  return text;
+}
+
+void sweep_into_file(const SweepSpec& spec, const Shard& shard, const std::string& path) {
+  ShardFile file(path, sweep_id(spec));
+  std::vector<SweepRow> rows;
+  const std::uint64_t all = jobs_of(spec, shard);
+  std::uint64_t kept = 0;
+  Progress progress(all);
+  run_sweep(spec, shard, file.known(), [&](const SweepRow& row, bool is_known) {
+    if (is_known) {
+      ++kept;
+    } else {
+      file.append(row);
+    }
+    rows.push_back(row);
+    progress.advance();
+  });
+  if (file.is_outdated()) write_file(path, lines_of(rows));
+  print_note(fmt::format("{}: {} of {} jobs of shard {}/{}{}", path, rows.size(), all, shard.index,
+                         shard.count, kept == 0 ? "" : fmt::format(", {} were there", kept)));
+}
+
+void sweep(const SweepOptions& options) {
+  const SweepSpec spec = spec_of(options);
+  const Shard shard = parse_shard(options.shard);
+  if (!options.output.empty()) return sweep_into_file(spec, shard, options.output);
+  run_sweep(spec, shard, {}, [](const SweepRow& row, bool) { print(to_json(row) + "\n"); });
+}
+
+struct MergeOptions {
+  std::vector<std::string> files;
+  bool partial = false;
+  bool ndjson = false;
+  bool csv = false;
+  std::string output;
+};
+
+void merge(const MergeOptions& options) {
+  std::vector<SweepRow> rows;
+  for (const std::string& file : options.files) {
+    SweepLines lines = parse_sweep(read_text_file(file, kLargestFile), file);
+    if (lines.is_torn) print_note(file + ": its last line is not whole and left out");
+    std::ranges::move(lines.rows, std::back_inserter(rows));
+  }
+  rows =
+      merge_sweep(std::move(rows), options.partial ? Completeness::kAny : Completeness::kRequired);
+  if (!options.output.empty()) write_file(options.output, lines_of(rows));
+  if (options.ndjson) return print(lines_of(rows));
+  if (options.csv) return print(sweep_table(rows).to_csv());
+  print(sweep_text(rows));
+}
+
+}  // namespace
+
+void add_sweep(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "sweep", "Plans of models x devices x TPUs x strategies, one line of JSON each, in shards");
+  auto options = std::make_shared<SweepOptions>();
+  command->add_option("MODEL", options->models, ".tflite files, or zoo:NAME[@SIZE]");
+  command->add_flag("--zoo", options->whole_zoo, "All built-in CNNs too");
+  command->add_option("--tpus", options->tpus, "Numbers and ranges, as 1,2,4..8 (default 1..8)");
+  command
+      ->add_option("--devices", options->devices,
+                   "Names or device files, with commas between (default edgetpu-pcie)")
+      ->delimiter(',');
+  command->add_option("--strategies", options->strategies, "With commas between (default all)")
+      ->delimiter(',')
+      ->check(CLI::IsMember(strategy_names()));
+  add_max_replicas(*command, options->max_replicas);
+  command->add_option("--shard", options->shard,
+                      "Part I of N, as 3/8: every N-th job from the I-th on (default 1/1)");
+  add_output(*command, options->output,
+             "Append results to this file and go on where it ends (default: print them)");
+  command->callback([options] { sweep(*options); });
+}
+
+void add_merge(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "merge", "Put the shards of a sweep together, and check that all is there");
+  auto options = std::make_shared<MergeOptions>();
+  command->add_option("FILE", options->files, "What sweep wrote, in any order")->required();
+  command->add_flag("--partial", options->partial, "Accept that jobs are missing");
+  auto* ndjson = command->add_flag("--ndjson", options->ndjson, "Print the lines, in order");
+  command->add_flag("--csv", options->csv, "Print the table as CSV")->excludes(ndjson);
+  add_output(*command, options->output, "Also write the lines, in order, to this file");
+  command->callback([options] { merge(*options); });
+}
+
+}  // namespace segue::cli

@@ -1,0 +1,57 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "segue/report.h"
+#include "segue/units.h"
+
+namespace segue {
+
+Table sweep_table(std::span<const SweepRow> rows) {
+  Table table;
+  table.columns = {{"model", Table::Align::kLeft},
+                   {"device", Table::Align::kLeft},
+                   {"tpus"},
+                   {"strategy", Table::Align::kLeft},
+                   {"stages", Table::Align::kLeft},
+                   {"host_MiB"},
+                   {"largest_MiB"},
+                   {"per_s"},
+                   {"ms"},
+                   {"latency_ms"},
+                   {"speedup"}};
+  for (const SweepRow& row : rows) {
+    std::vector<std::string> cells{printable(row.model), printable(row.device),
+                                   std::to_string(row.tpus), std::string(to_string(row.strategy))};
+    if (row.is_feasible()) {
+      cells.insert(
+          cells.end(),
+          {fmt::format("{}", fmt::join(row.replicas, "+")), format_mib(row.host_bytes),
+           format_mib(row.largest_segment_bytes), fmt::format("{:.1f}", row.throughput_per_s),
+           format_ms(row.bottleneck), format_ms(row.latency), fmt::format("{:.2f}", row.speedup)});
+    } else {
+      cells.resize(table.columns.size(), "-");
+    }
+    table.rows.push_back(std::move(cells));
+  }
+  return table;
+}
+
+std::string sweep_text(std::span<const SweepRow> rows) {
+  if (rows.empty()) return "";
+  const auto without =
+      std::ranges::count_if(rows, [](const SweepRow& row) { return !row.is_feasible(); });
+  std::string text = sweep_table(rows).to_text() + "\n";
+  text += fmt::format("Sweep {}: {} of {} jobs; all numbers simulated. stages: TPUs of each.\n",
+                      printable(rows.front().sweep), rows.size(), rows.front().jobs);
+  if (without > 0) {
+    text += fmt::format(
+        "{} without a plan (-): the model has not that many cuts, or another "
+        "reason that --ndjson tells.\n",
+        without);
+  }
+  return text;
+}
+
+}  // namespace segue

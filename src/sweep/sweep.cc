@@ -1,0 +1,219 @@
+#include "segue/sweep.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "json/node.h"
+#include "segue/error.h"
+#include "segue/version.h"
+#include "segue/zoo.h"
+
+namespace segue {
+namespace {
+
+using json::Json;
+
+constexpr std::uint64_t kMostJobs = 1'000'000;
+
+std::string hash_of(const Json& document) {
+  const std::string text = document.dump();
+  return sha256(std::as_bytes(std::span(text)));
+}
+
+template <typename T>
+void require_list(const std::vector<T>& list, const char* what) {
+  if (list.empty()) throw Error(ErrorCode::kInvalidArgument, fmt::format("a sweep needs {}", what));
+  if (std::set<T>(list.begin(), list.end()).size() != list.size())
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("a sweep names {} twice", what));
+}
+
+// A device by what its constants are, not by its name: device files change.
+Json constants_of(DeviceSpec device) {
+  Json constants = Json::object();
+  for (const NamedConstant& constant : device_constants())
+    constants[std::string(constant.key)] = constant.of(device)->value;
+  return constants;
+}
+
+struct OpenedModel {
+  explicit OpenedModel(const std::string& name)
+      : source(name), model(open_model(name)), hash(sha256(model.bytes())), graph(model) {}
+  std::string source;
+  Model model;
+  std::string hash;
+  Graph graph;
+};
+
+// A device, and what is known of the model on it.
+struct OpenedDevice {
+  OpenedDevice(const std::string& name, const Graph& graph)
+      : source(name), device(open_device(name)), profile(Profile::simulated(graph, device)) {}
+  std::string source;
+  DeviceSpec device;
+  Profile profile;
+};
+
+// Opens what jobs name; those of the same model and device follow one another.
+class Subjects {
+ public:
+  void open(const SweepJob& job) {
+    if (!model_ || model_->source != job.model) {
+      device_.reset();
+      model_ = std::make_unique<OpenedModel>(job.model);
+    }
+    if (!device_ || device_->source != job.device)
+      device_ = std::make_unique<OpenedDevice>(job.device, model_->graph);
+  }
+  [[nodiscard]] const OpenedModel& model() const { return *model_; }
+  [[nodiscard]] OpenedDevice& device() { return *device_; }
+
+ private:
+  std::unique_ptr<OpenedModel> model_;
+  std::unique_ptr<OpenedDevice> device_;
+};
+
+SweepRow begin_row(const SweepJob& job, const SweepSpec& spec, Subjects& subjects) {
+  SweepRow row;
+  row.job = job.number;
+  row.model = subjects.model().model.name();
+  row.model_sha256 = subjects.model().hash;
+  row.device = subjects.device().device.name;
+  row.tpus = job.tpus;
+  row.strategy = job.strategy;
+  row.max_replicas = job.strategy == Strategy::kOptimal ? spec.max_replicas : 0;
+  row.key = hash_of({{"version", kVersion},
+                     {"model", row.model},
+                     {"model_sha256", row.model_sha256},
+                     {"device", row.device},
+                     {"constants", constants_of(subjects.device().device)},
+                     {"tpus", row.tpus},
+                     {"strategy", to_string(row.strategy)},
+                     {"max_replicas", row.max_replicas}});
+  return row;
+}
+
+void fill_in(SweepRow& row, Plan plan) {
+  plan.model.sha256 = row.model_sha256;
+  const std::string text = to_json(plan);
+  row.stages = plan.stages.size();
+  row.replicas = replicas_of(plan);
+  row.throughput_per_s = json::rounded(plan.predicted.throughput_per_s);
+  row.latency = plan.predicted.latency;
+  row.bottleneck = plan.predicted.bottleneck;
+  row.speedup = json::rounded(plan.predicted.speedup);
+  row.host_bytes = plan.host_bytes();
+  row.largest_segment_bytes = plan.largest_stage_parameter_bytes();
+  row.plan_sha256 = sha256(std::as_bytes(std::span(text)));
+}
+
+void run_job(SweepRow& row, Subjects& subjects) {
+  const DevicePool pool{subjects.device().device, row.tpus};
+  try {
+    fill_in(row, plan_by_strategy(subjects.model().graph, {&pool, 1}, row.strategy,
+                                  {.max_replicas = row.max_replicas}, &subjects.device().profile)
+                     .plan);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInfeasible) throw;
+    row.reason = error.what();
+  }
+}
+
+// Known rows by their job.
+class KnownRows {
+ public:
+  KnownRows(std::span<const SweepRow> rows, const std::string& sweep) {
+    for (const SweepRow& row : rows) {
+      if (row.sweep == sweep) by_job_.emplace(row.job, &row);
+    }
+  }
+  [[nodiscard]] const SweepRow* find(const SweepRow& wanted) const {
+    const auto found = by_job_.find(wanted.job);
+    return found != by_job_.end() && found->second->key == wanted.key ? found->second : nullptr;
+  }
+
+ private:
+  std::map<std::uint64_t, const SweepRow*> by_job_;
+};
+
+}  // namespace
+
+std::vector<SweepJob> sweep_jobs(const SweepSpec& spec) {
+  require_list(spec.models, "a model");
+  require_list(spec.devices, "a device");
+  require_list(spec.tpus, "a number of TPUs");
+  require_list(spec.strategies, "a strategy");
+  const std::uint64_t per_model = spec.devices.size() * spec.tpus.size() * spec.strategies.size();
+  if (per_model > kMostJobs || spec.models.size() > kMostJobs / per_model) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("a sweep of {} models with {} jobs each; at most {} jobs in all",
+                            spec.models.size(), per_model, kMostJobs));
+  }
+  std::vector<SweepJob> jobs;
+  jobs.reserve(spec.models.size() * per_model);
+  for (const std::string& model : spec.models) {
+    for (const std::string& device : spec.devices) {
+      for (const std::uint32_t tpus : spec.tpus) {
+        for (const Strategy strategy : spec.strategies)
+          jobs.push_back({jobs.size(), model, device, tpus, strategy});
+      }
+    }
+  }
+  return jobs;
+}
+
+std::string sweep_id(const SweepSpec& spec) {
+  constexpr std::size_t kDigits = 16;
+  Json strategies = Json::array();
+  for (const Strategy strategy : spec.strategies) strategies.push_back(to_string(strategy));
+  const auto as_written = [](const std::vector<std::string>& names) {
+    Json list = Json::array();
+    for (const std::string& name : names) list.push_back(json::as_written(name));
+    return list;
+  };
+  return hash_of({{"version", kVersion},
+                  {"models", as_written(spec.models)},
+                  {"devices", as_written(spec.devices)},
+                  {"tpus", spec.tpus},
+                  {"strategies", strategies},
+                  {"max_replicas", spec.max_replicas}})
+      .substr(0, kDigits);
+}
+
+Shard parse_shard(std::string_view text) {
+  Shard shard;
+  const char* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, shard.index);
+  const bool has_slash = first.ec == std::errc{} && first.ptr != end && *first.ptr == '/';
+  const auto second = has_slash ? std::from_chars(first.ptr + 1, end, shard.count) : first;
+  if (has_slash && second.ec == std::errc{} && second.ptr == end && shard.index >= 1 &&
+      shard.index <= shard.count)
+    return shard;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("--shard '{}': give part and number of parts, as 1/8 to 8/8", text));
+}
+
+void run_sweep(const SweepSpec& spec, const Shard& shard, std::span<const SweepRow> known,
+               const std::function<void(const SweepRow& row, bool is_known)>& accept) {
+  const std::vector<SweepJob> jobs = sweep_jobs(spec);
+  const std::string sweep = sweep_id(spec);
+  const KnownRows done(known, sweep);
+  Subjects subjects;
+  for (const SweepJob& job : jobs) {
+    if (!shard.has(job.number)) continue;
+    subjects.open(job);
+    SweepRow row = begin_row(job, spec, subjects);
+    row.sweep = sweep;
+    row.jobs = jobs.size();
+    const SweepRow* const known_row = done.find(row);
+    if (known_row == nullptr) run_job(row, subjects);
+    accept(known_row == nullptr ? row : *known_row, known_row != nullptr);
+  }
+}
+
+}  // namespace segue
