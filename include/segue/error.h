@@ -6,8 +6,10 @@
 /// statuses belongs to the command-line tool.
 #pragma once
 
+#include <array>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace [[gnu::visibility("default")]] segue {
 
@@ -22,6 +24,15 @@ enum class ErrorCode {
   kMismatch,         // verification found a difference
   kInternal,         // a bug in Segue
 };
+
+/// "invalid_argument", "invalid_model", "unsupported", "infeasible", "io", "compiler", "device",
+/// "mismatch", "internal".
+[[nodiscard]] constexpr std::string_view to_string(ErrorCode code) {
+  constexpr std::array<std::string_view, 9> kNames{
+      "invalid_argument", "invalid_model", "unsupported", "infeasible", "io",
+      "compiler",         "device",        "mismatch",    "internal"};
+  return kNames.at(static_cast<std::size_t>(code));
+}
 
 class Error : public std::runtime_error {
  public:

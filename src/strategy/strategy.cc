@@ -69,9 +69,10 @@ StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> po
   check_not_compiled(graph.model());
   if (strategy == Strategy::kOptimal) return {optimal_plan(graph, pools, optimal)};
   if (pools.size() != 1) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("strategy {} cuts for equal devices; strategy optimal plans for unequal ones",
-                            to_string(strategy)));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("strategy {} cuts for equal devices; strategy optimal plans for unequal ones",
+                    to_string(strategy)));
   }
   StrategyPlan result;
   const Segmentation cuts = even_cut(graph, pools[0], strategy, profile, result);

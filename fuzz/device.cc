@@ -1,0 +1,28 @@
+// Device files, and lists of devices as commands take them.
+#include "segue/device.h"
+
+#include <string>
+
+#include "target.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace segue;
+  const std::string text(fuzz::text_of(data, size));
+  fuzz::answers([&] {
+    DeviceSpec device = parse_device(text, "device.json");
+    for (const NamedConstant& constant : device_constants()) {
+      fuzz::require(constant.of(device)->value >= 0, "constants are within their range");
+    }
+  });
+  // A file that is named would be opened.
+  if (text.find(".json") == std::string::npos) {
+    fuzz::answers([&] {
+      const auto pools = open_devices(text, 1);
+      fuzz::require(device_count(pools) > 0, "there is a device");
+      fuzz::require(
+          to_string(open_devices(to_string(pools), device_count(pools))) == to_string(pools),
+          "devices are read as they are written");
+    });
+  }
+  return 0;
+}

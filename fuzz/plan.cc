@@ -1,0 +1,16 @@
+// plan.json: what is read is written again as it was read.
+#include "segue/plan.h"
+
+#include "target.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace segue;
+  fuzz::answers([&] {
+    const Plan plan = parse_plan(fuzz::text_of(data, size), "plan.json");
+    const std::string text = to_json(plan);
+    fuzz::require(to_json(parse_plan(text, "plan.json")) == text,
+                  "a plan is read as it was written");
+    check_plan_consistent(plan, open_devices(plan.device, plan.device_count()));
+  });
+  return 0;
+}

@@ -1,0 +1,22 @@
+// Lines of a sweep: what is read is written again as it was read, and merged with itself it is the
+// same.
+#include "segue/sweep.h"
+
+#include "target.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace segue;
+  fuzz::answers([&] {
+    const SweepLines lines = parse_sweep(fuzz::text_of(data, size), "sweep");
+    for (const SweepRow& row : lines.rows) {
+      const std::string line = to_json(row);
+      fuzz::require(to_json(parse_sweep_row(line, "line")) == line,
+                    "a row is read as it was written");
+    }
+    auto twice = lines.rows;
+    twice.insert(twice.end(), lines.rows.begin(), lines.rows.end());
+    const auto merged = merge_sweep(std::move(twice), Completeness::kAny);
+    fuzz::require(merged.size() <= lines.rows.size(), "each job once");
+  });
+  return 0;
+}

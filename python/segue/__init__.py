@@ -1,0 +1,94 @@
+"""Balanced CNN segments for several Edge TPUs.
+
+    import segue
+
+    model = segue.open_model("model.tflite")
+    plan = segue.plan(model, tpus=4)
+    print(plan)
+    segue.split(model, plan, "parts")
+    assert segue.verify(model, "parts")
+
+    with segue.Pipeline("parts") as pipeline:
+        for result in pipeline.run(images):
+            result.outputs
+
+Byte counts and times of plans are simulated; what a pipeline reports is measured. All failures
+raise segue.Error, whose `code` says what kind it is.
+"""
+
+from segue._segue import (
+    Backend,
+    LatencyStatistics,
+    Level,
+    Model,
+    Operator,
+    PipelineStatistics,
+    Plan,
+    Port,
+    Prediction,
+    Result,
+    SegmentTime,
+    Session,
+    Stage,
+    StageStatistics,
+    Tensor,
+    Timeline,
+    VerifyReport,
+    callable_backend,
+    cpu_backend,
+    device_names,
+    edgetpu_backend,
+    edgetpu_devices,
+    open_model,
+    open_session,
+    parse_plan,
+    read_plan,
+    simulate,
+    simulated_backend,
+    version,
+    zoo_names,
+)
+from segue.errors import Error
+from segue.pipeline import Pipeline
+from segue.planning import compare, plan, split, verify
+
+__version__ = version()
+
+__all__ = [
+    "Backend",
+    "Error",
+    "LatencyStatistics",
+    "Level",
+    "Model",
+    "Operator",
+    "Pipeline",
+    "PipelineStatistics",
+    "Plan",
+    "Port",
+    "Prediction",
+    "Result",
+    "SegmentTime",
+    "Session",
+    "Stage",
+    "StageStatistics",
+    "Tensor",
+    "Timeline",
+    "VerifyReport",
+    "__version__",
+    "callable_backend",
+    "compare",
+    "cpu_backend",
+    "device_names",
+    "edgetpu_backend",
+    "edgetpu_devices",
+    "open_model",
+    "open_session",
+    "parse_plan",
+    "plan",
+    "read_plan",
+    "simulate",
+    "simulated_backend",
+    "split",
+    "verify",
+    "zoo_names",
+]

@@ -1,0 +1,120 @@
+"""Segments that run one behind the other, with numpy arrays in and out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Iterable, Iterator, Mapping, Sequence, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from segue import _segue
+from segue._segue import Backend, PipelineStatistics, Plan, Port, Result
+from segue.planning import AnyModel, to_model
+
+Array = npt.NDArray[np.generic]
+Inputs = Union[Array, Sequence[Array], Mapping[str, Array]]
+
+
+class Pipeline:
+    """Runs segments on several devices; results come in the order of the inputs.
+
+    source: the folder of a split, or a plan together with its model. backends: one for each device
+    in the order of the stages and their replicas, those left over being spares, or a single one
+    that opens all segments (default: the CPU).
+
+    Arrays are not copied, but for one that is not C-contiguous. What was pushed must not change
+    until its result was popped; outputs are arrays of their own. Any number of threads may push and pop;
+    whoever waits does not hold the interpreter's lock.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | Plan,
+        model: AnyModel | None = None,
+        *,
+        backends: Backend | Sequence[Backend] | None = None,
+        queue_capacity: int = 2,
+        result_capacity: int = 2,
+        watchdog_s: float = 30.0,
+    ) -> None:
+        if backends is None:
+            backends = _segue.cpu_backend()
+        devices = [backends] if isinstance(backends, Backend) else list(backends)
+        limits = (queue_capacity, result_capacity, watchdog_s)
+        if isinstance(source, Plan):
+            if model is None:
+                raise TypeError("a plan needs its model")
+            self._pipeline = _segue.open_pipeline(to_model(model), source, devices, *limits)
+        else:
+            folder = Path(source)
+            self._pipeline = _segue.open_pipeline_of_files(
+                _segue.find_segments(folder), _segue.find_replicas(folder), devices, *limits
+            )
+
+    @property
+    def inputs(self) -> list[Port]:
+        """In the order in which values are pushed."""
+        return self._pipeline.inputs
+
+    @property
+    def outputs(self) -> list[Port]:
+        return self._pipeline.outputs
+
+    def push(self, inputs: Inputs, timeout_s: float | None = None) -> bool:
+        """Gives an array for each input: by name, in order, or the only one.
+
+        Waits while the pipeline is full; False when that takes longer than the timeout.
+        """
+        if isinstance(inputs, np.ndarray):
+            return self._pipeline.push([inputs], timeout_s)
+        values = dict(inputs) if isinstance(inputs, Mapping) else list(inputs)
+        return self._pipeline.push(values, timeout_s)
+
+    def pop(self, timeout_s: float | None = None) -> Result | None:
+        """The next result; None when the pipeline is closed and all were popped.
+
+        Raises TimeoutError, and the error that ended the pipeline.
+        """
+        return self._pipeline.pop(timeout_s)
+
+    def run(self, inputs: Iterable[Inputs]) -> Iterator[Result]:
+        """Pushes all inputs and yields their results, with the pipeline kept full."""
+        waiting = 0
+        for values in inputs:
+            while not self.push(values, 0 if waiting else None):
+                yield self._next()
+                waiting -= 1
+            waiting += 1
+        for _ in range(waiting):
+            yield self._next()
+
+    def close(self) -> None:
+        """No more inputs; what was accepted comes out."""
+        self._pipeline.close()
+
+    def cancel(self) -> None:
+        """Forgets everything that is on its way."""
+        self._pipeline.cancel()
+
+    def statistics(self) -> PipelineStatistics:
+        return self._pipeline.statistics()
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.cancel()
+
+    def _next(self) -> Result:
+        result = self.pop()
+        if result is None:
+            raise RuntimeError("the pipeline was closed while it ran")
+        return result

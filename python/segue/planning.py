@@ -1,0 +1,89 @@
+"""Planning, splitting and verifying; models may be given by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Union
+
+from segue import _segue
+from segue._segue import Model, Plan, VerifyReport
+
+AnyModel = Union[Model, str, "os.PathLike[str]"]
+
+
+def to_model(model: AnyModel) -> Model:
+    """The model itself, or the one of this file or zoo name."""
+    return model if isinstance(model, Model) else _segue.open_model(os.fspath(model))
+
+
+def plan(
+    model: AnyModel,
+    tpus: int,
+    strategy: str = "balanced",
+    device: str = "edgetpu-pcie",
+    *,
+    max_replicas: int = 0,
+    objective: str = "throughput",
+    max_latency_ms: float | None = None,
+) -> Plan:
+    """Chooses where to cut a model for so many Edge TPUs.
+
+    strategy: "balanced", "optimal" (stages and replicas, proven best in time), "profile" or
+    "compiler" (what Google's compiler does). device: a name, a device file, or unequal devices as
+    "2xedgetpu-usb3:shared,2xedgetpu-pcie". The last three are of strategy "optimal".
+    """
+    return _segue.plan(
+        to_model(model),
+        tpus=tpus,
+        strategy=strategy,
+        device=device,
+        max_replicas=max_replicas,
+        objective=objective,
+        max_latency_ms=max_latency_ms,
+    )
+
+
+def compare(
+    model: AnyModel,
+    tpus: range = range(1, 9),
+    device: str = "edgetpu-pcie",
+    *,
+    max_replicas: int = 0,
+) -> list[Plan]:
+    """Plans of every strategy for each number of TPUs in the range, whose step must be 1."""
+    if tpus.step != 1 or not tpus:
+        raise ValueError(f"tpus: {tpus} must be a range with step 1 that is not empty")
+    return _segue.compare(
+        to_model(model),
+        first=tpus.start,
+        last=tpus.stop - 1,
+        device=device,
+        max_replicas=max_replicas,
+    )
+
+
+def split(model: AnyModel, plan: Plan, folder: str | os.PathLike[str]) -> list[Path]:
+    """Writes a .tflite file for each stage, and plan.json; returns the segments in order."""
+    return _segue.split(to_model(model), plan, Path(folder))
+
+
+def verify(
+    model: AnyModel,
+    folder: str | os.PathLike[str],
+    *,
+    inputs: int = 3,
+    seed: int = 1,
+    runtime: str | os.PathLike[str] | None = None,
+) -> VerifyReport:
+    """Compares the segments in a folder with the whole model, up to outputs byte for byte.
+
+    The report is true where all agrees; a difference is an answer, not an error.
+    """
+    return _segue.verify(
+        to_model(model),
+        Path(folder),
+        inputs=inputs,
+        seed=seed,
+        runtime=None if runtime is None else Path(runtime),
+    )

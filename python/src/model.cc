@@ -1,0 +1,272 @@
+// Models, their tensors and operators, and the built-in networks.
+#include "module.h"
+#include "segue/compiler.h"
+#include "segue/error.h"
+#include "segue/file.h"
+#include "segue/names.h"
+#include "segue/zoo.h"
+#include "session.h"
+
+namespace segue::python {
+namespace {
+
+struct TypeForm {
+  ElementType type;
+  nb::dlpack::dtype form;
+};
+constexpr std::uint8_t code(nb::dlpack::dtype_code kind) { return static_cast<std::uint8_t>(kind); }
+constexpr auto kInt = code(nb::dlpack::dtype_code::Int);
+constexpr auto kUint = code(nb::dlpack::dtype_code::UInt);
+constexpr auto kFloat = code(nb::dlpack::dtype_code::Float);
+constexpr auto kBool = code(nb::dlpack::dtype_code::Bool);
+
+// Numbers of the file format that the header does not name: 1, 6, 7, 10.
+constexpr TypeForm kForms[] = {
+    {ElementType::kFloat32, {kFloat, 32, 1}}, {ElementType{1}, {kFloat, 16, 1}},
+    {ElementType::kInt32, {kInt, 32, 1}},     {ElementType::kUint8, {kUint, 8, 1}},
+    {ElementType::kInt64, {kInt, 64, 1}},     {ElementType{6}, {kBool, 8, 1}},
+    {ElementType{7}, {kInt, 16, 1}},          {ElementType::kInt8, {kInt, 8, 1}},
+    {ElementType{10}, {kFloat, 64, 1}},
+};
+
+nb::dlpack::dtype form_of(ElementType type) {
+  for (const TypeForm& known : kForms) {
+    if (known.type == type) return known.form;
+  }
+  throw Error(ErrorCode::kUnsupported,
+              "numpy has no type for " + std::string(to_string(type)) + " tensors");
+}
+
+std::string shape_text(const InputArray& array) {
+  std::string text;
+  for (std::size_t i = 0; i < array.ndim(); ++i)
+    text += (i == 0 ? "" : ", ") + std::to_string(array.shape(i));
+  return "[" + text + "]";
+}
+
+std::string shape_text(std::span<const std::int32_t> shape) {
+  std::string text;
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  return "[" + text + "]";
+}
+
+// A tensor of a model that it keeps alive.
+struct TensorView {
+  SharedModel model;
+  TensorId id;
+  [[nodiscard]] const Tensor& tensor() const { return model->model.tensor(id); }
+};
+
+struct OperatorView {
+  SharedModel model;
+  OperatorId id;
+  [[nodiscard]] const Operator& op() const { return model->model.op(id); }
+  [[nodiscard]] const OperatorStats& stats() const { return model->graph.stats(id); }
+};
+
+std::vector<TensorView> views(const SharedModel& model, std::span<const TensorId> ids) {
+  std::vector<TensorView> result;
+  for (const TensorId id : ids) result.push_back({model, id});
+  return result;
+}
+
+void bind_tensor(nb::module_& module) {
+  nb::class_<TensorView>(module, "Tensor", "A tensor of a model.")
+      .def_prop_ro(
+          "name", [](const TensorView& view) { return view.model->model.unique_name(view.id); },
+          "Unique in the model; segments exchange tensors by it.")
+      .def_prop_ro("position", [](const TensorView& view) { return index(view.id); })
+      .def_prop_ro(
+          "type", [](const TensorView& view) { return std::string(to_string(view.tensor().type)); },
+          "As in the file format: INT8, FLOAT32, ...")
+      .def_prop_ro(
+          "shape",
+          [](const TensorView& view) {
+            return std::vector<std::int32_t>(view.tensor().shape.begin(),
+                                             view.tensor().shape.end());
+          },
+          "[N, H, W, C] for activations.")
+      .def_prop_ro("nbytes", [](const TensorView& view) { return view.tensor().bytes; })
+      .def_prop_ro("scales",
+                   [](const TensorView& view) {
+                     const auto scales = view.tensor().quantization.scales;
+                     return std::vector<float>(scales.begin(), scales.end());
+                   })
+      .def_prop_ro("zero_points",
+                   [](const TensorView& view) {
+                     const auto points = view.tensor().quantization.zero_points;
+                     return std::vector<std::int64_t>(points.begin(), points.end());
+                   })
+      .def_prop_ro("is_constant",
+                   [](const TensorView& view) { return view.tensor().is_constant(); })
+      .def_prop_ro(
+          "data",
+          [](nb::handle self) -> std::optional<ConstantArray> {
+            const auto& view = nb::cast<const TensorView&>(self);
+            if (!view.tensor().is_constant()) return std::nullopt;
+            return view_of(view.tensor().data, view.tensor().type, view.tensor().shape, self);
+          },
+          "The constant value, read-only and not copied; None when it is computed.")
+      .def("__repr__", [](const TensorView& view) {
+        return "<segue.Tensor '" + view.model->model.unique_name(view.id) + "' " +
+               std::string(to_string(view.tensor().type)) + shape_text(view.tensor().shape) + ">";
+      });
+}
+
+void bind_operator(nb::module_& module) {
+  nb::class_<OperatorView>(module, "Operator", "An operator of a model, in execution order.")
+      .def_prop_ro(
+          "name", [](const OperatorView& view) { return std::string(view.op().name); },
+          "CONV_2D, ..., or a custom operator's own name.")
+      .def_prop_ro("position", [](const OperatorView& view) { return index(view.id); })
+      .def_prop_ro(
+          "depth", [](const OperatorView& view) { return view.stats().depth; },
+          "Longest path from a model input, in operators.")
+      .def_prop_ro("parameter_bytes",
+                   [](const OperatorView& view) { return view.stats().parameter_bytes; })
+      .def_prop_ro("macs", [](const OperatorView& view) { return view.stats().macs; })
+      .def_prop_ro("input_bytes", [](const OperatorView& view) { return view.stats().input_bytes; })
+      .def_prop_ro("output_bytes",
+                   [](const OperatorView& view) { return view.stats().output_bytes; })
+      .def_prop_ro("runs_on_device",
+                   [](const OperatorView& view) {
+                     return is_supported_on_device(view.model->model, view.id);
+                   })
+      .def_prop_ro("inputs",
+                   [](const OperatorView& view) {
+                     std::vector<TensorView> inputs;
+                     for (const std::int32_t position : view.op().inputs) {
+                       if (position >= 0) inputs.push_back({view.model, tensor_id(position)});
+                     }
+                     return inputs;
+                   })
+      .def_prop_ro("outputs",
+                   [](const OperatorView& view) {
+                     std::vector<TensorView> outputs;
+                     for (const std::int32_t position : view.op().outputs)
+                       outputs.push_back({view.model, tensor_id(position)});
+                     return outputs;
+                   })
+      .def("__repr__", [](const OperatorView& view) {
+        return "<segue.Operator " + view.model->model.describe(view.id) + ">";
+      });
+}
+
+void bind_level(nb::module_& module) {
+  nb::class_<Level>(module, "Level", "Sums over all operators of one depth.")
+      .def_ro("depth", &Level::depth)
+      .def_ro("operator_count", &Level::operator_count)
+      .def_ro("parameter_bytes", &Level::parameter_bytes)
+      .def_ro("macs", &Level::macs)
+      .def_ro("output_bytes", &Level::output_bytes)
+      .def_ro("crossing_tensors", &Level::crossing_tensors, "Tensors that cross the cut below.")
+      .def_ro("crossing_bytes", &Level::crossing_bytes);
+}
+
+void bind_model(nb::module_& module) {
+  nb::class_<GraphedModel>(module, "Model", "A quantized model: read, verified, immutable.")
+      .def_prop_ro("name", [](const GraphedModel& self) { return self.model.name(); })
+      .def_prop_ro("sha256", [](const GraphedModel& self) { return sha256(self.model.bytes()); })
+      .def_prop_ro("depth", [](const GraphedModel& self) { return self.graph.depth(); })
+      .def_prop_ro("parameter_bytes",
+                   [](const GraphedModel& self) { return self.graph.parameter_bytes(); })
+      .def_prop_ro("macs", [](const GraphedModel& self) { return self.graph.macs(); })
+      .def_prop_ro("inputs",
+                   [](const SharedModel& self) { return views(self, self->model.inputs()); })
+      .def_prop_ro("outputs",
+                   [](const SharedModel& self) { return views(self, self->model.outputs()); })
+      .def_prop_ro("tensors",
+                   [](const SharedModel& self) {
+                     std::vector<TensorView> all;
+                     for (std::size_t i = 0; i < self->model.tensors().size(); ++i)
+                       all.push_back({self, tensor_id(i)});
+                     return all;
+                   })
+      .def_prop_ro("operators",
+                   [](const SharedModel& self) {
+                     std::vector<OperatorView> all;
+                     for (std::size_t i = 0; i < self->model.operators().size(); ++i)
+                       all.push_back({self, operator_id(i)});
+                     return all;
+                   })
+      .def_prop_ro(
+          "levels",
+          [](const GraphedModel& self) {
+            return std::vector<Level>(self.graph.levels().begin(), self.graph.levels().end());
+          },
+          "Depth by depth, from 1.")
+      .def(
+          "save",
+          [](const GraphedModel& self, const std::filesystem::path& path) {
+            const auto bytes = self.model.bytes();
+            StagedFiles files;
+            files.stage(path, std::span(&bytes, 1));
+            files.commit();
+          },
+          "path"_a, "Writes the .tflite file, whole or not at all.")
+      .def("__repr__", [](const GraphedModel& self) {
+        return "<segue.Model '" + self.model.name() + "', " +
+               std::to_string(self.model.operators().size()) + " operators>";
+      });
+}
+
+}  // namespace
+
+ElementType type_of(const InputArray& array) {
+  for (const TypeForm& known : kForms) {
+    if (known.form == array.dtype()) return known.type;
+  }
+  throw Error(ErrorCode::kUnsupported, "no tensor has elements of the array's type");
+}
+
+void check_fits(const InputArray& array, const Port& port) {
+  const auto fail = [&](const std::string& what) {
+    throw Error(ErrorCode::kInvalidArgument, "input '" + port.name + "': " + what);
+  };
+  const auto form = form_of(port.type);
+  if (array.dtype() != form)
+    fail("needs an array of " + std::string(to_string(port.type)) + " elements");
+  bool is_same = array.ndim() == port.shape.size();
+  for (std::size_t i = 0; is_same && i < array.ndim(); ++i)
+    is_same = array.shape(i) == static_cast<std::size_t>(port.shape[i]);
+  if (!is_same) fail("has the shape " + shape_text(array) + ", needs " + shape_text(port.shape));
+}
+
+OutputArray to_array(TensorBytes&& value, const Port& port) {
+  auto* kept = new TensorBytes(std::move(value));
+  const nb::capsule owner(kept,
+                          [](void* bytes) noexcept { delete static_cast<TensorBytes*>(bytes); });
+  const std::vector<std::size_t> shape(port.shape.begin(), port.shape.end());
+  return OutputArray(kept->data(), shape.size(), shape.data(), owner, nullptr, form_of(port.type));
+}
+
+ConstantArray view_of(std::span<const std::byte> bytes, ElementType type,
+                      std::span<const std::int32_t> dimensions, nb::handle owner) {
+  const std::vector<std::size_t> shape(dimensions.begin(), dimensions.end());
+  return {bytes.data(), shape.size(), shape.data(), owner, nullptr, form_of(type)};
+}
+
+void bind_models(nb::module_& module) {
+  bind_tensor(module);
+  bind_operator(module);
+  bind_level(module);
+  bind_model(module);
+  module.def(
+      "open_model",
+      [](const std::string& name) -> SharedModel {
+        nb::gil_scoped_release released;
+        return std::make_shared<const GraphedModel>(open_model(name));
+      },
+      "model"_a, "Opens a .tflite file, or builds zoo:NAME[@SIZE].");
+  module.def(
+      "zoo_names",
+      [] {
+        std::vector<std::string> names;
+        for (const ZooEntry& entry : zoo_catalogue()) names.push_back("zoo:" + entry.name);
+        return names;
+      },
+      "Names of the built-in networks.");
+}
+
+}  // namespace segue::python

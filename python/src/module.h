@@ -1,0 +1,67 @@
+// What the parts of the Python module share.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "segue/backend.h"
+#include "segue/device.h"
+#include "segue/graph.h"
+#include "segue/model.h"
+#include "segue/plan.h"
+
+namespace segue::python {
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+// A model with its graph; Python objects share it.
+struct GraphedModel {
+  explicit GraphedModel(Model opened) : model(std::move(opened)), graph(model) {}
+  Model model;
+  Graph graph;
+};
+using SharedModel = std::shared_ptr<const GraphedModel>;
+
+// A plan and the devices it is for.
+struct DevicedPlan {
+  Plan plan;
+  std::vector<DevicePool> pools;
+};
+
+// A C-contiguous array in memory, of any type.
+using InputArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+using OutputArray = nb::ndarray<nb::numpy>;
+using ConstantArray = nb::ndarray<nb::numpy, nb::ro>;
+
+// Throws Error(kInvalidArgument) where type, shape or order in memory are not those of the port.
+void check_fits(const InputArray& array, const Port& port);
+// Wraps the value as an array that keeps it. No copy.
+[[nodiscard]] OutputArray to_array(TensorBytes&& value, const Port& port);
+// What lies in memory of `owner`. No copy.
+[[nodiscard]] ConstantArray view_of(std::span<const std::byte> bytes, ElementType type,
+                                    std::span<const std::int32_t> shape, nb::handle owner);
+
+// What computes on this machine's cores: the runtime given, or that of SEGUE_TFLITE_LIB, the
+// wheel's own, the system's.
+[[nodiscard]] std::vector<std::filesystem::path> runtime_candidates(
+    const std::optional<std::filesystem::path>& runtime);
+
+void bind_models(nb::module_& module);
+void bind_plans(nb::module_& module);
+void bind_sessions(nb::module_& module);
+void bind_pipelines(nb::module_& module);
+
+}  // namespace segue::python

@@ -1,0 +1,314 @@
+// Pipelines: arrays in and out, nothing copied, and no lock of the interpreter held while waiting.
+#include "segue/pipeline.h"
+
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/variant.h>
+
+#include <chrono>
+#include <map>
+#include <mutex>
+#include <variant>
+
+#include "module.h"
+#include "segue/error.h"
+#include "segue/verify.h"
+#include "session.h"
+
+namespace segue::python {
+namespace {
+
+int drop_arrays(void* arrays) {
+  delete static_cast<std::vector<InputArray>*>(arrays);
+  return 0;
+}
+
+// Arrays that the pipeline no longer reads. Its threads must not wait for the interpreter's lock,
+// so they leave the arrays here, and whoever has the lock next drops them; once the pipeline is
+// gone, the main thread.
+class Released {
+ public:
+  void add(std::vector<InputArray>* arrays) {
+    const std::lock_guard lock(mutex_);
+    if (!has_ended_) {
+      arrays_.push_back(arrays);
+    } else if (Py_IsInitialized() != 0) {
+      Py_AddPendingCall(drop_arrays, arrays);
+    }
+  }
+  // From now on nobody will call drop.
+  void end() {
+    {
+      const std::lock_guard lock(mutex_);
+      has_ended_ = true;
+    }
+    drop();
+  }
+  // The caller holds the interpreter's lock.
+  void drop() {
+    std::vector<std::vector<InputArray>*> arrays;
+    {
+      const std::lock_guard lock(mutex_);
+      if (arrays_.empty()) return;
+      arrays.swap(arrays_);
+    }
+    for (const auto* one : arrays) delete one;
+  }
+
+ private:
+  std::mutex mutex_;
+  bool has_ended_ = false;
+  std::vector<std::vector<InputArray>*> arrays_;
+};
+
+using Inputs = std::variant<std::map<std::string, InputArray>, std::vector<InputArray>>;
+
+struct Result {
+  std::uint64_t number = 0;
+  std::int64_t latency_ns = 0;
+  nb::dict outputs;
+};
+
+class ArrayPipeline {
+ public:
+  ArrayPipeline(PipelineLayout layout, std::vector<PipelineDevice> devices, PipelineOptions options)
+      : pipeline_(std::make_unique<Pipeline>(std::move(layout), std::move(devices),
+                                             std::move(options))) {}
+  ArrayPipeline(const ArrayPipeline&) = delete;
+  ArrayPipeline& operator=(const ArrayPipeline&) = delete;
+  ~ArrayPipeline() {
+    {
+      nb::gil_scoped_release released;
+      pipeline_.reset();
+    }
+    released_->end();
+  }
+
+  [[nodiscard]] Pipeline& pipeline() const { return *pipeline_; }
+
+  // Whether it was taken in time.
+  bool push(Inputs inputs, std::optional<double> timeout_s) {
+    released_->drop();
+    std::vector<BorrowedTensor> tensors = borrow(std::move(inputs));
+    const Flow flow = wait(timeout_s, [&](Nanoseconds slice) {
+      return pipeline_->push_borrowed(std::move(tensors), slice);
+    });
+    if (flow == Flow::kClosed)
+      throw Error(ErrorCode::kInvalidArgument, "the pipeline is closed and takes no more inputs");
+    return flow == Flow::kOk;
+  }
+
+  // Nothing when all was popped. Raises TimeoutError.
+  std::optional<Result> pop(std::optional<double> timeout_s) {
+    PipelineResult result;
+    const Flow flow =
+        wait(timeout_s, [&](Nanoseconds slice) { return pipeline_->pop(result, slice); });
+    released_->drop();
+    if (flow == Flow::kClosed) return std::nullopt;
+    if (flow == Flow::kTimeout) {
+      PyErr_SetString(PyExc_TimeoutError, "no result in time");
+      throw nb::python_error();
+    }
+    Result answer{result.number, result.latency.count(), {}};
+    const auto ports = pipeline_->outputs();
+    for (std::size_t i = 0; i < ports.size(); ++i)
+      answer.outputs[ports[i].name.c_str()] = to_array(std::move(result.outputs[i]), ports[i]);
+    return answer;
+  }
+
+ private:
+  std::vector<InputArray> in_order(Inputs inputs) const {
+    const auto ports = pipeline_->inputs();
+    if (auto* list = std::get_if<std::vector<InputArray>>(&inputs)) {
+      if (list->size() == ports.size()) return std::move(*list);
+      throw Error(ErrorCode::kInvalidArgument, std::to_string(list->size()) +
+                                                   " inputs given, the pipeline has " +
+                                                   std::to_string(ports.size()));
+    }
+    auto& named = std::get<std::map<std::string, InputArray>>(inputs);
+    std::vector<InputArray> arrays;
+    for (const Port& port : ports) {
+      const auto found = named.find(port.name);
+      if (found == named.end())
+        throw Error(ErrorCode::kInvalidArgument, "the input '" + port.name + "' is missing");
+      arrays.push_back(std::move(found->second));
+    }
+    if (named.size() > ports.size())
+      throw Error(ErrorCode::kInvalidArgument, std::to_string(named.size()) +
+                                                   " inputs given, the pipeline has " +
+                                                   std::to_string(ports.size()));
+    return arrays;
+  }
+
+  std::vector<BorrowedTensor> borrow(Inputs inputs) const {
+    auto arrays = std::make_unique<std::vector<InputArray>>(in_order(std::move(inputs)));
+    const auto ports = pipeline_->inputs();
+    for (std::size_t i = 0; i < ports.size(); ++i) check_fits((*arrays)[i], ports[i]);
+    const std::shared_ptr<std::vector<InputArray>> owner(
+        arrays.release(),
+        [released = released_](std::vector<InputArray>* all) { released->add(all); });
+    std::vector<BorrowedTensor> tensors;
+    for (const InputArray& array : *owner) {
+      tensors.push_back({{static_cast<const std::byte*>(array.data()), array.nbytes()}, owner});
+    }
+    return tensors;
+  }
+
+  // Without the interpreter's lock, but for now and then: an interrupt must end a wait.
+  template <typename Try>
+  static Flow wait(std::optional<double> timeout_s, const Try& attempt) {
+    using Clock = std::chrono::steady_clock;
+    constexpr Nanoseconds kSlice = std::chrono::milliseconds(100);
+    constexpr double kLongest = 1e9;
+    const auto begin = Clock::now();
+    const Nanoseconds timeout =
+        timeout_s ? std::chrono::duration_cast<Nanoseconds>(
+                        std::chrono::duration<double>(std::clamp(*timeout_s, 0.0, kLongest)))
+                  : Nanoseconds::max();
+    while (true) {
+      const Nanoseconds left = timeout_s ? timeout - (Clock::now() - begin) : kSlice;
+      const Nanoseconds slice = std::clamp(left, Nanoseconds(0), kSlice);
+      Flow flow{};
+      {
+        nb::gil_scoped_release released;
+        flow = attempt(slice);
+      }
+      if (flow != Flow::kTimeout || left <= kSlice && timeout_s) return flow;
+      if (PyErr_CheckSignals() != 0) throw nb::python_error();
+    }
+  }
+
+  std::shared_ptr<Released> released_ = std::make_shared<Released>();
+  std::unique_ptr<Pipeline> pipeline_;
+};
+
+PipelineOptions options_of(std::uint32_t queue_capacity, std::uint32_t result_capacity,
+                           double watchdog_s) {
+  PipelineOptions options;
+  options.queue_capacity = queue_capacity;
+  options.result_capacity = result_capacity;
+  options.watchdog =
+      std::chrono::duration_cast<Nanoseconds>(std::chrono::duration<double>(watchdog_s));
+  return options;
+}
+
+// As many devices as there are backends; one backend serves for all.
+std::vector<PipelineDevice> devices_of(const std::vector<SharedBackend>& backends,
+                                       std::uint32_t needed) {
+  if (backends.empty()) throw Error(ErrorCode::kInvalidArgument, "a pipeline needs a backend");
+  std::vector<PipelineDevice> devices;
+  const std::size_t count = backends.size() == 1 ? needed : backends.size();
+  for (std::size_t i = 0; i < count; ++i)
+    devices.push_back({"device " + std::to_string(i), backends[backends.size() == 1 ? 0 : i]});
+  return devices;
+}
+
+std::unique_ptr<ArrayPipeline> open(PipelineLayout layout,
+                                    const std::vector<SharedBackend>& backends,
+                                    std::uint32_t queue_capacity, std::uint32_t result_capacity,
+                                    double watchdog_s) {
+  auto devices = devices_of(backends, layout.device_count());
+  return std::make_unique<ArrayPipeline>(std::move(layout), std::move(devices),
+                                         options_of(queue_capacity, result_capacity, watchdog_s));
+}
+
+void bind_opening(nb::module_& module) {
+  module.def(
+      "open_pipeline",
+      [](const SharedModel& model, const std::shared_ptr<const DevicedPlan>& plan,
+         const std::vector<SharedBackend>& backends, std::uint32_t queue_capacity,
+         std::uint32_t result_capacity, double watchdog_s) {
+        nb::gil_scoped_release released;
+        return open(pipeline_layout(model->model, plan->plan), backends, queue_capacity,
+                    result_capacity, watchdog_s);
+      },
+      "model"_a, "plan"_a, "backends"_a, "queue_capacity"_a = 2, "result_capacity"_a = 2,
+      "watchdog_s"_a = 30.0);
+  module.def(
+      "open_pipeline_of_files",
+      [](const std::vector<std::filesystem::path>& files,
+         const std::vector<std::uint32_t>& replicas, const std::vector<SharedBackend>& backends,
+         std::uint32_t queue_capacity, std::uint32_t result_capacity, double watchdog_s) {
+        nb::gil_scoped_release released;
+        return open(pipeline_layout(files, replicas), backends, queue_capacity, result_capacity,
+                    watchdog_s);
+      },
+      "files"_a, "replicas"_a, "backends"_a, "queue_capacity"_a = 2, "result_capacity"_a = 2,
+      "watchdog_s"_a = 30.0);
+  module.def(
+      "open_pipeline_of_callables",
+      [](const std::vector<SharedBackend>& backends, std::uint32_t queue_capacity,
+         std::uint32_t result_capacity, double watchdog_s) {
+        nb::gil_scoped_release released;
+        PipelineLayout layout;
+        for (std::size_t i = 0; i < backends.size(); ++i)
+          layout.segments.push_back({"segment " + std::to_string(i), {}, nullptr, 1});
+        return open(std::move(layout), backends, queue_capacity, result_capacity, watchdog_s);
+      },
+      "backends"_a, "queue_capacity"_a = 2, "result_capacity"_a = 2, "watchdog_s"_a = 30.0);
+}
+
+}  // namespace
+
+void bind_pipelines(nb::module_& module) {
+  nb::class_<Result>(module, "Result", "What one input came to.")
+      .def_ro("number", &Result::number, "Of the input, from 0.")
+      .def_ro("latency_ns", &Result::latency_ns, "From the accepted push until it could be popped.")
+      .def_ro("outputs", &Result::outputs, nb::sig("def outputs(self) -> dict[str, numpy.ndarray]"),
+              "Arrays by the names of the outputs.");
+  nb::class_<LatencyStatistics>(module, "LatencyStatistics")
+      .def_prop_ro("mean_ns", [](const LatencyStatistics& self) { return self.mean.count(); })
+      .def_prop_ro("p50_ns", [](const LatencyStatistics& self) { return self.p50.count(); })
+      .def_prop_ro("p99_ns", [](const LatencyStatistics& self) { return self.p99.count(); })
+      .def_prop_ro("max_ns", [](const LatencyStatistics& self) { return self.max.count(); });
+  nb::class_<PipelineStageStatistics>(module, "StageStatistics")
+      .def_ro("segment", &PipelineStageStatistics::segment)
+      .def_prop_ro("mean_time_ns",
+                   [](const PipelineStageStatistics& self) { return self.mean_time.count(); })
+      .def_ro("mean_queue", &PipelineStageStatistics::mean_queue)
+      .def_prop_ro("utilisations", [](const PipelineStageStatistics& self) {
+        std::vector<double> shares;
+        for (const DeviceStatistics& device : self.devices) shares.push_back(device.utilisation);
+        return shares;
+      });
+  nb::class_<PipelineStatistics>(module, "PipelineStatistics", "What a pipeline did (measured).")
+      .def_ro("results", &PipelineStatistics::results)
+      .def_prop_ro("elapsed_ns",
+                   [](const PipelineStatistics& self) { return self.elapsed.count(); })
+      .def_ro("throughput_per_s", &PipelineStatistics::throughput_per_s)
+      .def_ro("latency", &PipelineStatistics::latency)
+      .def_ro("stages", &PipelineStatistics::stages)
+      .def_prop_ro(
+          "losses",
+          [](const PipelineStatistics& self) {
+            std::vector<std::string> losses;
+            for (const DeviceLoss& loss : self.losses)
+              losses.push_back(loss.device + ": " + loss.reason + "; " + loss.remedy);
+            return losses;
+          },
+          "Devices that failed: why, and what took over.");
+  nb::class_<ArrayPipeline>(module, "RawPipeline")
+      .def_prop_ro("inputs",
+                   [](const ArrayPipeline& self) {
+                     const auto ports = self.pipeline().inputs();
+                     return std::vector<Port>(ports.begin(), ports.end());
+                   })
+      .def_prop_ro("outputs",
+                   [](const ArrayPipeline& self) {
+                     const auto ports = self.pipeline().outputs();
+                     return std::vector<Port>(ports.begin(), ports.end());
+                   })
+      .def("push", &ArrayPipeline::push, "inputs"_a, "timeout_s"_a = nb::none())
+      .def("pop", &ArrayPipeline::pop, "timeout_s"_a = nb::none())
+      .def(
+          "close", [](const ArrayPipeline& self) { self.pipeline().close(); },
+          nb::call_guard<nb::gil_scoped_release>())
+      .def(
+          "cancel", [](const ArrayPipeline& self) { self.pipeline().cancel(); },
+          nb::call_guard<nb::gil_scoped_release>())
+      .def(
+          "statistics", [](const ArrayPipeline& self) { return self.pipeline().statistics(); },
+          nb::call_guard<nb::gil_scoped_release>());
+  bind_opening(module);
+}
+
+}  // namespace segue::python

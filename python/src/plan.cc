@@ -1,0 +1,236 @@
+// Plans: made, compared, written as segments, verified, simulated.
+#include "module.h"
+#include "segue/error.h"
+#include "segue/report.h"
+#include "segue/strategy.h"
+#include "segue/timeline.h"
+#include "segue/verify.h"
+
+namespace segue::python {
+namespace {
+
+using Shared = std::shared_ptr<const DevicedPlan>;
+
+void bind_values(nb::module_& module) {
+  nb::class_<SegmentTime>(module, "SegmentTime",
+                          "Where the time of one inference goes, in ns (simulated).")
+      .def_prop_ro("fixed_ns", [](const SegmentTime& time) { return time.fixed.count(); })
+      .def_prop_ro("input_ns", [](const SegmentTime& time) { return time.input.count(); })
+      .def_prop_ro("compute_ns", [](const SegmentTime& time) { return time.compute.count(); })
+      .def_prop_ro("streaming_ns", [](const SegmentTime& time) { return time.streaming.count(); })
+      .def_prop_ro("output_ns", [](const SegmentTime& time) { return time.output.count(); })
+      .def_prop_ro("total_ns", [](const SegmentTime& time) { return time.total().count(); });
+  nb::class_<Stage>(module, "Stage", "A segment with its devices in a pipeline.")
+      .def_prop_ro(
+          "operators",
+          [](const Stage& stage) {
+            std::vector<std::size_t> positions;
+            for (const OperatorId id : stage.operators) positions.push_back(index(id));
+            return positions;
+          },
+          "Positions in the model.")
+      .def_ro("first_depth", &Stage::first_depth)
+      .def_ro("last_depth", &Stage::last_depth)
+      .def_ro("inputs", &Stage::inputs, "Names of the tensors it reads.")
+      .def_ro("outputs", &Stage::outputs)
+      .def_ro("parameter_bytes", &Stage::parameter_bytes, "As stored in the file.")
+      .def_ro("on_chip_bytes", &Stage::on_chip_bytes, "Cached on the device (simulated).")
+      .def_ro("host_bytes", &Stage::host_bytes, "Streamed at every inference (simulated).")
+      .def_ro("macs", &Stage::macs)
+      .def_ro("input_bytes", &Stage::input_bytes)
+      .def_ro("output_bytes", &Stage::output_bytes)
+      .def_ro("replicas", &Stage::replicas)
+      .def_ro("time", &Stage::time, "Of one input on one device.");
+  nb::class_<Prediction>(module, "Prediction", "What a plan promises for a stream (simulated).")
+      .def_prop_ro("bottleneck_ns", [](const Prediction& self) { return self.bottleneck.count(); })
+      .def_prop_ro("latency_ns", [](const Prediction& self) { return self.latency.count(); })
+      .def_prop_ro("single_device_ns",
+                   [](const Prediction& self) { return self.single_device.count(); })
+      .def_ro("throughput_per_s", &Prediction::throughput_per_s)
+      .def_ro("speedup", &Prediction::speedup);
+}
+
+void bind_plan(nb::module_& module) {
+  nb::class_<DevicedPlan>(module, "Plan", "Where a model is cut, and what runs on which devices.")
+      .def_prop_ro("model_name", [](const DevicedPlan& self) { return self.plan.model.name; })
+      .def_prop_ro("device", [](const DevicedPlan& self) { return self.plan.device; })
+      .def_prop_ro("strategy", [](const DevicedPlan& self) { return self.plan.strategy; })
+      .def_prop_ro("stages", [](const DevicedPlan& self) { return self.plan.stages; })
+      .def_prop_ro("predicted", [](const DevicedPlan& self) { return self.plan.predicted; })
+      .def_prop_ro("device_count", [](const DevicedPlan& self) { return self.plan.device_count(); })
+      .def_prop_ro("host_bytes", [](const DevicedPlan& self) { return self.plan.host_bytes(); })
+      .def_prop_ro(
+          "is_proven",
+          [](const DevicedPlan& self) { return self.plan.bound && self.plan.bound->is_proven; },
+          "Whether strategy optimal proved that no plan is faster.")
+      .def(
+          "to_json", [](const DevicedPlan& self) { return to_json(self.plan); },
+          "The text of plan.json.")
+      .def("__str__", [](const DevicedPlan& self) { return plan_text(self.plan, nullptr); })
+      .def("__repr__", [](const DevicedPlan& self) {
+        return "<segue.Plan '" + self.plan.model.name + "', " + self.plan.strategy + ", " +
+               std::to_string(self.plan.stages.size()) + " stages on " +
+               std::to_string(self.plan.device_count()) + " TPUs>";
+      });
+}
+
+// The devices that a plan was made for, or those given.
+Shared with_devices(Plan plan, const std::optional<std::string>& device) {
+  auto pools = open_devices(device.value_or(plan.device), plan.device_count());
+  return std::make_shared<const DevicedPlan>(DevicedPlan{std::move(plan), std::move(pools)});
+}
+
+Shared make(const SharedModel& model, std::uint32_t tpus, const std::string& strategy,
+            const std::string& device, std::uint32_t max_replicas, const std::string& objective,
+            std::optional<double> max_latency_ms) {
+  nb::gil_scoped_release released;
+  OptimalOptions options{.max_replicas = max_replicas};
+  if (objective != "throughput" && objective != "latency")
+    throw Error(ErrorCode::kInvalidArgument,
+                "objective '" + objective + "': there are throughput and latency");
+  if (objective == "latency") options.objective = Objective::kLatency;
+  if (max_latency_ms) {
+    options.max_latency = std::chrono::duration_cast<Nanoseconds>(
+        std::chrono::duration<double, std::milli>(*max_latency_ms));
+  }
+  auto pools = open_devices(device, tpus);
+  Plan plan = plan_by_strategy(model->graph, pools, parse_strategy(strategy), options).plan;
+  identify_model(plan, model->model);
+  return std::make_shared<const DevicedPlan>(DevicedPlan{std::move(plan), std::move(pools)});
+}
+
+std::vector<Shared> compare(const SharedModel& model, std::uint32_t first, std::uint32_t last,
+                            const std::string& device, std::uint32_t max_replicas) {
+  nb::gil_scoped_release released;
+  const DeviceSpec spec = open_device(device);
+  std::vector<Shared> plans;
+  for (ComparedPlan& row : compare_strategies(model->graph, spec, first, last, max_replicas)) {
+    identify_model(row.plan, model->model);
+    plans.push_back(std::make_shared<const DevicedPlan>(
+        DevicedPlan{std::move(row.plan), {{spec, row.tpus, false}}}));
+  }
+  return plans;
+}
+
+void bind_planning(nb::module_& module) {
+  module.def("plan", &make, "model"_a, nb::kw_only(), "tpus"_a, "strategy"_a = "balanced",
+             "device"_a = "edgetpu-pcie", "max_replicas"_a = 0, "objective"_a = "throughput",
+             "max_latency_ms"_a = nb::none(),
+             "Chooses where to cut a model. Strategies: compiler, balanced, profile, optimal; the "
+             "last three parameters are of optimal.");
+  module.def("compare", &compare, "model"_a, nb::kw_only(), "first"_a = 1, "last"_a = 8,
+             "device"_a = "edgetpu-pcie", "max_replicas"_a = 0,
+             "Plans of all strategies on first to last TPUs; a strategy has none where the model "
+             "has not that many cuts.");
+  module.def(
+      "read_plan",
+      [](const std::filesystem::path& path, const std::optional<std::string>& device) {
+        return with_devices(read_plan(path), device);
+      },
+      "path"_a, "device"_a = nb::none(),
+      "Reads a plan.json; device: where it was made for a device file.");
+  module.def(
+      "parse_plan",
+      [](const std::string& text, const std::optional<std::string>& device) {
+        return with_devices(parse_plan(text, "plan"), device);
+      },
+      "text"_a, "device"_a = nb::none());
+  module.def("device_names", [] {
+    std::vector<std::string> names;
+    for (const DeviceSpec& device : device_catalogue()) names.push_back(device.name);
+    return names;
+  });
+}
+
+void bind_segments(nb::module_& module) {
+  module.def(
+      "split",
+      [](const SharedModel& model, const Shared& plan, const std::filesystem::path& folder) {
+        nb::gil_scoped_release released;
+        check_plan_matches(plan->plan, model->model);
+        write_segments(model->model, plan->plan, folder);
+        return find_segments(folder);
+      },
+      "model"_a, "plan"_a, "folder"_a,
+      "Writes a .tflite file for each stage, and plan.json; returns their paths in order.");
+  module.def("find_segments", &find_segments, "folder"_a, "The segments in a folder, in order.");
+  module.def(
+      "find_replicas",
+      [](const std::filesystem::path& folder) {
+        const auto plan = find_plan(folder);
+        return plan ? replicas_of(*plan) : std::vector<std::uint32_t>{};
+      },
+      "folder"_a, "TPUs of each stage as plan.json says; empty without one.");
+  nb::class_<VerifyReport>(module, "VerifyReport", "What verify found.")
+      .def_prop_ro("agrees", &VerifyReport::agrees)
+      .def_ro("mismatch", &VerifyReport::mismatch, "What differs first; empty when all agrees.")
+      .def_ro("segment_count", &VerifyReport::segment_count)
+      .def_ro("operator_count", &VerifyReport::operator_count, "Matched one to one.")
+      .def_ro("parameter_bytes", &VerifyReport::parameter_bytes, "Constants compared.")
+      .def_ro("inputs_run", &VerifyReport::inputs_run)
+      .def_ro("output_bytes_compared", &VerifyReport::output_bytes_compared)
+      .def("__bool__", &VerifyReport::agrees);
+  module.def(
+      "verify",
+      [](const SharedModel& model, const std::filesystem::path& folder, std::uint32_t inputs,
+         std::uint64_t seed, const std::optional<std::filesystem::path>& runtime) {
+        const auto libraries = runtime_candidates(runtime);
+        nb::gil_scoped_release released;
+        const auto backend = make_cpu_backend({.libraries = libraries});
+        return verify_segments(model->model, find_segments(folder), *backend,
+                               {.plan = find_plan(folder), .inputs = inputs, .seed = seed});
+      },
+      "model"_a, "folder"_a, nb::kw_only(), "inputs"_a = 3, "seed"_a = 1, "runtime"_a = nb::none(),
+      "Compares the segments in a folder with the whole model: operators, constants, then outputs "
+      "of "
+      "random inputs byte for byte. A difference is an answer, not an error.");
+}
+
+void bind_timeline(nb::module_& module) {
+  nb::class_<Timeline>(module, "Timeline", "A pipeline in virtual time (simulated).")
+      .def_prop_ro("makespan_ns", [](const Timeline& self) { return self.makespan.count(); })
+      .def_prop_ro("time_per_input_ns",
+                   [](const Timeline& self) { return self.time_per_input().count(); })
+      .def_prop_ro("steady_period_ns",
+                   [](const Timeline& self) { return self.steady_period().count(); })
+      .def_prop_ro(
+          "latencies_ns",
+          [](const Timeline& self) {
+            std::vector<std::int64_t> latencies;
+            for (const Nanoseconds latency : self.latencies) latencies.push_back(latency.count());
+            return latencies;
+          },
+          "Of each input, from its first hop to its result.")
+      .def_prop_ro(
+          "utilisations",
+          [](const Timeline& self) {
+            std::vector<std::vector<double>> utilisations;
+            for (const StageStatistics& stage : self.stages)
+              utilisations.push_back(stage.utilisation);
+            return utilisations;
+          },
+          "Of each device of each stage.");
+  module.def(
+      "simulate",
+      [](const Shared& plan, std::uint64_t inputs, std::uint32_t queue_capacity) {
+        nb::gil_scoped_release released;
+        TimelineOptions options = timeline_options(plan->plan, plan->pools);
+        options.inputs = inputs;
+        options.queue_capacity = queue_capacity;
+        return simulate_timeline(stage_loads(plan->plan), options);
+      },
+      "plan"_a, "inputs"_a = 15, "queue_capacity"_a = 2,
+      "Runs a batch through a plan in virtual time.");
+}
+
+}  // namespace
+
+void bind_plans(nb::module_& module) {
+  bind_values(module);
+  bind_plan(module);
+  bind_planning(module);
+  bind_segments(module);
+  bind_timeline(module);
+}
+
+}  // namespace segue::python

@@ -1,0 +1,245 @@
+// Backends, and models opened on them.
+#include "session.h"
+
+#include <dlfcn.h>
+
+#include <cstdlib>
+
+#include "module.h"
+#include "segue/edgetpu.h"
+#include "segue/error.h"
+
+namespace segue::python {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kRuntime = "libtensorflowlite_c.so";
+
+// The folder that this module was loaded from.
+fs::path module_folder() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<const void*>(&module_folder), &info) == 0) return {};
+  return fs::path(info.dli_fname).parent_path();
+}
+
+std::vector<fs::path> candidates(const std::optional<fs::path>& named, const char* variable,
+                                 const char* library) {
+  if (named) return {*named};
+  const char* value = std::getenv(variable);
+  if (value != nullptr && *value != '\0') return {value};
+  return {library};
+}
+
+EdgeTpuLibraries edgetpu_libraries(const std::optional<fs::path>& runtime,
+                                   const std::optional<fs::path>& edgetpu_library) {
+  return {.runtimes = runtime_candidates(runtime),
+          .delegates = candidates(edgetpu_library, "SEGUE_EDGETPU_LIB", "libedgetpu.so.1")};
+}
+
+// A session whose computation is a Python function, as that of an interpreter of tflite_runtime.
+class CallableSession : public Session {
+ public:
+  CallableSession(std::vector<Port> inputs, std::vector<Port> outputs, nb::callable run)
+      : inputs_(std::move(inputs)), outputs_(std::move(outputs)), run_(std::move(run)) {}
+  ~CallableSession() override {
+    const nb::gil_scoped_acquire held;
+    run_.reset();
+  }
+
+  [[nodiscard]] std::span<const Port> inputs() const override { return inputs_; }
+  [[nodiscard]] std::span<const Port> outputs() const override { return outputs_; }
+
+  void run_into(std::span<const std::span<const std::byte>> inputs,
+                std::vector<TensorBytes>& outputs) override {
+    const nb::gil_scoped_acquire held;
+    try {
+      nb::list arrays;
+      for (std::size_t i = 0; i < inputs.size(); ++i)
+        arrays.append(view_of(inputs[i], inputs_[i].type, inputs_[i].shape, nb::none()));
+      const nb::object results = run_(arrays);
+      outputs.resize(outputs_.size());
+      for (std::size_t i = 0; i < outputs_.size(); ++i) take(results[i], outputs_[i], outputs[i]);
+    } catch (const nb::python_error& error) {
+      throw Error(ErrorCode::kDevice, error.what());
+    } catch (const nb::cast_error&) {
+      throw Error(ErrorCode::kDevice, "the function did not return an array for each output");
+    }
+  }
+
+ private:
+  static void take(const nb::object& result, const Port& port, TensorBytes& value) {
+    const auto array = nb::cast<InputArray>(result);
+    check_fits(array, port);
+    const auto* bytes = static_cast<const std::byte*>(array.data());
+    value.assign(bytes, bytes + array.nbytes());
+  }
+
+  std::vector<Port> inputs_;
+  std::vector<Port> outputs_;
+  nb::callable run_;
+};
+
+class CallableBackend : public Backend {
+ public:
+  CallableBackend(std::vector<Port> inputs, std::vector<Port> outputs, nb::callable run)
+      : inputs_(std::move(inputs)), outputs_(std::move(outputs)), run_(std::move(run)) {}
+  ~CallableBackend() override {
+    const nb::gil_scoped_acquire held;
+    run_.reset();
+  }
+  [[nodiscard]] std::string description() const override { return "a Python function"; }
+  [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte> /*model*/,
+                                              const std::string& /*name*/) const override {
+    const nb::gil_scoped_acquire held;
+    return std::make_unique<CallableSession>(inputs_, outputs_, run_);
+  }
+
+ private:
+  std::vector<Port> inputs_;
+  std::vector<Port> outputs_;
+  nb::callable run_;
+};
+
+// A session with the model it reads, for one thread at a time.
+struct OpenedSession {
+  SharedModel model;
+  SharedBackend backend;
+  std::unique_ptr<Session> session;
+};
+
+std::vector<Port> ports_of(std::span<const Port> ports) { return {ports.begin(), ports.end()}; }
+
+std::vector<OutputArray> run(OpenedSession& opened, const std::vector<InputArray>& arrays) {
+  const auto ports = opened.session->inputs();
+  if (arrays.size() != ports.size()) {
+    throw Error(ErrorCode::kInvalidArgument, std::to_string(arrays.size()) + " inputs given, " +
+                                                 opened.model->model.name() + " has " +
+                                                 std::to_string(ports.size()));
+  }
+  std::vector<std::span<const std::byte>> inputs;
+  for (std::size_t i = 0; i < ports.size(); ++i) {
+    check_fits(arrays[i], ports[i]);
+    inputs.emplace_back(static_cast<const std::byte*>(arrays[i].data()), arrays[i].nbytes());
+  }
+  std::vector<TensorBytes> outputs;
+  {
+    nb::gil_scoped_release released;
+    opened.session->run_into(inputs, outputs);
+  }
+  std::vector<OutputArray> results;
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    results.push_back(to_array(std::move(outputs[i]), opened.session->outputs()[i]));
+  return results;
+}
+
+void bind_backends(nb::module_& module) {
+  nb::class_<Backend>(module, "Backend", "What runs a segment.")
+      .def_prop_ro("description", &Backend::description)
+      .def_prop_ro("temperature_c", &Backend::temperature_c,
+                   "Of the device, where its driver tells.");
+  module.def(
+      "cpu_backend",
+      [](int threads, const std::string& kernels, const std::optional<fs::path>& runtime) {
+        if (kernels != "builtin" && kernels != "xnnpack")
+          throw Error(ErrorCode::kInvalidArgument,
+                      "kernels '" + kernels + "': there are builtin and xnnpack");
+        return SharedBackend(make_cpu_backend(
+            {.libraries = runtime_candidates(runtime),
+             .threads = threads,
+             .kernels = kernels == "xnnpack" ? CpuKernels::kXnnpack : CpuKernels::kBuiltin}));
+      },
+      nb::kw_only(), "threads"_a = 1, "kernels"_a = "builtin", "runtime"_a = nb::none(),
+      "TensorFlow Lite on this machine's cores.");
+  module.def(
+      "simulated_backend",
+      [](const std::string& device, double time_scale, const std::optional<fs::path>& runtime) {
+        return SharedBackend(
+            make_simulated_backend(make_cpu_backend({.libraries = runtime_candidates(runtime)}),
+                                   open_device(device), time_scale));
+      },
+      "device"_a = "edgetpu-pcie", nb::kw_only(), "time_scale"_a = 1.0, "runtime"_a = nb::none(),
+      "Computes on the CPU and takes as long as the simulator says of the device, times "
+      "time_scale.");
+  module.def(
+      "edgetpu_backend",
+      [](const std::string& device, const std::optional<fs::path>& runtime,
+         const std::optional<fs::path>& edgetpu_library) {
+        const EdgeTpuLibraries libraries = edgetpu_libraries(runtime, edgetpu_library);
+        return SharedBackend(make_edgetpu_backend(
+            libraries, find_edgetpu_device(list_edgetpu_devices(libraries), device)));
+      },
+      "device"_a, nb::kw_only(), "runtime"_a = nb::none(), "edgetpu_library"_a = nb::none(),
+      "One Edge TPU: pci:apex_0, usb:2-1, its path, or its place in edgetpu_devices().");
+  module.def(
+      "edgetpu_devices",
+      [](const std::optional<fs::path>& runtime, const std::optional<fs::path>& edgetpu_library) {
+        std::vector<std::pair<std::string, std::string>> found;
+        for (const EdgeTpuDevice& device :
+             list_edgetpu_devices(edgetpu_libraries(runtime, edgetpu_library)))
+          found.emplace_back(device.name(), device.path);
+        return found;
+      },
+      nb::kw_only(), "runtime"_a = nb::none(), "edgetpu_library"_a = nb::none(),
+      "Name and path of each Edge TPU of this machine.");
+  module.def(
+      "callable_backend",
+      [](std::vector<Port> inputs, std::vector<Port> outputs, nb::callable run) {
+        return SharedBackend(std::make_shared<CallableBackend>(std::move(inputs),
+                                                               std::move(outputs), std::move(run)));
+      },
+      "inputs"_a, "outputs"_a, "run"_a,
+      "A Python function from a list of arrays to a list of arrays. The arrays it is given are "
+      "valid "
+      "until it returns.");
+}
+
+void bind_ports(nb::module_& module) {
+  nb::class_<Port>(module, "Port", "A tensor that a session reads or gives.")
+      .def(
+          "__init__",
+          [](Port* self, std::string name, const InputArray& like) {
+            new (self) Port{std::move(name), type_of(like), {}, like.nbytes()};
+            for (std::size_t i = 0; i < like.ndim(); ++i)
+              self->shape.push_back(static_cast<std::int32_t>(like.shape(i)));
+          },
+          "name"_a, "like"_a, "With type and shape of an array.")
+      .def_ro("name", &Port::name)
+      .def_prop_ro("type", [](const Port& port) { return std::string(to_string(port.type)); })
+      .def_ro("shape", &Port::shape)
+      .def_ro("nbytes", &Port::bytes)
+      .def("__repr__", [](const Port& port) {
+        return "<segue.Port '" + port.name + "' " + std::string(to_string(port.type)) + ">";
+      });
+}
+
+}  // namespace
+
+std::vector<fs::path> runtime_candidates(const std::optional<fs::path>& runtime) {
+  auto result = candidates(runtime, "SEGUE_TFLITE_LIB", kRuntime);
+  if (result.size() == 1 && result[0] == kRuntime)
+    result.insert(result.begin(), module_folder() / kRuntime);
+  return result;
+}
+
+void bind_sessions(nb::module_& module) {
+  bind_backends(module);
+  bind_ports(module);
+  nb::class_<OpenedSession>(module, "Session", "A model opened on a backend; one thread at a time.")
+      .def_prop_ro("inputs",
+                   [](const OpenedSession& self) { return ports_of(self.session->inputs()); })
+      .def_prop_ro("outputs",
+                   [](const OpenedSession& self) { return ports_of(self.session->outputs()); })
+      .def("run", &run, "inputs"_a,
+           "Computes once: arrays in the order of inputs, results as outputs.");
+  module.def(
+      "open_session",
+      [](const SharedModel& model, const SharedBackend& backend) {
+        nb::gil_scoped_release released;
+        return OpenedSession{model, backend,
+                             backend->open(model->model.bytes(), model->model.name())};
+      },
+      "model"_a, "backend"_a);
+}
+
+}  // namespace segue::python

@@ -1,0 +1,239 @@
+import gc
+import signal
+import sys
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+
+import segue
+
+
+def only(result):
+    (value,) = result.outputs.values()
+    return value
+
+
+def test_results_are_the_whole_models_in_order(parts, images, expected):
+    with segue.Pipeline(parts) as pipeline:
+        results = list(pipeline.run(images))
+    assert [r.number for r in results] == list(range(len(images)))
+    for image, result in zip(images, results):
+        assert np.array_equal(only(result), expected(image))
+        assert result.latency_ns > 0
+
+
+def test_plan_with_its_model_needs_no_files(model, images, expected):
+    plan = segue.plan(model, 3, "optimal")
+    with segue.Pipeline(plan, model) as pipeline:
+        for image, result in zip(images, pipeline.run(images)):
+            assert np.array_equal(only(result), expected(image))
+    with pytest.raises(TypeError):
+        segue.Pipeline(plan)
+
+
+def test_inputs_by_name_in_order_or_alone(parts, images, expected):
+    with segue.Pipeline(parts) as pipeline:
+        name = pipeline.inputs[0].name
+        for inputs in (images[0], [images[0]], {name: images[0]}):
+            assert pipeline.push(inputs)
+            assert np.array_equal(only(pipeline.pop()), expected(images[0]))
+
+
+def identity_pipeline(seen, shape=(1, 8), queue_capacity=2):
+    """A segment in Python that notes where its input lies."""
+    like = np.zeros(shape, dtype=np.int8)
+
+    def run(arrays):
+        seen.append(arrays[0].ctypes.data)
+        assert not arrays[0].flags.writeable
+        return [np.array(arrays[0])]
+
+    port_in, port_out = segue.Port("in", like), segue.Port("out", like)
+    backend = segue.callable_backend([port_in], [port_out], run)
+    return segue._segue.open_pipeline_of_callables([backend], queue_capacity)
+
+
+def test_inputs_are_not_copied():
+    seen = []
+    pipeline = identity_pipeline(seen, shape=(1, 1 << 20))
+    image = np.arange(1 << 20, dtype=np.int64).astype(np.int8).reshape(1, -1)
+    assert pipeline.push([image])
+    assert np.array_equal(pipeline.pop().outputs["out"], image)
+    assert seen == [image.ctypes.data]
+
+
+def test_outputs_are_not_copied_and_outlive_the_pipeline(parts, images, expected):
+    pipeline = segue.Pipeline(parts)
+    pipeline.push(images[0])
+    value = only(pipeline.pop())
+    assert not value.flags.owndata and value.flags.writeable
+    del pipeline
+    gc.collect()
+    assert np.array_equal(value, expected(images[0]))
+
+
+def test_arrays_are_kept_while_read_and_let_go_after(parts):
+    class Image(np.ndarray):
+        pass
+
+    gone = []
+    with segue.Pipeline(parts) as pipeline:
+        for _ in range(20):
+            image = np.zeros((1, 64, 64, 3), dtype=np.int8).view(Image)
+            weakref.finalize(image, gone.append, 1)
+            pipeline.push(image)
+            del image
+            pipeline.pop()
+    del pipeline
+    gc.collect()
+    assert len(gone) == 20
+
+
+def test_waiting_lets_other_threads_run(parts, images):
+    """pop waits for an input that another thread pushes: with the interpreter locked it never came."""
+    with segue.Pipeline(parts) as pipeline:
+        waiting = threading.Event()
+
+        def push():
+            waiting.wait()
+            pipeline.push(images[0])
+
+        thread = threading.Thread(target=push)
+        thread.start()
+        waiting.set()
+        assert pipeline.pop(timeout_s=60) is not None
+        thread.join()
+
+
+def test_many_threads_push_and_pop(parts, images, expected):
+    wanted = [expected(image).tobytes() for image in images]
+    found = []
+    with segue.Pipeline(parts) as pipeline:
+
+        def push():
+            for image in images:
+                pipeline.push(image)
+
+        def pop():
+            while (result := pipeline.pop()) is not None:
+                found.append(only(result).tobytes())
+
+        producers = [threading.Thread(target=push) for _ in range(3)]
+        consumers = [threading.Thread(target=pop) for _ in range(3)]
+        for thread in producers + consumers:
+            thread.start()
+        for thread in producers:
+            thread.join()
+        pipeline.close()
+        for thread in consumers:
+            thread.join()
+    assert sorted(found) == sorted(wanted * 3)
+
+
+def test_full_pipeline_says_so_and_an_empty_one_times_out():
+    release = threading.Event()
+    like = np.zeros((1, 8), dtype=np.int8)
+
+    def run(arrays):
+        release.wait()
+        return [np.array(arrays[0])]
+
+    backend = segue.callable_backend([segue.Port("in", like)], [segue.Port("out", like)], run)
+    pipeline = segue._segue.open_pipeline_of_callables([backend], 1, 1)
+    accepted = 0
+    while pipeline.push([like], 0.05):
+        accepted += 1
+    assert accepted >= 1
+    with pytest.raises(TimeoutError):
+        pipeline.pop(0.01)
+    release.set()
+    pipeline.close()
+    for _ in range(accepted):
+        assert pipeline.pop() is not None
+    assert pipeline.pop() is None
+
+
+def test_closed_pipeline_takes_nothing_and_ends(parts, images):
+    with segue.Pipeline(parts) as pipeline:
+        pipeline.push(images[0])
+        pipeline.close()
+        with pytest.raises(segue.Error):
+            pipeline.push(images[0])
+        assert pipeline.pop() is not None
+        assert pipeline.pop() is None
+
+
+def test_interrupt_ends_a_wait(parts):
+    with segue.Pipeline(parts) as pipeline:
+        timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                pipeline.pop()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    "array, words",
+    [
+        (np.zeros((1, 64, 64, 3), dtype=np.uint8), "INT8"),
+        (np.zeros((1, 64, 64, 4), dtype=np.int8), "[1, 64, 64, 4], needs [1, 64, 64, 3]"),
+        (np.zeros((64, 64, 3), dtype=np.int8), "[64, 64, 3]"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(parts, array, words):
+    with segue.Pipeline(parts) as pipeline:
+        with pytest.raises(segue.Error) as failed:
+            pipeline.push(array)
+        assert words in str(failed.value)
+
+
+def test_arrays_with_gaps_are_made_whole_first(parts, images, expected):
+    wide = np.repeat(images[0], 2, axis=3)
+    with segue.Pipeline(parts) as pipeline:
+        pipeline.push(wide[:, :, :, ::2])
+        assert np.array_equal(only(pipeline.pop()), expected(images[0]))
+
+
+def test_error_of_a_segment_ends_the_pipeline():
+    like = np.zeros((1, 8), dtype=np.int8)
+
+    def run(arrays):
+        raise ValueError("no such weather")
+
+    backend = segue.callable_backend([segue.Port("in", like)], [segue.Port("out", like)], run)
+    pipeline = segue._segue.open_pipeline_of_callables([backend])
+    pipeline.push([like])
+    with pytest.raises(segue.Error, match="no such weather"):
+        pipeline.pop()
+
+
+def test_simulated_devices_take_their_time(parts, images):
+    backend = segue.simulated_backend("edgetpu-usb3", time_scale=1)
+    with segue.Pipeline(parts, backends=backend) as pipeline:
+        list(pipeline.run(images))
+        statistics = pipeline.statistics()
+    assert statistics.results == len(images)
+    assert [s.mean_time_ns > 0 for s in statistics.stages] == [True] * 3
+    assert statistics.latency.p50_ns <= statistics.latency.max_ns
+    assert statistics.losses == []
+
+
+def test_nothing_is_left_of_pipelines(parts, images):
+    references = sys.getrefcount(images[0])
+    for _ in range(5):
+        with segue.Pipeline(parts) as pipeline:
+            pipeline.push(images[0])
+    del pipeline
+    # A thread that computed when its pipeline ended lets go a moment later.
+    for _ in range(600):
+        gc.collect()
+        if sys.getrefcount(images[0]) == references:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{sys.getrefcount(images[0])} references, not {references}")

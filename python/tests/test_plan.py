@@ -1,0 +1,142 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import segue
+
+
+def test_model_shows_its_graph(model):
+    assert model.name == "conv5-f32"
+    assert [op.name for op in model.operators] == ["CONV_2D"] * 5
+    assert [op.depth for op in model.operators] == [1, 2, 3, 4, 5]
+    assert sum(op.macs for op in model.operators) == model.macs
+    assert sum(level.parameter_bytes for level in model.levels) == model.parameter_bytes
+    assert model.operators[1].inputs[0].name == model.operators[0].outputs[0].name
+    assert model.inputs[0].shape == [1, 64, 64, 3]
+    assert len(model.sha256) == 64
+
+
+def test_constants_are_views_that_cannot_be_written(model):
+    weights = next(t for t in model.tensors if t.is_constant and len(t.shape) == 4)
+    assert weights.data.nbytes == weights.nbytes
+    assert not weights.data.flags.owndata and not weights.data.flags.writeable
+    assert weights.data.ctypes.data == weights.data.ctypes.data
+    assert model.inputs[0].data is None
+
+
+def test_constants_outlive_the_model():
+    weights = [t for t in segue.open_model("zoo:dense4-n128").tensors if t.is_constant][0].data
+    assert weights.any()
+
+
+def test_model_is_saved_whole(model, tmp_path):
+    model.save(tmp_path / "m.tflite")
+    assert segue.open_model(str(tmp_path / "m.tflite")).sha256 == model.sha256
+
+
+@pytest.mark.parametrize("strategy", ["compiler", "balanced", "profile", "optimal"])
+def test_plans_cover_every_operator_once(model, strategy):
+    plan = segue.plan(model, 3, strategy)
+    operators = [op for stage in plan.stages for op in stage.operators]
+    assert sorted(operators) == list(range(len(model.operators)))
+    assert plan.device_count <= 3
+    assert plan.strategy == strategy
+
+
+def test_plan_is_what_the_program_writes(model):
+    plan = segue.plan(model, 2)
+    document = json.loads(plan.to_json())
+    assert document["schema"] == "segue.plan/1"
+    assert document["predicted"]["bottleneck_ns"] == plan.predicted.bottleneck_ns
+    assert segue.parse_plan(plan.to_json()).to_json() == plan.to_json()
+    assert "Segm_Balanced" in str(plan)
+
+
+def test_optimal_takes_its_limits():
+    model = segue.open_model("zoo:conv5-f512")
+    free = segue.plan(model, 4, "optimal")
+    pure = segue.plan(model, 4, "optimal", max_replicas=1)
+    quick = segue.plan(model, 4, "optimal", objective="latency")
+    assert free.is_proven and pure.is_proven
+    assert free.predicted.bottleneck_ns <= pure.predicted.bottleneck_ns
+    assert quick.predicted.latency_ns <= free.predicted.latency_ns
+    with pytest.raises(segue.Error) as failed:
+        segue.plan(model, 4, "optimal", max_latency_ms=0.001)
+    assert failed.value.code == "infeasible"
+
+
+def test_unequal_devices_are_planned_for(model):
+    plan = segue.plan(model, 0, "optimal", "1xedgetpu-usb3,1xedgetpu-pcie")
+    assert 1 <= plan.device_count <= 2
+
+
+def test_comparison_has_every_strategy(model):
+    plans = segue.compare(model, range(1, 4))
+    assert [p.strategy for p in plans] == ["compiler", "balanced", "profile", "optimal"] * 3
+    with pytest.raises(ValueError):
+        segue.compare(model, range(1, 9, 2))
+
+
+def test_segments_verify_and_a_changed_one_does_not(model, tmp_path):
+    files = segue.split("zoo:conv5-f32", segue.plan(model, 3), tmp_path)
+    assert [f.name for f in files] == [f"conv5-f32_segment_{i}_of_3.tflite" for i in range(3)]
+    report = segue.verify(model, tmp_path)
+    assert report and report.mismatch == "" and report.operator_count == 5
+    weights = max((t for t in segue.open_model(str(files[1])).tensors if t.is_constant),
+                  key=lambda t: t.nbytes)
+    content = bytearray(files[1].read_bytes())
+    place = content.find(weights.data.tobytes())
+    content[place] ^= 1
+    files[1].write_bytes(content)
+    report = segue.verify(model, tmp_path)
+    assert not report and "segment 1" in report.mismatch
+
+
+def test_split_refuses_the_plan_of_another_model(model, tmp_path):
+    with pytest.raises(segue.Error) as failed:
+        segue.split("zoo:conv5-f64", segue.plan(model, 2), tmp_path)
+    assert failed.value.code == "invalid_argument"
+    assert not any(tmp_path.iterdir())
+
+
+def test_simulation_is_of_the_whole_batch():
+    plan = segue.plan("zoo:conv5-f512", 3)
+    timeline = segue.simulate(plan, 50)
+    assert len(timeline.latencies_ns) == 50
+    assert timeline.makespan_ns >= 50 * plan.predicted.bottleneck_ns
+    assert timeline.steady_period_ns == pytest.approx(plan.predicted.bottleneck_ns, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "call, code",
+    [
+        (lambda: segue.open_model("/nowhere.tflite"), "io"),
+        (lambda: segue.open_model("zoo:resnet5"), "invalid_argument"),
+        (lambda: segue.plan("zoo:conv5-f32", 9), "infeasible"),
+        (lambda: segue.plan("zoo:conv5-f32", 2, "fast"), "invalid_argument"),
+        (lambda: segue.plan("zoo:conv5-f32", 2, device="tpu"), "invalid_argument"),
+        (lambda: segue.cpu_backend(runtime=Path("/nowhere.so")), "device"),
+    ],
+)
+def test_failures_are_one_kind_with_a_code(call, code):
+    with pytest.raises(segue.Error) as failed:
+        call()
+    assert failed.value.code == code
+    assert isinstance(failed.value, RuntimeError)
+
+
+def test_damaged_files_are_refused(tmp_path, model):
+    model.save(tmp_path / "m.tflite")
+    content = (tmp_path / "m.tflite").read_bytes()
+    (tmp_path / "cut.tflite").write_bytes(content[: len(content) // 2])
+    with pytest.raises(segue.Error) as failed:
+        segue.open_model(str(tmp_path / "cut.tflite"))
+    assert failed.value.code == "invalid_model"
+
+
+def test_names_of_devices_and_networks():
+    assert "edgetpu-pcie" in segue.device_names()
+    assert "zoo:resnet101" in segue.zoo_names()
+    assert np.all([name.startswith("zoo:") for name in segue.zoo_names()])

@@ -1,0 +1,133 @@
+// Sweeps as people run them: in shards that stop and go on, on several machines, put together at
+// the end.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "command.h"
+#include "environment.h"
+#include "segue/file.h"
+
+namespace segue {
+namespace {
+
+using testing::CommandResult;
+using ::testing::HasSubstr;
+using testing::run_segue;
+using testing::ScratchFolder;
+using ::testing::StartsWith;
+
+constexpr std::size_t kLargest = 1 << 22;
+
+std::vector<std::string> sweep(std::vector<std::string> more) {
+  std::vector<std::string> arguments{"sweep", "zoo:conv5-f64", "zoo:dense4-n64", "--tpus", "1..3"};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+TEST(CliSweep, ShardsMergeToWhatOneProcessPrints) {
+  const ScratchFolder scratch;
+  const CommandResult whole = run_segue(sweep({}));
+  EXPECT_EQ(whole.status, 0) << whole.err;
+  EXPECT_EQ(std::ranges::count(whole.out, '\n'), 24);
+  for (const char* shard : {"1/3", "2/3", "3/3"}) {
+    const std::string file = std::string("part") + shard[0] + ".ndjson";
+    EXPECT_EQ(run_segue(sweep({"--shard", shard, "-o", file}), scratch.path()).status, 0);
+  }
+  const CommandResult merged = run_segue(
+      {"merge", "part3.ndjson", "part1.ndjson", "part2.ndjson", "--ndjson", "-o", "all.ndjson"},
+      scratch.path());
+  EXPECT_EQ(merged.out, whole.out);
+  EXPECT_EQ(read_text_file(scratch.path() / "all.ndjson", kLargest), whole.out);
+  const std::string table = run_segue({"merge", "all.ndjson"}, scratch.path()).out;
+  EXPECT_THAT(table, HasSubstr("24 of 24 jobs; all numbers simulated"));
+  const std::string csv = run_segue({"merge", "all.ndjson", "--csv"}, scratch.path()).out;
+  EXPECT_THAT(csv, StartsWith("model,device,tpus,strategy,"));
+  EXPECT_EQ(std::ranges::count(csv, '\n'), 25);
+}
+
+TEST(CliSweep, InterruptedShardGoesOnAndEndsAsIfItHadNot) {
+  const ScratchFolder scratch;
+  ASSERT_EQ(run_segue(sweep({"-o", "a.ndjson"}), scratch.path()).status, 0);
+  const std::string whole = read_text_file(scratch.path() / "a.ndjson", kLargest);
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{1}, whole.size() / 2, whole.size() - 1}) {
+    write_file(scratch.path() / "a.ndjson", whole.substr(0, size));
+    const CommandResult again = run_segue(sweep({"-o", "a.ndjson"}), scratch.path());
+    EXPECT_EQ(again.status, 0) << again.err;
+    EXPECT_EQ(read_text_file(scratch.path() / "a.ndjson", kLargest), whole) << size;
+  }
+  EXPECT_THAT(run_segue(sweep({"-o", "a.ndjson"}), scratch.path()).err, HasSubstr("24 were there"));
+}
+
+TEST(CliSweep, FileOfAnotherSweepIsLeftAlone) {
+  const ScratchFolder scratch;
+  ASSERT_EQ(run_segue(sweep({"-o", "a.ndjson"}), scratch.path()).status, 0);
+  const std::string before = read_text_file(scratch.path() / "a.ndjson", kLargest);
+  const CommandResult other =
+      run_segue({"sweep", "zoo:conv5-f64", "--tpus", "4", "-o", "a.ndjson"}, scratch.path());
+  EXPECT_EQ(other.status, 2);
+  EXPECT_THAT(other.err, HasSubstr("holds results of another sweep"));
+  EXPECT_EQ(read_text_file(scratch.path() / "a.ndjson", kLargest), before);
+}
+
+TEST(CliSweep, ChangedDeviceLeavesNoOldRows) {
+  const ScratchFolder scratch;
+  const auto write = [&](int speed) {
+    write_file(scratch.path() / "lane.json",
+               R"({"schema": "segue.device/1", "name": "lane", "base": "edgetpu-pcie",
+                   "constants": {"link": {"value": )" +
+                   std::to_string(speed) + R"(, "unit": "MB/s"}}})");
+  };
+  write(100);
+  ASSERT_EQ(run_segue(sweep({"--devices", "lane.json", "-o", "a.ndjson"}), scratch.path()).status,
+            0);
+  write(50);
+  ASSERT_EQ(run_segue(sweep({"--devices", "lane.json", "-o", "a.ndjson"}), scratch.path()).status,
+            0);
+  EXPECT_EQ(run_segue(sweep({"--devices", "lane.json"}), scratch.path()).out,
+            read_text_file(scratch.path() / "a.ndjson", kLargest));
+}
+
+TEST(CliSweep, MissingShardsAreNamedUnlessPartialIsAskedFor) {
+  const ScratchFolder scratch;
+  ASSERT_EQ(run_segue(sweep({"--shard", "1/2", "-o", "a.ndjson"}), scratch.path()).status, 0);
+  const CommandResult missing = run_segue({"merge", "a.ndjson"}, scratch.path());
+  EXPECT_EQ(missing.status, 4);
+  EXPECT_THAT(missing.err, HasSubstr("12 of 24 jobs are missing (1, 3, 5"));
+  const CommandResult partial = run_segue({"merge", "a.ndjson", "--partial"}, scratch.path());
+  EXPECT_EQ(partial.status, 0);
+  EXPECT_THAT(partial.out, HasSubstr("12 of 24 jobs"));
+}
+
+TEST(CliSweep, NonsenseIsRefused) {
+  EXPECT_EQ(run_segue({"sweep"}).status, 2);
+  EXPECT_EQ(run_segue(sweep({"--shard", "4/3"})).status, 2);
+  EXPECT_EQ(run_segue({"sweep", "zoo:conv5-f8", "--tpus", "3..1"}).status, 2);
+  EXPECT_EQ(run_segue({"sweep", "zoo:conv5-f8", "--tpus", "1,,2"}).status, 2);
+  EXPECT_EQ(run_segue({"sweep", "zoo:conv5-f8", "--tpus", "1,1"}).status, 2);
+  EXPECT_EQ(run_segue({"sweep", "zoo:conv5-f8", "--strategies", "fast"}).status, 2);
+  EXPECT_EQ(run_segue({"sweep", "nothing.tflite"}).status, 1);
+}
+
+// The recipe of docs/sweeps.md: one shard for each of four jobs, started by GNU parallel.
+TEST(CliSweep, GnuParallelRunsTheShards) {
+  if (std::system("command -v parallel >/dev/null") != 0)
+    GTEST_SKIP() << "GNU parallel is not installed";
+  const ScratchFolder scratch;
+  const std::string command = "cd '" + scratch.path().string() +
+                              "' && parallel --will-cite -j2 '" SEGUE_TEST_CLI
+                              " sweep zoo:conv5-f64 zoo:dense4-n64 --tpus 1..3 --shard {}/4 -o "
+                              "shard-{}.ndjson' ::: 1 2 3 4 2>log";
+  ASSERT_EQ(std::system(command.c_str()), 0) << read_text_file(scratch.path() / "log", kLargest);
+  const std::string merged = run_segue({"merge", "shard-1.ndjson", "shard-2.ndjson",
+                                        "shard-3.ndjson", "shard-4.ndjson", "--ndjson"},
+                                       scratch.path())
+                                 .out;
+  EXPECT_EQ(merged, run_segue(sweep({})).out);
+}
+
+}  // namespace
+}  // namespace segue
