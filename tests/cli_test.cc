@@ -375,6 +375,14 @@ TEST(CliOutput, SplitPrintsTheSameFilesAsJsonAndCsv) {
   EXPECT_THAT(split("--csv"), HasSubstr(json["files"][1]["name"].get<std::string>()));
 }
 
+// SEGUE_UPDATE_DOCS=1 writes the reference instead of comparing it.
+TEST(Documentation, CommandsAreWhatTheProgramSays) {
+  const std::string path = SEGUE_TEST_SOURCE "/docs/commands.md";
+  const std::string reference = run_segue({"manual", "--markdown"}).out;
+  if (std::getenv("SEGUE_UPDATE_DOCS") != nullptr) write_file(path, reference);
+  EXPECT_EQ(read_text_file(path, 1 << 20), reference);
+}
+
 // The lines of the README's program stand in tests/readme_program.cc, which writes segments that
 // verify.
 TEST(Readme, ProgramIsTheTestedOneAndItsSegmentsVerify) {

@@ -14,6 +14,9 @@ import tempfile
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(SOURCE / "scripts"))
+import public_names  # noqa: E402
+
 CONSUMER = SOURCE / "tests" / "consumer"
 EXPECTED = re.compile(r"segue \d+\.\d+\.\d+: 2 stages, first segment \d+\.\d\d MiB\n")
 
@@ -71,15 +74,17 @@ def check_symbols(prefix):
     lines = run("nm", "--dynamic", "--defined-only", "--demangle", library_folder(prefix) / "libsegue.so").splitlines()
     ours = [line.split(" ", 2)[2] for line in lines if " T " in line]
     expect(ours and all("segue::" in name for name in ours), f"{len(ours)} functions exported, all of the namespace")
-    headers = "".join(path.read_text() for path in (prefix / "include" / "segue").glob("*.h"))
-    hidden = [name for name in ours
-              if not re.search(rf"(?<!\w){re.escape(last_name(name))}(?!\w)", headers)]
-    expect(not hidden, f"every exported function stands in a public header {hidden[:3]}")
+    page = public_names.PAGE.read_text()
+    expect(page == public_names.with_table(page), "docs/versioning.md lists every public name (scripts/public_names.py --write)")
+    listed = {name for header in public_names.headers() for name in public_names.names(header)}
+    hidden = [name for name in ours if not listed & set(parts_of(name))]
+    expect(not hidden, f"every exported function belongs to one of {len(listed)} public names {hidden[:3]}")
 
 
-def last_name(signature):
+def parts_of(signature):
+    """segue::Model::name[abi:cxx11]() const: Model, name."""
     name = re.sub(r"\[abi:\w+\]", "", signature).split("(")[0]
-    return re.sub(r"<.*", "", name).split("::")[-1].strip().lstrip("~")
+    return re.sub(r"<.*", "", name).split("::")[1:]
 
 
 def check_program(prefix, work):

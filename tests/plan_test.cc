@@ -213,6 +213,17 @@ TEST(CheckPlanMatches, PlanOfAnotherModelIsRefused) {
                {"chain", "segue plan"});
 }
 
+TEST(CheckPlanMatches, PlanJustMadeIsComparedBySizes) {
+  Plan plan = plan_of(testing::conv_chain({8, 8}), 2);
+  plan.model.sha256.clear();
+  EXPECT_NO_THROW(check_plan_matches(plan, testing::conv_chain({8, 8})));
+  expect_error(ErrorCode::kInvalidArgument,
+               [&] {
+                 check_plan_matches(plan, testing::conv_chain({8, 16}));
+               },
+               {"of 2 operators", "segue plan"});
+}
+
 TEST(PlanFile, KeysThatStandTwiceAreRefusedWithTheirPath) {
   const auto refuses = [](const std::string& once, const std::string& twice,
                           const std::string& path) {

@@ -12,7 +12,7 @@
 /// on latency or unequal devices count: for a bottleneck T, the devices that the operators beyond
 /// an ideal need are known from the larger ideals; what they take (devices of each pool, time on
 /// shared links, stages, latency) is kept in labels none of which is worse than another in
-/// everything. T starts at the best pipeline along two orders of the operators and is bisected.
+/// everything. T starts at the best pipeline along three orders of the operators and is bisected.
 /// Pairs of ideals that no pipeline could afford, by their work and by what no device can hold, are
 /// never looked at. Sources: J. Tarnawski et al., "Efficient algorithms for device placement of DNN
 /// graph operators" (NeurIPS 2020), dynamic program over ideals; A. Pinar, C. Aykanat, "Fast
@@ -73,14 +73,15 @@ struct OptimalSegmentation {
 /// that shares one is a limit: the sum over the stages of what they send through it.
 ///
 /// Ties: fewer stages, then fewer host bytes, then the earliest cuts. A graph of more than 6,000
-/// ideals (NASNet) is searched along its orders by depth and by file, and at the first cuts that
-/// minimum cuts propose; the bound comes from them and from the work that any segmentation must do,
-/// up to 10 ns of rounding. O(ideals^2 * devices * replicas) in one pass for
-/// equal devices, where neither the runner nor a shared link nor a latency decides; else that much
-/// per step of a bisection, and for several pools up to the product of their sizes more.
+/// ideals (NASNet) is searched along its orders by depth, by file and of Google's rule, so that no
+/// other strategy is better, and at the first cuts that minimum cuts propose; the bound comes from
+/// them and from the work that any segmentation must do, up to 10 ns of rounding. O(ideals^2 *
+/// devices * replicas) in one pass for equal devices, where neither the runner nor a shared link nor
+/// a latency decides; else that much per step of a bisection, and for several pools up to the
+/// product of their sizes more.
 ///
 /// Where that is more than some seconds' work, as for hundreds of devices or several pools behind
-/// links of their own, the best along the two orders or of some horizontal cuts is given, with a
+/// links of their own, the best along the three orders or of some horizontal cuts is given, with a
 /// bound that is not reached.
 ///
 /// Throws Error(kUnsupported) for more than 6,000 operators and depths together, or where even the

@@ -131,10 +131,10 @@ struct RunReport {
 [[nodiscard]] std::string accuracy_json(std::span<const AccuracySeries> series);
 [[nodiscard]] std::string accuracy_plot(std::span<const AccuracySeries> series);
 
-/// What a split wrote: one row per segment file.
 /// " on 3 TPUs", " on 2xedgetpu-usb3 1xedgetpu-pcie"; nothing where a stage has one TPU of the only
 /// kind.
 [[nodiscard]] std::string placement_text(const Plan& plan, const Stage& stage);
+/// What a split wrote: one row per segment file.
 [[nodiscard]] Table split_table(const Plan& plan);
 [[nodiscard]] std::string split_json(const Plan& plan, const std::string& folder,
                                      std::uint64_t bytes);

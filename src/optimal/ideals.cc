@@ -91,11 +91,17 @@ IdealLattice IdealLattice::along_orders(const Graph& graph) {
     const auto words = depths.words(i);
     ideals.emplace(depths.operators_in(i), Bits(words.begin(), words.end()));
   }
-  Bits ideal(depths.words_per_ideal_);
-  for (std::size_t op = 0; op < count; ++op) {
-    insert(ideal, op);
-    ideals.emplace(static_cast<std::uint32_t>(op + 1), ideal);
-  }
+  const auto add_along = [&](std::span<const OperatorId> order) {
+    Bits ideal(depths.words_per_ideal_);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      insert(ideal, index(order[i]));
+      ideals.emplace(i + 1, ideal);
+    }
+  };
+  std::vector<OperatorId> by_file(count);
+  for (std::size_t i = 0; i < count; ++i) by_file[i] = operator_id(i);
+  add_along(by_file);
+  add_along(graph.vendor_order());
   IdealLattice lattice(count);
   for (const auto& [unused, bits] : ideals) lattice.append(bits);
   return lattice;

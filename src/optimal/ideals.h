@@ -26,8 +26,8 @@ class IdealLattice {
   // About `count` of them, evenly spread.
   [[nodiscard]] static IdealLattice along_some_depths(const Graph& graph, std::uint32_t count);
 
-  // The ideals along two orders, by depth and by file: a chain of each, merged. Never empty of
-  // choices, never more than depth + operators + 1.
+  // The ideals along three orders, by depth, by file and Google's: a chain of each, merged. So no
+  // other strategy has cuts that are not among them. Never more than depth + 2 * operators + 1.
   [[nodiscard]] static IdealLattice along_orders(const Graph& graph);
 
   // With more ideals, each as its operators; those that are no ideals must not be given.

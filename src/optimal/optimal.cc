@@ -160,7 +160,7 @@ OptimalSegmentation improved_at_first_cut(const Graph& graph, std::span<const De
                   graph.model().name(), to_string(pools)));
 }
 
-// Where devices leave too much open even along two orders: the best of some horizontal cuts.
+// Where devices leave too much open even along three orders: the best of some horizontal cuts.
 OptimalSegmentation along_few_cuts(const Graph& graph, std::span<const DevicePool> pools,
                                    const OptimalOptions& options) {
   for (const std::uint32_t cuts : {48U, 24U, 12U, 6U, 3U, 1U}) {
@@ -203,7 +203,7 @@ OptimalSegmentation segment_optimal(const Graph& graph, std::span<const DevicePo
                     "together, --strategy balanced more",
                     graph.model().name(), graph.operator_count(), graph.depth(), kMostIdeals));
   }
-  // The best pipeline along two orders is found in little time; the search over all ideals starts
+  // The best pipeline along three orders is found in little time; the search over all ideals starts
   // from there.
   LatticeSearch orders(graph, pools, options, IdealLattice::along_orders(graph));
   try {

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Turns a Keras model into the kind of file that Edge TPUs run: all int8, with scales taken from sample inputs.
+
+    keras_to_tflite.py OUTPUT.tflite [KERAS_APPLICATION]
+
+Needs TensorFlow (`pip install tensorflow-cpu`). Instead of an application (default ResNet50, untrained, so that nothing
+is downloaded) load your own model, and give its converter some hundred real inputs instead of noise.
+"""
+
+import sys
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+
+SAMPLES = 8
+
+
+def main() -> None:
+    output, name = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "ResNet50"
+    network = getattr(tf.keras.applications, name)(weights=None)
+    # A batch of one, fixed: the Edge TPU's compiler takes no shapes that change.
+    shape = (1, *network.input_shape[1:])
+    image = tf.keras.Input(batch_shape=shape)
+    model = tf.keras.Model(image, network(image))
+    random = np.random.default_rng(1)
+
+    with tempfile.TemporaryDirectory() as folder:
+        model.export(folder, verbose=False)
+        write_tflite(folder, shape, random, output)
+
+
+def write_tflite(folder: str, shape: tuple, random: np.random.Generator, output: str) -> None:
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: (
+        [random.uniform(-1, 1, shape).astype(np.float32)] for _ in range(SAMPLES)
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.int8
+    converter.inference_output_type = tf.int8
+    with open(output, "wb") as file:
+        file.write(converter.convert())
+
+
+if __name__ == "__main__":
+    main()

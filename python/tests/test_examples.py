@@ -1,0 +1,60 @@
+"""The Python examples, run as people run them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+SHARED = EXAMPLES.parent.parent / "shared"
+
+
+def run(name, *arguments):
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name, *map(str, arguments)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_sweep_shows_the_best_plan_of_each_size():
+    output = run("sweep.py", "zoo:conv5-f512", "zoo:resnet50")
+    assert output.startswith("zoo:conv5-f512 (simulated)\n  1 TPUs:")
+    assert "zoo:resnet50 (simulated)" in output and "8 TPUs:" in output
+
+
+def test_images_of_a_folder_are_classified(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    random = np.random.default_rng(1)
+    for i in range(3):
+        pixels = random.integers(0, 256, (50, 70, 3), dtype=np.uint8)
+        image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    (tmp_path / "notes.txt").write_text("no image")
+    output = run("classify_images.py", "zoo:mobilenetv2@96", tmp_path, "--tpus", "3")
+    lines = output.splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == ["0.png", "1.png", "2.png"]
+    assert lines[3].startswith("3 images, ") and lines[3].endswith("(measured)")
+
+
+def test_real_model_knows_a_cat(tmp_path):
+    pytest.importorskip("PIL.Image")
+    model = SHARED / "models" / "mobilenet_v2_1.0_224_quant.tflite"
+    picture = SHARED / "images" / "cat.bmp"
+    if not model.exists() or not picture.exists():
+        pytest.skip(f"{model} or {picture} is not here")
+    (tmp_path / picture.name).symlink_to(picture)
+    output = run("classify_images.py", model, tmp_path)
+    # Classes 282 to 287 with a background class are cats.
+    assert any(f"class {number}\n" in output for number in range(282, 288)), output
+
+
+def test_keras_model_becomes_a_pipeline_that_verifies(tmp_path):
+    pytest.importorskip("tensorflow")
+    import segue
+
+    run("keras_to_tflite.py", tmp_path / "m.tflite", "MobileNetV2")
+    model = segue.open_model(str(tmp_path / "m.tflite"))
+    segue.split(model, segue.plan(model, 3), tmp_path / "parts")
+    assert segue.verify(model, tmp_path / "parts")

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Breaks central lines of the library one by one, in a copy of the sources, and runs the fast tests on each: a break
+that no test sees is a hole in the tests.
+
+    tests/mutation.py FOLDER     FOLDER: where the copy and its build are kept, some GB
+
+Prints a row of Markdown for each break: which test saw it. Takes some two minutes for each on two cores, after a build.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent.parent
+
+# What is broken; the file; what stands there; what is put in its place.
+BREAKS = [
+    ("a signature may name a tensor behind the last one", "src/model/references.cc",
+     "if (map->tensor_index() >= tensor_count)", "if (map->tensor_index() > tensor_count)"),
+    ("segments need not be convex", "src/model/border.cc",
+     "if (inside[i] && behind[p]) {", "if (inside[i] && behind[p] && inside.empty()) {"),
+    ("every result of a segment is an output", "src/model/border.cc",
+     "if (read_outside[i] && !is_model_output[i]) border.outputs", "if (!is_model_output[i]) border.outputs"),
+    ("an operator code is written for each operator", "src/model/extract.cc",
+     "if (is_new) kept_codes_.push_back(old_code);", "kept_codes_.push_back(old_code);"),
+    ("depth does not grow along edges", "src/graph/graph.cc",
+     "depth = std::max(depth, stats_[index(*writer)].depth + 1);", "depth = std::max(depth, stats_[index(*writer)].depth);"),
+    ("what is written at a depth does not cross the cut below", "src/graph/graph.cc",
+     "if (lifetimes_[i].written <= depth && depth", "if (lifetimes_[i].written < depth && depth"),
+    ("the memory of the chip has one layer too many", "src/compiler/simulated.cc",
+     "report.on_chip_bytes + candidate.footprint.cached_bytes <= report.capacity_bytes",
+     "report.on_chip_bytes <= report.capacity_bytes"),
+    ("input channels are not padded", "src/compiler/footprint.cc",
+     "channels * round_up(matrix.inputs, as_integer(memory.input_lanes)) * matrix.taps;",
+     "channels * matrix.inputs * matrix.taps;"),
+    ("streamed weights cross the link once", "src/simulator/segment_time.cc",
+     "std::uint32_t times = work.crossings;", "std::uint32_t times = 1;"),
+    ("only the last input is sent", "src/simulator/segment_time.cc",
+     "sum.input_bytes += model.tensor(id).bytes;", "sum.input_bytes = model.tensor(id).bytes;"),
+    ("Google's rule rounds the average down", "src/segmentation/vendor.cc",
+     "const std::uint64_t average = total / count + 1;", "const std::uint64_t average = total / count;"),
+    ("balancing forgets the segments before", "src/segmentation/balanced.cc",
+     "std::max(before.largest_bytes, bytes)", "bytes"),
+    ("the runner's hop is not part of the latency", "src/plan/prediction.cc",
+     "Nanoseconds(stage_latency_ns(shares)) + hop;", "Nanoseconds(stage_latency_ns(shares));"),
+    ("a shared link limits nothing", "src/plan/prediction.cc",
+     "Nanoseconds(busiest_link_ns(stages, pools)));", "Nanoseconds(0));"),
+    ("a proof may use more devices than the bound", "src/certificate/check.cc",
+     "if (used > bound_.devices) return false;", ""),
+    ("a bound may be above what the plan reaches", "src/certificate/check.cc",
+     "if (bound.value > reached || bound.is_proven", "if (bound.is_proven"),
+    ("the runner does not work ahead", "src/timeline/timeline.cc",
+     "static_cast<std::uint64_t>(idle) + stage.devices.size();", "static_cast<std::uint64_t>(idle);"),
+    ("constants are compared by their size", "src/verify/structure.cc",
+     "if (!std::ranges::equal(a.data, b.data)) differ", "if (a.data.size() != b.data.size()) differ"),
+    ("outputs are compared by their size", "src/verify/execution.cc",
+     "if (values.at(name) != expected[i])", "if (values.at(name).size() != expected[i].size())"),
+    ("a tensor named twice is moved out twice", "src/pipeline/state.cc",
+     "if (value.own == nullptr || is_shared || std::ranges::count(routing_.outputs, slot) > 1)",
+     "if (value.own == nullptr || is_shared)"),
+    ("a borrowed input is kept for ever", "src/pipeline/state.cc",
+     "value->borrowed = {};", ""),
+    ("a rename that fails is no error", "src/file/staged_files.cc",
+     "if (::rename(entry.temporary->path.data(), entry.target.c_str()) != 0)",
+     "if (::rename(entry.temporary->path.data(), entry.target.c_str()) > 0)"),
+    ("results of a job that differ are merged", "src/sweep/lines.cc",
+     "} else if (to_json(merged.back()) != to_json(row)) {", "} else if (merged.back().jobs != row.jobs) {"),
+    ("the Pareto front does not count devices", "src/strategy/strategy.cc",
+     "a.latency <= b.latency && theirs <= ours;", "a.latency <= b.latency;"),
+]
+
+
+def run(*command, **options):
+    return subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          **options)
+
+
+def build(tree):
+    return run("cmake", "--build", tree / "build", "--target", "unit_tests", "cli_tests")
+
+
+def prepare(folder):
+    tree = folder / "segue"
+    tree.mkdir(parents=True, exist_ok=True)
+    run("rsync", "-a", "--delete", "--checksum", "--exclude=/build", "--exclude=/.git", f"{SOURCE}/", tree).check_returncode()
+    run("cmake", "-S", tree, "-B", tree / "build", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DSEGUE_INSTALL=OFF",
+        "-DSEGUE_BUILD_EXAMPLES=OFF", "-DCMAKE_CXX_FLAGS_RELEASE=-O1",
+        f"-DSEGUE_TFLITE_RUNTIME={SOURCE}/build/lib/libtensorflowlite_c.so",
+        f"-DSEGUE_TEST_SHARED={SOURCE.parent}/shared").check_returncode()
+    done = build(tree)
+    if done.returncode != 0:
+        sys.exit(done.stdout[-3000:])
+    return tree
+
+
+def who_sees_it(tree):
+    """The first test that fails; the compiler, where it refuses the break; or nobody."""
+    if build(tree).returncode != 0:
+        return "the compiler"
+    try:
+        done = run("ctest", "--test-dir", tree / "build", "-L", "unit", "-j2", "--stop-on-failure", "--timeout", "60",
+                   timeout=600)
+    except subprocess.TimeoutExpired:
+        return "a test that does not end"
+    failed = re.search(r"\d+ - (\S+) \((?:Failed|Timeout|SEGFAULT|Subprocess aborted)", done.stdout)
+    return f"`{failed.group(1)}`" if failed else "**nobody**"
+
+
+def main():
+    tree = prepare(Path(sys.argv[1]))
+    print(f"| break | file | seen by |\n|---|---|---|\n| none | | {who_sees_it(tree)} |", flush=True)
+    holes = 0
+    for what, name, old, new in BREAKS:
+        path = tree / name
+        text = path.read_text()
+        if text.count(old) != 1:
+            sys.exit(f"{name}: '{old}' stands there {text.count(old)} times, not once")
+        path.write_text(text.replace(old, new))
+        seen = who_sees_it(tree)
+        path.write_text(text)
+        holes += seen == "**nobody**"
+        print(f"| {what} | {name} | {seen} |", flush=True)
+    print(f"\n{len(BREAKS) - holes} of {len(BREAKS)} seen")
+    return 1 if holes else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
