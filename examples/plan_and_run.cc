@@ -18,7 +18,7 @@ void run(const char* runtime) {
   const segue::Model model = segue::open_model("zoo:mobilenetv2@96");
   const segue::Graph graph(model);
   const auto tpus = segue::open_devices("edgetpu-usb3", 3);
-  const segue::Plan plan = segue::plan_by_strategy(graph, tpus, segue::Strategy::kOptimal).plan;
+  const segue::Plan plan = segue::plan_by_strategy(graph, tpus, segue::Strategy::kBalanced).plan;
   std::printf("%zu stages on %u TPUs, %.2f ms per input (simulated)\n", plan.stages.size(),
               plan.device_count(), segue::to_ms(plan.predicted.bottleneck));
 

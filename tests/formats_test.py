@@ -88,6 +88,12 @@ class Schemas(unittest.TestCase):
             with self.subTest(arguments=arguments):
                 self.assertEqual(self.expect_valid(segue(*arguments, "--json"))["schema"], name)
 
+    def test_lines_of_a_sweep(self):
+        lines = segue("sweep", "zoo:conv5-f32", "--tpus", "1..6").splitlines()
+        documents = [self.expect_valid(line) for line in lines]
+        self.assertEqual({d["schema"] for d in documents}, {"segue.sweep/1"})
+        self.assertEqual({d["feasible"] for d in documents}, {True, False})
+
     def test_plans_of_every_strategy_device_and_objective(self):
         unequal = "2xedgetpu-usb3:shared,2xedgetpu-pcie"
         for options in (["--tpus", "3"], ["--tpus", "3", "--strategy", "compiler"],

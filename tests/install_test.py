@@ -120,6 +120,24 @@ def check_completion(prefix):
             print(f"ok: {shell} reads its completions")
 
 
+def check_packages(build, work):
+    """Their contents and dependencies; scripts/package --try installs them in a fresh Debian."""
+    run("cpack", "-B", work / "packages", cwd=build)
+    packages = {path.name.split("_")[0]: path for path in (work / "packages").glob("*.deb")}
+    expect(sorted(packages) == ["libsegue-dev", "libsegue0.1", "segue"], "three packages")
+    owners = {}
+    for name, path in packages.items():
+        for line in run("dpkg-deb", "--contents", path).splitlines():
+            if not line.startswith("d"):
+                owners.setdefault(line.split()[5], []).append(name)
+        run("dpkg-deb", "-x", path, work / "root")
+    expect(all(len(names) == 1 for names in owners.values()), f"{len(owners)} files, each in one package")
+    depends = run("dpkg-deb", "-f", packages["segue"], "Depends")
+    expect("libfmt9" in depends and "libssl3" in depends, f"segue depends on {depends.strip()}")
+    program = work / "root" / "usr" / "bin" / "segue"
+    expect(run(program, "--version").strip(), "the packaged program runs")
+
+
 def check_installation(build, work):
     run("cmake", "--install", build, "--prefix", work / "first")
     prefix = work / "moved"
@@ -130,6 +148,8 @@ def check_installation(build, work):
     check_pkg_config(prefix, work)
     check_program(prefix, work)
     check_completion(prefix)
+    if shutil.which("dpkg-deb"):
+        check_packages(Path(build).resolve(), work)
 
 
 def check_add_subdirectory(work):

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "simulator/geometry.h"
-
 namespace segue {
 namespace {
 
@@ -27,25 +25,15 @@ void IdealCosts::gather_operators() {
   const Model& model = graph_.model();
   for (std::size_t i = 0; i < operators_.size(); ++i) {
     const OperatorId id = operator_id(i);
-    OperatorFacts& facts = operators_[i];
-    facts.work = operator_work(model, id, device_);
-    facts.is_supported = is_supported_on_device(model, id);
-    if (!facts.is_supported && compiler_ == nullptr) compiler_ = make_simulated_compiler(device_);
+    operators_[i] = operator_facts(model, id, device_);
+    is_supported_.push_back(is_supported_on_device(model, id));
+    if (!is_supported_[i] && compiler_ == nullptr) compiler_ = make_simulated_compiler(device_);
     // What follows an operator on the host may have to stay there.
-    may_run_on_host_.push_back(!facts.is_supported ||
+    may_run_on_host_.push_back(!is_supported_[i] ||
                                std::ranges::any_of(graph_.writers(id), [&](OperatorId writer) {
                                  return may_run_on_host_[index(writer)];
                                }));
-    if (const auto candidate = caching_candidate(model, id, device_)) {
-      facts.cached_bytes = candidate->footprint.cached_bytes;
-      facts.spilled = streaming(facts.work, candidate->footprint.streamed_bytes,
-                                facts.work.crossings, device_.timing);
-      caching_order_.push_back(*candidate);
-      continue;
-    }
-    facts.uncached_bytes = parameter_footprint(model, id, device_).streamed_bytes;
-    facts.uncached =
-        streaming(facts.work, facts.uncached_bytes, facts.work.crossings, device_.timing);
+    if (operators_[i].candidate) caching_order_.push_back(*operators_[i].candidate);
   }
   std::ranges::sort(caching_order_, is_cached_before);
 }
@@ -71,8 +59,7 @@ void IdealCosts::gather_tensors() {
       if (t == kNone) continue;
       auto& readers = tensors_[t].readers;
       if (readers.empty() || readers.back() != i) readers.push_back(i);
-      if (k == 0 && input_crowds_tile(model, operator_id(i), device_.activations))
-        tensors_[t].crowded_readers.push_back(i);
+      if (k == 0 && operators_[i].crowds_tile) tensors_[t].crowded_readers.push_back(i);
     }
   }
   for (const TensorId id : model.outputs()) {
@@ -89,8 +76,8 @@ void IdealCosts::gather_ideal(std::size_t ideal) {
     if (!lattice_.contains(ideal, op)) continue;
     const OperatorFacts& facts = operators_[op];
     sums.cycles += facts.work.cycles;
-    if (!facts.is_supported) ++sums.unsupported;
-    sums.cached_bytes += facts.cached_bytes;
+    if (!is_supported_[op]) ++sums.unsupported;
+    sums.cached_bytes += facts.cached_bytes();
     sums.uncached_bytes += facts.uncached_bytes;
     sums.uncached.added_ns += facts.uncached.added_ns;
     sums.uncached.hidden_ns += facts.uncached.hidden_ns;
@@ -220,7 +207,7 @@ IdealCosts::OperatorBound IdealCosts::bound(std::size_t op) const {
   const double compute_ns =
       static_cast<double>(facts.work.cycles) / device_.timing.clock_hz.value * 1e9;
   return {static_cast<std::int64_t>(compute_ns) + facts.uncached.added_ns, facts.spilled.added_ns,
-          facts.cached_bytes};
+          facts.cached_bytes()};
 }
 
 std::int64_t IdealCosts::least_fixed_ns() const {

@@ -6,11 +6,10 @@
 #include <memory>
 #include <vector>
 
-#include "compiler/caching.h"
 #include "optimal/ideals.h"
 #include "segue/compiler.h"
 #include "segue/simulator.h"
-#include "simulator/segment_sum.h"
+#include "simulator/operator_facts.h"
 
 namespace segue {
 
@@ -56,14 +55,6 @@ class IdealCosts {
     std::vector<std::size_t> crowded_readers;  // whose tiles it crowds
     bool is_model_output = false;
   };
-  struct OperatorFacts {
-    OperatorWork work;
-    bool is_supported = true;  // by the device
-    std::uint64_t cached_bytes = 0;
-    Streaming spilled;  // of what would be cached, were there room
-    std::uint64_t uncached_bytes = 0;
-    Streaming uncached;
-  };
   // Of all tensors that cross the border of an ideal.
   struct Border {
     std::vector<std::uint32_t> tensors;
@@ -100,6 +91,7 @@ class IdealCosts {
   const DeviceSpec& device_;
   std::unique_ptr<Compiler> compiler_;  // where some operators run on the host; else null
   std::vector<OperatorFacts> operators_;
+  std::vector<bool> is_supported_;          // by the device, per operator
   std::vector<bool> may_run_on_host_;       // in some segment
   std::vector<TensorFacts> tensors_;        // of activations
   std::vector<std::size_t> model_outputs_;  // in tensors_

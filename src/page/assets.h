@@ -3,7 +3,8 @@
 
 namespace segue {
 
-extern const char* const page_frame;  // with @STYLE@, @DATA@ and @SCRIPT@
+extern const char* const page_frame;  // of all pages, with @TITLE@, @STYLE@, @BODY@ and @SCRIPT@
+extern const char* const page_body;   // of reports, with @DATA@
 extern const char* const page_style;
 extern const char* const page_script;
 

@@ -184,7 +184,7 @@ std::string plans_page(const PageContent& content) {
        {"origin", fmt::format("Made by segue {}. Simulated times: docs/cost-model.md; how far "
                               "they are from hardware: docs/accuracy.md.",
                               kVersion)}});
-  return with_assets(page_frame, {{"STYLE", page_style}, {"DATA", data}, {"SCRIPT", page_script}});
+  return framed_page("Segue report", page_style, filled(page_body, {{"DATA", data}}), page_script);
 }
 
 }  // namespace segue

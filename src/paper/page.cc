@@ -115,9 +115,10 @@ std::string paper_page(std::span<const Experiment> experiments) {
   body += fmt::format("<footer>Made by segue {}.</footer>", kVersion);
   const std::string style = std::string(page_style) + paper::paper_style;
   const std::string stripes = figure::stripes();
-  return with_assets(
-      paper::paper_frame,
-      {{"STYLE", style}, {"STRIPES", stripes}, {"BODY", body}, {"SCRIPT", paper::paper_script}});
+  const std::string whole =
+      filled(paper::paper_body, {{"STRIPES", stripes}, {"EXPERIMENTS", body}});
+  return framed_page("Balanced segmentation of CNNs, reproduced – Segue", style, whole,
+                     paper::paper_script);
 }
 
 }  // namespace segue

@@ -6,7 +6,7 @@
 #include "compiler/caching.h"
 #include "segue/error.h"
 #include "segue/simulator.h"
-#include "simulator/segment_sum.h"
+#include "simulator/operator_facts.h"
 
 namespace segue {
 namespace {
@@ -18,11 +18,8 @@ struct OutputTensor {
   bool is_model_output = false;
 };
 
-struct OperatorFacts {
-  OperatorWork work;
-  std::uint64_t cached_bytes = 0;
-  Streaming uncached;  // of constants that are never cached
-  bool crowds_tile = false;
+struct RangeOperator {
+  OperatorFacts facts;
   std::vector<std::size_t> outputs;  // positions in the list of output tensors
   std::vector<std::size_t> last_reads;
 };
@@ -48,10 +45,10 @@ class RangeWalk {
     Streaming uncached;
     bool is_crowded = false;
     for (std::size_t i = begin; i < operators_.size(); ++i) {
-      const OperatorFacts& op = operators_[i];
+      const OperatorFacts& op = operators_[i].facts;
       sum.cycles += op.work.cycles;
       sum.last_cycles = op.work.cycles;
-      cached_bytes += op.cached_bytes;
+      cached_bytes += op.cached_bytes();
       uncached.added_ns += op.uncached.added_ns;
       uncached.hidden_ns += op.uncached.hidden_ns;
       is_crowded |= add_inputs(begin, i, sum);
@@ -67,18 +64,11 @@ class RangeWalk {
 
  private:
   void gather(OperatorId id) {
-    OperatorFacts& facts = operators_[index(id)];
-    facts.work = operator_work(model_, id, device_);
-    facts.crowds_tile = input_crowds_tile(model_, id, device_.activations);
-    if (const auto candidate = caching_candidate(model_, id, device_)) {
-      facts.cached_bytes = candidate->footprint.cached_bytes;
-      caching_order_.push_back(*candidate);
-    } else if (const auto bytes = parameter_footprint(model_, id, device_).streamed_bytes;
-               bytes > 0) {
-      facts.uncached = streaming(facts.work, bytes, facts.work.crossings, device_.timing);
-    }
+    RangeOperator& op = operators_[index(id)];
+    op.facts = operator_facts(model_, id, device_);
+    if (op.facts.candidate) caching_order_.push_back(*op.facts.candidate);
     for (const std::int32_t position : model_.op(id).outputs) {
-      facts.outputs.push_back(outputs_.size());
+      op.outputs.push_back(outputs_.size());
       const Tensor& tensor = model_.tensor(tensor_id(position));
       outputs_.push_back({sent_bytes(tensor, device_), index(id), index(id), false});
       output_of_tensor_[static_cast<std::size_t>(position)] = outputs_.size() - 1;
@@ -114,7 +104,7 @@ class RangeWalk {
       if (tensor.is_constant() || tensor.is_variable) continue;
       const std::size_t output = output_of_tensor_[position];
       if (output != kNone && outputs_[output].writer >= begin) continue;
-      crowds |= k == 0 && operators_[i].crowds_tile;
+      crowds |= k == 0 && operators_[i].facts.crowds_tile;
       if (std::exchange(seen_[position], begin + 1) != begin + 1) sum.input_bytes += tensor.bytes;
     }
     return crowds;
@@ -142,7 +132,7 @@ class RangeWalk {
         used += candidate.footprint.cached_bytes;
         continue;
       }
-      const OperatorWork& work = operators_[i].work;
+      const OperatorWork& work = operators_[i].facts.work;
       const std::uint32_t times =
           is_crowded && i == last ? std::max(work.crossings, kCrowdedCrossings) : work.crossings;
       const Streaming streamed =
@@ -156,7 +146,7 @@ class RangeWalk {
 
   const Model& model_;
   const DeviceSpec& device_;
-  std::vector<OperatorFacts> operators_;
+  std::vector<RangeOperator> operators_;
   std::vector<OutputTensor> outputs_;
   std::vector<std::size_t> output_of_tensor_;  // kNone: not computed
   std::vector<CachingCandidate> caching_order_;
