@@ -1,5 +1,8 @@
 // What python_overhead.py compares Python with: single inputs through a pipeline and back.
-//   round_trips FOLDER RUNTIME INPUTS   prints the median of a round trip in ns
+//   round_trips FOLDER RUNTIME INPUTS   prints medians in ns: of a round trip, and of what of it is
+//                                       outside the pipeline, from the call to push to its
+//                                       acceptance and from the result that could be popped to the
+//                                       end of pop
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -14,13 +17,24 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-segue::Nanoseconds round_trip(segue::Pipeline& pipeline, const segue::TensorBytes& value) {
+struct RoundTrip {
+  segue::Nanoseconds all{0};
+  segue::Nanoseconds outside{0};
+};
+
+RoundTrip round_trip(segue::Pipeline& pipeline, const segue::TensorBytes& value) {
   const auto begin = Clock::now();
   segue::PipelineResult result;
   if (pipeline.push_borrowed({{value, nullptr}}) != segue::Flow::kOk ||
       pipeline.pop(result) != segue::Flow::kOk)
     std::abort();
-  return Clock::now() - begin;
+  const segue::Nanoseconds all = Clock::now() - begin;
+  return {all, all - result.latency};
+}
+
+long long median(std::vector<RoundTrip>& trips, segue::Nanoseconds RoundTrip::*part) {
+  std::ranges::sort(trips, {}, part);
+  return (trips[trips.size() / 2].*part).count();
 }
 
 }  // namespace
@@ -35,8 +49,7 @@ int main(int argc, char** argv) {
     devices.push_back({"core " + std::to_string(i), backend});
   segue::Pipeline pipeline(segue::pipeline_layout(files, {}), std::move(devices), {});
   const segue::TensorBytes value = segue::random_inputs(pipeline.inputs(), 1).front();
-  std::vector<segue::Nanoseconds> times(static_cast<std::size_t>(std::atoll(argv[3])));
-  for (segue::Nanoseconds& time : times) time = round_trip(pipeline, value);
-  std::ranges::nth_element(times, times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2));
-  std::printf("%lld\n", static_cast<long long>(times[times.size() / 2].count()));
+  std::vector<RoundTrip> trips(static_cast<std::size_t>(std::atoll(argv[3])));
+  for (RoundTrip& trip : trips) trip = round_trip(pipeline, value);
+  std::printf("%lld %lld\n", median(trips, &RoundTrip::all), median(trips, &RoundTrip::outside));
 }

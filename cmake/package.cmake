@@ -23,11 +23,10 @@ set(CPACK_COMPONENT_LIBRARY_DESCRIPTION "balanced CNN segments for several Edge 
 
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libsegue-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "${soname} (= ${PROJECT_VERSION})")
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libfmt-dev, libssl-dev")
+# The static library needs these, and pkg-config reads their files even for the shared one.
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "${soname} (= ${PROJECT_VERSION}), libfmt-dev, libssl-dev")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "balanced CNN segments for several Edge TPUs, development files
- Headers, static library, CMake package and pkg-config file. The static
- library needs libfmt-dev and libssl-dev.")
+ Headers, static library, CMake package and pkg-config file.")
 
 set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME segue)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION science)

@@ -76,18 +76,19 @@ struct OptimalSegmentation {
 /// ideals (NASNet) is searched along its orders by depth, by file and of Google's rule, so that no
 /// other strategy is better, and at the first cuts that minimum cuts propose; the bound comes from
 /// them and from the work that any segmentation must do, up to 10 ns of rounding. O(ideals^2 *
-/// devices * replicas) in one pass for equal devices, where neither the runner nor a shared link nor
-/// a latency decides; else that much per step of a bisection, and for several pools up to the
+/// devices * replicas) in one pass for equal devices, where neither the runner nor a shared link
+/// nor a latency decides; else that much per step of a bisection, and for several pools up to the
 /// product of their sizes more.
 ///
 /// Where that is more than some seconds' work, as for hundreds of devices or several pools behind
 /// links of their own, the best along the three orders or of some horizontal cuts is given, with a
 /// bound that is not reached.
 ///
-/// Throws Error(kUnsupported) for more than 6,000 operators and depths together, or where even the
-/// orders leave too much open; Error(kInvalidArgument) for no devices, more than 8 pools, or
-/// several pools with more than 4096 ways to choose from them, Error(kInfeasible) naming the
-/// smallest latency possible where none keeps `max_latency`.
+/// Throws Error(kUnsupported) for more than 6,000 operators and depths together, operators that
+/// read each other's results a thousandfold, or where even the orders leave too much open;
+/// Error(kInvalidArgument) for no devices, more than 8 pools, or several pools with more than 4096
+/// ways to choose from them, Error(kInfeasible) naming the smallest latency possible where none
+/// keeps `max_latency`.
 [[nodiscard]] OptimalSegmentation segment_optimal(const Graph& graph,
                                                   std::span<const DevicePool> pools,
                                                   const OptimalOptions& options = {});

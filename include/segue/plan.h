@@ -177,8 +177,8 @@ void identify_model(Plan& plan, const Model& model);
 /// stages. Needs no model. What goes through a shared link is not in the plan and not checked.
 void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools);
 
-/// Throws Error(kInvalidArgument) when the plan was made for another model: by the hash of its file,
-/// or, for a plan just made that has none, by its name and sizes.
+/// Throws Error(kInvalidArgument) when the plan was made for another model: by the hash of its
+/// file, or, for a plan just made that has none, by its name and sizes.
 void check_plan_matches(const Plan& plan, const Model& model);
 
 }  // namespace segue

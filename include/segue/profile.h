@@ -68,6 +68,10 @@ class Profile {
   std::unordered_map<std::uint64_t, Nanoseconds> latencies_;  // by begin and end
 };
 
+/// Throws Error(kUnsupported) for a graph whose every run of depths would take minutes to look at:
+/// some thousand depths, or as many reads of tensors.
+void check_profile_size(const Graph& graph);
+
 /// What the simulator says of a segment on a device. The graph must outlive it.
 [[nodiscard]] SegmentLatency simulated_latency(const Graph& graph, const DeviceSpec& device);
 

@@ -48,7 +48,8 @@ struct StrategyPlan {
 /// one segment; that one uses at most the devices of all pools, and `optimal` says what limits it.
 /// A `profile` that is handed in is asked instead of a new one, so that what it knows is computed
 /// once. Throws as check_not_compiled, as the strategies do (Error(kInfeasible) where a model has
-/// fewer cuts than there are devices), and Error(kInvalidArgument) for several pools.
+/// fewer cuts than there are devices, Error(kUnsupported) where an exact search would take
+/// minutes), and Error(kInvalidArgument) for several pools.
 [[nodiscard]] StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> pools,
                                             Strategy strategy, const OptimalOptions& optimal = {},
                                             Profile* profile = nullptr);
@@ -60,7 +61,8 @@ struct ComparedPlan {
 };
 
 /// Every strategy on `first` to `last` equal devices, by number of devices, then as kStrategies
-/// stands. Where a model has no such cuts there is no row. `max_replicas`: of `kOptimal`.
+/// stands. Where a model has no such cuts, or is too large for an exact search, there is no row.
+/// `max_replicas`: of `kOptimal`.
 [[nodiscard]] std::vector<ComparedPlan> compare_strategies(const Graph& graph,
                                                            const DeviceSpec& device,
                                                            std::uint32_t first, std::uint32_t last,

@@ -68,10 +68,9 @@ class Pipeline:
 
         Waits while the pipeline is full; False when that takes longer than the timeout.
         """
-        if isinstance(inputs, np.ndarray):
-            return self._pipeline.push([inputs], timeout_s)
-        values = dict(inputs) if isinstance(inputs, Mapping) else list(inputs)
-        return self._pipeline.push(values, timeout_s)
+        if not isinstance(inputs, (np.ndarray, dict, list, tuple)):
+            inputs = dict(inputs) if isinstance(inputs, Mapping) else list(inputs)
+        return self._pipeline.push(inputs, timeout_s)
 
     def pop(self, timeout_s: float | None = None) -> Result | None:
         """The next result; None when the pipeline is closed and all were popped.

@@ -98,7 +98,10 @@ class PipelinedModelRunner:
         self._output_queue = _UNLIMITED
         self._opened: Any = None
         self._opening = threading.Lock()
-        self._details = {d["name"]: d for d in self._interpreters[0].get_input_details()}
+        self._inputs = {
+            d["name"]: (np.dtype(d["dtype"]), tuple(int(n) for n in d["shape"]))
+            for d in self._interpreters[0].get_input_details()
+        }
 
     def interpreters(self) -> list[Any]:
         return self._interpreters
@@ -116,9 +119,9 @@ class PipelinedModelRunner:
         if not input_tensors:
             self._pipeline().close()
             return
-        if len(input_tensors) != len(self._details):
+        if len(input_tensors) != len(self._inputs):
             raise ValueError(
-                f"Expected input of length {len(self._details)}, but got {len(input_tensors)}"
+                f"Expected input of length {len(self._inputs)}, but got {len(input_tensors)}"
             )
         self._pipeline().push({name: self._value(name, a) for name, a in input_tensors.items()})
 
@@ -137,20 +140,22 @@ class PipelinedModelRunner:
         return size if size > 0 else _UNLIMITED
 
     def _value(self, name: str, array: Array) -> Array:
-        details = self._details.get(name)
-        if details is None:
-            raise ValueError(f"'{name}' is no input; there are {', '.join(self._details)}")
-        if not isinstance(array, np.ndarray) or array.dtype != details["dtype"]:
-            raise ValueError(f"Input should be a numpy array of type {details['dtype']}")
-        # As pycoral, which takes any array with enough elements.
-        shaped = array.reshape(tuple(details["shape"]))
-        return np.array(shaped) if self._copies else np.ascontiguousarray(shaped)
+        wanted = self._inputs.get(name)
+        if wanted is None:
+            raise ValueError(f"'{name}' is no input; there are {', '.join(self._inputs)}")
+        dtype, shape = wanted
+        if not isinstance(array, np.ndarray) or array.dtype != dtype:
+            raise ValueError(f"Input should be a numpy array of type {dtype}")
+        if array.shape != shape:
+            array = array.reshape(shape)  # as pycoral, which takes any array with enough elements
+        return array.copy() if self._copies else array
 
     def _pipeline(self) -> Any:
-        with self._opening:
-            if self._opened is None:
-                self._opened = self._open()
-            return self._opened
+        if self._opened is None:
+            with self._opening:
+                if self._opened is None:
+                    self._opened = self._open()
+        return self._opened
 
     def _open(self) -> Any:
         limits = (self._input_queue, self._output_queue)

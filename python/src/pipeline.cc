@@ -1,13 +1,8 @@
 // Pipelines: arrays in and out, nothing copied, and no lock of the interpreter held while waiting.
 #include "segue/pipeline.h"
 
-#include <nanobind/stl/map.h>
-#include <nanobind/stl/variant.h>
-
 #include <chrono>
-#include <map>
 #include <mutex>
-#include <variant>
 
 #include "module.h"
 #include "segue/error.h"
@@ -60,8 +55,6 @@ class Released {
   std::vector<std::vector<InputArray>*> arrays_;
 };
 
-using Inputs = std::variant<std::map<std::string, InputArray>, std::vector<InputArray>>;
-
 struct Result {
   std::uint64_t number = 0;
   std::int64_t latency_ns = 0;
@@ -70,9 +63,14 @@ struct Result {
 
 class ArrayPipeline {
  public:
+  // The caller does not hold the interpreter's lock: Python functions may be opened as segments.
   ArrayPipeline(PipelineLayout layout, std::vector<PipelineDevice> devices, PipelineOptions options)
-      : pipeline_(std::make_unique<Pipeline>(std::move(layout), std::move(devices),
-                                             std::move(options))) {}
+      : pipeline_(
+            std::make_unique<Pipeline>(std::move(layout), std::move(devices), std::move(options))) {
+    const nb::gil_scoped_acquire held;
+    input_names_ = names_of(pipeline_->inputs());
+    output_names_ = names_of(pipeline_->outputs());
+  }
   ArrayPipeline(const ArrayPipeline&) = delete;
   ArrayPipeline& operator=(const ArrayPipeline&) = delete;
   ~ArrayPipeline() {
@@ -85,10 +83,10 @@ class ArrayPipeline {
 
   [[nodiscard]] Pipeline& pipeline() const { return *pipeline_; }
 
-  // Whether it was taken in time.
-  bool push(Inputs inputs, std::optional<double> timeout_s) {
+  // An array per input: by name, in order, or the only one. Whether they were taken in time.
+  bool push(nb::handle inputs, std::optional<double> timeout_s) {
     released_->drop();
-    std::vector<BorrowedTensor> tensors = borrow(std::move(inputs));
+    std::vector<BorrowedTensor> tensors = borrow(arrays_of(inputs));
     const Flow flow = wait(timeout_s, [&](Nanoseconds slice) {
       return pipeline_->push_borrowed(std::move(tensors), slice);
     });
@@ -111,36 +109,39 @@ class ArrayPipeline {
     Result answer{result.number, result.latency.count(), {}};
     const auto ports = pipeline_->outputs();
     for (std::size_t i = 0; i < ports.size(); ++i)
-      answer.outputs[ports[i].name.c_str()] = to_array(std::move(result.outputs[i]), ports[i]);
+      answer.outputs[output_names_[i]] = to_array(std::move(result.outputs[i]), ports[i]);
     return answer;
   }
 
  private:
-  std::vector<InputArray> in_order(Inputs inputs) const {
-    const auto ports = pipeline_->inputs();
-    if (auto* list = std::get_if<std::vector<InputArray>>(&inputs)) {
-      if (list->size() == ports.size()) return std::move(*list);
-      throw Error(ErrorCode::kInvalidArgument, std::to_string(list->size()) +
-                                                   " inputs given, the pipeline has " +
-                                                   std::to_string(ports.size()));
-    }
-    auto& named = std::get<std::map<std::string, InputArray>>(inputs);
+  [[noreturn]] void fail_on_count(std::size_t given) const {
+    throw Error(ErrorCode::kInvalidArgument, std::to_string(given) +
+                                                 " inputs given, the pipeline has " +
+                                                 std::to_string(pipeline_->inputs().size()));
+  }
+
+  std::vector<InputArray> arrays_of(nb::handle inputs) const {
     std::vector<InputArray> arrays;
-    for (const Port& port : ports) {
-      const auto found = named.find(port.name);
-      if (found == named.end())
-        throw Error(ErrorCode::kInvalidArgument, "the input '" + port.name + "' is missing");
-      arrays.push_back(std::move(found->second));
+    if (nb::isinstance<nb::dict>(inputs)) {
+      const nb::dict named = nb::borrow<nb::dict>(inputs);
+      if (named.size() > input_names_.size()) fail_on_count(named.size());
+      for (const nb::str& name : input_names_) {
+        if (!named.contains(name))
+          throw Error(ErrorCode::kInvalidArgument,
+                      std::string("the input '") + name.c_str() + "' is missing");
+        arrays.push_back(nb::cast<InputArray>(named[name]));
+      }
+    } else if (nb::isinstance<nb::list>(inputs) || nb::isinstance<nb::tuple>(inputs)) {
+      for (const nb::handle array : inputs) arrays.push_back(nb::cast<InputArray>(array));
+    } else {
+      arrays.push_back(nb::cast<InputArray>(inputs));
     }
-    if (named.size() > ports.size())
-      throw Error(ErrorCode::kInvalidArgument, std::to_string(named.size()) +
-                                                   " inputs given, the pipeline has " +
-                                                   std::to_string(ports.size()));
+    if (arrays.size() != input_names_.size()) fail_on_count(arrays.size());
     return arrays;
   }
 
-  std::vector<BorrowedTensor> borrow(Inputs inputs) const {
-    auto arrays = std::make_unique<std::vector<InputArray>>(in_order(std::move(inputs)));
+  std::vector<BorrowedTensor> borrow(std::vector<InputArray> given) const {
+    auto arrays = std::make_unique<std::vector<InputArray>>(std::move(given));
     const auto ports = pipeline_->inputs();
     for (std::size_t i = 0; i < ports.size(); ++i) check_fits((*arrays)[i], ports[i]);
     const std::shared_ptr<std::vector<InputArray>> owner(
@@ -172,11 +173,19 @@ class ArrayPipeline {
         nb::gil_scoped_release released;
         flow = attempt(slice);
       }
-      if (flow != Flow::kTimeout || left <= kSlice && timeout_s) return flow;
+      if (flow != Flow::kTimeout || (timeout_s && left <= kSlice)) return flow;
       if (PyErr_CheckSignals() != 0) throw nb::python_error();
     }
   }
 
+  static std::vector<nb::str> names_of(std::span<const Port> ports) {
+    std::vector<nb::str> names;
+    for (const Port& port : ports) names.emplace_back(port.name.c_str());
+    return names;
+  }
+
+  std::vector<nb::str> input_names_;
+  std::vector<nb::str> output_names_;
   std::shared_ptr<Released> released_ = std::make_shared<Released>();
   std::unique_ptr<Pipeline> pipeline_;
 };
@@ -297,7 +306,8 @@ void bind_pipelines(nb::module_& module) {
                      const auto ports = self.pipeline().outputs();
                      return std::vector<Port>(ports.begin(), ports.end());
                    })
-      .def("push", &ArrayPipeline::push, "inputs"_a, "timeout_s"_a = nb::none())
+      .def("push", &ArrayPipeline::push, "inputs"_a, "timeout_s"_a = nb::none(),
+           nb::sig("def push(self, inputs: object, timeout_s: float | None = None) -> bool"))
       .def("pop", &ArrayPipeline::pop, "timeout_s"_a = nb::none())
       .def(
           "close", [](const ArrayPipeline& self) { self.pipeline().close(); },

@@ -51,11 +51,18 @@ std::string usage_of(const CLI::Option& option) {
   return fmt::format("{}{}", fmt::join(names, ", "), value);
 }
 
+// "segue paper figure".
+std::string full_name(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  return parent == nullptr ? command.get_name() : full_name(*parent) + " " + command.get_name();
+}
+
 std::string synopsis_of(const CLI::App& command) {
-  std::string text = "segue " + command.get_name();
+  std::string text = full_name(command);
   for (const CLI::Option* option : command.get_options()) {
     if (!option->get_positional()) continue;
-    const std::string name = option->get_name(true);
+    const std::string name =
+        option->get_name(true) + (option->get_items_expected_max() > 1 ? "..." : "");
     text += option->get_required() ? " " + name : " [" + name + "]";
   }
   return text + " [OPTIONS]";
@@ -120,9 +127,8 @@ std::string markdown_manual(const CLI::App& app) {
   std::string text =
       fmt::format("# Commands\n\n{}\n\n{}\n", markdown(app.get_description()), markdown(kModel));
   for (const CLI::App* command : described_commands(app)) {
-    text += fmt::format("\n## segue {}\n\n{}.\n\n```\n{}\n```\n\n| | |\n|---|---|\n",
-                        command->get_name(), markdown(command->get_description()),
-                        synopsis_of(*command));
+    text += fmt::format("\n## {}\n\n{}.\n\n```\n{}\n```\n\n| | |\n|---|---|\n", full_name(*command),
+                        markdown(command->get_description()), synopsis_of(*command));
     for (const CLI::Option* option : described_options(*command)) {
       text +=
           fmt::format("| `{}` | {} |\n", usage_of(*option), markdown(option->get_description()));

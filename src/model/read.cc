@@ -338,14 +338,12 @@ class Builder {
   }
 
   void name_tensors() {
-    std::unordered_map<std::string_view, int> uses;
     std::size_t named_bytes = 0;
-    for (const Tensor& tensor : state_->tensors) {
-      ++uses[tensor.name];
-      named_bytes += tensor.name.size();
-    }
+    for (const Tensor& tensor : state_->tensors) named_bytes += tensor.name.size();
     if (named_bytes > state_->file->view().size())
       invalid("the tensors' names are longer than the file");
+    std::unordered_map<std::string_view, int> uses;
+    for (const Tensor& tensor : state_->tensors) ++uses[tensor.name];
     auto& names = state_->unique_names;
     names.reserve(state_->tensors.size());
     for (std::size_t i = 0; i < state_->tensors.size(); ++i) {

@@ -152,6 +152,15 @@ OptimalSegmentation improved_at_first_cut(const Graph& graph, std::span<const De
   return result;
 }
 
+// Operators that read each other's results a thousandfold are no network: each pair of ideals would
+// look at all of them.
+constexpr std::uint64_t kMostReads = 100'000'000;  // times operators and depths; some seconds
+std::uint64_t reads_of(const Model& model) {
+  std::uint64_t reads = 0;
+  for (const Operator& op : model.operators()) reads += op.inputs.size();
+  return reads;
+}
+
 [[noreturn]] void throw_too_many(const Graph& graph, std::span<const DevicePool> pools) {
   throw Error(
       ErrorCode::kUnsupported,
@@ -202,6 +211,12 @@ OptimalSegmentation segment_optimal(const Graph& graph, std::span<const DevicePo
         fmt::format("{}: {} operators in {} depths; the exact search takes {} of both "
                     "together, --strategy balanced more",
                     graph.model().name(), graph.operator_count(), graph.depth(), kMostIdeals));
+  }
+  if (reads_of(graph.model()) * (graph.operator_count() + graph.depth()) > kMostReads) {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{}: {} operators read {} tensors; the exact search takes fewer, "
+                            "--strategy balanced more",
+                            graph.model().name(), graph.operator_count(), reads_of(graph.model())));
   }
   // The best pipeline along three orders is found in little time; the search over all ideals starts
   // from there.

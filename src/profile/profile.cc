@@ -131,6 +131,19 @@ Nanoseconds Profile::latency(std::size_t begin, std::size_t end) {
   return measured;
 }
 
+void check_profile_size(const Graph& graph) {
+  // Pairs of depths, and what looking at the operators between them takes; some seconds.
+  constexpr double kMostWork = 1e11;
+  std::uint64_t reads = 0;
+  for (const Operator& op : graph.model().operators()) reads += op.inputs.size();
+  const auto depth = static_cast<double>(graph.depth());
+  if (depth * depth / 2 * static_cast<double>(reads) <= kMostWork) return;
+  throw Error(ErrorCode::kUnsupported,
+              fmt::format("{}: {} depths whose operators read {} tensors are too many to look at "
+                          "every segment; --strategy balanced takes more",
+                          graph.model().name(), graph.depth(), reads));
+}
+
 SegmentLatency simulated_latency(const Graph& graph, const DeviceSpec& device) {
   const std::shared_ptr<const Compiler> compiler = make_simulated_compiler(device);
   return [&graph, device, compiler](std::span<const OperatorId> operators) {

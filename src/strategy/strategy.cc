@@ -29,6 +29,7 @@ Segmentation even_cut(const Graph& graph, const DevicePool& pool, Strategy strat
     result.balanced = segment_balanced(graph, pool.count, *make_simulated_compiler(pool.device));
     return result.balanced->segmentation;
   }
+  check_profile_size(graph);
   if (profile != nullptr) {
     result.profiled = segment_profiled(*profile, pool.count);
   } else {
@@ -94,8 +95,10 @@ std::vector<ComparedPlan> compare_strategies(const Graph& graph, const DeviceSpe
                                                {.max_replicas = max_replicas}, &profile)
                                   .plan});
       } catch (const Error& error) {
-        // A model with fewer cuts than devices has no such plan; the others go on.
-        if (error.code() != ErrorCode::kInfeasible) throw;
+        // A model with fewer cuts than devices, or too large a one for exact searches, has no such
+        // plan; the others go on.
+        if (error.code() != ErrorCode::kInfeasible && error.code() != ErrorCode::kUnsupported)
+          throw;
       }
     }
   }

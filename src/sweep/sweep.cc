@@ -119,7 +119,7 @@ void run_job(SweepRow& row, Subjects& subjects) {
                                   {.max_replicas = row.max_replicas}, &subjects.device().profile)
                      .plan);
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kInfeasible) throw;
+    if (error.code() != ErrorCode::kInfeasible && error.code() != ErrorCode::kUnsupported) throw;
     row.reason = error.what();
   }
 }

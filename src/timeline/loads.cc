@@ -37,7 +37,7 @@ std::uint64_t StageLoad::results_meanwhile() const {
 std::vector<StageLoad> stage_loads(const Plan& plan) {
   std::vector<StageLoad> loads;
   for (const Stage& stage : plan.stages) {
-    StageLoad& load = loads.emplace_back(stage.time, stage.replicas);
+    StageLoad& load = loads.emplace_back(StageLoad{stage.time, stage.replicas});
     for (const StageDevices& devices : stage.devices)
       load.replica_times.insert(load.replica_times.end(), devices.replicas, devices.time);
   }
