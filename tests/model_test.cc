@@ -253,7 +253,29 @@ TEST(ReadModel, ListsLongerThanTheFileAreRefused) {
   std::vector<std::byte> bytes(builder.GetSize());
   std::memcpy(bytes.data(), builder.GetBufferPointer(), bytes.size());
   expect_error(ErrorCode::kInvalidModel, [&] { (void)parse_model(bytes, "shared"); },
-               {"more tensors than the file has room for"});
+               {"more memory than twice the file", "inputs"});
+}
+
+// Ten thousand tensors that share one shape of ten thousand extents: some 100 KB that would be 400
+// MB.
+TEST(ReadModel, TablesThatShareTheirContentsAreRefusedBeforeTheyAreUnpacked) {
+  flatbuffers::FlatBufferBuilder builder;
+  const auto shape = builder.CreateVector(std::vector<std::int32_t>(10'000, 1));
+  const auto name = builder.CreateString("t");
+  const std::vector tensors(
+      10'000, tflite::CreateTensor(builder, shape, tflite::TensorType::INT8, 0, name));
+  const std::vector<std::int32_t> border{1};
+  const std::vector operators{tflite::CreateOperatorDirect(builder)};
+  const std::vector subgraphs{
+      tflite::CreateSubGraphDirect(builder, &tensors, &border, &border, &operators)};
+  const std::vector codes{tflite::CreateOperatorCode(builder)};
+  const std::vector buffers{tflite::CreateBuffer(builder)};
+  tflite::FinishModelBuffer(
+      builder, tflite::CreateModelDirect(builder, 3, &codes, &subgraphs, nullptr, &buffers));
+  std::vector<std::byte> bytes(builder.GetSize());
+  std::memcpy(bytes.data(), builder.GetBufferPointer(), bytes.size());
+  expect_error(ErrorCode::kInvalidModel, [&] { (void)parse_model(bytes, "shared"); },
+               {"more memory than twice the file", "shape"});
 }
 
 TEST(ReadModel, EveryTruncationIsAnError) {

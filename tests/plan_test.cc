@@ -200,7 +200,14 @@ TEST(PlanFile, TextThatIsNotJsonIsNamed) {
 
 TEST(PlanFile, DeepNestingIsRefusedWithoutACrash) {
   expect_error(ErrorCode::kInvalidArgument,
-               [] { (void)parse_plan(std::string(200'000, '['), "deep"); }, {"not JSON"});
+               [] { (void)parse_plan(std::string(200'000, '['), "deep"); }, {"nested too deeply"});
+}
+
+TEST(PlanFile, ObjectOfThousandsOfKeysIsRefusedInsteadOfSearchedForEachOfThem) {
+  std::string json = "{";
+  for (int i = 0; i < 5000; ++i) json += (i == 0 ? "\"" : ", \"") + std::to_string(i) + "\": 0";
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_plan(json + "}", "wide"); },
+               {"wide", "more keys in one object"});
 }
 
 TEST(CheckPlanMatches, PlanOfAnotherModelIsRefused) {

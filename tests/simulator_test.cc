@@ -328,5 +328,29 @@ TEST(TeraOperations, CountTwoPerMac) {
   EXPECT_EQ(tera_operations_per_s(5, Nanoseconds(0)), 0);
 }
 
+// Valid files, whatever they mean: an optional input may be absent, a list may be empty.
+TEST(OperatorWork, OperatorsWithoutTheirInputsHaveSomeWorkAndNoCrash) {
+  for (const auto code : {tflite::BuiltinOperator::UNIDIRECTIONAL_SEQUENCE_LSTM,
+                          tflite::BuiltinOperator::TRANSPOSE_CONV, tflite::BuiltinOperator::CONV_2D,
+                          tflite::BuiltinOperator::MEAN, tflite::BuiltinOperator::PAD}) {
+    for (const int kind : {0, 1, 2}) {
+      testing::ModelBuilder b;
+      const auto x = b.input("x", {1, 4, 4, 4});
+      const auto weights = b.constant("w", tflite::TensorType::INT8, {4, 1, 1, 4});
+      const auto y = b.tensor("y", {1, 4, 4, 4});
+      std::vector<testing::TensorIndex> inputs;
+      if (kind == 1) inputs = {-1, weights};
+      if (kind == 2) inputs = {x, weights, -1};
+      b.op(code, inputs, {y});
+      b.output(y);
+      const Model model = b.build();
+      EXPECT_GE(operator_work(model, OperatorId{0}, find_device("edgetpu-pcie")).cycles, 0U);
+      const Graph graph(model);
+      const auto compiler = make_simulated_compiler(find_device("edgetpu-pcie"));
+      EXPECT_NO_THROW((void)compiler->compile(graph, std::vector{OperatorId{0}}));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace segue

@@ -14,6 +14,10 @@ constexpr auto kReplace = Json::error_handler_t::replace;
 // Follows the parser to refuse an object with two equal keys, of which the parser itself would keep
 // the last without a word.
 class DuplicateKeys {
+  // No document of segue comes near; the parser takes quadratic time and any amount of memory.
+  static constexpr std::size_t kDeepest = 64;
+  static constexpr std::size_t kMostKeys = 1000;
+
  public:
   explicit DuplicateKeys(const std::string& label) : label_(label) {}
 
@@ -21,10 +25,13 @@ class DuplicateKeys {
     switch (event) {
       case Json::parse_event_t::object_start:
       case Json::parse_event_t::array_start:
+        if (open_.size() == kDeepest) refuse("nested too deeply");
         open_.emplace_back();
         open_.back().is_list = event == Json::parse_event_t::array_start;
         break;
       case Json::parse_event_t::key:
+        if (open_.back().keys.size() == kMostKeys)
+          refuse("more keys in one object than any document has");
         open_.back().key = parsed.get<std::string>();
         if (!open_.back().keys.insert(open_.back().key).second) fail();
         break;
@@ -49,6 +56,11 @@ class DuplicateKeys {
 
   void count_element() {
     if (!open_.empty() && open_.back().is_list) ++open_.back().position;
+  }
+
+  [[noreturn]] void refuse(const char* what) const {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: not JSON of segue: {}", label_, what));
   }
 
   [[noreturn]] void fail() const {

@@ -21,7 +21,9 @@ constexpr const char* kPackageKey = "4";
 
 class PackageReader {
  public:
-  PackageReader(const Model& model, OperatorId op) : model_(model), op_(op) {}
+  // `looked_at`: bytes of programs, over all operators of the file.
+  PackageReader(const Model& model, OperatorId op, std::uint64_t& looked_at)
+      : model_(model), op_(op), looked_at_(looked_at) {}
 
   void read_into(std::vector<CompiledExecutable>& result) const {
     const auto package_bytes = find_package();
@@ -33,6 +35,9 @@ class PackageReader {
         {multi_bytes->data(), multi_bytes->size()}, nullptr, "program list");
     if (multi->serialized_executables() == nullptr) fail("the package holds no programs");
     for (const fb::String* text : *multi->serialized_executables()) {
+      // A list may name one program again and again.
+      looked_at_ += text->size();
+      if (looked_at_ > model_.bytes().size()) fail("its programs are longer than the file");
       const auto* data = reinterpret_cast<const std::uint8_t*>(text->data());
       result.push_back(
           describe(*verified<darwinn::Executable>({data, text->size()}, nullptr, "program")));
@@ -91,17 +96,19 @@ class PackageReader {
 
   const Model& model_;
   OperatorId op_;
+  std::uint64_t& looked_at_;
 };
 
 }  // namespace
 
 std::vector<CompiledExecutable> compiled_executables(const Model& model) {
   std::vector<CompiledExecutable> result;
+  std::uint64_t looked_at = 0;
   for (std::size_t i = 0; i < model.operators().size(); ++i) {
     if (model.operators()[i].code != OpCode::kCustom ||
         model.operators()[i].name != kCompiledOperator)
       continue;
-    PackageReader(model, operator_id(i)).read_into(result);
+    PackageReader(model, operator_id(i), looked_at).read_into(result);
   }
   return result;
 }

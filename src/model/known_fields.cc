@@ -48,21 +48,64 @@ bool is_known_enumerator(const fb::TypeTable& type, std::int64_t value) {
 }
 
 std::optional<std::string> check_field(const Field& field, const std::uint8_t* value,
-                                       const std::uint8_t* previous, const std::string& path);
+                                       const std::uint8_t* previous, const std::string& path,
+                                       UnpackedSize& size);
+
+std::uint64_t element_bytes(unsigned base_type) {
+  switch (base_type) {
+    case fb::ET_USHORT:
+    case fb::ET_SHORT:
+      return 2;
+    case fb::ET_INT:
+    case fb::ET_UINT:
+    case fb::ET_FLOAT:
+      return 4;
+    case fb::ET_LONG:
+    case fb::ET_ULONG:
+    case fb::ET_DOUBLE:
+      return 8;
+    default:
+      return 1;
+  }
+}
+
+// What follows an offset begins with its number of elements, texts as well as lists.
+fb::uoffset_t length_at(const std::uint8_t* value) {
+  return fb::ReadScalar<fb::uoffset_t>(value + fb::ReadScalar<fb::uoffset_t>(value));
+}
+
+// Counts a list of numbers or texts.
+void add_list(const Field& field, const std::uint8_t* value, UnpackedSize& size) {
+  const std::uint64_t length = length_at(value);
+  if (field.code().base_type != fb::ET_STRING) {
+    size.bytes += length * element_bytes(field.code().base_type);
+    return;
+  }
+  const std::uint8_t* element =
+      value + fb::ReadScalar<fb::uoffset_t>(value) + sizeof(fb::uoffset_t);
+  for (std::uint64_t i = 0; i < length; ++i, element += sizeof(fb::uoffset_t))
+    size.bytes += length_at(element);
+}
+
+// The contents of a buffer are viewed where they are.
+bool holds_weights(const Field& field) { return &field.owner == tflite::BufferTypeTable(); }
 
 std::optional<std::string> check_sequence(const fb::TypeTable& type, const std::uint8_t* object,
-                                          const std::string& path) {
-  return find_unknown_content(*reinterpret_cast<const fb::Table*>(object), type, path);
+                                          const std::string& path, UnpackedSize& size) {
+  return find_unknown_content(*reinterpret_cast<const fb::Table*>(object), type, path, size);
 }
 
 std::optional<std::string> check_vector(const Field& field, const std::uint8_t* value,
-                                        const std::string& path) {
-  if (field.code().base_type != fb::ET_SEQUENCE || field.type() == nullptr) return std::nullopt;
+                                        const std::string& path, UnpackedSize& size) {
+  if (field.code().base_type != fb::ET_SEQUENCE || field.type() == nullptr) {
+    if (!holds_weights(field)) add_list(field, value, size);
+    return size.is_too_large() ? std::optional<std::string>(path) : std::nullopt;
+  }
   const std::uint8_t* start = value + fb::ReadScalar<fb::uoffset_t>(value);
   const auto* elements = reinterpret_cast<const fb::Vector<fb::Offset<fb::Table>>*>(start);
   for (fb::uoffset_t i = 0; i < elements->size(); ++i) {
     const auto* table = reinterpret_cast<const std::uint8_t*>(elements->Get(i));
-    if (auto found = check_sequence(*field.type(), table, fmt::format("{}[{}]", path, i))) {
+    if (auto found = check_sequence(*field.type(), table, fmt::format("{}[{}]", path, i), size)) {
       return found;
     }
   }
@@ -70,25 +113,31 @@ std::optional<std::string> check_vector(const Field& field, const std::uint8_t* 
 }
 
 std::optional<std::string> check_union(const Field& field, const std::uint8_t* value,
-                                       const std::uint8_t* type_value, const std::string& path) {
+                                       const std::uint8_t* type_value, const std::string& path,
+                                       UnpackedSize& size) {
   const auto member = type_value == nullptr ? 0U : static_cast<unsigned>(*type_value);
   const fb::TypeTable& type = *field.type();
   if (member >= type.num_elems)
     return fmt::format("{} holds the unknown option table #{}", path, member);
   if (member == 0) return std::nullopt;
   const fb::TypeTable& member_type = *type.type_refs[type.type_codes[member].sequence_ref]();
-  return check_sequence(member_type, value + fb::ReadScalar<fb::uoffset_t>(value), path);
+  return check_sequence(member_type, value + fb::ReadScalar<fb::uoffset_t>(value), path, size);
 }
 
 std::optional<std::string> check_field(const Field& field, const std::uint8_t* value,
-                                       const std::uint8_t* previous, const std::string& path) {
+                                       const std::uint8_t* previous, const std::string& path,
+                                       UnpackedSize& size) {
   const fb::TypeCode code = field.code();
-  if (code.is_repeating != 0) return check_vector(field, value, path);
+  if (code.is_repeating != 0) return check_vector(field, value, path, size);
+  if (code.base_type == fb::ET_STRING) {
+    size.bytes += length_at(value);
+    return size.is_too_large() ? std::optional<std::string>(path) : std::nullopt;
+  }
   const fb::TypeTable* type = field.type();
   if (type == nullptr) return std::nullopt;
   if (code.base_type == fb::ET_SEQUENCE) {
-    if (type->st == fb::ST_UNION) return check_union(field, value, previous, path);
-    return check_sequence(*type, value + fb::ReadScalar<fb::uoffset_t>(value), path);
+    if (type->st == fb::ST_UNION) return check_union(field, value, previous, path, size);
+    return check_sequence(*type, value + fb::ReadScalar<fb::uoffset_t>(value), path, size);
   }
   const std::int64_t number = read_integer(value, code.base_type);
   if (is_known_enumerator(*type, number)) return std::nullopt;
@@ -98,7 +147,7 @@ std::optional<std::string> check_field(const Field& field, const std::uint8_t* v
 }  // namespace
 
 std::optional<std::string> find_unknown_content(const fb::Table& table, const fb::TypeTable& type,
-                                                const std::string& name) {
+                                                const std::string& name, UnpackedSize& size) {
   const auto field_address = [&](std::size_t position) {
     return table.GetAddressOf(fb::FieldIndexToOffset(static_cast<fb::voffset_t>(position)));
   };
@@ -116,7 +165,8 @@ std::optional<std::string> find_unknown_content(const fb::Table& table, const fb
     const std::uint8_t* value = field_address(i);
     if (value != nullptr) {
       const Field field{type, i};
-      if (auto found = check_field(field, value, previous, name + "." + field.name())) return found;
+      if (auto found = check_field(field, value, previous, name + "." + field.name(), size))
+        return found;
     }
     previous = value;
   }

@@ -80,7 +80,16 @@ class Builder {
 
   void check_known_content() const {
     const auto& table = *reinterpret_cast<const fb::Table*>(state_->root);
-    if (auto found = find_unknown_content(table, *tflite::ModelTypeTable(), "Model")) {
+    // Every list and text stands in the file once; twice is room for some that are shared.
+    UnpackedSize size{.most = 2 * state_->file->view().size()};
+    const auto found = find_unknown_content(table, *tflite::ModelTypeTable(), "Model", size);
+    if (size.is_too_large()) {
+      invalid(
+          "its tables share lists, names or options so often that they would need more memory "
+          "than twice the file (" +
+          *found + ")");
+    }
+    if (found) {
       unsupported(*found +
                   ": written by a newer converter than this version of segue knows; "
                   "update segue, or convert the model with an older TensorFlow");
@@ -216,7 +225,7 @@ class Builder {
   void bound_lists(std::size_t entries) {
     listed_bytes_ += entries * sizeof(std::int32_t);
     if (listed_bytes_ > state_->file->view().size())
-      invalid("the operators list more tensors than the file has room for");
+      invalid("the operators list more tensors, or longer names, than the file has room for");
   }
 
   Operator read_operator(const tflite::Operator& source, std::size_t position) {
@@ -243,6 +252,7 @@ class Builder {
       op.custom_data = std::as_bytes(
           std::span(source.custom_options()->data(), source.custom_options()->size()));
     }
+    bound_lists(op.code == OpCode::kCustom ? op.name.size() / sizeof(std::int32_t) : 0);
     const std::string user = fmt::format("operator #{} {}", position, op.name);
     if (source.large_custom_options_offset() > 1)
       unsupported(user +

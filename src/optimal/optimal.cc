@@ -44,15 +44,23 @@ std::vector<IdealCosts> costs_per_pool(const Graph& graph, const IdealLattice& l
   return costs;
 }
 
+std::vector<OperatorId> all_operators(const Graph& graph) {
+  return graph.operators_between(1, graph.depth());
+}
+
 // Stages and replicas that one pass over the pairs of ideals may look at. In a pure pipeline of
 // many devices most counts fall out at once.
-double work_of(const IdealLattice& lattice, std::span<const DevicePool> pools,
+double work_of(const Graph& graph, const IdealLattice& lattice, std::span<const DevicePool> pools,
                const OptimalOptions& options) {
   const double devices = device_count(pools);
   const double replicas =
       options.max_replicas > 0 ? std::min<double>(options.max_replicas, devices) : devices;
   const auto ideals = static_cast<double>(lattice.size());
-  return ideals * ideals / 2 * devices * replicas;
+  // Where operators run on the host each pair is compiled and simulated anew.
+  const bool has_host = !operators_on_host(graph, all_operators(graph)).empty();
+  constexpr double kPerOperator = 20;
+  const double pair = has_host ? kPerOperator * static_cast<double>(graph.operator_count()) : 1;
+  return ideals * ideals / 2 * std::max(devices * replicas, pair);
 }
 constexpr double kMostWork = 1.5e10;  // some seconds
 
@@ -154,7 +162,7 @@ OptimalSegmentation improved_at_first_cut(const Graph& graph, std::span<const De
 
 // Operators that read each other's results a thousandfold are no network: each pair of ideals would
 // look at all of them.
-constexpr std::uint64_t kMostReads = 100'000'000;  // times operators and depths; some seconds
+constexpr std::uint64_t kMostReads = 10'000'000;  // times operators and depths; some seconds
 std::uint64_t reads_of(const Model& model) {
   std::uint64_t reads = 0;
   for (const Operator& op : model.operators()) reads += op.inputs.size();
@@ -222,13 +230,13 @@ OptimalSegmentation segment_optimal(const Graph& graph, std::span<const DevicePo
   // from there.
   LatticeSearch orders(graph, pools, options, IdealLattice::along_orders(graph));
   try {
-    if (work_of(orders.lattice(), pools, options) > kMostWork) throw TooMuchWork();
+    if (work_of(graph, orders.lattice(), pools, options) > kMostWork) throw TooMuchWork();
     orders.run({});
   } catch (const TooMuchWork&) {
     return along_few_cuts(graph, pools, options);
   }
   auto all = IdealLattice::all(graph, kMostIdeals);
-  if (all && work_of(*all, pools, options) > kMostWork) {
+  if (all && work_of(graph, *all, pools, options) > kMostWork) {
     if (!orders.found()) fail_on_latency(graph, pools, options);
     return orders.result(false);
   }

@@ -96,7 +96,9 @@ std::uint64_t weighted_cycles(const Model& model, OperatorId id, const Tensor& w
       return product({visit_cycles(output, device), taps});
     case OpCode::kTransposeConv: {
       // Each input pixel contributes to kh * kw output pixels.
-      const Tensor& input = model.tensor(tensor_id(op.inputs[op.inputs.size() > 2 ? 2 : 0]));
+      const std::int32_t map = op.inputs[op.inputs.size() > 2 ? 2 : 0];
+      if (map < 0) return product({visit_cycles(output, device), taps});
+      const Tensor& input = model.tensor(tensor_id(map));
       return matrix_cycles(extent(weights, 0), extent(weights, 3),
                            product({tile_part(input, device.activations).pixels(), taps}), device);
     }
@@ -114,9 +116,10 @@ std::uint64_t weighted_cycles(const Model& model, OperatorId id, const Tensor& w
 std::uint64_t cycles_of(const Model& model, OperatorId id, const DeviceSpec& device) {
   const Operator& op = model.op(id);
   if (op.outputs.empty() || only_renames(op.code)) return 0;
-  if (op.code == OpCode::kUnidirectionalSequenceLstm && op.inputs[0] >= 0)
+  const bool has_input = !op.inputs.empty() && op.inputs[0] >= 0;
+  if (op.code == OpCode::kUnidirectionalSequenceLstm && has_input)
     return recurrent_cycles(model, op, device);
-  if (reduces(op.code) && !op.inputs.empty() && op.inputs[0] >= 0)
+  if (reduces(op.code) && has_input)
     return visit_cycles(model.tensor(tensor_id(op.inputs[0])), device);
   if (const Tensor* weights = constant_input(model, op, 1); weights != nullptr)
     return weighted_cycles(model, id, *weights, device);
