@@ -17,7 +17,8 @@
 
 namespace segue {
 
-class [[gnu::visibility("hidden")]] PipelineState : public std::enable_shared_from_this<PipelineState> {
+class [[gnu::visibility("hidden")]] PipelineState
+    : public std::enable_shared_from_this<PipelineState> {
  public:
   PipelineState(PipelineLayout layout, std::vector<PipelineDevice> devices,
                 PipelineOptions options);
@@ -32,8 +33,8 @@ class [[gnu::visibility("hidden")]] PipelineState : public std::enable_shared_fr
 
   // Of TensorBytes, or of BorrowedTensor; they are moved from only when the answer is kOk.
   template <typename Input>
-  Flow push(std::vector<Input>& inputs, Nanoseconds timeout);
-  Flow pop(PipelineResult& result, Nanoseconds timeout);
+  Flow push(std::vector<Input> & inputs, Nanoseconds timeout);
+  Flow pop(PipelineResult & result, Nanoseconds timeout);
   void close();
   void cancel();
   [[nodiscard]] PipelineStatistics statistics() const;
@@ -174,12 +175,12 @@ class [[gnu::visibility("hidden")]] PipelineState : public std::enable_shared_fr
   void work();
   void watch();
   // Gives a device something to do, which the watchdog looks after from now on.
-  void occupy(Device& device, Device::State state, Clock::time_point now);
-  [[nodiscard]] bool take(Job& job, std::size_t home);
+  void occupy(Device & device, Device::State state, Clock::time_point now);
+  [[nodiscard]] bool take(Job & job, std::size_t home);
   [[nodiscard]] bool is_ready(const Stage& stage) const;
   [[nodiscard]] bool is_short(const Stage& stage) const;
   [[nodiscard]] std::size_t choose_stage(std::size_t home) const;
-  void begin_run(Job& job, std::size_t stage, std::size_t home);
+  void begin_run(Job & job, std::size_t stage, std::size_t home);
   void wake_for_rest(bool takes_long);
   // Callers, where all stages are short and computed in the caller, until a device is lost: then no
   // other thread is woken, and who waits for room or for a result does the work.
@@ -190,52 +191,52 @@ class [[gnu::visibility("hidden")]] PipelineState : public std::enable_shared_fr
   void call_for_help();
   // Does what is ready in place of waiting: a passage, or one stage of one input. False where
   // nothing is.
-  bool help(Lock& lock);
+  bool help(Lock & lock);
   // Waits until `is_done`, doing what is left to callers meanwhile; false when the time is up.
   // Counts who waits, so that others need not wake nobody.
   template <typename IsDone>
-  bool work_until(Lock& lock, std::condition_variable& condition, std::size_t& waiting,
+  bool work_until(Lock & lock, std::condition_variable & condition, std::size_t & waiting,
                   Nanoseconds timeout, const IsDone& is_done);
   // Whether the queue of the first stage holds all there is: then its front may pass.
   [[nodiscard]] bool can_pass() const;
-  void pass_through(Lock& lock);
-  void begin_passage(Passage& passage);
-  void pass(Passage& passage);
-  [[nodiscard]] bool pass_stage(Passage& passage, std::size_t at);
-  void take_result(Passage& passage, const Item& item);
-  void keep_values(Passage& passage, Item& item, std::size_t failed_stage);
-  void finish_passage(Passage& passage);
+  void pass_through(Lock & lock);
+  void begin_passage(Passage & passage);
+  void pass(Passage & passage);
+  [[nodiscard]] bool pass_stage(Passage & passage, std::size_t at);
+  void take_result(Passage & passage, const Item& item);
+  void keep_values(Passage & passage, Item & item, std::size_t failed_stage);
+  void finish_passage(Passage & passage);
   void record_passage(const Passage& passage);
-  void perform(Job& job);
+  void perform(Job & job);
   // Whether a new plan is wanted, nobody makes one, and nothing is under way any more.
   [[nodiscard]] bool is_time_to_replan() const;
-  void perform_replan(Job& job);
+  void perform_replan(Job & job);
   // Gives up the device that a new plan waits for; another plan is made without it.
   void lose_in_replan(std::size_t device, const std::string& reason);
-  void finish(Job& job);
-  void finish_run(Job& job);
+  void finish(Job & job);
+  void finish_run(Job & job);
   void record_event(const Job& job);
-  void record_run(Device& device, Nanoseconds time, std::uint64_t inputs);
-  void finish_open(Job& job);
-  void finish_replan(Job& job);
-  void adopt(Job& job);
-  void report_losses(Lock& lock);
+  void record_run(Device & device, Nanoseconds time, std::uint64_t inputs);
+  void finish_open(Job & job);
+  void finish_replan(Job & job);
+  void adopt(Job & job);
+  void report_losses(Lock & lock);
   // Leaves a session to be ended without the lock.
-  void doom(std::shared_ptr<Session>& session, std::shared_ptr<const void> owner);
-  void end_doomed(Lock& lock);
+  void doom(std::shared_ptr<Session> & session, std::shared_ptr<const void> owner);
+  void end_doomed(Lock & lock);
 
   // --- items
   void hand_over(std::size_t stage, Clock::time_point now);
-  void give_output(std::vector<TensorBytes>& outputs, std::size_t slot, const Passing& value,
+  void give_output(std::vector<TensorBytes> & outputs, std::size_t slot, const Passing& value,
                    bool is_shared) const;
   void deliver(ItemPointer item, Clock::time_point now);
   void deliver(PipelineResult result, Clock::time_point pushed, Clock::time_point now);
-  void enqueue(ItemPointer item, Stage& stage, Clock::time_point now);
+  void enqueue(ItemPointer item, Stage & stage, Clock::time_point now);
   void put_back(ItemPointer item, std::size_t stage);
-  void change_queue(Stage& stage, Clock::time_point now);
-  static void take(Tensor& tensor, TensorBytes& input);
-  static void take(Tensor& tensor, BorrowedTensor& input);
-  void release(Value& value, std::size_t slot);
+  void change_queue(Stage & stage, Clock::time_point now);
+  static void take(Tensor & tensor, TensorBytes & input);
+  static void take(Tensor & tensor, BorrowedTensor & input);
+  void release(Value & value, std::size_t slot);
   [[nodiscard]] Value value_for(std::size_t slot);
   [[nodiscard]] ItemPointer new_item();
   [[nodiscard]] std::vector<TensorBytes> new_outputs();
