@@ -220,6 +220,8 @@ TEST(Optimal, GraphWhoseOperatorsAllReadEachOtherIsRefusedInsteadOfTakingMinutes
                           {"dense", "--strategy balanced"});
   }
   EXPECT_EQ(compare_strategies(graph, pool.device, 1, 2).size(), 4U) << "compiler and balanced";
+  testing::expect_error(ErrorCode::kUnsupported,
+                        [&] { (void)Profile::simulated(graph, pool.device); }, {"dense"});
 }
 
 }  // namespace

@@ -37,7 +37,9 @@ class Profile {
   /// Of units [begin, end).
   using RunLatency = std::function<Nanoseconds(std::size_t begin, std::size_t end)>;
 
-  /// All keep a reference to what they are made of: the graph must outlive the profile.
+  /// All keep a reference to what they are made of: the graph must outlive the profile. Throw
+  /// Error(kUnsupported) for one whose every run of depths would take minutes to look at: some
+  /// thousand depths, or as many reads of tensors.
   [[nodiscard]] static Profile of_depths(const Graph& graph, const SegmentLatency& measure);
   [[nodiscard]] static Profile of_vendor_order(const Graph& graph, const SegmentLatency& measure);
 
@@ -67,10 +69,6 @@ class Profile {
   RunLatency at_least_;
   std::unordered_map<std::uint64_t, Nanoseconds> latencies_;  // by begin and end
 };
-
-/// Throws Error(kUnsupported) for a graph whose every run of depths would take minutes to look at:
-/// some thousand depths, or as many reads of tensors.
-void check_profile_size(const Graph& graph);
 
 /// What the simulator says of a segment on a device. The graph must outlive it.
 [[nodiscard]] SegmentLatency simulated_latency(const Graph& graph, const DeviceSpec& device);

@@ -4,7 +4,7 @@
 /// their common form and their names. A new one needs nothing of this: any Segmentation becomes a
 /// plan by make_plan (examples/custom_strategy.cc).
 ///
-/// Thread-safety: pure functions, but for the Profile that is handed in.
+/// Thread-safety: pure functions, but for the Profile that is kept.
 #pragma once
 
 #include <array>
@@ -46,13 +46,14 @@ struct StrategyPlan {
 
 /// Cuts a model for these devices. All strategies but `kOptimal` give each device of the only pool
 /// one segment; that one uses at most the devices of all pools, and `optimal` says what limits it.
-/// A `profile` that is handed in is asked instead of a new one, so that what it knows is computed
-/// once. Throws as check_not_compiled, as the strategies do (Error(kInfeasible) where a model has
-/// fewer cuts than there are devices, Error(kUnsupported) where an exact search would take
-/// minutes), and Error(kInvalidArgument) for several pools.
+/// `profile`: where one is kept for the next call with the same graph and device, so that what it
+/// knows is computed once; made when it is first needed. Throws as check_not_compiled, as the
+/// strategies do (Error(kInfeasible) where a model has fewer cuts than there are devices,
+/// Error(kUnsupported) where an exact search would take minutes), and Error(kInvalidArgument) for
+/// several pools.
 [[nodiscard]] StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> pools,
                                             Strategy strategy, const OptimalOptions& optimal = {},
-                                            Profile* profile = nullptr);
+                                            std::optional<Profile>* profile = nullptr);
 
 /// A plan made for up to `tpus` devices, as one row of a comparison.
 struct ComparedPlan {

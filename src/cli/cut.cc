@@ -159,7 +159,6 @@ SegmentLatency cpu_latency(const Graph& graph, const CutOptions& options, std::u
 // Searches of `profile` that only commands ask for: by measured times, or by other procedures.
 ProfiledSegmentation search_profile(const Graph& graph, const CutOptions& options,
                                     const DevicePool& pool) {
-  check_profile_size(graph);
   const SegmentLatency measured =
       options.measure.empty() ? nullptr : cpu_latency(graph, options, pool.count);
   if (options.search == "bisection") {

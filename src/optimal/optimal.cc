@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "graph/reads.h"
 #include "optimal/first_cuts.h"
 #include "optimal/ideal_costs.h"
 #include "optimal/ideals.h"
@@ -44,10 +45,6 @@ std::vector<IdealCosts> costs_per_pool(const Graph& graph, const IdealLattice& l
   return costs;
 }
 
-std::vector<OperatorId> all_operators(const Graph& graph) {
-  return graph.operators_between(1, graph.depth());
-}
-
 // Stages and replicas that one pass over the pairs of ideals may look at. In a pure pipeline of
 // many devices most counts fall out at once.
 double work_of(const Graph& graph, const IdealLattice& lattice, std::span<const DevicePool> pools,
@@ -57,7 +54,8 @@ double work_of(const Graph& graph, const IdealLattice& lattice, std::span<const 
       options.max_replicas > 0 ? std::min<double>(options.max_replicas, devices) : devices;
   const auto ideals = static_cast<double>(lattice.size());
   // Where operators run on the host each pair is compiled and simulated anew.
-  const bool has_host = !operators_on_host(graph, all_operators(graph)).empty();
+  const bool has_host =
+      !operators_on_host(graph, graph.operators_between(1, graph.depth())).empty();
   constexpr double kPerOperator = 20;
   const double pair = has_host ? kPerOperator * static_cast<double>(graph.operator_count()) : 1;
   return ideals * ideals / 2 * std::max(devices * replicas, pair);
@@ -163,12 +161,6 @@ OptimalSegmentation improved_at_first_cut(const Graph& graph, std::span<const De
 // Operators that read each other's results a thousandfold are no network: each pair of ideals would
 // look at all of them.
 constexpr std::uint64_t kMostReads = 10'000'000;  // times operators and depths; some seconds
-std::uint64_t reads_of(const Model& model) {
-  std::uint64_t reads = 0;
-  for (const Operator& op : model.operators()) reads += op.inputs.size();
-  return reads;
-}
-
 [[noreturn]] void throw_too_many(const Graph& graph, std::span<const DevicePool> pools) {
   throw Error(
       ErrorCode::kUnsupported,
@@ -220,11 +212,12 @@ OptimalSegmentation segment_optimal(const Graph& graph, std::span<const DevicePo
                     "together, --strategy balanced more",
                     graph.model().name(), graph.operator_count(), graph.depth(), kMostIdeals));
   }
-  if (reads_of(graph.model()) * (graph.operator_count() + graph.depth()) > kMostReads) {
+  const std::uint64_t reads = reads_of(graph.model());
+  if (reads * (graph.operator_count() + graph.depth()) > kMostReads) {
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("{}: {} operators read {} tensors; the exact search takes fewer, "
                             "--strategy balanced more",
-                            graph.model().name(), graph.operator_count(), reads_of(graph.model())));
+                            graph.model().name(), graph.operator_count(), reads));
   }
   // The best pipeline along three orders is found in little time; the search over all ideals starts
   // from there.

@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "graph/reads.h"
 #include "optimal/ideal_costs.h"
 #include "optimal/ideals.h"
 #include "segue/compiler.h"
@@ -82,6 +83,18 @@ ProfiledSegmentation describe(const Profile& profile, const Ends& ends, Nanoseco
   return result;
 }
 
+void check_size(const Graph& graph) {
+  // Pairs of depths, and what looking at the operators between them takes; some seconds.
+  constexpr double kMostWork = 1e11;
+  const std::uint64_t reads = reads_of(graph.model());
+  const auto depth = static_cast<double>(graph.depth());
+  if (depth * depth / 2 * static_cast<double>(reads) <= kMostWork) return;
+  throw Error(ErrorCode::kUnsupported,
+              fmt::format("{}: {} depths whose operators read {} tensors are too many to look at "
+                          "every segment; --strategy balanced takes more",
+                          graph.model().name(), graph.depth(), reads));
+}
+
 }  // namespace
 
 Profile::Profile(std::vector<std::vector<OperatorId>> units, RunLatency measure,
@@ -89,16 +102,19 @@ Profile::Profile(std::vector<std::vector<OperatorId>> units, RunLatency measure,
     : units_(std::move(units)), measure_(std::move(measure)), at_least_(std::move(at_least)) {}
 
 Profile Profile::of_depths(const Graph& graph, const SegmentLatency& measure) {
+  check_size(graph);
   return profile_of(depths_of(graph), measure);
 }
 
 Profile Profile::of_vendor_order(const Graph& graph, const SegmentLatency& measure) {
+  check_size(graph);
   Units units;
   for (const OperatorId id : graph.vendor_order()) units.push_back({id});
   return profile_of(units, measure);
 }
 
 Profile Profile::simulated(const Graph& graph, const DeviceSpec& device) {
+  check_size(graph);
   const auto costs = std::make_shared<const DepthCosts>(graph, device);
   const Units units = depths_of(graph);
   std::vector<std::int64_t> work_ns(units.size() + 1);
@@ -129,19 +145,6 @@ Nanoseconds Profile::latency(std::size_t begin, std::size_t end) {
   const Nanoseconds measured = measure_(begin, end);
   latencies_.emplace(key, measured);
   return measured;
-}
-
-void check_profile_size(const Graph& graph) {
-  // Pairs of depths, and what looking at the operators between them takes; some seconds.
-  constexpr double kMostWork = 1e11;
-  std::uint64_t reads = 0;
-  for (const Operator& op : graph.model().operators()) reads += op.inputs.size();
-  const auto depth = static_cast<double>(graph.depth());
-  if (depth * depth / 2 * static_cast<double>(reads) <= kMostWork) return;
-  throw Error(ErrorCode::kUnsupported,
-              fmt::format("{}: {} depths whose operators read {} tensors are too many to look at "
-                          "every segment; --strategy balanced takes more",
-                          graph.model().name(), graph.depth(), reads));
 }
 
 SegmentLatency simulated_latency(const Graph& graph, const DeviceSpec& device) {

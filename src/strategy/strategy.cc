@@ -8,6 +8,7 @@
 #include "segue/compiler.h"
 #include "segue/error.h"
 #include "segue/model.h"
+#include "strategy/no_plan.h"
 
 namespace segue {
 namespace {
@@ -23,19 +24,14 @@ Plan optimal_plan(const Graph& graph, std::span<const DevicePool> pools,
 
 // One segment for each device of a pool.
 Segmentation even_cut(const Graph& graph, const DevicePool& pool, Strategy strategy,
-                      Profile* profile, StrategyPlan& result) {
+                      std::optional<Profile>& profile, StrategyPlan& result) {
   if (strategy == Strategy::kCompiler) return segment_as_vendor(graph, pool.count);
   if (strategy == Strategy::kBalanced) {
     result.balanced = segment_balanced(graph, pool.count, *make_simulated_compiler(pool.device));
     return result.balanced->segmentation;
   }
-  check_profile_size(graph);
-  if (profile != nullptr) {
-    result.profiled = segment_profiled(*profile, pool.count);
-  } else {
-    Profile own = Profile::simulated(graph, pool.device);
-    result.profiled = segment_profiled(own, pool.count);
-  }
+  if (!profile) profile = Profile::simulated(graph, pool.device);
+  result.profiled = segment_profiled(*profile, pool.count);
   return result.profiled->segmentation;
 }
 
@@ -66,7 +62,8 @@ Strategy parse_strategy(std::string_view name) {
 }
 
 StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> pools,
-                              Strategy strategy, const OptimalOptions& optimal, Profile* profile) {
+                              Strategy strategy, const OptimalOptions& optimal,
+                              std::optional<Profile>* profile) {
   check_not_compiled(graph.model());
   if (strategy == Strategy::kOptimal) return {optimal_plan(graph, pools, optimal)};
   if (pools.size() != 1) {
@@ -76,7 +73,9 @@ StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> po
                     to_string(strategy)));
   }
   StrategyPlan result;
-  const Segmentation cuts = even_cut(graph, pools[0], strategy, profile, result);
+  std::optional<Profile> own;
+  const Segmentation cuts =
+      even_cut(graph, pools[0], strategy, profile != nullptr ? *profile : own, result);
   const std::vector<PoolCounts> devices(cuts.segments.size(), PoolCounts{1});
   result.plan = make_plan(graph, cuts, pools, std::string(to_string(strategy)), devices);
   return result;
@@ -86,7 +85,7 @@ std::vector<ComparedPlan> compare_strategies(const Graph& graph, const DeviceSpe
                                              std::uint32_t first, std::uint32_t last,
                                              std::uint32_t max_replicas) {
   std::vector<ComparedPlan> rows;
-  Profile profile = Profile::simulated(graph, device);
+  std::optional<Profile> profile;
   for (std::uint32_t tpus = first; tpus <= last; ++tpus) {
     const DevicePool pool{device, tpus};
     for (const Strategy strategy : kStrategies) {
@@ -95,10 +94,7 @@ std::vector<ComparedPlan> compare_strategies(const Graph& graph, const DeviceSpe
                                                {.max_replicas = max_replicas}, &profile)
                                   .plan});
       } catch (const Error& error) {
-        // A model with fewer cuts than devices, or too large a one for exact searches, has no such
-        // plan; the others go on.
-        if (error.code() != ErrorCode::kInfeasible && error.code() != ErrorCode::kUnsupported)
-          throw;
+        if (!means_no_plan(error)) throw;
       }
     }
   }

@@ -6,6 +6,7 @@
 #include "json/node.h"
 #include "segue/error.h"
 #include "segue/sweep.h"
+#include "sweep/limits.h"
 
 namespace segue {
 namespace {
@@ -126,7 +127,6 @@ SweepRow parse_sweep_row(std::string_view line, const std::string& label) {
   node["schema"].expect_schema(kSchema);
   SweepRow row;
   row.sweep = node["sweep"].text();
-  constexpr std::uint64_t kMostJobs = 1'000'000;
   row.jobs = node["jobs"].number(kMostJobs);
   if (row.jobs == 0) node["jobs"].fail("must be at least 1");
   row.job = node["job"].number(row.jobs - 1);

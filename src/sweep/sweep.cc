@@ -1,7 +1,6 @@
 #include "segue/sweep.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <charconv>
@@ -13,13 +12,13 @@
 #include "segue/error.h"
 #include "segue/version.h"
 #include "segue/zoo.h"
+#include "strategy/no_plan.h"
+#include "sweep/limits.h"
 
 namespace segue {
 namespace {
 
 using json::Json;
-
-constexpr std::uint64_t kMostJobs = 1'000'000;
 
 std::string hash_of(const Json& document) {
   const std::string text = document.dump();
@@ -52,11 +51,10 @@ struct OpenedModel {
 
 // A device, and what is known of the model on it.
 struct OpenedDevice {
-  OpenedDevice(const std::string& name, const Graph& graph)
-      : source(name), device(open_device(name)), profile(Profile::simulated(graph, device)) {}
+  explicit OpenedDevice(const std::string& name) : source(name), device(open_device(name)) {}
   std::string source;
   DeviceSpec device;
-  Profile profile;
+  std::optional<Profile> profile;
 };
 
 // Opens what jobs name; those of the same model and device follow one another.
@@ -68,7 +66,7 @@ class Subjects {
       model_ = std::make_unique<OpenedModel>(job.model);
     }
     if (!device_ || device_->source != job.device)
-      device_ = std::make_unique<OpenedDevice>(job.device, model_->graph);
+      device_ = std::make_unique<OpenedDevice>(job.device);
   }
   [[nodiscard]] const OpenedModel& model() const { return *model_; }
   [[nodiscard]] OpenedDevice& device() { return *device_; }
@@ -119,7 +117,7 @@ void run_job(SweepRow& row, Subjects& subjects) {
                                   {.max_replicas = row.max_replicas}, &subjects.device().profile)
                      .plan);
   } catch (const Error& error) {
-    if (error.code() != ErrorCode::kInfeasible && error.code() != ErrorCode::kUnsupported) throw;
+    if (!means_no_plan(error)) throw;
     row.reason = error.what();
   }
 }
