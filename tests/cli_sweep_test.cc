@@ -27,6 +27,14 @@ std::vector<std::string> sweep(std::vector<std::string> more) {
   return arguments;
 }
 
+// A device whose link has so many MB/s.
+void write_lane(const std::filesystem::path& folder, int speed) {
+  write_file(folder / "lane.json",
+             R"({"schema": "segue.device/1", "name": "lane", "base": "edgetpu-pcie",
+                 "constants": {"link": {"value": )" +
+                 std::to_string(speed) + R"(, "unit": "MB/s"}}})");
+}
+
 TEST(CliSweep, ShardsMergeToWhatOneProcessPrints) {
   const ScratchFolder scratch;
   const CommandResult whole = run_segue(sweep({}));
@@ -75,20 +83,30 @@ TEST(CliSweep, FileOfAnotherSweepIsLeftAlone) {
 
 TEST(CliSweep, ChangedDeviceLeavesNoOldRows) {
   const ScratchFolder scratch;
-  const auto write = [&](int speed) {
-    write_file(scratch.path() / "lane.json",
-               R"({"schema": "segue.device/1", "name": "lane", "base": "edgetpu-pcie",
-                   "constants": {"link": {"value": )" +
-                   std::to_string(speed) + R"(, "unit": "MB/s"}}})");
-  };
-  write(100);
+  write_lane(scratch.path(), 100);
   ASSERT_EQ(run_segue(sweep({"--devices", "lane.json", "-o", "a.ndjson"}), scratch.path()).status,
             0);
-  write(50);
+  write_lane(scratch.path(), 50);
   ASSERT_EQ(run_segue(sweep({"--devices", "lane.json", "-o", "a.ndjson"}), scratch.path()).status,
             0);
   EXPECT_EQ(run_segue(sweep({"--devices", "lane.json"}), scratch.path()).out,
             read_text_file(scratch.path() / "a.ndjson", kLargest));
+}
+
+TEST(CliSweep, ShardsThatShareAFileKeepEachOthersRows) {
+  const ScratchFolder scratch;
+  const auto run_both = [&] {
+    for (const char* shard : {"1/2", "2/2"}) {
+      const auto arguments = sweep({"--devices", "lane.json", "--shard", shard, "-o", "a.ndjson"});
+      ASSERT_EQ(run_segue(arguments, scratch.path()).status, 0);
+    }
+  };
+  write_lane(scratch.path(), 100);
+  run_both();
+  write_lane(scratch.path(), 50);
+  run_both();
+  EXPECT_EQ(run_segue({"merge", "a.ndjson", "--ndjson"}, scratch.path()).out,
+            run_segue(sweep({"--devices", "lane.json"}), scratch.path()).out);
 }
 
 TEST(CliSweep, MissingShardsAreNamedUnlessPartialIsAskedFor) {

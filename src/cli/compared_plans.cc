@@ -2,33 +2,17 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
-#include <string_view>
-
+#include "cli/tpus.h"
 #include "segue/error.h"
 
 namespace segue::cli {
 namespace {
 
-constexpr std::uint32_t kMostTpus = 64;
-
-// "4" or "1..8".
-std::pair<std::uint32_t, std::uint32_t> parse_counts(const std::string& text) {
-  const auto number = [](std::string_view digits) -> std::uint32_t {
-    std::uint32_t value = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    return error == std::errc{} && end == digits.data() + digits.size() ? value : 0;
-  };
-  const std::size_t dots = text.find("..");
-  const std::uint32_t first = number(std::string_view(text).substr(0, dots));
-  const std::uint32_t last =
-      dots == std::string::npos ? first : number(std::string_view(text).substr(dots + 2));
-  if (first == 0 || last < first || last > kMostTpus) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("--tpus '{}': give a number or a range within 1..{}, as in 1..8", text,
-                            kMostTpus));
-  }
-  return {first, last};
+TpuRange parse_counts(const std::string& text) {
+  if (const auto range = parse_range(text)) return *range;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("--tpus '{}': give a number or a range within 1..{}, as in 1..8", text,
+                          kMostComparedTpus));
 }
 
 DevicePool open_one_kind(const std::string& name) {

@@ -7,13 +7,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <cstring>
+#include <map>
 #include <memory>
 #include <system_error>
 
 #include "cli/commands.h"
 #include "cli/progress.h"
+#include "cli/tpus.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
@@ -39,34 +39,19 @@ struct SweepOptions {
 
 // "1..8", "1,2,4", "1,2,4..8".
 std::vector<std::uint32_t> parse_numbers(const std::string& text) {
-  constexpr std::uint32_t kMost = 64;
-  const auto fail = [&] {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("--tpus '{}': give numbers and ranges within 1..{}, as in 1,2,4..8",
-                            text, kMost));
-  };
   std::vector<std::uint32_t> numbers;
-  const char* place = text.data();
-  const char* const end = place + text.size();
-  const auto number = [&] {
-    std::uint32_t value = 0;
-    const auto read = std::from_chars(place, end, value);
-    if (read.ec != std::errc{} || value < 1 || value > kMost) fail();
-    place = read.ptr;
-    return value;
-  };
-  while (true) {
-    const std::uint32_t first = number();
-    std::uint32_t last = first;
-    if (end - place > 1 && place[0] == '.' && place[1] == '.') {
-      place += 2;
-      last = number();
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const auto range = parse_range(std::string_view(text).substr(begin, end - begin));
+    if (!range) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("--tpus '{}': give numbers and ranges within 1..{}, as in 1,2,4..8",
+                              text, kMostComparedTpus));
     }
-    if (last < first) fail();
-    for (std::uint32_t value = first; value <= last; ++value) numbers.push_back(value);
-    if (place == end) return numbers;
-    if (*place++ != ',') fail();
+    for (std::uint32_t tpus = range->first; tpus <= range->last; ++tpus) numbers.push_back(tpus);
+    begin = end + 1;
   }
+  return numbers;
 }
 
 SweepSpec spec_of(const SweepOptions& options) {
@@ -117,12 +102,9 @@ class ShardFile {
 
   [[nodiscard]] std::span<const SweepRow> known() const { return known_; }
 
-  // Whether rows were added for models or devices that have changed since.
-  [[nodiscard]] bool is_outdated() const { return is_outdated_; }
-
   // Adds a row that was not known.
   void append(const SweepRow& row) {
-    is_outdated_ |= std::ranges::find(known_, row.job, &SweepRow::job) != known_.end();
+    is_outdated_ |= !rows_.insert_or_assign(row.job, row).second;
     const std::string line = to_json(row) + "\n";
     std::string_view rest = line;
     while (!rest.empty()) {
@@ -131,6 +113,14 @@ class ShardFile {
       if (written <= 0) fail("cannot be written");
       rest.remove_prefix(static_cast<std::size_t>(written));
     }
+  }
+
+  // Drops rows of models or devices that have changed since, where new ones were added for them.
+  void drop_outdated() const {
+    if (!is_outdated_) return;
+    std::string text;
+    for (const auto& [unused, row] : rows_) text += to_json(row) + "\n";
+    write_file(path_, text);
   }
 
  private:
@@ -155,11 +145,13 @@ class ShardFile {
     if (lines.is_torn && ::ftruncate(descriptor_, static_cast<off_t>(whole)) != 0)
       fail("cannot be cut to whole lines");
     known_ = std::move(lines.rows);
+    for (const SweepRow& row : known_) rows_.insert_or_assign(row.job, row);
   }
 
   std::string path_;
   int descriptor_ = -1;
   std::vector<SweepRow> known_;
+  std::map<std::uint64_t, SweepRow> rows_;  // the newest of each job
   bool is_outdated_ = false;
 };
 
@@ -169,15 +161,8 @@ std::uint64_t jobs_of(const SweepSpec& spec, const Shard& shard) {
       std::ranges::count_if(jobs, [&](const SweepJob& job) { return shard.has(job.number); }));
 }
 
-std::string lines_of(std::span<const SweepRow> rows) {
-  std::string text;
-  for (const SweepRow& row : rows) text += to_json(row) + "\n";
-  return text;
-}
-
 void sweep_into_file(const SweepSpec& spec, const Shard& shard, const std::string& path) {
   ShardFile file(path, sweep_id(spec));
-  std::vector<SweepRow> rows;
   const std::uint64_t all = jobs_of(spec, shard);
   std::uint64_t kept = 0;
   Progress progress(all);
@@ -187,11 +172,10 @@ void sweep_into_file(const SweepSpec& spec, const Shard& shard, const std::strin
     } else {
       file.append(row);
     }
-    rows.push_back(row);
     progress.advance();
   });
-  if (file.is_outdated()) write_file(path, lines_of(rows));
-  print_note(fmt::format("{}: {} of {} jobs of shard {}/{}{}", path, rows.size(), all, shard.index,
+  file.drop_outdated();
+  print_note(fmt::format("{}: {} of {} jobs of shard {}/{}{}", path, all, all, shard.index,
                          shard.count, kept == 0 ? "" : fmt::format(", {} were there", kept)));
 }
 
@@ -209,6 +193,12 @@ struct MergeOptions {
   bool csv = false;
   std::string output;
 };
+
+std::string lines_of(std::span<const SweepRow> rows) {
+  std::string text;
+  for (const SweepRow& row : rows) text += to_json(row) + "\n";
+  return text;
+}
 
 void merge(const MergeOptions& options) {
   std::vector<SweepRow> rows;

@@ -168,6 +168,21 @@ std::uint32_t parse_tpus(const std::string& text) {
               fmt::format("--tpus '{}': give a number from 1 to {}, or auto", text, kMost));
 }
 
+std::optional<TpuRange> parse_range(std::string_view text) {
+  const auto number = [](std::string_view digits) -> std::uint32_t {
+    std::uint32_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return error == std::errc{} && end == digits.data() + digits.size() ? value : 0;
+  };
+  const std::size_t dots = text.find("..");
+  TpuRange range;
+  range.first = number(text.substr(0, dots));
+  range.last = dots == std::string_view::npos ? range.first : number(text.substr(dots + 2));
+  if (range.first == 0 || range.last < range.first || range.last > kMostComparedTpus)
+    return std::nullopt;
+  return range;
+}
+
 Nanoseconds parse_latency(const std::string& text) {
   constexpr double kLongestNs = 1e15;
   const auto [value, unit] = split_number(text);

@@ -2,14 +2,24 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "cli/commands.h"
 
 namespace segue::cli {
 
 [[nodiscard]] std::uint32_t parse_tpus(const std::string& text);
+
+// "4" or "1..8", within 1..kMostComparedTpus; nothing where it is neither.
+inline constexpr std::uint32_t kMostComparedTpus = 64;
+struct TpuRange {
+  std::uint32_t first = 0;
+  std::uint32_t last = 0;
+};
+[[nodiscard]] std::optional<TpuRange> parse_range(std::string_view text);
 
 // "30ms", "0.5s", "200us".
 [[nodiscard]] Nanoseconds parse_latency(const std::string& text);
