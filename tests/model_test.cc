@@ -235,14 +235,11 @@ TEST(ReadModel, CycleThroughEmptyTensorsIsRefused) {
 }
 
 // A flatbuffer may let many operators share one long list.
-TEST(ReadModel, ListsLongerThanTheFileAreRefused) {
-  flatbuffers::FlatBufferBuilder builder;
-  const auto inputs = builder.CreateVector(std::vector<std::int32_t>(1000, 0));
-  const auto outputs = builder.CreateVector(std::vector<std::int32_t>{1});
-  const std::vector operators(100, tflite::CreateOperator(builder, 0, inputs, outputs));
-  const std::vector<std::int32_t> shape{1};
-  const std::vector tensors{tflite::CreateTensorDirect(builder, &shape),
-                            tflite::CreateTensorDirect(builder, &shape)};
+// A model of these tables, whatever they share; tensor #1 is its input and its output.
+std::vector<std::byte> finished(
+    flatbuffers::FlatBufferBuilder& builder,
+    const std::vector<flatbuffers::Offset<tflite::Tensor>>& tensors,
+    const std::vector<flatbuffers::Offset<tflite::Operator>>& operators) {
   const std::vector<std::int32_t> border{1};
   const std::vector subgraphs{
       tflite::CreateSubGraphDirect(builder, &tensors, &border, &border, &operators)};
@@ -252,6 +249,18 @@ TEST(ReadModel, ListsLongerThanTheFileAreRefused) {
       builder, tflite::CreateModelDirect(builder, 3, &codes, &subgraphs, nullptr, &buffers));
   std::vector<std::byte> bytes(builder.GetSize());
   std::memcpy(bytes.data(), builder.GetBufferPointer(), bytes.size());
+  return bytes;
+}
+
+TEST(ReadModel, ListsLongerThanTheFileAreRefused) {
+  flatbuffers::FlatBufferBuilder builder;
+  const auto inputs = builder.CreateVector(std::vector<std::int32_t>(1000, 0));
+  const auto outputs = builder.CreateVector(std::vector<std::int32_t>{1});
+  const std::vector operators(100, tflite::CreateOperator(builder, 0, inputs, outputs));
+  const std::vector<std::int32_t> shape{1};
+  const std::vector tensors{tflite::CreateTensorDirect(builder, &shape),
+                            tflite::CreateTensorDirect(builder, &shape)};
+  const auto bytes = finished(builder, tensors, operators);
   expect_error(ErrorCode::kInvalidModel, [&] { (void)parse_model(bytes, "shared"); },
                {"more memory than twice the file", "inputs"});
 }
@@ -264,16 +273,8 @@ TEST(ReadModel, TablesThatShareTheirContentsAreRefusedBeforeTheyAreUnpacked) {
   const auto name = builder.CreateString("t");
   const std::vector tensors(
       10'000, tflite::CreateTensor(builder, shape, tflite::TensorType::INT8, 0, name));
-  const std::vector<std::int32_t> border{1};
   const std::vector operators{tflite::CreateOperatorDirect(builder)};
-  const std::vector subgraphs{
-      tflite::CreateSubGraphDirect(builder, &tensors, &border, &border, &operators)};
-  const std::vector codes{tflite::CreateOperatorCode(builder)};
-  const std::vector buffers{tflite::CreateBuffer(builder)};
-  tflite::FinishModelBuffer(
-      builder, tflite::CreateModelDirect(builder, 3, &codes, &subgraphs, nullptr, &buffers));
-  std::vector<std::byte> bytes(builder.GetSize());
-  std::memcpy(bytes.data(), builder.GetBufferPointer(), bytes.size());
+  const auto bytes = finished(builder, tensors, operators);
   expect_error(ErrorCode::kInvalidModel, [&] { (void)parse_model(bytes, "shared"); },
                {"more memory than twice the file", "shape"});
 }

@@ -31,10 +31,11 @@ std::string choices_of(const CLI::Option& option) {
   return value;
 }
 
-std::vector<std::string> network_names() {
+// With the prefix before each, blanks between.
+std::string network_names(const std::string& prefix) {
   std::vector<std::string> names;
-  for (const ZooEntry& entry : zoo_catalogue()) names.push_back("zoo:" + std::string(entry.name));
-  return names;
+  for (const ZooEntry& entry : zoo_catalogue()) names.push_back(prefix + entry.name);
+  return fmt::format("{}", fmt::join(names, " "));
 }
 
 // For shells, text between single quotes.
@@ -89,11 +90,7 @@ _segue() {{
 complete -o filenames -o nospace -F _segue segue
 )",
       fmt::arg("commands", fmt::join(names, " ")), fmt::arg("choices", choices),
-      fmt::arg("options", options), fmt::arg("networks", [] {
-        std::string all;
-        for (const std::string& name : network_names()) all += name.substr(4) + " ";
-        return all;
-      }()));
+      fmt::arg("options", options), fmt::arg("networks", network_names("")));
 }
 
 // Inside the brackets of zsh's _arguments, a bracket or a colon would end the description.
@@ -137,14 +134,14 @@ std::string zsh_script(const CLI::App& app) {
       "  if (( CURRENT == 2 )); then\n    _describe command commands\n    return\n  fi\n"
       "  local command=$words[2]\n  shift words\n  (( CURRENT-- ))\n"
       "  case $command in\n{}  esac\n}}\n_segue \"$@\"\n",
-      fmt::join(network_names(), " "), commands, cases);
+      network_names("zoo:"), commands, cases);
 }
 
 std::string fish_script(const CLI::App& app) {
   std::string text = fmt::format(
       "# fish completion for segue\ncomplete -c segue -n "
       "'not __fish_use_subcommand' -a '{}'\n",
-      fmt::join(network_names(), " "));
+      network_names("zoo:"));
   for (const CLI::App* command : app.get_subcommands(nullptr)) {
     const std::string& name = command->get_name();
     text += fmt::format("complete -c segue -f -n __fish_use_subcommand -a {} -d {}\n", name,

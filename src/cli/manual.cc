@@ -32,6 +32,17 @@ constexpr std::array<Passage, 3> kExamples{{
     {"segue compare zoo:resnet101 --tpus 1..8", "Lays all strategies side by side (simulated)."},
 }};
 
+// All commands with their own inner ones, in the order of `--help`.
+std::vector<const CLI::App*> described_commands(const CLI::App& app) {
+  std::vector<const CLI::App*> commands;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) {
+    if (command->get_group().empty()) continue;
+    commands.push_back(command);
+    for (const CLI::App* inner : described_commands(*command)) commands.push_back(inner);
+  }
+  return commands;
+}
+
 // All but --help.
 std::vector<const CLI::Option*> described_options(const CLI::App& command) {
   std::vector<const CLI::Option*> options;
@@ -147,16 +158,6 @@ std::string value_of(const CLI::Option& option) {
   // The parser writes choices as TEXT:{a,b}.
   const std::size_t brace = type.find('{');
   return brace == std::string::npos ? type.substr(0, type.find(':')) : type.substr(brace);
-}
-
-std::vector<const CLI::App*> described_commands(const CLI::App& app) {
-  std::vector<const CLI::App*> commands;
-  for (const CLI::App* command : app.get_subcommands(nullptr)) {
-    if (command->get_group().empty()) continue;
-    commands.push_back(command);
-    for (const CLI::App* inner : described_commands(*command)) commands.push_back(inner);
-  }
-  return commands;
 }
 
 void add_manual(CLI::App& app) {

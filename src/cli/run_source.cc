@@ -10,7 +10,7 @@
 #include "segue/edgetpu.h"
 #include "segue/error.h"
 #include "segue/file.h"
-#include "segue/optimal.h"
+#include "segue/strategy.h"
 #include "segue/verify.h"
 #include "segue/zoo.h"
 
@@ -207,10 +207,7 @@ PipelineOptions pipeline_options(const RunOptions& options, const RunSource& sou
       const Graph graph(*model);
       const auto pools = open_devices(device, count);
       if (pools.size() > 1) return std::nullopt;
-      const auto best = segment_optimal(graph, pools);
-      Plan plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
-      identify_model(plan, *model);
-      return layout_of(options, *model, plan);
+      return layout_of(options, *model, plan_by_strategy(graph, pools, Strategy::kOptimal).plan);
     };
   }
   return result;

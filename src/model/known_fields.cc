@@ -1,5 +1,6 @@
 #include "model/known_fields.h"
 
+#include <flatbuffers/minireflect.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -51,24 +52,6 @@ std::optional<std::string> check_field(const Field& field, const std::uint8_t* v
                                        const std::uint8_t* previous, const std::string& path,
                                        UnpackedSize& size);
 
-std::uint64_t element_bytes(unsigned base_type) {
-  switch (base_type) {
-    case fb::ET_USHORT:
-    case fb::ET_SHORT:
-      return 2;
-    case fb::ET_INT:
-    case fb::ET_UINT:
-    case fb::ET_FLOAT:
-      return 4;
-    case fb::ET_LONG:
-    case fb::ET_ULONG:
-    case fb::ET_DOUBLE:
-      return 8;
-    default:
-      return 1;
-  }
-}
-
 // What follows an offset begins with its number of elements, texts as well as lists.
 fb::uoffset_t length_at(const std::uint8_t* value) {
   return fb::ReadScalar<fb::uoffset_t>(value + fb::ReadScalar<fb::uoffset_t>(value));
@@ -78,7 +61,8 @@ fb::uoffset_t length_at(const std::uint8_t* value) {
 void add_list(const Field& field, const std::uint8_t* value, UnpackedSize& size) {
   const std::uint64_t length = length_at(value);
   if (field.code().base_type != fb::ET_STRING) {
-    size.bytes += length * element_bytes(field.code().base_type);
+    const auto type = static_cast<fb::ElementaryType>(field.code().base_type);
+    size.bytes += length * fb::InlineSize(type, field.type());
     return;
   }
   const std::uint8_t* element =

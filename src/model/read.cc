@@ -221,9 +221,10 @@ class Builder {
     }
   }
 
-  // Lists in a flatbuffer may share their bytes, so that a small file could stand for endless work.
-  void bound_lists(std::size_t entries) {
-    listed_bytes_ += entries * sizeof(std::int32_t);
+  // Lists in a flatbuffer may share their bytes, and operators their code with its name, so that a
+  // small file could stand for endless work.
+  void bound_listed(std::size_t bytes) {
+    listed_bytes_ += bytes;
     if (listed_bytes_ > state_->file->view().size())
       invalid("the operators list more tensors, or longer names, than the file has room for");
   }
@@ -252,12 +253,12 @@ class Builder {
       op.custom_data = std::as_bytes(
           std::span(source.custom_options()->data(), source.custom_options()->size()));
     }
-    bound_lists(op.code == OpCode::kCustom ? op.name.size() / sizeof(std::int32_t) : 0);
+    if (op.code == OpCode::kCustom) bound_listed(op.name.size());
     const std::string user = fmt::format("operator #{} {}", position, op.name);
     if (source.large_custom_options_offset() > 1)
       unsupported(user +
                   " has options behind the flatbuffer; convert the model with options inside");
-    bound_lists(op.inputs.size() + op.outputs.size() + op.intermediates.size());
+    bound_listed(op.inputs.size_bytes() + op.outputs.size_bytes() + op.intermediates.size_bytes());
     for (const std::int32_t tensor : op.inputs) check_tensor_index(tensor, true, user);
     for (const std::int32_t tensor : op.outputs) check_tensor_index(tensor, false, user);
     for (const std::int32_t tensor : op.intermediates) check_tensor_index(tensor, false, user);
@@ -372,7 +373,7 @@ class Builder {
 
   std::string label_;
   std::unique_ptr<Model::State> state_;
-  std::size_t listed_bytes_ = 0;  // tensor lists of all operators
+  std::size_t listed_bytes_ = 0;  // tensor lists and own names of all operators
 };
 
 std::string stem_of(const std::filesystem::path& path) {
