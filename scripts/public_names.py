@@ -8,6 +8,8 @@ import re
 import sys
 from pathlib import Path
 
+import check_layers
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "versioning.md"
 DECLARED = [
@@ -46,13 +48,8 @@ def names(header):
     return sorted(set(found), key=lambda name: (name.lower(), name))
 
 
-def layers():
-    text = (ROOT / "scripts" / "check_layers.py").read_text()
-    return re.findall(r'"(\w+)"', text[text.index("LAYERS = ["):text.index("]", text.index("LAYERS = ["))])
-
-
 def headers():
-    return sorted((ROOT / "include" / "segue").glob("*.h"), key=lambda path: layers().index(path.stem))
+    return sorted((ROOT / "include" / "segue").glob("*.h"), key=lambda path: check_layers.LAYERS.index(path.stem))
 
 
 def table():

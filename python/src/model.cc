@@ -37,13 +37,6 @@ nb::dlpack::dtype form_of(ElementType type) {
               "numpy has no type for " + std::string(to_string(type)) + " tensors");
 }
 
-std::string shape_text(const InputArray& array) {
-  std::string text;
-  for (std::size_t i = 0; i < array.ndim(); ++i)
-    text += (i == 0 ? "" : ", ") + std::to_string(array.shape(i));
-  return "[" + text + "]";
-}
-
 std::string shape_text(std::span<const std::int32_t> shape) {
   std::string text;
   for (std::size_t i = 0; i < shape.size(); ++i)
@@ -220,6 +213,13 @@ ElementType type_of(const InputArray& array) {
   throw Error(ErrorCode::kUnsupported, "no tensor has elements of the array's type");
 }
 
+std::vector<std::int32_t> shape_of(const InputArray& array) {
+  std::vector<std::int32_t> shape;
+  for (std::size_t i = 0; i < array.ndim(); ++i)
+    shape.push_back(static_cast<std::int32_t>(array.shape(i)));
+  return shape;
+}
+
 void check_fits(const InputArray& array, const Port& port) {
   const auto fail = [&](const std::string& what) {
     throw Error(ErrorCode::kInvalidArgument, "input '" + port.name + "': " + what);
@@ -230,7 +230,8 @@ void check_fits(const InputArray& array, const Port& port) {
   bool is_same = array.ndim() == port.shape.size();
   for (std::size_t i = 0; is_same && i < array.ndim(); ++i)
     is_same = array.shape(i) == static_cast<std::size_t>(port.shape[i]);
-  if (!is_same) fail("has the shape " + shape_text(array) + ", needs " + shape_text(port.shape));
+  if (!is_same)
+    fail("has the shape " + shape_text(shape_of(array)) + ", needs " + shape_text(port.shape));
 }
 
 OutputArray to_array(TensorBytes&& value, const Port& port) {

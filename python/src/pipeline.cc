@@ -297,15 +297,9 @@ void bind_pipelines(nb::module_& module) {
           "Devices that failed: why, and what took over.");
   nb::class_<ArrayPipeline>(module, "RawPipeline")
       .def_prop_ro("inputs",
-                   [](const ArrayPipeline& self) {
-                     const auto ports = self.pipeline().inputs();
-                     return std::vector<Port>(ports.begin(), ports.end());
-                   })
+                   [](const ArrayPipeline& self) { return ports_of(self.pipeline().inputs()); })
       .def_prop_ro("outputs",
-                   [](const ArrayPipeline& self) {
-                     const auto ports = self.pipeline().outputs();
-                     return std::vector<Port>(ports.begin(), ports.end());
-                   })
+                   [](const ArrayPipeline& self) { return ports_of(self.pipeline().outputs()); })
       .def("push", &ArrayPipeline::push, "inputs"_a, "timeout_s"_a = nb::none(),
            nb::sig("def push(self, inputs: object, timeout_s: float | None = None) -> bool"))
       .def("pop", &ArrayPipeline::pop, "timeout_s"_a = nb::none())

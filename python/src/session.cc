@@ -37,29 +37,44 @@ EdgeTpuLibraries edgetpu_libraries(const std::optional<fs::path>& runtime,
           .delegates = candidates(edgetpu_library, "SEGUE_EDGETPU_LIB", "libedgetpu.so.1")};
 }
 
-// A session whose computation is a Python function, as that of an interpreter of tflite_runtime.
-class CallableSession : public Session {
- public:
-  CallableSession(std::vector<Port> inputs, std::vector<Port> outputs, nb::callable run)
-      : inputs_(std::move(inputs)), outputs_(std::move(outputs)), run_(std::move(run)) {}
-  ~CallableSession() override {
-    const nb::gil_scoped_acquire held;
-    run_.reset();
-  }
+// A Python function as a segment, as that of an interpreter of tflite_runtime. Its last user, in
+// whatever thread, needs the interpreter's lock to drop the function.
+struct Function {
+  std::vector<Port> inputs;
+  std::vector<Port> outputs;
+  nb::callable run;
 
-  [[nodiscard]] std::span<const Port> inputs() const override { return inputs_; }
-  [[nodiscard]] std::span<const Port> outputs() const override { return outputs_; }
+  Function(std::vector<Port> reads, std::vector<Port> gives, nb::callable callable)
+      : inputs(std::move(reads)), outputs(std::move(gives)), run(std::move(callable)) {}
+  Function(const Function&) = delete;
+  Function& operator=(const Function&) = delete;
+  ~Function() {
+    const nb::gil_scoped_acquire held;
+    run.reset();
+  }
+};
+
+class FunctionSession : public Session {
+ public:
+  explicit FunctionSession(std::shared_ptr<const Function> function)
+      : function_(std::move(function)) {}
+
+  [[nodiscard]] std::span<const Port> inputs() const override { return function_->inputs; }
+  [[nodiscard]] std::span<const Port> outputs() const override { return function_->outputs; }
 
   void run_into(std::span<const std::span<const std::byte>> inputs,
                 std::vector<TensorBytes>& outputs) override {
     const nb::gil_scoped_acquire held;
     try {
       nb::list arrays;
-      for (std::size_t i = 0; i < inputs.size(); ++i)
-        arrays.append(view_of(inputs[i], inputs_[i].type, inputs_[i].shape, nb::none()));
-      const nb::object results = run_(arrays);
-      outputs.resize(outputs_.size());
-      for (std::size_t i = 0; i < outputs_.size(); ++i) take(results[i], outputs_[i], outputs[i]);
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const Port& port = function_->inputs[i];
+        arrays.append(view_of(inputs[i], port.type, port.shape, nb::none()));
+      }
+      const nb::object results = function_->run(arrays);
+      outputs.resize(function_->outputs.size());
+      for (std::size_t i = 0; i < outputs.size(); ++i)
+        take(results[i], function_->outputs[i], outputs[i]);
     } catch (const nb::python_error& error) {
       throw Error(ErrorCode::kDevice, error.what());
     } catch (const nb::cast_error&) {
@@ -75,30 +90,21 @@ class CallableSession : public Session {
     value.assign(bytes, bytes + array.nbytes());
   }
 
-  std::vector<Port> inputs_;
-  std::vector<Port> outputs_;
-  nb::callable run_;
+  std::shared_ptr<const Function> function_;
 };
 
-class CallableBackend : public Backend {
+class FunctionBackend : public Backend {
  public:
-  CallableBackend(std::vector<Port> inputs, std::vector<Port> outputs, nb::callable run)
-      : inputs_(std::move(inputs)), outputs_(std::move(outputs)), run_(std::move(run)) {}
-  ~CallableBackend() override {
-    const nb::gil_scoped_acquire held;
-    run_.reset();
-  }
+  explicit FunctionBackend(std::shared_ptr<const Function> function)
+      : function_(std::move(function)) {}
   [[nodiscard]] std::string description() const override { return "a Python function"; }
   [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte> /*model*/,
                                               const std::string& /*name*/) const override {
-    const nb::gil_scoped_acquire held;
-    return std::make_unique<CallableSession>(inputs_, outputs_, run_);
+    return std::make_unique<FunctionSession>(function_);
   }
 
  private:
-  std::vector<Port> inputs_;
-  std::vector<Port> outputs_;
-  nb::callable run_;
+  std::shared_ptr<const Function> function_;
 };
 
 // A session with the model it reads, for one thread at a time.
@@ -107,8 +113,6 @@ struct OpenedSession {
   SharedBackend backend;
   std::unique_ptr<Session> session;
 };
-
-std::vector<Port> ports_of(std::span<const Port> ports) { return {ports.begin(), ports.end()}; }
 
 std::vector<OutputArray> run(OpenedSession& opened, const std::vector<InputArray>& arrays) {
   const auto ports = opened.session->inputs();
@@ -185,13 +189,12 @@ void bind_backends(nb::module_& module) {
   module.def(
       "callable_backend",
       [](std::vector<Port> inputs, std::vector<Port> outputs, nb::callable run) {
-        return SharedBackend(std::make_shared<CallableBackend>(std::move(inputs),
-                                                               std::move(outputs), std::move(run)));
+        return SharedBackend(std::make_shared<FunctionBackend>(std::make_shared<const Function>(
+            std::move(inputs), std::move(outputs), std::move(run))));
       },
       "inputs"_a, "outputs"_a, "run"_a,
       "A Python function from a list of arrays to a list of arrays. The arrays it is given are "
-      "valid "
-      "until it returns.");
+      "valid until it returns.");
 }
 
 void bind_ports(nb::module_& module) {
@@ -199,9 +202,7 @@ void bind_ports(nb::module_& module) {
       .def(
           "__init__",
           [](Port* self, std::string name, const InputArray& like) {
-            new (self) Port{std::move(name), type_of(like), {}, like.nbytes()};
-            for (std::size_t i = 0; i < like.ndim(); ++i)
-              self->shape.push_back(static_cast<std::int32_t>(like.shape(i)));
+            new (self) Port{std::move(name), type_of(like), shape_of(like), like.nbytes()};
           },
           "name"_a, "like"_a, "With type and shape of an array.")
       .def_ro("name", &Port::name)
@@ -214,6 +215,8 @@ void bind_ports(nb::module_& module) {
 }
 
 }  // namespace
+
+std::vector<Port> ports_of(std::span<const Port> ports) { return {ports.begin(), ports.end()}; }
 
 std::vector<fs::path> runtime_candidates(const std::optional<fs::path>& runtime) {
   auto result = candidates(runtime, "SEGUE_TFLITE_LIB", kRuntime);
