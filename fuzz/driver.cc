@@ -43,6 +43,7 @@ std::vector<Bytes> seeds_in(int count, char** paths) {
   }
   std::ranges::sort(files);
   std::vector<Bytes> seeds;
+  seeds.reserve(files.size());
   for (const auto& file : files) seeds.push_back(read(file));
   return seeds;
 }

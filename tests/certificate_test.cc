@@ -113,5 +113,16 @@ TEST(Certificate, OfTooManyIdealsFollowsFromTheWorkOrStaysOpen) {
                         {"more than 6000 ideals", "stays open"});
 }
 
+TEST(Certificate, ThatWouldTakeHoursStaysOpen) {
+  const Model model = open_model("zoo:resnet50");
+  const Graph graph(model);
+  const DevicePool pool{find_device("edgetpu-pcie"), 4, false};
+  const std::span pools(&pool, 1);
+  testing::expect_error(
+      ErrorCode::kUnsupported,
+      [&] { (void)check_certificate(best_plan(graph, pools), graph, pools, {.work = 100'000}); },
+      {"resnet50", "stays open"});
+}
+
 }  // namespace
 }  // namespace segue

@@ -127,8 +127,9 @@ TEST(CliRun, InterruptedRunTellsWhatItDid) {
   const Split split;
   const std::string out = split.scratch() / "out";
   const std::string command = fmt::format(
-      "{} run {} --inputs 100000000 --json >{} 2>/dev/null & sleep 2; kill -TERM $!; wait $!",
-      SEGUE_TEST_CLI, split.folder(), out);
+      "{} run {} --runtime {} --inputs 100000000 --json >{} 2>/dev/null & sleep 2; kill -TERM $!; "
+      "wait $!",
+      SEGUE_TEST_CLI, split.folder(), SEGUE_TEST_RUNTIME, out);
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 130);
   EXPECT_GT(nlohmann::json::parse(read_text_file(out, 1 << 20U))["measured"]["results"], 0);
 }

@@ -26,6 +26,31 @@ TEST(Units, BytesKeepTheirLargestUnitAboveOne) {
   EXPECT_EQ(format_mib(8115978), "7.74");
 }
 
+TEST(AppendedFile, GrowsAndIsCutShort) {
+  const testing::ScratchFolder scratch;
+  const fs::path path = scratch.path() / "new" / "lines";
+  {
+    AppendedFile file(path);
+    file.append("one\ntw");
+    file.cut_to(4);
+    file.append("two\n");
+  }
+  EXPECT_EQ(read_text_file(path, 100), "one\ntwo\n");
+}
+
+TEST(AppendedFile, BelongsToOneAtATime) {
+  const testing::ScratchFolder scratch;
+  const fs::path path = scratch.path() / "lines";
+  {
+    const AppendedFile file(path);
+    expect_error(ErrorCode::kIo, [&] { const AppendedFile other(path); },
+                 {path.string(), "another process writes to it"});
+  }
+  EXPECT_NO_THROW({ const AppendedFile other(path); });
+  expect_error(ErrorCode::kIo, [&] { const AppendedFile folder(scratch.path()); },
+               {"cannot be opened"});
+}
+
 TEST(Units, MacsUseDecimalPrefixes) {
   EXPECT_EQ(format_macs(12), "12 MAC");
   EXPECT_EQ(format_macs(154'530'000), "154.53 MMAC");

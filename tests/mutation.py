@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+NOBODY = "**nobody**"
 SOURCE = Path(__file__).resolve().parent.parent
 
 # What is broken; the file; what stands there; what is put in its place.
@@ -77,7 +78,11 @@ def run(*command, **options):
 
 
 def build(tree):
-    return run("cmake", "--build", tree / "build", "--target", "unit_tests", "cli_tests")
+    done = run("cmake", "--build", tree / "build", "--target", "unit_tests", "cli_tests")
+    # Such an end says nothing about the break.
+    if "internal compiler error" in done.stdout or "Killed" in done.stdout:
+        sys.exit(done.stdout[-3000:])
+    return done
 
 
 def prepare(folder):
@@ -85,7 +90,7 @@ def prepare(folder):
     tree.mkdir(parents=True, exist_ok=True)
     run("rsync", "-a", "--delete", "--checksum", "--exclude=/build", "--exclude=/.git", f"{SOURCE}/", tree).check_returncode()
     run("cmake", "-S", tree, "-B", tree / "build", "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DSEGUE_INSTALL=OFF",
-        "-DSEGUE_BUILD_EXAMPLES=OFF", "-DCMAKE_CXX_FLAGS_RELEASE=-O1",
+        "-DSEGUE_BUILD_EXAMPLES=OFF", "-DCMAKE_CXX_FLAGS_RELEASE=-O2",
         f"-DSEGUE_TFLITE_RUNTIME={SOURCE}/build/lib/libtensorflowlite_c.so",
         f"-DSEGUE_TEST_SHARED={SOURCE.parent}/shared").check_returncode()
     done = build(tree)
@@ -104,12 +109,14 @@ def who_sees_it(tree):
     except subprocess.TimeoutExpired:
         return "a test that does not end"
     failed = re.search(r"\d+ - (\S+) \((?:Failed|Timeout|SEGFAULT|Subprocess aborted)", done.stdout)
-    return f"`{failed.group(1)}`" if failed else "**nobody**"
+    return f"`{failed.group(1)}`" if failed else NOBODY
 
 
 def main():
     tree = prepare(Path(sys.argv[1]))
-    print(f"| break | file | seen by |\n|---|---|---|\n| none | | {who_sees_it(tree)} |", flush=True)
+    if (seen := who_sees_it(tree)) != NOBODY:
+        sys.exit(f"{seen} fails without a break")
+    print("| break | file | seen by |\n|---|---|---|", flush=True)
     holes = 0
     for what, name, old, new in BREAKS:
         path = tree / name
@@ -119,7 +126,7 @@ def main():
         path.write_text(text.replace(old, new))
         seen = who_sees_it(tree)
         path.write_text(text)
-        holes += seen == "**nobody**"
+        holes += seen == NOBODY
         print(f"| {what} | {name} | {seen} |", flush=True)
     print(f"\n{len(BREAKS) - holes} of {len(BREAKS)} seen")
     return 1 if holes else 0

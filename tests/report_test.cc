@@ -40,6 +40,15 @@ TEST(Table, TextAlignsNumbersRightAndNamesLeft) {
             "  long name   1234\n");
 }
 
+TEST(Table, OneLongCellDoesNotMakeAllRowsLong) {
+  Table table;
+  table.columns = {{"name", Table::Align::kLeft}, {"n"}};
+  table.rows.assign(1000, {"a", "1"});
+  table.rows.push_back({std::string(100'000, 'x'), "2"});
+  EXPECT_LT(table.to_text().size(), 400'000U);
+  EXPECT_THAT(table.to_text(), HasSubstr(std::string(100'000, 'x') + "  2\n"));
+}
+
 TEST(Table, CsvQuotesWhatNeedsIt) {
   Table table;
   table.columns = {{"name"}, {"n"}};

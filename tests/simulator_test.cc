@@ -11,6 +11,7 @@
 #include "segue/segmentation.h"
 #include "segue/timeline.h"
 #include "segue/zoo.h"
+#include "simulator/segment_sum.h"
 
 namespace segue {
 namespace {
@@ -253,7 +254,16 @@ TEST(SimulateSegment, AbsurdWindowsAndShapesGiveLongTimesNotWrongOnes) {
   b.output(y);
   const SegmentTime time = time_of(b.build());
   EXPECT_GT(time.total().count(), 0);
-  EXPECT_LE(time.compute, std::chrono::hours(24 * 12));
+  EXPECT_LE(time.compute, std::chrono::hours(3));
+}
+
+TEST(SimulateSegment, TimesEndBeforeSumsOfThemOverflow) {
+  SegmentSum sum;
+  for (int i = 0; i < 2'000'000; ++i) sum.add({to_whole_ns(1e300), to_whole_ns(1e300)});
+  const SegmentTime time = sum.time(pcie().timing);
+  EXPECT_EQ(time.streaming.count(), static_cast<std::int64_t>(kLongestNs));
+  EXPECT_EQ(time.hidden_streaming.count(), static_cast<std::int64_t>(kLongestNs));
+  EXPECT_GT(1024 * time.total().count(), 0);
 }
 
 TEST_P(Laws, SplittingASegmentConservesCycles) {

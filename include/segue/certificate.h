@@ -28,13 +28,21 @@ struct CertificateVerdict {
   std::uint64_t segments = 0;  // whose times were computed
 };
 
+/// How far the checker goes, so that nobody waits for hours for a proof made to take them.
+struct CertificateLimits {
+  std::size_t ideals = 6000;
+  /// Operators looked at, 20 times that many in a segment that is timed, and pairs of partial
+  /// pipelines compared: some minutes. InceptionV4 takes half of it.
+  std::uint64_t work = 20'000'000'000;
+};
+
 /// Accepts when the plan's numbers are those of its stages on these devices, it keeps the limits of
-/// its bound, and no pipeline within them is below the bound. A graph of more than `most_ideals` is
-/// accepted only when all operators together, split among all devices, reach the bound.
+/// its bound, and no pipeline within them is below the bound. A graph of more ideals than the limit
+/// is accepted only when all operators together, split among all devices, reach the bound.
 /// O(ideals^2) segments. Throws as make_plan, and Error(kUnsupported) where the graph has too many
-/// ideals and the work alone does not decide.
+/// ideals and the work alone does not decide, or looking takes more work than the limit.
 [[nodiscard]] CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
                                                    std::span<const DevicePool> pools,
-                                                   std::size_t most_ideals = 6000);
+                                                   const CertificateLimits& limits = {});
 
 }  // namespace segue

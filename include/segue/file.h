@@ -50,6 +50,30 @@ class StagedFiles {
 /// afterwards.
 void remove_staged_files() noexcept;
 
+/// A file that grows line by line during a long job, and that one process at a time adds to. What a
+/// stopped machine leaves of the last line, the next process cuts off.
+class AppendedFile {
+ public:
+  /// Opens the file, or makes it and its folder. Throws Error(kIo), also when another process has
+  /// it.
+  explicit AppendedFile(std::filesystem::path path);
+  AppendedFile(const AppendedFile&) = delete;
+  AppendedFile& operator=(const AppendedFile&) = delete;
+  ~AppendedFile();
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  /// Throws Error(kIo).
+  void append(std::string_view text);
+  /// Leaves the first `bytes`. Throws Error(kIo).
+  void cut_to(std::size_t bytes);
+
+ private:
+  [[noreturn]] void fail(const char* what) const;
+
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+};
+
 /// Writes one file atomically. Throws Error(kIo).
 void write_file(const std::filesystem::path& path, std::string_view text);
 

@@ -67,6 +67,9 @@ struct PipelineLayout {
 /// Throws as read_model and as above, and Error(kInvalidArgument) where the numbers differ.
 [[nodiscard]] PipelineLayout pipeline_layout(std::span<const std::filesystem::path> files,
                                              std::span<const std::uint32_t> replicas);
+/// The same for segments that are read already.
+[[nodiscard]] PipelineLayout pipeline_layout(std::vector<Model> segments,
+                                             std::span<const std::uint32_t> replicas);
 
 /// A backend that opens sessions on one device.
 struct PipelineDevice {

@@ -49,9 +49,9 @@ std::uint64_t write_segments(const Model& model, Plan plan, const std::filesyste
 [[nodiscard]] std::size_t count_other_segments(const std::filesystem::path& folder,
                                                const std::string& stem, std::size_t count);
 
-/// Whether a file is the segment of these operators, byte for byte as extract_segment gives it.
-[[nodiscard]] bool is_segment_file(const std::filesystem::path& file, const Model& model,
-                                   std::span<const OperatorId> operators);
+/// Whether `segment` is what extract_segment cuts these operators out of `model` as, byte for byte.
+[[nodiscard]] bool is_segment_of(const Model& segment, const Model& model,
+                                 std::span<const OperatorId> operators);
 
 /// The file of a plan beside its segments.
 inline constexpr const char* kPlanFile = "plan.json";

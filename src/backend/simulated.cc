@@ -47,9 +47,8 @@ Nanoseconds time_of(std::span<const std::byte> bytes, const std::string& name,
 
 class SimulatedBackend : public Backend {
  public:
-  SimulatedBackend(std::shared_ptr<const Backend> computes, const DeviceSpec& device,
-                   double time_scale)
-      : computes_(std::move(computes)), device_(device), time_scale_(time_scale) {}
+  SimulatedBackend(std::shared_ptr<const Backend> computes, DeviceSpec device, double time_scale)
+      : computes_(std::move(computes)), device_(std::move(device)), time_scale_(time_scale) {}
 
   [[nodiscard]] std::string description() const override {
     const std::string pace = time_scale_ == 0 ? "taking no time"

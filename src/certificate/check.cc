@@ -18,6 +18,8 @@ namespace {
 
 using Set = std::vector<bool>;  // of operators
 
+constexpr std::uint64_t kWorkOfTime = 20;  // per operator
+
 // Sets that hold with each operator all it reads from, the smaller ones first; nothing when there
 // are more than `most`.
 std::optional<std::vector<Set>> ideals_of(const Graph& graph, std::size_t most) {
@@ -57,7 +59,7 @@ struct Taken {
 class Refutation {
  public:
   Refutation(const Graph& graph, std::span<const DevicePool> pools, const Bound& bound,
-             bool by_latency, const std::vector<Set>& ideals)
+             bool by_latency, const std::vector<Set>& ideals, std::uint64_t most_work)
       : graph_(graph),
         pools_(pools),
         bound_(bound),
@@ -65,6 +67,7 @@ class Refutation {
         below_ns_(bound.value.count()),
         hop_ns_(runner_hop(pools).count()),
         ideals_(ideals),
+        most_work_(most_work),
         taken_(ideals.size()) {
     for (const DevicePool& pool : pools) compilers_.push_back(make_simulated_compiler(pool.device));
     for (const Set& ideal : ideals) work_ns_.push_back(least_work_ns(ideal));
@@ -90,6 +93,15 @@ class Refutation {
   [[nodiscard]] std::uint64_t segments() const { return segments_; }
 
  private:
+  void spend(std::uint64_t work) {
+    work_ += work;
+    if (work_ <= most_work_) return;
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{}: the bound of {} ns leaves more pipelines open than can be looked "
+                            "at in minutes; whether it holds stays open",
+                            graph_.model().name(), below_ns_));
+  }
+
   [[nodiscard]] bool is_quick(std::int64_t latency_ns) const {
     return !bound_.max_latency || latency_ns <= bound_.max_latency->count();
   }
@@ -111,15 +123,16 @@ class Refutation {
     return work_ns;
   }
 
-  [[nodiscard]] bool is_worth_a_look(std::size_t from, std::size_t to) const {
-    if (!std::ranges::equal(ideals_[from], ideals_[to], std::ranges::less_equal{})) return false;
+  [[nodiscard]] bool is_worth_a_look(std::size_t from, std::size_t to) {
     std::uint32_t left = 0;
     for (const Taken& taken : taken_[from]) left = std::max(left, devices_left(taken));
     const double most_ns = by_latency_ ? static_cast<double>(below_ns_)
                                        : static_cast<double>(std::min(left, most_replicas())) *
                                              static_cast<double>(below_ns_);
     constexpr double kRoundingNs = 4;  // each part of a time is rounded on its own
-    return work_ns_[to] - work_ns_[from] < most_ns + kRoundingNs;
+    if (work_ns_[to] - work_ns_[from] >= most_ns + kRoundingNs) return false;
+    spend(graph_.operator_count());
+    return std::ranges::equal(ideals_[from], ideals_[to], std::ranges::less_equal{});
   }
   [[nodiscard]] std::uint32_t devices_left(const Taken& taken) const {
     std::uint32_t left = bound_.devices;
@@ -132,6 +145,7 @@ class Refutation {
 
   [[nodiscard]] SegmentTime time(std::size_t from, std::size_t to, std::size_t pool) {
     ++segments_;
+    spend(kWorkOfTime * graph_.operator_count());
     std::vector<OperatorId> operators;
     for (std::size_t op = 0; op < graph_.operator_count(); ++op) {
       if (ideals_[to][op] && !ideals_[from][op]) operators.push_back(operator_id(op));
@@ -197,7 +211,8 @@ class Refutation {
     return hop_ns_ * taken.stages < below_ns_ && is_quick(taken.latency_ns);
   }
 
-  void keep(std::vector<Taken>& all, Taken taken) const {
+  void keep(std::vector<Taken>& all, Taken taken) {
+    spend(all.size());
     // Without a limit on it, latency decides nothing.
     if (!by_latency_ && !bound_.max_latency) taken.latency_ns = 0;
     for (const Taken& other : all) {
@@ -214,10 +229,12 @@ class Refutation {
   std::int64_t below_ns_;
   std::int64_t hop_ns_;
   const std::vector<Set>& ideals_;
+  std::uint64_t most_work_;
   std::vector<std::unique_ptr<Compiler>> compilers_;
   std::vector<double> work_ns_;            // per ideal
   std::vector<std::vector<Taken>> taken_;  // per ideal; none no worse than another
   std::uint64_t segments_ = 0;
+  std::uint64_t work_ = 0;
 };
 
 std::string wrong_with_plan(const Plan& plan, const Plan& now) {
@@ -283,7 +300,8 @@ bool follows_from_work(const Plan& plan, const Graph& graph, std::span<const Dev
 }  // namespace
 
 CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
-                                     std::span<const DevicePool> pools, std::size_t most_ideals) {
+                                     std::span<const DevicePool> pools,
+                                     const CertificateLimits& limits) {
   CertificateVerdict verdict;
   const std::uint64_t choices = device_choices(pools);
   if (choices > kMostDeviceChoices) {
@@ -295,25 +313,26 @@ CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
     verdict.reason = "it has no bound";
     return verdict;
   }
-  std::vector<DevicePool> limits(pools.begin(), pools.end());
-  if (limits.size() == 1) limits[0].count = std::max(plan.bound->devices, plan.device_count());
-  const Plan now = make_plan(graph, segmentation_of(plan), limits, plan.strategy,
-                             devices_of(plan, limits.size()));
+  std::vector<DevicePool> within(pools.begin(), pools.end());
+  if (within.size() == 1) within[0].count = std::max(plan.bound->devices, plan.device_count());
+  const Plan now = make_plan(graph, segmentation_of(plan), within, plan.strategy,
+                             devices_of(plan, within.size()));
   verdict.reason = wrong_with_plan(plan, now);
   if (!verdict.reason.empty()) return verdict;
-  const auto ideals = ideals_of(graph, most_ideals);
+  const auto ideals = ideals_of(graph, limits.ideals);
   if (!ideals) {
-    verdict.is_accepted = follows_from_work(plan, graph, limits);
+    verdict.is_accepted = follows_from_work(plan, graph, within);
     if (!verdict.is_accepted) {
       throw Error(ErrorCode::kUnsupported,
                   fmt::format("{}: the graph has more than {} ideals, too many to check the proof; "
                               "whether it holds stays open",
-                              plan.model.name, most_ideals));
+                              plan.model.name, limits.ideals));
     }
     verdict.reason = "all operators together take as long on all devices";
     return verdict;
   }
-  Refutation refutation(graph, limits, *plan.bound, plan.objective == "latency", *ideals);
+  Refutation refutation(graph, within, *plan.bound, plan.objective == "latency", *ideals,
+                        limits.work);
   verdict.is_accepted = !refutation.exists();
   verdict.ideals = ideals->size();
   verdict.segments = refutation.segments();

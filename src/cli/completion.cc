@@ -112,8 +112,9 @@ std::string zsh_arguments(const CLI::App& command) {
     if (option->get_items_expected_max() > 0)
       value = values.empty() ? ":value:_files" : ":value:(" + values + ")";
     for (const std::string& name : option->get_lnames()) {
-      text += " \\\n        " +
-              quoted("--" + name + "[" + zsh_text(option->get_description()) + "]" + value);
+      text += fmt::format(
+          " \\\n        {}",
+          quoted(fmt::format("--{}[{}]{}", name, zsh_text(option->get_description()), value)));
     }
   }
   return text + " \\\n        '*:file:_segue_models'";

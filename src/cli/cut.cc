@@ -54,6 +54,7 @@ void add_goals(CLI::App& command, CutOptions& options) {
 
 std::vector<std::string> strategy_names() {
   std::vector<std::string> names;
+  names.reserve(std::size(kStrategies));
   for (const Strategy strategy : kStrategies) names.emplace_back(to_string(strategy));
   return names;
 }

@@ -34,7 +34,7 @@ void show_diagnosis(const Options& options) {
   Machine machine;
   if (const char* path = std::getenv("PATH"); path != nullptr) {
     for (const std::string& folder : CLI::detail::split(path, ':'))
-      machine.programs.push_back(folder);
+      machine.programs.emplace_back(folder);
   }
   if (const char* compiler = std::getenv("SEGUE_EDGETPU_COMPILER"); compiler != nullptr) {
     const auto words = CLI::detail::split_up(compiler);

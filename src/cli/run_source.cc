@@ -20,9 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Compiled segments stand beside those they were made of.
-std::vector<fs::path> files_for(std::vector<fs::path> files, const std::string& folder,
-                                const std::string& backend) {
-  if (backend != "edgetpu") return files;
+std::vector<fs::path> compiled_files(std::vector<fs::path> files, const std::string& folder) {
   for (fs::path& file : files) {
     file = file.parent_path() / compiled_file_name(file.filename().string());
     if (fs::exists(file)) continue;
@@ -47,11 +45,19 @@ std::vector<std::string> names_of(const Model& model, std::span<const TensorId> 
   return names;
 }
 
+std::vector<Model> read_models(const std::vector<fs::path>& files) {
+  std::vector<Model> models;
+  models.reserve(files.size());
+  for (const fs::path& file : files) models.push_back(read_model(file));
+  return models;
+}
+
 // Files of another split or model, or a plan edited since.
-void check_plan_of_folder(const RunSource& source, const std::vector<fs::path>& files) {
+void check_plan_of_folder(const RunSource& source, const std::vector<fs::path>& files,
+                          std::span<const Model> segments) {
   for (std::size_t i = 0; i < files.size(); ++i) {
     const Stage& stage = source.plan->stages[i];
-    const Model segment = read_model(files[i]);
+    const Model& segment = segments[i];
     const bool fits = segment.operators().size() == stage.operators.size() &&
                       names_of(segment, segment.inputs()) == stage.inputs &&
                       names_of(segment, segment.outputs()) == stage.outputs;
@@ -62,7 +68,7 @@ void check_plan_of_folder(const RunSource& source, const std::vector<fs::path>& 
                               "MODEL --plan plan.json`",
                               files[i].string(), i));
     }
-    if (source.model != nullptr && !is_segment_file(files[i], *source.model, stage.operators)) {
+    if (source.model != nullptr && !is_segment_of(segment, *source.model, stage.operators)) {
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("{}: is not cut out of {}; split that model anew, or name the one it "
                               "was cut out of",
@@ -72,14 +78,14 @@ void check_plan_of_folder(const RunSource& source, const std::vector<fs::path>& 
 }
 
 // What was not compiled would run on the host's processor without a word.
-void note_what_is_not_compiled(const std::vector<fs::path>& files) {
-  for (const fs::path& file : files) {
-    const Model model = read_model(file);
-    if (std::ranges::any_of(model.operators(), is_compiled_program)) continue;
+void note_what_is_not_compiled(const std::vector<fs::path>& files,
+                               std::span<const Model> segments) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (std::ranges::any_of(segments[i].operators(), is_compiled_program)) continue;
     print_note(
         fmt::format("{}: nothing in it is compiled for the Edge TPU; all of it runs on the "
                     "host's processor",
-                    file.string()));
+                    files[i].string()));
   }
 }
 
@@ -141,14 +147,18 @@ RunSource open_source(const RunOptions& options) {
     }
     if (source.model != nullptr) check_plan_matches(*source.plan, *source.model);
     const auto replicas = source.plan ? replicas_of(*source.plan) : std::vector<std::uint32_t>{};
-    const auto segments = find_segments(options.source);
+    const auto files = find_segments(options.source);
+    std::vector<Model> segments = read_models(files);
     if (source.plan) {
-      check_plan_of_folder(source, segments);
+      check_plan_of_folder(source, files, segments);
       predict_as_edited(*source.plan);
     }
-    const auto files = files_for(segments, options.source, options.backend);
-    if (options.backend == "edgetpu") note_what_is_not_compiled(files);
-    source.layout = pipeline_layout(files, replicas);
+    if (options.backend == "edgetpu") {
+      const auto compiled = compiled_files(files, options.source);
+      segments = read_models(compiled);
+      note_what_is_not_compiled(compiled, segments);
+    }
+    source.layout = pipeline_layout(std::move(segments), replicas);
     source.name = source.plan ? source.plan->model.name : source.layout.segments[0].name;
     return source;
   }

@@ -1,15 +1,10 @@
 #include "segue/sweep.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <map>
 #include <memory>
-#include <system_error>
 
 #include "cli/commands.h"
 #include "cli/progress.h"
@@ -21,8 +16,6 @@
 
 namespace segue::cli {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr std::size_t kLargestFile = std::size_t{1} << 31U;
 
@@ -75,63 +68,12 @@ SweepSpec spec_of(const SweepOptions& options) {
   return spec;
 }
 
-// The lines of a shard, in a file that only one process has at a time. A line is there whole or,
-// when the machine stopped just then, torn: the next run leaves that one out.
+// The rows of a shard: those that its file held, and those that are added.
 class ShardFile {
  public:
-  ShardFile(const std::string& path, const std::string& sweep) : path_(path) {
-    std::error_code ignored;
-    if (const fs::path folder = fs::path(path).parent_path(); !folder.empty())
-      fs::create_directories(folder, ignored);
-    descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) fail("cannot be opened");
-    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-      ::close(descriptor_);
-      throw Error(ErrorCode::kIo, path + ": another process writes to it");
-    }
-    try {
-      read_known(sweep);
-    } catch (...) {
-      ::close(descriptor_);
-      throw;
-    }
-  }
-  ShardFile(const ShardFile&) = delete;
-  ShardFile& operator=(const ShardFile&) = delete;
-  ~ShardFile() { ::close(descriptor_); }
-
-  [[nodiscard]] std::span<const SweepRow> known() const { return known_; }
-
-  // Adds a row that was not known.
-  void append(const SweepRow& row) {
-    is_outdated_ |= !rows_.insert_or_assign(row.job, row).second;
-    const std::string line = to_json(row) + "\n";
-    std::string_view rest = line;
-    while (!rest.empty()) {
-      const ssize_t written = ::write(descriptor_, rest.data(), rest.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) fail("cannot be written");
-      rest.remove_prefix(static_cast<std::size_t>(written));
-    }
-  }
-
-  // Drops rows of models or devices that have changed since, where new ones were added for them.
-  void drop_outdated() const {
-    if (!is_outdated_) return;
-    std::string text;
-    for (const auto& [unused, row] : rows_) text += to_json(row) + "\n";
-    write_file(path_, text);
-  }
-
- private:
-  [[noreturn]] void fail(const char* what) const {
-    throw Error(ErrorCode::kIo,
-                fmt::format("{}: {}: {}", path_, what, std::generic_category().message(errno)));
-  }
-
-  void read_known(const std::string& sweep) {
-    const std::string text = read_text_file(path_, kLargestFile);
-    SweepLines lines = parse_sweep(text, path_);
+  ShardFile(const std::string& path, const std::string& sweep) : file_(path) {
+    const std::string text = read_text_file(path, kLargestFile);
+    SweepLines lines = parse_sweep(text, path);
     const auto other =
         std::ranges::find_if(lines.rows, [&](const SweepRow& row) { return row.sweep != sweep; });
     if (other != lines.rows.end()) {
@@ -139,17 +81,31 @@ class ShardFile {
                   fmt::format("{}: holds results of another sweep ({}, this is {}): other models, "
                               "devices, numbers, strategies or another version of segue; name "
                               "another file",
-                              path_, other->sweep, sweep));
+                              path, other->sweep, sweep));
     }
-    const std::size_t whole = lines.is_torn ? text.rfind('\n') + 1 : text.size();
-    if (lines.is_torn && ::ftruncate(descriptor_, static_cast<off_t>(whole)) != 0)
-      fail("cannot be cut to whole lines");
+    if (lines.is_torn) file_.cut_to(text.rfind('\n') + 1);
     known_ = std::move(lines.rows);
     for (const SweepRow& row : known_) rows_.insert_or_assign(row.job, row);
   }
 
-  std::string path_;
-  int descriptor_ = -1;
+  [[nodiscard]] std::span<const SweepRow> known() const { return known_; }
+
+  // Adds a row that was not known.
+  void append(const SweepRow& row) {
+    is_outdated_ |= !rows_.insert_or_assign(row.job, row).second;
+    file_.append(to_json(row) + "\n");
+  }
+
+  // Drops rows of models or devices that have changed since, where new ones were added for them.
+  void drop_outdated() const {
+    if (!is_outdated_) return;
+    std::string text;
+    for (const auto& [unused, row] : rows_) text += to_json(row) + "\n";
+    write_file(file_.path(), text);
+  }
+
+ private:
+  AppendedFile file_;
   std::vector<SweepRow> known_;
   std::map<std::uint64_t, SweepRow> rows_;  // the newest of each job
   bool is_outdated_ = false;

@@ -16,8 +16,6 @@
 namespace segue::cli {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr int kMismatchStatus = 7;
 
 struct Options {

@@ -31,7 +31,7 @@ TemporaryFolder::~TemporaryFolder() {
 }
 
 fs::path TemporaryFolder::file(const std::string& name) {
-  const fs::path path = path_ / name;
+  fs::path path = path_ / name;
   entries_.push_back(add_unfinished(path, Unfinished::Kind::kFile));
   return path;
 }

@@ -69,8 +69,8 @@ class Load {
 class MeasuredLatency {
  public:
   MeasuredLatency(const Graph& graph, std::shared_ptr<const Backend> backend,
-                  const MeasureOptions& options)
-      : graph_(graph), backend_(std::move(backend)), options_(options) {
+                  MeasureOptions options)
+      : graph_(graph), backend_(std::move(backend)), options_(std::move(options)) {
     const Model& model = graph.model();
     for (std::uint32_t i = 0; i < options_.busy_cores; ++i) {
       busy_.push_back(

@@ -130,7 +130,7 @@ class LatticeSearch {
 OptimalSegmentation improved_at_first_cut(const Graph& graph, std::span<const DevicePool> pools,
                                           const OptimalOptions& options,
                                           const LatticeSearch& orders) {
-  const OptimalSegmentation along_orders = orders.result(false);
+  OptimalSegmentation along_orders = orders.result(false);
   const bool is_pure = options.max_replicas == 1 && pools.size() == 1 &&
                        options.objective == Objective::kThroughput && !options.max_latency;
   if (!is_pure || along_orders.bound.is_proven) return along_orders;

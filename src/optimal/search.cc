@@ -76,7 +76,7 @@ PipelineSearch::Shares PipelineSearch::shares_of(const Allotment& devices,
 }
 
 bool PipelineSearch::is_minimal(const Allotment& devices, std::span<const IdealCosts::Cost> costs,
-                                std::int64_t limit_ns) const {
+                                std::int64_t limit_ns) {
   for (std::size_t pool = 0; pool < costs.size(); ++pool) {
     if (devices[pool] == 0) continue;
     Allotment fewer = devices;
@@ -258,7 +258,7 @@ std::optional<Pipeline> PipelineSearch::any_within(const PaceLimits& limits) {
   fill(layout_for(limits, limits.latency_ns < kNoLimit, false));
   if (labels_[0].empty()) return std::nullopt;
   Pipeline pipeline;
-  for (const Label* label = &labels_[0][0];; label = &labels_[label->stage.to][label->next]) {
+  for (const Label* label = labels_[0].data();; label = &labels_[label->stage.to][label->next]) {
     pipeline.push_back(label->stage);
     if (label->stage.to == full_) return pipeline;
   }
@@ -285,7 +285,7 @@ std::optional<Pipeline> PipelineSearch::alone(const PaceLimits& limits, bool by_
 // best; else what it finds is where the bisection begins.
 std::optional<Pipeline> PipelineSearch::fastest_pace(const PaceLimits& limits) {
   const bool limits_latency = limits.latency_ns < kNoLimit;
-  const std::optional<Pipeline> single = alone(limits, false);
+  std::optional<Pipeline> single = alone(limits, false);
   std::optional<Pipeline> best = single;
   std::int64_t low = least_period_ns();
   if (pools_.size() == 1) {
@@ -327,7 +327,7 @@ std::int64_t PipelineSearch::least_period_within(const PaceLimits& limits, std::
 }
 
 std::optional<Pipeline> PipelineSearch::shortest_latency(const PaceLimits& limits) {
-  const std::optional<Pipeline> single = alone(limits, true);
+  std::optional<Pipeline> single = alone(limits, true);
   PaceLimits probe = limits;
   if (single) probe.latency_ns = pace(*single).latency_ns - 1;
   if (hop_ns_ > limits.period_ns) return single;

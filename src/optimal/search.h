@@ -72,7 +72,7 @@ class PipelineSearch {
   struct Rest {
     std::uint32_t stages = 0;
     std::uint64_t host_bytes = 0;
-    friend auto operator<=>(const Rest&, const Rest&) = default;
+    friend auto operator<=>(const Rest&, const Rest&) = default;  // NOLINT(modernize-use-nullptr)
   };
 
   // One way to run all operators beyond an ideal.
@@ -90,8 +90,9 @@ class PipelineSearch {
   using Shares = std::array<StageShare, kMostPools>;
   [[nodiscard]] static Shares shares_of(const Allotment& devices,
                                         std::span<const IdealCosts::Cost> costs);
-  [[nodiscard]] bool is_minimal(const Allotment& devices, std::span<const IdealCosts::Cost> costs,
-                                std::int64_t limit_ns) const;
+  [[nodiscard]] static bool is_minimal(const Allotment& devices,
+                                       std::span<const IdealCosts::Cost> costs,
+                                       std::int64_t limit_ns);
   template <typename Visit>
   void for_allotments(std::span<const IdealCosts::Cost> costs, std::int64_t limit_ns,
                       Visit visit) const;

@@ -136,7 +136,7 @@ Experiment beyond_experiment(Evaluation& evaluation) {
           planner_over_balanced(networks, kMostTpus), networks.size(), count_proven(networks),
           networks.size() * kMostTpus),
       "",
-      {{"gains", "Where the gain comes from", gains_table(networks, evaluation.device())}},
+      {{"gains", "Where the gain comes from", gains_table(networks, Evaluation::device())}},
       {}};
   std::map<std::string, std::string> means;
   for (const std::uint32_t tpus : kCounts) {

@@ -192,7 +192,7 @@ std::string count_slower(const std::vector<NetworkPlans>& networks, const Device
 
 Experiment comparison_experiment(Evaluation& evaluation) {
   const auto& networks = evaluation.networks();
-  const DeviceSpec& device = evaluation.device();
+  const DeviceSpec& device = Evaluation::device();
   const auto gain = [&](const Plans& plans) { return batch_ratio(plans, device); };
   const Best any = largest(networks, false, gain);
   const Best rule = largest(networks, true, gain);

@@ -43,6 +43,7 @@ template <typename Row>
 std::vector<SweepPoint> evaluate_sweep(const std::vector<Row>& rows, std::int32_t Row::*size,
                                        const char* stem, const DeviceSpec& device) {
   std::vector<SweepPoint> points;
+  points.reserve(rows.size());
   for (const Row& row : rows)
     points.push_back(evaluate_point(fmt::format("zoo:{}{}", stem, row.*size), row.*size, device));
   return points;

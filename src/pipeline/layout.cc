@@ -39,15 +39,22 @@ PipelineLayout pipeline_layout(const Model& model, const Plan& plan) {
 
 PipelineLayout pipeline_layout(std::span<const std::filesystem::path> files,
                                std::span<const std::uint32_t> replicas) {
-  if (!replicas.empty() && replicas.size() != files.size()) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format("{} segment files, but devices for {} stages", files.size(), replicas.size()));
+  std::vector<Model> segments;
+  segments.reserve(files.size());
+  for (const auto& file : files) segments.push_back(read_model(file));
+  return pipeline_layout(std::move(segments), replicas);
+}
+
+PipelineLayout pipeline_layout(std::vector<Model> segments,
+                               std::span<const std::uint32_t> replicas) {
+  if (!replicas.empty() && replicas.size() != segments.size()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} segment files, but devices for {} stages", segments.size(),
+                            replicas.size()));
   }
   PipelineLayout layout;
-  for (const auto& file : files) {
-    add_segment(layout, read_model(file), replicas.empty() ? 1 : replicas[layout.segments.size()]);
-  }
+  for (std::size_t i = 0; i < segments.size(); ++i)
+    add_segment(layout, std::move(segments[i]), replicas.empty() ? 1 : replicas[i]);
   return layout;
 }
 

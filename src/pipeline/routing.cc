@@ -108,10 +108,11 @@ class Router {
 
   void find_last_readers() {
     std::unordered_set<std::size_t> gone(routing_.outputs.begin(), routing_.outputs.end());
-    for (auto stage = routing_.stages.rbegin(); stage != routing_.stages.rend(); ++stage) {
-      for (const auto* slots : {&stage->reads, &stage->writes}) {
+    for (std::size_t i = routing_.stages.size(); i-- > 0;) {
+      auto& stage = routing_.stages[i];
+      for (const auto* slots : {&stage.reads, &stage.writes}) {
         for (const std::size_t slot : *slots) {
-          if (gone.insert(slot).second) stage->frees.push_back(slot);
+          if (gone.insert(slot).second) stage.frees.push_back(slot);
         }
       }
     }

@@ -61,7 +61,7 @@ Flow PipelineState::push(std::vector<Input>& inputs, Nanoseconds timeout) {
   };
   const bool answered =
       work_until(lock, room_, producers_waiting_, timeout, [&] { return is_shut() || has_room(); });
-  if (error_) throw *error_;
+  if (error_) throw Error(*error_);
   if (is_shut()) return Flow::kClosed;
   if (!answered) return Flow::kTimeout;
   ItemPointer item = new_item();
@@ -91,7 +91,7 @@ Flow PipelineState::pop(PipelineResult& result, Nanoseconds timeout) {
   if (!answered) return Flow::kTimeout;
   if (cancelled_) return Flow::kClosed;
   if (results_.empty()) {
-    if (error_) throw *error_;
+    if (error_) throw Error(*error_);
     return Flow::kClosed;
   }
   // The vector that the caller brings is filled again.
@@ -131,7 +131,7 @@ PipelineStatistics PipelineState::statistics() const {
   PipelineStatistics statistics;
   statistics.results = result_count_;
   if (result_count_ > 0) statistics.elapsed = last_result_ - first_push_;
-  const double elapsed_ns = static_cast<double>(statistics.elapsed.count());
+  const auto elapsed_ns = static_cast<double>(statistics.elapsed.count());
   if (elapsed_ns > 0)
     statistics.throughput_per_s = static_cast<double>(result_count_) / elapsed_ns * 1e9;
   statistics.latency = latencies_.statistics();

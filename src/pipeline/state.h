@@ -178,9 +178,9 @@ class [[gnu::visibility("hidden")]] PipelineState
   void occupy(Device & device, Device::State state, Clock::time_point now);
   [[nodiscard]] bool take(Job & job, std::size_t home);
   [[nodiscard]] bool is_ready(const Stage& stage) const;
-  [[nodiscard]] bool is_short(const Stage& stage) const;
+  [[nodiscard]] static bool is_short(const Stage& stage);
   [[nodiscard]] std::size_t choose_stage(std::size_t home) const;
-  void begin_run(Job & job, std::size_t stage, std::size_t home);
+  void begin_run(Job & job, std::size_t at, std::size_t home);
   void wake_for_rest(bool takes_long);
   // Callers, where all stages are short and computed in the caller, until a device is lost: then no
   // other thread is woken, and who waits for room or for a result does the work.
@@ -212,7 +212,7 @@ class [[gnu::visibility("hidden")]] PipelineState
   [[nodiscard]] bool is_time_to_replan() const;
   void perform_replan(Job & job);
   // Gives up the device that a new plan waits for; another plan is made without it.
-  void lose_in_replan(std::size_t device, const std::string& reason);
+  void lose_in_replan(std::size_t lost, const std::string& reason);
   void finish(Job & job);
   void finish_run(Job & job);
   void record_event(const Job& job);
@@ -233,7 +233,7 @@ class [[gnu::visibility("hidden")]] PipelineState
   void deliver(PipelineResult result, Clock::time_point pushed, Clock::time_point now);
   void enqueue(ItemPointer item, Stage & stage, Clock::time_point now);
   void put_back(ItemPointer item, std::size_t stage);
-  void change_queue(Stage & stage, Clock::time_point now);
+  static void change_queue(Stage & stage, Clock::time_point now);
   static void take(Tensor & tensor, TensorBytes & input);
   static void take(Tensor & tensor, BorrowedTensor & input);
   void release(Value & value, std::size_t slot);
@@ -246,11 +246,11 @@ class [[gnu::visibility("hidden")]] PipelineState
                                  std::string& reason);
 
   // --- losses
-  void lose(std::size_t device, const std::string& reason);
-  [[nodiscard]] std::string remedy_or_end(std::size_t device, std::uint32_t attempts,
+  void lose(std::size_t lost, const std::string& reason);
+  [[nodiscard]] std::string remedy_or_end(std::size_t lost, std::uint32_t attempts,
                                           std::uint64_t number, const std::string& reason);
   // What takes over for a stage that lost a device; empty where nothing can.
-  [[nodiscard]] std::string find_remedy(std::size_t stage);
+  [[nodiscard]] std::string find_remedy(std::size_t at);
   // Ends the pipeline; only what is past the stage still comes out.
   void fail_at(std::size_t stage, const Error& error);
   void drop_up_to(std::size_t stage);

@@ -16,7 +16,7 @@ bool PipelineState::is_ready(const Stage& stage) const {
          stage.running + stage.done.size() < stage.window();
 }
 
-bool PipelineState::is_short(const Stage& stage) const {
+bool PipelineState::is_short(const Stage& stage) {
   return stage.mean_ns >= 0 && stage.mean_ns < kShortNs;
 }
 

@@ -74,7 +74,8 @@ struct Start {
 [[noreturn]] void be_program(const Start& start) {
   const auto give_up = [&] {
     const int reason = errno;
-    (void)!::write(start.failure, &reason, sizeof reason);
+    const ssize_t told = ::write(start.failure, &reason, sizeof reason);
+    static_cast<void>(told);  // who waits sees the end of the pipe too
     ::_exit(127);
   };
   // Handlers first: those of the caller are not for this process.

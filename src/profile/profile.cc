@@ -49,8 +49,10 @@ Profile profile_of(const Units& units, const SegmentLatency& measure) {
 
 // The costs refer to the lattice and the device.
 struct DepthCosts {
-  DepthCosts(const Graph& graph, const DeviceSpec& spec)
-      : device(spec), lattice(IdealLattice::along_depths(graph)), costs(graph, lattice, device) {}
+  DepthCosts(const Graph& graph, DeviceSpec spec)
+      : device(std::move(spec)),
+        lattice(IdealLattice::along_depths(graph)),
+        costs(graph, lattice, device) {}
   DeviceSpec device;
   IdealLattice lattice;
   IdealCosts costs;

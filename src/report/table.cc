@@ -79,10 +79,12 @@ std::string printable(std::string_view text, std::size_t limit) {
 }
 
 std::string Table::to_text() const {
+  // A longer cell stands out of its column, instead of making all rows as long.
+  constexpr std::size_t kWidest = 200;
   std::vector<std::size_t> widths;
   for (std::size_t c = 0; c < columns.size(); ++c) {
     std::size_t width = width_of(columns[c].title);
-    for (const auto& row : rows) width = std::max(width, width_of(row[c]));
+    for (const auto& row : rows) width = std::max(width, std::min(width_of(row[c]), kWidest));
     widths.push_back(width);
   }
   const auto line = [&](auto cell_of) {

@@ -12,8 +12,9 @@
 
 namespace segue {
 
-// Absurd models and devices end here instead of overflowing: eleven days.
-inline constexpr double kLongestNs = 1e15;
+// Each part of a time ends here, 2.8 hours, so that absurd models on absurd devices do not
+// overflow: sums over a thousand stages, or over the operators of a file of 2 GB, stay in 63 bits.
+inline constexpr double kLongestNs = 1e13;
 [[nodiscard]] inline std::int64_t to_whole_ns(double ns) {
   return std::llround(std::clamp(ns, 0.0, kLongestNs));
 }
@@ -41,6 +42,8 @@ struct Streaming {
 }
 
 struct SegmentSum {
+  static constexpr auto kLongest = static_cast<std::int64_t>(kLongestNs);
+
   std::uint64_t input_bytes = 0;
   std::uint64_t output_bytes = 0;  // as sent
   std::uint64_t cycles = 0;
@@ -51,8 +54,8 @@ struct SegmentSum {
   std::uint32_t host_operators = 0;
 
   void add(const Streaming& streamed) {
-    streaming_ns += streamed.added_ns;
-    hidden_streaming_ns += streamed.hidden_ns;
+    streaming_ns = std::min(streaming_ns + streamed.added_ns, kLongest);
+    hidden_streaming_ns = std::min(hidden_streaming_ns + streamed.hidden_ns, kLongest);
   }
 
   [[nodiscard]] SegmentTime time(const Timing& timing) const {
@@ -73,9 +76,9 @@ struct SegmentSum {
     return {.fixed = Nanoseconds(to_whole_ns(timing.invoke_ns.value * slowdown)),
             .input = Nanoseconds(to_whole_ns(static_cast<double>(input_bytes) * input_ns_per_byte)),
             .compute = Nanoseconds(to_whole_ns(compute_ns)),
-            .streaming = Nanoseconds(streaming_ns),
+            .streaming = Nanoseconds(std::min(streaming_ns, kLongest)),
             .output = Nanoseconds(to_whole_ns(output_ns)),
-            .hidden_streaming = Nanoseconds(hidden_streaming_ns),
+            .hidden_streaming = Nanoseconds(std::min(hidden_streaming_ns, kLongest)),
             .output_on_link = Nanoseconds(to_whole_ns(
                 std::min(output_ns, static_cast<double>(output_bytes) * link_ns_per_byte))),
             .cycles = cycles,

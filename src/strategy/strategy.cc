@@ -56,6 +56,7 @@ Strategy parse_strategy(std::string_view name) {
       std::ranges::find(kStrategies, name, [](Strategy strategy) { return to_string(strategy); });
   if (found != kStrategies.end()) return *found;
   std::vector<std::string_view> known;
+  known.reserve(kStrategies.size());
   for (const Strategy strategy : kStrategies) known.push_back(to_string(strategy));
   throw Error(ErrorCode::kInvalidArgument,
               fmt::format("strategy '{}': there are {}", name, fmt::join(known, ", ")));

@@ -116,6 +116,7 @@ std::vector<Slice> slices_of(const Timeline& timeline) {
     place->second.end = std::max(place->second.end, event.end);
   }
   std::vector<Slice> result;
+  result.reserve(slices.size());
   for (const auto& [key, slice] : slices) result.push_back(slice);
   return result;
 }

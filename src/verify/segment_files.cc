@@ -108,9 +108,16 @@ bool holds(const fs::path& path, const ModelImage& image) {
 
 }  // namespace
 
-bool is_segment_file(const fs::path& file, const Model& model,
-                     std::span<const OperatorId> operators) {
-  return holds(file, extract_segment(model, operators));
+bool is_segment_of(const Model& segment, const Model& model,
+                   std::span<const OperatorId> operators) {
+  const ModelImage image = extract_segment(model, operators);
+  std::span<const std::byte> rest = segment.bytes();
+  if (rest.size() != image.size_bytes()) return false;
+  for (const auto piece : image.pieces()) {
+    if (!std::ranges::equal(rest.first(piece.size()), piece)) return false;
+    rest = rest.subspan(piece.size());
+  }
+  return true;
 }
 
 std::string compiled_file_name(const std::string& segment_file) {

@@ -144,9 +144,10 @@ class Propagation {
     const Layer& end = network_.layers().back();
     if (end.code != OpCode::kSoftmax || layer.output == last) return false;
     ValueId logits = end.inputs[0];
-    for (auto it = network_.layers().rbegin(); it != network_.layers().rend(); ++it) {
-      const bool passes = it->code == OpCode::kReshape || it->code == OpCode::kMean;
-      if (it->output == logits && passes) logits = it->inputs[0];
+    for (std::size_t i = network_.layers().size(); i-- > 0;) {
+      const Layer& before = network_.layers()[i];
+      const bool passes = before.code == OpCode::kReshape || before.code == OpCode::kMean;
+      if (before.output == logits && passes) logits = before.inputs[0];
     }
     return layer.output == logits;
   }

@@ -1,0 +1,50 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "segue/error.h"
+#include "segue/file.h"
+
+namespace segue {
+
+namespace fs = std::filesystem;
+
+AppendedFile::AppendedFile(fs::path path) : path_(std::move(path)) {
+  std::error_code ignored;  // opening says what is wrong
+  if (const fs::path folder = path_.parent_path(); !folder.empty())
+    fs::create_directories(folder, ignored);
+  constexpr mode_t kOrdinaryFile = 0666;
+  descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, kOrdinaryFile);
+  if (descriptor_ < 0) fail("cannot be opened");
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
+  ::close(descriptor_);
+  throw Error(ErrorCode::kIo,
+              fmt::format("{}: another process writes to it; name another file", path_.string()));
+}
+
+AppendedFile::~AppendedFile() { ::close(descriptor_); }
+
+void AppendedFile::append(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(descriptor_, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) fail("cannot be written");
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+void AppendedFile::cut_to(std::size_t bytes) {
+  if (::ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) fail("cannot be cut short");
+}
+
+void AppendedFile::fail(const char* what) const {
+  throw Error(ErrorCode::kIo,
+              fmt::format("{}: {}: {}", path_.string(), what, std::strerror(errno)));
+}
+
+}  // namespace segue
