@@ -1,10 +1,8 @@
 // What python_overhead.py compares Python with: single inputs through a pipeline and back.
-//   round_trips FOLDER RUNTIME INPUTS [BYTES]
-//                                       prints medians in ns: of a round trip, and of what of it is
+//   round_trips FOLDER RUNTIME INPUTS   prints medians in ns: of a round trip, and of what of it is
 //                                       outside the pipeline, from the call to push to its
 //                                       acceptance and from the result that could be popped to the
-//                                       end of pop; BYTES are written over between round trips,
-//                                       as long computations displace what the caches held
+//                                       end of pop
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -42,7 +40,7 @@ long long median(std::vector<RoundTrip>& trips, segue::Nanoseconds RoundTrip::*p
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4 && argc != 5) return 2;
+  if (argc != 4) return 2;
   const std::shared_ptr<const segue::Backend> backend =
       segue::make_cpu_backend({.libraries = {argv[2]}});
   const auto files = segue::find_segments(argv[1]);
@@ -52,10 +50,6 @@ int main(int argc, char** argv) {
   segue::Pipeline pipeline(segue::pipeline_layout(files, {}), std::move(devices), {});
   const segue::TensorBytes value = segue::random_inputs(pipeline.inputs(), 1).front();
   std::vector<RoundTrip> trips(static_cast<std::size_t>(std::atoll(argv[3])));
-  std::vector<char> other(argc == 5 ? static_cast<std::size_t>(std::atoll(argv[4])) : 0);
-  for (RoundTrip& trip : trips) {
-    std::ranges::fill(other, static_cast<char>(trip.all.count()));
-    trip = round_trip(pipeline, value);
-  }
+  for (RoundTrip& trip : trips) trip = round_trip(pipeline, value);
   std::printf("%lld %lld\n", median(trips, &RoundTrip::all), median(trips, &RoundTrip::outside));
 }
