@@ -176,8 +176,9 @@ TEST(CliRun, SegmentsOfAnotherModelThanTheNamedOneAreRefused) {
 
 TEST(CliRun, ShowsProgressOnATerminalOnly) {
   const Split split;
-  const std::string command = std::string(SEGUE_TEST_CLI) + " run " + split.folder() +
-                              " --inputs 40 --backend simulated --time-scale 30";
+  const std::string command =
+      fmt::format("{} run {} --runtime {} --inputs 40 --backend simulated --time-scale 30",
+                  SEGUE_TEST_CLI, split.folder(), SEGUE_TEST_RUNTIME);
   const std::string log = (split.scratch() / "log").string();
   ASSERT_EQ(std::system(("script -qec '" + command + "' " + log + " >/dev/null").c_str()), 0);
   EXPECT_THAT(read_text_file(log, 1 << 20U),
