@@ -81,6 +81,59 @@ TEST(CliSweep, FileOfAnotherSweepIsLeftAlone) {
   EXPECT_EQ(read_text_file(scratch.path() / "a.ndjson", kLargest), before);
 }
 
+TEST(CliSweep, ForeignFileWithoutALastNewlineIsLeftAlone) {
+  const ScratchFolder scratch;
+  for (const char* text : {R"({"a":1})", "notes"}) {
+    write_file(scratch.path() / "a.ndjson", text);
+    const CommandResult refused = run_segue(sweep({"-o", "a.ndjson"}), scratch.path());
+    EXPECT_EQ(refused.status, 2);
+    EXPECT_THAT(refused.err, HasSubstr("a.ndjson, line 1: not the beginning of a result"));
+    EXPECT_EQ(read_text_file(scratch.path() / "a.ndjson", kLargest), text);
+  }
+}
+
+TEST(CliSweep, DeviceThatChangesForthAndBackLeavesRowsOfOneVersion) {
+  const ScratchFolder scratch;
+  const auto file = scratch.path() / "a.ndjson";
+  const auto run_into_file = [&] {
+    ASSERT_EQ(run_segue(sweep({"--devices", "lane.json", "-o", "a.ndjson"}), scratch.path()).status,
+              0);
+  };
+  const auto lines_of = [&](int speed) {
+    write_lane(scratch.path(), speed);
+    return run_segue(sweep({"--devices", "lane.json"}), scratch.path()).out;
+  };
+  const std::string before = lines_of(100);
+  const std::string after = lines_of(50);
+  // Stopped before the old rows were dropped.
+  write_file(file, before.substr(0, before.find('\n') + 1) + after);
+  write_lane(scratch.path(), 100);
+  run_into_file();
+  EXPECT_EQ(read_text_file(file, kLargest), before);
+  write_file(file, before + after);
+  write_lane(scratch.path(), 50);
+  run_into_file();
+  EXPECT_EQ(read_text_file(file, kLargest), after);
+}
+
+TEST(CliSweep, ShardsOfTwoVersionsOfAModelAreNotMerged) {
+  const ScratchFolder scratch;
+  for (const char* size : {"32", "64"}) {
+    ASSERT_EQ(
+        run_segue({"zoo", std::string("conv5-f") + size, "-o", "m.tflite"}, scratch.path()).status,
+        0);
+    const std::string shard = size[0] == '3' ? "1/2" : "2/2";
+    ASSERT_EQ(run_segue({"sweep", "m.tflite", "--tpus", "1..2", "--shard", shard, "-o",
+                         std::string(size) + ".ndjson"},
+                        scratch.path())
+                  .status,
+              0);
+  }
+  const CommandResult merged = run_segue({"merge", "32.ndjson", "64.ndjson"}, scratch.path());
+  EXPECT_EQ(merged.status, 7);
+  EXPECT_THAT(merged.err, HasSubstr("run all shards on the same file"));
+}
+
 TEST(CliSweep, ChangedDeviceLeavesNoOldRows) {
   const ScratchFolder scratch;
   write_lane(scratch.path(), 100);

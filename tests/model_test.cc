@@ -211,10 +211,11 @@ INSTANTIATE_TEST_SUITE_P(
                [](ModelBuilder& b) {
                  auto signature = std::make_unique<tflite::SignatureDefT>();
                  signature->inputs.push_back(std::make_unique<tflite::TensorMapT>());
-                 signature->inputs[0]->tensor_index = 50;
+                 signature->inputs[0]->tensor_index =
+                     static_cast<std::uint32_t>(b.graph().tensors.size());
                  b.raw().signature_defs.push_back(std::move(signature));
                },
-               "a signature uses tensor 50"},
+               "a signature uses tensor"},
         Damage{"MetadataOutOfRange",
                [](ModelBuilder& b) {
                  b.raw().metadata.push_back(std::make_unique<tflite::MetadataT>());

@@ -69,6 +69,7 @@ class AppendedFile {
 
  private:
   [[noreturn]] void fail(const char* what) const;
+  [[nodiscard]] bool is_still_there() const;
 
   std::filesystem::path path_;
   int descriptor_ = -1;

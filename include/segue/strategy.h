@@ -61,9 +61,13 @@ struct ComparedPlan {
   Plan plan;
 };
 
-/// Every strategy on `first` to `last` equal devices, by number of devices, then as kStrategies
-/// stands. Where a model has no such cuts, or is too large for an exact search, there is no row.
-/// `max_replicas`: of `kOptimal`.
+/// A comparison of more would take hours, and no card has as many.
+inline constexpr std::uint32_t kMostComparedTpus = 64;
+
+/// Every strategy on `first` to `last` equal devices, within 1 to `kMostComparedTpus`, by number of
+/// devices, then as kStrategies stands. Where a model has no such cuts, or is too large for an
+/// exact search, there is no row. `max_replicas`: of `kOptimal`. Throws Error(kInvalidArgument) for
+/// other numbers.
 [[nodiscard]] std::vector<ComparedPlan> compare_strategies(const Graph& graph,
                                                            const DeviceSpec& device,
                                                            std::uint32_t first, std::uint32_t last,

@@ -4,6 +4,7 @@
 
 #include "cli/tpus.h"
 #include "segue/error.h"
+#include "segue/strategy.h"
 
 namespace segue::cli {
 namespace {

@@ -85,20 +85,23 @@ class ShardFile {
     }
     if (lines.is_torn) file_.cut_to(text.rfind('\n') + 1);
     known_ = std::move(lines.rows);
+    lines_ = known_.size();
     for (const SweepRow& row : known_) rows_.insert_or_assign(row.job, row);
   }
 
   [[nodiscard]] std::span<const SweepRow> known() const { return known_; }
 
-  // Adds a row that was not known.
-  void append(const SweepRow& row) {
-    is_outdated_ |= !rows_.insert_or_assign(row.job, row).second;
+  // The row of a job, which is added where it was not known.
+  void take(const SweepRow& row, bool is_known) {
+    rows_.insert_or_assign(row.job, row);
+    if (is_known) return;
     file_.append(to_json(row) + "\n");
+    ++lines_;
   }
 
-  // Drops rows of models or devices that have changed since, where new ones were added for them.
+  // Drops rows of models or devices that have changed since.
   void drop_outdated() const {
-    if (!is_outdated_) return;
+    if (lines_ == rows_.size()) return;
     std::string text;
     for (const auto& [unused, row] : rows_) text += to_json(row) + "\n";
     write_file(file_.path(), text);
@@ -107,8 +110,8 @@ class ShardFile {
  private:
   AppendedFile file_;
   std::vector<SweepRow> known_;
-  std::map<std::uint64_t, SweepRow> rows_;  // the newest of each job
-  bool is_outdated_ = false;
+  std::map<std::uint64_t, SweepRow> rows_;  // of each job
+  std::size_t lines_ = 0;                   // in the file
 };
 
 std::uint64_t jobs_of(const SweepSpec& spec, const Shard& shard) {
@@ -123,11 +126,8 @@ void sweep_into_file(const SweepSpec& spec, const Shard& shard, const std::strin
   std::uint64_t kept = 0;
   Progress progress(all);
   run_sweep(spec, shard, file.known(), [&](const SweepRow& row, bool is_known) {
-    if (is_known) {
-      ++kept;
-    } else {
-      file.append(row);
-    }
+    if (is_known) ++kept;
+    file.take(row, is_known);
     progress.advance();
   });
   file.drop_outdated();

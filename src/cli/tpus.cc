@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "segue/error.h"
+#include "segue/strategy.h"
 #include "segue/timeline.h"
 
 namespace segue::cli {

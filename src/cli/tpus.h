@@ -14,7 +14,6 @@ namespace segue::cli {
 [[nodiscard]] std::uint32_t parse_tpus(const std::string& text);
 
 // "4" or "1..8", within 1..kMostComparedTpus; nothing where it is neither.
-inline constexpr std::uint32_t kMostComparedTpus = 64;
 struct TpuRange {
   std::uint32_t first = 0;
   std::uint32_t last = 0;

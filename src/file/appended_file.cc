@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,12 +20,27 @@ AppendedFile::AppendedFile(fs::path path) : path_(std::move(path)) {
   if (const fs::path folder = path_.parent_path(); !folder.empty())
     fs::create_directories(folder, ignored);
   constexpr mode_t kOrdinaryFile = 0666;
-  descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, kOrdinaryFile);
-  if (descriptor_ < 0) fail("cannot be opened");
-  if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
-  ::close(descriptor_);
-  throw Error(ErrorCode::kIo,
-              fmt::format("{}: another process writes to it; name another file", path_.string()));
+  do {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, kOrdinaryFile);
+    if (descriptor_ < 0) fail("cannot be opened");
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      const int reason = errno;
+      ::close(descriptor_);
+      errno = reason;
+      fail(reason == EWOULDBLOCK
+               ? "another process writes to it; name another file"
+               : "its file system cannot lock it; name a file on another, as a local one");
+    }
+  } while (!is_still_there());
+}
+
+// Who had the file before may have put a new one in its place.
+bool AppendedFile::is_still_there() const {
+  struct stat ours {};
+  struct stat there {};
+  return ::fstat(descriptor_, &ours) == 0 && ::stat(path_.c_str(), &there) == 0 &&
+         ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
 AppendedFile::~AppendedFile() { ::close(descriptor_); }

@@ -85,6 +85,11 @@ StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> po
 std::vector<ComparedPlan> compare_strategies(const Graph& graph, const DeviceSpec& device,
                                              std::uint32_t first, std::uint32_t last,
                                              std::uint32_t max_replicas) {
+  if (first == 0 || last < first || last > kMostComparedTpus) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} to {} TPUs: comparisons are within 1 to {}", first, last,
+                            kMostComparedTpus));
+  }
   std::vector<ComparedPlan> rows;
   std::optional<Profile> profile;
   for (std::uint32_t tpus = first; tpus <= last; ++tpus) {

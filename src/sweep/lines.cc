@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "json/node.h"
 #include "segue/error.h"
@@ -143,12 +144,41 @@ SweepRow parse_sweep_row(std::string_view line, const std::string& label) {
   return row;
 }
 
+namespace {
+
+// The jobs of a model follow one another: a second version of its file shows between them.
+void require_one_version(std::span<const SweepRow> rows) {
+  std::set<std::pair<std::string_view, std::string_view>> seen;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const SweepRow& row = rows[i];
+    if (i > 0 && row.model == rows[i - 1].model && row.model_sha256 == rows[i - 1].model_sha256)
+      continue;
+    if (!seen.emplace(row.model, row.model_sha256).second) {
+      throw Error(
+          ErrorCode::kMismatch,
+          fmt::format("jobs {} and {}: {} has the SHA-256 {} in one and {} in the other; run "
+                      "all shards on the same file",
+                      row.job - 1, row.job, row.model, rows[i - 1].model_sha256, row.model_sha256));
+    }
+  }
+}
+
+}  // namespace
+
 SweepLines parse_sweep(std::string_view text, const std::string& label) {
   SweepLines result;
   std::size_t number = 0;
   while (!text.empty()) {
     const std::size_t end = text.find('\n');
     if (end == std::string_view::npos) {
+      const std::string begin = fmt::format(R"({{"schema":"{}")", kSchema);
+      const std::size_t both = std::min(text.size(), begin.size());
+      if (text.substr(0, both) != std::string_view(begin).substr(0, both)) {
+        throw Error(ErrorCode::kInvalidArgument,
+                    fmt::format("{}, line {}: not the beginning of a result of `segue sweep`; name "
+                                "another file",
+                                label, number + 1));
+      }
       result.is_torn = true;
       break;
     }
@@ -183,6 +213,7 @@ std::vector<SweepRow> merge_sweep(std::vector<SweepRow> rows, Completeness neede
                                   : "the model or the device was changed between them"));
     }
   }
+  require_one_version(merged);
   if (needed == Completeness::kRequired) require_all(merged);
   return merged;
 }

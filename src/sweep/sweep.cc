@@ -122,21 +122,21 @@ void run_job(SweepRow& row, Subjects& subjects) {
   }
 }
 
-// Known rows by their job.
+// Known rows by their job and what it was about: a model may have changed, and changed back.
 class KnownRows {
  public:
   KnownRows(std::span<const SweepRow> rows, const std::string& sweep) {
     for (const SweepRow& row : rows) {
-      if (row.sweep == sweep) by_job_.emplace(row.job, &row);
+      if (row.sweep == sweep) rows_.emplace(std::pair(row.job, std::string_view(row.key)), &row);
     }
   }
   [[nodiscard]] const SweepRow* find(const SweepRow& wanted) const {
-    const auto found = by_job_.find(wanted.job);
-    return found != by_job_.end() && found->second->key == wanted.key ? found->second : nullptr;
+    const auto found = rows_.find({wanted.job, wanted.key});
+    return found != rows_.end() ? found->second : nullptr;
   }
 
  private:
-  std::map<std::uint64_t, const SweepRow*> by_job_;
+  std::map<std::pair<std::uint64_t, std::string_view>, const SweepRow*> rows_;
 };
 
 }  // namespace
@@ -146,6 +146,13 @@ std::vector<SweepJob> sweep_jobs(const SweepSpec& spec) {
   require_list(spec.devices, "a device");
   require_list(spec.tpus, "a number of TPUs");
   require_list(spec.strategies, "a strategy");
+  for (const std::uint32_t tpus : spec.tpus) {
+    if (tpus == 0 || tpus > kMostComparedTpus) {
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("{} TPUs in a sweep: they are within 1 to {}", tpus, kMostComparedTpus));
+    }
+  }
   const std::uint64_t per_model = spec.devices.size() * spec.tpus.size() * spec.strategies.size();
   if (per_model > kMostJobs || spec.models.size() > kMostJobs / per_model) {
     throw Error(ErrorCode::kInvalidArgument,
