@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,8 @@ import numpy.typing as npt
 
 from segue import _segue
 from segue._segue import Backend, PipelineStatistics, Plan, Port, Result
+from segue.at_exit import end_at_exit
+from segue.errors import Error
 from segue.planning import AnyModel, to_model
 
 Array = npt.NDArray[np.generic]
@@ -53,6 +56,7 @@ class Pipeline:
             self._pipeline = _segue.open_pipeline_of_files(
                 _segue.find_segments(folder), _segue.find_replicas(folder), devices, *limits
             )
+        end_at_exit(self)
 
     @property
     def inputs(self) -> list[Port]:
@@ -82,13 +86,22 @@ class Pipeline:
     def run(self, inputs: Iterable[Inputs]) -> Iterator[Result]:
         """Pushes all inputs and yields their results, with the pipeline kept full."""
         waiting = 0
-        for values in inputs:
-            while not self.push(values, 0 if waiting else None):
-                yield self._next()
+        try:
+            for values in inputs:
+                while not self.push(values, 0 if waiting else None):
+                    result = self._next()
+                    waiting -= 1
+                    yield result
+                waiting += 1
+            while waiting:
+                result = self._next()
                 waiting -= 1
-            waiting += 1
-        for _ in range(waiting):
-            yield self._next()
+                yield result
+        finally:
+            # Whoever stops early must not meet these results in the next run.
+            with contextlib.suppress(Error):
+                for _ in range(waiting):
+                    self._pipeline.pop(None)
 
     def close(self) -> None:
         """No more inputs; what was accepted comes out."""
@@ -111,6 +124,10 @@ class Pipeline:
         trace: TracebackType | None,
     ) -> None:
         self.cancel()
+
+    def _end(self) -> None:
+        self.cancel()
+        del self._pipeline
 
     def _next(self) -> Result:
         result = self.pop()

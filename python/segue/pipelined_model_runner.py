@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segue import _segue
+from segue.at_exit import end_at_exit
 from segue._segue import Backend, PipelineStatistics, Port, Session, Tensor
 
 Array = npt.NDArray[Any]
@@ -84,7 +85,7 @@ class PipelinedModelRunner:
 
     As in pycoral, inputs are copied when they are pushed, so that a script may use its buffer
     again; with copy_inputs=False they are not, and must stay unchanged until their result.
-    Results are never copied. Queues are unlimited until a size is set, as in pycoral. Beyond it:
+    Results of this module's interpreters are not copied, those of others once. Queues are unlimited until a size is set, as in pycoral. Beyond it:
     waiting can be interrupted, nothing hangs at the end, and statistics() tells what each segment
     did.
     """
@@ -155,7 +156,12 @@ class PipelinedModelRunner:
             with self._opening:
                 if self._opened is None:
                     self._opened = self._open()
+                    end_at_exit(self)
         return self._opened
+
+    def _end(self) -> None:
+        self._opened.cancel()
+        self._opened = None
 
     def _open(self) -> Any:
         limits = (self._input_queue, self._output_queue)

@@ -220,9 +220,9 @@ std::vector<std::int32_t> shape_of(const InputArray& array) {
   return shape;
 }
 
-void check_fits(const InputArray& array, const Port& port) {
+void check_fits(const InputArray& array, const Port& port, const char* kind) {
   const auto fail = [&](const std::string& what) {
-    throw Error(ErrorCode::kInvalidArgument, "input '" + port.name + "': " + what);
+    throw Error(ErrorCode::kInvalidArgument, std::string(kind) + " '" + port.name + "': " + what);
   };
   const auto form = form_of(port.type);
   if (array.dtype() != form)

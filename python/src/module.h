@@ -47,7 +47,7 @@ using OutputArray = nb::ndarray<nb::numpy>;
 using ConstantArray = nb::ndarray<nb::numpy, nb::ro>;
 
 // Throws Error(kInvalidArgument) where type, shape or order in memory are not those of the port.
-void check_fits(const InputArray& array, const Port& port);
+void check_fits(const InputArray& array, const Port& port, const char* kind = "input");
 // Wraps the value as an array that keeps it. No copy.
 [[nodiscard]] OutputArray to_array(TensorBytes&& value, const Port& port);
 // What lies in memory of `owner`. No copy.

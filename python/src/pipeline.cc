@@ -1,7 +1,9 @@
 // Pipelines: arrays in and out, nothing copied, and no lock of the interpreter held while waiting.
 #include "segue/pipeline.h"
 
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <mutex>
 
 #include "module.h"
@@ -120,6 +122,17 @@ class ArrayPipeline {
                                                  std::to_string(pipeline_->inputs().size()));
   }
 
+  InputArray array_of(nb::handle value, std::size_t position) const {
+    try {
+      return nb::cast<InputArray>(value);
+    } catch (const nb::cast_error&) {
+      if (position >= input_names_.size()) fail_on_count(position + 1);
+      throw Error(ErrorCode::kInvalidArgument,
+                  std::string("input '") + input_names_[position].c_str() +
+                      "': give a numpy array, not " + nb::type_name(value.type()).c_str());
+    }
+  }
+
   std::vector<InputArray> arrays_of(nb::handle inputs) const {
     std::vector<InputArray> arrays;
     if (nb::isinstance<nb::dict>(inputs)) {
@@ -129,12 +142,12 @@ class ArrayPipeline {
         if (!named.contains(name))
           throw Error(ErrorCode::kInvalidArgument,
                       std::string("the input '") + name.c_str() + "' is missing");
-        arrays.push_back(nb::cast<InputArray>(named[name]));
+        arrays.push_back(array_of(named[name], arrays.size()));
       }
     } else if (nb::isinstance<nb::list>(inputs) || nb::isinstance<nb::tuple>(inputs)) {
-      for (const nb::handle array : inputs) arrays.push_back(nb::cast<InputArray>(array));
+      for (const nb::handle array : inputs) arrays.push_back(array_of(array, arrays.size()));
     } else {
-      arrays.push_back(nb::cast<InputArray>(inputs));
+      arrays.push_back(array_of(inputs, 0));
     }
     if (arrays.size() != input_names_.size()) fail_on_count(arrays.size());
     return arrays;
@@ -160,6 +173,8 @@ class ArrayPipeline {
     using Clock = std::chrono::steady_clock;
     constexpr Nanoseconds kSlice = std::chrono::milliseconds(100);
     constexpr double kLongest = 1e9;
+    if (timeout_s && std::isnan(*timeout_s))
+      throw Error(ErrorCode::kInvalidArgument, "timeout_s is not a number; give seconds, or None");
     const auto begin = Clock::now();
     const Nanoseconds timeout =
         timeout_s ? std::chrono::duration_cast<Nanoseconds>(
@@ -195,8 +210,13 @@ PipelineOptions options_of(std::uint32_t queue_capacity, std::uint32_t result_ca
   PipelineOptions options;
   options.queue_capacity = queue_capacity;
   options.result_capacity = result_capacity;
-  options.watchdog =
-      std::chrono::duration_cast<Nanoseconds>(std::chrono::duration<double>(watchdog_s));
+  constexpr double kLongest = 1e9;
+  if (!(watchdog_s >= 0)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "watchdog_s must be seconds, or 0 for none, not " + std::to_string(watchdog_s));
+  }
+  options.watchdog = std::chrono::duration_cast<Nanoseconds>(
+      std::chrono::duration<double>(std::min(watchdog_s, kLongest)));
   return options;
 }
 

@@ -90,6 +90,11 @@ Shared make(const SharedModel& model, std::uint32_t tpus, const std::string& str
                 "objective '" + objective + "': there are throughput and latency");
   if (objective == "latency") options.objective = Objective::kLatency;
   if (max_latency_ms) {
+    constexpr double kLongest = 1e9;
+    if (!(*max_latency_ms > 0 && *max_latency_ms <= kLongest)) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  "max_latency_ms must be from 0 to 1e9, not " + std::to_string(*max_latency_ms));
+    }
     options.max_latency = std::chrono::duration_cast<Nanoseconds>(
         std::chrono::duration<double, std::milli>(*max_latency_ms));
   }

@@ -85,7 +85,7 @@ class FunctionSession : public Session {
  private:
   static void take(const nb::object& result, const Port& port, TensorBytes& value) {
     const auto array = nb::cast<InputArray>(result);
-    check_fits(array, port);
+    check_fits(array, port, "output");
     const auto* bytes = static_cast<const std::byte*>(array.data());
     value.assign(bytes, bytes + array.nbytes());
   }

@@ -1,5 +1,6 @@
 import gc
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -237,3 +238,58 @@ def test_nothing_is_left_of_pipelines(parts, images):
             return
         time.sleep(0.1)
     raise AssertionError(f"{sys.getrefcount(images[0])} references, not {references}")
+
+
+def test_what_an_abandoned_run_pushed_does_not_come_out_of_the_next(parts, images, expected):
+    with segue.Pipeline(parts) as pipeline:
+        for _ in pipeline.run(images):
+            break
+        with pytest.raises(ZeroDivisionError):
+            list(pipeline.run(1 / 0 if i else images[0] for i in range(2)))
+        with pytest.raises(segue.Error, match="give a numpy array, not list"):
+            list(pipeline.run([images[0], [[1, 2]]]))
+        (result,) = pipeline.run([images[-1]])
+        assert np.array_equal(only(result), expected(images[-1]))
+
+
+def test_times_that_are_none_are_refused(parts, model, images):
+    with segue.Pipeline(parts) as pipeline:
+        for call in (pipeline.pop, lambda s: pipeline.push(images[0], s)):
+            with pytest.raises(segue.Error, match="timeout_s"):
+                call(float("nan"))
+    for seconds in (float("nan"), -1.0):
+        with pytest.raises(segue.Error, match="watchdog_s"):
+            segue.Pipeline(parts, watchdog_s=seconds)
+    segue.Pipeline(parts, watchdog_s=float("inf")).close()
+    with pytest.raises(segue.Error, match="max_latency_ms"):
+        segue.plan(model, 2, "optimal", max_latency_ms=float("inf"))
+
+
+def test_program_may_end_while_functions_of_python_compute():
+    program = """
+import time
+import numpy as np
+from segue.pipelined_model_runner import PipelinedModelRunner
+
+def detail(name, index):
+    return {"name": name, "index": index, "shape": np.array([4]), "dtype": np.int8}
+
+class SlowInterpreter:
+    def get_input_details(self):
+        return [detail("x", 0)]
+    def get_output_details(self):
+        return [detail("y", 1)]
+    def set_tensor(self, index, array):
+        pass
+    def invoke(self):
+        time.sleep(0.05)
+    def get_tensor(self, index):
+        return np.zeros(4, np.int8)
+
+runner = PipelinedModelRunner([SlowInterpreter()])
+for _ in range(3):
+    runner.push({"x": np.zeros(4, np.int8)})
+raise SystemExit(3)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (3, "")
