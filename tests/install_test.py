@@ -108,12 +108,14 @@ def check_completion(prefix):
     def completed(*words):
         line = " ".join(f"'{word}'" for word in words)
         return run("bash", "-c", f"source {script}; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; "
-                                 "_segue; printf '%s\\n' \"${COMPREPLY[@]}\"").split()
+                                 "_segue; printf '%s\\n' \"${COMPREPLY[@]}\"").splitlines()
 
     expect(completed("segue", "pl") == ["plan"], "bash completes commands")
     expect(completed("segue", "plan", "--strategy", "op") == ["optimal"], "bash completes choices")
     expect("--tpus" in completed("segue", "plan", "--t"), "bash completes options")
     expect("resnet101" in completed("segue", "plan", "zoo", ":", "resnet10"), "bash completes networks")
+    (prefix / "my model.tflite").touch()
+    expect(completed("segue", "plan", f"{prefix}/my") == [f"{prefix}/my model.tflite"], "bash completes names with blanks")
     for shell, name in (("zsh", "_segue"), ("fish", "segue.fish")):
         if shutil.which(shell):
             run(shell, "-n", next(prefix.rglob(name)))

@@ -18,6 +18,12 @@ TpuRange parse_counts(const std::string& text) {
 
 DevicePool open_one_kind(const std::string& name) {
   const auto pools = open_devices(name, 1);
+  if (pools.size() == 1 && pools[0].shares_link) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("--device '{}': strategies are compared on links that nobody shares; "
+                            "`segue plan --device` plans for a shared one",
+                            name));
+  }
   if (pools.size() == 1 && !has_device_count(name)) return pools[0];
   throw Error(ErrorCode::kInvalidArgument,
               fmt::format("--device '{}': the TPUs are counted by --tpus here; name one kind of "

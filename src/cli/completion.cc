@@ -65,29 +65,31 @@ _segue() {{
   local current=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} words=''
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W '{commands} --help --version' -- "$current"))
+    mapfile -t COMPREPLY < <(compgen -W '{commands} --help --version' -- "$current")
     return
   fi
   # bash splits zoo:NAME at its colon.
   if [ "$before" = zoo ] && [ "$current" = : ]; then current=''; before=:; fi
   if [ "$before" = : ] && [ "${{COMP_WORDS[COMP_CWORD-2]}}" = zoo ] || [ "$current" = : ]; then
-    COMPREPLY=($(compgen -W '{networks}' -- "$current"))
+    mapfile -t COMPREPLY < <(compgen -W '{networks}' -- "$current")
     return
   fi
   case "${{COMP_WORDS[1]}}:$before" in
 {choices}  esac
   if [ -n "$words" ]; then
-    COMPREPLY=($(compgen -W "$words" -- "$current"))
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
     return
   fi
   case "${{COMP_WORDS[1]}}" in
 {options}  esac
   case "$current" in
-    -*) COMPREPLY=($(compgen -W "$words" -- "$current")) ;;
-    *) COMPREPLY=($(compgen -f -- "$current") $(compgen -W 'zoo:' -- "$current")) ;;
+    -*) mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current") ;;
+    *) mapfile -t COMPREPLY < <(compgen -f -- "$current"; compgen -W 'zoo:' -- "$current") ;;
   esac
+  # The name of a network follows.
+  if [ "${{COMPREPLY[*]}}" = zoo: ]; then compopt -o nospace 2>/dev/null; fi
 }}
-complete -o filenames -o nospace -F _segue segue
+complete -o filenames -F _segue segue
 )",
       fmt::arg("commands", fmt::join(names, " ")), fmt::arg("choices", choices),
       fmt::arg("options", options), fmt::arg("networks", network_names("")));
