@@ -193,8 +193,9 @@ TEST(CliPlan, OptionsThatContradictEachOtherAreRefused) {
   expect_failure(plan({"--tpus", "auto", "--device", "1xedgetpu-pcie"}), kUsage, "without a count");
   expect_failure(plan({"--tpus", "2", "--target", "1e8"}), kInfeasible, "no plan on these devices");
   expect_failure(plan({"--device", "99xedgetpu-usb3,99xedgetpu-pcie"}), kUsage, "ways to choose");
-  expect_failure(run_segue({"compare", "zoo:conv5-f8", "--device", "edgetpu-pcie:shared"}), kUsage,
-                 {"edgetpu-pcie:shared", "segue plan --device"});
+  expect_failure(
+      run_segue({"compare", "zoo:conv5-f8", "--device", "edgetpu-pcie:shared"}), kUsage,
+      "--device 'edgetpu-pcie:shared': strategies are compared on links that nobody shares");
   expect_failure(run_segue({"compare", "zoo:conv5-f8", "--device", "2xedgetpu-pcie"}), kUsage,
                  "counted by --tpus here");
 }
