@@ -98,10 +98,10 @@ class Pipeline:
                 waiting -= 1
                 yield result
         finally:
-            # Whoever stops early must not meet these results in the next run.
+            # Whoever stops early must not meet these results in the next run; at exit there is none.
             with contextlib.suppress(Error):
-                for _ in range(waiting):
-                    self._pipeline.pop(None)
+                for _ in range(waiting if hasattr(self, "_pipeline") else 0):
+                    self.pop()
 
     def close(self) -> None:
         """No more inputs; what was accepted comes out."""

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from segue import _segue
-from segue.at_exit import end_at_exit
 from segue._segue import Backend, PipelineStatistics, Port, Session, Tensor
+from segue.at_exit import end_at_exit
 
 Array = npt.NDArray[Any]
 
@@ -85,9 +85,9 @@ class PipelinedModelRunner:
 
     As in pycoral, inputs are copied when they are pushed, so that a script may use its buffer
     again; with copy_inputs=False they are not, and must stay unchanged until their result.
-    Results of this module's interpreters are not copied, those of others once. Queues are unlimited until a size is set, as in pycoral. Beyond it:
-    waiting can be interrupted, nothing hangs at the end, and statistics() tells what each segment
-    did.
+    Results of this module's interpreters are not copied, those of others once. Queues are
+    unlimited until a size is set, as in pycoral. Beyond it: waiting can be interrupted, nothing
+    hangs at the end, and statistics() tells what each segment did.
     """
 
     def __init__(self, interpreters: Sequence[Any], copy_inputs: bool = True) -> None:

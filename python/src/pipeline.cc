@@ -63,6 +63,13 @@ struct Result {
   nb::dict outputs;
 };
 
+// At most what the library's clocks can add up.
+Nanoseconds nanoseconds_of(double seconds) {
+  constexpr double kLongest = 1e9;
+  return std::chrono::duration_cast<Nanoseconds>(
+      std::chrono::duration<double>(std::clamp(seconds, 0.0, kLongest)));
+}
+
 class ArrayPipeline {
  public:
   // The caller does not hold the interpreter's lock: Python functions may be opened as segments.
@@ -172,14 +179,10 @@ class ArrayPipeline {
   static Flow wait(std::optional<double> timeout_s, const Try& attempt) {
     using Clock = std::chrono::steady_clock;
     constexpr Nanoseconds kSlice = std::chrono::milliseconds(100);
-    constexpr double kLongest = 1e9;
     if (timeout_s && std::isnan(*timeout_s))
       throw Error(ErrorCode::kInvalidArgument, "timeout_s is not a number; give seconds, or None");
     const auto begin = Clock::now();
-    const Nanoseconds timeout =
-        timeout_s ? std::chrono::duration_cast<Nanoseconds>(
-                        std::chrono::duration<double>(std::clamp(*timeout_s, 0.0, kLongest)))
-                  : Nanoseconds::max();
+    const Nanoseconds timeout = timeout_s ? nanoseconds_of(*timeout_s) : Nanoseconds::max();
     while (true) {
       const Nanoseconds left = timeout_s ? timeout - (Clock::now() - begin) : kSlice;
       const Nanoseconds slice = std::clamp(left, Nanoseconds(0), kSlice);
@@ -210,13 +213,11 @@ PipelineOptions options_of(std::uint32_t queue_capacity, std::uint32_t result_ca
   PipelineOptions options;
   options.queue_capacity = queue_capacity;
   options.result_capacity = result_capacity;
-  constexpr double kLongest = 1e9;
   if (!(watchdog_s >= 0)) {
     throw Error(ErrorCode::kInvalidArgument,
                 "watchdog_s must be seconds, or 0 for none, not " + std::to_string(watchdog_s));
   }
-  options.watchdog = std::chrono::duration_cast<Nanoseconds>(
-      std::chrono::duration<double>(std::min(watchdog_s, kLongest)));
+  options.watchdog = nanoseconds_of(watchdog_s);
   return options;
 }
 

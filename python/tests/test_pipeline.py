@@ -293,3 +293,16 @@ raise SystemExit(3)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (3, "")
+
+
+def test_run_that_nobody_finished_says_nothing_at_exit(parts, images):
+    program = f"""
+import numpy as np
+import segue
+pipeline = segue.Pipeline({str(parts)!r})
+port = pipeline.inputs[0]
+results = pipeline.run([np.zeros(port.shape, {images[0].dtype.name!r})] * 6)
+next(results)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
