@@ -18,6 +18,7 @@
 #include <cstring>
 #include <new>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -41,22 +42,11 @@ using Clock = std::chrono::steady_clock;
 // A child whose memory is damaged may ask for anything.
 constexpr std::uint64_t kLongestText = std::uint64_t{1} << 24U;
 
-// False when the parent is gone: nobody is left to tell.
-bool write_all(int pipe, const void* data, std::size_t size) {
-  const auto* next = static_cast<const char*>(data);
-  while (size > 0) {
-    const ssize_t written = ::write(pipe, next, size);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    next += written;
-    size -= static_cast<std::size_t>(written);
-  }
-  return true;
-}
-
 void send(int pipe, Kind kind, std::string_view text, ErrorCode code = ErrorCode::kInternal) {
   const Header header{kind, static_cast<std::uint32_t>(code), text.size()};
-  if (!write_all(pipe, &header, sizeof(header)) || !write_all(pipe, text.data(), text.size()))
+  // A write fails when the parent is gone: nobody is left to tell.
+  if (!write_all(pipe, std::as_bytes(std::span(&header, 1))) ||
+      !write_all(pipe, std::as_bytes(std::span(text))))
     ::_exit(EXIT_FAILURE);
 }
 

@@ -18,7 +18,7 @@ namespace {
 
 using Set = std::vector<bool>;  // of operators
 
-constexpr std::uint64_t kWorkOfTime = 20;  // per operator
+constexpr std::uint64_t kWorkOfTime = 20;  // of a segment, per operator
 
 // Sets that hold with each operator all it reads from, the smaller ones first; nothing when there
 // are more than `most`.

@@ -68,6 +68,14 @@ SweepSpec spec_of(const SweepOptions& options) {
   return spec;
 }
 
+std::string line_of(const SweepRow& row) { return to_json(row) + "\n"; }
+
+std::string lines_of(std::span<const SweepRow> rows) {
+  std::string text;
+  for (const SweepRow& row : rows) text += line_of(row);
+  return text;
+}
+
 // The rows of a shard: those that its file held, and those that are added.
 class ShardFile {
  public:
@@ -95,7 +103,7 @@ class ShardFile {
   void take(const SweepRow& row, bool is_known) {
     rows_.insert_or_assign(row.job, row);
     if (is_known) return;
-    file_.append(to_json(row) + "\n");
+    file_.append(line_of(row));
     ++lines_;
   }
 
@@ -103,7 +111,7 @@ class ShardFile {
   void drop_outdated() const {
     if (lines_ == rows_.size()) return;
     std::string text;
-    for (const auto& [unused, row] : rows_) text += to_json(row) + "\n";
+    for (const auto& [unused, row] : rows_) text += line_of(row);
     write_file(file_.path(), text);
   }
 
@@ -139,7 +147,7 @@ void sweep(const SweepOptions& options) {
   const SweepSpec spec = spec_of(options);
   const Shard shard = parse_shard(options.shard);
   if (!options.output.empty()) return sweep_into_file(spec, shard, options.output);
-  run_sweep(spec, shard, {}, [](const SweepRow& row, bool) { print(to_json(row) + "\n"); });
+  run_sweep(spec, shard, {}, [](const SweepRow& row, bool) { print(line_of(row)); });
 }
 
 struct MergeOptions {
@@ -149,12 +157,6 @@ struct MergeOptions {
   bool csv = false;
   std::string output;
 };
-
-std::string lines_of(std::span<const SweepRow> rows) {
-  std::string text;
-  for (const SweepRow& row : rows) text += to_json(row) + "\n";
-  return text;
-}
 
 void merge(const MergeOptions& options) {
   std::vector<SweepRow> rows;

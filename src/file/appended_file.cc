@@ -8,6 +8,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "file/descriptor.h"
 #include "segue/error.h"
 #include "segue/file.h"
 
@@ -46,12 +47,7 @@ bool AppendedFile::is_still_there() const {
 AppendedFile::~AppendedFile() { ::close(descriptor_); }
 
 void AppendedFile::append(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(descriptor_, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) fail("cannot be written");
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
+  if (!write_all(descriptor_, std::as_bytes(std::span(text)))) fail("cannot be written");
 }
 
 void AppendedFile::cut_to(std::size_t bytes) {

@@ -1,9 +1,24 @@
-// A file descriptor that is closed again.
+// A file descriptor that is closed again, and writing to one.
 #pragma once
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstddef>
+#include <span>
+
 namespace segue {
+
+// Writes all of it. False: `errno` says why not.
+[[nodiscard]] inline bool write_all(int file, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(file, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return true;
+}
 
 class Descriptor {
  public:

@@ -88,15 +88,6 @@ class SignalsHeld {
   sigset_t before_{};
 };
 
-void write_piece(int file, std::span<const std::byte> piece, const fs::path& path) {
-  while (!piece.empty()) {
-    const ssize_t written = ::write(file, piece.data(), piece.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail(path, "cannot write", errno);
-    piece = piece.subspan(static_cast<std::size_t>(written));
-  }
-}
-
 }  // namespace
 
 StagedFiles::~StagedFiles() {
@@ -129,11 +120,11 @@ void StagedFiles::stage(const fs::path& path, std::span<const std::span<const st
   const auto [file, entry] = open_temporary(target);
   if (file < 0) fail(path, "cannot write", errno);
   entries_.push_back({entry, target});
-  try {
-    for (const auto& piece : pieces) write_piece(file, piece, path);
-  } catch (...) {
+  for (const auto& piece : pieces) {
+    if (write_all(file, piece)) continue;
+    const int reason = errno;
     ::close(file);
-    throw;
+    fail(path, "cannot write", reason);
   }
   // Network file systems report a full disk only here.
   if (::close(file) != 0) fail(path, "cannot write", errno);

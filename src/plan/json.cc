@@ -80,12 +80,13 @@ double not_negative(const Node& node) {
 
 SegmentTime parse_time(const Node& node) {
   node.expect_keys({"compute", "input", "output", "streaming", "fixed", "total"});
-  const SegmentTime time{.fixed = duration(node["fixed"], kLongestOfStageNs),
-                         .input = duration(node["input"], kLongestOfStageNs),
-                         .compute = duration(node["compute"], kLongestOfStageNs),
-                         .streaming = duration(node["streaming"], kLongestOfStageNs),
-                         .output = duration(node["output"], kLongestOfStageNs)};
-  if (duration(node["total"], kLongestOfStageNs) != time.total())
+  const auto part = [&](const char* key) { return duration(node[key], kLongestOfStageNs); };
+  const SegmentTime time{.fixed = part("fixed"),
+                         .input = part("input"),
+                         .compute = part("compute"),
+                         .streaming = part("streaming"),
+                         .output = part("output")};
+  if (part("total") != time.total())
     node["total"].fail(fmt::format("must be the sum of the others, {}", time.total().count()));
   return time;
 }

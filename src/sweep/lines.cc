@@ -46,6 +46,23 @@ std::string first_of(const std::vector<std::uint64_t>& numbers) {
                                   : text + fmt::format(" and {} more", numbers.size() - kShown);
 }
 
+// The jobs of a model follow one another: a second version of its file shows between them.
+void require_one_version(std::span<const SweepRow> rows) {
+  std::set<std::pair<std::string_view, std::string_view>> seen;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const SweepRow& row = rows[i];
+    if (i > 0 && row.model == rows[i - 1].model && row.model_sha256 == rows[i - 1].model_sha256)
+      continue;
+    if (!seen.emplace(row.model, row.model_sha256).second) {
+      throw Error(
+          ErrorCode::kMismatch,
+          fmt::format("jobs {} and {}: {} has the SHA-256 {} in one and {} in the other; run "
+                      "all shards on the same file",
+                      row.job - 1, row.job, row.model, rows[i - 1].model_sha256, row.model_sha256));
+    }
+  }
+}
+
 void require_all(const std::vector<SweepRow>& rows) {
   std::vector<std::uint64_t> missing;
   std::uint64_t next = 0;
@@ -144,27 +161,6 @@ SweepRow parse_sweep_row(std::string_view line, const std::string& label) {
   return row;
 }
 
-namespace {
-
-// The jobs of a model follow one another: a second version of its file shows between them.
-void require_one_version(std::span<const SweepRow> rows) {
-  std::set<std::pair<std::string_view, std::string_view>> seen;
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const SweepRow& row = rows[i];
-    if (i > 0 && row.model == rows[i - 1].model && row.model_sha256 == rows[i - 1].model_sha256)
-      continue;
-    if (!seen.emplace(row.model, row.model_sha256).second) {
-      throw Error(
-          ErrorCode::kMismatch,
-          fmt::format("jobs {} and {}: {} has the SHA-256 {} in one and {} in the other; run "
-                      "all shards on the same file",
-                      row.job - 1, row.job, row.model, rows[i - 1].model_sha256, row.model_sha256));
-    }
-  }
-}
-
-}  // namespace
-
 SweepLines parse_sweep(std::string_view text, const std::string& label) {
   SweepLines result;
   std::size_t number = 0;
@@ -172,8 +168,7 @@ SweepLines parse_sweep(std::string_view text, const std::string& label) {
     const std::size_t end = text.find('\n');
     if (end == std::string_view::npos) {
       const std::string begin = fmt::format(R"({{"schema":"{}")", kSchema);
-      const std::size_t both = std::min(text.size(), begin.size());
-      if (text.substr(0, both) != std::string_view(begin).substr(0, both)) {
+      if (!begin.starts_with(text.substr(0, begin.size()))) {
         throw Error(ErrorCode::kInvalidArgument,
                     fmt::format("{}, line {}: not the beginning of a result of `segue sweep`; name "
                                 "another file",
