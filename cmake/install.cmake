@@ -19,8 +19,14 @@ write_basic_package_version_file(segue-config-version.cmake COMPATIBILITY SameMi
 install(FILES ${PROJECT_BINARY_DIR}/segue-config.cmake ${PROJECT_BINARY_DIR}/segue-config-version.cmake
   DESTINATION ${package_dir} COMPONENT development)
 
-# pkg-config, wherever the tree is moved to.
-file(RELATIVE_PATH pc_to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+# pkg-config, wherever the tree is moved to; a folder given as absolute stays where it is.
+set(pc_prefix ${CMAKE_INSTALL_PREFIX})
+if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+  file(RELATIVE_PATH pc_to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+  set(pc_prefix "\${pcfiledir}/${pc_to_prefix}")
+endif()
+cmake_path(APPEND pc_libdir "\${prefix}" "${CMAKE_INSTALL_LIBDIR}")
+cmake_path(APPEND pc_includedir "\${prefix}" "${CMAKE_INSTALL_INCLUDEDIR}")
 configure_file(${PROJECT_SOURCE_DIR}/cmake/segue.pc.in segue.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/segue.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
 
@@ -42,12 +48,14 @@ add_custom_target(segue_manual ALL DEPENDS ${manual}/segue.1.gz)
 install(FILES ${manual}/segue.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT tools)
 install(FILES ${manual}/segue.bash RENAME segue
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT tools)
-if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
-  set(zsh_functions vendor-completions)  # site-functions are the administrator's on Debian
-else()
+# The prefix is known when it is installed. Below /usr, site-functions are the administrator's on Debian.
+install(CODE [[
   set(zsh_functions site-functions)
-endif()
-install(FILES ${manual}/_segue DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/${zsh_functions} COMPONENT tools)
+  if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+    set(zsh_functions vendor-completions)
+  endif()
+]] COMPONENT tools)
+install(FILES ${manual}/_segue DESTINATION "${CMAKE_INSTALL_DATADIR}/zsh/\${zsh_functions}" COMPONENT tools)
 install(FILES ${manual}/segue.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT tools)
 
 # The runtime that `verify` and `run` load, where it is at hand.

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Classifies all images of a folder with a model that is cut for several devices.
 
-    classify_images.py MODEL FOLDER [--tpus N] [--labels FILE] [--edgetpu]
+    classify_images.py MODEL IMAGES [--tpus N] [--labels FILE] [--edgetpu]
 
-MODEL is an image classifier with one 8-bit input [1, H, W, 3]. Without --edgetpu its segments run on this machine's
-cores. For Edge TPUs each segment must be compiled first: `segue split`, `segue compile`, and segue.Pipeline(folder).
+MODEL is an image classifier with one 8-bit input [1, H, W, 3], or the folder that `segue split` cut it into. Its
+segments run on this machine's cores; with --edgetpu, on all Edge TPUs that are there: MODEL is a folder then, in
+which `segue compile` compiled them.
 """
 
 import argparse
@@ -28,21 +29,23 @@ def to_array(path: Path, port: segue.Port) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("images", type=Path)
     parser.add_argument("--tpus", type=int, default=2)
     parser.add_argument("--labels", type=Path)
     parser.add_argument("--edgetpu", action="store_true")
     options = parser.parse_args()
 
-    model = segue.open_model(options.model)
-    plan = segue.plan(model, options.tpus)
     backends = None
     if options.edgetpu:
         backends = [segue.edgetpu_backend(name) for name, _ in segue.edgetpu_devices()]
+    source, model = options.model, None
+    if not Path(source).is_dir():
+        model = segue.open_model(source)
+        source = segue.plan(model, options.tpus)
     labels = options.labels.read_text().splitlines() if options.labels else []
-    files = sorted(p for p in options.folder.iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".bmp", ".ppm"})
+    files = sorted(p for p in options.images.iterdir() if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".bmp", ".ppm"})
 
-    with segue.Pipeline(plan, model, backends=backends) as pipeline:
+    with segue.Pipeline(source, model, backends=backends) as pipeline:
         port = pipeline.inputs[0]
         results = pipeline.run(to_array(file, port) for file in files)
         for file, result in zip(files, results):

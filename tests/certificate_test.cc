@@ -97,6 +97,19 @@ TEST(Certificate, ThatDoesNotBelongToItsPlanIsRejectedWithTheReason) {
   edited = plan;
   edited.bound->is_proven = false;
   EXPECT_THAT(reason_of(edited), HasSubstr("not proven"));
+  edited.bound->value += Nanoseconds(1);
+  EXPECT_THAT(reason_of(edited), HasSubstr("it reaches"));
+}
+
+// As of a plan for the fewest devices that reach a goal.
+TEST(Certificate, MayHoldForFewerDevicesThanThereAre) {
+  const Model model = open_model("zoo:resnet50");
+  const Graph graph(model);
+  const DevicePool two{find_device("edgetpu-pcie"), 2, false};
+  const DevicePool six{find_device("edgetpu-pcie"), 6, false};
+  const Plan plan = best_plan(graph, std::span(&two, 1));
+  const CertificateVerdict verdict = check_certificate(plan, graph, std::span(&six, 1));
+  EXPECT_TRUE(verdict.is_accepted) << verdict.reason;
 }
 
 TEST(Certificate, OfTooManyIdealsFollowsFromTheWorkOrStaysOpen) {

@@ -13,12 +13,12 @@ namespace segue {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::kCompiler;
+using testing::kUsage;
 using ::testing::Not;
 using testing::run_segue;
 using testing::ScratchFolder;
 
-constexpr int kUsage = 2;
-constexpr int kCompiler = 5;
 const std::string kStandIn = SEGUE_TEST_COMPILER;
 
 class CliCompile : public ::testing::Test {

@@ -14,11 +14,10 @@ namespace segue {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::kDevice;
+using testing::kUsage;
 using testing::run_segue;
 using testing::ScratchFolder;
-
-constexpr int kUsage = 2;
-constexpr int kDevice = 6;
 
 // A folder of two segments of squeezenet.
 class Split {

@@ -14,19 +14,12 @@
 namespace segue {
 namespace {
 
-using testing::CommandResult;
+using testing::expect_failure;
 using ::testing::HasSubstr;
+using testing::kInfeasible;
+using testing::kUsage;
 using testing::run_segue;
 using testing::ScratchFolder;
-
-constexpr int kUsage = 2;
-constexpr int kInfeasible = 4;
-
-void expect_failure(const CommandResult& result, int status, const std::string& message) {
-  EXPECT_EQ(result.status, status) << result.err;
-  EXPECT_EQ(result.out, "");
-  EXPECT_THAT(result.err, HasSubstr(message));
-}
 
 TEST(Readme, FirstScreenShowsTheTrueOutputOfPlan) {
   const std::string readme = read_text_file(SEGUE_TEST_SOURCE "/README.md", 1 << 20);

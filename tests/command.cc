@@ -1,5 +1,7 @@
 #include "command.h"
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +24,12 @@ std::string text_of(const std::filesystem::path& path) {
 }
 
 }  // namespace
+
+void expect_failure(const CommandResult& result, int status, const std::string& message) {
+  EXPECT_EQ(result.status, status) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, ::testing::HasSubstr(message));
+}
 
 CommandResult run_segue(const std::vector<std::string>& arguments,
                         const std::filesystem::path& folder, const std::string& prelude) {

@@ -13,6 +13,18 @@ struct CommandResult {
   std::string err;
 };
 
+/// Exit statuses, as `segue --help` lists them.
+inline constexpr int kFile = 1;
+inline constexpr int kUsage = 2;
+inline constexpr int kModel = 3;
+inline constexpr int kInfeasible = 4;
+inline constexpr int kCompiler = 5;
+inline constexpr int kDevice = 6;
+inline constexpr int kMismatch = 7;
+
+/// Expects this status, nothing on standard output, and a message that holds `message`.
+void expect_failure(const CommandResult& result, int status, const std::string& message);
+
 /// Runs `segue` with these arguments in `folder`, in a shell that ran `prelude` before.
 [[nodiscard]] CommandResult run_segue(const std::vector<std::string>& arguments,
                                       const std::filesystem::path& folder = ".",

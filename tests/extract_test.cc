@@ -82,6 +82,13 @@ TEST(ExtractSegment, SetThatIsLeftAndEnteredAgainIsRefused) {
                {"not convex", "CONV_2D #2 'c'", "ADD #3 'sum'"});
 }
 
+TEST(ExtractSegment, HoldsEachKindOfOperatorOnce) {
+  const auto raw = unpack(extract_segment(with_skip(), operators(1, 3)));
+  ASSERT_EQ(raw->operator_codes.size(), 2U);
+  EXPECT_EQ(raw->operator_codes[0]->builtin_code, tflite::BuiltinOperator::CONV_2D);
+  EXPECT_EQ(raw->operator_codes[1]->builtin_code, tflite::BuiltinOperator::ADD);
+}
+
 TEST(ExtractSegment, EmptyDoubledAndForeignOperatorsAreRefused) {
   const Model model = with_skip();
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)extract_segment(model, {}); });

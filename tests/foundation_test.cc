@@ -73,6 +73,16 @@ TEST(StagedFiles, NothingAppearsBeforeCommit) {
   EXPECT_EQ(read_text_file(target, 100), "text");
 }
 
+TEST(StagedFiles, PlaceThatCannotBeTakenIsReported) {
+  const testing::ScratchFolder scratch;
+  const fs::path path = scratch.path() / "taken";
+  StagedFiles files;
+  files.stage(path, "text");
+  fs::create_directory(path);
+  expect_error(ErrorCode::kIo, [&] { files.commit(); }, {"taken"});
+  EXPECT_TRUE(fs::is_directory(path));
+}
+
 TEST(StagedFiles, AbandonedFilesLeaveNoTrace) {
   const testing::ScratchFolder scratch;
   write_file(scratch.path() / "a.txt", "old");

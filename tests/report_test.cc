@@ -9,6 +9,7 @@
 #include "expect.h"
 #include "model_builder.h"
 #include "plans.h"
+#include "segue/strategy.h"
 #include "segue/zoo.h"
 
 namespace segue {
@@ -180,6 +181,14 @@ TEST(PlanText, SaysThatTheRunnerIsSlowerThanEveryStage) {
        {plan_text(plan, nullptr), compare_json("m", {{ComparedPlan{8, plan}}})})
     EXPECT_THAT(text, HasSubstr("runner"));
   EXPECT_THAT(plan_text(plan, nullptr), Not(HasSubstr("Slowest is stage")));
+}
+
+TEST(PlanText, SaysThatTheSharedLinkIsSlowerThanEveryStage) {
+  const Model model = open_model("zoo:conv5-f32");
+  const Graph graph(model);
+  const auto pools = open_devices("4xedgetpu-usb2:shared", 4);
+  const Plan plan = plan_by_strategy(graph, pools, Strategy::kCompiler).plan;
+  EXPECT_THAT(plan_text(plan, nullptr), HasSubstr("The shared link sets the pace: "));
 }
 
 TEST(PlanText, OfOneTpuDoesNotSpeakOfOtherCuts) {

@@ -66,6 +66,15 @@ std::uint64_t host_bytes(const Graph& graph, const DepthCuts& cuts, const Compil
   return bytes;
 }
 
+// Of a chain, where the depth is the number of operators so far.
+DepthCuts cuts_of(const Graph& graph, const Segmentation& segmentation) {
+  DepthCuts cuts;
+  for (const auto& segment : segmentation.segments)
+    cuts.push_back(graph.stats(segment.back()).depth);
+  cuts.pop_back();
+  return cuts;
+}
+
 TEST(BalanceDepths, SplitsEvenlyWhereItCan) {
   const auto levels = levels_of({1, 2, 3, 3, 2, 1});
   EXPECT_EQ(balance_depths(levels, 2), DepthCuts{3});
@@ -165,6 +174,35 @@ TEST(SegmentBalanced, MovesCutsUntilNothingStreams) {
     moved += result.moves.empty() ? 0 : 1;
   }
   EXPECT_GT(moved, 20);
+}
+
+TEST(SegmentBalanced, SearchGivesTheBestBalanceOfTheFewestHostBytes) {
+  std::mt19937 random(5);
+  int searched = 0;
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<std::int32_t> filters(4 + random() % 4);
+    for (auto& count : filters) count = static_cast<std::int32_t>(1 + random() % 40);
+    const Model model = testing::conv_chain(filters);
+    const Graph graph(model);
+    const std::size_t count = 2 + random() % 3;
+    const TinyDevice device(200 + random() % 2000);
+    const auto result = segment_balanced(graph, count, device);
+    if (result.moves.empty() || !result.moves.back().by_search) continue;
+    ++searched;
+    const DepthCuts vendor_cuts = cuts_of(graph, segment_as_vendor(graph, count));
+    const std::uint64_t ceiling =
+        result.host_bytes == 0
+            ? graph.parameter_bytes()
+            : std::max(result.bottleneck_bytes, largest_group(graph.levels(), vendor_cuts));
+    std::pair<std::uint64_t, std::uint64_t> best{-1, -1};
+    for_all_cuts(graph.depth(), count, [&](const DepthCuts& cuts) {
+      const std::uint64_t largest = largest_group(graph.levels(), cuts);
+      if (largest <= ceiling) best = std::min(best, {host_bytes(graph, cuts, device), largest});
+    });
+    EXPECT_EQ(std::pair(result.host_bytes, largest_group(graph.levels(), result.cuts)), best)
+        << "round " << round;
+  }
+  EXPECT_GT(searched, 20);
 }
 
 TEST(SegmentBalanced, EveryMoveIsReportedAndNoneRaisesHostBytes) {
@@ -267,6 +305,18 @@ TEST(SegmentAsVendor, StopsBeforeTheAverageAndLeavesTheRestToTheLast) {
   const auto segments = segment_as_vendor(Graph(model), 2).segments;
   EXPECT_EQ(segments[0], operators(0, 1));
   EXPECT_EQ(segments[1], operators(2, 4));
+}
+
+// total / count + 1 in Google's source, not the average itself.
+TEST(SegmentAsVendor, SegmentMayExceedTheAverageByOneByte) {
+  // Dense layers without bias weigh inputs x units: 2, 3 and 3 bytes, 8 / 2 + 1 = 5.
+  ModelBuilder b;
+  const TensorIndex x = b.dense(b.input("x", {1, 2}), "a", 1, false);
+  b.output(b.dense(b.dense(x, "b", 3, false), "c", 1, false));
+  const Model model = b.build();
+  const auto segments = segment_as_vendor(Graph(model), 2).segments;
+  EXPECT_EQ(segments[0], operators(0, 1));
+  EXPECT_EQ(segments[1], operators(2, 2));
 }
 
 TEST(SegmentAsVendor, OperatorHeavierThanTheAverageGetsItsOwnSegment) {

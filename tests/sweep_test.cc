@@ -171,6 +171,27 @@ TEST(Sweep, ShardsAreCountedFromOne) {
     expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_shard(text); });
 }
 
+// A plan on so many TPUs that would reach these times.
+ComparedPlan compared(std::uint32_t tpus, int bottleneck_us, int latency_us) {
+  ComparedPlan result;
+  result.tpus = tpus;
+  result.plan.stages.resize(tpus);
+  result.plan.predicted.bottleneck = std::chrono::microseconds(bottleneck_us);
+  result.plan.predicted.latency = std::chrono::microseconds(latency_us);
+  return result;
+}
+
+TEST(ParetoFront, HoldsWhatNoOtherPlanIsBetterThan) {
+  const std::vector<ComparedPlan> rows{compared(1, 900, 900),  compared(2, 500, 1000),
+                                       compared(3, 500, 1000), compared(4, 500, 950),
+                                       compared(4, 400, 950),  compared(4, 400, 950)};
+  std::vector<bool> on_front;
+  for (const ComparedPlan& row : rows) on_front.push_back(is_on_front(row, rows));
+  // The third takes a TPU more than the second for nothing; the fourth has the latency of the
+  // fifth, which gives results more often; equal ones are both on the front.
+  EXPECT_EQ(on_front, (std::vector<bool>{true, true, false, false, true, true}));
+}
+
 TEST(Strategy, NamesAreReadAsTheyAreWritten) {
   for (const Strategy strategy : kStrategies)
     EXPECT_EQ(parse_strategy(to_string(strategy)), strategy);

@@ -77,6 +77,10 @@ class Backend {
   /// pipeline may do work that takes less time than to wake another thread.
   [[nodiscard]] virtual bool computes_in_caller() const { return false; }
 
+  /// Whether it is there for what Google's compiler made of a segment: of anything else the host's
+  /// processor computes all.
+  [[nodiscard]] virtual bool wants_compiled() const { return false; }
+
   /// Of the device, now, where its driver tells.
   [[nodiscard]] virtual std::optional<double> temperature_c() const { return std::nullopt; }
 

@@ -15,7 +15,8 @@ struct Unfinished;  // a file or folder in the list for signal handlers
 /// A set of files, each written beside its place under a temporary name; `commit` moves all of them
 /// over, one rename after another, in the order they were staged. Destroyed before that, it removes
 /// what it wrote and the folders it made, so that a full disk leaves neither half a file nor half a
-/// set. Distinct sets may be used by distinct threads.
+/// set. What a loss of power leaves is up to the file system: nothing waits until the disk has it.
+/// Distinct sets may be used by distinct threads.
 class StagedFiles {
  public:
   StagedFiles() = default;

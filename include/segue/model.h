@@ -223,6 +223,9 @@ class ModelImage {
 /// Whether it is a program of the Edge TPU compiler, which runs on the device as it is.
 [[nodiscard]] bool is_compiled_program(const Operator& op);
 
+/// Whether the model holds such a program.
+[[nodiscard]] bool is_compiled(const Model& model);
+
 /// One program inside a file compiled by Google's Edge TPU compiler.
 enum class ExecutableType : std::int16_t {
   kStandAlone = 0,        // brings its parameters along at each inference

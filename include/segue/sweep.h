@@ -54,7 +54,7 @@ struct SweepJob {
 struct Shard {
   std::uint64_t index = 1;
   std::uint64_t count = 1;
-  [[nodiscard]] bool has(std::uint64_t job) const { return job % count == index - 1; }
+  [[nodiscard]] bool has(std::uint64_t job) const { return count > 0 && job % count == index - 1; }
 };
 /// Reads "3/8". Throws Error(kInvalidArgument).
 [[nodiscard]] Shard parse_shard(std::string_view text);

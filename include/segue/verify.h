@@ -49,6 +49,22 @@ std::uint64_t write_segments(const Model& model, Plan plan, const std::filesyste
 [[nodiscard]] std::size_t count_other_segments(const std::filesystem::path& folder,
                                                const std::string& stem, std::size_t count);
 
+/// A split as it lies in its folder.
+struct Split {
+  std::vector<std::filesystem::path> files;  // in the order of the pipeline
+  std::vector<Model> segments;               // what is in them
+  std::optional<Plan> plan;                  // the plan.json beside them, where there is one
+};
+
+/// Reads the segments that find_segments finds, and their plan. Throws Error(kInvalidArgument)
+/// where a segment is not the stage of that plan, by its operators and by the tensors that it reads
+/// and gives, and as find_segments, read_model and read_plan.
+[[nodiscard]] Split read_split(const std::filesystem::path& folder);
+
+/// The same split with what Google's compiler made of each segment, from the compiled files beside
+/// them. Throws Error(kIo) where one is missing, and as read_model.
+[[nodiscard]] Split read_compiled(Split split);
+
 /// Whether `segment` is what extract_segment cuts these operators out of `model` as, byte for byte.
 [[nodiscard]] bool is_segment_of(const Model& segment, const Model& model,
                                  std::span<const OperatorId> operators);

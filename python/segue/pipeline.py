@@ -26,7 +26,7 @@ class Pipeline:
 
     source: the folder of a split, or a plan together with its model. backends: one for each device
     in the order of the stages and their replicas, those left over being spares, or a single one
-    that opens all segments (default: the CPU).
+    that opens all segments (default: the CPU). Edge TPUs take the compiled segments of a folder.
 
     Arrays are not copied, but for one that is not C-contiguous. What was pushed must not change
     until its result was popped; outputs are arrays of their own. Any number of threads may push and pop;
@@ -52,10 +52,7 @@ class Pipeline:
                 raise TypeError("a plan needs its model")
             self._pipeline = _segue.open_pipeline(to_model(model), source, devices, *limits)
         else:
-            folder = Path(source)
-            self._pipeline = _segue.open_pipeline_of_files(
-                _segue.find_segments(folder), _segue.find_replicas(folder), devices, *limits
-            )
+            self._pipeline = _segue.open_pipeline_of_folder(Path(source), devices, *limits)
         end_at_exit(self)
 
     @property

@@ -168,7 +168,7 @@ class PipelinedModelRunner:
         if all(isinstance(i, Interpreter) for i in self._interpreters):
             files = [Path(i.model_path) for i in self._interpreters]
             backends = [i.backend for i in self._interpreters]
-            return _segue.open_pipeline_of_files(files, [], backends, *limits)
+            return _segue.open_pipeline_of_files(files, backends, *limits)
         return _segue.open_pipeline_of_callables(
             [_callable_backend(i) for i in self._interpreters], *limits
         )

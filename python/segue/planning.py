@@ -14,7 +14,7 @@ AnyModel = Union[Model, str, "os.PathLike[str]"]
 
 def to_model(model: AnyModel) -> Model:
     """The model itself, or the one of this file or zoo name."""
-    return model if isinstance(model, Model) else _segue.open_model(os.fspath(model))
+    return model if isinstance(model, Model) else _segue.open_model(model)
 
 
 def plan(

@@ -29,6 +29,19 @@ constexpr TypeForm kForms[] = {
     {ElementType{10}, {kFloat, 64, 1}},
 };
 
+std::optional<ElementType> find_type(nb::dlpack::dtype form) {
+  for (const TypeForm& known : kForms) {
+    if (known.form == form) return known.type;
+  }
+  return std::nullopt;
+}
+
+// As tensors name it; of other types, the size alone.
+std::string type_text(nb::dlpack::dtype form) {
+  if (const auto type = find_type(form)) return std::string(to_string(*type));
+  return std::to_string(form.bits) + "-bit";
+}
+
 nb::dlpack::dtype form_of(ElementType type) {
   for (const TypeForm& known : kForms) {
     if (known.type == type) return known.form;
@@ -207,10 +220,9 @@ void bind_model(nb::module_& module) {
 }  // namespace
 
 ElementType type_of(const InputArray& array) {
-  for (const TypeForm& known : kForms) {
-    if (known.form == array.dtype()) return known.type;
-  }
-  throw Error(ErrorCode::kUnsupported, "no tensor has elements of the array's type");
+  if (const auto type = find_type(array.dtype())) return *type;
+  throw Error(ErrorCode::kUnsupported,
+              "no tensor has " + type_text(array.dtype()) + " elements, as the array");
 }
 
 std::vector<std::int32_t> shape_of(const InputArray& array) {
@@ -224,9 +236,10 @@ void check_fits(const InputArray& array, const Port& port, const char* kind) {
   const auto fail = [&](const std::string& what) {
     throw Error(ErrorCode::kInvalidArgument, std::string(kind) + " '" + port.name + "': " + what);
   };
-  const auto form = form_of(port.type);
-  if (array.dtype() != form)
-    fail("needs an array of " + std::string(to_string(port.type)) + " elements");
+  if (array.dtype() != form_of(port.type)) {
+    fail("has " + type_text(array.dtype()) + " elements, needs " +
+         std::string(to_string(port.type)));
+  }
   bool is_same = array.ndim() == port.shape.size();
   for (std::size_t i = 0; is_same && i < array.ndim(); ++i)
     is_same = array.shape(i) == static_cast<std::size_t>(port.shape[i]);
@@ -255,9 +268,9 @@ void bind_models(nb::module_& module) {
   bind_model(module);
   module.def(
       "open_model",
-      [](const std::string& name) -> SharedModel {
+      [](const std::filesystem::path& name) -> SharedModel {
         nb::gil_scoped_release released;
-        return std::make_shared<const GraphedModel>(open_model(name));
+        return std::make_shared<const GraphedModel>(open_model(name.string()));
       },
       "model"_a, "Opens a .tflite file, or builds zoo:NAME[@SIZE].");
   module.def(

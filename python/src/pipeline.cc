@@ -147,8 +147,9 @@ class ArrayPipeline {
       if (named.size() > input_names_.size()) fail_on_count(named.size());
       for (const nb::str& name : input_names_) {
         if (!named.contains(name))
-          throw Error(ErrorCode::kInvalidArgument,
-                      std::string("the input '") + name.c_str() + "' is missing");
+          throw Error(ErrorCode::kInvalidArgument, std::string("the input '") + name.c_str() +
+                                                       "' is missing in " +
+                                                       nb::repr(named.keys()).c_str());
         arrays.push_back(array_of(named[name], arrays.size()));
       }
     } else if (nb::isinstance<nb::list>(inputs) || nb::isinstance<nb::tuple>(inputs)) {
@@ -241,6 +242,33 @@ std::unique_ptr<ArrayPipeline> open(PipelineLayout layout,
                                          options_of(queue_capacity, result_capacity, watchdog_s));
 }
 
+bool want_compiled(const std::vector<SharedBackend>& backends) {
+  return std::ranges::any_of(
+      backends, [](const SharedBackend& backend) { return backend->wants_compiled(); });
+}
+
+// What was not compiled would run on the host's processor without a word.
+void warn_of_what_is_not_compiled(const Split& compiled) {
+  const nb::gil_scoped_acquire held;
+  for (std::size_t i = 0; i < compiled.files.size(); ++i) {
+    if (is_compiled(compiled.segments[i])) continue;
+    const std::string text = compiled.files[i].string() +
+                             ": nothing in it is compiled for the Edge TPU; all of it runs on the "
+                             "host's processor";
+    if (PyErr_WarnEx(PyExc_RuntimeWarning, text.c_str(), 1) != 0) throw nb::python_error();
+  }
+}
+
+PipelineLayout layout_of_folder(const std::filesystem::path& folder, bool compiled) {
+  Split split = read_split(folder);
+  if (compiled) {
+    split = read_compiled(std::move(split));
+    warn_of_what_is_not_compiled(split);
+  }
+  const auto replicas = split.plan ? replicas_of(*split.plan) : std::vector<std::uint32_t>{};
+  return pipeline_layout(std::move(split.segments), replicas);
+}
+
 void bind_opening(nb::module_& module) {
   module.def(
       "open_pipeline",
@@ -248,21 +276,36 @@ void bind_opening(nb::module_& module) {
          const std::vector<SharedBackend>& backends, std::uint32_t queue_capacity,
          std::uint32_t result_capacity, double watchdog_s) {
         nb::gil_scoped_release released;
+        if (want_compiled(backends)) {
+          throw Error(ErrorCode::kInvalidArgument,
+                      "an Edge TPU runs compiled segments: write them with segue.split, compile "
+                      "them with `segue compile FOLDER`, and open segue.Pipeline(FOLDER)");
+        }
         return open(pipeline_layout(model->model, plan->plan), backends, queue_capacity,
                     result_capacity, watchdog_s);
       },
       "model"_a, "plan"_a, "backends"_a, "queue_capacity"_a = 2, "result_capacity"_a = 2,
       "watchdog_s"_a = 30.0);
   module.def(
-      "open_pipeline_of_files",
-      [](const std::vector<std::filesystem::path>& files,
-         const std::vector<std::uint32_t>& replicas, const std::vector<SharedBackend>& backends,
+      "open_pipeline_of_folder",
+      [](const std::filesystem::path& folder, const std::vector<SharedBackend>& backends,
          std::uint32_t queue_capacity, std::uint32_t result_capacity, double watchdog_s) {
         nb::gil_scoped_release released;
-        return open(pipeline_layout(files, replicas), backends, queue_capacity, result_capacity,
+        return open(layout_of_folder(folder, want_compiled(backends)), backends, queue_capacity,
+                    result_capacity, watchdog_s);
+      },
+      "folder"_a, "backends"_a, "queue_capacity"_a = 2, "result_capacity"_a = 2,
+      "watchdog_s"_a = 30.0);
+  module.def(
+      "open_pipeline_of_files",
+      [](const std::vector<std::filesystem::path>& files,
+         const std::vector<SharedBackend>& backends, std::uint32_t queue_capacity,
+         std::uint32_t result_capacity, double watchdog_s) {
+        nb::gil_scoped_release released;
+        return open(pipeline_layout(files, {}), backends, queue_capacity, result_capacity,
                     watchdog_s);
       },
-      "files"_a, "replicas"_a, "backends"_a, "queue_capacity"_a = 2, "result_capacity"_a = 2,
+      "files"_a, "backends"_a, "queue_capacity"_a = 2, "result_capacity"_a = 2,
       "watchdog_s"_a = 30.0);
   module.def(
       "open_pipeline_of_callables",
@@ -277,9 +320,7 @@ void bind_opening(nb::module_& module) {
       "backends"_a, "queue_capacity"_a = 2, "result_capacity"_a = 2, "watchdog_s"_a = 30.0);
 }
 
-}  // namespace
-
-void bind_pipelines(nb::module_& module) {
+void bind_statistics(nb::module_& module) {
   nb::class_<Result>(module, "Result", "What one input came to.")
       .def_ro("number", &Result::number, "Of the input, from 0.")
       .def_ro("latency_ns", &Result::latency_ns, "From the accepted push until it could be popped.")
@@ -316,6 +357,12 @@ void bind_pipelines(nb::module_& module) {
             return losses;
           },
           "Devices that failed: why, and what took over.");
+}
+
+}  // namespace
+
+void bind_pipelines(nb::module_& module) {
+  bind_statistics(module);
   nb::class_<ArrayPipeline>(module, "RawPipeline")
       .def_prop_ro("inputs",
                    [](const ArrayPipeline& self) { return ports_of(self.pipeline().inputs()); })

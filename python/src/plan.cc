@@ -158,14 +158,6 @@ void bind_segments(nb::module_& module) {
       },
       "model"_a, "plan"_a, "folder"_a,
       "Writes a .tflite file for each stage, and plan.json; returns their paths in order.");
-  module.def("find_segments", &find_segments, "folder"_a, "The segments in a folder, in order.");
-  module.def(
-      "find_replicas",
-      [](const std::filesystem::path& folder) {
-        const auto plan = find_plan(folder);
-        return plan ? replicas_of(*plan) : std::vector<std::uint32_t>{};
-      },
-      "folder"_a, "TPUs of each stage as plan.json says; empty without one.");
   nb::class_<VerifyReport>(module, "VerifyReport", "What verify found.")
       .def_prop_ro("agrees", &VerifyReport::agrees)
       .def_ro("mismatch", &VerifyReport::mismatch, "What differs first; empty when all agrees.")
@@ -187,8 +179,7 @@ void bind_segments(nb::module_& module) {
       },
       "model"_a, "folder"_a, nb::kw_only(), "inputs"_a = 3, "seed"_a = 1, "runtime"_a = nb::none(),
       "Compares the segments in a folder with the whole model: operators, constants, then outputs "
-      "of "
-      "random inputs byte for byte. A difference is an answer, not an error.");
+      "of random inputs byte for byte. A difference is an answer, not an error.");
 }
 
 void bind_timeline(nb::module_& module) {

@@ -166,6 +166,18 @@ void bind_backends(nb::module_& module) {
       "Computes on the CPU and takes as long as the simulator says of the device, times "
       "time_scale.");
   module.def(
+      "callable_backend",
+      [](std::vector<Port> inputs, std::vector<Port> outputs, nb::callable run) {
+        return SharedBackend(std::make_shared<FunctionBackend>(std::make_shared<const Function>(
+            std::move(inputs), std::move(outputs), std::move(run))));
+      },
+      "inputs"_a, "outputs"_a, "run"_a,
+      "A Python function from a list of arrays to a list of arrays. The arrays it is given are "
+      "valid until it returns.");
+}
+
+void bind_edgetpu(nb::module_& module) {
+  module.def(
       "edgetpu_backend",
       [](const std::string& device, const std::optional<fs::path>& runtime,
          const std::optional<fs::path>& edgetpu_library) {
@@ -186,15 +198,6 @@ void bind_backends(nb::module_& module) {
       },
       nb::kw_only(), "runtime"_a = nb::none(), "edgetpu_library"_a = nb::none(),
       "Name and path of each Edge TPU of this machine.");
-  module.def(
-      "callable_backend",
-      [](std::vector<Port> inputs, std::vector<Port> outputs, nb::callable run) {
-        return SharedBackend(std::make_shared<FunctionBackend>(std::make_shared<const Function>(
-            std::move(inputs), std::move(outputs), std::move(run))));
-      },
-      "inputs"_a, "outputs"_a, "run"_a,
-      "A Python function from a list of arrays to a list of arrays. The arrays it is given are "
-      "valid until it returns.");
 }
 
 void bind_ports(nb::module_& module) {
@@ -227,6 +230,7 @@ std::vector<fs::path> runtime_candidates(const std::optional<fs::path>& runtime)
 
 void bind_sessions(nb::module_& module) {
   bind_backends(module);
+  bind_edgetpu(module);
   bind_ports(module);
   nb::class_<OpenedSession>(module, "Session", "A model opened on a backend; one thread at a time.")
       .def_prop_ro("inputs",

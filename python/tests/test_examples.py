@@ -38,6 +38,17 @@ def test_images_of_a_folder_are_classified(tmp_path):
     assert lines[3].startswith("3 images, ") and lines[3].endswith("(measured)")
 
 
+def test_images_are_classified_by_the_segments_of_a_folder(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    import segue
+
+    model = segue.open_model("zoo:mobilenetv2@96")
+    segue.split(model, segue.plan(model, 2), tmp_path / "parts")
+    image.new("RGB", (30, 20), "red").save(tmp_path / "red.png")
+    whole = run("classify_images.py", "zoo:mobilenetv2@96", tmp_path)
+    assert run("classify_images.py", tmp_path / "parts", tmp_path).split(":")[1][:12] == whole.split(":")[1][:12]
+
+
 def test_real_model_knows_a_cat(tmp_path):
     pytest.importorskip("PIL.Image")
     model = SHARED / "models" / "mobilenet_v2_1.0_224_quant.tflite"

@@ -1,4 +1,7 @@
 import gc
+import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +44,51 @@ def test_inputs_by_name_in_order_or_alone(parts, images, expected):
         for inputs in (images[0], [images[0]], {name: images[0]}):
             assert pipeline.push(inputs)
             assert np.array_equal(only(pipeline.pop()), expected(images[0]))
+
+
+@pytest.fixture
+def stand_ins(monkeypatch):
+    """Backends of the two devices of the stand-in for libedgetpu."""
+    if "SEGUE_TEST_STAND_IN" not in os.environ:
+        pytest.skip("SEGUE_TEST_STAND_IN names no stand-in for libedgetpu; scripts/test builds it")
+    monkeypatch.setenv("SEGUE_EDGETPU_LIB", os.environ["SEGUE_TEST_STAND_IN"])
+    return [segue.edgetpu_backend(name) for name, _ in segue.edgetpu_devices()]
+
+
+def test_edge_tpus_run_the_compiled_segments_of_a_folder(
+    stand_ins, model, images, expected, tmp_path
+):
+    files = segue.split(model, segue.plan(model, 2), tmp_path)
+    with pytest.raises(segue.Error, match="_segment_0_of_2_edgetpu.tflite: not there"):
+        segue.Pipeline(tmp_path, backends=stand_ins)
+    for file in files:
+        shutil.copy(file, file.with_name(file.stem + "_edgetpu.tflite"))
+    with pytest.warns(RuntimeWarning, match="nothing in it is compiled for the Edge TPU"):
+        pipeline = segue.Pipeline(tmp_path, backends=stand_ins)
+    with pipeline:
+        for image, result in zip(images, pipeline.run(images)):
+            assert np.array_equal(only(result), expected(image))
+    with pytest.raises(segue.Error, match="an Edge TPU runs compiled segments"):
+        segue.Pipeline(segue.plan(model, 2), model, backends=stand_ins)
+
+
+def test_segments_must_be_those_of_the_plan_beside_them(model, tmp_path):
+    segue.split(model, segue.plan(model, 2), tmp_path)
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    plan["stages"][1]["outputs"] = ["elsewhere"]
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    with pytest.raises(segue.Error, match="is not stage 1 of the plan.json beside it"):
+        segue.Pipeline(tmp_path)
+
+
+def test_what_does_not_fit_is_named_with_what_was_given(parts, images):
+    with segue.Pipeline(parts) as pipeline:
+        with pytest.raises(segue.Error, match="has FLOAT64 elements, needs INT8"):
+            pipeline.push(images[0].astype(np.float64))
+        with pytest.raises(segue.Error, match=r"has 32-bit elements, needs INT8"):
+            pipeline.push(images[0].astype(np.uint32))
+        with pytest.raises(segue.Error, match=r"is missing in \['nope'\]"):
+            pipeline.push({"nope": images[0]})
 
 
 def identity_pipeline(seen, shape=(1, 8), queue_capacity=2):

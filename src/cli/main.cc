@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <new>
 
 #include "cli/commands.h"
@@ -19,6 +20,7 @@ namespace {
 
 constexpr int kInternal = 1;
 constexpr int kUsage = 2;
+constexpr const char* kNotWritten = "cannot write to standard output";
 
 int exit_status(ErrorCode code) {
   constexpr int kModel = 3;
@@ -124,7 +126,10 @@ int run(int argc, char** argv) {
     require_known_command(app, argc, argv);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(error);
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+      (void)app.exit(error);
+      return std::cout.flush() ? 0 : fail(kInternal, kNotWritten);
+    }
     return fail(kUsage, std::string(error.what()) + "; `segue --help` and `segue COMMAND --help` " +
                             "show what is possible");
   } catch (const ExitStatus& status) {
@@ -150,7 +155,7 @@ std::string exit_statuses() {
 
 void print(const std::string& text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw Error(ErrorCode::kIo, "cannot write to standard output");
+    throw Error(ErrorCode::kIo, kNotWritten);
   }
 }
 

@@ -19,18 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Compiled segments stand beside those they were made of.
-std::vector<fs::path> compiled_files(std::vector<fs::path> files, const std::string& folder) {
-  for (fs::path& file : files) {
-    file = file.parent_path() / compiled_file_name(file.filename().string());
-    if (fs::exists(file)) continue;
-    throw Error(ErrorCode::kIo, fmt::format("{}: not there; the Edge TPU runs compiled segments: "
-                                            "make them with `segue compile {}`",
-                                            file.string(), folder));
-  }
-  return files;
-}
-
 // Cuts a model; for the Edge TPU, Google's compiler compiles what comes out.
 PipelineLayout layout_of(const RunOptions& options, const Model& model, const Plan& plan) {
   if (options.backend != "edgetpu") return pipeline_layout(model, plan);
@@ -39,53 +27,29 @@ PipelineLayout layout_of(const RunOptions& options, const Model& model, const Pl
   return compiled_layout(model, plan, fs::temp_directory_path(), how);
 }
 
-std::vector<std::string> names_of(const Model& model, std::span<const TensorId> tensors) {
-  std::vector<std::string> names;
-  for (const TensorId id : tensors) names.push_back(model.unique_name(id));
-  return names;
-}
-
-std::vector<Model> read_models(const std::vector<fs::path>& files) {
-  std::vector<Model> models;
-  models.reserve(files.size());
-  for (const fs::path& file : files) models.push_back(read_model(file));
-  return models;
-}
-
-// Files of another split or model, or a plan edited since.
-void check_plan_of_folder(const RunSource& source, const std::vector<fs::path>& files,
-                          std::span<const Model> segments) {
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    const Stage& stage = source.plan->stages[i];
-    const Model& segment = segments[i];
-    const bool fits = segment.operators().size() == stage.operators.size() &&
-                      names_of(segment, segment.inputs()) == stage.inputs &&
-                      names_of(segment, segment.outputs()) == stage.outputs;
-    if (!fits) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("{}: is not stage {} of the plan.json beside it (operators, or the "
-                              "tensors it reads and gives); after an edit cut anew: `segue split "
-                              "MODEL --plan plan.json`",
-                              files[i].string(), i));
-    }
-    if (source.model != nullptr && !is_segment_of(segment, *source.model, stage.operators)) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("{}: is not cut out of {}; split that model anew, or name the one it "
-                              "was cut out of",
-                              files[i].string(), source.model->name()));
-    }
+void check_model_of(const Split& split, const Model& model) {
+  if (!split.plan) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "--model: to plan anew when a device is lost, the folder needs its plan.json");
+  }
+  check_plan_matches(*split.plan, model);
+  for (std::size_t i = 0; i < split.files.size(); ++i) {
+    if (is_segment_of(split.segments[i], model, split.plan->stages[i].operators)) continue;
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: is not cut out of {}; split that model anew, or name the one it "
+                            "was cut out of",
+                            split.files[i].string(), model.name()));
   }
 }
 
 // What was not compiled would run on the host's processor without a word.
-void note_what_is_not_compiled(const std::vector<fs::path>& files,
-                               std::span<const Model> segments) {
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    if (std::ranges::any_of(segments[i].operators(), is_compiled_program)) continue;
+void note_what_is_not_compiled(const Split& compiled) {
+  for (std::size_t i = 0; i < compiled.files.size(); ++i) {
+    if (is_compiled(compiled.segments[i])) continue;
     print_note(
         fmt::format("{}: nothing in it is compiled for the Edge TPU; all of it runs on the "
                     "host's processor",
-                    files[i].string()));
+                    compiled.files[i].string()));
   }
 }
 
@@ -140,25 +104,16 @@ RunSource open_source(const RunOptions& options) {
   if (!options.model.empty())
     source.model = std::make_shared<const Model>(open_model(options.model));
   if (!options.source.ends_with(".json")) {
-    source.plan = find_plan(options.source);
-    if (source.model != nullptr && !source.plan) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "--model: to plan anew when a device is lost, the folder needs its plan.json");
-    }
-    if (source.model != nullptr) check_plan_matches(*source.plan, *source.model);
-    const auto replicas = source.plan ? replicas_of(*source.plan) : std::vector<std::uint32_t>{};
-    const auto files = find_segments(options.source);
-    std::vector<Model> segments = read_models(files);
-    if (source.plan) {
-      check_plan_of_folder(source, files, segments);
-      predict_as_edited(*source.plan);
-    }
+    Split split = read_split(options.source);
+    if (source.model != nullptr) check_model_of(split, *source.model);
     if (options.backend == "edgetpu") {
-      const auto compiled = compiled_files(files, options.source);
-      segments = read_models(compiled);
-      note_what_is_not_compiled(compiled, segments);
+      split = read_compiled(std::move(split));
+      note_what_is_not_compiled(split);
     }
-    source.layout = pipeline_layout(std::move(segments), replicas);
+    const auto replicas = split.plan ? replicas_of(*split.plan) : std::vector<std::uint32_t>{};
+    source.layout = pipeline_layout(std::move(split.segments), replicas);
+    source.plan = std::move(split.plan);
+    if (source.plan) predict_as_edited(*source.plan);
     source.name = source.plan ? source.plan->model.name : source.layout.segments[0].name;
     return source;
   }

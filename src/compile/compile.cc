@@ -94,10 +94,9 @@ bool FolderCompilation::succeeded() const {
 }
 
 FolderCompilation compile_folder(const fs::path& folder, const CompileOptions& options) {
+  const Split split = read_split(folder);
   FolderCompilation result;
-  std::vector<Model> segments;
-  for (const fs::path& path : find_segments(folder)) segments.push_back(read_model(path));
-  result.plan = find_plan(folder);
+  result.plan = split.plan;
   std::vector<DevicePool> pools = options.pools;
   if (result.plan && pools.empty())
     pools = open_devices(result.plan->device, result.plan->device_count());
@@ -107,13 +106,13 @@ FolderCompilation compile_folder(const fs::path& folder, const CompileOptions& o
                             "or plan anew",
                             folder.string(), result.plan->device, to_string(pools)));
   }
-  result.files.resize(segments.size());
+  result.files.resize(split.segments.size());
   std::mutex reporting;
-  for_each_in_parallel(segments.size(), options.jobs, [&](std::size_t i) {
-    result.files[i] = compile_one(segments[i], folder, options, reporting);
+  for_each_in_parallel(split.segments.size(), options.jobs, [&](std::size_t i) {
+    result.files[i] = compile_one(split.segments[i], folder, options, reporting);
   });
   if (!result.plan || !result.succeeded()) return result;
-  result.plan = with_compiled_memory(*result.plan, segments, memory_of(result.files), pools);
+  result.plan = with_compiled_memory(*result.plan, split.segments, memory_of(result.files), pools);
   write_file(folder / kPlanFile, to_json(*result.plan));
   return result;
 }

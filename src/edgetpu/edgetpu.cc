@@ -77,6 +77,8 @@ class EdgeTpuBackend : public Backend {
         device_(std::move(device)),
         sysfs_(std::move(sysfs)) {}
 
+  [[nodiscard]] bool wants_compiled() const override { return true; }
+
   [[nodiscard]] std::optional<double> temperature_c() const override {
     return read_temperature_c(device_, sysfs_);
   }

@@ -45,8 +45,8 @@ class Node {
   }
 
   // Refuses keys that are missing and keys that are in neither list.
-  void expect_keys(std::initializer_list<std::string_view> keys,
-                   std::initializer_list<std::string_view> optional = {}) const {
+  void expect_keys(const std::vector<std::string_view>& keys,
+                   const std::vector<std::string_view>& optional = {}) const {
     if (!value_.is_object()) fail("must be an object");
     for (const std::string_view key : keys) {
       if (!value_.contains(key)) fail(fmt::format("lacks the key \"{}\"", key));

@@ -117,8 +117,12 @@ bool is_compiled_program(const Operator& op) {
   return op.code == OpCode::kCustom && op.name == kCompiledOperator;
 }
 
+bool is_compiled(const Model& model) {
+  return std::ranges::any_of(model.operators(), is_compiled_program);
+}
+
 void check_not_compiled(const Model& model) {
-  if (std::ranges::none_of(model.operators(), is_compiled_program)) return;
+  if (!is_compiled(model)) return;
   throw Error(ErrorCode::kUnsupported,
               fmt::format("{}: already compiled for the Edge TPU, and a compiled program cannot be "
                           "cut; split the quantized .tflite it was compiled from, then compile "

@@ -341,8 +341,6 @@ Plan with_compiled_memory(const Plan& plan, const Graph& graph,
   });
 }
 
-void identify_model(Plan& plan, const Model& model) { plan.model.sha256 = sha256(model.bytes()); }
-
 Segmentation segmentation_of(const Plan& plan) {
   Segmentation result;
   for (const Stage& stage : plan.stages) result.segments.push_back(stage.operators);
@@ -372,35 +370,6 @@ void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools) 
   const Prediction now = predict(plan.stages, plan.predicted.single_device, pools);
   if (now.bottleneck != plan.predicted.bottleneck || now.latency != plan.predicted.latency)
     fail("the predictions of the plan do not follow from the times of its stages");
-}
-
-namespace {
-
-bool has_sizes_of(const PlanModel& planned, const Model& model) {
-  const Graph graph(model);
-  return planned.name == model.name() && planned.operator_count == graph.operator_count() &&
-         planned.parameter_bytes == graph.parameter_bytes() && planned.macs == graph.macs() &&
-         planned.depth == graph.depth();
-}
-
-}  // namespace
-
-void check_plan_matches(const Plan& plan, const Model& model) {
-  if (plan.model.sha256.empty()) {
-    if (has_sizes_of(plan.model, model)) return;
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("the plan was made for model '{}' of {} operators and {} parameter "
-                            "bytes, not for '{}'; make a new plan with `segue plan`",
-                            plan.model.name, plan.model.operator_count, plan.model.parameter_bytes,
-                            model.name()));
-  }
-  const std::string actual = sha256(model.bytes());
-  if (plan.model.sha256 == actual) return;
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("the plan was made for model '{}' (sha256 {:.12}…), not for '{}' (sha256 "
-                          "{:.12}…); make a "
-                          "new plan with `segue plan`",
-                          plan.model.name, plan.model.sha256, model.name(), actual));
 }
 
 }  // namespace segue

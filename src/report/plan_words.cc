@@ -25,6 +25,13 @@ std::string cause(const SegmentTime& time) {
                      largest->second);
 }
 
+// Whether something else than its slowest stage holds the plan back, where all devices are equal.
+bool is_slower_than(const Plan& plan, const Stage& slowest) {
+  return slowest.devices.empty() &&
+         plan.predicted.bottleneck >
+             slowest.time.total() / slowest.replicas + std::chrono::microseconds(1);
+}
+
 std::string advice(const Stage& stage, const Plan& plan, bool shares) {
   const bool is_best = plan.strategy == "optimal";
   if (plan.bound && plan.bound->is_proven && !shares)
@@ -78,15 +85,18 @@ std::string replicas_text(const Plan& plan) {
 bool has_shared_link(const Plan& plan) { return plan.device.find(":shared") != std::string::npos; }
 
 bool is_runner_bound(const Plan& plan) {
-  const Stage& slowest = plan.stages[slowest_stage(plan)];
-  return slowest.devices.empty() && !has_shared_link(plan) &&
-         plan.predicted.bottleneck >
-             slowest.time.total() / slowest.replicas + std::chrono::microseconds(1);
+  return !has_shared_link(plan) && is_slower_than(plan, plan.stages[slowest_stage(plan)]);
 }
 
 std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
   const std::size_t slowest = slowest_stage(plan);
   const Stage& stage = plan.stages[slowest];
+  if (has_shared_link(plan) && is_slower_than(plan, stage)) {
+    return fmt::format(
+        "The shared link sets the pace: {} of each input, at all {} stages together; cut where "
+        "tensors are small (`--strategy optimal`), or give TPUs links of their own.",
+        format_time(plan.predicted.bottleneck), plan.stages.size());
+  }
   if (!shares_link && is_runner_bound(plan)) {
     return fmt::format(
         "The host's runner sets the pace: it spends {} on each of {} stages; fewer stages would "

@@ -17,6 +17,27 @@ using json::Node;
 
 constexpr const char* kSchema = "segue.sweep/1";
 
+std::vector<std::string_view> keys_of(bool is_feasible) {
+  std::vector<std::string_view> keys{"schema",   "kind",         "sweep",        "job",    "jobs",
+                                     "key",      "model",        "model_sha256", "device", "tpus",
+                                     "strategy", "max_replicas", "feasible"};
+  if (!is_feasible) {
+    keys.emplace_back("reason");
+    return keys;
+  }
+  keys.insert(keys.end(), {"stages", "replicas", "throughput_per_s", "latency_ns", "bottleneck_ns",
+                           "speedup", "host_bytes", "largest_segment_bytes", "plan_sha256"});
+  return keys;
+}
+
+Strategy read_strategy(const Node& node) {
+  try {
+    return parse_strategy(node.text());
+  } catch (const Error& error) {
+    node.fail(error.what());
+  }
+}
+
 void read_result(const Node& node, SweepRow& row) {
   if (!node["feasible"].truth()) {
     row.reason = node["reason"].text();
@@ -115,33 +136,7 @@ SweepRow parse_sweep_row(std::string_view line, const std::string& label) {
   const Json document = json::parse(line, label);
   const Node node(document, "", label);
   const bool is_feasible = document.is_object() && document.contains("plan_sha256");
-  if (is_feasible) {
-    node.expect_keys({"schema",
-                      "kind",
-                      "sweep",
-                      "job",
-                      "jobs",
-                      "key",
-                      "model",
-                      "model_sha256",
-                      "device",
-                      "tpus",
-                      "strategy",
-                      "max_replicas",
-                      "feasible",
-                      "stages",
-                      "replicas",
-                      "throughput_per_s",
-                      "latency_ns",
-                      "bottleneck_ns",
-                      "speedup",
-                      "host_bytes",
-                      "largest_segment_bytes",
-                      "plan_sha256"});
-  } else {
-    node.expect_keys({"schema", "kind", "sweep", "job", "jobs", "key", "model", "model_sha256",
-                      "device", "tpus", "strategy", "max_replicas", "feasible", "reason"});
-  }
+  node.expect_keys(keys_of(is_feasible));
   node["schema"].expect_schema(kSchema);
   SweepRow row;
   row.sweep = node["sweep"].text();
@@ -153,8 +148,7 @@ SweepRow parse_sweep_row(std::string_view line, const std::string& label) {
   row.model_sha256 = node["model_sha256"].text();
   row.device = node["device"].text();
   row.tpus = node["tpus"].small_number();
-  row.strategy =
-      parse_strategy(node["strategy"].choice({"compiler", "balanced", "profile", "optimal"}));
+  row.strategy = read_strategy(node["strategy"]);
   row.max_replicas = node["max_replicas"].small_number();
   if (node["feasible"].truth() != is_feasible) node["feasible"].fail("contradicts the other keys");
   read_result(node, row);

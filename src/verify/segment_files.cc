@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
-#include <fstream>
 #include <set>
 
 #include "json/node.h"
@@ -89,35 +87,88 @@ void remove_file(const fs::path& path) {
                                             path.string(), reason.message()));
 }
 
-// Whether a file holds these bytes.
-bool holds(const fs::path& path, const ModelImage& image) {
-  std::error_code absent;
-  if (fs::file_size(path, absent) != image.size_bytes() || absent) return false;
-  std::ifstream file(path, std::ios::binary);
-  std::vector<char> buffer(std::size_t{1} << 16U);
-  for (std::span<const std::byte> piece : image.pieces()) {
-    while (!piece.empty()) {
-      const std::size_t size = std::min(piece.size(), buffer.size());
-      if (!file.read(buffer.data(), static_cast<std::streamsize>(size))) return false;
-      if (std::memcmp(buffer.data(), piece.data(), size) != 0) return false;
-      piece = piece.subspan(size);
-    }
+bool is_same(std::span<const std::byte> bytes, const ModelImage& image) {
+  if (bytes.size() != image.size_bytes()) return false;
+  for (const auto piece : image.pieces()) {
+    if (!std::ranges::equal(bytes.first(piece.size()), piece)) return false;
+    bytes = bytes.subspan(piece.size());
   }
   return true;
+}
+
+// What is missing or damaged does not.
+bool holds(const fs::path& path, const ModelImage& image) {
+  try {
+    return is_same(read_model(path).bytes(), image);
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+std::vector<fs::path> segments_of(const std::optional<Plan>& plan, const fs::path& folder) {
+  if (plan) return complete_set(folder, plan->model.name, plan->stages.size());
+  std::set<std::pair<std::string, std::size_t>> sets;
+  for (const SegmentName& name : segments_in(folder)) sets.emplace(name.stem, name.count);
+  if (sets.empty()) {
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: no segment files (NAME_segment_I_of_N.tflite); `segue split` "
+                            "writes them",
+                            folder.string()));
+  }
+  if (sets.size() > 1) {
+    throw Error(
+        ErrorCode::kIo,
+        fmt::format("{}: segments of {} different splits and no plan.json that says which one "
+                    "counts; keep one split per folder",
+                    folder.string(), sets.size()));
+  }
+  return complete_set(folder, sets.begin()->first, sets.begin()->second);
+}
+
+void check_folder(const fs::path& folder) {
+  std::error_code reason;
+  if (fs::is_directory(folder, reason)) return;
+  throw Error(
+      ErrorCode::kIo,
+      fmt::format("{}: {}; give the folder that `segue split -o` wrote", folder.string(),
+                  fs::exists(folder, reason) ? "is a file, not a folder" : "no such folder"));
+}
+
+std::vector<Model> read_models(std::span<const fs::path> files) {
+  std::vector<Model> models;
+  models.reserve(files.size());
+  for (const fs::path& file : files) models.push_back(read_model(file));
+  return models;
+}
+
+std::vector<std::string> names_of(const Model& model, std::span<const TensorId> tensors) {
+  std::vector<std::string> names;
+  for (const TensorId id : tensors) names.push_back(model.unique_name(id));
+  return names;
+}
+
+// Files of another split, or a plan edited since.
+void check_stages(const Split& split) {
+  for (std::size_t i = 0; split.plan && i < split.files.size(); ++i) {
+    const Stage& stage = split.plan->stages[i];
+    const Model& segment = split.segments[i];
+    if (segment.operators().size() == stage.operators.size() &&
+        names_of(segment, segment.inputs()) == stage.inputs &&
+        names_of(segment, segment.outputs()) == stage.outputs)
+      continue;
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: is not stage {} of the plan.json beside it (operators, or the "
+                            "tensors it reads and gives); after an edit cut anew: `segue split "
+                            "MODEL --plan plan.json`",
+                            split.files[i].string(), i));
+  }
 }
 
 }  // namespace
 
 bool is_segment_of(const Model& segment, const Model& model,
                    std::span<const OperatorId> operators) {
-  const ModelImage image = extract_segment(model, operators);
-  std::span<const std::byte> rest = segment.bytes();
-  if (rest.size() != image.size_bytes()) return false;
-  for (const auto piece : image.pieces()) {
-    if (!std::ranges::equal(rest.first(piece.size()), piece)) return false;
-    rest = rest.subspan(piece.size());
-  }
-  return true;
+  return is_same(segment.bytes(), extract_segment(model, operators));
 }
 
 std::string compiled_file_name(const std::string& segment_file) {
@@ -175,31 +226,31 @@ std::optional<Plan> find_plan(const fs::path& folder) {
 }
 
 std::vector<fs::path> find_segments(const fs::path& folder) {
-  std::error_code reason;
-  if (!fs::is_directory(folder, reason)) {
-    throw Error(
-        ErrorCode::kIo,
-        fmt::format("{}: {}; give the folder that `segue split -o` wrote", folder.string(),
-                    fs::exists(folder, reason) ? "is a file, not a folder" : "no such folder"));
+  check_folder(folder);
+  return segments_of(find_plan(folder), folder);
+}
+
+Split read_split(const fs::path& folder) {
+  check_folder(folder);
+  Split split;
+  split.plan = find_plan(folder);
+  split.files = segments_of(split.plan, folder);
+  split.segments = read_models(split.files);
+  check_stages(split);
+  return split;
+}
+
+Split read_compiled(Split split) {
+  for (fs::path& file : split.files) {
+    file = file.parent_path() / compiled_file_name(file.filename().string());
+    std::error_code absent;
+    if (fs::exists(file, absent)) continue;
+    throw Error(ErrorCode::kIo, fmt::format("{}: not there; the Edge TPU runs compiled segments: "
+                                            "make them with `segue compile {}`",
+                                            file.string(), file.parent_path().string()));
   }
-  if (const auto plan = find_plan(folder))
-    return complete_set(folder, plan->model.name, plan->stages.size());
-  std::set<std::pair<std::string, std::size_t>> sets;
-  for (const SegmentName& name : segments_in(folder)) sets.emplace(name.stem, name.count);
-  if (sets.empty()) {
-    throw Error(ErrorCode::kIo,
-                fmt::format("{}: no segment files (NAME_segment_I_of_N.tflite); `segue split` "
-                            "writes them",
-                            folder.string()));
-  }
-  if (sets.size() > 1) {
-    throw Error(
-        ErrorCode::kIo,
-        fmt::format("{}: segments of {} different splits and no plan.json that says which one "
-                    "counts; keep one split per folder",
-                    folder.string(), sets.size()));
-  }
-  return complete_set(folder, sets.begin()->first, sets.begin()->second);
+  split.segments = read_models(split.files);
+  return split;
 }
 
 }  // namespace segue

@@ -1,0 +1,39 @@
+// Which model a plan belongs to.
+#include <fmt/format.h>
+
+#include "segue/error.h"
+#include "segue/graph.h"
+#include "segue/plan.h"
+
+namespace segue {
+namespace {
+
+bool has_sizes_of(const PlanModel& planned, const Model& model) {
+  const Graph graph(model);
+  return planned.name == model.name() && planned.operator_count == graph.operator_count() &&
+         planned.parameter_bytes == graph.parameter_bytes() && planned.macs == graph.macs() &&
+         planned.depth == graph.depth();
+}
+
+}  // namespace
+
+void identify_model(Plan& plan, const Model& model) { plan.model.sha256 = sha256(model.bytes()); }
+
+void check_plan_matches(const Plan& plan, const Model& model) {
+  if (plan.model.sha256.empty()) {
+    if (has_sizes_of(plan.model, model)) return;
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("the plan was made for model '{}' of {} operators and {} parameter "
+                            "bytes, not for '{}'; make a new plan with `segue plan`",
+                            plan.model.name, plan.model.operator_count, plan.model.parameter_bytes,
+                            model.name()));
+  }
+  const std::string actual = sha256(model.bytes());
+  if (plan.model.sha256 == actual) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("the plan was made for model '{}' (sha256 {:.12}…), not for '{}' (sha256 "
+                          "{:.12}…); make a new plan with `segue plan`",
+                          plan.model.name, plan.model.sha256, model.name(), actual));
+}
+
+}  // namespace segue

@@ -1,0 +1,124 @@
+// What the commands write, and what they leave where they cannot.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "environment.h"
+#include "segue/file.h"
+
+namespace segue {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::expect_failure;
+using ::testing::HasSubstr;
+using testing::kFile;
+using testing::kUsage;
+using testing::run_segue;
+using testing::ScratchFolder;
+
+TEST(CliOutput, ModelIsNeverOverwrittenByItsOwnResult) {
+  const ScratchFolder scratch;
+  EXPECT_EQ(run_segue({"zoo", "conv5-f8", "-o", "m.tflite"}, scratch.path()).status, 0);
+  const auto before = testing::read_bytes(scratch.path() / "m.tflite");
+  expect_failure(run_segue({"plan", "m.tflite", "--tpus", "2", "-o", "m.tflite"}, scratch.path()),
+                 kUsage, "is the model itself");
+  fs::create_symlink("m.tflite", scratch.path() / "m_segment_0_of_2.tflite");
+  expect_failure(run_segue({"split", "m.tflite", "--tpus", "2", "-o", "."}, scratch.path()), kUsage,
+                 "is the model itself");
+  expect_failure(run_segue({"split", "m.tflite", "--tpus", "2", "-o", ""}, scratch.path()), kUsage,
+                 "--output: is empty");
+  EXPECT_EQ(testing::read_bytes(scratch.path() / "m.tflite"), before);
+}
+
+TEST(CliOutput, UnwritablePlacesLeaveNothingBehind) {
+  const ScratchFolder scratch;
+  write_file(scratch.path() / "file", "x");
+  expect_failure(
+      run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "-o", scratch.path() / "file" / "parts"}),
+      kFile, "name another place");
+  expect_failure(run_segue({"zoo", "conv5-f8", "-o", scratch.path() / "file" / "m.tflite"}), kFile,
+                 "file");
+}
+
+TEST(CliOutput, InterruptedSplitLeavesNoTemporaryFiles) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    const ScratchFolder scratch;
+    const fs::path folder = scratch.path() / "parts";
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      std::signal(signal, SIG_DFL);  // jobs in the background ignore some, and so would the child
+      ::execl(SEGUE_TEST_CLI, "segue", "split", "zoo:vgg16", "--tpus", "4", "-o", folder.c_str(),
+              static_cast<char*>(nullptr));
+      ::_exit(127);
+    }
+    const auto has_begun = [&] {
+      std::error_code absent;
+      const fs::directory_iterator entry(folder, absent);
+      return !absent && entry != fs::directory_iterator();
+    };
+    int status = 0;
+    // Files appear under temporary names, some tens of MiB each, so there is time to hit one.
+    while (!has_begun() && ::waitpid(child, &status, WNOHANG) == 0) {
+    }
+    ::kill(child, signal);
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status)) << "signal " << signal << ", status " << status;
+    EXPECT_EQ(WTERMSIG(status), signal);
+    EXPECT_TRUE(fs::is_empty(scratch.path())) << "signal " << signal;
+  }
+}
+
+TEST(CliOutput, FullDiskIsReportedAndLeavesNothing) {
+  const ScratchFolder scratch;
+  // Files of more than 64 blocks of 512 bytes are refused by the system, as on a full disk.
+  const auto result = run_segue({"split", "zoo:conv5-f102", "--tpus", "2", "-o", "parts"},
+                                scratch.path(), "ulimit -f 64");
+  EXPECT_EQ(result.status, kFile);
+  EXPECT_THAT(result.err, HasSubstr("cannot write"));
+  EXPECT_TRUE(fs::is_empty(scratch.path()));
+}
+
+TEST(CliOutput, FullStandardOutputIsReported) {
+  for (const std::string arguments : {"--help", "zoo"}) {
+    const std::string command = "'" SEGUE_TEST_CLI "' " + arguments + " >/dev/full 2>/dev/null";
+    EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), kFile) << arguments;
+  }
+}
+
+TEST(CliOutput, FullTmpfsIsReportedAndLeavesNothing) {
+  const ScratchFolder scratch;
+  const std::string mount = "mount -t tmpfs -o size=64k tmpfs " + scratch.path().string();
+  if (std::system((mount + " 2>/dev/null").c_str()) != 0)
+    GTEST_SKIP() << "cannot mount a tmpfs here";
+  const auto result = run_segue(
+      {"split", "zoo:conv5-f102", "--tpus", "2", "-o", (scratch.path() / "parts").string()});
+  const bool is_empty = fs::is_empty(scratch.path());
+  EXPECT_EQ(std::system(("umount " + scratch.path().string()).c_str()), 0);
+  EXPECT_EQ(result.status, kFile);
+  EXPECT_THAT(result.err, HasSubstr("No space left on device; free some space"));
+  EXPECT_TRUE(is_empty);
+}
+
+TEST(CliOutput, SplitPrintsTheSameFilesAsJsonAndCsv) {
+  const ScratchFolder scratch;
+  const auto split = [&](const char* flag) {
+    return run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "-o", "parts", flag}, scratch.path())
+        .out;
+  };
+  const auto json = nlohmann::json::parse(split("--json"));
+  EXPECT_EQ(json["schema"], "segue.split/1");
+  ASSERT_EQ(json["files"].size(), 2U);
+  EXPECT_THAT(split("--csv"), HasSubstr(json["files"][1]["name"].get<std::string>()));
+}
+
+}  // namespace
+}  // namespace segue
