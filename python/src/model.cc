@@ -173,7 +173,11 @@ void bind_level(nb::module_& module) {
 void bind_model(nb::module_& module) {
   nb::class_<GraphedModel>(module, "Model", "A quantized model: read, verified, immutable.")
       .def_prop_ro("name", [](const GraphedModel& self) { return self.model.name(); })
-      .def_prop_ro("sha256", [](const GraphedModel& self) { return sha256(self.model.bytes()); })
+      .def_prop_ro("sha256",
+                   [](const GraphedModel& self) {
+                     const nb::gil_scoped_release released;
+                     return sha256(self.model.bytes());
+                   })
       .def_prop_ro("depth", [](const GraphedModel& self) { return self.graph.depth(); })
       .def_prop_ro("parameter_bytes",
                    [](const GraphedModel& self) { return self.graph.parameter_bytes(); })
@@ -205,6 +209,7 @@ void bind_model(nb::module_& module) {
       .def(
           "save",
           [](const GraphedModel& self, const std::filesystem::path& path) {
+            const nb::gil_scoped_release released;
             const auto bytes = self.model.bytes();
             StagedFiles files;
             files.stage(path, std::span(&bytes, 1));

@@ -130,6 +130,7 @@ void bind_planning(nb::module_& module) {
   module.def(
       "read_plan",
       [](const std::filesystem::path& path, const std::optional<std::string>& device) {
+        const nb::gil_scoped_release released;
         return with_devices(read_plan(path), device);
       },
       "path"_a, "device"_a = nb::none(),
@@ -137,6 +138,7 @@ void bind_planning(nb::module_& module) {
   module.def(
       "parse_plan",
       [](const std::string& text, const std::optional<std::string>& device) {
+        const nb::gil_scoped_release released;
         return with_devices(parse_plan(text, "plan"), device);
       },
       "text"_a, "device"_a = nb::none());
