@@ -101,15 +101,21 @@ TEST(Certificate, ThatDoesNotBelongToItsPlanIsRejectedWithTheReason) {
   EXPECT_THAT(reason_of(edited), HasSubstr("it reaches"));
 }
 
-// As of a plan for the fewest devices that reach a goal.
 TEST(Certificate, MayHoldForFewerDevicesThanThereAre) {
-  const Model model = open_model("zoo:resnet50");
+  const Model model = open_model("zoo:conv5-f702");
   const Graph graph(model);
-  const DevicePool two{find_device("edgetpu-pcie"), 2, false};
-  const DevicePool six{find_device("edgetpu-pcie"), 6, false};
-  const Plan plan = best_plan(graph, std::span(&two, 1));
-  const CertificateVerdict verdict = check_certificate(plan, graph, std::span(&six, 1));
+  const DevicePool fast{find_device("edgetpu-pcie"), 2, false};
+  const OptimalSegmentation best = segment_optimal(graph, std::span(&fast, 1));
+  // Beside two slower ones that would help, but are more than the bound holds for.
+  const std::vector<DevicePool> pools{{find_device("edgetpu-usb3"), 2, false}, fast};
+  std::vector<PoolCounts> devices;
+  for (const PoolCounts& counts : best.devices) devices.push_back({0, counts[0]});
+  Plan plan = make_plan(graph, best.segmentation, pools, "optimal", devices);
+  plan.bound = Bound{plan.predicted.bottleneck, true, 2, 0};
+  const CertificateVerdict verdict = check_certificate(plan, graph, pools);
   EXPECT_TRUE(verdict.is_accepted) << verdict.reason;
+  plan.bound->devices = 4;
+  EXPECT_FALSE(check_certificate(plan, graph, pools).is_accepted);
 }
 
 TEST(Certificate, OfTooManyIdealsFollowsFromTheWorkOrStaysOpen) {

@@ -107,6 +107,16 @@ TEST_F(CliCompile, WholeModelsAreCompiledBesideThemOrWhereAsked) {
   EXPECT_TRUE(std::filesystem::exists(scratch() / "out" / "m_edgetpu.log"));
 }
 
+TEST_F(CliCompile, SegmentsOfAnotherSplitAreRefusedAndThePlanStays) {
+  const auto plan_path = std::filesystem::path(folder()) / "plan.json";
+  auto plan = nlohmann::ordered_json::parse(read_text_file(plan_path, 1 << 24U));
+  plan["stages"][1]["outputs"] = {"elsewhere"};
+  write_file(plan_path, plan.dump());
+  testing::expect_failure(run_segue({"compile", folder(), "--compiler-cmd", kStandIn}), kUsage,
+                          "is not stage 1 of the plan.json beside it");
+  EXPECT_EQ(read_text_file(plan_path, 1 << 24U), plan.dump());
+}
+
 TEST_F(CliCompile, BalancedPlansGoOnByWhatTheCompilerSays) {
   const std::string plan = (scratch() / "plan.json").string();
   const auto result = run_segue({"plan", "zoo:resnet50@64", "--tpus", "6", "--compiler-cmd",

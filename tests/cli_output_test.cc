@@ -29,13 +29,39 @@ TEST(CliOutput, ModelIsNeverOverwrittenByItsOwnResult) {
   EXPECT_EQ(run_segue({"zoo", "conv5-f8", "-o", "m.tflite"}, scratch.path()).status, 0);
   const auto before = testing::read_bytes(scratch.path() / "m.tflite");
   expect_failure(run_segue({"plan", "m.tflite", "--tpus", "2", "-o", "m.tflite"}, scratch.path()),
-                 kUsage, "is the model itself");
+                 kUsage, "is read as MODEL");
   fs::create_symlink("m.tflite", scratch.path() / "m_segment_0_of_2.tflite");
   expect_failure(run_segue({"split", "m.tflite", "--tpus", "2", "-o", "."}, scratch.path()), kUsage,
                  "is the model itself");
   expect_failure(run_segue({"split", "m.tflite", "--tpus", "2", "-o", ""}, scratch.path()), kUsage,
                  "--output: is empty");
   EXPECT_EQ(testing::read_bytes(scratch.path() / "m.tflite"), before);
+}
+
+// Whatever the command reads: model, plan, device file, segments of a folder, shards.
+TEST(CliOutput, NothingThatIsReadIsOverwritten) {
+  const ScratchFolder scratch;
+  const auto run = [&](std::vector<std::string> arguments) {
+    return run_segue(arguments, scratch.path());
+  };
+  EXPECT_EQ(run({"zoo", "conv5-f8", "-o", "m.tflite"}).status, 0);
+  EXPECT_EQ(run({"split", "m.tflite", "--tpus", "2", "-o", "d"}).status, 0);
+  testing::write_lane(scratch.path(), 9);
+  fs::create_symlink("m.tflite", scratch.path() / "link");
+  expect_failure(run({"simulate", "m.tflite", "--tpus", "2", "--trace", "link"}), kUsage,
+                 "link: is read as MODEL; name another output");
+  expect_failure(run({"simulate", "d/plan.json", "--trace", "d/plan.json"}), kUsage, "is read as");
+  expect_failure(run({"run", "d", "--inputs", "1", "--trace", "d/plan.json"}), kUsage,
+                 "is read as DIR");
+  expect_failure(run({"report", "d/plan.json", "--model", "m.tflite", "-o", "m.tflite"}), kUsage,
+                 "is read as --model");
+  expect_failure(run({"plan", "m.tflite", "--device", "2xlane.json:shared,1xedgetpu-pcie",
+                      "--strategy", "optimal", "-o", "lane.json"}),
+                 kUsage, "is read as --device");
+  EXPECT_EQ(run({"sweep", "m.tflite", "--tpus", "1", "-o", "a"}).status, 0);
+  expect_failure(run({"merge", "a", "-o", "a"}), kUsage, "a: is read as");
+  EXPECT_EQ(run({"run", "d", "--inputs", "1", "--trace", "d/trace.json"}).status, 0);
+  EXPECT_EQ(run({"verify", "m.tflite", "d", "--inputs", "1"}).status, 0);
 }
 
 TEST(CliOutput, UnwritablePlacesLeaveNothingBehind) {

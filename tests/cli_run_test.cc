@@ -32,6 +32,23 @@ class Split {
   ScratchFolder scratch_;
 };
 
+TEST(CliRun, PlansForADeviceFileRunSimulatedWithThatFile) {
+  const ScratchFolder scratch;
+  testing::write_lane(scratch.path(), 9);
+  const auto run = [&](std::vector<std::string> arguments) {
+    return run_segue(arguments, scratch.path());
+  };
+  EXPECT_EQ(
+      run({"split", "zoo:conv5-f8", "--tpus", "2", "--device", "lane.json", "-o", "d"}).status, 0);
+  const std::vector<std::string> command{"run", "d", "--backend", "simulated", "--inputs", "2"};
+  EXPECT_THAT(run(command).err, HasSubstr("give its device file with --device"));
+  auto with_device = command;
+  with_device.insert(with_device.end(), {"--device", "lane.json"});
+  EXPECT_EQ(run(with_device).status, 0);
+  testing::expect_failure(run({"run", "d", "--inputs", "2", "--device", "lane.json"}), kUsage,
+                          "goes with --backend simulated");
+}
+
 TEST(CliRun, TextJsonAndCsvSayWhatWasMeasuredAndWhatSimulated) {
   const Split split;
   const auto text = run_segue({"run", split.folder(), "--inputs", "9"});

@@ -18,6 +18,7 @@ using ::testing::HasSubstr;
 using testing::run_segue;
 using testing::ScratchFolder;
 using ::testing::StartsWith;
+using testing::write_lane;
 
 constexpr std::size_t kLargest = 1 << 22;
 
@@ -25,14 +26,6 @@ std::vector<std::string> sweep(std::vector<std::string> more) {
   std::vector<std::string> arguments{"sweep", "zoo:conv5-f64", "zoo:dense4-n64", "--tpus", "1..3"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
-}
-
-// A device whose link has so many MB/s.
-void write_lane(const std::filesystem::path& folder, int speed) {
-  write_file(folder / "lane.json",
-             R"({"schema": "segue.device/1", "name": "lane", "base": "edgetpu-pcie",
-                 "constants": {"link": {"value": )" +
-                 std::to_string(speed) + R"(, "unit": "MB/s"}}})");
 }
 
 TEST(CliSweep, ShardsMergeToWhatOneProcessPrints) {

@@ -129,7 +129,7 @@ TEST(CliUsage, MistakesGiveStatus2AndAHint) {
   expect_failure(run_segue({"plan", "zoo:resnet50"}), kUsage, "--tpus");
   expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "0"}), kUsage, "--tpus");
   expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "-o", ""}), kUsage,
-                 "--output: is empty; name a path");
+                 "--output: is empty; give a value");
   expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "-3"}), kUsage, "--tpus");
   expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "many"}), kUsage, "--tpus");
   expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "--strategy", "best"}), kUsage,
@@ -147,7 +147,7 @@ TEST(CliUsage, MistakesGiveStatus2AndAHint) {
                  kUsage, "--strategy");
   expect_failure(run_segue({"inspect", "zoo:conv5-f8", "--brief", "--json"}), kUsage, "--brief");
   expect_failure(run_segue({"inspect", "zoo:conv5-f8", "--brief", "--csv"}), kUsage, "--brief");
-  expect_failure(run_segue({"inspect", ""}), kUsage, "no model named");
+  expect_failure(run_segue({"inspect", ""}), kUsage, "MODEL: is empty; give a value");
   expect_failure(run_segue({"verify", "zoo:conv5-f8", ".", "--seed", "-1"}), kUsage, "--seed");
   expect_failure(run_segue({"plann", "zoo:resnet50"}), kUsage,
                  "unknown command 'plann'; did you mean 'plan'");

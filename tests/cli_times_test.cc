@@ -176,6 +176,8 @@ TEST(CliPlan, OptionsThatContradictEachOtherAreRefused) {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return run_segue(arguments);
   };
+  expect_failure(plan({"--tpus", "2", "--target", ""}), kUsage, "--target: is empty");
+  expect_failure(plan({"--tpus", "2", "--device", ""}), kUsage, "--device: is empty");
   expect_failure(plan({"--tpus", "2", "--objective", "latency", "--target", "5/s"}), kUsage,
                  "--target is a throughput");
   expect_failure(plan({"--tpus", "auto", "--objective", "latency"}), kUsage, "looks at throughput");

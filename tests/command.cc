@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "environment.h"
+#include "segue/file.h"
 
 namespace segue::testing {
 namespace {
@@ -29,6 +30,13 @@ void expect_failure(const CommandResult& result, int status, const std::string& 
   EXPECT_EQ(result.status, status) << result.err;
   EXPECT_EQ(result.out, "");
   EXPECT_THAT(result.err, ::testing::HasSubstr(message));
+}
+
+void write_lane(const std::filesystem::path& folder, int speed) {
+  write_file(folder / "lane.json",
+             R"({"schema": "segue.device/1", "name": "lane", "base": "edgetpu-pcie",
+                 "constants": {"link": {"value": )" +
+                 std::to_string(speed) + R"(, "unit": "MB/s"}}})");
 }
 
 CommandResult run_segue(const std::vector<std::string>& arguments,

@@ -30,4 +30,7 @@ void expect_failure(const CommandResult& result, int status, const std::string& 
                                       const std::filesystem::path& folder = ".",
                                       const std::string& prelude = "true");
 
+/// Writes lane.json, the file of a device whose link has so many MB/s.
+void write_lane(const std::filesystem::path& folder, int speed);
+
 }  // namespace segue::testing

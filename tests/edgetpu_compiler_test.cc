@@ -264,6 +264,16 @@ TEST(EdgeTpuCompiler, IsTriedAgainWhereThatHasBeenSeenToHelpOnly) {
   EXPECT_EQ(compile(five_kinds(), scratch.path(), stand_in_compiler({"fault=large"})).attempts, 1U);
 }
 
+TEST(EdgeTpuCompiler, ThatGivesOtherInputsOrOutputsHasFailed) {
+  const ScratchFolder scratch;
+  for (const std::string what : {"inputs", "outputs"}) {
+    const Compilation compilation =
+        compile(five_kinds(), scratch.path(), stand_in_compiler({"fault=more_" + what}));
+    ASSERT_FALSE(compilation.succeeded()) << what;
+    EXPECT_THAT(compilation.failure->message, HasSubstr("other " + what + " than the segment"));
+  }
+}
+
 TEST(EdgeTpuCompiler, ThatHangsCrashesOrIsSomethingElseIsAnAnswer) {
   const ScratchFolder scratch;
   const auto failure = [&](const std::string& fault, Nanoseconds timeout = seconds(60)) {

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <utility>
 
 #include "expect.h"
 #include "model_builder.h"
@@ -30,6 +31,7 @@ class TimedBackend : public Backend {
   mutable std::atomic<std::int64_t> elapsed_ms = 0;
   std::atomic<int> slowness = 1;
   std::atomic<int> fails_from = 1'000'000;
+  int first_run_ms = 0;  // what the first run of each session takes more
 
  private:
   class TimedSession : public Session {
@@ -40,11 +42,13 @@ class TimedBackend : public Backend {
     [[nodiscard]] std::span<const Port> outputs() const override { return {}; }
     void run_into(std::span<const std::span<const std::byte>>, std::vector<TensorBytes>&) override {
       if (backend_.runs++ >= backend_.fails_from) throw Error(ErrorCode::kDevice, "worn out");
-      backend_.elapsed_ms += static_cast<std::int64_t>(operators_) * backend_.slowness;
+      backend_.elapsed_ms += static_cast<std::int64_t>(operators_) * backend_.slowness +
+                             (std::exchange(has_run_, true) ? 0 : backend_.first_run_ms);
     }
 
    private:
     std::size_t operators_;
+    bool has_run_ = false;
     const TimedBackend& backend_;
   };
 };
@@ -63,6 +67,20 @@ TEST(MeasuredLatency, InTurnsIsTheSegmentsShareHoweverFastTheMachineIsNow) {
   const SegmentLatency absolute =
       measured_latency(graph, backend, {.runs = 2, .in_turns = false, .clock = clock});
   EXPECT_EQ(to_ms(absolute(testing::operators(0, 3))), 12);
+}
+
+// Which touches memory for the first time.
+TEST(MeasuredLatency, FirstRunOfASegmentIsNotMeasured) {
+  const Model model = testing::conv_chain({8, 8, 8, 8});
+  const Graph graph(model);
+  const auto backend = std::make_shared<TimedBackend>();
+  backend->first_run_ms = 100;
+  const auto clock = [backend] {
+    return Nanoseconds(std::chrono::milliseconds(backend->elapsed_ms));
+  };
+  const SegmentLatency latency =
+      measured_latency(graph, backend, {.runs = 1, .in_turns = false, .clock = clock});
+  EXPECT_EQ(to_ms(latency(testing::operators(0, 2))), 3);
 }
 
 TEST(MeasuredLatency, BesideBusyCoresOpensTheModelOnceForEach) {

@@ -153,13 +153,15 @@ def who_sees_it(tree):
 
 
 def main():
+    word = sys.argv[2] if len(sys.argv) > 2 else ""
+    chosen = [entry for entry in BREAKS if word in entry[0] or word in entry[1]]
+    if not chosen:
+        sys.exit(f"no break has '{word}' in its file or description")
     tree = prepare(Path(sys.argv[1]))
     if (seen := who_sees_it(tree)) != NOBODY:
         sys.exit(f"{seen} fails without a break")
     print("| break | file | seen by |\n|---|---|---|", flush=True)
     holes = 0
-    word = sys.argv[2] if len(sys.argv) > 2 else ""
-    chosen = [entry for entry in BREAKS if word in entry[0] or word in entry[1]]
     for what, name, old, new in chosen:
         path = tree / name
         text = path.read_text()

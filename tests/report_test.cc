@@ -186,9 +186,18 @@ TEST(PlanText, SaysThatTheRunnerIsSlowerThanEveryStage) {
 TEST(PlanText, SaysThatTheSharedLinkIsSlowerThanEveryStage) {
   const Model model = open_model("zoo:conv5-f32");
   const Graph graph(model);
-  const auto pools = open_devices("4xedgetpu-usb2:shared", 4);
-  const Plan plan = plan_by_strategy(graph, pools, Strategy::kCompiler).plan;
-  EXPECT_THAT(plan_text(plan, nullptr), HasSubstr("The shared link sets the pace: "));
+  const auto text_of = [&](const char* devices, Strategy strategy) {
+    return plan_text(plan_by_strategy(graph, open_devices(devices, 4), strategy).plan, nullptr);
+  };
+  EXPECT_THAT(text_of("4xedgetpu-usb2:shared", Strategy::kCompiler),
+              HasSubstr("The shared link sets the pace: it is busy for "));
+  const std::string best = text_of("4xedgetpu-usb2:shared", Strategy::kOptimal);
+  EXPECT_THAT(best, HasSubstr("The shared link sets the pace: "));
+  EXPECT_THAT(best, Not(HasSubstr("--strategy optimal")));
+  const Model small = open_model("zoo:conv5-f8");
+  const auto pools = open_devices("4xedgetpu-pcie:shared", 4);
+  EXPECT_THAT(plan_text(plan_by_strategy(Graph(small), pools, Strategy::kCompiler).plan, nullptr),
+              HasSubstr("The host's runner sets the pace"));
 }
 
 TEST(PlanText, OfOneTpuDoesNotSpeakOfOtherCuts) {

@@ -74,5 +74,57 @@ TEST(FindSegments, WorksWithoutAPlan) {
   EXPECT_EQ(find_segments(scratch.path()), with_plan);
 }
 
+TEST(ReadSplit, GivesFilesSegmentsAndPlanTogether) {
+  const ScratchFolder scratch;
+  const Model model = skipping().build();
+  split(model, {{operators(0, 0), operators(1, 3)}}, scratch.path());
+  const Split found = read_split(scratch.path());
+  EXPECT_EQ(found.files, find_segments(scratch.path()));
+  ASSERT_EQ(found.segments.size(), 2U);
+  EXPECT_EQ(found.segments[1].operators().size(), 3U);
+  EXPECT_EQ(found.plan->stages.size(), 2U);
+  fs::remove(scratch.path() / "plan.json");
+  EXPECT_EQ(read_split(scratch.path()).segments.size(), 2U);
+  EXPECT_FALSE(read_split(scratch.path()).plan);
+}
+
+TEST(ReadSplit, SegmentsOfAnotherSplitAreRefused) {
+  const ScratchFolder scratch;
+  const Model model = skipping().build();
+  split(model, {{operators(0, 0), operators(1, 3)}}, scratch.path());
+  Plan plan = plan_for(model, {{operators(0, 1), operators(2, 3)}});
+  write_file(scratch.path() / "plan.json", to_json(plan));
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)read_split(scratch.path()); },
+               {"model_segment_0_of_2.tflite", "is not stage 0 of the plan.json beside it"});
+}
+
+// plan.json holds them with a replacement.
+TEST(ReadSplit, NamesThatAreNotUtf8AreThoseOfThePlan) {
+  ModelBuilder b;
+  const auto middle = b.relu(b.input("x", {1, 4}), "mid\xFF");
+  b.output(b.relu(middle, "y"));
+  const Model model = b.build();
+  const ScratchFolder scratch;
+  split(model, {{operators(0, 0), operators(1, 1)}}, scratch.path());
+  EXPECT_EQ(read_split(scratch.path()).segments.size(), 2U);
+}
+
+TEST(ReadSplit, CompiledFilesStandBesideTheirSegments) {
+  const ScratchFolder scratch;
+  const Model model = skipping().build();
+  split(model, {{operators(0, 0), operators(1, 3)}}, scratch.path());
+  const fs::path first = scratch.path() / "model_segment_0_of_2_edgetpu.tflite";
+  fs::copy_file(find_segments(scratch.path())[0], first);
+  expect_error(ErrorCode::kIo, [&] { (void)read_compiled(read_split(scratch.path())); },
+               {"model_segment_1_of_2_edgetpu.tflite: not there"});
+  fs::copy_file(find_segments(scratch.path())[1],
+                scratch.path() / "model_segment_1_of_2_edgetpu.tflite");
+  const Split compiled = read_compiled(read_split(scratch.path()));
+  EXPECT_EQ(compiled.files[0], first);
+  const auto notes = notes_on_uncompiled(compiled);
+  ASSERT_EQ(notes.size(), 2U);
+  EXPECT_NE(notes[0].find("nothing in it is compiled"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace segue

@@ -112,7 +112,9 @@ int fail(const std::string& fault) {
   return 1;
 }
 
-void write_compiled(const Model& model, const std::filesystem::path& path) {
+// With one input or output too many where the fault is so named.
+void write_compiled(const Model& model, const std::filesystem::path& path,
+                    const std::string& fault) {
   const std::vector<std::uint8_t> source(
       reinterpret_cast<const std::uint8_t*>(model.bytes().data()),
       reinterpret_cast<const std::uint8_t*>(model.bytes().data()) + model.bytes().size());
@@ -144,6 +146,8 @@ void write_compiled(const Model& model, const std::filesystem::path& path) {
   take(whole.subgraphs[0]->outputs, graph->outputs, op->outputs);
   op->custom_options.assign(kStandInMark, kStandInMark + sizeof(kStandInMark));
   op->custom_options.insert(op->custom_options.end(), source.begin(), source.end());
+  if (fault == "more_inputs") graph->inputs.push_back(graph->inputs[0]);
+  if (fault == "more_outputs") graph->outputs.push_back(graph->outputs[0]);
   graph->operators.push_back(std::move(op));
   result.subgraphs.push_back(std::move(graph));
   flatbuffers::FlatBufferBuilder builder;
@@ -211,15 +215,16 @@ int main(int count, char** words) {
   const Model model = read_model(arguments.model);
   const bool passes =
       !arguments.passes_after.empty() && std::filesystem::exists(arguments.passes_after);
+  const std::set<std::string> faults_of_results{"no_log", "no_file", "more_inputs", "more_outputs"};
   if (!arguments.fault.empty() && !passes && holds(model, arguments.where) &&
-      arguments.fault != "no_log" && arguments.fault != "no_file") {
+      !faults_of_results.contains(arguments.fault)) {
     if (!arguments.passes_after.empty()) std::ofstream(arguments.passes_after) << "once";
     return fail(arguments.fault);
   }
   const std::filesystem::path result =
       std::filesystem::path(arguments.folder) /
       (std::filesystem::path(arguments.model).stem().string() + "_edgetpu.tflite");
-  if (arguments.fault != "no_file") write_compiled(model, result);
+  if (arguments.fault != "no_file") write_compiled(model, result, arguments.fault);
   if (arguments.fault == "no_file" || arguments.fault == "no_log") {
     fmt::print("Model compiled successfully in 12 ms.\n");
     return 0;

@@ -164,6 +164,21 @@ TEST(Sweep, EmptyAndDoubledListsAreRefused) {
   }
 }
 
+TEST(Sweep, WhatIsMisspeltShowsBeforeTheFirstRow) {
+  SweepSpec spec{{"zoo:conv5-f8", "zoo:nope"}, {"edgetpu-pcie"}, {1}};
+  const auto refuses = [&](ErrorCode code) {
+    expect_error(code, [&] {
+      run_sweep(spec, {}, {}, [](const SweepRow&, bool) { FAIL() << "a row before the error"; });
+    });
+  };
+  refuses(ErrorCode::kInvalidArgument);
+  spec.models[1] = "/nowhere.tflite";
+  refuses(ErrorCode::kIo);
+  spec.models.pop_back();
+  spec.devices.emplace_back("edgetpu-none");
+  refuses(ErrorCode::kInvalidArgument);
+}
+
 TEST(Sweep, ShardsAreCountedFromOne) {
   EXPECT_EQ(parse_shard("3/8").index, 3U);
   EXPECT_EQ(parse_shard("8/8").count, 8U);

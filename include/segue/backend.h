@@ -77,8 +77,8 @@ class Backend {
   /// pipeline may do work that takes less time than to wake another thread.
   [[nodiscard]] virtual bool computes_in_caller() const { return false; }
 
-  /// Whether it is there for what Google's compiler made of a segment: of anything else the host's
-  /// processor computes all.
+  /// Whether it should be given segments that Google's compiler compiled; one that was not compiled
+  /// opens too, and then runs wholly on the host's processor.
   [[nodiscard]] virtual bool wants_compiled() const { return false; }
 
   /// Of the device, now, where its driver tells.
@@ -101,11 +101,12 @@ struct CpuOptions {
   /// Candidates for libtensorflowlite_c.so, tried in order; names without a slash are left to the
   /// system's loader.
   std::vector<std::filesystem::path> libraries{"libtensorflowlite_c.so"};
-  int threads = 1;  // per session
+  int threads = 1;  // per session; 1 to 256
   CpuKernels kernels = CpuKernels::kBuiltin;
 };
 
-/// Loads the runtime. Throws Error(kDevice) naming every candidate and what is wrong with it.
+/// Loads the runtime. Throws Error(kDevice) naming every candidate and what is wrong with it,
+/// Error(kInvalidArgument) for a number of threads that no machine has.
 [[nodiscard]] std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options);
 
 /// Computes what `computes` does, and takes as long for it as the simulator says of the segment on

@@ -49,7 +49,7 @@ struct FolderCompilation {
 /// compiler's on-chip and host bytes, and times simulated with those; else it stays as it was, and
 /// so do older compiled files of the segments that failed. That a segment fails is an answer.
 /// Throws Error(kCompiler) when the compiler cannot be started, Error(kInvalidArgument) where the
-/// pools are not those of the plan, and as find_segments, read_model and StagedFiles.
+/// pools are not those of the plan, and as read_split and StagedFiles.
 [[nodiscard]] FolderCompilation compile_folder(const std::filesystem::path& folder,
                                                const CompileOptions& options);
 

@@ -92,7 +92,8 @@ struct SweepRow {
 
 /// Runs the jobs of a shard in order and hands out each row. `known` rows whose key is that of
 /// their job are handed out again instead of being computed. Models are opened once each. Throws as
-/// open_model and open_device, and what `accept` throws.
+/// open_model and open_device, before the first row where a name or a file is wrong, and what
+/// `accept` throws.
 void run_sweep(const SweepSpec& spec, const Shard& shard, std::span<const SweepRow> known,
                const std::function<void(const SweepRow& row, bool is_known)>& accept);
 

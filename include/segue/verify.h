@@ -50,20 +50,30 @@ std::uint64_t write_segments(const Model& model, Plan plan, const std::filesyste
                                                const std::string& stem, std::size_t count);
 
 /// A split as it lies in its folder.
-struct Split {
+struct SplitFiles {
   std::vector<std::filesystem::path> files;  // in the order of the pipeline
-  std::vector<Model> segments;               // what is in them
   std::optional<Plan> plan;                  // the plan.json beside them, where there is one
 };
+/// The same, read.
+struct Split : SplitFiles {
+  std::vector<Model> segments;  // what is in the files
+};
 
-/// Reads the segments that find_segments finds, and their plan. Throws Error(kInvalidArgument)
-/// where a segment is not the stage of that plan, by its operators and by the tensors that it reads
-/// and gives, and as find_segments, read_model and read_plan.
+/// The segments of find_segments together with their plan. Throws as find_segments and read_plan.
+[[nodiscard]] SplitFiles find_split(const std::filesystem::path& folder);
+
+/// Reads what find_split finds. Throws Error(kInvalidArgument) where a segment is not the stage of
+/// the plan, by its number of operators and the names of the tensors that it reads and gives (what
+/// it computes: verify_segments), and as find_split and read_model.
 [[nodiscard]] Split read_split(const std::filesystem::path& folder);
 
 /// The same split with what Google's compiler made of each segment, from the compiled files beside
 /// them. Throws Error(kIo) where one is missing, and as read_model.
 [[nodiscard]] Split read_compiled(Split split);
+
+/// A sentence for each of these segments in which nothing is compiled: all of it would run on the
+/// host's processor without a word.
+[[nodiscard]] std::vector<std::string> notes_on_uncompiled(const Split& compiled);
 
 /// Whether `segment` is what extract_segment cuts these operators out of `model` as, byte for byte.
 [[nodiscard]] bool is_segment_of(const Model& segment, const Model& model,

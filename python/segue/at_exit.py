@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import weakref
 from typing import Protocol
 
@@ -16,6 +17,10 @@ _alive: weakref.WeakSet[Ending] = weakref.WeakSet()
 
 def end_at_exit(pipeline: Ending) -> None:
     _alive.add(pipeline)
+
+
+# A forked child has none of the threads that are to be ended.
+os.register_at_fork(after_in_child=_alive.clear)
 
 
 @atexit.register

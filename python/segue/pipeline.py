@@ -50,9 +50,13 @@ class Pipeline:
         if isinstance(source, Plan):
             if model is None:
                 raise TypeError("a plan needs its model")
-            self._pipeline = _segue.open_pipeline(to_model(model), source, devices, *limits)
+            self._raw: _segue.RawPipeline | None = _segue.open_pipeline(
+                to_model(model), source, devices, *limits
+            )
         else:
-            self._pipeline = _segue.open_pipeline_of_folder(Path(source), devices, *limits)
+            if model is not None:
+                raise TypeError("a folder has its segments; a model goes with a plan")
+            self._raw = _segue.open_pipeline_of_folder(Path(source), devices, *limits)
         end_at_exit(self)
 
     @property
@@ -97,7 +101,7 @@ class Pipeline:
         finally:
             # Whoever stops early must not meet these results in the next run; at exit there is none.
             with contextlib.suppress(Error):
-                for _ in range(waiting if hasattr(self, "_pipeline") else 0):
+                for _ in range(waiting):
                     self.pop()
 
     def close(self) -> None:
@@ -122,9 +126,15 @@ class Pipeline:
     ) -> None:
         self.cancel()
 
+    @property
+    def _pipeline(self) -> _segue.RawPipeline:
+        if self._raw is None:
+            raise Error("the pipeline ended with the program", "invalid_argument")
+        return self._raw
+
     def _end(self) -> None:
         self.cancel()
-        del self._pipeline
+        self._raw = None
 
     def _next(self) -> Result:
         result = self.pop()

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from segue import _segue
 from segue._segue import Backend, PipelineStatistics, Port, Session, Tensor
 from segue.at_exit import end_at_exit
+from segue.errors import Error
 
 Array = npt.NDArray[Any]
 
@@ -98,6 +99,7 @@ class PipelinedModelRunner:
         self._input_queue = _UNLIMITED
         self._output_queue = _UNLIMITED
         self._opened: Any = None
+        self._has_ended = False
         self._opening = threading.Lock()
         self._inputs = {
             d["name"]: (np.dtype(d["dtype"]), tuple(int(n) for n in d["shape"]))
@@ -138,7 +140,9 @@ class PipelinedModelRunner:
     def _limit(self, size: int) -> int:
         if self._opened is not None:
             raise RuntimeError("queue sizes are set before the first push")
-        return size if size > 0 else _UNLIMITED
+        if not isinstance(size, int):
+            raise TypeError(f"a queue holds a whole number of inputs, not {size!r}")
+        return min(size, _UNLIMITED) if size > 0 else _UNLIMITED
 
     def _value(self, name: str, array: Array) -> Array:
         wanted = self._inputs.get(name)
@@ -152,6 +156,8 @@ class PipelinedModelRunner:
         return array.copy() if self._copies else array
 
     def _pipeline(self) -> Any:
+        if self._has_ended:
+            raise Error("the pipeline ended with the program", "invalid_argument")
         if self._opened is None:
             with self._opening:
                 if self._opened is None:
@@ -160,6 +166,7 @@ class PipelinedModelRunner:
         return self._opened
 
     def _end(self) -> None:
+        self._has_ended = True
         self._opened.cancel()
         self._opened = None
 

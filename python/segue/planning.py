@@ -31,7 +31,7 @@ def plan(
 
     strategy: "balanced", "optimal" (stages and replicas, proven best in time), "profile" or
     "compiler" (what Google's compiler does). device: a name, a device file, or unequal devices as
-    "2xedgetpu-usb3:shared,2xedgetpu-pcie". The last three are of strategy "optimal".
+    "2xedgetpu-usb3:shared,2xedgetpu-pcie", with tpus=0. The last three are of strategy "optimal".
     """
     return _segue.plan(
         to_model(model),
@@ -52,6 +52,8 @@ def compare(
     max_replicas: int = 0,
 ) -> list[Plan]:
     """Plans of every strategy for each number of TPUs in the range, whose step must be 1."""
+    if not isinstance(tpus, range):
+        raise TypeError(f"tpus must be a range, as range(1, 9), not {tpus!r}")
     if tpus.step != 1 or not tpus:
         raise ValueError(f"tpus: {tpus} must be a range with step 1 that is not empty")
     return _segue.compare(

@@ -36,10 +36,17 @@ std::optional<ElementType> find_type(nb::dlpack::dtype form) {
   return std::nullopt;
 }
 
-// As tensors name it; of other types, the size alone.
+// As tensors name it; where none has it, as numpy does.
 std::string type_text(nb::dlpack::dtype form) {
   if (const auto type = find_type(form)) return std::string(to_string(*type));
-  return std::to_string(form.bits) + "-bit";
+  using Kind = nb::dlpack::dtype_code;
+  const auto kind = static_cast<Kind>(form.code);
+  const char* const name = kind == Kind::Int       ? "int"
+                           : kind == Kind::UInt    ? "uint"
+                           : kind == Kind::Float   ? "float"
+                           : kind == Kind::Complex ? "complex"
+                                                   : "other";
+  return name + std::to_string(form.bits);
 }
 
 nb::dlpack::dtype form_of(ElementType type) {
@@ -226,8 +233,7 @@ void bind_model(nb::module_& module) {
 
 ElementType type_of(const InputArray& array) {
   if (const auto type = find_type(array.dtype())) return *type;
-  throw Error(ErrorCode::kUnsupported,
-              "no tensor has " + type_text(array.dtype()) + " elements, as the array");
+  throw Error(ErrorCode::kUnsupported, "no tensor has " + type_text(array.dtype()) + " elements");
 }
 
 std::vector<std::int32_t> shape_of(const InputArray& array) {

@@ -1,6 +1,8 @@
 // Pipelines: arrays in and out, nothing copied, and no lock of the interpreter held while waiting.
 #include "segue/pipeline.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -63,11 +65,9 @@ struct Result {
   nb::dict outputs;
 };
 
-// At most what the library's clocks can add up.
 Nanoseconds nanoseconds_of(double seconds) {
-  constexpr double kLongest = 1e9;
   return std::chrono::duration_cast<Nanoseconds>(
-      std::chrono::duration<double>(std::clamp(seconds, 0.0, kLongest)));
+      std::chrono::duration<double>(std::clamp(seconds, 0.0, to_s(kLongestWait))));
 }
 
 class ArrayPipeline {
@@ -83,6 +83,10 @@ class ArrayPipeline {
   ArrayPipeline(const ArrayPipeline&) = delete;
   ArrayPipeline& operator=(const ArrayPipeline&) = delete;
   ~ArrayPipeline() {
+    if (::getpid() != process_) {  // a forked child has none of the threads to wait for
+      (void)pipeline_.release();
+      return;
+    }
     {
       nb::gil_scoped_release released;
       pipeline_.reset();
@@ -207,6 +211,7 @@ class ArrayPipeline {
   std::vector<nb::str> output_names_;
   std::shared_ptr<Released> released_ = std::make_shared<Released>();
   std::unique_ptr<Pipeline> pipeline_;
+  pid_t process_ = ::getpid();
 };
 
 PipelineOptions options_of(std::uint32_t queue_capacity, std::uint32_t result_capacity,
@@ -222,10 +227,28 @@ PipelineOptions options_of(std::uint32_t queue_capacity, std::uint32_t result_ca
   return options;
 }
 
-// As many devices as there are backends; one backend serves for all.
+// Whether they are Edge TPUs, which take compiled segments.
+bool want_compiled(const std::vector<SharedBackend>& backends) {
+  if (backends.empty() || std::ranges::find(backends, nullptr) != backends.end())
+    throw Error(ErrorCode::kInvalidArgument, "a pipeline needs backends, and none may be None");
+  const auto count = std::ranges::count_if(
+      backends, [](const SharedBackend& backend) { return backend->wants_compiled(); });
+  if (count > 0 && static_cast<std::size_t>(count) < backends.size()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "Edge TPUs and other backends in one pipeline: what is compiled for the one, the "
+                "other cannot open");
+  }
+  return count > 0;
+}
+
+// As many devices as there are backends; one that is no device serves for all.
 std::vector<PipelineDevice> devices_of(const std::vector<SharedBackend>& backends,
                                        std::uint32_t needed) {
-  if (backends.empty()) throw Error(ErrorCode::kInvalidArgument, "a pipeline needs a backend");
+  if (want_compiled(backends) && backends.size() < needed) {
+    throw Error(ErrorCode::kDevice,
+                "the pipeline needs " + std::to_string(needed) + " Edge TPUs, there " +
+                    (backends.size() == 1 ? "is " : "are ") + std::to_string(backends.size()));
+  }
   std::vector<PipelineDevice> devices;
   const std::size_t count = backends.size() == 1 ? needed : backends.size();
   for (std::size_t i = 0; i < count; ++i)
@@ -242,20 +265,11 @@ std::unique_ptr<ArrayPipeline> open(PipelineLayout layout,
                                          options_of(queue_capacity, result_capacity, watchdog_s));
 }
 
-bool want_compiled(const std::vector<SharedBackend>& backends) {
-  return std::ranges::any_of(
-      backends, [](const SharedBackend& backend) { return backend->wants_compiled(); });
-}
-
-// What was not compiled would run on the host's processor without a word.
-void warn_of_what_is_not_compiled(const Split& compiled) {
+// Where segue.Pipeline was made.
+void warn(const std::vector<std::string>& notes) {
   const nb::gil_scoped_acquire held;
-  for (std::size_t i = 0; i < compiled.files.size(); ++i) {
-    if (is_compiled(compiled.segments[i])) continue;
-    const std::string text = compiled.files[i].string() +
-                             ": nothing in it is compiled for the Edge TPU; all of it runs on the "
-                             "host's processor";
-    if (PyErr_WarnEx(PyExc_RuntimeWarning, text.c_str(), 1) != 0) throw nb::python_error();
+  for (const std::string& note : notes) {
+    if (PyErr_WarnEx(PyExc_RuntimeWarning, note.c_str(), 2) != 0) throw nb::python_error();
   }
 }
 
@@ -263,7 +277,7 @@ PipelineLayout layout_of_folder(const std::filesystem::path& folder, bool compil
   Split split = read_split(folder);
   if (compiled) {
     split = read_compiled(std::move(split));
-    warn_of_what_is_not_compiled(split);
+    warn(notes_on_uncompiled(split));
   }
   const auto replicas = split.plan ? replicas_of(*split.plan) : std::vector<std::uint32_t>{};
   return pipeline_layout(std::move(split.segments), replicas);

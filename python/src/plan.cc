@@ -80,10 +80,30 @@ Shared with_devices(Plan plan, const std::optional<std::string>& device) {
   return std::make_shared<const DevicedPlan>(DevicedPlan{std::move(plan), std::move(pools)});
 }
 
+// The number of TPUs, or a number in the text of the devices: not two that differ.
+std::vector<DevicePool> open_counted(const std::string& device, std::uint32_t tpus) {
+  const bool is_counted = has_device_count(device);
+  if (tpus == 0 && !is_counted)
+    throw Error(ErrorCode::kInvalidArgument, "tpus must be at least 1, not 0");
+  auto pools = open_devices(device, tpus);
+  if (is_counted && tpus != 0 && device_count(pools) != tpus) {
+    throw Error(ErrorCode::kInvalidArgument, "device '" + device + "' says that there are " +
+                                                 std::to_string(device_count(pools)) + ", tpus " +
+                                                 std::to_string(tpus) + "; give tpus=0");
+  }
+  return pools;
+}
+
 Shared make(const SharedModel& model, std::uint32_t tpus, const std::string& strategy,
             const std::string& device, std::uint32_t max_replicas, const std::string& objective,
             std::optional<double> max_latency_ms) {
   nb::gil_scoped_release released;
+  const Strategy chosen = parse_strategy(strategy);
+  if (chosen != Strategy::kOptimal &&
+      (max_replicas != 0 || objective != "throughput" || max_latency_ms)) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "max_replicas, objective and max_latency_ms go with strategy 'optimal'");
+  }
   OptimalOptions options{.max_replicas = max_replicas};
   if (objective != "throughput" && objective != "latency")
     throw Error(ErrorCode::kInvalidArgument,
@@ -98,8 +118,8 @@ Shared make(const SharedModel& model, std::uint32_t tpus, const std::string& str
     options.max_latency = std::chrono::duration_cast<Nanoseconds>(
         std::chrono::duration<double, std::milli>(*max_latency_ms));
   }
-  auto pools = open_devices(device, tpus);
-  Plan plan = plan_by_strategy(model->graph, pools, parse_strategy(strategy), options).plan;
+  auto pools = open_counted(device, tpus);
+  Plan plan = plan_by_strategy(model->graph, pools, chosen, options).plan;
   identify_model(plan, model->model);
   return std::make_shared<const DevicedPlan>(DevicedPlan{std::move(plan), std::move(pools)});
 }
@@ -175,9 +195,11 @@ void bind_segments(nb::module_& module) {
          std::uint64_t seed, const std::optional<std::filesystem::path>& runtime) {
         const auto libraries = runtime_candidates(runtime);
         nb::gil_scoped_release released;
+        if (inputs == 0) throw Error(ErrorCode::kInvalidArgument, "inputs must be at least 1");
         const auto backend = make_cpu_backend({.libraries = libraries});
-        return verify_segments(model->model, find_segments(folder), *backend,
-                               {.plan = find_plan(folder), .inputs = inputs, .seed = seed});
+        SplitFiles split = find_split(folder);
+        return verify_segments(model->model, split.files, *backend,
+                               {.plan = std::move(split.plan), .inputs = inputs, .seed = seed});
       },
       "model"_a, "folder"_a, nb::kw_only(), "inputs"_a = 3, "seed"_a = 1, "runtime"_a = nb::none(),
       "Compares the segments in a folder with the whole model: operators, constants, then outputs "

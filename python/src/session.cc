@@ -140,16 +140,23 @@ std::vector<OutputArray> run(OpenedSession& opened, const std::vector<InputArray
 void bind_backends(nb::module_& module) {
   nb::class_<Backend>(module, "Backend", "What runs a segment.")
       .def_prop_ro("description", &Backend::description)
-      .def_prop_ro("temperature_c", &Backend::temperature_c,
-                   "Of the device, where its driver tells.");
+      .def_prop_ro(
+          "temperature_c",
+          [](const Backend& self) {
+            const nb::gil_scoped_release released;
+            return self.temperature_c();
+          },
+          "Of the device, where its driver tells.");
   module.def(
       "cpu_backend",
       [](int threads, const std::string& kernels, const std::optional<fs::path>& runtime) {
         if (kernels != "builtin" && kernels != "xnnpack")
           throw Error(ErrorCode::kInvalidArgument,
                       "kernels '" + kernels + "': there are builtin and xnnpack");
+        const auto libraries = runtime_candidates(runtime);
+        const nb::gil_scoped_release released;
         return SharedBackend(make_cpu_backend(
-            {.libraries = runtime_candidates(runtime),
+            {.libraries = libraries,
              .threads = threads,
              .kernels = kernels == "xnnpack" ? CpuKernels::kXnnpack : CpuKernels::kBuiltin}));
       },
@@ -158,9 +165,10 @@ void bind_backends(nb::module_& module) {
   module.def(
       "simulated_backend",
       [](const std::string& device, double time_scale, const std::optional<fs::path>& runtime) {
-        return SharedBackend(
-            make_simulated_backend(make_cpu_backend({.libraries = runtime_candidates(runtime)}),
-                                   open_device(device), time_scale));
+        const auto libraries = runtime_candidates(runtime);
+        const nb::gil_scoped_release released;
+        return SharedBackend(make_simulated_backend(make_cpu_backend({.libraries = libraries}),
+                                                    open_device(device), time_scale));
       },
       "device"_a = "edgetpu-pcie", nb::kw_only(), "time_scale"_a = 1.0, "runtime"_a = nb::none(),
       "Computes on the CPU and takes as long as the simulator says of the device, times "
@@ -182,6 +190,7 @@ void bind_edgetpu(nb::module_& module) {
       [](const std::string& device, const std::optional<fs::path>& runtime,
          const std::optional<fs::path>& edgetpu_library) {
         const EdgeTpuLibraries libraries = edgetpu_libraries(runtime, edgetpu_library);
+        const nb::gil_scoped_release released;
         return SharedBackend(make_edgetpu_backend(
             libraries, find_edgetpu_device(list_edgetpu_devices(libraries), device)));
       },
@@ -190,9 +199,10 @@ void bind_edgetpu(nb::module_& module) {
   module.def(
       "edgetpu_devices",
       [](const std::optional<fs::path>& runtime, const std::optional<fs::path>& edgetpu_library) {
+        const EdgeTpuLibraries libraries = edgetpu_libraries(runtime, edgetpu_library);
+        const nb::gil_scoped_release released;
         std::vector<std::pair<std::string, std::string>> found;
-        for (const EdgeTpuDevice& device :
-             list_edgetpu_devices(edgetpu_libraries(runtime, edgetpu_library)))
+        for (const EdgeTpuDevice& device : list_edgetpu_devices(libraries))
           found.emplace_back(device.name(), device.path);
         return found;
       },

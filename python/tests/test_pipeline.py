@@ -63,13 +63,44 @@ def test_edge_tpus_run_the_compiled_segments_of_a_folder(
         segue.Pipeline(tmp_path, backends=stand_ins)
     for file in files:
         shutil.copy(file, file.with_name(file.stem + "_edgetpu.tflite"))
-    with pytest.warns(RuntimeWarning, match="nothing in it is compiled for the Edge TPU"):
+    with pytest.warns(RuntimeWarning, match="nothing in it is compiled for the Edge TPU") as seen:
         pipeline = segue.Pipeline(tmp_path, backends=stand_ins)
+    assert {warning.filename for warning in seen} == {__file__}
     with pipeline:
         for image, result in zip(images, pipeline.run(images)):
             assert np.array_equal(only(result), expected(image))
+    with pytest.raises(segue.Error, match="needs 2 Edge TPUs, there is 1"):
+        segue.Pipeline(tmp_path, backends=stand_ins[:1])
+    with pytest.raises(segue.Error, match="Edge TPUs and other backends"):
+        segue.Pipeline(tmp_path, backends=[stand_ins[0], segue.cpu_backend()])
     with pytest.raises(segue.Error, match="an Edge TPU runs compiled segments"):
         segue.Pipeline(segue.plan(model, 2), model, backends=stand_ins)
+
+
+def test_arguments_that_make_no_pipeline_are_refused(parts, model):
+    for backends in ([None], []):
+        with pytest.raises(segue.Error, match="backend"):
+            segue.Pipeline(parts, backends=backends)
+        with pytest.raises(segue.Error, match="backend"):
+            segue.Pipeline(segue.plan(model, 2), model, backends=backends)
+    with pytest.raises(TypeError, match="folder"):
+        segue.Pipeline(parts, model)
+    with pytest.raises(segue.Error, match="1 to 256"):
+        segue.cpu_backend(threads=0)
+
+
+def test_child_that_was_forked_ends_without_the_pipelines_threads(parts):
+    program = (
+        "import os, segue, sys\n"
+        f"pipeline = segue.Pipeline({str(parts)!r})\n"
+        "child = os.fork()\n"
+        "if child == 0: sys.exit(0)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], timeout=60, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_segments_must_be_those_of_the_plan_beside_them(model, tmp_path):
@@ -85,7 +116,7 @@ def test_what_does_not_fit_is_named_with_what_was_given(parts, images):
     with segue.Pipeline(parts) as pipeline:
         with pytest.raises(segue.Error, match="has FLOAT64 elements, needs INT8"):
             pipeline.push(images[0].astype(np.float64))
-        with pytest.raises(segue.Error, match=r"has 32-bit elements, needs INT8"):
+        with pytest.raises(segue.Error, match="has uint32 elements, needs INT8"):
             pipeline.push(images[0].astype(np.uint32))
         with pytest.raises(segue.Error, match=r"is missing in \['nope'\]"):
             pipeline.push({"nope": images[0]})

@@ -57,6 +57,11 @@ class CpuBackend : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) {
+  constexpr int kMostThreads = 256;
+  if (options.threads < 1 || options.threads > kMostThreads) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} threads; a session has 1 to {}", options.threads, kMostThreads));
+  }
   return std::make_unique<CpuBackend>(options);
 }
 

@@ -40,8 +40,14 @@ struct FormatOptions {
 };
 void add_format(CLI::App& command, FormatOptions& options);
 
-// -o, --output PATH; refuses an empty one.
+// -o, --output PATH.
 CLI::Option* add_output(CLI::App& command, std::string& path, const std::string& help);
+
+void add_seed(CLI::App& command, std::uint64_t& seed, const std::string& help);
+
+// Throws where an option was given without a value, or what is written would take the place of a
+// file that is read.
+void check_values(const CLI::App& command);
 
 // How to cut: shared by `plan`, `split`, `simulate` and `compare`. Empty texts: not given.
 struct CutOptions {

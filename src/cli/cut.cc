@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 #include <thread>
 
 #include "cli/commands.h"
@@ -16,17 +15,6 @@
 #include "segue/strategy.h"
 
 namespace segue::cli {
-
-void add_format(CLI::App& command, FormatOptions& options) {
-  auto* json = command.add_flag("--json", options.json, "Print JSON");
-  command.add_flag("--csv", options.csv, "Print the table as CSV")->excludes(json);
-}
-
-CLI::Option* add_output(CLI::App& command, std::string& path, const std::string& help) {
-  return command.add_option("-o,--output", path, help)->check([](const std::string& text) {
-    return text.empty() ? "is empty; name a path" : "";
-  });
-}
 
 bool CutOptions::names_tpus() const { return !tpus.empty() || has_device_count(device); }
 
@@ -103,26 +91,11 @@ void add_cut(CLI::App& command, CutOptions& options) {
   add_goals(command, options);
 }
 
-void refuse_options(const CLI::App& command, std::span<const char* const> names,
-                    const std::string& reason) {
-  for (const char* name : names) {
-    if (command.count(name) > 0)
-      throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {}", name, reason));
-  }
-}
-
 void refuse_cut_options(const CLI::App& command, const std::string& reason) {
   constexpr std::array kNames{"--measure",     "--kernels",   "--tpus",         "--strategy",
                               "--search",      "--objective", "--max-replicas", "--target",
                               "--max-latency", "--min-gain",  "--max-tpus",     "--compiler-cmd"};
   refuse_options(command, kNames, reason);
-}
-
-void require_other_file(const std::string& model, const std::filesystem::path& output) {
-  std::error_code absent;
-  if (!std::filesystem::equivalent(model, output, absent)) return;
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("{}: is the model itself; name another output", output.string()));
 }
 
 std::vector<DevicePool> devices_of_plan(const Plan& plan, const std::string& option) {

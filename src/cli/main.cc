@@ -101,6 +101,14 @@ extern "C" void take_note(int signal) {
   handle(signal, clean_up);
 }
 
+// Before a command begins.
+void check_values_of_all(CLI::App& app) {
+  for (CLI::App* command : app.get_subcommands(nullptr)) {
+    command->parse_complete_callback([command] { check_values(*command); });
+    check_values_of_all(*command);
+  }
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Splits quantized CNNs into balanced segments for several Edge TPUs.", "segue");
   app.set_version_flag("--version", kVersion);
@@ -122,6 +130,7 @@ int run(int argc, char** argv) {
   add_paper(app);
   add_manual(app);
   add_completion(app);
+  check_values_of_all(app);
   try {
     require_known_command(app, argc, argv);
     app.parse(argc, argv);
@@ -150,7 +159,8 @@ std::string exit_statuses() {
   return "0 ok, 1 internal or file error, 2 usage, 3 model invalid or unsupported, 4 no feasible "
          "plan,\n"
          "5 compiler missing or failed, 6 runtime or device missing or failed, 7 verification "
-         "mismatch.";
+         "mismatch,\n"
+         "130 run interrupted.";
 }
 
 void print(const std::string& text) {

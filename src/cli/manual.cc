@@ -21,9 +21,10 @@ struct Passage {
   const char* title;
   const char* text;
 };
-constexpr std::array<Passage, 2> kVariables{{
+constexpr std::array<Passage, 3> kVariables{{
     {"SEGUE_TFLITE_LIB", "The TensorFlow Lite runtime, libtensorflowlite_c.so, as --runtime."},
     {"SEGUE_EDGETPU_LIB", "The library of the Edge TPU, libedgetpu.so.1, as --edgetpu-library."},
+    {"SEGUE_EDGETPU_COMPILER", "Google's compiler, edgetpu_compiler, as --compiler-cmd."},
 }};
 constexpr std::array<Passage, 3> kExamples{{
     {"segue plan model.tflite --tpus auto", "Chooses how many Edge TPUs are worth it, and cuts."},

@@ -49,8 +49,17 @@ void stage(StagedFiles& staged, const Experiment& experiment, const std::string&
     staged.stage(std::filesystem::path(parent) / experiment.name / file.name, file.content);
 }
 
+// Before half a minute of work.
+void require_folder(const std::filesystem::path& path) {
+  std::error_code absent;
+  if (!std::filesystem::exists(path, absent) || std::filesystem::is_directory(path, absent)) return;
+  throw Error(ErrorCode::kIo,
+              fmt::format("{}: is a file; name a folder, or one to be made", path.string()));
+}
+
 void reproduce_all(const AllOptions& options) {
   const std::string folder = options.output.empty() ? "paper" : options.output;
+  require_folder(folder);
   const std::vector<Experiment> experiments = reproduce(experiment_names());
   const std::filesystem::path page = std::filesystem::path(folder) / "index.html";
   StagedFiles staged;
@@ -65,6 +74,7 @@ void reproduce_all(const AllOptions& options) {
 }
 
 void reproduce_one(const std::string& name, const std::string& output) {
+  if (!output.empty()) require_folder(output);
   const std::vector<Experiment> experiments = reproduce({name});
   if (output.empty()) return print(experiments[0].readme);
   StagedFiles staged;

@@ -44,7 +44,6 @@ std::string operators_of(const Plan& plan, const Graph& graph, const Options& op
 void run(const Options& options) {
   const Model model = open_model(options.model);
   const Graph graph(model);
-  require_other_file(options.model, options.output);
   CutResult result = make_cut(graph, options.cut);
   if (options.format.json || !options.output.empty()) identify_model(result.plan, model);
   if (!options.output.empty()) write_file(options.output, to_json(result.plan));

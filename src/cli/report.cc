@@ -102,7 +102,6 @@ std::string page_of(const CLI::App& command, const Options& options) {
 
 void run(const CLI::App& command, const Options& options) {
   const std::string page = page_of(command, options);
-  require_other_file(options.source, options.output);
   write_file(options.output, page);
   print(fmt::format("{}: {} KB; open it in a browser\n", options.output, page.size() / 1000));
 }

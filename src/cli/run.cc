@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "cli/classes.h"
 #include "cli/commands.h"
@@ -88,6 +89,30 @@ struct Outcome {
   std::exception_ptr error;
 };
 
+// Pops until nothing comes any more. Says once that an interrupt was seen: what is on its way may
+// take a while.
+void take_results(Pipeline& pipeline, const RunOptions& options, Temperatures& temperatures,
+                  const std::vector<std::string>& labels,
+                  std::vector<ClassifiedInput>& classified) {
+  constexpr auto kLook = std::chrono::milliseconds(200);
+  const std::atomic<bool>& interrupted = first_interrupt();
+  bool is_told = false;
+  Progress progress(options.inputs);
+  PipelineResult result;
+  while (true) {
+    const Flow flow = pipeline.pop(result, kLook);
+    if (interrupted && !std::exchange(is_told, true))
+      print_note("interrupted: inputs that are on their way are finished; once more ends it");
+    if (flow == Flow::kTimeout) continue;
+    if (flow != Flow::kOk) return;
+    progress.advance();
+    temperatures.look();
+    if (options.labels.empty() || result.number >= options.files.size()) continue;
+    classified.push_back({options.files[result.number],
+                          best_classes(pipeline.outputs()[0], result.outputs[0], labels)});
+  }
+}
+
 // Pushes from a thread of its own; what goes wrong there arrives where results are popped.
 Outcome pump(Pipeline& pipeline, const RunOptions& options, Temperatures& temperatures) {
   const auto labels = open_labels(options, pipeline);
@@ -105,16 +130,7 @@ Outcome pump(Pipeline& pipeline, const RunOptions& options, Temperatures& temper
   });
   Outcome outcome;
   try {
-    Progress progress(options.inputs);
-    PipelineResult result;
-    while (pipeline.pop(result) == Flow::kOk) {
-      progress.advance();
-      temperatures.look();
-      if (options.labels.empty() || result.number >= options.files.size()) continue;
-      outcome.classified.push_back(
-          {options.files[result.number],
-           best_classes(pipeline.outputs()[0], result.outputs[0], labels)});
-    }
+    take_results(pipeline, options, temperatures, labels, outcome.classified);
   } catch (...) {
     outcome.error = std::current_exception();
     pipeline.cancel();
@@ -135,6 +151,8 @@ void check_options(const CLI::App& command, const RunOptions& options) {
     throw Error(ErrorCode::kInvalidArgument, "--watchdog: give a number of seconds");
   if (options.backend != "simulated" && command.count("--time-scale") > 0)
     throw Error(ErrorCode::kInvalidArgument, "--time-scale goes with --backend simulated");
+  if (options.backend != "simulated" && command.count("--device") > 0)
+    throw Error(ErrorCode::kInvalidArgument, "--device goes with --backend simulated");
   if (command.count("--compiler-cmd") > 0 &&
       (options.backend != "edgetpu" || options.model.empty()))
     throw Error(
@@ -217,8 +235,9 @@ void add_run(CLI::App& app) {
       ->add_option("--inputs", options->inputs,
                    "How many inputs (default 100, or as many as files; seeded noise without)")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
-  command->add_option("--seed", options->seed, "Seed of the noise (default 1)")
-      ->check(CLI::NonNegativeNumber);
+  add_seed(*command, options->seed, "Seed of the noise (default 1)");
+  command->add_option("--device", options->device,
+                      "The device file of a plan that was made for one, for --backend simulated");
   command->add_option("--labels", options->labels, "Print the five best classes of each file");
   command->add_option("--trace", options->trace,
                       "Also write what each device did when to this file, for ui.perfetto.dev");

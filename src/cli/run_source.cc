@@ -9,7 +9,6 @@
 #include "segue/compile.h"
 #include "segue/edgetpu.h"
 #include "segue/error.h"
-#include "segue/file.h"
 #include "segue/strategy.h"
 #include "segue/verify.h"
 #include "segue/zoo.h"
@@ -39,17 +38,6 @@ void check_model_of(const Split& split, const Model& model) {
                 fmt::format("{}: is not cut out of {}; split that model anew, or name the one it "
                             "was cut out of",
                             split.files[i].string(), model.name()));
-  }
-}
-
-// What was not compiled would run on the host's processor without a word.
-void note_what_is_not_compiled(const Split& compiled) {
-  for (std::size_t i = 0; i < compiled.files.size(); ++i) {
-    if (is_compiled(compiled.segments[i])) continue;
-    print_note(
-        fmt::format("{}: nothing in it is compiled for the Edge TPU; all of it runs on the "
-                    "host's processor",
-                    compiled.files[i].string()));
   }
 }
 
@@ -89,9 +77,9 @@ std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint
 
 // After an edit of replicas the numbers that follow from them are those of the edited plan, where
 // its devices are known.
-void predict_as_edited(Plan& plan) {
+void predict_as_edited(Plan& plan, const std::string& device) {
   try {
-    predict_anew(plan, devices_of_plan(plan, ""));
+    predict_anew(plan, devices_of_plan(plan, device));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInvalidArgument) throw;
   }
@@ -108,12 +96,12 @@ RunSource open_source(const RunOptions& options) {
     if (source.model != nullptr) check_model_of(split, *source.model);
     if (options.backend == "edgetpu") {
       split = read_compiled(std::move(split));
-      note_what_is_not_compiled(split);
+      for (const std::string& note : notes_on_uncompiled(split)) print_note(note);
     }
     const auto replicas = split.plan ? replicas_of(*split.plan) : std::vector<std::uint32_t>{};
     source.layout = pipeline_layout(std::move(split.segments), replicas);
     source.plan = std::move(split.plan);
-    if (source.plan) predict_as_edited(*source.plan);
+    if (source.plan) predict_as_edited(*source.plan, options.device);
     source.name = source.plan ? source.plan->model.name : source.layout.segments[0].name;
     return source;
   }
@@ -123,7 +111,7 @@ RunSource open_source(const RunOptions& options) {
                 "a plan.json needs its model: --model MODEL (or give the folder of `segue split`)");
   }
   source.layout = layout_of(options, *source.model, *source.plan);
-  predict_as_edited(*source.plan);
+  predict_as_edited(*source.plan, options.device);
   source.name = source.plan->model.name;
   return source;
 }
@@ -142,7 +130,7 @@ std::vector<PipelineDevice> open_backends(const RunOptions& options, const RunSo
   if (options.backend == "simulated") {
     if (!source.plan)
       throw Error(ErrorCode::kInvalidArgument, "--backend simulated needs the plan.json of a plan");
-    pools = devices_of_plan(*source.plan, "");
+    pools = devices_of_plan(*source.plan, options.device);
     if (pools.size() > 1) {
       throw Error(ErrorCode::kInvalidArgument,
                   "--backend simulated runs plans of equal devices; `segue simulate` shows others");
@@ -167,7 +155,8 @@ PipelineOptions pipeline_options(const RunOptions& options, const RunSource& sou
                            loss.reason, loss.remedy));
   };
   if (source.model != nullptr) {
-    result.replan = [&options, model = source.model, device = source.plan->device](
+    result.replan = [&options, model = source.model,
+                     device = options.device.empty() ? source.plan->device : options.device](
                         std::uint32_t count) -> std::optional<PipelineLayout> {
       const Graph graph(*model);
       const auto pools = open_devices(device, count);

@@ -29,7 +29,8 @@ struct RunOptions {
   std::uint32_t queue = 2;
   std::string runtime;
   std::string edgetpu_library;
-  std::vector<std::string> devices;
+  std::string device;                // of the plan, where it is a file
+  std::vector<std::string> devices;  // to use
   CompilerOptions compiler;
   std::string labels;
   std::string trace;

@@ -90,6 +90,16 @@ Plan planned(const CLI::App& command, const Options& options) {
   return make_cut(graph, cut).plan;
 }
 
+// Some 800 bytes of the file, and twice that in memory, for each input at each stage.
+void check_trace(std::uint64_t inputs, std::size_t stages) {
+  constexpr std::uint64_t kMostPassages = 500'000;
+  if (inputs * stages <= kMostPassages) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("--trace: {} inputs through {} stages make too long a trace; at most {} "
+                          "inputs",
+                          inputs, stages, kMostPassages / stages));
+}
+
 void run(const CLI::App& command, const Options& options) {
   const Plan plan = planned(command, options);
   const auto loads = stage_loads(plan);
@@ -100,6 +110,7 @@ void run(const CLI::App& command, const Options& options) {
   for (const std::string& list : options.shared)
     timeline_settings.shared.push_back(parse_shared(list, holds_of(options.holds)));
   timeline_settings.records_events = !options.trace.empty();
+  if (!options.trace.empty()) check_trace(options.inputs, loads.size());
   const Timeline timeline = simulate_timeline(loads, timeline_settings);
   if (!options.trace.empty()) write_file(options.trace, trace_json(plan, timeline));
   if (options.format.json) return print(simulate_json(plan, timeline, timeline_settings));
@@ -118,6 +129,8 @@ void add_simulate(CLI::App& app) {
   command->add_option("--model", options->model_of_plan,
                       "The model of a plan.json, to compute an edited plan anew");
   add_cut(*command, options->cut);
+  CLI::Option* tpus = command->get_option("--tpus");
+  tpus->description(tpus->get_description() + " (default 1)");
   command->add_option("--inputs", options->inputs, "Inputs of the batch (default 15)")
       ->check(CLI::Range(1, 1000000));
   command

@@ -60,12 +60,12 @@ void run(const CLI::App& command, const Options& options) {
   if (!options.device.empty())
     throw Error(ErrorCode::kInvalidArgument, "--device goes with a plan.json");
   const Model model = open_model(options.model);
-  const auto segments = find_segments(options.folder);
+  SplitFiles split = find_split(options.folder);
   const auto backend = make_cpu_backend(
       {.libraries = runtime_candidates(options.runtime), .threads = options.threads});
   VerifyOptions verify = options.verify;
-  verify.plan = find_plan(options.folder);
-  const VerifyReport report = verify_segments(model, segments, *backend, verify);
+  verify.plan = std::move(split.plan);
+  const VerifyReport report = verify_segments(model, split.files, *backend, verify);
   if (options.format.json) {
     print(verify_json(report, backend->description()));
   } else if (options.format.csv) {
@@ -93,8 +93,7 @@ void add_verify(CLI::App& app) {
                       "Device file of a plan.json that was made for one");
   command->add_option("--inputs", options->verify.inputs, "Random inputs to run (default 3)")
       ->check(CLI::Range(1, 1000000));
-  command->add_option("--seed", options->verify.seed, "Seed of the first input (default 1)")
-      ->check(CLI::NonNegativeNumber);
+  add_seed(*command, options->verify.seed, "Seed of the first input (default 1)");
   command->add_option("--threads", options->threads, "Threads per model (default 2)")
       ->check(CLI::Range(1, 256));
   command->add_option("--runtime", options->runtime,

@@ -25,13 +25,13 @@ class DuplicateKeys {
     switch (event) {
       case Json::parse_event_t::object_start:
       case Json::parse_event_t::array_start:
-        if (open_.size() == kDeepest) refuse("nested too deeply");
+        if (open_.size() == kDeepest) refuse(fmt::format("more than {} levels", kDeepest));
         open_.emplace_back();
         open_.back().is_list = event == Json::parse_event_t::array_start;
         break;
       case Json::parse_event_t::key:
         if (open_.back().keys.size() == kMostKeys)
-          refuse("more keys in one object than any document has");
+          refuse(fmt::format("more than {} keys in one object", kMostKeys));
         open_.back().key = parsed.get<std::string>();
         if (!open_.back().keys.insert(open_.back().key).second) fail();
         break;
@@ -58,7 +58,7 @@ class DuplicateKeys {
     if (!open_.empty() && open_.back().is_list) ++open_.back().position;
   }
 
-  [[noreturn]] void refuse(const char* what) const {
+  [[noreturn]] void refuse(const std::string& what) const {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{}: not JSON of segue: {}", label_, what));
   }

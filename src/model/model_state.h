@@ -6,26 +6,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "model/file_bytes.h"
 #include "model/schema.h"
 #include "segue/model.h"
 
 namespace segue {
-
-// A file mapped read-only, or bytes in memory.
-class FileBytes {
- public:
-  explicit FileBytes(std::vector<std::byte> owned) : owned_(std::move(owned)), view_(owned_) {}
-  explicit FileBytes(const std::filesystem::path& path);
-  FileBytes(const FileBytes&) = delete;
-  FileBytes& operator=(const FileBytes&) = delete;
-  ~FileBytes();
-  [[nodiscard]] std::span<const std::byte> view() const { return view_; }
-
- private:
-  std::vector<std::byte> owned_;
-  bool mapped_ = false;
-  std::span<const std::byte> view_;
-};
 
 struct Model::State {
   State(std::string model_name, std::unique_ptr<FileBytes> bytes)

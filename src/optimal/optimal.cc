@@ -215,9 +215,10 @@ OptimalSegmentation segment_optimal(const Graph& graph, std::span<const DevicePo
   const std::uint64_t reads = reads_of(graph.model());
   if (reads * (graph.operator_count() + graph.depth()) > kMostReads) {
     throw Error(ErrorCode::kUnsupported,
-                fmt::format("{}: {} operators read {} tensors; the exact search takes fewer, "
-                            "--strategy balanced more",
-                            graph.model().name(), graph.operator_count(), reads));
+                fmt::format("{}: {} operators in {} depths read {} tensors; the exact search takes "
+                            "a product of {}, --strategy balanced more",
+                            graph.model().name(), graph.operator_count(), graph.depth(), reads,
+                            kMostReads));
   }
   // The best pipeline along three orders is found in little time; the search over all ideals starts
   // from there.

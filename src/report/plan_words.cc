@@ -32,6 +32,14 @@ bool is_slower_than(const Plan& plan, const Stage& slowest) {
              slowest.time.total() / slowest.replicas + std::chrono::microseconds(1);
 }
 
+// Whether what the stages of equal devices send takes the whole time on the link that they share.
+bool is_link_bound(const Plan& plan) {
+  if (!has_shared_link(plan)) return false;
+  Nanoseconds busy{0};
+  for (const Stage& stage : plan.stages) busy += stage.time.link();
+  return busy >= plan.predicted.bottleneck;
+}
+
 std::string advice(const Stage& stage, const Plan& plan, bool shares) {
   const bool is_best = plan.strategy == "optimal";
   if (plan.bound && plan.bound->is_proven && !shares)
@@ -85,19 +93,22 @@ std::string replicas_text(const Plan& plan) {
 bool has_shared_link(const Plan& plan) { return plan.device.find(":shared") != std::string::npos; }
 
 bool is_runner_bound(const Plan& plan) {
-  return !has_shared_link(plan) && is_slower_than(plan, plan.stages[slowest_stage(plan)]);
+  return is_slower_than(plan, plan.stages[slowest_stage(plan)]) && !is_link_bound(plan);
 }
 
 std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
   const std::size_t slowest = slowest_stage(plan);
   const Stage& stage = plan.stages[slowest];
-  if (has_shared_link(plan) && is_slower_than(plan, stage)) {
-    return fmt::format(
-        "The shared link sets the pace: {} of each input, at all {} stages together; cut where "
-        "tensors are small (`--strategy optimal`), or give TPUs links of their own.",
-        format_time(plan.predicted.bottleneck), plan.stages.size());
+  if (is_slower_than(plan, stage) && is_link_bound(plan)) {
+    return fmt::format("The shared link sets the pace: it is busy for {} of each input; {}.",
+                       format_time(plan.predicted.bottleneck),
+                       plan.strategy == "optimal"
+                           ? "give TPUs links of their own"
+                           : "cut where tensors are small (`--strategy optimal`), or give TPUs "
+                             "links of their own");
   }
-  if (!shares_link && is_runner_bound(plan)) {
+  // What devices wait for one another on a link is not in the plan.
+  if ((!shares_link || has_shared_link(plan)) && is_runner_bound(plan)) {
     return fmt::format(
         "The host's runner sets the pace: it spends {} on each of {} stages; fewer stages would "
         "take less of it.",

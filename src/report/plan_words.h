@@ -19,7 +19,8 @@ namespace segue {
 // The stage that gives results the most slowly.
 [[nodiscard]] std::size_t slowest_stage(const Plan& plan);
 
-// Which stage that is, what its time goes into, and what to try.
+// Which stage that is, what its time goes into, and what to try; or that the host's runner or a
+// shared link is slower.
 [[nodiscard]] std::string bottleneck_sentence(const Plan& plan, bool shares_link);
 
 // TPUs of each stage, as "2+1+1".

@@ -95,8 +95,8 @@ void require_all(const std::vector<SweepRow>& rows) {
   if (missing.empty()) return;
   throw Error(
       ErrorCode::kInfeasible,
-      fmt::format("sweep {}: {} of {} jobs are missing ({}); run their shards again, or ask "
-                  "for what there is",
+      fmt::format("sweep {}: {} of {} jobs are missing ({}); run their shards again, or take "
+                  "what there is (`segue merge --partial`)",
                   rows.front().sweep, missing.size(), rows.front().jobs, first_of(missing)));
 }
 

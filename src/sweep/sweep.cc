@@ -76,6 +76,21 @@ class Subjects {
   std::unique_ptr<OpenedDevice> device_;
 };
 
+// What is misspelt or missing shall show before hours of work, not after.
+void check_subjects(std::span<const SweepJob> jobs) {
+  std::set<std::string_view> checked;
+  for (const SweepJob& job : jobs) {
+    if (checked.insert(job.device).second) (void)open_device(job.device);
+    if (!checked.insert(job.model).second) continue;
+    constexpr std::string_view kZoo = "zoo:";
+    if (job.model.starts_with(kZoo)) {
+      (void)zoo_keras_parameters(job.model.substr(kZoo.size()));
+    } else {
+      (void)open_model(job.model);
+    }
+  }
+}
+
 SweepRow begin_row(const SweepJob& job, const SweepSpec& spec, Subjects& subjects) {
   SweepRow row;
   row.job = job.number;
@@ -205,16 +220,18 @@ Shard parse_shard(std::string_view text) {
 
 void run_sweep(const SweepSpec& spec, const Shard& shard, std::span<const SweepRow> known,
                const std::function<void(const SweepRow& row, bool is_known)>& accept) {
-  const std::vector<SweepJob> jobs = sweep_jobs(spec);
+  std::vector<SweepJob> jobs = sweep_jobs(spec);
+  const std::uint64_t jobs_in_all = jobs.size();
+  std::erase_if(jobs, [&](const SweepJob& job) { return !shard.has(job.number); });
+  check_subjects(jobs);
   const std::string sweep = sweep_id(spec);
   const KnownRows done(known, sweep);
   Subjects subjects;
   for (const SweepJob& job : jobs) {
-    if (!shard.has(job.number)) continue;
     subjects.open(job);
     SweepRow row = begin_row(job, spec, subjects);
     row.sweep = sweep;
-    row.jobs = jobs.size();
+    row.jobs = jobs_in_all;
     const SweepRow* const known_row = done.find(row);
     if (known_row == nullptr) run_job(row, subjects);
     accept(known_row == nullptr ? row : *known_row, known_row != nullptr);

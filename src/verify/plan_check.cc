@@ -17,14 +17,10 @@ void check_number(const std::string& owner, const char* what, std::uint64_t plan
     differ("plan.json: {} of {}: {}, but the files give {}", what, owner, planned, actual);
 }
 
-// Names in plan.json are as JSON can hold them, so those of the files are compared in that form.
 void check_names(const std::string& owner, const char* what,
                  const std::vector<std::string>& planned, const Model& segment,
                  std::span<const TensorId> tensors) {
-  const auto is_same = [&](const std::string& name, TensorId id) {
-    return json::as_written(name) == json::as_written(segment.unique_name(id));
-  };
-  if (!std::ranges::equal(planned, tensors, is_same))
+  if (!are_named(segment, tensors, planned))
     differ("plan.json: {} of {} are not those of the segment", what, owner);
 }
 
@@ -73,6 +69,13 @@ void check_stage(std::size_t s, const Stage& stage, const Graph& graph, const Mo
 }
 
 }  // namespace
+
+bool are_named(const Model& model, std::span<const TensorId> tensors,
+               std::span<const std::string> names) {
+  return std::ranges::equal(tensors, names, [&](TensorId id, const std::string& name) {
+    return json::as_written(model.unique_name(id)) == json::as_written(name);
+  });
+}
 
 void check_plan(const Plan& plan, const Model& whole, std::span<const Model> segments,
                 const Homes& homes) {

@@ -2,11 +2,16 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include "segue/plan.h"
 #include "verify/structure.h"
 
 namespace segue {
+
+// Whether these tensors have these names, as plan.json can hold them.
+[[nodiscard]] bool are_named(const Model& model, std::span<const TensorId> tensors,
+                             std::span<const std::string> names);
 
 // Compares everything that follows from the files alone; bytes on a device and times do not.
 // Throws Mismatch.

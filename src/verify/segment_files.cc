@@ -5,10 +5,12 @@
 #include <set>
 
 #include "json/node.h"
+#include "model/file_bytes.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/plan.h"
 #include "segue/verify.h"
+#include "verify/plan_check.h"
 
 namespace segue {
 namespace {
@@ -96,13 +98,9 @@ bool is_same(std::span<const std::byte> bytes, const ModelImage& image) {
   return true;
 }
 
-// What is missing or damaged does not.
 bool holds(const fs::path& path, const ModelImage& image) {
-  try {
-    return is_same(read_model(path).bytes(), image);
-  } catch (const Error&) {
-    return false;
-  }
+  std::error_code absent;
+  return fs::exists(path, absent) && is_same(FileBytes(path).view(), image);
 }
 
 std::vector<fs::path> segments_of(const std::optional<Plan>& plan, const fs::path& folder) {
@@ -141,20 +139,15 @@ std::vector<Model> read_models(std::span<const fs::path> files) {
   return models;
 }
 
-std::vector<std::string> names_of(const Model& model, std::span<const TensorId> tensors) {
-  std::vector<std::string> names;
-  for (const TensorId id : tensors) names.push_back(model.unique_name(id));
-  return names;
-}
-
 // Files of another split, or a plan edited since.
 void check_stages(const Split& split) {
-  for (std::size_t i = 0; split.plan && i < split.files.size(); ++i) {
+  if (!split.plan) return;
+  for (std::size_t i = 0; i < split.files.size(); ++i) {
     const Stage& stage = split.plan->stages[i];
     const Model& segment = split.segments[i];
     if (segment.operators().size() == stage.operators.size() &&
-        names_of(segment, segment.inputs()) == stage.inputs &&
-        names_of(segment, segment.outputs()) == stage.outputs)
+        are_named(segment, segment.inputs(), stage.inputs) &&
+        are_named(segment, segment.outputs(), stage.outputs))
       continue;
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{}: is not stage {} of the plan.json beside it (operators, or the "
@@ -225,16 +218,18 @@ std::optional<Plan> find_plan(const fs::path& folder) {
   return read_plan(folder / kPlanFile);
 }
 
-std::vector<fs::path> find_segments(const fs::path& folder) {
+std::vector<fs::path> find_segments(const fs::path& folder) { return find_split(folder).files; }
+
+SplitFiles find_split(const fs::path& folder) {
   check_folder(folder);
-  return segments_of(find_plan(folder), folder);
+  SplitFiles found;
+  found.plan = find_plan(folder);
+  found.files = segments_of(found.plan, folder);
+  return found;
 }
 
 Split read_split(const fs::path& folder) {
-  check_folder(folder);
-  Split split;
-  split.plan = find_plan(folder);
-  split.files = segments_of(split.plan, folder);
+  Split split{find_split(folder), {}};
   split.segments = read_models(split.files);
   check_stages(split);
   return split;
@@ -251,6 +246,18 @@ Split read_compiled(Split split) {
   }
   split.segments = read_models(split.files);
   return split;
+}
+
+std::vector<std::string> notes_on_uncompiled(const Split& compiled) {
+  std::vector<std::string> notes;
+  for (std::size_t i = 0; i < compiled.files.size(); ++i) {
+    if (is_compiled(compiled.segments[i])) continue;
+    notes.push_back(
+        fmt::format("{}: nothing in it is compiled for the Edge TPU; all of it runs on the "
+                    "host's processor",
+                    compiled.files[i].string()));
+  }
+  return notes;
 }
 
 }  // namespace segue

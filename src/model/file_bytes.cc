@@ -1,3 +1,5 @@
+#include "model/file_bytes.h"
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -8,7 +10,6 @@
 #include <cstring>
 
 #include "file/descriptor.h"
-#include "model/model_state.h"
 #include "segue/error.h"
 
 namespace segue {

@@ -1,0 +1,119 @@
+// Options that several commands have, and what is asked of all their values.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <filesystem>
+
+#include "cli/commands.h"
+#include "segue/error.h"
+
+namespace segue::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Options that name what is written.
+constexpr std::array kWritten{"--output", "--trace"};
+// And what is read, besides all that have no name.
+constexpr std::array kRead{"--model", "--plan",   "--device",  "--devices",        "--run",
+                           "--input", "--labels", "--runtime", "--edgetpu-library"};
+
+bool is_one_of(std::span<const char* const> names, const CLI::Option& option) {
+  return std::ranges::find(names, option.get_name()) != names.end();
+}
+
+bool are_same_file(const fs::path& a, const fs::path& b) {
+  std::error_code absent;
+  return fs::equivalent(a, b, absent);
+}
+
+// A folder of segments is read as its files.
+bool is_read_in(const fs::path& folder, const fs::path& output) {
+  const bool is_of_split = output.filename() == "plan.json" || output.extension() == ".tflite";
+  return is_of_split &&
+         are_same_file(folder, output.has_parent_path() ? output.parent_path() : ".");
+}
+
+// Of "2xlane.json:shared,3xother.json", the files.
+std::vector<std::string> files_of(const std::string& devices) {
+  std::vector<std::string> files;
+  for (std::string part : CLI::detail::split(devices, ',')) {
+    if (has_device_count(part)) part.erase(0, part.find('x') + 1);
+    constexpr std::string_view kShared = ":shared";
+    if (part.ends_with(kShared)) part.resize(part.size() - kShared.size());
+    files.push_back(part);
+  }
+  return files;
+}
+
+void check_output(const std::string& output, const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options()) {
+    const bool is_positional = option->get_positional() && command.get_name() != "zoo";
+    if (!is_positional && !is_one_of(kRead, *option)) continue;
+    for (const std::string& value : option->results()) {
+      auto files = files_of(value);
+      files.push_back(value);
+      if (std::ranges::none_of(files, [&](const std::string& file) {
+            return are_same_file(file, output) || is_read_in(file, output);
+          }))
+        continue;
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("{}: is read as {}; name another output", output,
+                              option->get_name(option->get_positional())));
+    }
+  }
+}
+
+}  // namespace
+
+void check_values(const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& value : option->results()) {
+      if (value.empty()) {
+        throw Error(
+            ErrorCode::kInvalidArgument,
+            fmt::format("{}: is empty; give a value{}", option->get_name(option->get_positional()),
+                        option->get_required() ? "" : ", or leave it out"));
+      }
+      if (is_one_of(kWritten, *option)) check_output(value, command);
+    }
+  }
+}
+
+void add_format(CLI::App& command, FormatOptions& options) {
+  auto* json = command.add_flag("--json", options.json, "Print JSON");
+  command.add_flag("--csv", options.csv, "Print the table as CSV")->excludes(json);
+}
+
+CLI::Option* add_output(CLI::App& command, std::string& path, const std::string& help) {
+  return command.add_option("-o,--output", path, help);
+}
+
+void add_seed(CLI::App& command, std::uint64_t& seed, const std::string& help) {
+  command.add_option("--seed", seed, help)->check([](const std::string& text) {
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc{} && end == text.data() + text.size()
+               ? ""
+               : "'" + text + "' is not a whole number from 0 to 18446744073709551615";
+  });
+}
+
+void refuse_options(const CLI::App& command, std::span<const char* const> names,
+                    const std::string& reason) {
+  for (const char* name : names) {
+    if (command.count(name) > 0)
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {}", name, reason));
+  }
+}
+
+void require_other_file(const std::string& model, const std::filesystem::path& output) {
+  std::error_code absent;
+  if (!std::filesystem::equivalent(model, output, absent)) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("{}: is the model itself; name another output", output.string()));
+}
+
+}  // namespace segue::cli
