@@ -1,7 +1,5 @@
 #include "module.h"
 
-#include <cstring>
-
 #include "segue/error.h"
 #include "segue/version.h"
 
@@ -14,10 +12,7 @@ void translate(const std::exception_ptr& pending, void* /*unused*/) {
     std::rethrow_exception(pending);
   } catch (const Error& error) {
     const nb::object kind = nb::module_::import_("segue.errors").attr("Error");
-    // A file's name may be any bytes.
-    const auto text = nb::steal(PyUnicode_DecodeUTF8(
-        error.what(), static_cast<Py_ssize_t>(std::strlen(error.what())), "backslashreplace"));
-    const nb::object raised = kind(text, std::string(to_string(error.code())));
+    const nb::object raised = kind(std::string(error.what()), std::string(to_string(error.code())));
     PyErr_SetObject(kind.ptr(), raised.ptr());
   }
 }

@@ -6,7 +6,6 @@
 #include <nanobind/stl/filesystem.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
-#include <nanobind/stl/string.h>
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
@@ -21,6 +20,7 @@
 #include "segue/graph.h"
 #include "segue/model.h"
 #include "segue/plan.h"
+#include "string_caster.h"
 
 namespace segue::python {
 

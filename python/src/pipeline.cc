@@ -138,9 +138,9 @@ class ArrayPipeline {
       return nb::cast<InputArray>(value);
     } catch (const nb::cast_error&) {
       if (position >= input_names_.size()) fail_on_count(position + 1);
-      throw Error(ErrorCode::kInvalidArgument,
-                  std::string("input '") + input_names_[position].c_str() +
-                      "': give a numpy array, not " + nb::type_name(value.type()).c_str());
+      throw Error(ErrorCode::kInvalidArgument, "input '" + pipeline_->inputs()[position].name +
+                                                   "': give a numpy array, not " +
+                                                   nb::type_name(value.type()).c_str());
     }
   }
 
@@ -149,12 +149,13 @@ class ArrayPipeline {
     if (nb::isinstance<nb::dict>(inputs)) {
       const nb::dict named = nb::borrow<nb::dict>(inputs);
       if (named.size() > input_names_.size()) fail_on_count(named.size());
-      for (const nb::str& name : input_names_) {
-        if (!named.contains(name))
-          throw Error(ErrorCode::kInvalidArgument, std::string("the input '") + name.c_str() +
-                                                       "' is missing in " +
-                                                       nb::repr(named.keys()).c_str());
-        arrays.push_back(array_of(named[name], arrays.size()));
+      for (std::size_t i = 0; i < input_names_.size(); ++i) {
+        if (!named.contains(input_names_[i])) {
+          throw Error(ErrorCode::kInvalidArgument,
+                      "the input '" + pipeline_->inputs()[i].name + "' is missing in " +
+                          nb::cast<std::string>(nb::repr(named.keys())));
+        }
+        arrays.push_back(array_of(named[input_names_[i]], i));
       }
     } else if (nb::isinstance<nb::list>(inputs) || nb::isinstance<nb::tuple>(inputs)) {
       for (const nb::handle array : inputs) arrays.push_back(array_of(array, arrays.size()));
@@ -203,7 +204,7 @@ class ArrayPipeline {
 
   static std::vector<nb::str> names_of(std::span<const Port> ports) {
     std::vector<nb::str> names;
-    for (const Port& port : ports) names.emplace_back(port.name.c_str());
+    for (const Port& port : ports) names.push_back(nb::cast<nb::str>(nb::cast(port.name)));
     return names;
   }
 
@@ -268,9 +269,9 @@ std::unique_ptr<ArrayPipeline> open(PipelineLayout layout,
 // Where segue.Pipeline was made.
 void warn(const std::vector<std::string>& notes) {
   const nb::gil_scoped_acquire held;
-  for (const std::string& note : notes) {
-    if (PyErr_WarnEx(PyExc_RuntimeWarning, note.c_str(), 2) != 0) throw nb::python_error();
-  }
+  const nb::object show = nb::module_::import_("warnings").attr("warn");
+  constexpr int kCaller = 2;
+  for (const std::string& note : notes) show(note, nb::handle(PyExc_RuntimeWarning), kCaller);
 }
 
 PipelineLayout layout_of_folder(const std::filesystem::path& folder, bool compiled) {

@@ -1,10 +1,21 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import segue
+
+
+def test_names_that_are_not_utf8_come_back_as_they_are(tmp_path):
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/n\xff.tflite")
+    segue.open_model("zoo:conv5-f8").save(path)
+    model = segue.open_model(path)
+    assert os.fsencode(model.name) == b"n\xff"
+    assert "n\udcff" in repr(model)
+    segue.split(model, segue.plan(model, 2), tmp_path / "parts")
+    assert segue.verify(model, tmp_path / "parts")
 
 
 def test_model_shows_its_graph(model):
