@@ -110,8 +110,7 @@ void refuse_options(const CLI::App& command, std::span<const char* const> names,
 }
 
 void require_other_file(const std::string& model, const std::filesystem::path& output) {
-  std::error_code absent;
-  if (!std::filesystem::equivalent(model, output, absent)) return;
+  if (!are_same_file(model, output)) return;
   throw Error(ErrorCode::kInvalidArgument,
               fmt::format("{}: is the model itself; name another output", output.string()));
 }

@@ -77,14 +77,6 @@ void set_constant(DeviceSpec& device, const NamedConstant& constant, const Node&
   target.source = node.has("source") ? node["source"].text() : "device file";
 }
 
-DeviceSpec base_device(const Node& node) {
-  try {
-    return find_device(node.text());
-  } catch (const Error& error) {
-    node.fail(error.what());
-  }
-}
-
 // A name stands in plans and on terminals, and must not pass for a device of the catalogue.
 void check_name(const Node& node) {
   const std::string name = node.text();
@@ -134,7 +126,7 @@ DeviceSpec parse_device(std::string_view text, const std::string& label) {
   const Node root(document, "", label);
   root.expect_keys({"schema", "name", "base", "constants"}, {"description"});
   root["schema"].expect_schema(kSchema);
-  DeviceSpec device = base_device(root["base"]);
+  DeviceSpec device = root["base"].text_as(find_device);
   device.name = root["name"].text();
   check_name(root["name"]);
   device.description =

@@ -99,6 +99,17 @@ class Node {
     return word;
   }
 
+  // What `parse` makes of the text; where it throws, the complaint names the key.
+  template <typename Parse>
+  [[nodiscard]] auto text_as(const Parse& parse) const {
+    const std::string word = text();
+    try {
+      return parse(word);
+    } catch (const Error& error) {
+      fail(error.what());
+    }
+  }
+
   void expect_schema(std::string_view schema) const {
     if (text() != schema) fail(fmt::format(R"(is "{}"; this segue reads "{}")", text(), schema));
   }

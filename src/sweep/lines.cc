@@ -30,14 +30,6 @@ std::vector<std::string_view> keys_of(bool is_feasible) {
   return keys;
 }
 
-Strategy read_strategy(const Node& node) {
-  try {
-    return parse_strategy(node.text());
-  } catch (const Error& error) {
-    node.fail(error.what());
-  }
-}
-
 void read_result(const Node& node, SweepRow& row) {
   if (!node["feasible"].truth()) {
     row.reason = node["reason"].text();
@@ -148,7 +140,7 @@ SweepRow parse_sweep_row(std::string_view line, const std::string& label) {
   row.model_sha256 = node["model_sha256"].text();
   row.device = node["device"].text();
   row.tpus = node["tpus"].small_number();
-  row.strategy = read_strategy(node["strategy"]);
+  row.strategy = node["strategy"].text_as(parse_strategy);
   row.max_replicas = node["max_replicas"].small_number();
   if (node["feasible"].truth() != is_feasible) node["feasible"].fail("contradicts the other keys");
   read_result(node, row);
