@@ -98,7 +98,7 @@ TEST(ReadModel, MissingFileAndFolderAreFileErrors) {
   const testing::ScratchFolder scratch;
   expect_error(ErrorCode::kIo, [&] { (void)read_model(scratch.path() / "none.tflite"); },
                {"none.tflite"});
-  expect_error(ErrorCode::kIo, [&] { (void)read_model(scratch.path()); }, {"not a file"});
+  expect_error(ErrorCode::kIo, [&] { (void)read_model(scratch.path()); }, {"a folder"});
 }
 
 TEST(ReadModel, PipeIsRefusedWithoutWaiting) {
