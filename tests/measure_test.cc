@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <limits>
 #include <utility>
 
 #include "expect.h"
@@ -27,10 +29,11 @@ class TimedBackend : public Backend {
   }
 
   mutable std::atomic<int> opened = 0;
-  mutable std::atomic<int> runs = 0;
+  mutable std::atomic<std::int64_t> runs = 0;
   mutable std::atomic<std::int64_t> elapsed_ms = 0;
   std::atomic<int> slowness = 1;
-  std::atomic<int> fails_from = 1'000'000;
+  // Busy cores run as often as they can: no number of runs is too high.
+  std::atomic<std::int64_t> fails_from = std::numeric_limits<std::int64_t>::max();
   int first_run_ms = 0;  // what the first run of each session takes more
 
  private:
