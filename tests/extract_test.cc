@@ -101,6 +101,18 @@ TEST(ExtractSegment, EmptyDoubledAndForeignOperatorsAreRefused) {
                {"#4 of 4"});
 }
 
+// No reader takes a model without outputs.
+TEST(ExtractSegment, ThatNobodyNeedsIsRefused) {
+  ModelBuilder b;
+  const TensorIndex a = b.relu(b.input("x", {1, 4}), "a");
+  b.relu(b.relu(a, "unused"), "unused_too");
+  b.output(a);
+  const Model model = b.build();
+  expect_error(ErrorCode::kUnsupported, [&] { (void)extract_segment(model, operators(1, 2)); },
+               {"RELU #1", "and 1 more", "no outputs"});
+  EXPECT_EQ(names(model, segment(model, operators(0, 2)).outputs()), Names{"a"});
+}
+
 TEST(ExtractSegment, ModelOutputReadByLaterOperatorsStaysAnOutput) {
   ModelBuilder b;
   const TensorIndex a = b.relu(b.input("x", {1, 4}), "a");

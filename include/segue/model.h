@@ -208,8 +208,8 @@ class ModelImage {
 /// unchanged. Operators stay in file order; references from operators and the subgraph to debug
 /// metadata of the whole model are cleared. Throws Error(kInvalidArgument) when the set is empty,
 /// has duplicates or is not convex, and Error(kUnsupported) when a variable tensor or a resource
-/// (VAR_HANDLE, hash tables) would be shared with an operator outside, or a model output is not
-/// computed by any operator.
+/// (VAR_HANDLE, hash tables) would be shared with an operator outside, no operator computes a model
+/// output, or nobody needs what the set computes.
 [[nodiscard]] ModelImage extract_segment(const Model& model, std::span<const OperatorId> operators);
 
 /// Returns a copy of `model` whose outputs are all tensors that its operators write: for looking

@@ -19,6 +19,18 @@ constexpr std::size_t kBlobAlignment = 16;  // force_align of Buffer.data in the
 constexpr std::string_view kInterfaceMetadata = "TFLITE_METADATA";
 constexpr std::array<std::byte, kBlobAlignment> kPadding{};
 
+[[noreturn]] void refuse_without_outputs(const Model& model,
+                                         std::span<const OperatorId> operators) {
+  const std::string others =
+      operators.size() > 1 ? fmt::format(" and {} more", operators.size() - 1) : "";
+  throw Error(
+      ErrorCode::kUnsupported,
+      fmt::format("{}: a segment of {}{} alone has no outputs: neither another operator nor "
+                  "the model's outputs need what it computes; use fewer segments, or "
+                  "remove from the model what nobody needs",
+                  model.name(), model.describe(operators.front()), others));
+}
+
 }  // namespace
 
 // Builds the structure with the object API, table by table, and leaves every weight where it is:
@@ -310,6 +322,7 @@ ModelImage extract_segment(const Model& model, std::span<const OperatorId> opera
   auto inside = membership(model, operators);
   check_extractable(model, inside);
   auto border = border_of(model, inside);
+  if (border.outputs.empty()) refuse_without_outputs(model, operators);
   return ImageWriter(model, std::move(inside), std::move(border)).write();
 }
 
