@@ -101,6 +101,30 @@ TEST(ExtractSegment, EmptyDoubledAndForeignOperatorsAreRefused) {
                {"#4 of 4"});
 }
 
+// As a file has it where the field was never written: the table's own list of fields says so.
+void remove_field(std::vector<std::byte>& bytes, const void* table, flatbuffers::voffset_t field) {
+  const std::uint8_t* fields = static_cast<const flatbuffers::Table*>(table)->GetVTable();
+  auto* start = reinterpret_cast<std::uint8_t*>(bytes.data());
+  flatbuffers::WriteScalar(start + (fields - start) + field, flatbuffers::voffset_t{0});
+}
+
+TEST(ExtractSegment, UnionThatNamesAKindButHoldsNothingIsReadAndWritten) {
+  ModelBuilder b;
+  const TensorIndex y = b.tensor("y", {1, 4});
+  b.op(tflite::BuiltinOperator::L2_NORMALIZATION, {b.input("x", {1, 4})}, {y})
+      .builtin_options.Set(tflite::L2NormOptionsT());
+  b.at(y).quantization->details.Set(tflite::CustomQuantizationT());
+  b.output(y);
+  std::vector<std::byte> bytes = b.bytes();
+  const auto* graph = tflite::GetModel(bytes.data())->subgraphs()->Get(0);
+  remove_field(bytes, graph->operators()->Get(0), tflite::Operator::VT_BUILTIN_OPTIONS);
+  remove_field(bytes, graph->tensors()->Get(static_cast<flatbuffers::uoffset_t>(y))->quantization(),
+               tflite::QuantizationParameters::VT_DETAILS);
+  const Model model = parse_model(bytes, "model");
+  const Model copy = segment(model, operators(0, 0));
+  EXPECT_TRUE(same_operation(model, OperatorId{0}, copy, OperatorId{0}));
+}
+
 // No reader takes a model without outputs.
 TEST(ExtractSegment, ThatNobodyNeedsIsRefused) {
   ModelBuilder b;

@@ -1,15 +1,13 @@
 #include <algorithm>
 
-#include "model/model_state.h"
+#include "model/unpacked.h"
 
 namespace segue {
 namespace {
 
 // The operator packed anew, without what only points into its model.
 flatbuffers::FlatBufferBuilder packed_options(const Model& model, OperatorId id) {
-  tflite::OperatorT op;
-  const auto* operators = ModelReader::state(model).subgraph->operators();
-  operators->Get(static_cast<flatbuffers::uoffset_t>(index(id)))->UnPackTo(&op);
+  tflite::OperatorT op = unpacked_operator(model, id);
   op.opcode_index = 0;
   op.debug_metadata_index = -1;
   for (auto* tensors : {&op.inputs, &op.outputs, &op.intermediates}) tensors->clear();

@@ -8,6 +8,7 @@
 
 #include "model/border.h"
 #include "model/model_state.h"
+#include "model/unpacked.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -128,8 +129,7 @@ class ImageWriter {
     OperatorOffsets result;
     for (std::size_t i = 0; i < inside_.size(); ++i) {
       if (!inside_[i]) continue;
-      tflite::OperatorT op;
-      state_.subgraph->operators()->Get(static_cast<fb::uoffset_t>(i))->UnPackTo(&op);
+      tflite::OperatorT op = unpacked_operator(model_, operator_id(i));
       op.opcode_index = new_code(op.opcode_index);
       renumber(op.inputs);
       renumber(op.outputs);
@@ -143,8 +143,7 @@ class ImageWriter {
   TensorOffsets write_tensors() {
     TensorOffsets result;
     for (const TensorId id : kept_tensors_) {
-      tflite::TensorT tensor;
-      state_.subgraph->tensors()->Get(static_cast<fb::uoffset_t>(index(id)))->UnPackTo(&tensor);
+      tflite::TensorT tensor = unpacked_tensor(model_, id);
       tensor.buffer = new_buffer(tensor.buffer);
       tensor.name = model_.unique_name(id);
       result.push_back(tflite::CreateTensor(builder_, &tensor));
