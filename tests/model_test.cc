@@ -280,6 +280,23 @@ TEST(ReadModel, TablesThatShareTheirContentsAreRefusedBeforeTheyAreUnpacked) {
                {"more memory than twice the file", "shape"});
 }
 
+// The verifier asks only that a list's length is aligned.
+TEST(ReadModel, NumbersOfEightBytesBetweenMultiplesOfEightAreRefused) {
+  ModelBuilder b = one_conv();
+  b.at(0).quantization->zero_point = {1};
+  std::vector<std::byte> bytes = b.bytes();
+  const auto* quantization =
+      tflite::GetModel(bytes.data())->subgraphs()->Get(0)->tensors()->Get(0)->quantization();
+  const auto& table = reinterpret_cast<const flatbuffers::Table&>(*quantization);
+  const auto* field = reinterpret_cast<const std::byte*>(
+      table.GetAddressOf(tflite::QuantizationParameters::VT_ZERO_POINT));
+  // Four bytes later the number itself stands for the length.
+  std::byte* offset = bytes.data() + (field - bytes.data());
+  flatbuffers::WriteScalar(offset, flatbuffers::ReadScalar<flatbuffers::uoffset_t>(offset) + 4);
+  expect_error(ErrorCode::kInvalidModel, [&] { (void)parse_model(bytes, "crooked"); },
+               {"tensors[0].quantization.zero_point", "multiple"});
+}
+
 TEST(ReadModel, EveryTruncationIsAnError) {
   const auto bytes = one_conv().bytes();
   for (std::size_t size = 0; size < bytes.size(); ++size) {

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "model/element_bits.h"
-#include "model/known_fields.h"
 #include "model/model_state.h"
 #include "model/references.h"
+#include "model/usable_content.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -37,7 +37,7 @@ class Builder {
 
   Model build() {
     check_flatbuffer();
-    check_known_content();
+    check_usable_content();
     check_structure();
     read_tensors();
     read_operators();
@@ -78,21 +78,24 @@ class Builder {
     state_->root = tflite::GetModel(data);
   }
 
-  void check_known_content() const {
+  void check_usable_content() const {
     const auto& table = *reinterpret_cast<const fb::Table*>(state_->root);
     // Every list and text stands in the file once; twice is room for some that are shared.
     UnpackedSize size{.most = 2 * state_->file->view().size()};
-    const auto found = find_unknown_content(table, *tflite::ModelTypeTable(), "Model", size);
-    if (size.is_too_large()) {
-      invalid(
-          "its tables share lists, names or options so often that they would need more memory "
-          "than twice the file (" +
-          *found + ")");
-    }
-    if (found) {
-      unsupported(*found +
-                  ": written by a newer converter than this version of segue knows; "
-                  "update segue, or convert the model with an older TensorFlow");
+    const auto found = find_unusable_content(table, *tflite::ModelTypeTable(), "Model", size);
+    if (!found) return;
+    switch (found->kind) {
+      case UnusableContent::Kind::kTooLarge:
+        invalid(
+            "its tables share lists, names or options so often that they would need more memory "
+            "than twice the file (" +
+            found->what + ")");
+      case UnusableContent::Kind::kMisaligned:
+        invalid(found->what + " does not begin at a multiple of its numbers' size");
+      case UnusableContent::Kind::kUnknown:
+        unsupported(found->what +
+                    ": written by a newer converter than this version of segue knows; "
+                    "update segue, or convert the model with an older TensorFlow");
     }
   }
 

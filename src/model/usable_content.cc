@@ -1,4 +1,4 @@
-#include "model/known_fields.h"
+#include "model/usable_content.h"
 
 #include <flatbuffers/minireflect.h>
 #include <fmt/format.h>
@@ -10,6 +10,13 @@ namespace segue {
 namespace {
 
 namespace fb = flatbuffers;
+
+using Kind = UnusableContent::Kind;
+
+UnusableContent unknown(fmt::format_string<const std::string&, std::int64_t&> text,
+                        const std::string& owner, std::int64_t number) {
+  return {Kind::kUnknown, fmt::format(text, owner, number)};
+}
 
 struct Field {
   const fb::TypeTable& owner;
@@ -48,42 +55,55 @@ bool is_known_enumerator(const fb::TypeTable& type, std::int64_t value) {
          type.values + type.num_elems;
 }
 
-std::optional<std::string> check_field(const Field& field, const std::uint8_t* value,
-                                       const std::uint8_t* previous, const std::string& path,
-                                       UnpackedSize& size);
+std::optional<UnusableContent> check_field(const Field& field, const std::uint8_t* value,
+                                           const std::uint8_t* previous, const std::string& path,
+                                           UnpackedSize& size);
 
 // What follows an offset begins with its number of elements, texts as well as lists.
 fb::uoffset_t length_at(const std::uint8_t* value) {
   return fb::ReadScalar<fb::uoffset_t>(value + fb::ReadScalar<fb::uoffset_t>(value));
 }
 
-// Counts a list of numbers or texts.
-void add_list(const Field& field, const std::uint8_t* value, UnpackedSize& size) {
+std::optional<UnusableContent> check_size(const UnpackedSize& size, const std::string& path) {
+  if (!size.is_too_large()) return std::nullopt;
+  return UnusableContent{Kind::kTooLarge, path};
+}
+
+bool is_aligned(const std::uint8_t* address, std::size_t bytes) {
+  return reinterpret_cast<std::uintptr_t>(address) % bytes == 0;
+}
+
+// A list of numbers or texts.
+std::optional<UnusableContent> check_list(const Field& field, const std::uint8_t* value,
+                                          const std::string& path, UnpackedSize& size) {
   const std::uint64_t length = length_at(value);
-  if (field.code().base_type != fb::ET_STRING) {
-    const auto type = static_cast<fb::ElementaryType>(field.code().base_type);
-    size.bytes += length * fb::InlineSize(type, field.type());
-    return;
-  }
   const std::uint8_t* element =
       value + fb::ReadScalar<fb::uoffset_t>(value) + sizeof(fb::uoffset_t);
+  if (field.code().base_type != fb::ET_STRING) {
+    const auto type = static_cast<fb::ElementaryType>(field.code().base_type);
+    const std::size_t element_bytes = fb::InlineSize(type, field.type());
+    if (length > 0 && !is_aligned(element, element_bytes))
+      return UnusableContent{Kind::kMisaligned, path};
+    size.bytes += length * element_bytes;
+    return check_size(size, path);
+  }
   for (std::uint64_t i = 0; i < length; ++i, element += sizeof(fb::uoffset_t))
     size.bytes += length_at(element);
+  return check_size(size, path);
 }
 
 // The contents of a buffer are viewed where they are.
 bool holds_weights(const Field& field) { return &field.owner == tflite::BufferTypeTable(); }
 
-std::optional<std::string> check_sequence(const fb::TypeTable& type, const std::uint8_t* object,
-                                          const std::string& path, UnpackedSize& size) {
-  return find_unknown_content(*reinterpret_cast<const fb::Table*>(object), type, path, size);
+std::optional<UnusableContent> check_sequence(const fb::TypeTable& type, const std::uint8_t* object,
+                                              const std::string& path, UnpackedSize& size) {
+  return find_unusable_content(*reinterpret_cast<const fb::Table*>(object), type, path, size);
 }
 
-std::optional<std::string> check_vector(const Field& field, const std::uint8_t* value,
-                                        const std::string& path, UnpackedSize& size) {
+std::optional<UnusableContent> check_vector(const Field& field, const std::uint8_t* value,
+                                            const std::string& path, UnpackedSize& size) {
   if (field.code().base_type != fb::ET_SEQUENCE || field.type() == nullptr) {
-    if (!holds_weights(field)) add_list(field, value, size);
-    return size.is_too_large() ? std::optional<std::string>(path) : std::nullopt;
+    return holds_weights(field) ? std::nullopt : check_list(field, value, path, size);
   }
   const std::uint8_t* start = value + fb::ReadScalar<fb::uoffset_t>(value);
   const auto* elements = reinterpret_cast<const fb::Vector<fb::Offset<fb::Table>>*>(start);
@@ -96,26 +116,26 @@ std::optional<std::string> check_vector(const Field& field, const std::uint8_t* 
   return std::nullopt;
 }
 
-std::optional<std::string> check_union(const Field& field, const std::uint8_t* value,
-                                       const std::uint8_t* type_value, const std::string& path,
-                                       UnpackedSize& size) {
+std::optional<UnusableContent> check_union(const Field& field, const std::uint8_t* value,
+                                           const std::uint8_t* type_value, const std::string& path,
+                                           UnpackedSize& size) {
   const auto member = type_value == nullptr ? 0U : static_cast<unsigned>(*type_value);
   const fb::TypeTable& type = *field.type();
   if (member >= type.num_elems)
-    return fmt::format("{} holds the unknown option table #{}", path, member);
+    return unknown("{} holds the unknown option table #{}", path, member);
   if (member == 0) return std::nullopt;
   const fb::TypeTable& member_type = *type.type_refs[type.type_codes[member].sequence_ref]();
   return check_sequence(member_type, value + fb::ReadScalar<fb::uoffset_t>(value), path, size);
 }
 
-std::optional<std::string> check_field(const Field& field, const std::uint8_t* value,
-                                       const std::uint8_t* previous, const std::string& path,
-                                       UnpackedSize& size) {
+std::optional<UnusableContent> check_field(const Field& field, const std::uint8_t* value,
+                                           const std::uint8_t* previous, const std::string& path,
+                                           UnpackedSize& size) {
   const fb::TypeCode code = field.code();
   if (code.is_repeating != 0) return check_vector(field, value, path, size);
   if (code.base_type == fb::ET_STRING) {
     size.bytes += length_at(value);
-    return size.is_too_large() ? std::optional<std::string>(path) : std::nullopt;
+    return check_size(size, path);
   }
   const fb::TypeTable* type = field.type();
   if (type == nullptr) return std::nullopt;
@@ -125,13 +145,14 @@ std::optional<std::string> check_field(const Field& field, const std::uint8_t* v
   }
   const std::int64_t number = read_integer(value, code.base_type);
   if (is_known_enumerator(*type, number)) return std::nullopt;
-  return fmt::format("{} has the unknown value {}", path, number);
+  return unknown("{} has the unknown value {}", path, number);
 }
 
 }  // namespace
 
-std::optional<std::string> find_unknown_content(const fb::Table& table, const fb::TypeTable& type,
-                                                const std::string& name, UnpackedSize& size) {
+std::optional<UnusableContent> find_unusable_content(const fb::Table& table,
+                                                     const fb::TypeTable& type,
+                                                     const std::string& name, UnpackedSize& size) {
   const auto field_address = [&](std::size_t position) {
     return table.GetAddressOf(fb::FieldIndexToOffset(static_cast<fb::voffset_t>(position)));
   };
@@ -142,7 +163,7 @@ std::optional<std::string> find_unknown_content(const fb::Table& table, const fb
   const std::size_t slots =
       vtable_bytes < kHeaderBytes ? 0 : (vtable_bytes - kHeaderBytes) / sizeof(fb::voffset_t);
   for (std::size_t i = type.num_elems; i < slots; ++i) {
-    if (field_address(i) != nullptr) return fmt::format("{} has the unknown field #{}", name, i);
+    if (field_address(i) != nullptr) return unknown("{} has the unknown field #{}", name, i);
   }
   const std::uint8_t* previous = nullptr;
   for (std::size_t i = 0; i < type.num_elems; ++i) {
