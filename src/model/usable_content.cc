@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 
 namespace segue {
 namespace {
@@ -13,10 +14,7 @@ namespace fb = flatbuffers;
 
 using Kind = UnusableContent::Kind;
 
-UnusableContent unknown(fmt::format_string<const std::string&, std::int64_t&> text,
-                        const std::string& owner, std::int64_t number) {
-  return {Kind::kUnknown, fmt::format(text, owner, number)};
-}
+UnusableContent unknown(std::string what) { return {Kind::kUnknown, std::move(what)}; }
 
 struct Field {
   const fb::TypeTable& owner;
@@ -122,7 +120,7 @@ std::optional<UnusableContent> check_union(const Field& field, const std::uint8_
   const auto member = type_value == nullptr ? 0U : static_cast<unsigned>(*type_value);
   const fb::TypeTable& type = *field.type();
   if (member >= type.num_elems)
-    return unknown("{} holds the unknown option table #{}", path, member);
+    return unknown(fmt::format("{} holds the unknown option table #{}", path, member));
   if (member == 0) return std::nullopt;
   const fb::TypeTable& member_type = *type.type_refs[type.type_codes[member].sequence_ref]();
   return check_sequence(member_type, value + fb::ReadScalar<fb::uoffset_t>(value), path, size);
@@ -145,7 +143,7 @@ std::optional<UnusableContent> check_field(const Field& field, const std::uint8_
   }
   const std::int64_t number = read_integer(value, code.base_type);
   if (is_known_enumerator(*type, number)) return std::nullopt;
-  return unknown("{} has the unknown value {}", path, number);
+  return unknown(fmt::format("{} has the unknown value {}", path, number));
 }
 
 }  // namespace
@@ -163,7 +161,8 @@ std::optional<UnusableContent> find_unusable_content(const fb::Table& table,
   const std::size_t slots =
       vtable_bytes < kHeaderBytes ? 0 : (vtable_bytes - kHeaderBytes) / sizeof(fb::voffset_t);
   for (std::size_t i = type.num_elems; i < slots; ++i) {
-    if (field_address(i) != nullptr) return unknown("{} has the unknown field #{}", name, i);
+    if (field_address(i) != nullptr)
+      return unknown(fmt::format("{} has the unknown field #{}", name, i));
   }
   const std::uint8_t* previous = nullptr;
   for (std::size_t i = 0; i < type.num_elems; ++i) {
