@@ -210,7 +210,12 @@ TEST(Pipeline, TriesAloneBringShortWorkToItsEndInTheThreadThatTries) {
     if (pipeline.pop(result, Nanoseconds(0)) != Flow::kOk) continue;
     ASSERT_EQ(number_in(result.outputs.at(0)), through_chain(popped++, 3));
   }
-  EXPECT_GT(by_caller, 0U);
+  if (by_caller > 0) return;
+  // Some 20 us are long already, as in valgrind; then the work was that of the pipeline's threads.
+  Nanoseconds longest{0};
+  for (const auto& stage : pipeline.statistics().stages)
+    longest = std::max(longest, stage.mean_time);
+  EXPECT_GT(longest, microseconds(10));
 }
 
 TEST(Pipeline, TimeoutsAreKeptAndLongOnesDoNotOverflow) {
