@@ -1,7 +1,8 @@
 // Operators and tensors as flatbuffers' object API holds them, to be written again.
 //
 // A union may name a kind of table and hold none: the verifier allows it and readers take it for
-// none, but the object API would follow a null pointer when it packs one. Such a union is NONE here.
+// none, but the object API would follow a null pointer when it packs one. Such a union is NONE
+// here.
 #pragma once
 
 #include "model/schema.h"
