@@ -25,6 +25,22 @@ std::string cause(const SegmentTime& time) {
                      largest->second);
 }
 
+// Where all devices are equal.
+bool is_slower_than_its_stages(const Plan& plan) {
+  const Stage& slowest = plan.stages[slowest_stage(plan)];
+  return slowest.devices.empty() &&
+         plan.predicted.bottleneck >
+             slowest.time.total() / slowest.replicas + std::chrono::microseconds(1);
+}
+
+// Whether what the stages send takes the whole time on the link that their devices share.
+bool is_link_bound(const Plan& plan) {
+  if (!has_shared_link(plan) || !is_slower_than_its_stages(plan)) return false;
+  Nanoseconds busy{0};
+  for (const Stage& stage : plan.stages) busy += stage.time.link();
+  return busy >= plan.predicted.bottleneck;
+}
+
 std::string advice(const Stage& stage, const Plan& plan, bool shares) {
   const bool is_best = plan.strategy == "optimal";
   if (plan.bound && plan.bound->is_proven && !shares)
@@ -76,26 +92,6 @@ std::string replicas_text(const Plan& plan) {
 }
 
 bool has_shared_link(const Plan& plan) { return plan.device.find(":shared") != std::string::npos; }
-
-namespace {
-
-// Where all devices are equal.
-bool is_slower_than_its_stages(const Plan& plan) {
-  const Stage& slowest = plan.stages[slowest_stage(plan)];
-  return slowest.devices.empty() &&
-         plan.predicted.bottleneck >
-             slowest.time.total() / slowest.replicas + std::chrono::microseconds(1);
-}
-
-// Whether what the stages send takes the whole time on the link that their devices share.
-bool is_link_bound(const Plan& plan) {
-  if (!has_shared_link(plan) || !is_slower_than_its_stages(plan)) return false;
-  Nanoseconds busy{0};
-  for (const Stage& stage : plan.stages) busy += stage.time.link();
-  return busy >= plan.predicted.bottleneck;
-}
-
-}  // namespace
 
 bool is_runner_bound(const Plan& plan) {
   return is_slower_than_its_stages(plan) && !is_link_bound(plan);
