@@ -1,12 +1,16 @@
 #include "segue/backend.h"
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "environment.h"
 #include "expect.h"
 #include "model_builder.h"
+#include "stand_in_runtime.h"
 
 namespace segue {
 namespace {
@@ -77,6 +81,103 @@ TEST(MakeCpuBackend, MissingRuntimeNamesEveryCandidateAndTheWayOut) {
 TEST(MakeCpuBackend, AnotherLibraryIsRefused) {
   expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend({.libraries = {"libm.so.6"}}); },
                {"libm.so.6", "is another library"});
+}
+
+// A dense layer [1, 16] to [1, 8] with one scale per output.
+std::vector<std::byte> dense_per_output() {
+  ModelBuilder b;
+  const auto y = b.dense(b.input("x", {1, 16}), "y", 8, false);
+  tflite::TensorT& weights = b.at(b.graph().operators[0]->inputs[1]);
+  weights.quantization->scale = {0.5F, 0.25F, 0.125F, 1.0F, 0.5F, 0.25F, 0.125F, 1.0F};
+  weights.quantization->zero_point.assign(8, 0);
+  weights.quantization->quantized_dimension = 0;
+  b.raw().operator_codes[0]->version = 4;
+  b.output(y);
+  return b.bytes();
+}
+
+// The stand-in as the real runtime is, until a test says otherwise.
+StandInRuntime& stand_in_runtime() {
+  void* library = ::dlopen(SEGUE_TEST_STAND_IN_RUNTIME, RTLD_NOW);
+  auto* state =
+      reinterpret_cast<StandInRuntimeState*>(::dlsym(library, "stand_in_runtime_state"))();
+  *state = {};
+  return *state;
+}
+
+const CpuOptions kStandIn{.libraries = {SEGUE_TEST_STAND_IN_RUNTIME}};
+const CpuOptions kStandInXnnpack{
+    .libraries = {SEGUE_TEST_STAND_IN_RUNTIME}, .threads = 3, .kernels = CpuKernels::kXnnpack};
+
+TEST(CpuBackend, DensePerOutputIsComputed) {
+  const auto bytes = dense_per_output();
+  const Model model = parse_model(bytes, "dense");
+  const std::span<const std::byte> weights = model.tensor(tensor_id(1)).data;
+  const std::span<const float> scales = model.tensor(tensor_id(1)).quantization.scales;
+  const auto session = cpu_backend().open(bytes, "dense");
+  const std::vector<std::byte> x(16, std::byte{2});
+  const std::span<const std::byte> input(x);
+  const TensorBytes y = session->run({&input, 1}).at(0);
+  for (std::size_t o = 0; o < 8; ++o) {
+    int sum = 0;
+    for (std::size_t i = 0; i < 16; ++i) sum += 2 * static_cast<std::int8_t>(weights[o * 16 + i]);
+    const double real = sum * static_cast<double>(scales[o]);
+    const double expected = std::clamp(std::round(real), -128.0, 127.0);
+    EXPECT_NEAR(static_cast<std::int8_t>(y[o]), expected, 1) << o;
+  }
+}
+
+TEST(CpuBackend, RuntimeWithKnownFaultIsRefused) {
+  StandInRuntime& runtime = stand_in_runtime();
+  runtime.version = "2.9.0";
+  runtime.returns_constants = true;
+  const auto backend = make_cpu_backend(kStandIn);
+  EXPECT_EQ(backend->faults().size(), 1U);
+  expect_error(ErrorCode::kDevice, [&] { (void)backend->open(dense_per_output(), "dense"); },
+               {"dense", "2.9.0", "FULLY_CONNECTED", "8 scales", "2.21"});
+  EXPECT_NO_THROW((void)backend->open(doubling().bytes(), "without dense layers"));
+}
+
+TEST(CpuBackend, RuntimeWithoutFaultIsUsed) {
+  stand_in_runtime().version = "2.5.0";
+  const auto backend = make_cpu_backend(kStandIn);
+  EXPECT_TRUE(backend->faults().empty());
+  EXPECT_NO_THROW((void)backend->open(dense_per_output(), "dense"));
+}
+
+TEST(Xnnpack, TakesOperatorsOfTheRuntime) {
+  EXPECT_NO_THROW(
+      (void)make_cpu_backend({.libraries = {SEGUE_TEST_RUNTIME}, .kernels = CpuKernels::kXnnpack}));
+}
+
+TEST(Xnnpack, ThatTakesNoOperatorIsRefused) {
+  stand_in_runtime().leaves_operators = true;
+  expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend(kStandInXnnpack); },
+               {"take no int8 operator", "--kernels builtin"});
+}
+
+TEST(Xnnpack, OptionsFrom220KeepTheSecondField) {
+  StandInRuntime& runtime = stand_in_runtime();
+  const auto backend = make_cpu_backend(kStandInXnnpack);
+  (void)backend->open(doubling().bytes(), "double");
+  EXPECT_EQ(runtime.xnnpack_threads, 3);
+  EXPECT_EQ(runtime.second_option, 0U);  // runtime_flags, as the library fills them in
+}
+
+TEST(Xnnpack, OptionsTo219HaveFlagsInSecondPlace) {
+  StandInRuntime& runtime = stand_in_runtime();
+  runtime.version = "2.19.1";
+  // The real runtime behind the stand-in reads them in another place and takes no operator.
+  expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend(kStandInXnnpack); },
+               {"2.19.1", "take no int8 operator"});
+  EXPECT_EQ(runtime.xnnpack_threads, 1);
+  EXPECT_EQ(runtime.second_option, 1U);
+}
+
+TEST(Xnnpack, VersionThatIsUnknownIsRefused) {
+  stand_in_runtime().version = "3.0.0";
+  expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend(kStandInXnnpack); },
+               {"3.0.0", "options are unknown"});
 }
 
 }  // namespace

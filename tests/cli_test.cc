@@ -74,7 +74,7 @@ TEST(Cli, PlanPrintsTheSameValuesAsTextJsonAndCsv) {
     return run_segue(more);
   };
   const auto json = nlohmann::json::parse(with("--json").out);
-  EXPECT_EQ(json["schema"], "segue.plan/1");
+  EXPECT_EQ(json["schema"], "segue.plan/2");
   ASSERT_EQ(json["stages"].size(), 2U);
   const std::string csv = with("--csv").out;
   EXPECT_EQ(std::ranges::count(csv, '\n'), 3);

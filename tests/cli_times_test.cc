@@ -55,7 +55,7 @@ TEST(CliSimulate, TextJsonAndCsvAgreeAndSayThatTheyAreSimulated) {
     return run_segue({"simulate", "zoo:conv5-f442", "--tpus", "3", flag}).out;
   };
   const auto json = nlohmann::json::parse(with("--json"));
-  EXPECT_EQ(json["schema"], "segue.simulate/1");
+  EXPECT_EQ(json["schema"], "segue.simulate/2");
   EXPECT_EQ(json["kind"], "simulated");
   EXPECT_EQ(json["inputs"], 15);
   ASSERT_EQ(json["stages"].size(), 3U);
@@ -270,7 +270,7 @@ TEST(CliCompare, RowsAgreeInAllFormatsAndTheFrontIsMarked) {
     return run_segue({"compare", "zoo:conv5-f442", "--tpus", "1..6", flag}).out;
   };
   const auto json = nlohmann::json::parse(with("--json"));
-  EXPECT_EQ(json["schema"], "segue.compare/1");
+  EXPECT_EQ(json["schema"], "segue.compare/2");
   // Five operators: six segments exist for optimal (fewer stages), not for the others.
   EXPECT_EQ(json["rows"].size(), 5U * 4 + 1);
   EXPECT_EQ(std::ranges::count(with("--csv"), '\n'), 5 * 4 + 1 + 1);

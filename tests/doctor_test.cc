@@ -52,7 +52,7 @@ auto says(Kind kind, const std::string& what, const std::string& next) {
 
 TEST(Doctor, MachineWithoutDevicesHasNoProblem) {
   const auto findings = FakeMachine().diagnose();
-  EXPECT_THAT(findings, says(Kind::kGood, "TensorFlow Lite 2.9.0", ""));
+  EXPECT_THAT(findings, says(Kind::kGood, "TensorFlow Lite 2.21.0", ""));
   EXPECT_THAT(findings, says(Kind::kGood, "libedgetpu", ""));
   EXPECT_THAT(findings, says(Kind::kNote, "no Edge TPU on PCIe or USB", "--backend cpu"));
   EXPECT_THAT(findings, Not(Contains(Field(&Finding::kind, Kind::kProblem))));

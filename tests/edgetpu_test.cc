@@ -94,7 +94,7 @@ TEST(EdgeTpuLibrary, ThatDoesNotFitTheRuntimeIsRefusedAndKillsNobody) {
   EXPECT_NO_THROW(check_edgetpu(stand_in(), devices[0], model, "m"));
   library.fail(0, kStandInCrash, 0);
   expect_error(ErrorCode::kDevice, [&] { check_edgetpu(stand_in(), devices[0], model, "m"); },
-               {"2.9.0", "TENSORFLOW_COMMIT=stand-in", "do not fit together", "signal 11"});
+               {"2.21.0", "TENSORFLOW_COMMIT=stand-in", "do not fit together", "signal 11"});
 }
 
 TEST(EdgeTpuBackend, RunsCompiledFilesAndFreesItsDelegates) {

@@ -25,6 +25,12 @@ ScratchFolder::~ScratchFolder() {
   fs::remove_all(path_, ignored);
 }
 
+std::vector<TensorId> all_tensors(const Model& model) {
+  std::vector<TensorId> tensors;
+  for (std::size_t i = 0; i < model.tensors().size(); ++i) tensors.push_back(tensor_id(i));
+  return tensors;
+}
+
 fs::path shared(const std::string& file) { return fs::path(SEGUE_TEST_SHARED) / file; }
 
 std::vector<std::string> shared_models() {

@@ -42,6 +42,9 @@ class ScratchFolder {
 /// A parameter as a part of a test's name: letters, digits and '_'.
 [[nodiscard]] std::string test_name(std::string parameter);
 
+/// Every tensor, constants too.
+[[nodiscard]] std::vector<TensorId> all_tensors(const Model& model);
+
 [[nodiscard]] std::vector<std::byte> read_bytes(const std::filesystem::path& path);
 void write_bytes(const std::filesystem::path& path, std::span<const std::byte> bytes);
 

@@ -80,10 +80,10 @@ class Schemas(unittest.TestCase):
     def test_documents_about_models(self):
         for arguments, name in (
                 (["zoo"], "segue.zoo/1"),
-                (["inspect", "zoo:nasnetmobile"], "segue.inspect/1"),
-                (["simulate", "zoo:resnet50", "--tpus", "4"], "segue.simulate/1"),
-                (["compare", "zoo:conv5-f32", "--tpus", "1..7"], "segue.compare/1"),
-                (["compare", "zoo:densenet121", "--tpus", "1..3"], "segue.compare/1"),
+                (["inspect", "zoo:nasnetmobile"], "segue.inspect/2"),
+                (["simulate", "zoo:resnet50", "--tpus", "4"], "segue.simulate/2"),
+                (["compare", "zoo:conv5-f32", "--tpus", "1..7"], "segue.compare/2"),
+                (["compare", "zoo:densenet121", "--tpus", "1..3"], "segue.compare/2"),
                 (["paper", "accuracy"], "segue.accuracy/1")):
             with self.subTest(arguments=arguments):
                 self.assertEqual(self.expect_valid(segue(*arguments, "--json"))["schema"], name)
@@ -91,7 +91,7 @@ class Schemas(unittest.TestCase):
     def test_lines_of_a_sweep(self):
         lines = segue("sweep", "zoo:conv5-f32", "--tpus", "1..6").splitlines()
         documents = [self.expect_valid(line) for line in lines]
-        self.assertEqual({d["schema"] for d in documents}, {"segue.sweep/1"})
+        self.assertEqual({d["schema"] for d in documents}, {"segue.sweep/2"})
         self.assertEqual({d["feasible"] for d in documents}, {True, False})
 
     def test_plans_of_every_strategy_device_and_objective(self):
@@ -102,14 +102,14 @@ class Schemas(unittest.TestCase):
                         ["--tpus", "2", "--strategy", "optimal", "--objective", "latency"]):
             with self.subTest(options=options):
                 plan = self.expect_valid(segue("plan", "zoo:resnet50", *options, "--json"))
-                self.assertEqual(plan["schema"], "segue.plan/1")
+                self.assertEqual(plan["schema"], "segue.plan/2")
 
     def test_documents_about_segments(self):
         parts = self.folder / "other"
         split = segue("split", self.folder / "m.tflite", "--tpus", "3", "-o", parts, "--json")
         self.assertEqual(self.expect_valid(split)["schema"], "segue.split/1")
         verified = self.expect_valid(segue("verify", self.folder / "m.tflite", parts, "--json"))
-        self.assertEqual((verified["schema"], verified["agrees"]), ("segue.verify/1", True))
+        self.assertEqual((verified["schema"], verified["agrees"]), ("segue.verify/2", True))
         wrong = self.expect_valid(segue("verify", "zoo:squeezenet", parts, "--json", status=7))
         self.assertFalse(wrong["agrees"])
         plan = self.folder / "optimal.json"
@@ -144,7 +144,7 @@ class Schemas(unittest.TestCase):
 
     def test_a_document_with_a_key_too_many_or_too_few_is_refused(self):
         plan = json.loads(segue("plan", MODEL, "--tpus", "2", "--json"))
-        schema = json.loads((SCHEMAS / "segue.plan.1.json").read_text())
+        schema = json.loads((SCHEMAS / "segue.plan.2.json").read_text())
         for change in (lambda p: p.update(extra=1), lambda p: p.pop("device"),
                        lambda p: p["stages"][0].update(replicas=0),
                        lambda p: p["stages"][0]["time_ns"].pop("total")):

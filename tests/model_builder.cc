@@ -76,7 +76,9 @@ tflite::OperatorT& ModelBuilder::op(tflite::BuiltinOperator code, std::vector<Te
     entry->builtin_code = code;
     entry->deprecated_builtin_code =
         static_cast<std::int8_t>(std::min(static_cast<int>(code), 127));
-    entry->version = code == tflite::BuiltinOperator::CUSTOM ? 1 : 3;
+    entry->version = code == tflite::BuiltinOperator::CUSTOM ? 1
+                     : code == tflite::BuiltinOperator::RELU ? 2
+                                                             : 3;
     codes.push_back(std::move(entry));
     found = codes.end() - 1;
   }

@@ -126,6 +126,17 @@ TEST(Plan, SharedLinkBoundsThePaceByAllThatGoesThroughIt) {
   EXPECT_EQ(shared.predicted.bottleneck, link);
 }
 
+TEST(ParsePlan, VersionOneIsRead) {
+  const Plan plan = plan_of(testing::conv_chain({8, 8}), 2);
+  Json document = Json::parse(to_json(plan));
+  document["schema"] = "segue.plan/1";
+  for (Json& stage : document["stages"]) {
+    stage.erase("host_operators");
+    stage["time_ns"].erase("host");
+  }
+  EXPECT_EQ(to_json(parse_plan(document.dump(), "old")), to_json(plan));
+}
+
 TEST(Plan, KeysHaveTheDocumentedOrder) {
   const Json document = Json::parse(to_json(plan_of(testing::conv_chain({8, 8}), 2)));
   const auto keys = [](const Json& object) {
@@ -141,12 +152,12 @@ TEST(Plan, KeysHaveTheDocumentedOrder) {
   EXPECT_EQ(keys(document["stages"][0]),
             (Names{"index", "operators", "first_depth", "last_depth", "inputs", "outputs",
                    "parameter_bytes", "on_chip_bytes", "host_bytes", "macs", "input_bytes",
-                   "output_bytes", "replicas", "time_ns"}));
+                   "output_bytes", "replicas", "host_operators", "time_ns"}));
   EXPECT_EQ(keys(document["stages"][0]["time_ns"]),
-            (Names{"compute", "input", "output", "streaming", "fixed", "total"}));
+            (Names{"compute", "input", "output", "streaming", "fixed", "host", "total"}));
   EXPECT_EQ(keys(document["predicted"]), (Names{"bottleneck_ns", "latency_ns", "throughput_per_s",
                                                 "single_device_ns", "speedup"}));
-  EXPECT_EQ(document["schema"], "segue.plan/1");
+  EXPECT_EQ(document["schema"], "segue.plan/2");
 }
 
 struct BadPlan {
@@ -167,8 +178,8 @@ TEST_P(PlanReader, NamesThePathOfWhatItRefuses) {
 INSTANTIATE_TEST_SUITE_P(
     All, PlanReader,
     ::testing::Values(
-        BadPlan{"OtherSchema", [](Json& j) { j["schema"] = "segue.plan/2"; },
-                "schema: is \"segue.plan/2\""},
+        BadPlan{"OtherSchema", [](Json& j) { j["schema"] = "segue.plan/3"; },
+                "schema: is \"segue.plan/3\""},
         BadPlan{"UnknownKey", [](Json& j) { j["colour"] = 1; }, "colour: unknown key"},
         BadPlan{"UnknownStageKey", [](Json& j) { j["stages"][1]["speed"] = 1; },
                 "stages[1].speed: unknown key"},

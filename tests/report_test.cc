@@ -127,7 +127,7 @@ TEST(Inspect, TextJsonAndCsvAgree) {
   const Model model = testing::conv_chain({8, 16, 8});
   const Graph graph(model);
   const auto json = nlohmann::json::parse(inspect_json(graph, {}));
-  EXPECT_EQ(json["schema"], "segue.inspect/1");
+  EXPECT_EQ(json["schema"], "segue.inspect/2");
   EXPECT_EQ(json["model"]["operator_count"], 3);
   EXPECT_EQ(json["operators"].size(), 3U);
   EXPECT_EQ(operator_table(graph).rows.size(), 3U);

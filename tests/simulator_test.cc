@@ -143,7 +143,7 @@ TEST(SimulateSegment, ReportOfTotalsAloneStreamsOnce) {
   EXPECT_NEAR(to_ms(simulate_segment(graph, all_of(model), report, pcie()).streaming), 1, 1e-3);
 }
 
-TEST(SimulateSegment, OperatorsThatTheDeviceLacksAreCountedNotTimed) {
+TEST(SimulateSegment, HostOperatorsAreTimed) {
   ModelBuilder b;
   const auto x = b.input("x", {1, 4, 4, 4});
   const auto middle = b.conv(x, "middle", 8);
@@ -153,6 +153,11 @@ TEST(SimulateSegment, OperatorsThatTheDeviceLacksAreCountedNotTimed) {
   const SegmentTime time = time_of(b.build());
   EXPECT_EQ(time.host_operators, 2U);
   EXPECT_GT(time.compute.count(), 0);
+  // Two times the fixed time of an operator, and 128 elements each.
+  const HostCompute& host = pcie().host;
+  const double expected = 2 * (host.operator_ns.value + 128 * host.element_ns.value);
+  EXPECT_NEAR(static_cast<double>(time.host.count()), expected, 2);
+  EXPECT_EQ(time.total(), time.fixed + time.input + time.compute + time.output + time.host);
 }
 
 TEST(SimulateSegment, LeadingHostOperatorsDoNotDragTheRestAlong) {

@@ -1,7 +1,7 @@
 // A stand-in for libedgetpu: three devices or as many as it is told, whose delegate takes the
 // operators "edgetpu-custom-op". Of a file of the stand-in compiler it runs the model that the
 // operator carries; of others it adds 1 to every byte of the input. All other operators stay with
-// the runtime. Devices can be told to fail. Structures as TensorFlow Lite 2.9 has them
+// the runtime. Devices can be told to fail. Structures as TensorFlow Lite 2.21 has them
 // (tensorflow/lite/c/common.h); only what is touched has a name.
 #include "stand_in_edgetpu.h"
 
@@ -54,6 +54,9 @@ struct Registration {
   std::int32_t builtin_code;
   const char* custom_name;
   int version;
+  void* registration_external;
+  void* async_kernel;
+  std::uint64_t inplace_operator;
 };
 struct Delegate;
 struct Context {
@@ -74,9 +77,10 @@ struct Delegate {
   void* copy_to;
   void* free_handle;
   std::int64_t flags;
+  void* opaque_delegate_builder;
 };
-static_assert(sizeof(Registration) == 64);
-static_assert(sizeof(Delegate) == 48);
+static_assert(sizeof(Registration) == 88);
+static_assert(sizeof(Delegate) == 56);
 constexpr std::int64_t kAllowsDynamicTensors = 1;
 
 struct Device {
@@ -274,7 +278,8 @@ Delegate* edgetpu_create_delegate(int type, const char* path, const edgetpu_opti
   for (Device& device : devices) {
     if (device.is_gone || device.type != type || std::string(device.path) != path) continue;
     ++open_delegates;
-    return new Delegate{&device, prepare, nullptr, nullptr, nullptr, kAllowsDynamicTensors};
+    return new Delegate{&device, prepare, nullptr, nullptr, nullptr, kAllowsDynamicTensors,
+                        nullptr};
   }
   return nullptr;
 }

@@ -44,7 +44,125 @@ TEST(Verify, SegmentsOfAModelWithSkipsAgree) {
   EXPECT_EQ(report.segment_count, 3U);
   EXPECT_EQ(report.operator_count, 4U);
   EXPECT_EQ(report.inputs_run, 2U);
-  EXPECT_EQ(report.output_bytes_compared, 2U * 64U);
+  EXPECT_EQ(report.tensors_compared, 3U);
+  EXPECT_GT(report.distinct_values, 3U);
+  EXPECT_EQ(report.operators_run, 4U);
+}
+
+// Float weights of a convolution that are computed from float16 constants.
+Model float16_weights() {
+  ModelBuilder b;
+  const auto x = b.input("x", {1, 1, 1, 64});
+  const auto y = b.conv(x, "y", 4);
+  const auto w16 = b.graph().operators[0]->inputs[1];
+  const auto bias = b.graph().operators[0]->inputs[2];
+  for (auto& tensor : b.graph().tensors) tensor->quantization.reset();
+  b.at(x).type = b.at(y).type = b.at(bias).type = tflite::TensorType::FLOAT32;
+  b.at(w16).type = tflite::TensorType::FLOAT16;
+  // From 2^-4 to 2^4 with any mantissa and sign: the sum depends on its order.
+  std::mt19937 random(3);
+  auto& halves = b.raw().buffers[b.at(w16).buffer]->data;
+  halves.resize(512);
+  for (std::size_t i = 0; i < halves.size(); i += 2) {
+    const auto half = ((random() % 2) << 15U) + ((11 + random() % 8) << 10U) + (random() % 1024);
+    halves[i] = static_cast<std::uint8_t>(half & 0xFFU);
+    halves[i + 1] = static_cast<std::uint8_t>(half >> 8U);
+  }
+  const auto w32 = b.tensor("w32", {4, 1, 1, 64});
+  b.at(w32).type = tflite::TensorType::FLOAT32;
+  b.at(w32).quantization.reset();
+  b.graph().operators[0]->inputs[1] = w32;
+  b.op(tflite::BuiltinOperator::DEQUANTIZE, {w16}, {w32});
+  std::swap(b.graph().operators[0], b.graph().operators[1]);
+  b.output(y);
+  return b.build();
+}
+
+TEST(Verify, CutBehindFloat16WeightsAgrees) {
+  const ScratchFolder scratch;
+  const Model model = float16_weights();
+  split(model, {{operators(0, 0), operators(1, 1)}}, scratch.path());
+  for (const int threads : {1, 2, 4}) {
+    const auto backend = make_cpu_backend({.libraries = {SEGUE_TEST_RUNTIME}, .threads = threads});
+    const VerifyReport report =
+        verify_segments(model, find_segments(scratch.path()), *backend, {.inputs = 20});
+    EXPECT_EQ(report.mismatch, "") << threads << " threads";
+    EXPECT_GT(report.distinct_values, 80U);
+  }
+}
+
+TEST(Verify, ConstantOutputIsLittleEvidence) {
+  ModelBuilder b;
+  const auto x = b.conv(b.input("x", {1, 4, 4, 4}), "middle", 8);
+  const auto y = b.conv(x, "y", 8);
+  b.at(y).quantization->scale = {1e6F};  // every value rounds to the zero point
+  b.output(y);
+  const Model model = b.build();
+  const ScratchFolder scratch;
+  split(model, {{operators(0, 0), operators(1, 1)}}, scratch.path());
+  const VerifyReport report = verify(model, scratch.path());
+  EXPECT_EQ(report.mismatch, "");
+  EXPECT_THAT(report.warnings, ::testing::ElementsAre(::testing::HasSubstr("'y': all its 256")));
+}
+
+// Computes what the runtime does, but for the tensor "middle" where it is an output of a segment.
+class WrongInTheMiddle : public Backend {
+ public:
+  [[nodiscard]] std::string description() const override { return "wrong in the middle"; }
+  [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte> model,
+                                              const std::string& name) const override {
+    return std::make_unique<Wrong>(cpu_backend().open(model, name));
+  }
+
+ private:
+  class Wrong : public Session {
+   public:
+    explicit Wrong(std::unique_ptr<Session> right) : right_(std::move(right)) {}
+    [[nodiscard]] std::span<const Port> inputs() const override { return right_->inputs(); }
+    [[nodiscard]] std::span<const Port> outputs() const override { return right_->outputs(); }
+    void run_into(std::span<const std::span<const std::byte>> inputs,
+                  std::vector<TensorBytes>& outputs) override {
+      right_->run_into(inputs, outputs);
+      if (outputs.size() == 1 && right_->outputs()[0].name == "middle")
+        outputs[0][3] ^= std::byte{1};
+    }
+
+   private:
+    std::unique_ptr<Session> right_;
+  };
+};
+
+TEST(Verify, DifferenceBehindConstantOutputIsFound) {
+  ModelBuilder b;
+  const auto x = b.conv(b.input("x", {1, 4, 4, 4}), "middle", 8);
+  const auto y = b.conv(x, "y", 8);
+  b.at(y).quantization->scale = {1e6F};  // hides every difference of "middle"
+  b.output(y);
+  const Model model = b.build();
+  const ScratchFolder scratch;
+  split(model, {{operators(0, 0), operators(1, 1)}}, scratch.path());
+  const VerifyReport report =
+      verify_segments(model, find_segments(scratch.path()), WrongInTheMiddle(), {.inputs = 1});
+  EXPECT_EQ(report.mismatch, "segment 0: tensor 'middle' differs from the whole model at byte 3");
+}
+
+TEST(Verify, MissingCustomOperatorIsNotRun) {
+  ModelBuilder b;
+  const auto x = b.conv(b.input("x", {1, 4, 4, 4}), "a", 8);
+  const auto y = b.conv(x, "b", 8);
+  const auto z = b.tensor("z", {1, 4, 4, 8});
+  b.op(tflite::BuiltinOperator::CUSTOM, {y}, {z});
+  b.raw().operator_codes.back()->custom_code = "PosenetDecoderOp";
+  b.output(z);
+  const Model model = b.build();
+  const ScratchFolder scratch;
+  split(model, {{operators(0, 0), operators(1, 2)}}, scratch.path());
+  const VerifyReport report = verify(model, scratch.path());
+  EXPECT_EQ(report.mismatch, "");
+  EXPECT_EQ(report.operator_count, 3U);
+  EXPECT_EQ(report.operators_run, 2U);
+  EXPECT_THAT(report.not_run, ::testing::HasSubstr("PosenetDecoderOp"));
+  EXPECT_EQ(report.tensors_compared, 2U);
 }
 
 TEST(Verify, RandomModelsAgreeAtEveryTopologicalCut) {

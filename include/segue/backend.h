@@ -1,7 +1,8 @@
 /// What runs a segment. A backend opens models as sessions; a session computes.
 ///
 /// The CPU backend drives the classic TensorFlow Lite C API, loaded with dlopen: nothing of
-/// TensorFlow is linked, and one build of Segue works with any runtime that has that API.
+/// TensorFlow is linked, and one build of Segue works with any runtime of TensorFlow Lite 2.5 or
+/// later that has that API.
 #pragma once
 
 #include <cstdint>
@@ -84,13 +85,24 @@ class Backend {
   /// Of the device, now, where its driver tells.
   [[nodiscard]] virtual std::optional<double> temperature_c() const { return std::nullopt; }
 
-  /// "TensorFlow Lite 2.9.0 on the CPU"
+  /// "TensorFlow Lite 2.21.0 on the CPU"
   [[nodiscard]] virtual std::string description() const = 0;
 
+  /// What the runtime is known to compute wrongly, a sentence each, with what to do.
+  [[nodiscard]] virtual std::vector<std::string> faults() const { return {}; }
+
   /// Opens a model; the bytes must outlive the session. `name` is used in messages.
-  /// Throws Error(kInvalidModel) with the runtime's own message when it does not accept the model.
+  /// Throws Error(kInvalidModel) with the runtime's own message when it does not accept the model,
+  /// Error(kDevice) where the runtime is known to compute an operator of it wrongly.
   [[nodiscard]] virtual std::unique_ptr<Session> open(std::span<const std::byte> model,
                                                       const std::string& name) const = 0;
+
+  /// The same with results that do not depend on threads, nor on whether a tensor is a constant of
+  /// the model or an input: what is compared byte for byte opens models like this.
+  [[nodiscard]] virtual std::unique_ptr<Session> open_reproducible(std::span<const std::byte> model,
+                                                                   const std::string& name) const {
+    return open(model, name);
+  }
 };
 
 /// Which code computes. XNNPACK is several times faster; its results may differ from those of the

@@ -66,8 +66,28 @@ class Compiler {
   }
 };
 
-/// Whether the Edge TPU has the operation for these tensors: int8 or uint8 activations and an
-/// operation of Google's list (coral.ai/docs/edgetpu/models-intro, "Supported operations").
+/// Why Google's compiler leaves an operator to the host's processor, whatever stands around it.
+/// Sources: coral.ai/docs/edgetpu/models-intro, "Model requirements" and "Supported operations".
+enum class HostCause {
+  kNone,        // the device computes it
+  kOperation,   // no such operation
+  kVersion,     // newer than TensorFlow 2.5, of which edgetpu_compiler 16 was built
+  kType,        // an activation that is neither int8 nor uint8
+  kBatch,       // a batch over 1
+  kDimensions,  // an extent over 1 outside the three innermost dimensions
+  kWeights,     // weights that are computed at run time
+  kSoftmax,     // a softmax of more than 16,000 elements
+};
+[[nodiscard]] HostCause host_cause(const Model& model, OperatorId id);
+
+/// The same in words: what is wrong, with the values, and what to do; both empty for kNone.
+struct HostReason {
+  std::string reason;
+  std::string remedy;
+};
+[[nodiscard]] HostReason host_reason(const Model& model, OperatorId id);
+
+/// Whether host_cause is kNone.
 [[nodiscard]] bool is_supported_on_device(const Model& model, OperatorId id);
 
 /// The operators of a segment that the host's processor computes, in file order: those the device
@@ -75,6 +95,10 @@ class Compiler {
 /// segment has one part for the device. O(operators of the model) where there are any.
 [[nodiscard]] std::vector<OperatorId> operators_on_host(const Graph& graph,
                                                         std::span<const OperatorId> operators);
+
+/// Throws Error(kUnsupported) where the device computes no operator of the model: there is nothing
+/// to plan. The message says what kind of model it is and how to convert it.
+void check_runs_on_device(const Model& model);
 
 /// Bytes of one operator's parameters on the device.
 struct ParameterFootprint {

@@ -66,12 +66,24 @@ struct Timing {
   Constant hop_ns;               // host-bound: a pipeline's runner, per stage and input
 };
 
+/// What the host's processor computes of the operators that the device leaves to it: one core of a
+/// desktop computer with the builtin kernels of TensorFlow Lite, scaled by `host_slowdown`.
+struct HostCompute {
+  Constant int8_macs_per_s;       // convolutions and dense layers of 8-bit integers
+  Constant float_macs_per_s;      // the same of floating point
+  Constant depthwise_macs_per_s;  // depthwise convolutions
+  Constant element_ns;            // of any other operator, per element of its largest activation
+  Constant memory_bytes_per_s;    // weights and activations read and written
+  Constant operator_ns;           // fixed
+};
+
 struct DeviceSpec {
   std::string name;
   std::string description;
   ParameterMemory memory;
   ActivationMemory activations;
   Timing timing;
+  HostCompute host;
 };
 
 /// Equal devices of one computer.

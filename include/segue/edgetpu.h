@@ -56,7 +56,7 @@ struct EdgeTpuDevice {
                                                        const std::filesystem::path& sysfs = "/sys");
 
 struct EdgeTpuVersions {
-  std::string runtime;  // TfLiteVersion(): "2.9.0"
+  std::string runtime;  // TfLiteVersion(): "2.21.0"
   std::string edgetpu;  // edgetpu_version(): "BuildLabel(TENSORFLOW_COMMIT=…), RuntimeVersion(14)"
 };
 [[nodiscard]] EdgeTpuVersions edgetpu_versions(const EdgeTpuLibraries& libraries);

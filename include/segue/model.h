@@ -43,10 +43,12 @@ enum class OperatorId : std::uint32_t {};
 /// Element type of a tensor; numbers are those of the file format.
 enum class ElementType : std::int8_t {
   kFloat32 = 0,
+  kFloat16 = 1,
   kInt32 = 2,
   kUint8 = 3,
   kInt64 = 4,
   kString = 5,
+  kInt16 = 7,
   kInt8 = 9,
   kResource = 13,
   kVariant = 14,
@@ -131,6 +133,9 @@ class Model {
   [[nodiscard]] const std::string& name() const;
   /// The whole file.
   [[nodiscard]] std::span<const std::byte> bytes() const;
+  /// Gives the memory of a mapped file back to the system: what is read again comes from the file.
+  /// For large models of which a part at a time is looked at. Does nothing for models in memory.
+  void drop_pages() const;
   [[nodiscard]] std::string_view description() const;
   [[nodiscard]] std::span<const Tensor> tensors() const;
   [[nodiscard]] std::span<const Operator> operators() const;
@@ -212,9 +217,9 @@ class ModelImage {
 /// output, or nobody needs what the set computes.
 [[nodiscard]] ModelImage extract_segment(const Model& model, std::span<const OperatorId> operators);
 
-/// Returns a copy of `model` whose outputs are all tensors that its operators write: for looking
-/// inside a model with any runtime.
-[[nodiscard]] ModelImage expose_all_tensors(const Model& model);
+/// Returns a copy of `model` whose outputs are its own, then those of `tensors` that operators
+/// write and that are none: for looking inside a model with any runtime.
+[[nodiscard]] ModelImage expose_tensors(const Model& model, std::span<const TensorId> tensors);
 
 /// Whether two operators compute the same function of their inputs: same code, version and options.
 /// Their tensors are not compared. Options are compared by their bytes: a NaN equals itself.

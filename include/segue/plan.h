@@ -1,6 +1,6 @@
 /// A plan: which operators run on which stage, with every number the layers below predict of them.
 ///
-/// plan.json is its file form: schema "segue.plan/1", UTF-8, keys in a fixed order, meant to be
+/// plan.json is its file form: schema "segue.plan/2", UTF-8, keys in a fixed order, meant to be
 /// read and edited by hand. Keys, all required:
 ///   schema
 ///   model     {name, sha256, operator_count, parameter_bytes, macs, depth}
@@ -10,18 +10,19 @@
 ///   objective "throughput" | "latency"
 ///   stages    [ {index, operators [positions in the file], first_depth, last_depth,
 ///              inputs [tensor names], outputs [tensor names], parameter_bytes, on_chip_bytes,
-///              host_bytes, macs, input_bytes, output_bytes, replicas,
-///              time_ns {compute, input, output, streaming, fixed, total},
+///              host_bytes, macs, input_bytes, output_bytes, replicas, host_operators,
+///              time_ns {compute, input, output, streaming, fixed, host, total},
 ///              devices [ {pool, replicas, time_ns} ], only where there are several pools} ]
 ///   predicted {bottleneck_ns, latency_ns, throughput_per_s, single_device_ns, speedup}
 ///   bound     {bottleneck_ns, proven, tpus, max_replicas, max_latency_ns (optional)}, only of
 ///             "optimal": what no plan on so many TPUs, with so many replicas of a stage (0: any),
-///             can beat under the objective, and whether this one reaches it
+///             can beat under the objective, and whether this one reaches it; never proven where
+///             operators run on the host, since their times are estimates
 /// A stage whose segment Google's compiler has compiled has one key more,
 ///   compiled  {compiler, simulated_on_chip_bytes, simulated_host_bytes}
 /// and its on_chip_bytes and host_bytes are then the compiler's. All other byte counts on a device,
 /// and all times, are simulated. A reader refuses unknown and missing keys
-/// by their path.
+/// by their path. It takes "segue.plan/1", too, which has no `host` and no `host_operators`.
 #pragma once
 
 #include <cstdint>
@@ -107,6 +108,8 @@ struct Plan {
 
   [[nodiscard]] std::uint32_t device_count() const;  // replicas of all stages
   [[nodiscard]] std::uint64_t host_bytes() const;
+  [[nodiscard]] std::uint32_t host_operators() const;  // of all stages
+  [[nodiscard]] Nanoseconds host_time() const;         // of all stages, for one input
   [[nodiscard]] std::uint64_t largest_stage_parameter_bytes() const;
 };
 

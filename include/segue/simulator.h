@@ -37,6 +37,12 @@ struct OperatorWork {
 [[nodiscard]] OperatorWork operator_work(const Model& model, OperatorId id,
                                          const DeviceSpec& device);
 
+/// How long the host's processor takes for an operator that the device leaves to it: a fixed time,
+/// and the longer of its arithmetic and its memory traffic, on one core with the builtin kernels of
+/// TensorFlow Lite. An estimate by kind of work (HostCompute), not a measurement of the operator.
+[[nodiscard]] Nanoseconds host_operator_time(const Graph& graph, OperatorId id,
+                                             const DeviceSpec& device);
+
 /// Where the time of one inference of a segment goes. The output begins to leave while the last
 /// operator still computes; the share of computation that this hides is not in `compute`, so that
 /// the parts add up.
@@ -46,15 +52,18 @@ struct SegmentTime {
   Nanoseconds compute{0};    // the array, beyond what the output transfer hides
   Nanoseconds streaming{0};  // parameters from the host, beyond what computing hides
   Nanoseconds output{0};     // activations from the device, re-laid out by the host
+  Nanoseconds host{0};       // operators that the device leaves to the host's processor
   // What else keeps the link busy, for devices that share one: parameters that arrive while the
   // array computes, in `compute`; and how much of `output` is on the link, not the host's
   // re-layout.
   Nanoseconds hidden_streaming{0};
   Nanoseconds output_on_link{0};
   std::uint64_t cycles = 0;          // of the array, all of them
-  std::uint32_t host_operators = 0;  // run on the host's processor; their time is not predicted
+  std::uint32_t host_operators = 0;  // in `host`
   /// From the host's call to its result, with nothing else going on.
-  [[nodiscard]] Nanoseconds total() const { return fixed + input + compute + streaming + output; }
+  [[nodiscard]] Nanoseconds total() const {
+    return fixed + input + compute + streaming + output + host;
+  }
   /// How long the link is busy meanwhile.
   [[nodiscard]] Nanoseconds link() const {
     return input + streaming + hidden_streaming + output_on_link;

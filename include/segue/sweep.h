@@ -6,9 +6,10 @@
 /// came out, so that shards can run anywhere, stop anywhere, and be put together by a program that
 /// knows nothing but the lines. The same job gives the same line on every machine.
 ///
-/// Line, "segue.sweep/1": `sweep`, `job`, `jobs`, `key`, `model`, `model_sha256`, `device`, `tpus`,
+/// Line, "segue.sweep/2": `sweep`, `job`, `jobs`, `key`, `model`, `model_sha256`, `device`, `tpus`,
 /// `strategy`, `max_replicas`, `feasible`, then `reason`, or `stages`, `replicas`,
 /// `throughput_per_s`, `latency_ns`, `bottleneck_ns`, `speedup`, `host_bytes`,
+/// `host_operators`, `host_ns`,
 /// `largest_segment_bytes`, `plan_sha256`. All numbers are simulated.
 #pragma once
 
@@ -79,6 +80,8 @@ struct SweepRow {
   Nanoseconds bottleneck{0};
   double speedup = 0;
   std::uint64_t host_bytes = 0;
+  std::uint32_t host_operators = 0;  // that no device computes
+  Nanoseconds host_time{0};          // of those, for one input
   std::uint64_t largest_segment_bytes = 0;
   std::string plan_sha256;  // of plan.json
 

@@ -72,7 +72,8 @@ enum class Activity : std::uint8_t {
   kCompute,    // the array, nothing on the link
   kStreaming,  // parameters on the link; the array may work meanwhile
   kOutput,     // activations on the link
-  kRelayout    // the host puts the output into order
+  kRelayout,   // the host puts the output into order
+  kHostWork    // operators that the device leaves to the host's processor
 };
 [[nodiscard]] std::string_view to_string(Activity activity);
 

@@ -3,7 +3,8 @@
 /// The check trusts nothing of the code that cut: it reads the files anew, matches every operator
 /// of the whole model with exactly one of the segments by the tensors it writes, compares options,
 /// constants, types, quantization and file sizes, and then runs both sides. The same kernels run on
-/// both sides, so the outputs must agree byte for byte.
+/// both sides, so that all outputs of all segments must agree byte for byte with the same tensors
+/// inside the whole model.
 #pragma once
 
 #include <cstdint>
@@ -96,19 +97,28 @@ struct VerifyReport {
   std::size_t segment_count = 0;
   std::size_t operator_count = 0;     // matched one to one
   std::uint64_t parameter_bytes = 0;  // constants compared
+  std::size_t operators_run = 0;      // fewer where the runtime lacks a custom operator
+  std::string not_run;                // why, in the runtime's words; empty when all were run
   std::uint32_t inputs_run = 0;
-  std::uint64_t output_bytes_compared = 0;
+  std::uint64_t tensors_compared = 0;  // outputs of segments: what crosses a cut, and the model's
+  std::uint64_t values_compared = 0;   // of all inputs
+  /// Values that differ from each other within their tensor, summed over tensors; counting ends at
+  /// 4096 for each. Equal outputs prove nothing where an output is constant.
+  std::uint64_t distinct_values = 0;
+  std::uint64_t bytes_compared = 0;
+  std::vector<std::string> warnings;  // tensors whose values are little evidence, and why
   /// What differs first, with segment and tensor; empty when everything agrees.
   std::string mismatch;
   [[nodiscard]] bool agrees() const { return mismatch.empty(); }
 };
 
-/// Structure first, then execution, in a forked child process: a damaged model can make the runtime
-/// crash. What the backend does there stays there, and of a caller with several threads only the
-/// calling one exists in it. A difference is an answer (`mismatch`), not an error. Throws
-/// Error(kInvalidModel) when a file is damaged, the whole model itself does not run, or the runtime
-/// crashed; Error(kUnsupported) as read_model; Error(kIo) when a file cannot be read or the system
-/// gives no process.
+/// Structure first, then execution, in a forked child process. Where the runtime lacks a custom
+/// operator, what does not depend on it is run. The child protects the caller: a damaged model can
+/// make the runtime crash. What the backend does there stays there, and of a caller with several
+/// threads only the calling one exists in it. A difference is an answer (`mismatch`), not an error.
+/// Throws Error(kInvalidModel) when a file is damaged, the whole model itself does not run, or the
+/// runtime crashed; Error(kUnsupported) as read_model; Error(kIo) when a file cannot be read or the
+/// system gives no process.
 [[nodiscard]] VerifyReport verify_segments(const Model& whole,
                                            std::span<const std::filesystem::path> files,
                                            const Backend& backend, const VerifyOptions& options);

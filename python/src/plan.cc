@@ -187,7 +187,12 @@ void bind_segments(nb::module_& module) {
       .def_ro("operator_count", &VerifyReport::operator_count, "Matched one to one.")
       .def_ro("parameter_bytes", &VerifyReport::parameter_bytes, "Constants compared.")
       .def_ro("inputs_run", &VerifyReport::inputs_run)
-      .def_ro("output_bytes_compared", &VerifyReport::output_bytes_compared)
+      .def_ro("operators_run", &VerifyReport::operators_run)
+      .def_ro("tensors_compared", &VerifyReport::tensors_compared)
+      .def_ro("values_compared", &VerifyReport::values_compared)
+      .def_ro("distinct_values", &VerifyReport::distinct_values)
+      .def_ro("bytes_compared", &VerifyReport::bytes_compared)
+      .def_ro("warnings", &VerifyReport::warnings)
       .def("__bool__", &VerifyReport::agrees);
   module.def(
       "verify",

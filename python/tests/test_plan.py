@@ -59,7 +59,7 @@ def test_plans_cover_every_operator_once(model, strategy):
 def test_plan_is_what_the_program_writes(model):
     plan = segue.plan(model, 2)
     document = json.loads(plan.to_json())
-    assert document["schema"] == "segue.plan/1"
+    assert document["schema"] == "segue.plan/2"
     assert document["predicted"]["bottleneck_ns"] == plan.predicted.bottleneck_ns
     assert segue.parse_plan(plan.to_json()).to_json() == plan.to_json()
     assert "Segm_Balanced" in str(plan)

@@ -1,36 +1,22 @@
 #include <fmt/format.h>
 
-#include <array>
-#include <cstring>
-
+#include "backend/runtime_faults.h"
 #include "backend/tflite_runtime.h"
+#include "backend/xnnpack.h"
 #include "segue/backend.h"
 #include "segue/error.h"
 
 namespace segue {
 namespace {
 
-// TfLiteXNNPackDelegateOptions begins with the number of threads and flags; what later versions add
-// is off where it is zero. Flag 1: signed 8-bit operators. With the one for unsigned ones, runtime
-// 2.9 gives no interpreter for old models of that type.
-DelegatePointer make_xnnpack(const TfLiteApi& api, int threads) {
-  constexpr std::uint32_t kSigned8Bit = 1;
-  std::array<std::byte, 512> options{};
-  const auto count = static_cast<std::int32_t>(threads);
-  std::memcpy(options.data(), &count, sizeof count);
-  std::memcpy(options.data() + sizeof count, &kSigned8Bit, sizeof kSigned8Bit);
-  return {api.xnnpack_create(options.data()), api.xnnpack_delete};
-}
-
 class CpuBackend : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
-      : runtime_(std::make_shared<TfLiteRuntime>(options.libraries)), options_(options) {
-    if (options_.kernels == CpuKernels::kXnnpack && runtime_->api.xnnpack_create == nullptr) {
-      throw Error(ErrorCode::kDevice,
-                  fmt::format("{}: TensorFlow Lite {} has no XNNPACK kernels; use the builtin ones",
-                              runtime_->library.path().string(), runtime_->api.version()));
-    }
+      : runtime_(std::make_shared<TfLiteRuntime>(options.libraries)),
+        faults_(runtime_),
+        options_(options) {
+    // Says at once what would fail at the first model.
+    if (options_.kernels == CpuKernels::kXnnpack) check_xnnpack(runtime_);
   }
 
   [[nodiscard]] bool computes_in_caller() const override { return true; }
@@ -40,17 +26,30 @@ class CpuBackend : public Backend {
                        options_.kernels == CpuKernels::kXnnpack ? " with XNNPACK" : "");
   }
 
+  [[nodiscard]] std::vector<std::string> faults() const override { return faults_.sentences(); }
+
   [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte> model,
                                               const std::string& name) const override {
-    DelegatePointer delegate;
-    if (options_.kernels == CpuKernels::kXnnpack)
-      delegate = make_xnnpack(runtime_->api, options_.threads);
-    return open_tflite_session(runtime_, model, name, std::move(delegate),
-                               {.threads = options_.threads});
+    return open_with(model, name, options_.threads);
+  }
+
+  [[nodiscard]] std::unique_ptr<Session> open_reproducible(std::span<const std::byte> model,
+                                                           const std::string& name) const override {
+    return open_with(model, name, 1);
   }
 
  private:
+  [[nodiscard]] std::unique_ptr<Session> open_with(std::span<const std::byte> model,
+                                                   const std::string& name, int threads) const {
+    faults_.check(model, name);
+    if (options_.kernels == CpuKernels::kBuiltin)
+      return open_tflite_session(runtime_, model, name, {}, {.threads = threads});
+    return open_tflite_session(runtime_, model, name, make_xnnpack(*runtime_, threads),
+                               {.threads = threads});
+  }
+
   std::shared_ptr<const TfLiteRuntime> runtime_;
+  RuntimeFaults faults_;
   CpuOptions options_;
 };
 

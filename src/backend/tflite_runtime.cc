@@ -36,6 +36,17 @@ constexpr std::array kFunctions{"TfLiteVersion",
                                 "TfLiteTensorCopyFromBuffer",
                                 "TfLiteTensorCopyToBuffer"};
 
+// The runtime writes lines such as "Created TensorFlow Lite XNNPACK delegate for CPU" to stderr.
+// tflite::LoggerOptions::SetMinimumLogSeverity, where a library exports it, leaves them out; 2 is
+// kTfLiteLogError up to version 2.13 and kTfLiteLogWarning since.
+void silence_information(const Library& library) {
+  constexpr int kWarningOrError = 2;
+  int (*set_minimum_severity)(int) = nullptr;
+  library.get("_ZN6tflite13LoggerOptions21SetMinimumLogSeverityENS_11LogSeverityE",
+              set_minimum_severity);
+  if (set_minimum_severity != nullptr) set_minimum_severity(kWarningOrError);
+}
+
 // The C API numbers tensor types in its own order.
 ElementType element_type(int c_type) {
   static const std::map<int, int> kFormatNumbers{
@@ -66,7 +77,7 @@ class TfLiteSession : public Session {
         api_(runtime_->api),
         name_(std::move(name)),
         delegate_(std::move(delegate)),
-        model_(api_.model_create(model.data(), model.size()), api_.model_delete),
+        model_(create_model(model), api_.model_delete),
         interpreter_(nullptr, api_.interpreter_delete) {
     if (!model_) fail("does not accept the file");
     const std::unique_ptr<TfLiteInterpreterOptions, void (*)(TfLiteInterpreterOptions*)> options(
@@ -110,6 +121,12 @@ class TfLiteSession : public Session {
   }
 
  private:
+  TfLiteModel* create_model(std::span<const std::byte> model) {
+    if (api_.model_create_reporting == nullptr)
+      return api_.model_create(model.data(), model.size());
+    return api_.model_create_reporting(model.data(), model.size(), &Messages::append, &messages_);
+  }
+
   [[noreturn]] void fail(const std::string& what) const {
     throw Error(error_, fmt::format("{}: TensorFlow Lite {} {}{}{}", name_, api_.version(), what,
                                     messages_.text.empty() ? "" : ": ", messages_.text));
@@ -188,6 +205,7 @@ TfLiteRuntime::TfLiteRuntime(std::span<const std::filesystem::path> candidates)
               "install libtensorflowlite_c.so or name it with --runtime or SEGUE_TFLITE_LIB") {
   library.get("TfLiteVersion", api.version);
   library.get("TfLiteModelCreate", api.model_create);
+  library.get("TfLiteModelCreateWithErrorReporter", api.model_create_reporting);
   library.get("TfLiteModelDelete", api.model_delete);
   library.get("TfLiteInterpreterOptionsCreate", api.options_create);
   library.get("TfLiteInterpreterOptionsDelete", api.options_delete);
@@ -211,6 +229,7 @@ TfLiteRuntime::TfLiteRuntime(std::span<const std::filesystem::path> candidates)
   library.get("TfLiteTensorCopyToBuffer", api.copy_out);
   library.get("TfLiteXNNPackDelegateCreate", api.xnnpack_create);
   library.get("TfLiteXNNPackDelegateDelete", api.xnnpack_delete);
+  silence_information(library);
 }
 
 std::unique_ptr<Session> open_tflite_session(std::shared_ptr<const TfLiteRuntime> runtime,

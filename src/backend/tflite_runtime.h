@@ -26,6 +26,9 @@ using TfLiteErrorReporter = void (*)(void* user_data, const char* format, std::v
 struct TfLiteApi {
   const char* (*version)();
   TfLiteModel* (*model_create)(const void* data, std::size_t size);
+  // Null before version 2.12, which reports nothing.
+  TfLiteModel* (*model_create_reporting)(const void* data, std::size_t size, TfLiteErrorReporter,
+                                         void* user_data);
   void (*model_delete)(TfLiteModel*);
   TfLiteInterpreterOptions* (*options_create)();
   void (*options_delete)(TfLiteInterpreterOptions*);

@@ -266,9 +266,8 @@ std::string wrong_with_plan(const Plan& plan, const Plan& now) {
            "anew";
   const Bound& bound = *plan.bound;
   if (std::string broken = broken_limit(plan, bound); !broken.empty()) return broken;
-  const Nanoseconds reached =
-      plan.objective == "latency" ? plan.predicted.latency : plan.predicted.bottleneck;
-  if (bound.value > reached || bound.is_proven != (bound.value == reached))
+  const Nanoseconds reached = objective_time(plan);
+  if (bound.value > reached || bound.is_proven != is_reached(bound, plan))
     return fmt::format("it reaches {} ns, its bound is {} ns and {}proven", reached.count(),
                        bound.value.count(), bound.is_proven ? "" : "not ");
   return "";

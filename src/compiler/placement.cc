@@ -1,79 +1,196 @@
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <array>
+#include <cstdint>
 
 #include "model/schema.h"
 #include "segue/compiler.h"
+#include "segue/error.h"
 
 namespace segue {
 namespace {
 
-bool is_supported_operation(OpCode code) {
-  using B = tflite::BuiltinOperator;
-  switch (static_cast<B>(code)) {
-    case B::ADD:
-    case B::AVERAGE_POOL_2D:
-    case B::CONCATENATION:
-    case B::CONV_2D:
-    case B::DEPTHWISE_CONV_2D:
-    case B::EXPAND_DIMS:
-    case B::FULLY_CONNECTED:
-    case B::L2_NORMALIZATION:
-    case B::LOGISTIC:
-    case B::MAXIMUM:
-    case B::MAX_POOL_2D:
-    case B::MEAN:
-    case B::MINIMUM:
-    case B::MUL:
-    case B::PACK:
-    case B::PAD:
-    case B::PRELU:
-    case B::QUANTIZE:
-    case B::REDUCE_MAX:
-    case B::REDUCE_MIN:
-    case B::RELU:
-    case B::RELU6:
-    case B::RELU_N1_TO_1:
-    case B::RESHAPE:
-    case B::RESIZE_BILINEAR:
-    case B::RESIZE_NEAREST_NEIGHBOR:
-    case B::RSQRT:
-    case B::SLICE:
-    case B::SOFTMAX:
-    case B::SPACE_TO_DEPTH:
-    case B::SPLIT:
-    case B::SQUARED_DIFFERENCE:
-    case B::SQUEEZE:
-    case B::STRIDED_SLICE:
-    case B::SUB:
-    case B::SUM:
-    case B::TANH:
-    case B::TRANSPOSE:
-    case B::TRANSPOSE_CONV:
-    case B::UNIDIRECTIONAL_SEQUENCE_LSTM:
-      return true;
-    default:
-      return false;
-  }
+using B = tflite::BuiltinOperator;
+
+// What Google's compiler 16 takes, and the newest version of each operator that it knows: that of
+// TensorFlow 2.5, of which it was built. Operations: coral.ai/docs/edgetpu/models-intro, "Supported
+// operations". Versions: AddBuiltin in tensorflow/lite/kernels/register.cc of TensorFlow 2.5.
+struct DeviceOperation {
+  B code{};
+  std::int8_t newest_version = 1;
+};
+constexpr std::array kDeviceOperations{
+    DeviceOperation{B::ADD, 4},
+    DeviceOperation{B::AVERAGE_POOL_2D, 3},
+    DeviceOperation{B::CONCATENATION, 3},
+    DeviceOperation{B::CONV_2D, 5},
+    DeviceOperation{B::DEPTHWISE_CONV_2D, 6},
+    DeviceOperation{B::EXPAND_DIMS, 1},
+    DeviceOperation{B::FULLY_CONNECTED, 9},
+    DeviceOperation{B::L2_NORMALIZATION, 2},
+    DeviceOperation{B::LOGISTIC, 3},
+    DeviceOperation{B::MAXIMUM, 4},
+    DeviceOperation{B::MAX_POOL_2D, 3},
+    DeviceOperation{B::MEAN, 3},
+    DeviceOperation{B::MINIMUM, 4},
+    DeviceOperation{B::MUL, 4},
+    DeviceOperation{B::PACK, 3},
+    DeviceOperation{B::PAD, 3},
+    DeviceOperation{B::PRELU, 1},
+    DeviceOperation{B::QUANTIZE, 2},
+    DeviceOperation{B::REDUCE_MAX, 3},
+    DeviceOperation{B::REDUCE_MIN, 3},
+    DeviceOperation{B::RELU, 2},
+    DeviceOperation{B::RELU6, 2},
+    DeviceOperation{B::RELU_N1_TO_1, 1},
+    DeviceOperation{B::RESHAPE, 1},
+    DeviceOperation{B::RESIZE_BILINEAR, 4},
+    DeviceOperation{B::RESIZE_NEAREST_NEIGHBOR, 4},
+    DeviceOperation{B::RSQRT, 2},
+    DeviceOperation{B::SLICE, 3},
+    DeviceOperation{B::SOFTMAX, 3},
+    DeviceOperation{B::SPACE_TO_DEPTH, 2},
+    DeviceOperation{B::SPLIT, 4},
+    DeviceOperation{B::SQUARED_DIFFERENCE, 2},
+    DeviceOperation{B::SQUEEZE, 2},
+    DeviceOperation{B::STRIDED_SLICE, 4},
+    DeviceOperation{B::SUB, 5},
+    DeviceOperation{B::SUM, 2},
+    DeviceOperation{B::TANH, 3},
+    DeviceOperation{B::TRANSPOSE, 5},
+    DeviceOperation{B::TRANSPOSE_CONV, 3},
+    DeviceOperation{B::UNIDIRECTIONAL_SEQUENCE_LSTM, 3},
+};
+
+// "Supports only 1-D input tensor with a max of 16,000 elements", the same page.
+constexpr std::uint64_t kLargestSoftmax = 16'000;
+
+// By operator code, 0 for what the device lacks: searches ask for each operator of each segment.
+constexpr std::size_t kCodes = 256;
+constexpr std::array<std::int8_t, kCodes> newest_versions() {
+  std::array<std::int8_t, kCodes> newest{};
+  for (const DeviceOperation& operation : kDeviceOperations)
+    newest[static_cast<std::size_t>(operation.code)] = operation.newest_version;
+  return newest;
+}
+std::int32_t newest_version(OpCode code) {
+  static constexpr auto kNewest = newest_versions();
+  const auto position = static_cast<std::size_t>(code);
+  return position < kCodes ? kNewest.at(position) : 0;
 }
 
 bool is_quantized_activation(const Tensor& tensor) {
   return tensor.type == ElementType::kInt8 || tensor.type == ElementType::kUint8;
 }
 
-// LSTM states are int16, but live inside the operator.
-bool has_quantized_activations(const Model& model, const Operator& op) {
-  const auto is_fine = [&](std::int32_t position) {
-    if (position < 0) return true;
-    const Tensor& tensor = model.tensor(tensor_id(position));
-    return tensor.is_constant() || tensor.is_variable || is_quantized_activation(tensor);
-  };
-  return std::ranges::all_of(op.inputs, is_fine) && std::ranges::all_of(op.outputs, is_fine);
+// Whether only the three innermost dimensions are larger than 1. Vectors and matrices, which
+// have no batch of maps, are what they are.
+bool has_three_dimensions(const Tensor& tensor) {
+  if (tensor.shape.size() <= 3) return true;
+  const auto outer = tensor.shape.first(tensor.shape.size() - 3);
+  return std::ranges::all_of(outer, [](std::int32_t extent) { return extent == 1; });
+}
+
+// The batch of a map [N, H, W, C], and of the vectors [N, C] of a dense layer.
+bool has_batch(const Operator& op, const Tensor& tensor) {
+  if (tensor.shape.empty() || tensor.shape[0] <= 1) return false;
+  return tensor.shape.size() == 4 ||
+         (tensor.shape.size() == 2 && op.code == OpCode::kFullyConnected);
+}
+
+HostCause cause_of_tensor(const Operator& op, const Tensor& tensor) {
+  if (tensor.is_constant() || tensor.is_variable) return HostCause::kNone;
+  if (!is_quantized_activation(tensor)) return HostCause::kType;
+  if (has_batch(op, tensor)) return HostCause::kBatch;
+  if (!has_three_dimensions(tensor)) return HostCause::kDimensions;
+  return HostCause::kNone;
+}
+
+HostCause cause_of_tensors(const Model& model, const Operator& op) {
+  for (const auto tensors : {op.inputs, op.outputs}) {
+    for (const std::int32_t position : tensors) {
+      if (position < 0) continue;
+      const HostCause cause = cause_of_tensor(op, model.tensor(tensor_id(position)));
+      if (cause != HostCause::kNone) return cause;
+    }
+  }
+  return HostCause::kNone;
+}
+
+bool has_weights(OpCode code) {
+  return code == OpCode::kConv2D || code == OpCode::kDepthwiseConv2D ||
+         code == OpCode::kFullyConnected || code == OpCode::kTransposeConv;
+}
+
+bool has_computed_weights(const Model& model, const Operator& op) {
+  if (!has_weights(op.code) || op.inputs.size() < 2 || op.inputs[1] < 0) return false;
+  return !model.tensor(tensor_id(op.inputs[1])).is_constant();
+}
+
+bool is_large_softmax(const Model& model, const Operator& op) {
+  if (op.code != OpCode::kSoftmax || op.inputs.empty() || op.inputs[0] < 0) return false;
+  return model.tensor(tensor_id(op.inputs[0])).bytes > kLargestSoftmax;
+}
+
+std::string type_of_first_other(const Model& model, const Operator& op) {
+  for (const auto tensors : {op.inputs, op.outputs}) {
+    for (const std::int32_t position : tensors) {
+      if (position < 0) continue;
+      const Tensor& tensor = model.tensor(tensor_id(position));
+      if (cause_of_tensor(op, tensor) == HostCause::kType)
+        return fmt::format("'{}' is {}", model.unique_name(tensor_id(position)),
+                           to_string(tensor.type));
+    }
+  }
+  return "";
 }
 
 }  // namespace
 
-bool is_supported_on_device(const Model& model, OperatorId id) {
+HostCause host_cause(const Model& model, OperatorId id) {
   const Operator& op = model.op(id);
-  return is_supported_operation(op.code) && has_quantized_activations(model, op);
+  const std::int32_t newest = newest_version(op.code);
+  if (newest == 0) return HostCause::kOperation;
+  if (op.version > newest) return HostCause::kVersion;
+  if (has_computed_weights(model, op)) return HostCause::kWeights;
+  if (is_large_softmax(model, op)) return HostCause::kSoftmax;
+  return cause_of_tensors(model, op);
+}
+
+HostReason host_reason(const Model& model, OperatorId id) {
+  const Operator& op = model.op(id);
+  switch (host_cause(model, id)) {
+    case HostCause::kNone:
+      return {};
+    case HostCause::kOperation:
+      return {"the Edge TPU has no such operation",
+              "replace it by supported operations, or keep it behind the last convolution"};
+    case HostCause::kVersion:
+      return {fmt::format("version {}; edgetpu_compiler 16 knows versions up to {}", op.version,
+                          newest_version(op.code)),
+              "convert with an older TensorFlow, or without the option that needs this version"};
+    case HostCause::kType:
+      return {
+          fmt::format("{}; the Edge TPU computes INT8 and UINT8", type_of_first_other(model, op)),
+          "convert with full integer quantization (inference_input_type and "
+          "inference_output_type int8)"};
+    case HostCause::kBatch:
+      return {"a batch over 1", "convert with batch 1"};
+    case HostCause::kDimensions:
+      return {"a tensor with more than 3 inner dimensions over 1",
+              "reshape, so that only the three innermost dimensions are larger than 1"};
+    case HostCause::kWeights:
+      return {"its weights are computed at run time", "make the weights constants"};
+    case HostCause::kSoftmax:
+      return {fmt::format("a SOFTMAX of more than {} elements", kLargestSoftmax),
+              "leave it out of the model and compute it where the output is read"};
+  }
+  return {};
+}
+
+bool is_supported_on_device(const Model& model, OperatorId id) {
+  return host_cause(model, id) == HostCause::kNone;
 }
 
 std::vector<OperatorId> operators_on_host(const Graph& graph,
@@ -102,6 +219,50 @@ std::vector<OperatorId> operators_on_host(const Graph& graph,
     if (state.is_on_host) result.push_back(id);
   }
   return result;
+}
+
+namespace {
+
+bool has_constant(const Model& model, ElementType type) {
+  return std::ranges::any_of(model.tensors(), [&](const Tensor& tensor) {
+    return tensor.is_constant() && tensor.type == type && tensor.shape.size() > 1;
+  });
+}
+
+bool has_activation(const Model& model, ElementType type) {
+  return std::ranges::any_of(model.tensors(), [&](const Tensor& tensor) {
+    return !tensor.is_constant() && tensor.type == type;
+  });
+}
+
+// How the model was converted, as far as that explains why nothing of it runs on the device.
+std::string kind_of_model(const Model& model) {
+  if (has_activation(model, ElementType::kInt16)) return "its activations are 16-bit (int16x8)";
+  if (!has_activation(model, ElementType::kFloat32)) return "";
+  if (has_constant(model, ElementType::kFloat16)) return "its weights are float16";
+  if (has_constant(model, ElementType::kInt8))
+    return "only its weights are 8-bit (dynamic range quantization)";
+  return "it is a float model";
+}
+
+}  // namespace
+
+void check_runs_on_device(const Model& model) {
+  for (std::size_t i = 0; i < model.operators().size(); ++i) {
+    if (is_supported_on_device(model, operator_id(i))) return;
+  }
+  const std::string kind = kind_of_model(model);
+  const HostReason first = host_reason(model, operator_id(0));
+  throw Error(
+      ErrorCode::kUnsupported,
+      fmt::format(
+          "{}: an Edge TPU computes none of its {} operator{}: {}; {}", model.name(),
+          model.operators().size(), model.operators().size() == 1 ? "" : "s",
+          kind.empty() ? fmt::format("{}: {}", model.describe(operator_id(0)), first.reason) : kind,
+          kind.empty() ? first.remedy
+                       : "convert it with full integer quantization: "
+                         "tf.lite.OpsSet.TFLITE_BUILTINS_INT8 with a "
+                         "representative_dataset"));
 }
 
 }  // namespace segue

@@ -82,8 +82,23 @@ Timing timing(const Link& link, double clock_hz) {
   };
 }
 
+// Measured here by `segue plan --measure cpu` (docs/cost-model.md, "What the host computes").
+constexpr const char* kHostKernels = "TensorFlow Lite 2.21.0, builtin kernels, one x86-64 core";
+HostCompute host_compute() {
+  return {
+      .int8_macs_per_s = {10e9, "MAC/s", Evidence::kMeasured, kHostKernels},
+      .float_macs_per_s = {10e9, "MAC/s", Evidence::kMeasured, kHostKernels},
+      .depthwise_macs_per_s = {2e9, "MAC/s", Evidence::kMeasured, kHostKernels},
+      .element_ns = {2, "ns per element", Evidence::kMeasured, kHostKernels},
+      .memory_bytes_per_s = {8e9, "bytes/s", Evidence::kMeasured, kHostKernels},
+      .operator_ns = {2e3, "ns", Evidence::kMeasured, kHostKernels},
+  };
+}
+
 DeviceSpec device(const char* name, const char* description, const Link& link, double clock_hz) {
-  return {name, description, parameter_memory(), activation_memory(), timing(link, clock_hz)};
+  return {
+      name,          description, parameter_memory(), activation_memory(), timing(link, clock_hz),
+      host_compute()};
 }
 
 const std::vector<DeviceSpec>& catalogue() {

@@ -26,13 +26,14 @@ struct Unit {
 };
 constexpr std::array<Unit, 3> kFrequencies{{{"Hz", 1}, {"MHz", 1e6}, {"GHz", 1e9}}};
 constexpr std::array<Unit, 3> kRates{{{"B/s", 1}, {"MB/s", 1e6}, {"GB/s", 1e9}}};
+constexpr std::array<Unit, 3> kMacRates{{{"MAC/s", 1}, {"MMAC/s", 1e6}, {"GMAC/s", 1e9}}};
 constexpr std::array<Unit, 3> kTimes{{{"ns", 1}, {"us", 1e3}, {"ms", 1e6}}};
 constexpr std::array<Unit, 2> kTimesPerByte{{{"ns/B", 1}, {"ms/MB", 1}}};
 constexpr std::array<Unit, 3> kBytes{{{"B", 1}, {"KiB", 1024}, {"MiB", 1024.0 * 1024.0}}};
 constexpr std::array<Unit, 1> kRatios{{{"ratio", 1}}};
 
 std::span<const Unit> units_of(const NamedConstant& constant) {
-  const std::array<std::span<const Unit>, 6> families{kFrequencies,  kRates, kTimes,
+  const std::array<std::span<const Unit>, 7> families{kFrequencies,  kRates, kMacRates, kTimes,
                                                       kTimesPerByte, kBytes, kRatios};
   for (const auto family : families) {
     for (const Unit& unit : family) {
@@ -93,7 +94,7 @@ void check_name(const Node& node) {
 }  // namespace
 
 std::span<const NamedConstant> device_constants() {
-  static const std::array<NamedConstant, 11> kConstants{{
+  static const std::array<NamedConstant, 17> kConstants{{
       {"clock", "MHz", 1e6, 1, 10'000, "clock of the array",
        [](DeviceSpec& d) { return &d.timing.clock_hz; }},
       {"link", "MB/s", 1e6, 0.1, 100'000, "host to device: inputs and streamed parameters",
@@ -117,6 +118,19 @@ std::span<const NamedConstant> device_constants() {
        [](DeviceSpec& d) { return &d.memory.capacity_bytes; }},
       {"tile_memory", "KiB", 1024, 1, 1'048'576, "memory for activations in each tile",
        [](DeviceSpec& d) { return &d.activations.narrow_tile_bytes; }},
+      {"host_int8", "GMAC/s", 1e9, 0.001, 100'000, "8-bit convolutions on the host's processor",
+       [](DeviceSpec& d) { return &d.host.int8_macs_per_s; }},
+      {"host_float", "GMAC/s", 1e9, 0.001, 100'000, "float convolutions on the host's processor",
+       [](DeviceSpec& d) { return &d.host.float_macs_per_s; }},
+      {"host_depthwise", "GMAC/s", 1e9, 0.001, 100'000,
+       "depthwise convolutions on the host's processor",
+       [](DeviceSpec& d) { return &d.host.depthwise_macs_per_s; }},
+      {"host_element", "ns", 1, 0, 100'000, "any other operator on the host, per element",
+       [](DeviceSpec& d) { return &d.host.element_ns; }},
+      {"host_memory", "MB/s", 1e6, 1, 10'000'000, "memory traffic of operators on the host",
+       [](DeviceSpec& d) { return &d.host.memory_bytes_per_s; }},
+      {"host_operator", "us", 1e3, 0, 1'000'000, "fixed time of an operator on the host",
+       [](DeviceSpec& d) { return &d.host.operator_ns; }},
   }};
   return kConstants;
 }

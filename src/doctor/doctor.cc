@@ -61,7 +61,9 @@ class Diagnosis {
     try {
       CpuOptions options;
       options.libraries = libraries_.runtimes;
-      good(make_cpu_backend(options)->description());
+      const auto runtime = make_cpu_backend(options);
+      good(runtime->description());
+      for (const std::string& fault : runtime->faults()) problem(fault, "");
     } catch (const Error& error) {
       problem(error.what(), "`scripts/setup` of Segue fetches one; SEGUE_TFLITE_LIB names another");
       return;

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "backend/isolated.h"
+#include "backend/runtime_faults.h"
 #include "backend/tflite_runtime.h"
 #include "edgetpu/sysfs.h"
 #include "segue/error.h"
@@ -73,6 +74,7 @@ class EdgeTpuBackend : public Backend {
  public:
   EdgeTpuBackend(const EdgeTpuLibraries& libraries, EdgeTpuDevice device, fs::path sysfs)
       : runtime_(std::make_shared<TfLiteRuntime>(libraries.runtimes)),
+        faults_(runtime_),
         library_(std::make_shared<EdgeTpuLibrary>(libraries.delegates)),
         device_(std::move(device)),
         sysfs_(std::move(sysfs)) {}
@@ -90,6 +92,7 @@ class EdgeTpuBackend : public Backend {
 
   [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte> model,
                                               const std::string& name) const override {
+    faults_.check(model, name);
     const int type = device_.link == EdgeTpuDevice::Link::kPcie ? 0 : 1;
     // The delegate keeps the library loaded for as long as it lives.
     DelegatePointer delegate(
@@ -107,6 +110,7 @@ class EdgeTpuBackend : public Backend {
 
  private:
   std::shared_ptr<const TfLiteRuntime> runtime_;
+  RuntimeFaults faults_;
   std::shared_ptr<const EdgeTpuLibrary> library_;
   EdgeTpuDevice device_;
   fs::path sysfs_;

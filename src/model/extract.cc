@@ -325,12 +325,16 @@ ModelImage extract_segment(const Model& model, std::span<const OperatorId> opera
   return ImageWriter(model, std::move(inside), std::move(border)).write();
 }
 
-ModelImage expose_all_tensors(const Model& model) {
+ModelImage expose_tensors(const Model& model, std::span<const TensorId> tensors) {
   SegmentBorder border;
   border.inputs.assign(model.inputs().begin(), model.inputs().end());
-  for (std::size_t i = 0; i < model.tensors().size(); ++i) {
-    const TensorId id = tensor_id(i);
-    if (model.producer(id)) border.outputs.push_back(id);
+  border.outputs.assign(model.outputs().begin(), model.outputs().end());
+  std::vector<bool> is_output(model.tensors().size());
+  for (const TensorId id : border.outputs) is_output[index(id)] = true;
+  for (const TensorId id : tensors) {
+    if (is_output[index(id)] || !model.producer(id)) continue;
+    is_output[index(id)] = true;
+    border.outputs.push_back(id);
   }
   return ImageWriter(model, std::vector<bool>(model.operators().size(), true), std::move(border))
       .write();

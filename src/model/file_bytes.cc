@@ -38,6 +38,10 @@ FileBytes::FileBytes(const std::filesystem::path& path) {
   view_ = {static_cast<const std::byte*>(address), size};
 }
 
+void FileBytes::drop_pages() const {
+  if (mapped_) ::madvise(const_cast<std::byte*>(view_.data()), view_.size(), MADV_DONTNEED);
+}
+
 FileBytes::~FileBytes() {
   if (mapped_) ::munmap(const_cast<std::byte*>(view_.data()), view_.size());
 }

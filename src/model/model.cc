@@ -11,6 +11,7 @@ Model::~Model() = default;
 
 const std::string& Model::name() const { return state_->name; }
 std::span<const std::byte> Model::bytes() const { return state_->file->view(); }
+void Model::drop_pages() const { state_->file->drop_pages(); }
 std::string_view Model::description() const {
   const auto* text = state_->root->description();
   return text == nullptr ? std::string_view{} : text->string_view();

@@ -6,6 +6,7 @@ const CAUSES = [
   { key: 'compute', title: 'computing', paint: 'var(--compute)' },
   { key: 'streaming', title: 'streaming parameters', paint: 'url(#streaming)' },
   { key: 'output', title: 'output', paint: 'var(--output)' },
+  { key: 'host', title: 'on the host', paint: 'var(--host)' },
 ];
 const stageTime = (stage) =>
   CAUSES.reduce((sum, cause) => sum + stage.time_ns[cause.key], 0);

@@ -57,7 +57,9 @@ Json stage_json(const Graph& graph, const Stage& stage) {
             {"input", time.input.count()},
             {"compute", time.compute.count()},
             {"streaming", time.streaming.count()},
-            {"output", time.output.count()}}},
+            {"output", time.output.count()},
+            {"host", time.host.count()}}},
+          {"host_operators", time.host_operators},
           {"first", name_text(graph.model().describe(stage.operators.front()))}};
 }
 

@@ -20,7 +20,7 @@ constexpr std::uint32_t kTpus = 3;
 constexpr std::uint64_t kInputs = 4;
 
 std::vector<figure::Lanes::Cause> causes() {
-  constexpr std::array kPaints{"fixed", "input", "compute", "striped", "output"};
+  constexpr std::array kPaints{"fixed", "input", "compute", "striped", "output", "balanced"};
   std::vector<figure::Lanes::Cause> result;
   for (std::size_t i = 0; i < kCauses.size(); ++i) result.push_back({kCauses[i], kPaints[i]});
   return result;

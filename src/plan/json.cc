@@ -14,7 +14,9 @@ using json::Json;
 using json::Node;
 using json::rounded;
 
-constexpr std::string_view kSchema = "segue.plan/1";
+constexpr std::string_view kSchema = "segue.plan/2";
+// Without `host` in times and `host_operators`: it left them out, so that they are 0 when read.
+constexpr std::string_view kSchemaOf01 = "segue.plan/1";
 constexpr std::size_t kLargestFileBytes = std::size_t{64} << 20U;
 
 Json to_json(const Stage& stage, std::size_t position) {
@@ -33,6 +35,7 @@ Json to_json(const Stage& stage, std::size_t position) {
               {"input_bytes", stage.input_bytes},
               {"output_bytes", stage.output_bytes},
               {"replicas", stage.replicas},
+              {"host_operators", stage.time.host_operators},
               {"time_ns", time_json(stage.time)}};
   if (stage.compiled) {
     result["compiled"] = {{"compiler", stage.compiled->compiler},
@@ -79,13 +82,14 @@ double not_negative(const Node& node) {
 }
 
 SegmentTime parse_time(const Node& node) {
-  node.expect_keys({"compute", "input", "output", "streaming", "fixed", "total"});
+  node.expect_keys({"compute", "input", "output", "streaming", "fixed", "total"}, {"host"});
   const auto part = [&](const char* key) { return duration(node[key], kLongestOfStageNs); };
   const SegmentTime time{.fixed = part("fixed"),
                          .input = part("input"),
                          .compute = part("compute"),
                          .streaming = part("streaming"),
-                         .output = part("output")};
+                         .output = part("output"),
+                         .host = node.has("host") ? part("host") : Nanoseconds(0)};
   if (part("total") != time.total())
     node["total"].fail(fmt::format("must be the sum of the others, {}", time.total().count()));
   return time;
@@ -129,7 +133,7 @@ Stage parse_stage(const Node& node, std::size_t position) {
   node.expect_keys(
       {"index", "operators", "first_depth", "last_depth", "inputs", "outputs", "parameter_bytes",
        "on_chip_bytes", "host_bytes", "macs", "input_bytes", "output_bytes", "replicas", "time_ns"},
-      {"devices", "compiled"});
+      {"devices", "compiled", "host_operators"});
   if (node["index"].number() != position) node["index"].fail(fmt::format("must be {}", position));
   Stage stage;
   for (const Node& element : node["operators"].elements())
@@ -147,6 +151,12 @@ Stage parse_stage(const Node& node, std::size_t position) {
   stage.output_bytes = node["output_bytes"].number();
   stage.replicas = parse_replicas(node["replicas"]);
   stage.time = parse_time(node["time_ns"]);
+  if (node.has("host_operators")) {
+    stage.time.host_operators = node["host_operators"].small_number();
+    if (stage.time.host_operators > stage.operators.size())
+      node["host_operators"].fail(
+          fmt::format("is more than its {} operators", stage.operators.size()));
+  }
   if (node.has("devices")) stage.devices = parse_devices(node["devices"], stage);
   if (node.has("compiled")) stage.compiled = parse_compiled(node["compiled"]);
   return stage;
@@ -212,7 +222,7 @@ Plan parse_plan(std::string_view text, const std::string& label) {
   const Node root(document, "", label);
   root.expect_keys({"schema", "model", "device", "strategy", "objective", "stages", "predicted"},
                    {"bound"});
-  root["schema"].expect_schema(kSchema);
+  if (root["schema"].text() != kSchemaOf01) root["schema"].expect_schema(kSchema);
   Plan plan;
   plan.model = parse_model_part(root["model"]);
   plan.device = root["device"].text();

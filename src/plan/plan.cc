@@ -185,9 +185,7 @@ bool same_stages(const Plan& a, const Plan& b) {
 
 // Whether the bound is one of what the plan reaches.
 bool belongs_to(const Bound& bound, const Plan& plan) {
-  const Nanoseconds reached =
-      plan.objective == "latency" ? plan.predicted.latency : plan.predicted.bottleneck;
-  return bound.value <= reached && bound.is_proven == (bound.value == reached);
+  return bound.value <= objective_time(plan) && bound.is_proven == is_reached(bound, plan);
 }
 
 }  // namespace
@@ -205,6 +203,14 @@ std::string broken_limit(const Plan& plan, const Bound& bound) {
     return fmt::format("its latency is {}, its bound holds for {}",
                        format_time(plan.predicted.latency), format_time(*bound.max_latency));
   return "";
+}
+
+Nanoseconds objective_time(const Plan& plan) {
+  return plan.objective == "latency" ? plan.predicted.latency : plan.predicted.bottleneck;
+}
+
+bool is_reached(const Bound& bound, const Plan& plan) {
+  return bound.value == objective_time(plan) && plan.host_operators() == 0;
 }
 
 void predict_anew(Plan& plan, std::span<const DevicePool> pools) {
@@ -226,6 +232,18 @@ std::uint32_t Plan::device_count() const {
 std::uint64_t Plan::host_bytes() const {
   std::uint64_t total = 0;
   for (const Stage& stage : stages) total += stage.host_bytes;
+  return total;
+}
+
+std::uint32_t Plan::host_operators() const {
+  std::uint32_t count = 0;
+  for (const Stage& stage : stages) count += stage.time.host_operators;
+  return count;
+}
+
+Nanoseconds Plan::host_time() const {
+  Nanoseconds total{0};
+  for (const Stage& stage : stages) total += stage.time.host;
   return total;
 }
 

@@ -9,7 +9,8 @@ namespace segue {
 [[nodiscard]] inline json::Json time_json(const SegmentTime& time) {
   return {{"compute", time.compute.count()}, {"input", time.input.count()},
           {"output", time.output.count()},   {"streaming", time.streaming.count()},
-          {"fixed", time.fixed.count()},     {"total", time.total().count()}};
+          {"fixed", time.fixed.count()},     {"host", time.host.count()},
+          {"total", time.total().count()}};
 }
 
 }  // namespace segue

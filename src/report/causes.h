@@ -10,18 +10,19 @@
 
 namespace segue {
 
-inline constexpr std::array kCauses{"fixed cost", "input", "computing", "streaming parameters",
-                                    "output"};
+inline constexpr std::array kCauses{"fixed cost",           "input",  "computing",
+                                    "streaming parameters", "output", "on the host"};
 // As JSON and CSV call them.
-inline constexpr std::array kCauseKeys{"fixed", "input", "compute", "streaming", "output"};
+inline constexpr std::array kCauseKeys{"fixed", "input", "compute", "streaming", "output", "host"};
 
 // Position in kCauses of what most of the time goes into.
 [[nodiscard]] inline std::size_t main_cause(const SegmentTime& time) {
-  const std::array parts{time.fixed, time.input, time.compute, time.streaming, time.output};
+  const std::array parts{time.fixed,     time.input,  time.compute,
+                         time.streaming, time.output, time.host};
   return static_cast<std::size_t>(std::ranges::max_element(parts) - parts.begin());
 }
 
-// Position in kCauses; nothing for what happens on the host.
+// Position in kCauses; nothing for the hops of the runner.
 [[nodiscard]] inline std::optional<std::size_t> cause_of(Activity activity) {
   switch (activity) {
     case Activity::kRequest:
@@ -35,6 +36,8 @@ inline constexpr std::array kCauseKeys{"fixed", "input", "compute", "streaming",
     case Activity::kOutput:
     case Activity::kRelayout:
       return 4;
+    case Activity::kHostWork:
+      return 5;
     case Activity::kHop:
       break;
   }

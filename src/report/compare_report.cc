@@ -62,6 +62,7 @@ Table compare_table(std::span<const ComparedPlan> rows) {
                    {"strategy", Table::Align::kLeft},
                    {"stages", Table::Align::kLeft},
                    {"host_MiB"},
+                   {"on_host_ms"},
                    {"per_s"},
                    {"ms"},
                    {"latency_ms"},
@@ -74,14 +75,15 @@ Table compare_table(std::span<const ComparedPlan> rows) {
   for (const ComparedPlan& row : rows) {
     const Prediction& predicted = row.plan.predicted;
     const auto against = against_vendor(row, rows);
-    table.rows.push_back(
-        {std::to_string(row.tpus), row.plan.strategy, replicas_text(row.plan),
-         format_mib(row.plan.host_bytes()), fmt::format("{:.1f}", predicted.throughput_per_s),
-         format_ms(predicted.bottleneck), format_ms(predicted.latency),
-         fmt::format("{:.2f}", predicted.speedup), against ? fmt::format("{:.2f}", *against) : "-",
-         fmt::format("{:.0f}", 100 * predicted.speedup / row.plan.device_count()),
-         is_on_front(row, rows) ? "*" : "", std::to_string(slowest_stage(row.plan)),
-         cause_of_slowest(row.plan)});
+    table.rows.push_back({std::to_string(row.tpus), row.plan.strategy, replicas_text(row.plan),
+                          format_mib(row.plan.host_bytes()), format_ms(row.plan.host_time()),
+                          fmt::format("{:.1f}", predicted.throughput_per_s),
+                          format_ms(predicted.bottleneck), format_ms(predicted.latency),
+                          fmt::format("{:.2f}", predicted.speedup),
+                          against ? fmt::format("{:.2f}", *against) : "-",
+                          fmt::format("{:.0f}", 100 * predicted.speedup / row.plan.device_count()),
+                          is_on_front(row, rows) ? "*" : "",
+                          std::to_string(slowest_stage(row.plan)), cause_of_slowest(row.plan)});
   }
   return table;
 }
@@ -91,8 +93,8 @@ std::string compare_text(const std::string& model, std::span<const ComparedPlan>
   return fmt::format("{} on {}; all numbers simulated\n\n", printable(model),
                      printable(rows[0].plan.device)) +
          compare_table(rows).to_text() +
-         "\nstages: TPUs of each stage. per_tpu_%: speed-up over one TPU, divided by the TPUs "
-         "used.\n" +
+         "\nstages: TPUs of each stage. on_host_ms: operators that no TPU computes, of all stages. "
+         "per_tpu_%: speed-up over one TPU, divided by the TPUs used.\n" +
          (is_complete(rows) ? "" : "A strategy without a row has not that many cuts here.\n") +
          "*: no other row is better in throughput, latency or TPUs without being worse in "
          "another.\nslowest, cause: the slowest stage, and what most of its time goes into; or "
@@ -114,6 +116,8 @@ std::string compare_json(const std::string& model, std::span<const ComparedPlan>
                     {"latency_ns", predicted.latency.count()},
                     {"bottleneck_ns", predicted.bottleneck.count()},
                     {"host_bytes", row.plan.host_bytes()},
+                    {"host_operators", row.plan.host_operators()},
+                    {"host_ns", row.plan.host_time().count()},
                     {"speedup", rounded(predicted.speedup)},
                     {"speedup_vs_compiler", against ? nlohmann::ordered_json(rounded(*against))
                                                     : nlohmann::ordered_json(nullptr)},
@@ -122,7 +126,7 @@ std::string compare_json(const std::string& model, std::span<const ComparedPlan>
                     {"slowest_stage", slowest_stage(row.plan)},
                     {"slowest_cause", cause_of_slowest(row.plan)}});
   }
-  return json::to_text({{"schema", "segue.compare/1"},
+  return json::to_text({{"schema", "segue.compare/2"},
                         {"kind", "simulated"},
                         {"model", model},
                         {"device", rows.empty() ? "" : rows[0].plan.device},

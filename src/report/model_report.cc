@@ -95,6 +95,43 @@ const char* place_of(const Model& model, OperatorId id, std::span<const Operator
   return std::ranges::binary_search(on_host, id) ? "host" : "tpu";
 }
 
+// Why an operator is on the host; both empty for one that the TPU computes.
+HostReason reason_of(const Model& model, OperatorId id, std::span<const OperatorId> on_host) {
+  if (std::string_view(place_of(model, id, on_host)) == "tpu") return {};
+  if (!is_supported_on_device(model, id)) return host_reason(model, id);
+  return {"it depends on an operator on the host; a compiled segment has one part for the TPU",
+          "cut behind that operator, so that the TPU of the next segment computes it"};
+}
+
+// One line for each reason, with the operators it is true of.
+std::string host_text(const Graph& graph) {
+  constexpr std::size_t kNamed = 3;
+  const Model& model = graph.model();
+  struct Group {
+    std::string remedy;
+    std::vector<OperatorId> operators;
+  };
+  std::map<std::string, Group> groups;
+  const std::vector<OperatorId> on_host = host_operators(graph);
+  for (const OperatorId id : on_host) {
+    const HostReason reason = reason_of(model, id, on_host);
+    if (reason.reason.empty()) continue;
+    Group& group = groups[reason.reason];
+    group.remedy = reason.remedy;
+    group.operators.push_back(id);
+  }
+  std::string text;
+  for (const auto& [reason, group] : groups) {
+    text += fmt::format("on the host: {}", printable(model.describe(group.operators[0])));
+    for (std::size_t i = 1; i < std::min(kNamed, group.operators.size()); ++i)
+      text += fmt::format(", {}", printable(model.describe(group.operators[i])));
+    if (group.operators.size() > kNamed)
+      text += fmt::format(" and {} more", group.operators.size() - kNamed);
+    text += fmt::format(": {}; {}\n", reason, group.remedy);
+  }
+  return text;
+}
+
 Json operators_json(const Graph& graph) {
   Json list = Json::array();
   const Model& model = graph.model();
@@ -102,6 +139,7 @@ Json operators_json(const Graph& graph) {
   for (std::size_t i = 0; i < graph.operator_count(); ++i) {
     const OperatorId id = operator_id(i);
     const OperatorStats& stats = graph.stats(id);
+    const HostReason reason = reason_of(model, id, on_host);
     Json outputs = Json::array();
     for (const std::int32_t tensor : model.op(id).outputs) {
       outputs.push_back(model.unique_name(tensor_id(tensor)));
@@ -110,6 +148,8 @@ Json operators_json(const Graph& graph) {
                     {"operator", model.op(id).name},
                     {"depth", stats.depth},
                     {"runs_on", place_of(model, id, on_host)},
+                    {"reason", reason.reason},
+                    {"remedy", reason.remedy},
                     {"parameter_bytes", stats.parameter_bytes},
                     {"macs", stats.macs},
                     {"input_bytes", stats.input_bytes},
@@ -156,6 +196,7 @@ Table operator_table(const Graph& graph) {
                    {"depth"},
                    {"operator", Table::Align::kLeft},
                    {"runs_on", Table::Align::kLeft},
+                   {"reason", Table::Align::kLeft},
                    {"parameter_bytes"},
                    {"macs"},
                    {"input_bytes"},
@@ -175,9 +216,10 @@ Table operator_table(const Graph& graph) {
       name = printable(model.unique_name(output));
     }
     table.rows.push_back({std::to_string(i), std::to_string(stats.depth), printable(op.name, 40),
-                          place_of(model, id, on_host), std::to_string(stats.parameter_bytes),
-                          std::to_string(stats.macs), std::to_string(stats.input_bytes),
-                          std::to_string(stats.output_bytes), shape, name});
+                          place_of(model, id, on_host), reason_of(model, id, on_host).reason,
+                          std::to_string(stats.parameter_bytes), std::to_string(stats.macs),
+                          std::to_string(stats.input_bytes), std::to_string(stats.output_bytes),
+                          shape, name});
   }
   return table;
 }
@@ -220,13 +262,14 @@ std::string inspect_text(const Graph& graph, std::span<const CompiledExecutable>
       "largest depth level: {} of parameters (no horizontal cut has a smaller largest segment)\n",
       format_bytes(widest));
   if (!executables.empty()) text += executables_text(model, executables);
+  text += host_text(graph);
   if (with_operators) text += "\n" + operator_table(graph).to_text();
   return text;
 }
 
 std::string inspect_json(const Graph& graph, std::span<const CompiledExecutable> executables) {
   const Model& model = graph.model();
-  return json::to_text({{"schema", "segue.inspect/1"},
+  return json::to_text({{"schema", "segue.inspect/2"},
                         {"model",
                          {{"name", model.name()},
                           {"sha256", sha256(model.bytes())},
@@ -242,42 +285,71 @@ std::string inspect_json(const Graph& graph, std::span<const CompiledExecutable>
                         {"levels", levels_json(graph)}});
 }
 
+namespace {
+
+// What was run, and how much of it could have told a difference.
+std::string evidence_text(const VerifyReport& report, const std::string& backend) {
+  const bool is_whole = report.operators_run == report.operator_count;
+  std::string text = fmt::format(
+      "{} random input{} give{} the whole model's values in {} {} tensors between and behind "
+      "segments, byte for byte ({} values, {} distinct ones within their tensors; {})\n",
+      report.inputs_run, report.inputs_run == 1 ? "" : "s", report.inputs_run == 1 ? "s" : "",
+      is_whole ? "all" : "those that were run,", report.tensors_compared, report.values_compared,
+      report.distinct_values, backend);
+  for (const std::string& warning : report.warnings) {
+    text +=
+        fmt::format("warning: little evidence from tensor {}: more inputs (--inputs) may tell\n",
+                    printable(warning));
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string verify_text(const VerifyReport& report, const std::string& backend) {
   if (!report.agrees()) return fmt::format("MISMATCH: {}\n", printable(report.mismatch, 1000));
-  return fmt::format(
-      "Verified: {} segments, {} operators matched one to one, {} of constants equal; {} random "
-      "inputs "
-      "give the whole model's outputs byte for byte ({} compared, {})\n",
-      report.segment_count, report.operator_count, format_bytes(report.parameter_bytes),
-      report.inputs_run, format_bytes(report.output_bytes_compared), backend);
+  std::string text = fmt::format(
+      "Verified: {} segment{}, {} operator{} matched one to one, {} of constants equal; ",
+      report.segment_count, report.segment_count == 1 ? "" : "s", report.operator_count,
+      report.operator_count == 1 ? "" : "s", format_bytes(report.parameter_bytes));
+  if (report.operators_run == report.operator_count) return text + evidence_text(report, backend);
+  return text +
+         fmt::format("only {} of them were run, since the runtime lacks a custom operator ({}); ",
+                     report.operators_run, printable(report.not_run, 1000)) +
+         evidence_text(report, backend);
 }
 
 Table verify_table(const VerifyReport& report) {
   Table table;
-  table.columns = {{"agrees"},
-                   {"segment_count"},
-                   {"operator_count"},
-                   {"parameter_bytes"},
-                   {"inputs_run"},
-                   {"output_bytes_compared"},
-                   {"mismatch", Table::Align::kLeft}};
+  table.columns = {{"agrees"},           {"segment_count"},   {"operator_count"},
+                   {"operators_run"},    {"parameter_bytes"}, {"inputs_run"},
+                   {"tensors_compared"}, {"values_compared"}, {"distinct_values"},
+                   {"bytes_compared"},   {"warnings"},        {"mismatch", Table::Align::kLeft}};
   table.rows = {{report.agrees() ? "true" : "false", std::to_string(report.segment_count),
-                 std::to_string(report.operator_count), std::to_string(report.parameter_bytes),
-                 std::to_string(report.inputs_run), std::to_string(report.output_bytes_compared),
-                 printable(report.mismatch)}};
+                 std::to_string(report.operator_count), std::to_string(report.operators_run),
+                 std::to_string(report.parameter_bytes), std::to_string(report.inputs_run),
+                 std::to_string(report.tensors_compared), std::to_string(report.values_compared),
+                 std::to_string(report.distinct_values), std::to_string(report.bytes_compared),
+                 std::to_string(report.warnings.size()), printable(report.mismatch)}};
   return table;
 }
 
 std::string verify_json(const VerifyReport& report, const std::string& backend) {
-  return json::to_text({{"schema", "segue.verify/1"},
+  return json::to_text({{"schema", "segue.verify/2"},
                         {"agrees", report.agrees()},
                         {"mismatch", report.mismatch},
                         {"backend", backend},
                         {"segment_count", report.segment_count},
                         {"operator_count", report.operator_count},
+                        {"operators_run", report.operators_run},
+                        {"not_run", report.not_run},
                         {"parameter_bytes", report.parameter_bytes},
                         {"inputs_run", report.inputs_run},
-                        {"output_bytes_compared", report.output_bytes_compared}});
+                        {"tensors_compared", report.tensors_compared},
+                        {"values_compared", report.values_compared},
+                        {"distinct_values", report.distinct_values},
+                        {"bytes_compared", report.bytes_compared},
+                        {"warnings", report.warnings}});
 }
 
 }  // namespace segue

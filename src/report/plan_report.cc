@@ -20,6 +20,8 @@ bool has_replicas(const Plan& plan) {
   return std::ranges::any_of(plan.stages, [](const Stage& stage) { return stage.replicas > 1; });
 }
 
+bool has_host_work(const Plan& plan) { return plan.host_operators() > 0; }
+
 bool has_several_kinds(const Plan& plan) { return !plan.stages[0].devices.empty(); }
 
 // "2xedgetpu-usb3 1xedgetpu-pcie": the devices of a stage where there are several kinds.
@@ -42,6 +44,7 @@ std::string devices_text(const Plan& plan, const Stage& stage) {
 
 std::vector<std::string> column_titles(const Plan& plan) {
   std::vector<std::string> titles{"operators", "depths", "on-chip MiB", "host MiB", "ms"};
+  if (has_host_work(plan)) titles.emplace_back("on host ms");
   if (has_replicas(plan) || has_several_kinds(plan)) titles.emplace_back("TPUs");
   return titles;
 }
@@ -52,6 +55,7 @@ std::vector<std::string> stage_cells(const Plan& plan, std::size_t position) {
   std::vector<std::string> cells{std::to_string(stage.operators.size()), depths(stage),
                                  format_mib(stage.on_chip_bytes), format_mib(stage.host_bytes),
                                  format_ms(stage.time.total())};
+  if (has_host_work(plan)) cells.push_back(format_ms(stage.time.host));
   if (has_several_kinds(plan)) {
     cells.push_back(devices_text(plan, stage));
   } else if (has_replicas(plan)) {
@@ -70,6 +74,7 @@ std::vector<std::string> total_cells(const Plan& plan) {
   std::vector<std::string> cells{std::to_string(plan.model.operator_count),
                                  fmt::format("1-{}", plan.model.depth), format_mib(on_chip),
                                  format_mib(plan.host_bytes()), format_ms(time)};
+  if (has_host_work(plan)) cells.push_back(format_ms(plan.host_time()));
   if (has_replicas(plan) || has_several_kinds(plan))
     cells.push_back(std::to_string(plan.device_count()));
   return cells;
@@ -125,8 +130,9 @@ std::string bound_text(const Plan& plan) {
     return fmt::format(
         "Proven: within the limits given, no stages and replicas have a smaller {}.\n", what);
   }
-  return fmt::format("Not proven to be the best; no plan has a {} below {}.\n", what,
-                     format_time(plan.bound->value));
+  return fmt::format("Not proven to be the best{}; no plan has a {} below {}.\n",
+                     has_host_work(plan) ? ", since times on the host are estimates; by these" : "",
+                     what, format_time(plan.bound->value));
 }
 
 std::string bytes_verdict(const Plan& plan, const Plan& vendor) {
@@ -169,16 +175,18 @@ Table plan_table(const Plan& plan) {
   Table table;
   table.columns = {{"index"},           {"operators"},     {"first_depth"}, {"last_depth"},
                    {"parameter_bytes"}, {"on_chip_bytes"}, {"host_bytes"},  {"macs"},
-                   {"input_bytes"},     {"output_bytes"},  {"replicas"},    {"total_ns"}};
+                   {"input_bytes"},     {"output_bytes"},  {"replicas"},    {"host_operators"},
+                   {"host_ns"},         {"total_ns"}};
   if (has_several_kinds(plan)) table.columns.push_back({"devices", Table::Align::kLeft});
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const Stage& s = plan.stages[i];
-    table.rows.push_back({std::to_string(i), std::to_string(s.operators.size()),
-                          std::to_string(s.first_depth), std::to_string(s.last_depth),
-                          std::to_string(s.parameter_bytes), std::to_string(s.on_chip_bytes),
-                          std::to_string(s.host_bytes), std::to_string(s.macs),
-                          std::to_string(s.input_bytes), std::to_string(s.output_bytes),
-                          std::to_string(s.replicas), std::to_string(s.time.total().count())});
+    table.rows.push_back(
+        {std::to_string(i), std::to_string(s.operators.size()), std::to_string(s.first_depth),
+         std::to_string(s.last_depth), std::to_string(s.parameter_bytes),
+         std::to_string(s.on_chip_bytes), std::to_string(s.host_bytes), std::to_string(s.macs),
+         std::to_string(s.input_bytes), std::to_string(s.output_bytes), std::to_string(s.replicas),
+         std::to_string(s.time.host_operators), std::to_string(s.time.host.count()),
+         std::to_string(s.time.total().count())});
     if (has_several_kinds(plan)) table.rows.back().push_back(devices_text(plan, s));
   }
   return table;
@@ -210,22 +218,20 @@ Table plan_operator_table(const Plan& plan, const Graph& graph, const DeviceSpec
   const Model& model = graph.model();
   const auto compiler = make_simulated_compiler(device);
   Table table;
-  table.columns = {{"operator"},
-                   {"stage"},
-                   {"depth"},
-                   {"name", Table::Align::kLeft},
-                   {"parameter_bytes"},
-                   {"place", Table::Align::kLeft},
-                   {"device_bytes"},
-                   {"macs"},
-                   {"cycles"},
-                   {"output_bytes"},
-                   {"output", Table::Align::kLeft}};
+  table.columns = {{"operator"},        {"stage"},
+                   {"depth"},           {"name", Table::Align::kLeft},
+                   {"parameter_bytes"}, {"place", Table::Align::kLeft},
+                   {"device_bytes"},    {"macs"},
+                   {"cycles"},          {"host_ns"},
+                   {"output_bytes"},    {"output", Table::Align::kLeft}};
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     for (const OperatorMemory& memory :
          compiler->compile(graph, plan.stages[s].operators).operators) {
       const OperatorStats& stats = graph.stats(memory.op);
       const Operator& op = model.op(memory.op);
+      const Nanoseconds host_ns = memory.residency == Residency::kOnHost
+                                      ? host_operator_time(graph, memory.op, device)
+                                      : Nanoseconds(0);
       const std::string output =
           op.outputs.empty()
               ? std::string()
@@ -236,7 +242,8 @@ Table plan_operator_table(const Plan& plan, const Graph& graph, const DeviceSpec
                             kPlaces.at(static_cast<std::size_t>(memory.residency)),
                             std::to_string(memory.bytes), std::to_string(stats.macs),
                             std::to_string(operator_work(model, memory.op, device).cycles),
-                            std::to_string(stats.output_bytes), output});
+                            std::to_string(host_ns.count()), std::to_string(stats.output_bytes),
+                            output});
     }
   }
   return table;

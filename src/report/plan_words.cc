@@ -14,12 +14,13 @@ namespace {
 
 // What most of a stage's time goes into, in words.
 std::string cause(const SegmentTime& time) {
-  const std::array<std::pair<Nanoseconds, const char*>, 5> parts{
+  const std::array<std::pair<Nanoseconds, const char*>, 6> parts{
       {{time.compute, "computing"},
        {time.streaming, "streaming parameters from the host"},
        {time.input, "receiving its input"},
        {time.output, "sending its output"},
-       {time.fixed, "the fixed cost of an inference"}}};
+       {time.fixed, "the fixed cost of an inference"},
+       {time.host, "operators on the host's processor"}}};
   const auto* const largest = std::ranges::max_element(parts);
   return fmt::format("{} of {} ms go into {}", format_ms(largest->first), format_ms(time.total()),
                      largest->second);
@@ -47,6 +48,8 @@ std::string advice(const Stage& stage, const Plan& plan, bool shares) {
     return "no plan within the limits given is better";
   const SegmentTime& time = stage.time;
   const Nanoseconds transfers = time.input + time.output;
+  if (time.host > time.total() - time.host)
+    return "convert the model so that the TPU can compute them (`segue inspect` says how)";
   if (stage.operators.size() == 1 && stage.time.streaming > time.compute)
     return "it is one operator that no device can hold; no number of TPUs helps it";
   if (time.streaming > time.compute && time.streaming > transfers)
@@ -72,13 +75,15 @@ std::string strategy_title(const std::string& strategy) {
 }
 
 std::string host_operators_note(const Plan& plan) {
-  std::uint32_t count = 0;
-  for (const Stage& stage : plan.stages) count += stage.time.host_operators;
+  const std::uint32_t count = plan.host_operators();
   if (count == 0) return "";
+  Nanoseconds total{0};
+  for (const Stage& stage : plan.stages) total += stage.time.total();
   return fmt::format(
-      "{} operators run on the host's processor; their time is not predicted (`segue inspect` "
-      "shows them).\n",
-      count);
+      "{} operator{} run{} on the host's processor, for {} of {} per input (estimated; `segue "
+      "inspect` gives the reasons, `--measure cpu` measures).\n",
+      count, count == 1 ? "" : "s", count == 1 ? "s" : "", format_time(plan.host_time()),
+      format_time(total));
 }
 
 std::size_t slowest_stage(const Plan& plan) {

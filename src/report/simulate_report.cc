@@ -51,18 +51,19 @@ double speedup(const Plan& plan, Nanoseconds each) {
 
 Table simulate_table(const Plan& plan, const Timeline& timeline) {
   Table table;
-  table.columns = {{"stage"},     {"replicas"}, {"on_chip_MiB"}, {"host_MiB"},
-                   {"fixed_ms"},  {"input_ms"}, {"compute_ms"},  {"streaming_ms"},
-                   {"output_ms"}, {"total_ms"}, {"busy_%"},      {"largest_queue"}};
+  table.columns = {{"stage"},    {"replicas"},   {"on_chip_MiB"},  {"host_MiB"},  {"fixed_ms"},
+                   {"input_ms"}, {"compute_ms"}, {"streaming_ms"}, {"output_ms"}, {"on_host_ms"},
+                   {"total_ms"}, {"busy_%"},     {"largest_queue"}};
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const SegmentTime& time = plan.stages[i].time;
     const StageStatistics& statistics = timeline.stages[i];
-    table.rows.push_back(
-        {std::to_string(i), std::to_string(plan.stages[i].replicas),
-         format_mib(plan.stages[i].on_chip_bytes), format_mib(plan.stages[i].host_bytes),
-         format_ms(time.fixed), format_ms(time.input), format_ms(time.compute),
-         format_ms(time.streaming), format_ms(time.output), format_ms(time.total()),
-         percent(mean(statistics.utilisation)), std::to_string(statistics.largest_queue)});
+    table.rows.push_back({std::to_string(i), std::to_string(plan.stages[i].replicas),
+                          format_mib(plan.stages[i].on_chip_bytes),
+                          format_mib(plan.stages[i].host_bytes), format_ms(time.fixed),
+                          format_ms(time.input), format_ms(time.compute), format_ms(time.streaming),
+                          format_ms(time.output), format_ms(time.host), format_ms(time.total()),
+                          percent(mean(statistics.utilisation)),
+                          std::to_string(statistics.largest_queue)});
   }
   return table;
 }
@@ -122,7 +123,7 @@ std::string simulate_json(const Plan& plan, const Timeline& timeline,
   const Nanoseconds each = timeline.time_per_input();
   const double rate = each.count() > 0 ? 1 / to_s(each) : 0;
   return json::to_text(
-      {{"schema", "segue.simulate/1"},
+      {{"schema", "segue.simulate/2"},
        {"kind", "simulated"},
        {"model", plan.model.name},
        {"device", plan.device},

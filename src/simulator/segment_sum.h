@@ -51,7 +51,6 @@ struct SegmentSum {
   std::int64_t last_streaming_ns = 0;  // of these, while its own parameters arrive
   std::int64_t streaming_ns = 0;
   std::int64_t hidden_streaming_ns = 0;
-  std::uint32_t host_operators = 0;
 
   void add(const Streaming& streamed) {
     streaming_ns = std::min(streaming_ns + streamed.added_ns, kLongest);
@@ -81,8 +80,7 @@ struct SegmentSum {
             .hidden_streaming = Nanoseconds(std::min(hidden_streaming_ns, kLongest)),
             .output_on_link = Nanoseconds(to_whole_ns(
                 std::min(output_ns, static_cast<double>(output_bytes) * link_ns_per_byte))),
-            .cycles = cycles,
-            .host_operators = host_operators};
+            .cycles = cycles};
   }
 };
 

@@ -66,14 +66,16 @@ SegmentTime simulate_segment(const Graph& graph, std::span<const OperatorId> ope
                              const MemoryReport& memory, const DeviceSpec& device) {
   const Model& model = graph.model();
   const auto on_host = operators_on_host(graph, operators);
-  SegmentSum sum;
-  sum.host_operators = static_cast<std::uint32_t>(on_host.size());
+  Nanoseconds host{0};
+  for (const OperatorId id : on_host) host += host_operator_time(graph, id, device);
+  const auto with_host = [&](SegmentTime time) {
+    time.host = std::min(host, Nanoseconds(static_cast<std::int64_t>(kLongestNs)));
+    time.host_operators = static_cast<std::uint32_t>(on_host.size());
+    return time;
+  };
   const std::vector<OperatorId> ours = on_device(operators, on_host);
-  if (ours.empty()) {
-    SegmentTime nothing;
-    nothing.host_operators = sum.host_operators;
-    return nothing;
-  }
+  if (ours.empty()) return with_host({});
+  SegmentSum sum;
   for (const OperatorId id : ours) {
     sum.last_cycles = operator_work(model, id, device).cycles;
     sum.cycles += sum.last_cycles;
@@ -82,7 +84,7 @@ SegmentTime simulate_segment(const Graph& graph, std::span<const OperatorId> ope
   for (const TensorId id : border.inputs) sum.input_bytes += model.tensor(id).bytes;
   for (const TensorId id : border.outputs) sum.output_bytes += sent_bytes(model.tensor(id), device);
   add_streaming(model, ours, memory, device, sum);
-  return sum.time(device.timing);
+  return with_host(sum.time(device.timing));
 }
 
 }  // namespace segue

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "plan/limits.h"
 #include "segue/compiler.h"
 #include "segue/error.h"
 #include "segue/model.h"
@@ -19,6 +20,8 @@ Plan optimal_plan(const Graph& graph, std::span<const DevicePool> pools,
   Plan plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
   if (options.objective == Objective::kLatency) plan.objective = "latency";
   plan.bound = best.bound;
+  // Times on the host are estimates: what rests on them is no proof.
+  plan.bound->is_proven = is_reached(*plan.bound, plan);
   return plan;
 }
 
@@ -66,6 +69,7 @@ StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> po
                               Strategy strategy, const OptimalOptions& optimal,
                               std::optional<Profile>* profile) {
   check_not_compiled(graph.model());
+  check_runs_on_device(graph.model());
   if (strategy == Strategy::kOptimal) return {optimal_plan(graph, pools, optimal)};
   if (pools.size() != 1) {
     throw Error(
@@ -90,6 +94,7 @@ std::vector<ComparedPlan> compare_strategies(const Graph& graph, const DeviceSpe
                 fmt::format("{} to {} TPUs: comparisons are within 1 to {}", first, last,
                             kMostComparedTpus));
   }
+  check_runs_on_device(graph.model());
   std::vector<ComparedPlan> rows;
   std::optional<Profile> profile;
   for (std::uint32_t tpus = first; tpus <= last; ++tpus) {

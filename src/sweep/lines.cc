@@ -15,7 +15,7 @@ namespace {
 using json::Json;
 using json::Node;
 
-constexpr const char* kSchema = "segue.sweep/1";
+constexpr const char* kSchema = "segue.sweep/2";
 
 std::vector<std::string_view> keys_of(bool is_feasible) {
   std::vector<std::string_view> keys{"schema",   "kind",         "sweep",        "job",    "jobs",
@@ -25,8 +25,9 @@ std::vector<std::string_view> keys_of(bool is_feasible) {
     keys.emplace_back("reason");
     return keys;
   }
-  keys.insert(keys.end(), {"stages", "replicas", "throughput_per_s", "latency_ns", "bottleneck_ns",
-                           "speedup", "host_bytes", "largest_segment_bytes", "plan_sha256"});
+  keys.insert(keys.end(),
+              {"stages", "replicas", "throughput_per_s", "latency_ns", "bottleneck_ns", "speedup",
+               "host_bytes", "host_operators", "host_ns", "largest_segment_bytes", "plan_sha256"});
   return keys;
 }
 
@@ -44,6 +45,8 @@ void read_result(const Node& node, SweepRow& row) {
   row.bottleneck = Nanoseconds(node["bottleneck_ns"].number(kLongest));
   row.speedup = node["speedup"].real();
   row.host_bytes = node["host_bytes"].number();
+  row.host_operators = node["host_operators"].small_number();
+  row.host_time = Nanoseconds(node["host_ns"].number(kLongest));
   row.largest_segment_bytes = node["largest_segment_bytes"].number();
   row.plan_sha256 = node["plan_sha256"].text();
   if (row.plan_sha256.empty()) node["plan_sha256"].fail("is empty");
@@ -116,6 +119,8 @@ std::string to_json(const SweepRow& row) {
                  {"bottleneck_ns", row.bottleneck.count()},
                  {"speedup", row.speedup},
                  {"host_bytes", row.host_bytes},
+                 {"host_operators", row.host_operators},
+                 {"host_ns", row.host_time.count()},
                  {"largest_segment_bytes", row.largest_segment_bytes},
                  {"plan_sha256", row.plan_sha256}});
   } else {

@@ -121,6 +121,8 @@ void fill_in(SweepRow& row, Plan plan) {
   row.bottleneck = plan.predicted.bottleneck;
   row.speedup = json::rounded(plan.predicted.speedup);
   row.host_bytes = plan.host_bytes();
+  row.host_operators = plan.host_operators();
+  row.host_time = plan.host_time();
   row.largest_segment_bytes = plan.largest_stage_parameter_bytes();
   row.plan_sha256 = sha256(std::as_bytes(std::span(text)));
 }

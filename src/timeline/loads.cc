@@ -18,6 +18,8 @@ std::string_view to_string(Activity activity) {
       return "output";
     case Activity::kRelayout:
       return "relayout";
+    case Activity::kHostWork:
+      return "host";
   }
   return "unknown";
 }

@@ -188,6 +188,8 @@ class Simulation {
         return time.output_on_link;
       case Activity::kRelayout:
         return time.output - time.output_on_link;
+      case Activity::kHostWork:
+        return time.host;
       case Activity::kHop:
         break;
     }
@@ -204,7 +206,7 @@ class Simulation {
         return device.next == Activity::kInput || device.next == Activity::kStreaming ||
                device.next == Activity::kOutput;
       case SharedPath::Holds::kInvocations:
-        return device.next != Activity::kStreaming;
+        return device.next != Activity::kStreaming && device.next != Activity::kHostWork;
     }
     return false;
   }
@@ -244,7 +246,7 @@ class Simulation {
   void end_activity(std::uint32_t id) {
     Device& device = devices_[id];
     if (needs_path(device)) release_path(id);
-    if (device.next != Activity::kRelayout) {
+    if (device.next != Activity::kHostWork) {
       device.next = static_cast<Activity>(static_cast<std::uint8_t>(device.next) + 1);
       begin_activity(id);
       return;

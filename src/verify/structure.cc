@@ -47,6 +47,9 @@ class Structure {
     }
     for (std::size_t i = 0; i < segment.operators().size(); ++i) check_operator(s, operator_id(i));
     for (const TensorId output : segment.outputs()) given_.insert(segment.unique_name(output));
+    // One segment's weights at a time are in memory, beside their counterparts.
+    segment.drop_pages();
+    whole_.drop_pages();
   }
 
   // Operators are known by the first tensor they write; those that write none by what they read.

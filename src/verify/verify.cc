@@ -33,6 +33,7 @@ VerifyReport verify_segments(const Model& whole, std::span<const std::filesystem
     // First: everything else would differ too.
     if (options.plan && options.plan->model.sha256 != sha256(whole.bytes()))
       differ("plan.json is of another model ('{}')", options.plan->model.name);
+    whole.drop_pages();
     const Homes homes = match_operators(whole, segments, report);
     if (options.plan) check_plan(*options.plan, whole, segments, homes);
     check_execution(whole, segments, backend, options, report);

@@ -1,0 +1,73 @@
+#include <algorithm>
+
+#include "model/schema.h"
+#include "segue/simulator.h"
+#include "simulator/segment_sum.h"
+
+namespace segue {
+namespace {
+
+using B = tflite::BuiltinOperator;
+
+double elements(const Tensor& tensor) {
+  double count = 1;
+  for (const std::int32_t extent : tensor.shape) count *= std::max(extent, 0);
+  return count;
+}
+
+const Tensor* tensor_at(const Model& model, std::span<const std::int32_t> tensors,
+                        std::size_t place) {
+  if (place >= tensors.size() || tensors[place] < 0) return nullptr;
+  return &model.tensor(tensor_id(tensors[place]));
+}
+
+// Of BATCH_MATMUL [.., M, K] x [.., K, N]; the graph counts those of constant weights.
+double macs_of(const Graph& graph, OperatorId id) {
+  const Model& model = graph.model();
+  const Operator& op = model.op(id);
+  if (static_cast<B>(op.code) != B::BATCH_MATMUL) return static_cast<double>(graph.stats(id).macs);
+  const Tensor* left = tensor_at(model, op.inputs, 0);
+  const Tensor* output = tensor_at(model, op.outputs, 0);
+  if (left == nullptr || output == nullptr || left->shape.empty()) return 0;
+  return elements(*output) * left->shape.back();
+}
+
+bool is_float(const Tensor* tensor) {
+  return tensor != nullptr && (tensor->type == ElementType::kFloat32);
+}
+
+double arithmetic_ns(const Graph& graph, OperatorId id, const HostCompute& host) {
+  const Model& model = graph.model();
+  const Operator& op = model.op(id);
+  const Tensor* input = tensor_at(model, op.inputs, 0);
+  const double macs = macs_of(graph, id);
+  if (op.code == OpCode::kDepthwiseConv2D) return macs / host.depthwise_macs_per_s.value * 1e9;
+  if (macs > 0) {
+    const Constant& rate = is_float(input) ? host.float_macs_per_s : host.int8_macs_per_s;
+    return macs / rate.value * 1e9;
+  }
+  double visited = 0;
+  for (const auto tensors : {op.inputs, op.outputs}) {
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      const Tensor* tensor = tensor_at(model, tensors, i);
+      if (tensor != nullptr && !tensor->is_constant())
+        visited = std::max(visited, elements(*tensor));
+    }
+  }
+  const OperatorWindow window = model.window(id);
+  return visited * window.height * window.width * host.element_ns.value;
+}
+
+}  // namespace
+
+Nanoseconds host_operator_time(const Graph& graph, OperatorId id, const DeviceSpec& device) {
+  const HostCompute& host = device.host;
+  const OperatorStats& stats = graph.stats(id);
+  const auto traffic =
+      static_cast<double>(stats.parameter_bytes + stats.input_bytes + stats.output_bytes);
+  const double memory_ns = traffic / host.memory_bytes_per_s.value * 1e9;
+  const double ns = host.operator_ns.value + std::max(arithmetic_ns(graph, id, host), memory_ns);
+  return Nanoseconds(to_whole_ns(ns * device.timing.host_slowdown.value));
+}
+
+}  // namespace segue

@@ -1,0 +1,226 @@
+// What Google's compiler leaves to the host, why, and what follows for plans.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "expect.h"
+#include "model_builder.h"
+#include "segue/compiler.h"
+#include "segue/report.h"
+#include "segue/simulator.h"
+#include "segue/strategy.h"
+
+namespace segue {
+namespace {
+
+using testing::expect_error;
+using ::testing::HasSubstr;
+using testing::ModelBuilder;
+using testing::TensorIndex;
+using B = tflite::BuiltinOperator;
+
+struct Case {
+  const char* name;
+  HostCause cause;
+  void (*build)(ModelBuilder&);
+  const char* reason;
+  const char* remedy;
+};
+
+// An operator from "x" to "y" of one shape, in this version.
+void unary(ModelBuilder& b, B code, int version, std::vector<std::int32_t> shape) {
+  const auto y = b.tensor("y", shape);
+  b.op(code, {b.input("x", std::move(shape))}, {y});
+  b.raw().operator_codes.back()->version = version;
+  b.output(y);
+}
+
+// A convolution with another type, version or shape.
+void convolution(ModelBuilder& b, int version, std::vector<std::int32_t> shape) {
+  b.output(b.conv(b.input("x", std::move(shape)), "y", 8));
+  b.raw().operator_codes.back()->version = version;
+}
+
+class Placement : public ::testing::TestWithParam<Case> {};
+
+TEST_P(Placement, HasCauseReasonAndRemedy) {
+  ModelBuilder b;
+  GetParam().build(b);
+  const Model model = b.build();
+  const OperatorId last = operator_id(model.operators().size() - 1);
+  EXPECT_EQ(host_cause(model, last), GetParam().cause);
+  EXPECT_THAT(host_reason(model, last).reason, HasSubstr(GetParam().reason));
+  EXPECT_THAT(host_reason(model, last).remedy, HasSubstr(GetParam().remedy));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Placement,
+                         ::testing::Values(Case{"Convolution", HostCause::kNone,
+                                                [](ModelBuilder& b) {
+                                                  convolution(b, 5, {1, 4, 4, 4});
+                                                },
+                                                "", ""},
+                                           Case{"ConvolutionVersion", HostCause::kVersion,
+                                                [](ModelBuilder& b) {
+                                                  convolution(b, 6, {1, 4, 4, 4});
+                                                },
+                                                "version 6", "older TensorFlow"},
+                                           Case{"QuantizeVersion", HostCause::kVersion,
+                                                [](ModelBuilder& b) {
+                                                  unary(b, B::QUANTIZE, 3, {1, 4});
+                                                },
+                                                "version 3", ""},
+                                           Case{"PadVersion", HostCause::kVersion,
+                                                [](ModelBuilder& b) {
+                                                  unary(b, B::PAD, 4, {1, 4, 4, 4});
+                                                },
+                                                "version 4", ""},
+                                           Case{"TransposeConvVersion", HostCause::kVersion,
+                                                [](ModelBuilder& b) {
+                                                  unary(b, B::TRANSPOSE_CONV, 4, {1, 4, 4, 4});
+                                                },
+                                                "version 4", ""},
+                                           Case{"Gelu", HostCause::kOperation,
+                                                [](ModelBuilder& b) {
+                                                  unary(b, B::GELU, 1, {1, 4});
+                                                },
+                                                "no such operation", "last convolution"},
+                                           Case{"Exp", HostCause::kOperation,
+                                                [](ModelBuilder& b) {
+                                                  unary(b, B::EXP, 2, {1, 4});
+                                                },
+                                                "", ""},
+                                           Case{"BatchOfMaps", HostCause::kBatch,
+                                                [](ModelBuilder& b) {
+                                                  convolution(b, 3, {4, 4, 4, 4});
+                                                },
+                                                "batch", "batch 1"},
+                                           Case{"BatchOfVectors", HostCause::kBatch,
+                                                [](ModelBuilder& b) {
+                                                  b.output(b.dense(b.input("x", {4, 8}), "y", 8));
+                                                },
+                                                "batch", "batch 1"},
+                                           Case{"Matrix", HostCause::kNone,
+                                                [](ModelBuilder& b) {
+                                                  unary(b, B::RELU, 2, {4, 8});
+                                                },
+                                                "", ""},
+                                           Case{"FourInnerDimensions", HostCause::kDimensions,
+                                                [](ModelBuilder& b) {
+                                                  unary(b, B::RESHAPE, 1, {1, 16, 16, 1, 3});
+                                                },
+                                                "more than 3 inner dimensions", "reshape"},
+                                           Case{"ThreeInnerDimensions", HostCause::kNone,
+                                                [](ModelBuilder& b) {
+                                                  unary(b, B::RESHAPE, 1, {1, 1, 16, 16, 3});
+                                                },
+                                                "", ""},
+                                           Case{"ComputedWeights", HostCause::kWeights,
+                                                [](ModelBuilder& b) {
+                                                  const TensorIndex x = b.input("x", {1, 4});
+                                                  const TensorIndex w = b.input("w", {8, 4});
+                                                  const TensorIndex y = b.tensor("y", {1, 8});
+                                                  b.op(B::FULLY_CONNECTED, {x, w, -1}, {y});
+                                                  b.output(y);
+                                                },
+                                                "computed at run time", "constants"},
+                                           Case{"LargeSoftmax", HostCause::kSoftmax,
+                                                [](ModelBuilder& b) {
+                                                  unary(b, B::SOFTMAX, 2, {1, 16001});
+                                                },
+                                                "16000", "leave it out"},
+                                           Case{"Softmax", HostCause::kNone,
+                                                [](ModelBuilder& b) {
+                                                  unary(b, B::SOFTMAX, 2, {1, 16000});
+                                                },
+                                                "", ""},
+                                           Case{"Float", HostCause::kType,
+                                                [](ModelBuilder& b) {
+                                                  unary(b, B::RELU, 2, {1, 4});
+                                                  b.at(0).type = tflite::TensorType::FLOAT32;
+                                                },
+                                                "FLOAT32", "full integer quantization"}),
+                         [](const auto& one) { return std::string(one.param.name); });
+
+// A convolution on the TPU, then a dense layer that only the host computes.
+Model with_host_tail(std::int32_t units) {
+  ModelBuilder b;
+  const auto x = b.conv(b.input("x", {1, 8, 8, 16}), "conv", 64);
+  const auto y = b.dense(b.relu(x, "relu"), "dense", units);
+  b.at(b.graph().operators.back()->inputs[0]).shape = {1, 8, 8, 64};
+  b.raw().operator_codes.back()->version = 10;
+  b.output(y);
+  return b.build();
+}
+
+TEST(HostCost, LargerHostOperatorsTakeLonger) {
+  const auto host_ns = [](std::int32_t units) {
+    const Model model = with_host_tail(units);
+    const Graph graph(model);
+    return host_operator_time(graph, OperatorId{2}, find_device("edgetpu-pcie")).count();
+  };
+  EXPECT_GT(host_ns(4000), 3 * host_ns(1000) / 1);
+}
+
+TEST(HostCost, OptimalPlanIsNotProven) {
+  const Model model = with_host_tail(1000);
+  const Graph graph(model);
+  const DevicePool pool{find_device("edgetpu-pcie"), 2};
+  const Plan plan = plan_by_strategy(graph, {&pool, 1}, Strategy::kOptimal).plan;
+  ASSERT_TRUE(plan.bound.has_value());
+  EXPECT_EQ(plan.host_operators(), 1U);
+  EXPECT_FALSE(plan.bound->is_proven);
+  EXPECT_GE(plan.predicted.bottleneck, plan.host_time() / 2);
+  EXPECT_THAT(plan_text(plan, nullptr), HasSubstr("times on the host are estimates"));
+}
+
+TEST(HostCost, EveryReportHasIt) {
+  const Model model = with_host_tail(1000);
+  const Graph graph(model);
+  const auto rows = compare_strategies(graph, find_device("edgetpu-pcie"), 1, 2);
+  const std::string csv = compare_table(rows).to_csv();
+  const std::string ms = format_ms(rows[0].plan.host_time());
+  EXPECT_GT(rows[0].plan.host_time().count(), 0);
+  EXPECT_THAT(csv, HasSubstr("on_host_ms"));
+  EXPECT_THAT(csv, HasSubstr("," + ms + ","));
+  EXPECT_THAT(compare_json("m", rows),
+              HasSubstr("\"host_ns\": " + std::to_string(rows[0].plan.host_time().count())));
+  EXPECT_THAT(to_json(rows[0].plan),
+              HasSubstr("\"host\": " + std::to_string(rows[0].plan.host_time().count())));
+  EXPECT_THAT(plan_text(rows[0].plan, nullptr),
+              HasSubstr("1 operator runs on the host's processor"));
+  EXPECT_THAT(plan_table(rows[0].plan).to_csv(), HasSubstr("host_ns"));
+}
+
+// Every operator as float, with weights of this type.
+Model float_model(tflite::TensorType weights) {
+  ModelBuilder b;
+  const auto y = b.conv(b.input("x", {1, 4, 4, 4}), "y", 8);
+  b.output(y);
+  for (auto& tensor : b.graph().tensors) {
+    tensor->quantization.reset();
+    if (tensor->type != tflite::TensorType::INT8) continue;
+    tensor->type = tensor->buffer == 0 ? tflite::TensorType::FLOAT32 : weights;
+    if (tensor->buffer == 0) continue;
+    const std::size_t bytes = weights == tflite::TensorType::FLOAT32   ? 4
+                              : weights == tflite::TensorType::FLOAT16 ? 2
+                                                                       : 1;
+    b.raw().buffers[tensor->buffer]->data.resize(32 * bytes);
+  }
+  return b.build();
+}
+
+TEST(ModelWithoutTpuPart, GetsNoPlanButAdvice) {
+  const DevicePool pool{find_device("edgetpu-pcie"), 1};
+  const auto plan = [&](const Model& model) {
+    const Graph graph(model);
+    (void)plan_by_strategy(graph, {&pool, 1}, Strategy::kBalanced);
+  };
+  expect_error(ErrorCode::kUnsupported, [&] { plan(float_model(tflite::TensorType::FLOAT32)); },
+               {"none of its 1 operator", "float model", "full integer quantization"});
+  expect_error(ErrorCode::kUnsupported, [&] { plan(float_model(tflite::TensorType::FLOAT16)); },
+               {"float16"});
+  expect_error(ErrorCode::kUnsupported, [&] { plan(float_model(tflite::TensorType::INT8)); },
+               {"dynamic range"});
+}
+
+}  // namespace
+}  // namespace segue

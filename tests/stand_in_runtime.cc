@@ -1,0 +1,85 @@
+// A stand-in for the TensorFlow Lite C library: hands every call to the real one, but has faults
+// that libraries in use have. See stand_in_runtime.h.
+#include "stand_in_runtime.h"
+
+#include <dlfcn.h>
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+
+namespace {
+
+StandInRuntime state;
+
+template <typename Function>
+Function* real(const char* name) {
+  static void* const library = dlopen(SEGUE_TEST_RUNTIME, RTLD_NOW | RTLD_LOCAL);
+  return reinterpret_cast<Function*>(dlsym(library, name));
+}
+
+struct Options {
+  std::array<std::byte, 512> bytes;
+};
+
+}  // namespace
+
+extern "C" {
+
+StandInRuntime* stand_in_runtime_state() { return &state; }
+
+const char* TfLiteVersion() { return state.version; }
+
+// Pointers and 32-bit numbers only, all of them in registers.
+#define FORWARD(result, name, parameters, ...) \
+  result name parameters { return real<result parameters>(#name)(__VA_ARGS__); }
+
+FORWARD(void*, TfLiteModelCreate, (const void* data, std::size_t size), data, size)
+FORWARD(void, TfLiteModelDelete, (void* model), model)
+FORWARD(void*, TfLiteInterpreterOptionsCreate, ())
+FORWARD(void, TfLiteInterpreterOptionsDelete, (void* options), options)
+FORWARD(void, TfLiteInterpreterOptionsSetNumThreads, (void* options, std::int32_t threads), options,
+        threads)
+FORWARD(void, TfLiteInterpreterOptionsSetErrorReporter, (void* options, void* reporter, void* data),
+        options, reporter, data)
+FORWARD(void, TfLiteInterpreterOptionsAddDelegate, (void* options, void* delegate), options,
+        delegate)
+FORWARD(void*, TfLiteInterpreterCreate, (const void* model, const void* options), model, options)
+FORWARD(void, TfLiteInterpreterDelete, (void* interpreter), interpreter)
+FORWARD(int, TfLiteInterpreterAllocateTensors, (void* interpreter), interpreter)
+FORWARD(int, TfLiteInterpreterInvoke, (void* interpreter), interpreter)
+FORWARD(std::int32_t, TfLiteInterpreterGetInputTensorCount, (const void* interpreter), interpreter)
+FORWARD(void*, TfLiteInterpreterGetInputTensor, (const void* interpreter, std::int32_t place),
+        interpreter, place)
+FORWARD(std::int32_t, TfLiteInterpreterGetOutputTensorCount, (const void* interpreter), interpreter)
+FORWARD(void*, TfLiteInterpreterGetOutputTensor, (const void* interpreter, std::int32_t place),
+        interpreter, place)
+FORWARD(int, TfLiteTensorType, (const void* tensor), tensor)
+FORWARD(std::int32_t, TfLiteTensorNumDims, (const void* tensor), tensor)
+FORWARD(std::int32_t, TfLiteTensorDim, (const void* tensor, std::int32_t dimension), tensor,
+        dimension)
+FORWARD(std::size_t, TfLiteTensorByteSize, (const void* tensor), tensor)
+FORWARD(const char*, TfLiteTensorName, (const void* tensor), tensor)
+FORWARD(int, TfLiteTensorCopyFromBuffer, (void* tensor, const void* data, std::size_t size), tensor,
+        data, size)
+FORWARD(void, TfLiteXNNPackDelegateDelete, (void* delegate), delegate)
+
+int TfLiteTensorCopyToBuffer(const void* tensor, void* data, std::size_t size) {
+  const int status =
+      real<int(const void*, void*, std::size_t)>("TfLiteTensorCopyToBuffer")(tensor, data, size);
+  if (state.returns_constants) std::memset(data, 34, size);
+  return status;
+}
+
+Options TfLiteXNNPackDelegateOptionsDefault() {
+  return real<Options()>("TfLiteXNNPackDelegateOptionsDefault")();
+}
+
+void* TfLiteXNNPackDelegateCreate(const Options* options) {
+  std::memcpy(&state.xnnpack_threads, options->bytes.data(), 4);
+  std::memcpy(&state.second_option, options->bytes.data() + 4, 4);
+  const Options without_flags{};
+  return real<void*(const Options*)>("TfLiteXNNPackDelegateCreate")(
+      state.leaves_operators ? &without_flags : options);
+}
+}
