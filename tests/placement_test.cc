@@ -169,7 +169,7 @@ TEST(HostCost, OptimalPlanIsNotProven) {
   EXPECT_EQ(plan.host_operators(), 1U);
   EXPECT_FALSE(plan.bound->is_proven);
   EXPECT_GE(plan.predicted.bottleneck, plan.host_time() / 2);
-  EXPECT_THAT(plan_text(plan, nullptr), HasSubstr("times on the host are estimates"));
+  EXPECT_THAT(plan_text(plan, {}), HasSubstr("times on the host are estimates"));
 }
 
 TEST(HostCost, EveryReportHasIt) {
@@ -185,8 +185,7 @@ TEST(HostCost, EveryReportHasIt) {
               HasSubstr("\"host_ns\": " + std::to_string(rows[0].plan.host_time().count())));
   EXPECT_THAT(to_json(rows[0].plan),
               HasSubstr("\"host\": " + std::to_string(rows[0].plan.host_time().count())));
-  EXPECT_THAT(plan_text(rows[0].plan, nullptr),
-              HasSubstr("1 operator runs on the host's processor"));
+  EXPECT_THAT(plan_text(rows[0].plan, {}), HasSubstr("1 operator runs on the host's processor"));
   EXPECT_THAT(plan_table(rows[0].plan).to_csv(), HasSubstr("host_ns"));
 }
 

@@ -106,7 +106,7 @@ TEST(HostileNames, ReachNeitherTerminalNorBreakJsonNorCsv) {
   const ComparedPlan row{3, plan};
   const RunReport run{model.name(), "backend\x1b[2J", {}, plan};
   for (const std::string& text :
-       {inspect_text(graph, {}, true), plan_text(plan, &plan),
+       {inspect_text(graph, {}, true), plan_text(plan, {{plan}}),
         plan_operator_table(plan, graph, device).to_text(), simulate_text(plan, timeline, options),
         compare_text(model.name(), {&row, 1}), run_text(run)})
     expect_harmless_text(text);
@@ -142,7 +142,7 @@ TEST(PlanText, SaysThatBytesAreSimulated) {
   const auto balanced = segment_balanced(graph, 2, *compiler);
   const Plan plan =
       make_plan(graph, balanced.segmentation, *compiler, find_device("edgetpu-usb3"), "balanced");
-  EXPECT_THAT(plan_text(plan, nullptr), ::testing::HasSubstr("simulated"));
+  EXPECT_THAT(plan_text(plan, {}), ::testing::HasSubstr("simulated"));
   EXPECT_EQ(plan_table(plan).rows.size(), 2U);
   EXPECT_EQ(refinement_text(balanced), "");
 }
@@ -178,16 +178,16 @@ TEST(PlanText, SaysThatTheRunnerIsSlowerThanEveryStage) {
   const Graph graph(model);
   const Plan plan = testing::balanced_plan(graph, 8);
   for (const std::string& text :
-       {plan_text(plan, nullptr), compare_json("m", {{ComparedPlan{8, plan}}})})
+       {plan_text(plan, {}), compare_json("m", {{ComparedPlan{8, plan}}})})
     EXPECT_THAT(text, HasSubstr("runner"));
-  EXPECT_THAT(plan_text(plan, nullptr), Not(HasSubstr("Slowest is stage")));
+  EXPECT_THAT(plan_text(plan, {}), Not(HasSubstr("Slowest is stage")));
 }
 
 TEST(PlanText, SaysThatTheSharedLinkIsSlowerThanEveryStage) {
   const Model model = open_model("zoo:conv5-f32");
   const Graph graph(model);
   const auto text_of = [&](const char* devices, Strategy strategy) {
-    return plan_text(plan_by_strategy(graph, open_devices(devices, 4), strategy).plan, nullptr);
+    return plan_text(plan_by_strategy(graph, open_devices(devices, 4), strategy).plan, {});
   };
   EXPECT_THAT(text_of("4xedgetpu-usb2:shared", Strategy::kCompiler),
               HasSubstr("The shared link sets the pace: it is busy for "));
@@ -196,15 +196,14 @@ TEST(PlanText, SaysThatTheSharedLinkIsSlowerThanEveryStage) {
   EXPECT_THAT(best, Not(HasSubstr("--strategy optimal")));
   const Model small = open_model("zoo:conv5-f8");
   const auto pools = open_devices("4xedgetpu-pcie:shared", 4);
-  EXPECT_THAT(plan_text(plan_by_strategy(Graph(small), pools, Strategy::kCompiler).plan, nullptr),
+  EXPECT_THAT(plan_text(plan_by_strategy(Graph(small), pools, Strategy::kCompiler).plan, {}),
               HasSubstr("The host's runner sets the pace"));
 }
 
 TEST(PlanText, OfOneTpuDoesNotSpeakOfOtherCuts) {
   const Model model = open_model("zoo:resnet50");
   const Graph graph(model);
-  EXPECT_THAT(plan_text(testing::balanced_plan(graph, 1), nullptr),
-              Not(HasSubstr("cut elsewhere")));
+  EXPECT_THAT(plan_text(testing::balanced_plan(graph, 1), {}), Not(HasSubstr("cut elsewhere")));
 }
 
 TEST(ArrayFigure, ShowsEveryCycleAndTheProduct) {

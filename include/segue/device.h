@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -75,6 +76,9 @@ struct HostCompute {
   Constant element_ns;            // of any other operator, per element of its largest activation
   Constant memory_bytes_per_s;    // weights and activations read and written
   Constant operator_ns;           // fixed
+  /// Times of operators of one model, by position, as measured_host took them; they take the place
+  /// of the rates.
+  std::map<std::uint32_t, double> measured_ns = {};
 };
 
 struct DeviceSpec {

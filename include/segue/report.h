@@ -48,8 +48,9 @@ struct Table {
   [[nodiscard]] std::string to_markdown() const;
 };
 
-/// A plan on one screen, beside the vendor's segmentation when `vendor` is given.
-[[nodiscard]] std::string plan_text(const Plan& plan, const Plan* vendor);
+/// A plan on one screen, with one line for each of `others`: what other strategies make of as many
+/// devices. Where one of them is faster, the text begins with that.
+[[nodiscard]] std::string plan_text(const Plan& plan, std::span<const Plan> others);
 [[nodiscard]] Table plan_table(const Plan& plan);
 
 /// One row per operator, stage by stage: where the simulated compiler puts its parameters and with

@@ -20,7 +20,7 @@ def to_model(model: AnyModel) -> Model:
 def plan(
     model: AnyModel,
     tpus: int,
-    strategy: str = "balanced",
+    strategy: str = "optimal",
     device: str = "edgetpu-pcie",
     *,
     max_replicas: int = 0,
@@ -29,7 +29,7 @@ def plan(
 ) -> Plan:
     """Chooses where to cut a model for so many Edge TPUs.
 
-    strategy: "balanced", "optimal" (stages and replicas, proven best in time), "profile" or
+    strategy: "optimal" (stages and replicas with the smallest time), "balanced", "profile" or
     "compiler" (what Google's compiler does). device: a name, a device file, or unequal devices as
     "2xedgetpu-usb3:shared,2xedgetpu-pcie", with tpus=0. The last three are of strategy "optimal".
     """

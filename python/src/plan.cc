@@ -66,7 +66,7 @@ void bind_plan(nb::module_& module) {
       .def(
           "to_json", [](const DevicedPlan& self) { return to_json(self.plan); },
           "The text of plan.json.")
-      .def("__str__", [](const DevicedPlan& self) { return plan_text(self.plan, nullptr); })
+      .def("__str__", [](const DevicedPlan& self) { return plan_text(self.plan, {}); })
       .def("__repr__", [](const DevicedPlan& self) {
         return "<segue.Plan '" + self.plan.model.name + "', " + self.plan.strategy + ", " +
                std::to_string(self.plan.stages.size()) + " stages on " +
@@ -138,7 +138,7 @@ std::vector<Shared> compare(const SharedModel& model, std::uint32_t first, std::
 }
 
 void bind_planning(nb::module_& module) {
-  module.def("plan", &make, "model"_a, nb::kw_only(), "tpus"_a, "strategy"_a = "balanced",
+  module.def("plan", &make, "model"_a, nb::kw_only(), "tpus"_a, "strategy"_a = "optimal",
              "device"_a = "edgetpu-pcie", "max_replicas"_a = 0, "objective"_a = "throughput",
              "max_latency_ms"_a = nb::none(),
              "Chooses where to cut a model. Strategies: compiler, balanced, profile, optimal; the "

@@ -52,7 +52,7 @@ void check_values(const CLI::App& command);
 // How to cut: shared by `plan`, `split`, `simulate` and `compare`. Empty texts: not given.
 struct CutOptions {
   std::string tpus;  // a number, or "auto"
-  std::string strategy = "balanced";
+  std::string strategy = "optimal";
   std::string search;              // of "profile"
   std::string measure;             // of "profile": "cpu", or simulated
   std::string kernels;             // with `measure`

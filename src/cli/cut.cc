@@ -59,18 +59,21 @@ void add_cut(CLI::App& command, CutOptions& options) {
                      "Number of Edge TPUs: one segment each, or for optimal the most it may use; "
                      "auto: as many as are worth it, or as --target and --max-latency need");
   command
-      .add_option("--strategy", options.strategy,
-                  "balanced (default), optimal (stages and replicas, proven best in time), profile "
-                  "(best horizontal cuts by measured times), or compiler (what edgetpu_compiler "
-                  "does)")
+      .add_option(
+          "--strategy", options.strategy,
+          "optimal (default: stages and replicas with the smallest time, and a bound that "
+          "proves it), balanced (Segm_Balanced of the paper), profile (best horizontal cuts "
+          "by measured times), or compiler (what edgetpu_compiler does)")
       ->check(CLI::IsMember(strategy_names()));
   command
       .add_option("--search", options.search,
                   "How profile searches: exact (default), bisection (as libcoral), or exhaustive")
       ->check(CLI::IsMember({"exact", "bisection", "exhaustive"}));
   command
-      .add_option("--measure", options.measure,
-                  "profile: cpu: measure latencies on this machine's cores instead of simulating")
+      .add_option(
+          "--measure", options.measure,
+          "cpu: measure on this machine's cores: for profile the latencies of segments, else "
+          "the operators that no TPU computes")
       ->check(CLI::IsMember({"cpu"}));
   command
       .add_option("--kernels", options.kernels,
@@ -195,8 +198,8 @@ void check_options(const CutOptions& options) {
   const auto fail = [](const char* reason) { throw Error(ErrorCode::kInvalidArgument, reason); };
   if (options.strategy != "optimal" && (options.max_replicas > 0 || !options.objective.empty()))
     fail("--objective and --max-replicas go with --strategy optimal");
-  if (options.strategy != "profile" && (!options.search.empty() || !options.measure.empty()))
-    fail("--search and --measure go with --strategy profile");
+  if (options.strategy != "profile" && !options.search.empty())
+    fail("--search goes with --strategy profile");
   if (options.strategy != "balanced" && !options.compiler.command.empty())
     fail("--compiler-cmd goes with --strategy balanced");
   if (options.measure.empty() && !options.kernels.empty()) fail("--kernels goes with --measure");
@@ -213,8 +216,21 @@ void check_options(const CutOptions& options) {
     fail("--max-tpus and --min-gain go with --tpus auto");
 }
 
+// The devices, with the host's part as measured where that is asked for.
+std::vector<DevicePool> open_pools(const Graph& graph, const CutOptions& options,
+                                   std::uint32_t tpus) {
+  std::vector<DevicePool> pools = open_devices(options.device_or_default(), tpus);
+  if (options.measure.empty() || options.strategy == "profile") return pools;
+  const auto backend = make_cpu_backend(
+      {.libraries = runtime_candidates(""), .kernels = kernels_of(options.kernels)});
+  const HostCompute measured = measured_host(pools[0].device.host, graph, *backend);
+  for (DevicePool& pool : pools) pool.device.host = measured;
+  return pools;
+}
+
 CutResult cut_on(const Graph& graph, const CutOptions& options, std::span<const DevicePool> pools) {
-  if (pools.size() == 1 && (!options.search.empty() || !options.measure.empty()))
+  const bool is_profile = options.strategy == "profile";
+  if (is_profile && pools.size() == 1 && (!options.search.empty() || !options.measure.empty()))
     return cut_by_profile(graph, options, pools);
   StrategyPlan made =
       plan_by_strategy(graph, pools, parse_strategy(options.strategy), optimal_options(options));
@@ -231,7 +247,7 @@ CutResult cut_on(const Graph& graph, const CutOptions& options, std::span<const 
 CutResult make_cut_for(const Graph& graph, const CutOptions& options, std::uint32_t tpus) {
   check_options(options);
   check_not_compiled(graph.model());
-  return cut_on(graph, options, open_devices(options.device_or_default(), tpus));
+  return cut_on(graph, options, open_pools(graph, options, tpus));
 }
 
 CutResult make_cut(const Graph& graph, const CutOptions& options) {
@@ -244,7 +260,7 @@ CutResult make_cut(const Graph& graph, const CutOptions& options) {
                 "2xedgetpu-usb3,2xedgetpu-pcie");
   }
   const std::uint32_t tpus = options.tpus.empty() ? 0 : parse_tpus(options.tpus);
-  const auto pools = open_devices(options.device_or_default(), tpus);
+  const auto pools = open_pools(graph, options, tpus);
   check_counts_once(pools, options);
   CutResult result = cut_on(graph, options, pools);
   check_goals(result.plan, options);

@@ -1,5 +1,5 @@
 #include <memory>
-#include <optional>
+#include <vector>
 
 #include "cli/commands.h"
 #include "segue/error.h"
@@ -18,17 +18,23 @@ struct Options {
   bool per_operator = false;
 };
 
-// What Google's rule gives for as many equal devices; nothing where it cannot.
-std::optional<Plan> vendor_plan(const Graph& graph, const Options& options, const Plan& plan) {
-  if (options.cut.strategy == "compiler") return std::nullopt;
-  CutOptions vendor;
-  vendor.strategy = "compiler";
-  vendor.device = options.cut.device;
-  try {
-    return make_cut_for(graph, vendor, plan.device_count()).plan;
-  } catch (const Error&) {
-    return std::nullopt;
+// What Google's rule, the paper's and ours make of as many equal devices; fewer where one of them
+// has no plan.
+std::vector<Plan> other_plans(const Graph& graph, const Options& options, const Plan& plan) {
+  std::vector<Plan> others;
+  for (const char* strategy : {"compiler", "balanced", "optimal"}) {
+    if (plan.strategy == strategy) continue;
+    CutOptions other;
+    other.strategy = strategy;
+    other.device = options.cut.device;
+    other.measure = options.cut.measure;
+    try {
+      others.push_back(make_cut_for(graph, other, plan.device_count()).plan);
+    } catch (const Error&) {
+      continue;
+    }
   }
+  return others;
 }
 
 std::string operators_of(const Plan& plan, const Graph& graph, const Options& options) {
@@ -50,8 +56,7 @@ void run(const Options& options) {
   if (options.format.json) return print(to_json(result.plan));
   if (options.per_operator) return print(operators_of(result.plan, graph, options));
   if (options.format.csv) return print(plan_table(result.plan).to_csv());
-  const std::optional<Plan> vendor = vendor_plan(graph, options, result.plan);
-  print(plan_text(result.plan, vendor ? &*vendor : nullptr) + result.notes);
+  print(plan_text(result.plan, other_plans(graph, options, result.plan)) + result.notes);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <thread>
 
+#include "segue/compiler.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -128,6 +129,44 @@ SegmentLatency measured_latency(const Graph& graph, std::shared_ptr<const Backen
                                 const MeasureOptions& options) {
   const auto measured = std::make_shared<MeasuredLatency>(graph, std::move(backend), options);
   return [measured](std::span<const OperatorId> operators) { return (*measured)(operators); };
+}
+
+namespace {
+
+// Those that the device lacks, and all that depends on them.
+std::vector<OperatorId> possible_host_operators(const Graph& graph) {
+  std::vector<bool> may_be(graph.operator_count());
+  std::vector<OperatorId> result;
+  for (std::size_t i = 0; i < may_be.size(); ++i) {
+    const OperatorId id = operator_id(i);
+    may_be[i] = !is_supported_on_device(graph.model(), id) ||
+                std::ranges::any_of(graph.writers(id),
+                                    [&](OperatorId writer) { return may_be[index(writer)]; });
+    if (may_be[i]) result.push_back(id);
+  }
+  return result;
+}
+
+}  // namespace
+
+HostCompute measured_host(HostCompute host, const Graph& graph, const Backend& backend,
+                          const MeasureOptions& options) {
+  const Model& model = graph.model();
+  for (const OperatorId id : possible_host_operators(graph)) {
+    try {
+      const auto file = extract_segment(model, {&id, 1}).to_bytes();
+      Runner runner(backend.open(file, model.describe(id)), options);
+      auto fastest = Nanoseconds::max();
+      for (std::uint32_t run = 0; run < std::max(options.runs, 1U); ++run)
+        fastest = std::min(fastest, runner.run());
+      host.measured_ns[static_cast<std::uint32_t>(id)] = static_cast<double>(fastest.count());
+    } catch (const Error& error) {
+      // A resource or a state that it shares, or a custom operator that the runtime lacks.
+      if (error.code() != ErrorCode::kUnsupported && error.code() != ErrorCode::kInvalidModel)
+        throw;
+    }
+  }
+  return host;
 }
 
 }  // namespace segue

@@ -80,39 +80,57 @@ std::vector<std::string> total_cells(const Plan& plan) {
   return cells;
 }
 
-// One row per stage, the vendor's plan at the left when it is given.
-Table comparison(const Plan& plan, const Plan* vendor) {
+// One row per stage, and their sum.
+Table stage_table(const Plan& plan) {
   Table table;
-  const auto row_of = [&](const std::string& label, auto cells_of) {
-    std::vector<std::string> row{label};
-    const auto append = [&](const Plan& one) {
-      const std::vector<std::string> cells = cells_of(one);
-      row.insert(row.end(), cells.begin(), cells.end());
-    };
-    if (vendor != nullptr) {
-      append(*vendor);
-      row.emplace_back("|");
-    }
-    append(plan);
-    return row;
+  table.columns.push_back({"stage"});
+  for (std::string& title : column_titles(plan)) table.columns.push_back({std::move(title)});
+  const auto add_row = [&](const std::string& label, std::vector<std::string> cells) {
+    cells.insert(cells.begin(), label);
+    table.rows.push_back(std::move(cells));
   };
-  for (std::string& title : row_of("stage", column_titles)) table.columns.push_back({title});
-  const std::size_t rows =
-      std::max(plan.stages.size(), vendor == nullptr ? 0 : vendor->stages.size());
-  for (std::size_t i = 0; i < rows; ++i) {
-    table.rows.push_back(
-        row_of(std::to_string(i), [&](const Plan& one) { return stage_cells(one, i); }));
-  }
-  table.rows.push_back(row_of("sum", total_cells));
+  for (std::size_t i = 0; i < plan.stages.size(); ++i)
+    add_row(std::to_string(i), stage_cells(plan, i));
+  add_row("sum", total_cells(plan));
   return table;
 }
 
-// The width of the vendor's half of the table, from the position of the separator.
-std::string titles(const Plan& plan, const std::string& table_text) {
-  const std::size_t separator = table_text.find('|');
-  std::string left = "         " + strategy_title("compiler");
-  left.resize(std::max(left.size(), separator), ' ');
-  return left + "|  " + strategy_title(plan.strategy) + "\n";
+// The plan below what other strategies make of as many TPUs.
+Table strategy_table(const Plan& plan, std::span<const Plan> others) {
+  Table table;
+  table.columns = {{"strategy", Table::Align::kLeft},
+                   {"TPUs of each stage", Table::Align::kLeft},
+                   {"host MiB"},
+                   {"ms per input"},
+                   {"per s"},
+                   {"latency ms"},
+                   {"speed-up"}};
+  const auto add_row = [&](const Plan& one) {
+    const Prediction& predicted = one.predicted;
+    table.rows.push_back({strategy_title(one.strategy), replicas_text(one),
+                          format_mib(one.host_bytes()), format_ms(predicted.bottleneck),
+                          fmt::format("{:.1f}", predicted.throughput_per_s),
+                          format_ms(predicted.latency), fmt::format("{:.2f}", predicted.speedup)});
+  };
+  for (const Plan& other : others) add_row(other);
+  add_row(plan);
+  return table;
+}
+
+Nanoseconds objective_of(const Plan& plan, const Prediction& predicted) {
+  return plan.objective == "latency" ? predicted.latency : predicted.bottleneck;
+}
+
+// Before everything else where another strategy is faster.
+std::string better_choice(const Plan& plan, std::span<const Plan> others) {
+  constexpr double kWorthSaying = 0.99;
+  const auto time_of = [&](const Plan& one) { return objective_of(plan, one.predicted); };
+  const auto fastest = std::ranges::min_element(others, {}, time_of);
+  if (fastest == others.end() || to_s(time_of(*fastest)) > kWorthSaying * to_s(time_of(plan)))
+    return "";
+  return fmt::format("Use `--strategy {}` instead: {} on {} TPU{} instead of {} (simulated).\n\n",
+                     fastest->strategy, format_time(time_of(*fastest)), fastest->device_count(),
+                     fastest->device_count() == 1 ? "" : "s", format_time(time_of(plan)));
 }
 
 // One line: what the plan gives for a stream of inputs.
@@ -130,8 +148,8 @@ std::string bound_text(const Plan& plan) {
     return fmt::format(
         "Proven: within the limits given, no stages and replicas have a smaller {}.\n", what);
   }
-  return fmt::format("Not proven to be the best{}; no plan has a {} below {}.\n",
-                     has_host_work(plan) ? ", since times on the host are estimates; by these" : "",
+  return fmt::format("Not proven to be the best{} no plan has a {} below {}.\n",
+                     has_host_work(plan) ? ", since times on the host are estimates. By these," : ";",
                      what, format_time(plan.bound->value));
 }
 
@@ -154,19 +172,14 @@ std::string bytes_verdict(const Plan& plan, const Plan& vendor) {
 
 // Time first: it is what the bytes are for.
 std::string verdict(const Plan& plan, const Plan& vendor) {
-  const bool is_latency = plan.objective == "latency";
-  const auto objective = [&](const Prediction& predicted) {
-    return is_latency ? predicted.latency : predicted.bottleneck;
-  };
-  const Nanoseconds ours = objective(plan.predicted);
-  const Nanoseconds theirs = objective(vendor.predicted);
-  std::string text = fmt::format(
-      "{}: {} {} instead of {} with Segm_Comp (simulated). ",
-      ours < theirs ? "Gain" : (ours > theirs ? "Loss" : "No difference in time"),
-      format_time(ours), is_latency ? "for an input alone" : "per input", format_time(theirs));
-  if (ours > theirs && plan.strategy != "optimal")
-    text += "`--strategy optimal` finds the fastest cuts. ";
-  return text + bytes_verdict(plan, vendor);
+  const Nanoseconds ours = objective_of(plan, plan.predicted);
+  const Nanoseconds theirs = objective_of(plan, vendor.predicted);
+  return fmt::format("{}: {} {} instead of {} with Segm_Comp (simulated). ",
+                     ours < theirs ? "Gain" : (ours > theirs ? "Loss" : "No difference in time"),
+                     format_time(ours),
+                     plan.objective == "latency" ? "for an input alone" : "per input",
+                     format_time(theirs)) +
+         bytes_verdict(plan, vendor);
 }
 
 }  // namespace
@@ -192,21 +205,26 @@ Table plan_table(const Plan& plan) {
   return table;
 }
 
-std::string plan_text(const Plan& plan, const Plan* vendor) {
+std::string plan_text(const Plan& plan, std::span<const Plan> others) {
   std::string text = fmt::format(
       "{} on {} Edge TPU{} ({}): {} operators, {} of parameters, {}, depth {}\n\n",
       printable(plan.model.name), plan.device_count(), plan.device_count() == 1 ? "" : "s",
       printable(plan.device), plan.model.operator_count, format_bytes(plan.model.parameter_bytes),
       format_macs(plan.model.macs), plan.model.depth);
-  const std::string table = comparison(plan, vendor).to_text();
-  if (vendor != nullptr) text += titles(plan, table);
-  text += table + "\n";
-  if (vendor != nullptr) text += prediction(*vendor);
-  text += prediction(plan);
+  text += better_choice(plan, others);
+  text += stage_table(plan).to_text() + "\n";
+  if (others.empty()) {
+    text += prediction(plan);
+  } else {
+    text += strategy_table(plan, others).to_text();
+    text += fmt::format("Speed-up is over one TPU, {} per input. All numbers are simulated.\n\n",
+                        format_time(plan.predicted.single_device));
+  }
   text += bottleneck_sentence(plan, has_shared_link(plan)) + "\n";
   if (plan.bound) text += bound_text(plan);
   text += host_operators_note(plan);
-  text += vendor != nullptr
+  const auto vendor = std::ranges::find(others, "compiler", &Plan::strategy);
+  text += vendor != others.end()
               ? verdict(plan, *vendor)
               : fmt::format("The host streams {} per inference (simulated).\n",
                             plan.host_bytes() == 0 ? "nothing" : format_bytes(plan.host_bytes()));
