@@ -10,7 +10,6 @@
 #include "model_builder.h"
 #include "reference/all_cuts.h"
 #include "reference/random_model.h"
-#include "segue/zoo.h"
 
 namespace segue {
 namespace {
@@ -296,54 +295,6 @@ TEST(CheckSegmentation, NamesTheOperatorThatBreaksThePromise) {
   refuses({operators(0, 1), operators(1, 2)}, "conv1");
   refuses({operators(1, 2), operators(0, 0)}, "conv");
   refuses({operators(0, 3)}, "3");
-}
-
-// Weights of 1x1 convolutions from Ci to Co channels with a bias take Co * (Ci + 4) bytes.
-TEST(SegmentAsVendor, StopsBeforeTheAverageAndLeavesTheRestToTheLast) {
-  // Convolutions 4 -> 4 weigh 4 * (4 + 4) = 32 bytes each: 160 in all, average 81.
-  const Model model = testing::conv_chain({4, 4, 4, 4, 4});
-  const auto segments = segment_as_vendor(Graph(model), 2).segments;
-  EXPECT_EQ(segments[0], operators(0, 1));
-  EXPECT_EQ(segments[1], operators(2, 4));
-}
-
-// total / count + 1 in Google's source, not the average itself.
-TEST(SegmentAsVendor, SegmentMayExceedTheAverageByOneByte) {
-  // Dense layers without bias weigh inputs x units: 2, 3 and 3 bytes, 8 / 2 + 1 = 5.
-  ModelBuilder b;
-  const TensorIndex x = b.dense(b.input("x", {1, 2}), "a", 1, false);
-  b.output(b.dense(b.dense(x, "b", 3, false), "c", 1, false));
-  const Model model = b.build();
-  const auto segments = segment_as_vendor(Graph(model), 2).segments;
-  EXPECT_EQ(segments[0], operators(0, 1));
-  EXPECT_EQ(segments[1], operators(2, 2));
-}
-
-TEST(SegmentAsVendor, OperatorHeavierThanTheAverageGetsItsOwnSegment) {
-  const Model model = testing::conv_chain({200, 4, 4, 4});
-  const auto segments = segment_as_vendor(Graph(model), 4).segments;
-  ASSERT_EQ(segments.size(), 4U);
-  for (const auto& segment : segments) EXPECT_FALSE(segment.empty());
-  EXPECT_EQ(segments[0], operators(0, 0));
-}
-
-// Where the vendor's tool cuts the synthetic networks: parameter bytes on chip of each segment,
-// which name the layers. Jorgitou98/EdgeTPU-QuantRL-Evaluation, CONV_MACs (2 and 4 segments).
-TEST(SegmentAsVendor, FiveConvolutionsAreCutAsMeasured) {
-  for (const int filters : {32, 102, 302, 442, 602, 702}) {
-    const std::string name = "zoo:conv5-f" + std::to_string(filters);
-    const Model model = open_model(name);
-    const Graph graph(model);
-    const auto sizes = [&](std::size_t count) {
-      std::vector<std::size_t> result;
-      for (const auto& segment : segment_as_vendor(graph, count).segments)
-        result.push_back(segment.size());
-      return result;
-    };
-    EXPECT_EQ(sizes(2), (std::vector<std::size_t>{2, 3})) << name;
-    EXPECT_EQ(sizes(3), (std::vector<std::size_t>{2, 1, 2})) << name;
-    EXPECT_EQ(sizes(4), (std::vector<std::size_t>{1, 1, 1, 2})) << name;
-  }
 }
 
 TEST(Strategies, MoreSegmentsThanTheModelHasAreInfeasible) {

@@ -73,7 +73,9 @@ class Graph {
   [[nodiscard]] std::uint64_t macs() const { return macs_; }
 
   /// The order in which Google's compiler counts operators into segments: Kahn's algorithm with a
-  /// stack, where an operator that nobody reads is put at the bottom and so comes last.
+  /// stack. An operator that nobody reads is put at the bottom when its last input is written, and
+  /// so comes late; those without computed inputs begin in file order. Readers of an operator
+  /// follow its outputs as it lists them; libcoral's order is that of a hash table there.
   /// Source: google-coral/libcoral, coral/tools/partitioner. O(operators + edges).
   [[nodiscard]] std::vector<OperatorId> vendor_order() const;
 

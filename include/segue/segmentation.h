@@ -35,9 +35,11 @@ struct Segmentation {
 void check_segmentation(const Graph& graph, const Segmentation& segmentation);
 
 /// Google's rule. Operators in `Graph::vendor_order()`; each of the first count - 1 segments takes
-/// operators while its parameter bytes stay within total / count + 1, and none beyond the first
-/// operator that writes a model output; the last takes the rest. Where one operator alone exceeds
-/// the average, Google's rule would leave a segment empty; ours then takes that one operator.
+/// operators while its parameter bytes stay within total / count + 1, and leaves one for each
+/// segment behind it up to the first operator whose outputs no operator reads; the last takes the
+/// rest. Google's program fails where a segment would be empty, because one operator exceeds the
+/// average or there are more segments than operators up to there; this function then takes one
+/// operator.
 /// O(operators + edges).
 [[nodiscard]] Segmentation segment_as_vendor(const Graph& graph, std::size_t count);
 

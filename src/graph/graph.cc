@@ -190,18 +190,20 @@ std::vector<TensorId> Graph::crossing(std::uint32_t depth) const {
 }
 
 std::vector<OperatorId> Graph::vendor_order() const {
+  // Readers of each tensor and, summed over tensors, what each operator waits for: one entry per
+  // read, as libcoral counts them.
+  std::vector<std::vector<OperatorId>> readers(lifetimes_.size());
   std::vector<std::size_t> waiting_for(stats_.size());
-  std::deque<OperatorId> stack;
-  const auto push = [&](OperatorId id) {
-    if (readers_[index(id)].empty()) {
-      stack.push_front(id);
-    } else {
-      stack.push_back(id);
-    }
-  };
   for (std::size_t i = 0; i < stats_.size(); ++i) {
-    waiting_for[i] = writers_[i].size();
-    if (waiting_for[i] == 0) push(operator_id(i));
+    for (const std::int32_t position : model_->op(operator_id(i)).inputs) {
+      if (position < 0 || !model_->producer(tensor_id(position))) continue;
+      readers[static_cast<std::size_t>(position)].push_back(operator_id(i));
+      ++waiting_for[i];
+    }
+  }
+  std::deque<OperatorId> stack;
+  for (std::size_t i = 0; i < stats_.size(); ++i) {
+    if (waiting_for[i] == 0) stack.push_back(operator_id(i));
   }
   std::vector<OperatorId> order;
   order.reserve(stats_.size());
@@ -209,8 +211,15 @@ std::vector<OperatorId> Graph::vendor_order() const {
     const OperatorId id = stack.back();
     stack.pop_back();
     order.push_back(id);
-    for (const OperatorId reader : readers_[index(id)]) {
-      if (--waiting_for[index(reader)] == 0) push(reader);
+    for (const std::int32_t output : model_->op(id).outputs) {
+      for (const OperatorId reader : readers[static_cast<std::size_t>(output)]) {
+        if (--waiting_for[index(reader)] > 0) continue;
+        if (readers_[index(reader)].empty()) {
+          stack.push_front(reader);
+        } else {
+          stack.push_back(reader);
+        }
+      }
     }
   }
   return order;

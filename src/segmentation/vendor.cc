@@ -15,14 +15,11 @@ std::uint64_t counted_bytes(const Graph& graph, OperatorId id) {
   return graph.model().op(id).code == OpCode::kCustom ? 0 : graph.stats(id).parameter_bytes;
 }
 
-// Position in the order of the first operator that writes a model output.
-std::size_t first_output_position(const Graph& graph, std::span<const OperatorId> order) {
-  std::vector<bool> writes_output(graph.operator_count());
-  for (const TensorId output : graph.model().outputs()) {
-    if (const auto writer = graph.model().producer(output)) writes_output[index(*writer)] = true;
-  }
+// Position in the order of the first operator whose outputs nobody reads. There is always one: the
+// last in any topological order.
+std::size_t first_end_position(const Graph& graph, std::span<const OperatorId> order) {
   const auto first =
-      std::ranges::find_if(order, [&](OperatorId id) { return writes_output[index(id)]; });
+      std::ranges::find_if(order, [&](OperatorId id) { return graph.readers(id).empty(); });
   return static_cast<std::size_t>(first - order.begin());
 }
 
@@ -36,14 +33,13 @@ Segmentation segment_as_vendor(const Graph& graph, std::size_t count) {
   std::uint64_t total = 0;
   for (const OperatorId id : order) total += counted_bytes(graph, id);
   const std::uint64_t average = total / count + 1;
-  const std::size_t output_position = first_output_position(graph, order);
+  const std::size_t end_position = first_end_position(graph, order);
 
   Segmentation result;
   std::size_t next = 0;
   for (std::size_t segment = 0; segment + 1 < count; ++segment) {
     const std::size_t segments_left = count - segment - 1;
-    const std::size_t end =
-        std::min(output_position + 1, order.size()) - std::min(output_position, segments_left);
+    const std::size_t end = end_position + 1 - std::min(end_position, segments_left);
     std::vector<OperatorId> operators;
     std::uint64_t bytes = 0;
     while (operators.empty() ||
