@@ -3,9 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <random>
 
 #include "expect.h"
 #include "model_builder.h"
+#include "reference/random_device.h"
+#include "reference/random_model.h"
 #include "segue/segmentation.h"
 #include "segue/units.h"
 #include "segue/zoo.h"
@@ -253,6 +256,52 @@ TEST(DeviceCatalogue, EveryConstantNamesItsUnitAndSource) {
 TEST(FindDevice, UnknownNamesListTheCatalogue) {
   testing::expect_error(ErrorCode::kInvalidArgument, [] { (void)find_device("edgetpu"); },
                         {"'edgetpu'", "edgetpu-usb3", "edgetpu-devboard"});
+}
+
+// Every range of depths of graphs with skips, several readers and operators on the host.
+TEST(DepthHostBytes, EqualWhatTheCompilerReportsOfEveryRange) {
+  std::mt19937 random(12);
+  int streamed = 0;
+  int with_inputs_that_matter = 0;
+  for (int round = 0; round < 150; ++round) {
+    const Model model = testing::random_model(random, 14, round % 2 == 1);
+    const Graph graph(model);
+    DeviceSpec device = testing::random_device(random);
+    device.memory.input_share.value = static_cast<double>(random() % 3) * 500;
+    const auto compiler = make_simulated_compiler(device);
+    const auto host_bytes = compiler->depth_host_bytes(graph);
+    for (std::uint32_t first = 1; first <= graph.depth(); ++first) {
+      for (std::uint32_t last = first; last <= graph.depth(); ++last) {
+        const auto report = compiler->compile(graph, graph.operators_between(first, last));
+        ASSERT_EQ(host_bytes(first, last), report.host_bytes)
+            << "round " << round << ", depths " << first << " to " << last;
+        streamed += report.host_bytes > 0 ? 1 : 0;
+        const auto largest = static_cast<std::uint64_t>(device.memory.capacity_bytes.value);
+        with_inputs_that_matter += report.capacity_bytes + 1000 < largest ? 1 : 0;
+      }
+    }
+  }
+  EXPECT_GT(streamed, 1000);
+  EXPECT_GT(with_inputs_that_matter, 1000);
+}
+
+// Few of many candidates are inside, so they are sorted on their own.
+TEST(DepthHostBytes, EqualCompiledShortRangesOfADeepModel) {
+  std::mt19937 random(13);
+  std::vector<std::int32_t> filters(120);
+  for (auto& count : filters) count = static_cast<std::int32_t>(1 + random() % 500);
+  const Model model = testing::conv_chain(filters);
+  const Graph graph(model);
+  DeviceSpec device = testing::random_device(random);
+  device.memory.capacity_bytes.value = 200'000;
+  const auto compiler = make_simulated_compiler(device);
+  const auto host_bytes = compiler->depth_host_bytes(graph);
+  for (std::uint32_t first = 1; first + 6 <= graph.depth(); ++first) {
+    for (const std::uint32_t last : {first, first + 3, first + 6, graph.depth()}) {
+      EXPECT_EQ(host_bytes(first, last),
+                compiler->totals(graph, graph.operators_between(first, last)).host_bytes);
+    }
+  }
 }
 
 }  // namespace

@@ -175,9 +175,22 @@ TEST(SegmentBalanced, MovesCutsUntilNothingStreams) {
   EXPECT_GT(moved, 20);
 }
 
+// Parameter bytes and host bytes of each segment.
+std::vector<std::pair<std::uint64_t, std::uint64_t>> sizes_of(const Graph& graph,
+                                                              const DepthCuts& cuts,
+                                                              const Compiler& compiler) {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> sizes;
+  for (const auto& segment : segment_at_depths(graph, cuts).segments) {
+    sizes.emplace_back(0, compiler.totals(graph, segment).host_bytes);
+    for (const OperatorId id : segment) sizes.back().first += graph.stats(id).parameter_bytes;
+  }
+  return sizes;
+}
+
 TEST(SegmentBalanced, SearchGivesTheBestBalanceOfTheFewestHostBytes) {
   std::mt19937 random(5);
   int searched = 0;
+  int above_ceiling = 0;
   for (int round = 0; round < 2000; ++round) {
     std::vector<std::int32_t> filters(4 + random() % 4);
     for (auto& count : filters) count = static_cast<std::int32_t>(1 + random() % 40);
@@ -190,18 +203,23 @@ TEST(SegmentBalanced, SearchGivesTheBestBalanceOfTheFewestHostBytes) {
     ++searched;
     const DepthCuts vendor_cuts = cuts_of(graph, segment_as_vendor(graph, count));
     const std::uint64_t ceiling =
-        result.host_bytes == 0
-            ? graph.parameter_bytes()
-            : std::max(result.bottleneck_bytes, largest_group(graph.levels(), vendor_cuts));
+        std::max(result.bottleneck_bytes, largest_group(graph.levels(), vendor_cuts));
+    std::uint64_t most_streamed = 0;
+    for (const auto& [bytes, host] : sizes_of(graph, result.initial_cuts, device))
+      most_streamed = std::max(most_streamed, host);
     std::pair<std::uint64_t, std::uint64_t> best{-1, -1};
     for_all_cuts(graph.depth(), count, [&](const DepthCuts& cuts) {
-      const std::uint64_t largest = largest_group(graph.levels(), cuts);
-      if (largest <= ceiling) best = std::min(best, {host_bytes(graph, cuts, device), largest});
+      for (const auto& [bytes, host] : sizes_of(graph, cuts, device)) {
+        if (bytes > ceiling && host >= most_streamed) return;
+      }
+      best = std::min(best, {host_bytes(graph, cuts, device), largest_group(graph.levels(), cuts)});
     });
-    EXPECT_EQ(std::pair(result.host_bytes, largest_group(graph.levels(), result.cuts)), best)
-        << "round " << round;
+    const std::uint64_t largest = largest_group(graph.levels(), result.cuts);
+    EXPECT_EQ(std::pair(result.host_bytes, largest), best) << "round " << round;
+    above_ceiling += largest > ceiling && result.host_bytes > 0 ? 1 : 0;
   }
   EXPECT_GT(searched, 20);
+  EXPECT_GT(above_ceiling, 5);
 }
 
 TEST(SegmentBalanced, EveryMoveIsReportedAndNoneRaisesHostBytes) {

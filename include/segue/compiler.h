@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -64,6 +65,16 @@ class Compiler {
     const MemoryReport report = compile(graph, operators);
     return {report.on_chip_bytes, report.host_bytes};
   }
+
+  /// The host bytes of the operators with first <= depth <= last, as `totals` gives them: what
+  /// searches over horizontal cuts ask thousands of times about one graph. Refers to the graph and
+  /// the compiler, and is for one thread.
+  using DepthHostBytes = std::function<std::uint64_t(std::uint32_t first, std::uint32_t last)>;
+  [[nodiscard]] virtual DepthHostBytes depth_host_bytes(const Graph& graph) const {
+    return [this, &graph](std::uint32_t first, std::uint32_t last) {
+      return totals(graph, graph.operators_between(first, last)).host_bytes;
+    };
+  }
 };
 
 /// Why Google's compiler leaves an operator to the host's processor, whatever stands around it.
@@ -113,7 +124,8 @@ struct ParameterFootprint {
 
 /// Whole operators are cached or streamed: small ones first, then those whose weights are used
 /// least often per inference (smallest output map), larger ones first among equals; what does not
-/// fit is skipped. `compile` is O(n log n) in the operators of the segment.
+/// fit is skipped. `compile` is O(n log n) in the operators of the segment; `depth_host_bytes` has
+/// sums over depths, and compiles only ranges with operators that the device does not have.
 [[nodiscard]] std::unique_ptr<Compiler> make_simulated_compiler(const DeviceSpec& device);
 
 }  // namespace segue

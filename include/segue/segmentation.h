@@ -77,8 +77,9 @@ struct BalancedSegmentation {
 [[nodiscard]] DepthCuts balance_depths(std::span<const Level> levels, std::size_t count);
 
 /// Operators that `segment_balanced` may ask the compiler about, one segment after another, before
-/// it ends its refinement; the question at hand, or the choice of a move, is finished. About a
-/// second with the simulated compiler; the CNNs of docs/segmentation.md need up to 3.1 million.
+/// it ends its refinement; the question at hand, or the choice of a move, is finished. At most
+/// about a second where a compiler looks at each operator; the simulated one has sums of them. The
+/// CNNs of docs/segmentation.md need up to 3.1 million.
 inline constexpr std::uint64_t kMostRefinementVisits = 10'000'000;
 
 /// Segm_Balanced. After `balance_depths`, while the host streams more than it must:
@@ -87,12 +88,12 @@ inline constexpr std::uint64_t kMostRefinementVisits = 10'000'000;
 ///  2. when no such move is left, all horizontal cuts are searched for the fewest host bytes, and
 ///     among those for the best balance (where depth^2 * count is at most 2^30, and depth 4096).
 /// Neither lets a segment grow beyond the larger of what `balance_depths` and `segment_as_vendor`
-/// reach, except to cuts that stream nothing at all. Each move lowers host bytes, or keeps them and
-/// makes the larger of two neighbours smaller, so it always ends, and host bytes never grow. Asks
-/// the compiler O(count) times per move and, in the search, O(depth log depth) times plus once for
-/// each segment that streams less than the cuts at hand; the search itself is O(depth^2 * count).
-/// Both end early, with the best cuts so far, when the compiler was asked about
-/// kMostRefinementVisits operators in sum.
+/// reach, unless it streams less than some segment of `balance_depths` does. Each move lowers host
+/// bytes, or keeps them and makes the larger of two neighbours smaller, so it always ends, and host
+/// bytes never grow. Asks the compiler O(count) times per move and, in the search, O(depth log
+/// depth) times plus once for each segment that streams less than the cuts at hand; the search
+/// itself is O(depth^2 * count). Both end early, with the best cuts so far, when the compiler was
+/// asked about kMostRefinementVisits operators in sum.
 [[nodiscard]] BalancedSegmentation segment_balanced(const Graph& graph, std::size_t count,
                                                     const Compiler& compiler);
 

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "compiler/caching.h"
+#include "compiler/depth_ranges.h"
 
 namespace segue {
 namespace {
@@ -63,6 +64,15 @@ class SimulatedCompiler : public Compiler {
       (fits ? report.on_chip_bytes : report.host_bytes) += memory.bytes;
     }
     return report;
+  }
+
+  [[nodiscard]] DepthHostBytes depth_host_bytes(const Graph& graph) const override {
+    const auto ranges = std::make_shared<const DepthRanges>(graph, device_);
+    return [ranges, compiled = Compiler::depth_host_bytes(graph)](std::uint32_t first,
+                                                                  std::uint32_t last) {
+      return ranges->is_on_device(first, last) ? ranges->host_bytes(first, last)
+                                               : compiled(first, last);
+    };
   }
 
  private:

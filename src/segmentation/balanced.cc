@@ -25,21 +25,24 @@ struct Effort {
 
 class Refinement {
  public:
-  // `ceiling_bytes`: how large a segment may become to save host bytes.
+  // `ceiling_bytes`: how large a segment may become to save host bytes, unless it streams less than
+  // one of the cuts at hand does.
   Refinement(const Graph& graph, const Compiler& compiler, std::uint64_t ceiling_bytes,
              const Effort& effort, BalancedSegmentation& result)
       : graph_(graph),
-        compiler_(compiler),
+        host_of_depths_(compiler.depth_host_bytes(graph)),
         ceiling_bytes_(ceiling_bytes),
         effort_(effort),
         result_(result),
-        bytes_(graph.levels()) {
+        bytes_(graph.levels(), &Level::parameter_bytes),
+        operators_(graph.levels(), &Level::operator_count) {
     borders_.push_back(0);
     borders_.insert(borders_.end(), result.cuts.begin(), result.cuts.end());
     borders_.push_back(graph.depth());
     for (std::size_t k = 0; k + 1 < borders_.size(); ++k)
       host_.push_back(host_bytes(borders_[k], borders_[k + 1]));
     result_.initial_host_bytes = total_host();
+    most_streamed_ = *std::ranges::max_element(host_);
     alone_.assign(graph.depth() + 1, 0);
     if (total_host() == 0 || !effort.may_search) return;
     for (std::uint32_t d = 0; d < graph.depth(); ++d)
@@ -49,14 +52,9 @@ class Refinement {
   void run() {
     while (avoidable() > 0 && may_ask() && move_best_cut()) {
     }
-    const bool can_search = effort_.may_search && avoidable() > 0 &&
-                            is_searchable(graph_.depth(), host_.size()) && find_reach();
-    if (can_search) {
-      if (const auto borders = search_all_cuts(ceiling_bytes_)) adopt(*borders);
-    }
-    if (can_search && avoidable() > 0) {
-      const auto borders = search_all_cuts(kUnreachable);
-      if (borders && host_of(*borders) == 0) adopt(*borders);
+    if (effort_.may_search && avoidable() > 0 && is_searchable(graph_.depth(), host_.size()) &&
+        find_reach()) {
+      if (const auto borders = search_all_cuts()) adopt(*borders);
     }
     result_.host_bytes = total_host();
     result_.cuts.assign(borders_.begin() + 1, borders_.end() - 1);
@@ -71,9 +69,8 @@ class Refinement {
   };
 
   [[nodiscard]] std::uint64_t host_bytes(std::uint32_t first, std::uint32_t last) {
-    const auto operators = graph_.operators_between(first + 1, last);
-    visits_ += effort_.counts_questions ? 1 : operators.size();
-    return compiler_.totals(graph_, operators).host_bytes;
+    visits_ += effort_.counts_questions ? 1 : operators_.between(first, last);
+    return host_of_depths_(first + 1, last);
   }
 
   [[nodiscard]] bool may_ask() const { return visits_ < effort_.most_visits; }
@@ -89,6 +86,13 @@ class Refinement {
     return total_host() - std::min(total_host(), unavoidable);
   }
 
+  // A segment above the ceiling that streams is slow twice over, so it must stream less than the
+  // slowest did before.
+  [[nodiscard]] bool may_hold(std::uint32_t first, std::uint32_t last,
+                              std::uint64_t host_bytes) const {
+    return bytes_.between(first, last) <= ceiling_bytes_ || host_bytes < most_streamed_;
+  }
+
   // Moves one cut beside a streaming segment by one depth, choosing what lowers (host bytes of both
   // sides, larger side) most. Returns false when no move lowers it.
   bool move_best_cut() {
@@ -99,7 +103,9 @@ class Refinement {
       for (const int step : {-1, 1}) {
         const auto candidate = try_move(cut, step);
         if (!candidate) continue;
-        if (larger_side(cut, candidate->depth) > ceiling_bytes_) continue;
+        if (!may_hold(borders_[cut], candidate->depth, candidate->upper_host) ||
+            !may_hold(candidate->depth, borders_[cut + 2], candidate->lower_host))
+          continue;
         const std::uint64_t before = host_[cut] + host_[cut + 1];
         const std::uint64_t after = candidate->upper_host + candidate->lower_host;
         if (after > before || (after == before && !lowers_larger_side(*candidate))) continue;
@@ -174,11 +180,11 @@ class Refinement {
     }
   };
 
-  // The cuts with the fewest host bytes, the best balanced among those, with segments of at most
-  // `ceiling` bytes: dynamic program over (segments used, depth reached). Segments that alone
-  // stream as much as the cuts at hand are not looked at, which leaves few beyond reach_. Nothing
-  // when no cuts are like that or the visits are used up before.
-  [[nodiscard]] std::optional<std::vector<std::uint32_t>> search_all_cuts(std::uint64_t ceiling) {
+  // The cuts with the fewest host bytes, the best balanced among those, of segments that may be:
+  // dynamic program over (segments used, depth reached). Segments that alone stream as much as the
+  // cuts at hand are not looked at, which leaves few beyond reach_. Nothing when no cuts are like
+  // that or the visits are used up before.
+  [[nodiscard]] std::optional<std::vector<std::uint32_t>> search_all_cuts() {
     const std::uint32_t depth = graph_.depth();
     const std::size_t count = host_.size();
     const std::uint64_t spare = avoidable();
@@ -190,7 +196,7 @@ class Refinement {
         const std::uint64_t unavoidable = alone_[last] - alone_[first];
         if (!may_ask()) return std::nullopt;
         const std::uint64_t host = last <= reach_[first] ? unavoidable : host_bytes(first, last);
-        if (bytes > ceiling || host > unavoidable + spare) break;
+        if (host > unavoidable + spare || !may_hold(first, last, host)) break;
         for (std::size_t k = 0; k < count; ++k) {
           const State& before = best[k][first];
           if (before.host_bytes == kUnreachable) continue;
@@ -204,13 +210,6 @@ class Refinement {
     borders[count] = depth;
     for (std::size_t k = count; k > 0; --k) borders[k - 1] = best[k][borders[k]].from;
     return borders;
-  }
-
-  [[nodiscard]] std::uint64_t host_of(const std::vector<std::uint32_t>& borders) {
-    std::uint64_t host = 0;
-    for (std::size_t k = 0; k + 1 < borders.size(); ++k)
-      host += host_bytes(borders[k], borders[k + 1]);
-    return host;
   }
 
   void adopt(const std::vector<std::uint32_t>& borders) {
@@ -229,11 +228,13 @@ class Refinement {
   }
 
   const Graph& graph_;
-  const Compiler& compiler_;
+  Compiler::DepthHostBytes host_of_depths_;
   std::uint64_t ceiling_bytes_;
+  std::uint64_t most_streamed_ = 0;  // by one segment of the cuts at the beginning
   Effort effort_;
   BalancedSegmentation& result_;
-  PrefixBytes bytes_;
+  LevelSums bytes_;
+  LevelSums operators_;
   std::vector<std::uint32_t> borders_;  // 0, the cuts, depth
   std::vector<std::uint64_t> host_;     // per segment
   std::vector<std::uint64_t> alone_;    // host bytes of levels 1 .. d, each as its own segment
@@ -251,7 +252,7 @@ std::uint64_t largest_segment(const Graph& graph, const Segmentation& segmentati
   return largest;
 }
 
-// What neither refinement lets a segment outgrow.
+// What neither refinement lets a segment outgrow while it streams much.
 std::uint64_t ceiling_of(const Graph& graph, const BalancedSegmentation& balanced,
                          std::size_t count) {
   return std::max(balanced.bottleneck_bytes,

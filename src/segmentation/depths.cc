@@ -56,7 +56,7 @@ DepthCuts most_even_cuts(std::span<const Level> levels, std::size_t count, std::
     std::uint32_t next = 0;
   };
   const std::size_t depth = levels.size();
-  const PrefixBytes bytes(levels);
+  const LevelSums bytes(levels, &Level::parameter_bytes);
   // best[k][d]: the levels (d, depth] in k groups.
   std::vector<std::vector<State>> best(count + 1, std::vector<State>(depth + 1));
   best[0][depth].squares = 0;

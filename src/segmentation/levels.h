@@ -18,12 +18,12 @@ namespace segue {
   return depth <= kDeepest && depth * depth * count <= kMostSteps;
 }
 
-// Parameter bytes of the levels (first, last], in O(1).
-class PrefixBytes {
+// A number of each level, summed over the levels (first, last] in O(1).
+class LevelSums {
  public:
-  explicit PrefixBytes(std::span<const Level> levels) : sums_(levels.size() + 1) {
-    for (std::size_t i = 0; i < levels.size(); ++i)
-      sums_[i + 1] = sums_[i] + levels[i].parameter_bytes;
+  template <typename Number>
+  LevelSums(std::span<const Level> levels, Number Level::*of) : sums_(levels.size() + 1) {
+    for (std::size_t i = 0; i < levels.size(); ++i) sums_[i + 1] = sums_[i] + levels[i].*of;
   }
   [[nodiscard]] std::uint64_t between(std::size_t first, std::size_t last) const {
     return sums_[last] - sums_[first];
