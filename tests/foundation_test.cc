@@ -57,6 +57,14 @@ TEST(Units, MacsUseDecimalPrefixes) {
   EXPECT_EQ(format_macs(3'860'000'000), "3.86 GMAC");
 }
 
+TEST(Units, OneIsSingularAndNounsHaveTheirPlural) {
+  EXPECT_EQ(format_count(0, "operator"), "0 operators");
+  EXPECT_EQ(format_count(1, "operator"), "1 operator");
+  EXPECT_EQ(format_count(2, "Edge TPU"), "2 Edge TPUs");
+  EXPECT_EQ(format_count(2, "latency"), "2 latencies");
+  EXPECT_EQ(format_count(2, "class"), "2 classes");
+}
+
 TEST(Names, SuggestionsAreCloseOrAbsent) {
   const std::array<std::string, 3> known{"resnet50", "resnet101", "vgg16"};
   EXPECT_EQ(did_you_mean("resnet51", known), "; did you mean 'resnet50', 'resnet101'?");

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace [[gnu::visibility("default")]] segue {
 
@@ -26,6 +27,10 @@ inline constexpr std::uint64_t kMiB = 1024 * kKiB;
 
 /// Returns "3.86 GMAC", "154.53 MMAC" or "12 MAC".
 [[nodiscard]] std::string format_macs(std::uint64_t macs);
+
+/// Returns "1 operator", "2 operators", "3 latencies", "4 classes": a number and the regular
+/// English noun that it counts.
+[[nodiscard]] std::string format_count(std::uint64_t count, std::string_view noun);
 
 using Nanoseconds = std::chrono::nanoseconds;
 

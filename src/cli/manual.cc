@@ -129,7 +129,7 @@ std::string roff_manual(const CLI::App& app) {
 std::string markdown(const std::string& text) {
   std::string result;
   for (const char c : text) {
-    if (c == '<' || c == '*' || c == '_' || c == '|') result += '\\';
+    if (std::string_view("<*_|\\").find(c) != std::string_view::npos) result += '\\';
     result += c;
   }
   return result;

@@ -11,12 +11,13 @@
 
 #include "cli/classes.h"
 #include "cli/commands.h"
+#include "cli/input_files.h"
 #include "cli/libraries.h"
+#include "cli/npy.h"
 #include "cli/progress.h"
 #include "cli/run_source.h"
 #include "segue/error.h"
 #include "segue/file.h"
-#include "segue/inputs.h"
 #include "segue/report.h"
 #include "segue/trace.h"
 
@@ -54,12 +55,10 @@ class Temperatures {
   std::chrono::steady_clock::time_point last_;
 };
 
-std::vector<TensorBytes> input_values(const RunOptions& options, const Pipeline& pipeline,
-                                      std::uint64_t number) {
-  if (options.files.empty()) return random_inputs(pipeline.inputs(), options.seed + number);
-  std::vector<TensorBytes> values;
-  values.push_back(read_input(options.files[number % options.files.size()], pipeline.inputs()[0]));
-  return values;
+std::vector<TensorBytes> input_values(const RunOptions& options, const InputFiles& files,
+                                      const Pipeline& pipeline, std::uint64_t number) {
+  if (files.item_count() == 0) return random_inputs(pipeline.inputs(), options.seed + number);
+  return files.read(number % files.item_count());
 }
 
 // The labels of the classes, where they are asked for.
@@ -76,13 +75,6 @@ std::vector<std::string> open_labels(const RunOptions& options, const Pipeline& 
   return labels;
 }
 
-void check_inputs(const RunOptions& options, const Pipeline& pipeline) {
-  if (options.files.empty() || pipeline.inputs().size() == 1) return;
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("--input: the model has {} inputs; files are for models with one",
-                          pipeline.inputs().size()));
-}
-
 // What came out, and what ended it before the last input.
 struct Outcome {
   std::vector<ClassifiedInput> classified;
@@ -91,8 +83,8 @@ struct Outcome {
 
 // Pops until nothing comes any more. Says once that an interrupt was seen: what is on its way may
 // take a while.
-void take_results(Pipeline& pipeline, const RunOptions& options, Temperatures& temperatures,
-                  const std::vector<std::string>& labels,
+void take_results(Pipeline& pipeline, const RunOptions& options, const InputFiles& files,
+                  Temperatures& temperatures, const std::vector<std::string>& labels,
                   std::vector<ClassifiedInput>& classified) {
   constexpr auto kLook = std::chrono::milliseconds(200);
   const std::atomic<bool>& interrupted = first_interrupt();
@@ -107,21 +99,24 @@ void take_results(Pipeline& pipeline, const RunOptions& options, Temperatures& t
     if (flow != Flow::kOk) return;
     progress.advance();
     temperatures.look();
-    if (options.labels.empty() || result.number >= options.files.size()) continue;
-    classified.push_back({options.files[result.number],
+    if (!options.output.empty())
+      write_npy_files(options.output, result.number, pipeline.outputs(), result.outputs);
+    if (options.labels.empty() || result.number >= files.item_count()) continue;
+    classified.push_back({files.title(result.number),
                           best_classes(pipeline.outputs()[0], result.outputs[0], labels)});
   }
 }
 
 // Pushes from a thread of its own; what goes wrong there arrives where results are popped.
-Outcome pump(Pipeline& pipeline, const RunOptions& options, Temperatures& temperatures) {
+Outcome pump(Pipeline& pipeline, const RunOptions& options, const InputFiles& files,
+             Temperatures& temperatures) {
   const auto labels = open_labels(options, pipeline);
   const std::atomic<bool>& interrupted = first_interrupt();
   std::exception_ptr failure;
   std::thread producer([&] {
     try {
       for (std::uint64_t i = 0; i < options.inputs && !interrupted; ++i) {
-        if (pipeline.push(input_values(options, pipeline, i)) != Flow::kOk) return;
+        if (pipeline.push(input_values(options, files, pipeline, i)) != Flow::kOk) return;
       }
     } catch (...) {
       failure = std::current_exception();
@@ -130,7 +125,7 @@ Outcome pump(Pipeline& pipeline, const RunOptions& options, Temperatures& temper
   });
   Outcome outcome;
   try {
-    take_results(pipeline, options, temperatures, labels, outcome.classified);
+    take_results(pipeline, options, files, temperatures, labels, outcome.classified);
   } catch (...) {
     outcome.error = std::current_exception();
     pipeline.cancel();
@@ -140,10 +135,12 @@ Outcome pump(Pipeline& pipeline, const RunOptions& options, Temperatures& temper
   return outcome;
 }
 
-void print_report(const RunReport& report, const FormatOptions& format) {
-  if (format.json) return print(run_json(report));
-  if (format.csv) return print(run_table(report).to_csv());
+void print_report(const RunReport& report, const RunOptions& options) {
+  if (options.format.json) return print(run_json(report));
+  if (options.format.csv) return print(run_table(report).to_csv());
   print(run_text(report));
+  if (!options.output.empty())
+    print(fmt::format("Outputs written to {}, a .npy file each.\n", printable(options.output)));
 }
 
 void check_options(const CLI::App& command, const RunOptions& options) {
@@ -166,11 +163,10 @@ void run(const CLI::App& command, RunOptions options) {
   const auto devices = open_backends(options, source);
   std::optional<Pipeline> pipeline(std::in_place, source.layout, devices,
                                    pipeline_options(options, source));
-  check_inputs(options, *pipeline);
-  if (!options.files.empty() && command.count("--inputs") == 0)
-    options.inputs = options.files.size();
+  const InputFiles files(options.files, pipeline->inputs());
+  if (files.item_count() > 0 && command.count("--inputs") == 0) options.inputs = files.item_count();
   Temperatures temperatures(devices);
-  Outcome outcome = pump(*pipeline, options, temperatures);
+  Outcome outcome = pump(*pipeline, options, files, temperatures);
   RunReport report{source.name, devices[0].backend->description(), pipeline->statistics(),
                    source.plan};
   if (!options.trace.empty()) write_file(options.trace, trace_json(source.name, pipeline->trace()));
@@ -181,7 +177,7 @@ void run(const CLI::App& command, RunOptions options) {
   // Of a run that fails, what came before is told too.
   const PipelineStatistics& measured = report.measured;
   if (!outcome.error || measured.results > 0 || !measured.losses.empty())
-    print_report(report, options.format);
+    print_report(report, options);
   if (!outcome.error && measured.results < options.inputs) {
     constexpr int kInterrupted = 130;
     print_note(fmt::format("interrupted after {} of {} inputs", measured.results, options.inputs));
@@ -230,7 +226,9 @@ void add_run(CLI::App& app) {
                    "cpu (default), simulated (the CPU, lasting as long as an Edge TPU would), or "
                    "edgetpu")
       ->check(CLI::IsMember({"cpu", "simulated", "edgetpu"}));
-  command->add_option("--input", options->files, "Images, or raw tensors, one input each");
+  command->add_option(
+      "--input", options->files,
+      "Images or raw tensors: FILE, or NAME=FILE for each input of a model with several");
   command
       ->add_option("--inputs", options->inputs,
                    "How many inputs (default 100, or as many as files; seeded noise without)")
@@ -239,6 +237,8 @@ void add_run(CLI::App& app) {
   command->add_option("--device", options->device,
                       "The device file of a plan that was made for one, for --backend simulated");
   command->add_option("--labels", options->labels, "Print the five best classes of each file");
+  add_output(*command, options->output,
+             "Folder for the output tensors: a .npy file for each output of each input");
   command->add_option("--trace", options->trace,
                       "Also write what each device did when to this file, for ui.perfetto.dev");
   command->add_option("--queue", options->queue, "Inputs that wait before each stage (default 2)")

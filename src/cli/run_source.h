@@ -20,7 +20,7 @@ struct RunOptions {
   std::string model;   // of a plan.json
   std::string backend = "cpu";
   std::string kernels = "builtin";
-  std::vector<std::string> files;
+  std::vector<std::string> files;  // FILE or NAME=FILE
   std::uint64_t inputs = 100;
   std::uint64_t seed = 1;
   int threads = 1;
@@ -34,6 +34,7 @@ struct RunOptions {
   CompilerOptions compiler;
   std::string labels;
   std::string trace;
+  std::string output;  // folder for results
   FormatOptions format;
 };
 

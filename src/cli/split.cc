@@ -22,8 +22,18 @@ struct Options {
   FormatOptions format;
 };
 
+// Names may hold commas: `\,` is one, and `\\` is a backslash.
 std::vector<std::string> tensor_names(const std::string& list) {
-  std::vector<std::string> names = CLI::detail::split(list, ',');
+  std::vector<std::string> names(1);
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const bool is_escape =
+        list[i] == '\\' && i + 1 < list.size() && (list[i + 1] == ',' || list[i + 1] == '\\');
+    if (list[i] == ',') {
+      names.emplace_back();
+    } else {
+      names.back() += list[is_escape ? ++i : i];
+    }
+  }
   if (std::ranges::find(names, "") == names.end()) return names;
   throw Error(
       ErrorCode::kInvalidArgument,
@@ -101,7 +111,9 @@ void add_split(CLI::App& app) {
   auto options = std::make_shared<Options>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
   add_cut(*command, options->cut);
-  auto* at = command->add_option("--at", options->at, "Cut behind these tensors (comma-separated)");
+  auto* at = command->add_option(
+      "--at", options->at,
+      "Cut behind these tensors (comma-separated; \\, stands for a comma in a name)");
   command->add_option("--plan", options->plan, "Cut as this plan.json says")->excludes(at);
   add_format(*command, options->format);
   add_output(*command, options->output, "Folder for the segments and plan.json")->required();

@@ -11,6 +11,14 @@ std::string format_bytes(std::uint64_t bytes) {
   return fmt::format("{:.2f} MiB", to_mib(bytes));
 }
 
+std::string format_count(std::uint64_t count, std::string_view noun) {
+  if (count == 1) return fmt::format("1 {}", noun);
+  if (noun.ends_with('s')) return fmt::format("{} {}es", count, noun);
+  if (!noun.ends_with('y')) return fmt::format("{} {}s", count, noun);
+  noun.remove_suffix(1);
+  return fmt::format("{} {}ies", count, noun);
+}
+
 std::string format_mib(std::uint64_t bytes) { return fmt::format("{:.2f}", to_mib(bytes)); }
 
 std::string format_ms(Nanoseconds time) { return fmt::format("{:.2f}", to_ms(time)); }

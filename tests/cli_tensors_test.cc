@@ -1,0 +1,170 @@
+// The tensors that `segue run` reads from files and writes to files, and names that hold commas.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "cli/npy.h"
+#include "command.h"
+#include "environment.h"
+#include "model_builder.h"
+#include "segue/file.h"
+
+namespace segue {
+namespace {
+
+namespace fs = std::filesystem;
+
+using testing::expect_failure;
+using ::testing::HasSubstr;
+using testing::kFile;
+using testing::kUsage;
+using testing::run_segue;
+using testing::ScratchFolder;
+
+// y = relu(first) + second, and y as floats. The tensor behind relu has a comma in its name.
+class TwoInputs {
+ public:
+  TwoInputs() {
+    testing::ModelBuilder b;
+    const auto first = b.input("first", {1, 4});
+    const auto second = b.input("second", {1, 4});
+    const auto y = b.add(b.relu(first, "cut,here"), second, "y");
+    const auto real = b.tensor("../real:0", {1, 4});
+    b.at(real).type = tflite::TensorType::FLOAT32;
+    b.at(real).quantization.reset();
+    b.op(tflite::BuiltinOperator::DEQUANTIZE, {y}, {real});
+    b.output(y);
+    b.output(real);
+    const auto bytes = b.bytes();
+    write("m.tflite", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    EXPECT_EQ(segue({"split", "m.tflite", "--at", "cut\\,here", "-o", "parts"}).status, 0);
+  }
+  void write(const std::string& name, const std::string& bytes) const {
+    std::ofstream(path(name), std::ios::binary) << bytes;
+  }
+  [[nodiscard]] fs::path path(const std::string& name) const { return scratch_.path() / name; }
+  [[nodiscard]] std::string text(const std::string& name) const {
+    return read_text_file(path(name), 1 << 20U);
+  }
+  [[nodiscard]] testing::CommandResult segue(const std::vector<std::string>& arguments) const {
+    return run_segue(arguments, scratch_.path());
+  }
+
+ private:
+  ScratchFolder scratch_;
+};
+
+std::string npy(const std::string& header, const std::string& values) {
+  constexpr std::size_t kHeader = 128 - 10;
+  std::string text = header;
+  text.resize(kHeader - 1, ' ');
+  return std::string("\x93NUMPY\x01\x00\x76\x00", 10) + text + "\n" + values;
+}
+
+TEST(CliTensors, EscapedCommaIsPartOfTheName) {
+  const TwoInputs model;
+  EXPECT_TRUE(fs::exists(model.path("parts/m_segment_1_of_2.tflite")));
+  expect_failure(model.segue({"split", "m.tflite", "--at", "cut,here", "-o", "p"}), kUsage,
+                 "'cut'");
+  expect_failure(model.segue({"split", "m.tflite", "--at", "cut\\\\,here", "-o", "p"}), kUsage,
+                 "'cut\\'");
+}
+
+TEST(CliTensors, EachInputHasItsFilesAndEachOutputItsFile) {
+  const TwoInputs model;
+  model.write("a0", {1, 2, 3, -4});
+  model.write("b0", {10, 20, 30, 40});
+  model.write("a1", std::string(4, '\0'));
+  model.write("b1", {-1, -2, -3, -4});
+  // The order of names does not matter, that of the files of one name does.
+  const auto run = model.segue({"run", "parts", "--input", "second=b0", "first=a0", "first=a1",
+                                "second=b1", "-o", "results/new"});
+  EXPECT_EQ(run.status, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("2 results"));
+  EXPECT_THAT(run.out, HasSubstr("Outputs written to results/new"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(model.path("results/new")), {}), 4);
+  EXPECT_EQ(model.text("results/new/000000_0_y.npy"),
+            npy("{'descr': '|i1', 'fortran_order': False, 'shape': (1, 4), }", {11, 22, 33, 40}));
+  EXPECT_EQ(model.text("results/new/000001_0_y.npy"),
+            npy("{'descr': '|i1', 'fortran_order': False, 'shape': (1, 4), }", {-1, -2, -3, -4}));
+  const float sixteenths[] = {11.0F / 16, 22.0F / 16, 33.0F / 16, 40.0F / 16};
+  EXPECT_EQ(model.text("results/new/000000_1_.._real_0.npy"),
+            npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 4), }",
+                {reinterpret_cast<const char*>(sixteenths), sizeof sixteenths}));
+}
+
+TEST(CliTensors, FilesThatDoNotFitTheInputsAreRefused) {
+  const TwoInputs model;
+  model.write("a", "1234");
+  const auto refuses = [&](const std::vector<std::string>& files, const std::string& message) {
+    std::vector<std::string> arguments{"run", "parts", "--input"};
+    arguments.insert(arguments.end(), files.begin(), files.end());
+    expect_failure(model.segue(arguments), kUsage, message);
+  };
+  refuses({"a"}, "--input 'a': the model has 2 inputs, 'first', 'second'; give NAME=FILE");
+  refuses({"first=a", "third=a"}, "--input 'third=a'");
+  refuses({"first=a"}, "1 file for 'first', but 0 for 'second'");
+  refuses({"first=a", "second=m.tflite"}, "'second'");
+}
+
+TEST(CliTensors, NameOfTheOnlyInputMayBeLeftOut) {
+  const TwoInputs model;
+  EXPECT_EQ(
+      model.segue({"split", "zoo:conv5-f8", "--tpus", "2", "--strategy", "compiler", "-o", "one"})
+          .status,
+      0);
+  model.write("x=1", std::string(64 * 64 * 3, '\1'));
+  for (const std::string file : {"x=1", "input_1=x=1"}) {
+    const auto run = model.segue({"run", "one", "--input", file, "-o", "results"});
+    EXPECT_EQ(run.status, 0) << run.err;
+  }
+}
+
+TEST(CliTensors, OutputThatCannotBeWrittenIsAFileError) {
+  const TwoInputs model;
+  model.write("file", "");
+  const auto run = model.segue({"run", "parts", "--inputs", "3", "-o", "file/results"});
+  EXPECT_EQ(run.status, kFile);
+  EXPECT_THAT(run.err, HasSubstr("file"));
+  expect_failure(model.segue({"run", "parts", "-o", "parts"}), kUsage, "name another output");
+}
+
+TEST(NpyHeader, DescribesEveryTypeOfTheFormat) {
+  const auto header = [](int type, std::uint64_t bytes) {
+    return cli::npy_header({"x", static_cast<ElementType>(type), {2, 3}, bytes}, bytes);
+  };
+  const std::vector<std::pair<const char*, std::uint64_t>> types{
+      {"<f4", 4}, {"<f2", 2}, {"<i4", 4}, {"|u1", 1}, {"<i8", 8}, {"", 0},
+      {"|b1", 1}, {"<i2", 2}, {"<c8", 8}, {"|i1", 1}, {"<f8", 8}, {"<c16", 16},
+      {"<u8", 8}, {"", 0},    {"", 0},    {"<u4", 4}, {"<u2", 2}};
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    if (types[i].second == 0) continue;
+    EXPECT_THAT(header(static_cast<int>(i), 6 * types[i].second),
+                HasSubstr("'descr': '" + std::string(types[i].first) +
+                          "', 'fortran_order': False, 'shape': (2, 3), }"));
+  }
+  constexpr int kInt4 = 17;
+  EXPECT_THAT(header(kInt4, 3), HasSubstr("'descr': '|u1', 'fortran_order': False, 'shape': (3,)"));
+}
+
+TEST(NpyHeader, ShapeIsThatOfTheValueWhereThePortHasAnother) {
+  EXPECT_THAT(cli::npy_header({"x", ElementType::kFloat32, {1, 1}, 4}, 20),
+              HasSubstr("'shape': (5,)"));
+  EXPECT_THAT(cli::npy_header({"x", ElementType::kFloat32, {}, 4}, 4), HasSubstr("'shape': ()"));
+}
+
+TEST(NpyHeader, LengthIsAMultipleOf64WhateverTheShape) {
+  for (std::size_t rank = 0; rank < 40; ++rank) {
+    const Port port{"x", ElementType::kInt8, std::vector<std::int32_t>(rank, 1), 1};
+    const std::string header = cli::npy_header(port, 1);
+    EXPECT_EQ(header.size() % 64, 0U);
+    EXPECT_EQ(header.back(), '\n');
+    const auto length =
+        static_cast<unsigned char>(header[8]) + 256U * static_cast<unsigned char>(header[9]);
+    EXPECT_EQ(length + 10U, header.size());
+  }
+}
+
+}  // namespace
+}  // namespace segue
