@@ -160,7 +160,7 @@ TEST(CliSweep, MissingShardsAreNamedUnlessPartialIsAskedFor) {
   ASSERT_EQ(run_segue(sweep({"--shard", "1/2", "-o", "a.ndjson"}), scratch.path()).status, 0);
   const CommandResult missing = run_segue({"merge", "a.ndjson"}, scratch.path());
   EXPECT_EQ(missing.status, 4);
-  EXPECT_THAT(missing.err, HasSubstr("12 of 24 jobs are missing (1, 3, 5"));
+  EXPECT_THAT(missing.err, HasSubstr("missing 12 of 24 jobs (1, 3, 5"));
   const CommandResult partial = run_segue({"merge", "a.ndjson", "--partial"}, scratch.path());
   EXPECT_EQ(partial.status, 0);
   EXPECT_THAT(partial.out, HasSubstr("12 of 24 jobs"));

@@ -15,10 +15,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
+using ::testing::ContainsRegex;
 using testing::expect_failure;
 using ::testing::HasSubstr;
 using testing::kFile;
 using testing::kUsage;
+using ::testing::Not;
 using testing::run_segue;
 using testing::ScratchFolder;
 
@@ -128,6 +130,36 @@ TEST(CliTensors, OutputThatCannotBeWrittenIsAFileError) {
   EXPECT_EQ(run.status, kFile);
   EXPECT_THAT(run.err, HasSubstr("file"));
   expect_failure(model.segue({"run", "parts", "-o", "parts"}), kUsage, "name another output");
+}
+
+// A model of one operator, whose output's name holds a line end.
+TEST(CliReports, CountOneThingInTheSingular) {
+  const ScratchFolder scratch;
+  testing::ModelBuilder b;
+  b.output(b.dense(b.input("x", {1, 8}), "first\nsecond", 4));
+  const auto bytes = b.bytes();
+  write_file(scratch.path() / "m.tflite",
+             {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  const std::vector<std::vector<std::string>> commands{
+      {"inspect", "m.tflite"},
+      {"plan", "m.tflite", "--tpus", "1", "--strategy", "optimal", "-o", "plan.json"},
+      {"plan", "m.tflite", "--tpus", "auto"},
+      {"plan", "m.tflite", "--tpus", "1", "--strategy", "profile"},
+      {"split", "m.tflite", "--tpus", "1", "-o", "parts"},
+      {"verify", "m.tflite", "parts", "--inputs", "1"},
+      {"verify", "m.tflite", "plan.json"},
+      {"run", "parts", "--inputs", "1"},
+      {"simulate", "m.tflite", "--tpus", "1", "--inputs", "1"},
+      {"compare", "m.tflite", "--tpus", "1"}};
+  std::string all;
+  for (const auto& command : commands) {
+    const auto result = run_segue(command, scratch.path());
+    EXPECT_EQ(result.status, 0) << command[0] << ": " << result.err;
+    all += result.out + result.err;
+  }
+  EXPECT_THAT(all, Not(ContainsRegex("[^0-9.]1 [A-Za-z]+[a-zU]s[^a-z]")));
+  EXPECT_THAT(all, ContainsRegex("[^0-9.]1 operator[^s]"));
+  EXPECT_THAT(all, HasSubstr("first\\nsecond INT8"));
 }
 
 TEST(NpyHeader, DescribesEveryTypeOfTheFormat) {

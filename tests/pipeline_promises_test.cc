@@ -136,7 +136,7 @@ TEST(PipelinePromises, NewPlansThatAreNoneEndThePipelineWithTheReason) {
       {PipelineLayout{}, "at least one segment"},
       {layout_of(2, {1, 0}), "has no device"},
       {layout_of(2, {0x80000000U, 0x80000000U}), "4294967296 devices"},
-      {layout_of(4), "needs 4 devices, 3 are given"},
+      {layout_of(4), "needs 4 devices, given 3"},
       {layout_of(3), "other inputs or outputs"}};
   for (const auto& [plan, reason] : plans) {
     SCOPED_TRACE(reason);

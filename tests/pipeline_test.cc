@@ -132,7 +132,7 @@ TEST(Pipeline, WhatDoesNotFitTogetherIsRefused) {
   testing::expect_error(ErrorCode::kInvalidArgument, [&] { make({}, 1); },
                         {"at least one segment"});
   testing::expect_error(ErrorCode::kInvalidArgument, [&] { make(layout_of(3), 2); },
-                        {"needs 3 devices, 2 are given"});
+                        {"needs 3 devices, given 2"});
   auto named = layout_of(2);
   named.outputs = {"nothing"};
   testing::expect_error(ErrorCode::kInvalidArgument, [&] { make(named, 2); }, {"'nothing'"});

@@ -114,7 +114,7 @@ TEST(Sweep, ChangedDeviceFileIsComputedAgain) {
 TEST(Sweep, MergeNamesWhatIsMissing) {
   const auto part = run(small_sweep(), {2, 3});
   expect_error(ErrorCode::kInfeasible, [&] { (void)merge_sweep(part, Completeness::kRequired); },
-               {"48 of 72 jobs are missing (0, 2, 3, 5"});
+               {"missing 48 of 72 jobs (0, 2, 3, 5"});
   EXPECT_EQ(merge_sweep(part, Completeness::kAny).size(), part.size());
 }
 

@@ -13,6 +13,7 @@
 #include "segue/report.h"
 #include "segue/segmentation.h"
 #include "segue/strategy.h"
+#include "segue/units.h"
 
 namespace segue::cli {
 
@@ -146,19 +147,18 @@ ProfiledSegmentation search_profile(const Graph& graph, const CutOptions& option
   Profile depths =
       measured ? Profile::of_depths(graph, measured) : Profile::simulated(graph, pool.device);
   if (options.search != "exhaustive") return segment_profiled(depths, pool.count);
-  print_note(fmt::format("exhaustive search: {} choices of cuts",
-                         count_choices(graph.depth(), pool.count)));
+  print_note(fmt::format("exhaustive search: {} of cuts",
+                         format_count(count_choices(graph.depth(), pool.count), "choice")));
   return segment_by_exhaustion(depths, pool.count);
 }
 
 std::string profile_notes(const Graph& graph, const CutOptions& options, std::uint32_t count,
                           const ProfiledSegmentation& profiled) {
   const char* kind = options.measure.empty() ? "simulated" : "measured";
-  std::string notes =
-      options.search == "bisection"
-          ? fmt::format("Profile: {} latencies {}, along Google's order of operators.\n",
-                        profiled.measurements, kind)
-          : profile_text(profiled, graph.depth(), count, kind);
+  std::string notes = options.search == "bisection"
+                          ? fmt::format("Profile: {} {}, along Google's order of operators.\n",
+                                        format_count(profiled.measurements, "latency"), kind)
+                          : profile_text(profiled, graph.depth(), count, kind);
   if (!options.measure.empty()) {
     notes += fmt::format("The slowest segment takes {} on one core (measured).\n",
                          format_time(profiled.slowest));

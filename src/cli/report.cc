@@ -11,6 +11,7 @@
 #include "segue/file.h"
 #include "segue/page.h"
 #include "segue/paper.h"
+#include "segue/units.h"
 #include "segue/zoo.h"
 
 namespace segue::cli {
@@ -53,8 +54,9 @@ RunReport run_of(const Plan& plan, const std::string& path) {
   RunReport run = read_run(path);
   if (run.model == plan.model.name && run.measured.stages.size() == plan.stages.size()) return run;
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("--run {}: is of {} in {} stages, the plan of {} in {}", path, run.model,
-                          run.measured.stages.size(), plan.model.name, plan.stages.size()));
+              fmt::format("--run {}: is of {} in {}, the plan of {} in {}", path, run.model,
+                          format_count(run.measured.stages.size(), "stage"), plan.model.name,
+                          plan.stages.size()));
 }
 
 std::string page_of_plan(const CLI::App& command, const Options& options) {

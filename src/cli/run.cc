@@ -20,6 +20,7 @@
 #include "segue/file.h"
 #include "segue/report.h"
 #include "segue/trace.h"
+#include "segue/units.h"
 
 namespace segue::cli {
 namespace {
@@ -70,8 +71,8 @@ std::vector<std::string> open_labels(const RunOptions& options, const Pipeline& 
   auto labels = read_labels(options.labels);
   const std::size_t classes = class_count(pipeline.outputs()[0]);
   if (labels.size() != classes)
-    print_note(fmt::format("{} holds {} labels, the model tells {} classes apart", options.labels,
-                           labels.size(), classes));
+    print_note(fmt::format("{} holds {}, the model tells {} apart", options.labels,
+                           format_count(labels.size(), "label"), format_count(classes, "class")));
   return labels;
 }
 
@@ -180,7 +181,8 @@ void run(const CLI::App& command, RunOptions options) {
     print_report(report, options);
   if (!outcome.error && measured.results < options.inputs) {
     constexpr int kInterrupted = 130;
-    print_note(fmt::format("interrupted after {} of {} inputs", measured.results, options.inputs));
+    print_note(fmt::format("interrupted after {} of {}", measured.results,
+                           format_count(options.inputs, "input")));
     throw ExitStatus{kInterrupted};
   }
   if (!outcome.error) return;

@@ -89,18 +89,20 @@ void run(const CLI::App& command, const Options& options) {
   std::string text;
   for (std::size_t i = 0; i < result.plan.stages.size(); ++i) {
     const Stage& stage = result.plan.stages[i];
-    text += fmt::format("{}: {} operators, {} on chip, {} from host (simulated){}\n",
+    text += fmt::format("{}: {}, {} on chip, {} from host (simulated){}\n",
                         printable(segment_file_name(model.name(), i, result.plan.stages.size())),
-                        stage.operators.size(), format_bytes(stage.on_chip_bytes),
-                        format_bytes(stage.host_bytes), placement_text(result.plan, stage));
+                        format_count(stage.operators.size(), "operator"),
+                        format_bytes(stage.on_chip_bytes), format_bytes(stage.host_bytes),
+                        placement_text(result.plan, stage));
   }
-  print(text + fmt::format("{} in {} files and plan.json written to {}\n", format_bytes(bytes),
-                           result.plan.stages.size(), printable(options.output)));
+  print(text + fmt::format("{} in {} and plan.json written to {}\n", format_bytes(bytes),
+                           format_count(result.plan.stages.size(), "file"),
+                           printable(options.output)));
   if (others > 0) {
     print_note(
-        fmt::format("{} still holds {} segment files of other splits; plan.json says which "
+        fmt::format("{} still holds {} of other splits; plan.json says which "
                     "ones count",
-                    options.output, others));
+                    options.output, format_count(others, "segment file")));
   }
 }
 

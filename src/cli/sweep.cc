@@ -12,6 +12,7 @@
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
+#include "segue/units.h"
 #include "segue/zoo.h"
 
 namespace segue::cli {
@@ -140,8 +141,9 @@ void sweep_into_file(const SweepSpec& spec, const Shard& shard, const std::strin
     progress.advance();
   });
   file.drop_outdated();
-  print_note(fmt::format("{}: {} of {} jobs of shard {}/{}{}", path, all, all, shard.index,
-                         shard.count, kept == 0 ? "" : fmt::format(", {} were there", kept)));
+  print_note(fmt::format("{}: {} of {} of shard {}/{}{}", path, all, format_count(all, "job"),
+                         shard.index, shard.count,
+                         kept == 0 ? "" : fmt::format(", {} were there", kept)));
 }
 
 void sweep(const SweepOptions& options) {

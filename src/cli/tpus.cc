@@ -9,6 +9,7 @@
 #include "segue/error.h"
 #include "segue/strategy.h"
 #include "segue/timeline.h"
+#include "segue/units.h"
 
 namespace segue::cli {
 namespace {
@@ -62,9 +63,8 @@ struct Goals {
 };
 
 std::string reached(const Plan& plan) {
-  return fmt::format("{} TPU{}: {:.1f}/s, latency {:.4g} ms", plan.device_count(),
-                     plan.device_count() == 1 ? "" : "s", plan.predicted.throughput_per_s,
-                     to_ms(plan.predicted.latency));
+  return fmt::format("{}: {:.1f}/s, latency {:.4g} ms", format_count(plan.device_count(), "TPU"),
+                     plan.predicted.throughput_per_s, to_ms(plan.predicted.latency));
 }
 
 // Whether `a` misses the goals by less: quick enough first, then more results, then quicker.
@@ -115,10 +115,10 @@ CutResult reach_goals(const Graph& graph, const CutOptions& options, const Goals
     }
   }
   throw Error(ErrorCode::kInfeasible,
-              fmt::format("{}: no plan of strategy {} on up to {} TPUs gives {}; nearest: {} "
+              fmt::format("{}: no plan of strategy {} on up to {} gives {}; nearest: {} "
                           "(simulated){}",
-                          graph.model().name(), options.strategy, most, goals.text(),
-                          nearest ? reached(nearest->plan) : "none",
+                          graph.model().name(), options.strategy, format_count(most, "TPU"),
+                          goals.text(), nearest ? reached(nearest->plan) : "none",
                           options.strategy == "optimal" ? "" : "; try `--strategy optimal`"));
 }
 
@@ -126,7 +126,7 @@ CutResult reach_goals(const Graph& graph, const CutOptions& options, const Goals
 CutResult while_worth_it(const Graph& graph, const CutOptions& options) {
   const std::uint32_t most = options.max_tpus.value_or(kMostTpus);
   const double least_gain = options.min_gain_percent.value_or(kLeastGainPercent);
-  const auto count = [](std::uint32_t n) { return fmt::format("{} TPU{}", n, n == 1 ? "" : "s"); };
+  const auto count = [](std::uint32_t n) { return format_count(n, "TPU"); };
   std::optional<CutResult> chosen = try_tpus(graph, options, 1);
   for (std::uint32_t tpus = 1; chosen && tpus < most; ++tpus) {
     auto more = try_tpus(graph, options, tpus + 1);
@@ -151,9 +151,9 @@ CutResult while_worth_it(const Graph& graph, const CutOptions& options) {
   }
   if (!chosen) throw Error(ErrorCode::kInfeasible, graph.model().name() + ": no plan on one TPU");
   chosen->notes += fmt::format(
-      "{} TPUs, the most tried (--max-tpus): each brought at least {:g} % "
+      "{}, the most tried (--max-tpus): each brought at least {:g} % "
       "(simulated).\n",
-      most, least_gain);
+      format_count(most, "TPU"), least_gain);
   return std::move(*chosen);
 }
 

@@ -8,6 +8,7 @@
 
 #include "edgetpu/sysfs.h"
 #include "segue/error.h"
+#include "segue/units.h"
 
 namespace segue {
 namespace {
@@ -95,8 +96,7 @@ class Diagnosis {
 
   void check_pcie(const std::vector<fs::path>& cards) {
     if (cards.empty()) return;
-    const std::string count =
-        fmt::format("{} Edge TPU{} on PCIe", cards.size(), cards.size() == 1 ? "" : "s");
+    const std::string count = format_count(cards.size(), "Edge TPU") + " on PCIe";
     if (!fs::exists(machine_.sysfs / "module/apex")) {
       problem(count + ", but the kernel's driver 'apex' is not loaded",
               "install gasket-dkms (for kernels after 6.5 a maintained fork of it), then `modprobe "

@@ -33,8 +33,8 @@ std::string verdict(const Plan& plan, bool shares_link) {
   const Prediction& predicted = plan.predicted;
   const std::uint32_t tpus = plan.device_count();
   std::string text =
-      fmt::format("{} on {} TPU{}, {}: {:.1f} results per second, {:.2f} times one TPU",
-                  name_text(plan.model.name), tpus, tpus == 1 ? "" : "s",
+      fmt::format("{} on {}, {}: {:.1f} results per second, {:.2f} times one TPU",
+                  name_text(plan.model.name), format_count(tpus, "TPU"),
                   strategy_title(plan.strategy), predicted.throughput_per_s, predicted.speedup);
   if (predicted.speedup > tpus) text += ", more than the number of TPUs, since less is streamed";
   text += plan.host_bytes() == 0

@@ -8,6 +8,7 @@
 
 #include "pipeline/failure.h"
 #include "pipeline/state.h"
+#include "segue/units.h"
 
 namespace segue {
 namespace {
@@ -48,7 +49,7 @@ void PipelineState::check_layout(const PipelineLayout& layout, std::size_t devic
     needed += segment.replicas;
   }
   if (needed > devices)
-    refuse(fmt::format("the pipeline needs {} devices, {} are given", needed, devices));
+    refuse(fmt::format("the pipeline needs {}, given {}", format_count(needed, "device"), devices));
 }
 
 PipelineState::PipelineState(PipelineLayout layout, std::vector<PipelineDevice> devices,

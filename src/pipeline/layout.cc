@@ -4,6 +4,7 @@
 
 #include "segue/error.h"
 #include "segue/pipeline.h"
+#include "segue/units.h"
 
 namespace segue {
 namespace {
@@ -49,8 +50,8 @@ PipelineLayout pipeline_layout(std::vector<Model> segments,
                                std::span<const std::uint32_t> replicas) {
   if (!replicas.empty() && replicas.size() != segments.size()) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{} segment files, but devices for {} stages", segments.size(),
-                            replicas.size()));
+                fmt::format("{}, but devices for {}", format_count(segments.size(), "segment file"),
+                            format_count(replicas.size(), "stage")));
   }
   PipelineLayout layout;
   for (std::size_t i = 0; i < segments.size(); ++i)

@@ -6,6 +6,7 @@
 
 #include "pipeline/failure.h"
 #include "pipeline/state.h"
+#include "segue/units.h"
 
 namespace segue {
 
@@ -50,8 +51,8 @@ std::string PipelineState::remedy_or_end(std::size_t lost, std::uint32_t attempt
   if (cancelled_ || at < dead_up_to_) return "nothing: the pipeline ends";
   if (attempts >= options_.most_attempts) {
     fail_at(at, Error(ErrorCode::kDevice,
-                      fmt::format("{}: input {} failed on {} devices, at last on {}: {}", segment,
-                                  number, attempts, device.name, reason)));
+                      fmt::format("{}: input {} failed on {}, at last on {}: {}", segment, number,
+                                  format_count(attempts, "device"), device.name, reason)));
     return "nothing: the input is at fault";
   }
   std::string remedy = find_remedy(at);
@@ -78,7 +79,7 @@ std::string PipelineState::find_remedy(std::size_t at) {
   const std::size_t living = living_devices().size();
   if (!options_.replan || living == 0) return {};
   must_replan_ = true;
-  return fmt::format("a new plan for {} device{}", living, living == 1 ? "" : "s");
+  return "a new plan for " + format_count(living, "device");
 }
 
 void PipelineState::finish_open(Job& job) {

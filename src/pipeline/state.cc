@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "pipeline/failure.h"
+#include "segue/units.h"
 
 namespace segue {
 template <typename IsDone>
@@ -47,7 +48,8 @@ void PipelineState::take(Tensor& tensor, BorrowedTensor& input) {
 template <typename Input>
 Flow PipelineState::push(std::vector<Input>& inputs, Nanoseconds timeout) {
   if (inputs.size() != input_ports_.size()) {
-    refuse(fmt::format("{} inputs given, the pipeline has {}", inputs.size(), input_ports_.size()));
+    refuse(fmt::format("{} given, the pipeline has {}", format_count(inputs.size(), "input"),
+                       input_ports_.size()));
   }
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (size_of(inputs[i]) == input_ports_[i].bytes) continue;

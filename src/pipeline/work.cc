@@ -6,6 +6,7 @@
 
 #include "pipeline/failure.h"
 #include "pipeline/state.h"
+#include "segue/units.h"
 
 namespace segue {
 
@@ -252,7 +253,8 @@ void PipelineState::finish(Job& job) {
 bool PipelineState::fits(const StageRoute& route, std::span<const TensorBytes> outputs,
                          std::string& reason) {
   if (outputs.size() != route.writes.size()) {
-    reason = fmt::format("gave {} outputs, {} are expected", outputs.size(), route.writes.size());
+    reason = fmt::format("gave {}, expected {}", format_count(outputs.size(), "output"),
+                         route.writes.size());
     return false;
   }
   for (std::size_t i = 0; i < outputs.size(); ++i) {

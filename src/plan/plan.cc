@@ -7,6 +7,7 @@
 #include "plan/limits.h"
 #include "plan/prediction.h"
 #include "segue/error.h"
+#include "segue/units.h"
 
 namespace segue {
 namespace {
@@ -106,8 +107,9 @@ void check_devices(std::span<const DevicePool> pools, std::span<const PoolCounts
   for (std::size_t pool = 0; pool < pools.size(); ++pool) {
     if (used[pool] <= pools[pool].count) continue;
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("the stages take {} devices '{}'; there are {}", used[pool],
-                            pools[pool].device.name, pools[pool].count));
+                fmt::format("the stages take {} of '{}'; the pool has {}",
+                            format_count(used[pool], "device"), pools[pool].device.name,
+                            pools[pool].count));
   }
 }
 
@@ -192,8 +194,8 @@ bool belongs_to(const Bound& bound, const Plan& plan) {
 
 std::string broken_limit(const Plan& plan, const Bound& bound) {
   if (plan.device_count() > bound.devices)
-    return fmt::format("it uses {} devices, its bound holds for {}", plan.device_count(),
-                       bound.devices);
+    return fmt::format("it uses {}, its bound holds for {}",
+                       format_count(plan.device_count(), "device"), bound.devices);
   for (const Stage& stage : plan.stages) {
     if (bound.max_replicas > 0 && stage.replicas > bound.max_replicas)
       return fmt::format("a stage has {} replicas, its bound holds for {}", stage.replicas,
@@ -323,9 +325,10 @@ Plan with_adopted_stages(const Plan& plan, std::span<const CompiledMemory> memor
                          std::span<const DevicePool> pools, const AdoptStage& adopt_stage) {
   check_pools(plan, pools.size());
   if (memory.size() != plan.stages.size()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{} reports of a compiler for a plan of {} stages", memory.size(),
-                            plan.stages.size()));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{} of a compiler for a plan of {}", format_count(memory.size(), "report"),
+                    format_count(plan.stages.size(), "stage")));
   }
   Plan result = plan;
   for (std::size_t s = 0; s < memory.size(); ++s) adopt_stage(result.stages[s], s);
@@ -342,8 +345,9 @@ Plan with_compiled_memory(const Plan& plan, std::span<const Model> segments,
                           std::span<const CompiledMemory> memory,
                           std::span<const DevicePool> pools) {
   if (segments.size() != plan.stages.size()) {
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("{} segments for a plan of {} stages",
-                                                         segments.size(), plan.stages.size()));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} for a plan of {}", format_count(segments.size(), "segment"),
+                            format_count(plan.stages.size(), "stage")));
   }
   return with_adopted_stages(plan, memory, pools, [&](Stage& stage, std::size_t s) {
     const Graph graph(segments[s]);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "segue/error.h"
+#include "segue/units.h"
 
 namespace segue {
 
@@ -13,8 +14,8 @@ void require_units(const Profile& profile, std::size_t count) {
   if (count == 0) throw Error(ErrorCode::kInvalidArgument, "0 segments asked for; at least 1");
   if (profile.size() >= count) return;
   throw Error(ErrorCode::kInfeasible,
-              fmt::format("{} segments asked for, but there are only {} places to end one", count,
-                          profile.size()));
+              fmt::format("{} asked for, but there are only {} to end one",
+                          format_count(count, "segment"), format_count(profile.size(), "place")));
 }
 
 Choice choice_of(Profile& profile, Ends ends) {

@@ -37,9 +37,8 @@ std::string next_step(std::span<const ComparedPlan> rows) {
                       row.plan.predicted.latency);
   });
   std::string text =
-      fmt::format("Fastest: {} on {} TPU{}, {:.1f}/s (`segue plan` with --tpus {} --strategy {}).",
-                  fastest->plan.strategy, fastest->plan.device_count(),
-                  fastest->plan.device_count() == 1 ? "" : "s",
+      fmt::format("Fastest: {} on {}, {:.1f}/s (`segue plan` with --tpus {} --strategy {}).",
+                  fastest->plan.strategy, format_count(fastest->plan.device_count(), "TPU"),
                   fastest->plan.predicted.throughput_per_s, fastest->tpus, fastest->plan.strategy);
   const auto resident = std::ranges::find_if(
       rows, [](const ComparedPlan& row) { return row.plan.host_bytes() == 0; });

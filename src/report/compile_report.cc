@@ -86,10 +86,12 @@ std::string failure_text(const FileCompilation& file) {
                       "  At fault: {} operators from {} to {}, which fail together, and as far as "
                       "bisection sees no shorter run does",
                       names.size(), printable(names.front()), printable(names.back()));
-    text += fmt::format(" (found in {} compilations).\n", file.culprit->compilations);
+    text +=
+        fmt::format(" (found in {}).\n", format_count(file.culprit->compilations, "compilation"));
   }
-  return text + fmt::format("  Its output, of {} attempt{}: {}\n", compilation.attempts,
-                            compilation.attempts == 1 ? "" : "s", printable(file.log_file));
+  return text + fmt::format("  Its output, of {}: {}\n",
+                            format_count(compilation.attempts, "attempt"),
+                            printable(file.log_file));
 }
 
 Json failure_json(const FileCompilation& file) {

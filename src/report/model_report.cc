@@ -250,10 +250,11 @@ std::string inspect_text(const Graph& graph, std::span<const CompiledExecutable>
   const Model& model = graph.model();
   std::uint64_t widest = 0;
   for (const Level& level : graph.levels()) widest = std::max(widest, level.parameter_bytes);
-  std::string text = fmt::format("{}: {} operators, depth {}, {} of parameters, {}, file of {}\n",
-                                 printable(model.name()), graph.operator_count(), graph.depth(),
-                                 format_bytes(graph.parameter_bytes()), format_macs(graph.macs()),
-                                 format_bytes(model.bytes().size()));
+  std::string text =
+      fmt::format("{}: {}, depth {}, {} of parameters, {}, file of {}\n", printable(model.name()),
+                  format_count(graph.operator_count(), "operator"), graph.depth(),
+                  format_bytes(graph.parameter_bytes()), format_macs(graph.macs()),
+                  format_bytes(model.bytes().size()));
   if (!model.description().empty())
     text += fmt::format("description: {}\n", printable(model.description()));
   text += fmt::format("inputs: {}\noutputs: {}\n", border_text(model, model.inputs()),
@@ -291,11 +292,11 @@ namespace {
 std::string evidence_text(const VerifyReport& report, const std::string& backend) {
   const bool is_whole = report.operators_run == report.operator_count;
   std::string text = fmt::format(
-      "{} random input{} give{} the whole model's values in {} {} tensors between and behind "
-      "segments, byte for byte ({} values, {} distinct ones within their tensors; {})\n",
-      report.inputs_run, report.inputs_run == 1 ? "" : "s", report.inputs_run == 1 ? "s" : "",
-      is_whole ? "all" : "those that were run,", report.tensors_compared, report.values_compared,
-      report.distinct_values, backend);
+      "{} give{} the whole model's values in {} {} between and behind "
+      "segments, byte for byte ({}, {} distinct ones within their tensors; {})\n",
+      format_count(report.inputs_run, "random input"), report.inputs_run == 1 ? "s" : "",
+      is_whole ? "all" : "those that were run,", format_count(report.tensors_compared, "tensor"),
+      format_count(report.values_compared, "value"), report.distinct_values, backend);
   for (const std::string& warning : report.warnings) {
     text +=
         fmt::format("warning: little evidence from tensor {}: more inputs (--inputs) may tell\n",
@@ -308,10 +309,10 @@ std::string evidence_text(const VerifyReport& report, const std::string& backend
 
 std::string verify_text(const VerifyReport& report, const std::string& backend) {
   if (!report.agrees()) return fmt::format("MISMATCH: {}\n", printable(report.mismatch, 1000));
-  std::string text = fmt::format(
-      "Verified: {} segment{}, {} operator{} matched one to one, {} of constants equal; ",
-      report.segment_count, report.segment_count == 1 ? "" : "s", report.operator_count,
-      report.operator_count == 1 ? "" : "s", format_bytes(report.parameter_bytes));
+  std::string text = fmt::format("Verified: {}, {} matched one to one, {} of constants equal; ",
+                                 format_count(report.segment_count, "segment"),
+                                 format_count(report.operator_count, "operator"),
+                                 format_bytes(report.parameter_bytes));
   if (report.operators_run == report.operator_count) return text + evidence_text(report, backend);
   return text +
          fmt::format("only {} of them were run, since the runtime lacks a custom operator ({}); ",

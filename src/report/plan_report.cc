@@ -128,9 +128,9 @@ std::string better_choice(const Plan& plan, std::span<const Plan> others) {
   const auto fastest = std::ranges::min_element(others, {}, time_of);
   if (fastest == others.end() || to_s(time_of(*fastest)) > kWorthSaying * to_s(time_of(plan)))
     return "";
-  return fmt::format("Use `--strategy {}` instead: {} on {} TPU{} instead of {} (simulated).\n\n",
-                     fastest->strategy, format_time(time_of(*fastest)), fastest->device_count(),
-                     fastest->device_count() == 1 ? "" : "s", format_time(time_of(plan)));
+  return fmt::format("Use `--strategy {}` instead: {} on {} instead of {} (simulated).\n\n",
+                     fastest->strategy, format_time(time_of(*fastest)),
+                     format_count(fastest->device_count(), "TPU"), format_time(time_of(plan)));
 }
 
 // One line: what the plan gives for a stream of inputs.
@@ -148,9 +148,10 @@ std::string bound_text(const Plan& plan) {
     return fmt::format(
         "Proven: within the limits given, no stages and replicas have a smaller {}.\n", what);
   }
-  return fmt::format("Not proven to be the best{} no plan has a {} below {}.\n",
-                     has_host_work(plan) ? ", since times on the host are estimates. By these," : ";",
-                     what, format_time(plan.bound->value));
+  return fmt::format(
+      "Not proven to be the best{} no plan has a {} below {}.\n",
+      has_host_work(plan) ? ", since times on the host are estimates. By these," : ";", what,
+      format_time(plan.bound->value));
 }
 
 std::string bytes_verdict(const Plan& plan, const Plan& vendor) {
@@ -207,9 +208,9 @@ Table plan_table(const Plan& plan) {
 
 std::string plan_text(const Plan& plan, std::span<const Plan> others) {
   std::string text = fmt::format(
-      "{} on {} Edge TPU{} ({}): {} operators, {} of parameters, {}, depth {}\n\n",
-      printable(plan.model.name), plan.device_count(), plan.device_count() == 1 ? "" : "s",
-      printable(plan.device), plan.model.operator_count, format_bytes(plan.model.parameter_bytes),
+      "{} on {} ({}): {}, {} of parameters, {}, depth {}\n\n", printable(plan.model.name),
+      format_count(plan.device_count(), "Edge TPU"), printable(plan.device),
+      format_count(plan.model.operator_count, "operator"), format_bytes(plan.model.parameter_bytes),
       format_macs(plan.model.macs), plan.model.depth);
   text += better_choice(plan, others);
   text += stage_table(plan).to_text() + "\n";
@@ -312,7 +313,8 @@ std::string certificate_text(const CertificateVerdict& verdict) {
   std::string text =
       fmt::format("{}: {}", verdict.is_accepted ? "Accepted" : "Rejected", verdict.reason);
   if (verdict.ideals > 0)
-    text += fmt::format(" ({} ideals, {} segments simulated)", verdict.ideals, verdict.segments);
+    text += fmt::format(" ({}, {} simulated)", format_count(verdict.ideals, "ideal"),
+                        format_count(verdict.segments, "segment"));
   return text + (verdict.is_accepted ? "; all numbers of the plan agree\n" : "\n");
 }
 
@@ -328,11 +330,11 @@ std::string profile_text(const ProfiledSegmentation& profiled, std::size_t depth
                          const std::string& kind) {
   const std::uint64_t choices = count_choices(depth, count);
   const std::string how_many = choices < std::numeric_limits<std::uint64_t>::max()
-                                   ? std::to_string(choices)
-                                   : "more than 10^15";
-  return fmt::format(
-      "Profile: {} latencies {}, of {} segments between depths and {} choices of cuts.\n",
-      profiled.measurements, kind, depth * (depth + 1) / 2, how_many);
+                                   ? format_count(choices, "choice")
+                                   : "more than 10^15 choices";
+  return fmt::format("Profile: {} {}, of {} between depths and {} of cuts.\n",
+                     format_count(profiled.measurements, "latency"), kind,
+                     format_count(depth * (depth + 1) / 2, "segment"), how_many);
 }
 
 std::string refinement_text(const BalancedSegmentation& balanced) {

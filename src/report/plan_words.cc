@@ -80,9 +80,9 @@ std::string host_operators_note(const Plan& plan) {
   Nanoseconds total{0};
   for (const Stage& stage : plan.stages) total += stage.time.total();
   return fmt::format(
-      "{} operator{} run{} on the host's processor, for {} of {} per input (estimated; `segue "
+      "{} run{} on the host's processor, for {} of {} per input (estimated; `segue "
       "inspect` gives the reasons, `--measure cpu` measures).\n",
-      count, count == 1 ? "" : "s", count == 1 ? "s" : "", format_time(plan.host_time()),
+      format_count(count, "operator"), count == 1 ? "s" : "", format_time(plan.host_time()),
       format_time(total));
 }
 
@@ -116,10 +116,10 @@ std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
   // What devices wait for one another on a link is not in the plan.
   if ((!shares_link || has_shared_link(plan)) && is_runner_bound(plan)) {
     return fmt::format(
-        "The host's runner sets the pace: it spends {} on each of {} stages; fewer stages would "
+        "The host's runner sets the pace: it spends {} on each of {}; fewer stages would "
         "take less of it.",
         format_time(plan.predicted.bottleneck / static_cast<std::int64_t>(plan.stages.size())),
-        plan.stages.size());
+        format_count(plan.stages.size(), "stage"));
   }
   if (stage.time.total() == Nanoseconds{0}) return "Nothing of it runs on a TPU.";
   return fmt::format("Slowest is stage {}: {}; {}.", slowest, cause(stage.time),

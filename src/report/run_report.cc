@@ -141,11 +141,10 @@ std::string run_text(const RunReport& report) {
   std::string text = classified_text(report);
   text += fmt::format("{} on {}\n\n", printable(report.model), printable(report.backend));
   text += run_table(report).to_text() + "\n";
-  text += fmt::format(
-      "{} results in {}: {:.1f}/s; latency {} (p50), {} (p99), {} (longest); measured.\n",
-      measured.results, format_time(measured.elapsed), measured.throughput_per_s,
-      format_time(measured.latency.p50), format_time(measured.latency.p99),
-      format_time(measured.latency.max));
+  text += fmt::format("{} in {}: {:.1f}/s; latency {} (p50), {} (p99), {} (longest); measured.\n",
+                      format_count(measured.results, "result"), format_time(measured.elapsed),
+                      measured.throughput_per_s, format_time(measured.latency.p50),
+                      format_time(measured.latency.p99), format_time(measured.latency.max));
   text += predicted_text(report) + scale_text(report);
   for (const DeviceTemperature& of : report.hottest) {
     text += fmt::format("{} reached {:.1f} degrees C{}.\n", printable(of.device), of.celsius,

@@ -75,20 +75,22 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline,
   const Nanoseconds each = timeline.time_per_input();
   const std::size_t slowest = slowest_stage(plan);
   const std::uint32_t devices = plan.device_count();
-  std::string text = fmt::format("{} on {} Edge TPU{} ({}), {}, {} inputs; all times simulated\n\n",
-                                 printable(plan.model.name), devices, devices == 1 ? "" : "s",
-                                 printable(plan.device), strategy_title(plan.strategy), inputs);
+  std::string text =
+      fmt::format("{} on {} ({}), {}, {}; all times simulated\n\n", printable(plan.model.name),
+                  format_count(devices, "Edge TPU"), printable(plan.device),
+                  strategy_title(plan.strategy), format_count(inputs, "input"));
   text += simulate_table(plan, timeline).to_text() + "\n";
+  text +=
+      fmt::format("{} in {}: {} each, {:.1f}/s; latency {} for the first, {} (p50), {} (p99).\n",
+                  format_count(inputs, "input"), format_time(timeline.makespan), format_time(each),
+                  each.count() > 0 ? 1 / to_s(each) : 0.0, format_time(timeline.latencies.front()),
+                  format_time(percentile(timeline.latencies, 0.5)),
+                  format_time(percentile(timeline.latencies, 0.99)));
   text += fmt::format(
-      "{} inputs in {}: {} each, {:.1f}/s; latency {} for the first, {} (p50), {} (p99).\n", inputs,
-      format_time(timeline.makespan), format_time(each), each.count() > 0 ? 1 / to_s(each) : 0.0,
-      format_time(timeline.latencies.front()), format_time(percentile(timeline.latencies, 0.5)),
-      format_time(percentile(timeline.latencies, 0.99)));
-  text += fmt::format(
-      "One TPU: {} each ({:.2f} TOPS); speed-up {:.2f} for {} inputs, {:.2f} in the long run.\n",
+      "One TPU: {} each ({:.2f} TOPS); speed-up {:.2f} for {}, {:.2f} in the long run.\n",
       format_time(predicted.single_device),
-      tera_operations_per_s(plan.model.macs, predicted.single_device), speedup(plan, each), inputs,
-      speedup(plan, long_run(plan, timeline, options)));
+      tera_operations_per_s(plan.model.macs, predicted.single_device), speedup(plan, each),
+      format_count(inputs, "input"), speedup(plan, long_run(plan, timeline, options)));
   const bool shares = !options.shared.empty();
   text += bottleneck_sentence(plan, shares) + "\n";
   const Nanoseconds alone = plan.stages[slowest].time.total() / plan.stages[slowest].replicas;

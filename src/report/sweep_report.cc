@@ -43,8 +43,9 @@ std::string sweep_text(std::span<const SweepRow> rows) {
   const auto without =
       std::ranges::count_if(rows, [](const SweepRow& row) { return !row.is_feasible(); });
   std::string text = sweep_table(rows).to_text() + "\n";
-  text += fmt::format("Sweep {}: {} of {} jobs; all numbers simulated. stages: TPUs of each.\n",
-                      printable(rows.front().sweep), rows.size(), rows.front().jobs);
+  text += fmt::format("Sweep {}: {} of {}; all numbers simulated. stages: TPUs of each.\n",
+                      printable(rows.front().sweep), rows.size(),
+                      format_count(rows.front().jobs, "job"));
   if (without > 0) {
     text += fmt::format(
         "{} without a plan (-): the model has not that many cuts, or another "

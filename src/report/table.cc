@@ -32,6 +32,20 @@ bool is_control(std::string_view character) {
   return lead < 0x20 || lead == 0x7F || is_c1;
 }
 
+// Of line ends and tabs, which names may hold; null for other characters.
+const char* escape_of(char character) {
+  switch (character) {
+    case '\n':
+      return "\\n";
+    case '\r':
+      return "\\r";
+    case '\t':
+      return "\\t";
+    default:
+      return nullptr;
+  }
+}
+
 std::size_t width_of(std::string_view text) {
   const auto starts = std::ranges::count_if(
       text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
@@ -68,7 +82,9 @@ std::string printable(std::string_view text, std::size_t limit) {
   while (!text.empty()) {
     if (++characters > limit) return result + "…";
     const std::size_t length = sequence_length(text);
-    if (length == 0 || is_control(text.substr(0, length))) {
+    if (const char* escape = escape_of(text[0]); escape != nullptr) {
+      result += escape;
+    } else if (length == 0 || is_control(text.substr(0, length))) {
       result += '?';
     } else {
       result += text.substr(0, length);

@@ -3,6 +3,7 @@
 #include "segmentation/require.h"
 #include "segue/error.h"
 #include "segue/segmentation.h"
+#include "segue/units.h"
 
 namespace segue {
 
@@ -14,9 +15,9 @@ void require_segments(const Graph& graph, std::size_t count, std::size_t availab
     throw Error(
         ErrorCode::kInfeasible,
         fmt::format(
-            "{}: {} segments asked for, but the model has only {} {} to cut between; ask for "
-            "at most {}",
-            graph.model().name(), count, available, what, available));
+            "{}: {} asked for, but the model has only {} to cut between; ask for at most {}",
+            graph.model().name(), format_count(count, "segment"), format_count(available, what),
+            available));
   }
 }
 

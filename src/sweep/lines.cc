@@ -7,6 +7,7 @@
 #include "json/node.h"
 #include "segue/error.h"
 #include "segue/sweep.h"
+#include "segue/units.h"
 #include "sweep/limits.h"
 
 namespace segue {
@@ -88,11 +89,11 @@ void require_all(const std::vector<SweepRow>& rows) {
   }
   for (; next < rows.front().jobs; ++next) missing.push_back(next);
   if (missing.empty()) return;
-  throw Error(
-      ErrorCode::kInfeasible,
-      fmt::format("sweep {}: {} of {} jobs are missing ({}); run their shards again, or take "
-                  "what there is (`segue merge --partial`)",
-                  rows.front().sweep, missing.size(), rows.front().jobs, first_of(missing)));
+  throw Error(ErrorCode::kInfeasible,
+              fmt::format("sweep {}: missing {} of {} ({}); run their shards again, or take "
+                          "what there is (`segue merge --partial`)",
+                          rows.front().sweep, missing.size(),
+                          format_count(rows.front().jobs, "job"), first_of(missing)));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "json/node.h"
 #include "segue/graph.h"
+#include "segue/units.h"
 #include "verify/mismatch.h"
 
 namespace segue {
@@ -80,7 +81,8 @@ bool are_named(const Model& model, std::span<const TensorId> tensors,
 void check_plan(const Plan& plan, const Model& whole, std::span<const Model> segments,
                 const Homes& homes) {
   if (plan.stages.size() != segments.size())
-    differ("plan.json has {} stages, there are {} segments", plan.stages.size(), segments.size());
+    differ("plan.json has {}, the folder {}", format_count(plan.stages.size(), "stage"),
+           format_count(segments.size(), "segment"));
   const Graph graph(whole);
   check_number("the model", "number of operators", plan.model.operator_count,
                graph.operator_count());
