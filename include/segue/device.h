@@ -73,7 +73,8 @@ struct HostCompute {
   Constant int8_macs_per_s;       // convolutions and dense layers of 8-bit integers
   Constant float_macs_per_s;      // the same of floating point
   Constant depthwise_macs_per_s;  // depthwise convolutions
-  Constant element_ns;            // of any other operator, per element of its largest activation
+  Constant element_ns;            // of other arithmetic, per element of its largest activation
+  Constant moved_element_ns;      // the same of operators that copy, look up or convert
   Constant memory_bytes_per_s;    // weights and activations read and written
   Constant operator_ns;           // fixed
   /// Times of operators of one model, by position, as measured_host took them; they take the place

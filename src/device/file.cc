@@ -94,7 +94,7 @@ void check_name(const Node& node) {
 }  // namespace
 
 std::span<const NamedConstant> device_constants() {
-  static const std::array<NamedConstant, 17> kConstants{{
+  static const std::array<NamedConstant, 18> kConstants{{
       {"clock", "MHz", 1e6, 1, 10'000, "clock of the array",
        [](DeviceSpec& d) { return &d.timing.clock_hz; }},
       {"link", "MB/s", 1e6, 0.1, 100'000, "host to device: inputs and streamed parameters",
@@ -125,8 +125,10 @@ std::span<const NamedConstant> device_constants() {
       {"host_depthwise", "GMAC/s", 1e9, 0.001, 100'000,
        "depthwise convolutions on the host's processor",
        [](DeviceSpec& d) { return &d.host.depthwise_macs_per_s; }},
-      {"host_element", "ns", 1, 0, 100'000, "any other operator on the host, per element",
+      {"host_element", "ns", 1, 0, 100'000, "other arithmetic on the host, per element",
        [](DeviceSpec& d) { return &d.host.element_ns; }},
+      {"host_moved_element", "ns", 1, 0, 100'000, "copies and look-ups on the host, per element",
+       [](DeviceSpec& d) { return &d.host.moved_element_ns; }},
       {"host_memory", "MB/s", 1e6, 1, 10'000'000, "memory traffic of operators on the host",
        [](DeviceSpec& d) { return &d.host.memory_bytes_per_s; }},
       {"host_operator", "us", 1e3, 0, 1'000'000, "fixed time of an operator on the host",

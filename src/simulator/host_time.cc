@@ -36,6 +36,40 @@ bool is_float(const Tensor* tensor) {
   return tensor != nullptr && (tensor->type == ElementType::kFloat32);
 }
 
+// Operators that copy elements, convert them, or look them up in a table of 256 values.
+bool only_moves(OpCode code) {
+  switch (static_cast<B>(code)) {
+    case B::BATCH_TO_SPACE_ND:
+    case B::CAST:
+    case B::CONCATENATION:
+    case B::DEPTH_TO_SPACE:
+    case B::DEQUANTIZE:
+    case B::EXPAND_DIMS:
+    case B::GATHER:
+    case B::GELU:
+    case B::LOGISTIC:
+    case B::NEG:
+    case B::PACK:
+    case B::PAD:
+    case B::PADV2:
+    case B::RESHAPE:
+    case B::RESIZE_NEAREST_NEIGHBOR:
+    case B::SLICE:
+    case B::SPACE_TO_BATCH_ND:
+    case B::SPACE_TO_DEPTH:
+    case B::SPLIT:
+    case B::SPLIT_V:
+    case B::SQUEEZE:
+    case B::STRIDED_SLICE:
+    case B::TANH:
+    case B::TRANSPOSE:
+    case B::UNPACK:
+      return true;
+    default:
+      return false;
+  }
+}
+
 double arithmetic_ns(const Graph& graph, OperatorId id, const HostCompute& host) {
   const Model& model = graph.model();
   const Operator& op = model.op(id);
@@ -55,7 +89,8 @@ double arithmetic_ns(const Graph& graph, OperatorId id, const HostCompute& host)
     }
   }
   const OperatorWindow window = model.window(id);
-  return visited * window.height * window.width * host.element_ns.value;
+  const Constant& each = only_moves(op.code) ? host.moved_element_ns : host.element_ns;
+  return visited * window.height * window.width * each.value;
 }
 
 }  // namespace
