@@ -25,7 +25,7 @@ using testing::run_segue;
 bool says_what_to_do(const std::string& message) {
   return std::ranges::any_of(
       std::array{"convert", "download", "give a", "remove it", "update segue", "split", "keep all",
-                 "drop this", "ask for", "compile", "add it"},
+                 "drop this", "ask for", "compile", "add it", "choose"},
       [&](const char* advice) { return message.find(advice) != std::string::npos; });
 }
 
@@ -93,9 +93,13 @@ TEST(BrokenFiles, EveryTruncationAtA64thByteIsAnError) {
     // From the end, so that the file only ever shrinks.
     for (std::size_t size = (bytes.size() - 1) / 64 * 64;; size -= 64) {
       fs::resize_file(path, size);
-      // Padding or an archive of labels may follow the model; without it the model is still whole.
+      // Padding or an archive of labels may follow the model. Without it the model is still whole;
+      // what is left of an archive is not kept.
       if (survives([&] { return read_model(path); })) {
-        EXPECT_EQ(whole_copy(read_model(path)), whole_copy(read_model(original))) << size;
+        const auto copy = whole_copy(read_model(path));
+        const auto expected = whole_copy(read_model(original));
+        ASSERT_LE(copy.size(), expected.size()) << size;
+        EXPECT_TRUE(std::equal(copy.begin(), copy.end(), expected.begin())) << size;
       }
       if (size == 0) break;
     }

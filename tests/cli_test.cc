@@ -36,7 +36,8 @@ using ::testing::StartsWith;
 TEST(Cli, MainJobFromZooToVerifiedSegments) {
   const ScratchFolder scratch;
   const std::string folder = (scratch.path() / "parts").string();
-  const auto split = run_segue({"split", "zoo:squeezenet@64", "--tpus", "3", "-o", folder});
+  const auto split = run_segue(
+      {"split", "zoo:squeezenet@64", "--tpus", "3", "--strategy", "balanced", "-o", folder});
   EXPECT_EQ(split.status, 0) << split.err;
   EXPECT_TRUE(fs::exists(scratch.path() / "parts" / "squeezenet@64_segment_2_of_3.tflite"));
   EXPECT_TRUE(fs::exists(scratch.path() / "parts" / "plan.json"));
@@ -50,7 +51,10 @@ TEST(Cli, MainJobFromZooToVerifiedSegments) {
 TEST(Cli, SplitFollowsAPlanFile) {
   const ScratchFolder scratch;
   const std::string plan = (scratch.path() / "plan.json").string();
-  EXPECT_EQ(run_segue({"plan", "zoo:squeezenet@64", "--tpus", "4", "-o", plan}).status, 0);
+  EXPECT_EQ(
+      run_segue({"plan", "zoo:squeezenet@64", "--tpus", "4", "--strategy", "balanced", "-o", plan})
+          .status,
+      0);
   const std::string folder = (scratch.path() / "parts").string();
   EXPECT_EQ(run_segue({"split", "zoo:squeezenet@64", "--plan", plan, "-o", folder}).status, 0);
   EXPECT_EQ(read_text_file(scratch.path() / "parts" / "plan.json", 1 << 20),
@@ -67,7 +71,8 @@ TEST(Cli, SplitAtTensorsOfTheUser) {
 }
 
 TEST(Cli, PlanPrintsTheSameValuesAsTextJsonAndCsv) {
-  const std::vector<std::string> arguments{"plan", "zoo:conv5-f102", "--tpus", "2"};
+  const std::vector<std::string> arguments{"plan", "zoo:conv5-f102", "--tpus",
+                                           "2",    "--strategy",     "balanced"};
   const auto with = [&](const std::string& flag) {
     auto more = arguments;
     more.push_back(flag);
@@ -83,7 +88,8 @@ TEST(Cli, PlanPrintsTheSameValuesAsTextJsonAndCsv) {
 }
 
 TEST(Cli, PlanIsTheSameEveryTime) {
-  const std::vector<std::string> arguments{"plan", "zoo:resnet50", "--tpus", "4", "--json"};
+  const std::vector<std::string> arguments{"plan",       "zoo:resnet50", "--tpus", "4",
+                                           "--strategy", "balanced",     "--json"};
   EXPECT_EQ(run_segue(arguments).out, run_segue(arguments).out);
 }
 
@@ -127,20 +133,28 @@ TEST(CliUsage, MistakesGiveStatus2AndAHint) {
   const std::string folder = (scratch.path() / "parts").string();
   expect_failure(run_segue({}), kUsage, "subcommand");
   expect_failure(run_segue({"plan", "zoo:resnet50"}), kUsage, "--tpus");
-  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "0"}), kUsage, "--tpus");
-  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "-o", ""}), kUsage,
-                 "--output: is empty; give a value");
-  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "-3"}), kUsage, "--tpus");
-  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "many"}), kUsage, "--tpus");
+  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "0", "--strategy", "balanced"}),
+                 kUsage, "--tpus");
+  expect_failure(
+      run_segue({"plan", "zoo:resnet50", "--tpus", "2", "--strategy", "balanced", "-o", ""}),
+      kUsage, "--output: is empty; give a value");
+  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "-3", "--strategy", "balanced"}),
+                 kUsage, "--tpus");
+  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "many", "--strategy", "balanced"}),
+                 kUsage, "--tpus");
   expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "--strategy", "best"}), kUsage,
                  "balanced");
-  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "--device", "gpu"}), kUsage,
-                 "edgetpu-usb3");
-  expect_failure(run_segue({"plan", "zoo:resnet51", "--tpus", "2"}), kUsage, "'resnet50'");
-  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "--json", "--csv"}), kUsage,
-                 "--csv");
+  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "--strategy", "balanced",
+                            "--device", "gpu"}),
+                 kUsage, "edgetpu-usb3");
+  expect_failure(run_segue({"plan", "zoo:resnet51", "--tpus", "2", "--strategy", "balanced"}),
+                 kUsage, "'resnet50'");
+  expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "--strategy", "balanced",
+                            "--json", "--csv"}),
+                 kUsage, "--csv");
   expect_failure(run_segue({"split", "zoo:conv5-f8", "-o", folder}), kUsage, "--tpus, --at");
-  expect_failure(run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "--at", "x", "-o", folder}),
+  expect_failure(run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced",
+                            "--at", "x", "-o", folder}),
                  kUsage, "--tpus: goes without --at");
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--at", "conv2d_1", "--strategy", "compiler",
                             "-o", folder}),
@@ -166,26 +180,23 @@ TEST(CliModel, BadFilesGiveStatus3) {
   write_file(path("empty.tflite"), "");
   write_file(path("text.tflite"), "a text that is no model at all, and long enough to look at");
   expect_failure(run_segue({"inspect", path("empty.tflite")}), kModel, "empty");
-  expect_failure(run_segue({"plan", path("text.tflite"), "--tpus", "2"}), kModel,
-                 "not a TensorFlow Lite model");
-  testing::ModelBuilder two;
-  two.output(two.relu(two.input("x", {1, 4}), "y"));
-  two.raw().subgraphs.push_back(std::make_unique<tflite::SubGraphT>(two.graph()));
-  testing::write_bytes(path("two.tflite"), two.bytes());
-  expect_failure(run_segue({"split", path("two.tflite"), "--tpus", "1", "-o", path("out")}), kModel,
-                 "2 subgraphs");
+  expect_failure(run_segue({"plan", path("text.tflite"), "--tpus", "2", "--strategy", "balanced"}),
+                 kModel, "not a TensorFlow Lite model");
   expect_failure(run_segue({"inspect", path("absent.tflite")}), kFile, "absent.tflite");
 }
 
 TEST(CliPlan, MoreTpusThanCutsGiveStatus4) {
-  expect_failure(run_segue({"plan", "zoo:conv5-f8", "--tpus", "9"}), kInfeasible, "at most 5");
+  expect_failure(run_segue({"plan", "zoo:conv5-f8", "--tpus", "9", "--strategy", "balanced"}),
+                 kInfeasible, "at most 5");
 }
 
 TEST(CliSplit, PlanOfAnotherModelIsRefused) {
   const ScratchFolder scratch;
   const std::string plan = (scratch.path() / "plan.json").string();
   const std::string folder = (scratch.path() / "parts").string();
-  EXPECT_EQ(run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "-o", plan}).status, 0);
+  EXPECT_EQ(run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced", "-o", plan})
+                .status,
+            0);
   expect_failure(run_segue({"split", "zoo:conv5-f16", "--plan", plan, "-o", folder}), kUsage,
                  "conv5-f8");
 }
@@ -205,7 +216,7 @@ TEST(CliSplit, IllegalPlanIsRefusedWithTheReason) {
   const ScratchFolder scratch;
   const std::string plan = (scratch.path() / "plan.json").string();
   auto document = nlohmann::ordered_json::parse(
-      run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--json"}).out);
+      run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced", "--json"}).out);
   std::swap(document["stages"][0]["operators"], document["stages"][1]["operators"]);
   write_file(plan, document.dump());
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--plan", plan, "-o", scratch.path() / "p"}),
@@ -215,7 +226,7 @@ TEST(CliSplit, IllegalPlanIsRefusedWithTheReason) {
 TEST(CliSplit, EditedPlanIsNoStrategysAnyMore) {
   const ScratchFolder scratch;
   auto document = nlohmann::ordered_json::parse(
-      run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--json"}).out);
+      run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced", "--json"}).out);
   const auto strategy_after = [&] {
     write_file(scratch.path() / "plan.json", document.dump());
     EXPECT_EQ(run_segue({"split", "zoo:conv5-f8", "--plan", "plan.json", "-o", "p"}, scratch.path())
@@ -242,7 +253,8 @@ TEST(CliSplit, EditedPlanIsNoStrategysAnyMore) {
 TEST(CliSplit, SegmentsOfAnotherSplitInTheFolderAreMentioned) {
   const ScratchFolder scratch;
   const auto split = [&](const char* tpus) {
-    return run_segue({"split", "zoo:conv5-f8", "--tpus", tpus, "-o", "p"}, scratch.path());
+    return run_segue({"split", "zoo:conv5-f8", "--tpus", tpus, "--strategy", "balanced", "-o", "p"},
+                     scratch.path());
   };
   EXPECT_EQ(split("3").err, "");
   const auto second = split("2");
@@ -254,7 +266,10 @@ TEST(CliSplit, SegmentsOfAnotherSplitInTheFolderAreMentioned) {
 TEST(CliVerify, MismatchGivesStatus7AndNamesThePlace) {
   const ScratchFolder scratch;
   const std::string folder = (scratch.path() / "parts").string();
-  EXPECT_EQ(run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "-o", folder}).status, 0);
+  EXPECT_EQ(
+      run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced", "-o", folder})
+          .status,
+      0);
   const fs::path segment = scratch.path() / "parts" / "conv5-f8_segment_1_of_2.tflite";
   const Model model = read_model(segment);
   const auto weights = model.tensor(*model.find_tensor("conv2d_4/kernel")).data;
@@ -269,7 +284,10 @@ TEST(CliVerify, MismatchGivesStatus7AndNamesThePlace) {
 TEST(CliVerify, MissingRuntimeGivesStatus6) {
   const ScratchFolder scratch;
   const std::string folder = (scratch.path() / "parts").string();
-  EXPECT_EQ(run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "-o", folder}).status, 0);
+  EXPECT_EQ(
+      run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced", "-o", folder})
+          .status,
+      0);
   expect_failure(run_segue({"verify", "zoo:conv5-f8", folder, "--runtime", "/none.so"}), kDevice,
                  "/none.so");
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <utility>
 
 namespace segue::testing {
@@ -12,6 +13,19 @@ constexpr float kScale = 1.0F / 16;
 
 std::size_t element_bytes(tflite::TensorType type) {
   return type == tflite::TensorType::INT32 || type == tflite::TensorType::FLOAT32 ? 4 : 1;
+}
+
+std::int32_t version_of(tflite::BuiltinOperator code) {
+  switch (code) {
+    case tflite::BuiltinOperator::CUSTOM:
+    case tflite::BuiltinOperator::RESHAPE:
+    case tflite::BuiltinOperator::SHAPE:
+      return 1;
+    case tflite::BuiltinOperator::RELU:
+      return 2;
+    default:
+      return 3;
+  }
 }
 
 }  // namespace
@@ -76,9 +90,7 @@ tflite::OperatorT& ModelBuilder::op(tflite::BuiltinOperator code, std::vector<Te
     entry->builtin_code = code;
     entry->deprecated_builtin_code =
         static_cast<std::int8_t>(std::min(static_cast<int>(code), 127));
-    entry->version = code == tflite::BuiltinOperator::CUSTOM ? 1
-                     : code == tflite::BuiltinOperator::RELU ? 2
-                                                             : 3;
+    entry->version = version_of(code);
     codes.push_back(std::move(entry));
     found = codes.end() - 1;
   }
@@ -182,11 +194,90 @@ std::vector<TensorIndex> ModelBuilder::split(TensorIndex x, const std::string& n
   return parts;
 }
 
-std::vector<std::byte> ModelBuilder::bytes() const {
+void ModelBuilder::open_batch() {
+  for (const auto& tensor : graph().tensors) {
+    const bool is_constant = !model_.buffers[tensor->buffer]->data.empty();
+    const bool is_map = tensor->type != tflite::TensorType::INT32 && !tensor->shape.empty();
+    if (is_constant || !is_map) continue;
+    tensor->shape_signature = tensor->shape;
+    tensor->shape_signature[0] = -1;
+    tensor->shape[0] = 1;
+  }
+}
+
+TensorIndex ModelBuilder::flatten(TensorIndex x, const std::string& name) {
+  const auto in = shape(x);
+  const auto rank = static_cast<std::int32_t>(in.size());
+  std::int32_t elements = 1;
+  for (std::size_t i = 1; i < in.size(); ++i) elements *= in[i];
+  const auto list = [&](const std::string& suffix, std::vector<std::int32_t> extents) {
+    const TensorIndex y = tensor(name + suffix, std::move(extents));
+    at(y).type = tflite::TensorType::INT32;
+    at(y).quantization.reset();
+    return y;
+  };
+  const TensorIndex all = list("/shape", {rank});
+  tflite::ShapeOptionsT shape_options;
+  shape_options.out_type = tflite::TensorType::INT32;
+  op(tflite::BuiltinOperator::SHAPE, {x}, {all}).builtin_options.Set(shape_options);
+  const TensorIndex batch = list("/batch", {});
+  const TensorIndex zero = int32_constant(name + "/zero", {0});
+  const TensorIndex one = int32_constant(name + "/one", {1});
+  tflite::StridedSliceOptionsT first;
+  first.shrink_axis_mask = 1;
+  op(tflite::BuiltinOperator::STRIDED_SLICE, {all, zero, one, one}, {batch})
+      .builtin_options.Set(first);
+  const TensorIndex length = int32_constant(name + "/length", {elements});
+  at(length).shape = {};
+  const TensorIndex flat = list("/flat", {2});
+  tflite::PackOptionsT two;
+  two.values_count = 2;
+  op(tflite::BuiltinOperator::PACK, {batch, length}, {flat}).builtin_options.Set(two);
+  const TensorIndex y = tensor(name, {in[0], elements});
+  op(tflite::BuiltinOperator::RESHAPE, {x, flat}, {y});
+  return y;
+}
+
+namespace {
+
+std::vector<std::byte> packed(const tflite::ModelT& model) {
   flatbuffers::FlatBufferBuilder builder;
-  tflite::FinishModelBuffer(builder, tflite::CreateModel(builder, &model_));
+  tflite::FinishModelBuffer(builder, tflite::CreateModel(builder, &model));
   const auto* data = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
   return {data, data + builder.GetSize()};
+}
+
+}  // namespace
+
+std::vector<std::byte> ModelBuilder::bytes() const { return packed(model_); }
+
+std::vector<std::byte> ModelBuilder::bytes_with_weights_behind() const {
+  constexpr std::size_t kAlignment = 16;
+  constexpr std::uint64_t kSomewhere = 2;  // takes its place until the flatbuffer's size is known
+  tflite::ModelT model;
+  tflite::GetModel(bytes().data())->UnPackTo(&model);
+  std::vector<std::byte> behind;
+  std::vector<std::uint64_t*> offsets;
+  const auto move = [&](std::vector<std::uint8_t>& data, std::uint64_t& offset,
+                        std::uint64_t& size) {
+    if (data.empty()) return;
+    offset = kSomewhere + behind.size();
+    size = data.size();
+    offsets.push_back(&offset);
+    const auto contents = std::as_bytes(std::span(data));
+    behind.insert(behind.end(), contents.begin(), contents.end());
+    behind.resize((behind.size() + kAlignment - 1) / kAlignment * kAlignment);
+    data.clear();
+  };
+  for (const auto& buffer : model.buffers) move(buffer->data, buffer->offset, buffer->size);
+  for (const auto& op : model.subgraphs[0]->operators)
+    move(op->custom_options, op->large_custom_options_offset, op->large_custom_options_size);
+  const std::size_t start = (packed(model).size() + kAlignment - 1) / kAlignment * kAlignment;
+  for (std::uint64_t* offset : offsets) *offset += start - kSomewhere;
+  std::vector<std::byte> file = packed(model);
+  file.resize(start);
+  file.insert(file.end(), behind.begin(), behind.end());
+  return file;
 }
 
 Model ModelBuilder::build(const std::string& name) const { return parse_model(bytes(), name); }

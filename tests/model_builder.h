@@ -45,7 +45,16 @@ class ModelBuilder {
   tflite::SubGraphT& graph() { return *model_.subgraphs[0]; }
   tflite::TensorT& at(TensorIndex x) { return *graph().tensors[static_cast<std::size_t>(x)]; }
 
+  /// The first extents of inputs and computed tensors become -1 in their signatures, as in a model
+  /// that was converted without a batch.
+  void open_batch();
+  /// SHAPE, STRIDED_SLICE, PACK and RESHAPE: how converters flatten a map of an open batch.
+  TensorIndex flatten(TensorIndex x, const std::string& name);
+
   [[nodiscard]] std::vector<std::byte> bytes() const;
+  /// The same with the contents of buffers, and the options of custom operators, behind the
+  /// flatbuffer.
+  [[nodiscard]] std::vector<std::byte> bytes_with_weights_behind() const;
   [[nodiscard]] Model build(const std::string& name = "model") const;
 
  private:

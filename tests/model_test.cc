@@ -118,12 +118,6 @@ TEST(ReadModel, EmptyAndForeignFilesAreNamed) {
       {"not a TensorFlow Lite model"});
 }
 
-TEST(ReadModel, SeveralSubgraphsAreRefused) {
-  ModelBuilder b = one_conv();
-  b.raw().subgraphs.push_back(std::make_unique<tflite::SubGraphT>(b.graph()));
-  expect_error(ErrorCode::kUnsupported, [&] { (void)parse(b); }, {"2 subgraphs"});
-}
-
 TEST(ReadModel, WrongSchemaVersionIsRefused) {
   ModelBuilder b = one_conv();
   b.raw().version = 4;

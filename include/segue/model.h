@@ -8,7 +8,10 @@
 ///     a segment is written, so it is refused by name (kUnsupported);
 ///  3. indices of tensors, buffers and operator codes; constant sizes against shapes;
 ///  4. execution order: each tensor is written once, by an operator that stands before its readers.
-/// Models with several subgraphs (control flow) and files over 2 GB are refused by name.
+///  5. the chosen subgraph stands alone: no operator of it runs another subgraph (control flow,
+///     composites) and no other subgraph uses its variables.
+/// Weights and options of custom operators may lie behind the flatbuffer, by offset: such a file
+/// may be larger than 2 GB, its flatbuffer may not. Weights in other files are refused by name.
 ///
 /// Format: schema/tflite.fbs. Thread-safety: a Model is immutable; concurrent reads are safe.
 #pragma once
@@ -93,12 +96,16 @@ struct Quantization {
 struct Tensor {
   std::string_view name;                // as in the file; may be empty or not unique
   ElementType type{};                   // of each element
-  std::span<const std::int32_t> shape;  // activations are [N, H, W, C]
-  Quantization quantization;            // without scales for tensors that are not quantized
-  std::span<const std::byte> data;      // constant value; empty when computed at run time
-  std::uint32_t buffer = 0;             // tensors that share a buffer share its bytes
-  std::uint64_t bytes = 0;              // size of one value of this tensor; 0 when not fixed
-  bool is_variable = false;             // keeps its value between invocations
+  std::span<const std::int32_t> shape;  // activations are [N, H, W, C]; for a batch of 1
+  // As in the file: -1 where an extent is known at run time only. Empty: every extent is known.
+  std::span<const std::int32_t> shape_signature;
+  // Where not, `shape` is only what the file holds in its place; see check_static_shapes.
+  bool is_shape_known = true;
+  Quantization quantization;        // without scales for tensors that are not quantized
+  std::span<const std::byte> data;  // constant value; empty when computed at run time
+  std::uint32_t buffer = 0;         // tensors that share a buffer share its bytes
+  std::uint64_t bytes = 0;          // size of one value of this tensor; 0 when not fixed
+  bool is_variable = false;         // keeps its value between invocations
   [[nodiscard]] bool is_constant() const { return !data.empty(); }
 };
 
@@ -136,6 +143,11 @@ class Model {
   /// Gives the memory of a mapped file back to the system: what is read again comes from the file.
   /// For large models of which a part at a time is looked at. Does nothing for models in memory.
   void drop_pages() const;
+  /// What any runtime loads as this model: `bytes()`, or, where another subgraph than the file's
+  /// first was chosen or bytes lie behind the flatbuffer (runtimes before TensorFlow 2.14 do not
+  /// look there), a file with that subgraph alone and all bytes inside, made by the first call and
+  /// kept. Throws Error(kUnsupported) where that would exceed 2 GB.
+  [[nodiscard]] std::span<const std::byte> runnable_bytes() const;
   [[nodiscard]] std::string_view description() const;
   [[nodiscard]] std::span<const Tensor> tensors() const;
   [[nodiscard]] std::span<const Operator> operators() const;
@@ -166,12 +178,18 @@ class Model {
   std::unique_ptr<State> state_;
 };
 
+struct ReadOptions {
+  std::string signature;  // key of the signature whose subgraph is the model; empty: the only one
+};
+
 /// Maps and verifies a file. Throws Error: kIo when it cannot be read, kInvalidModel when it is
-/// damaged or not a .tflite, kUnsupported when it holds what a segment could not keep.
-[[nodiscard]] Model read_model(const std::filesystem::path& path);
+/// damaged or not a .tflite, kUnsupported when it holds what a segment could not keep or several
+/// signatures of which none was chosen, kInvalidArgument for a signature that it does not have.
+[[nodiscard]] Model read_model(const std::filesystem::path& path, const ReadOptions& options = {});
 
 /// Verifies a model held in memory. Throws as read_model.
-[[nodiscard]] Model parse_model(std::vector<std::byte> bytes, std::string name);
+[[nodiscard]] Model parse_model(std::vector<std::byte> bytes, std::string name,
+                                const ReadOptions& options = {});
 
 /// SHA-256 of `bytes` as 64 hexadecimal digits.
 [[nodiscard]] std::string sha256(std::span<const std::byte> bytes);
@@ -210,11 +228,14 @@ class ModelImage {
 /// of the whole model, which is its own name wherever that was unique. Signatures keep their key
 /// and the names of the inputs and outputs that remain. Metadata is kept, except "TFLITE_METADATA",
 /// which describes the inputs and outputs of the whole model and is kept only when those are
-/// unchanged. Operators stay in file order; references from operators and the subgraph to debug
+/// unchanged. Attached files (labels) are kept where the set computes a model output. Shapes are
+/// those for a batch of 1, without signature; weights and options lie inside the flatbuffer.
+/// Operators stay in file order; references from operators and the subgraph to debug
 /// metadata of the whole model are cleared. Throws Error(kInvalidArgument) when the set is empty,
-/// has duplicates or is not convex, and Error(kUnsupported) when a variable tensor or a resource
-/// (VAR_HANDLE, hash tables) would be shared with an operator outside, no operator computes a model
-/// output, or nobody needs what the set computes.
+/// has duplicates or is not convex, and Error(kUnsupported) as check_static_shapes, when a variable
+/// tensor or a resource (VAR_HANDLE, hash tables) would be shared with an operator outside, no
+/// operator computes a model output, nobody needs what the set computes, or the file would exceed
+/// 2 GB.
 [[nodiscard]] ModelImage extract_segment(const Model& model, std::span<const OperatorId> operators);
 
 /// Returns a copy of `model` whose outputs are its own, then those of `tensors` that operators
@@ -250,7 +271,20 @@ struct CompiledExecutable {
 /// Throws Error(kInvalidModel) when a compiled operator cannot be decoded.
 [[nodiscard]] std::vector<CompiledExecutable> compiled_executables(const Model& model);
 
-/// Throws Error(kUnsupported) for a compiled model: its program cannot be cut.
+/// Throws Error(kUnsupported) for a compiled model (Edge TPU, Ethos-U): its program cannot be cut.
 void check_not_compiled(const Model& model);
+
+/// The model inputs whose first extent, the batch, the file leaves open (-1); it is taken as 1, and
+/// the shapes of all tensors that follow from it are computed for that.
+[[nodiscard]] std::vector<TensorId> open_batch_inputs(const Model& model);
+
+/// Throws Error(kUnsupported) where the shape of a tensor is known at run time only, even for a
+/// batch of 1: every number about it would be wrong. Names the tensor, its signature, the operator
+/// that decides it, and what to do.
+void check_static_shapes(const Model& model);
+
+/// Names of the files in the archive (zip) behind the model, as tools attach labels; empty where
+/// there is none that segments can keep.
+[[nodiscard]] std::vector<std::string> attached_files(const Model& model);
 
 }  // namespace segue

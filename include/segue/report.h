@@ -152,6 +152,14 @@ struct RunReport {
 /// What the refinement did, one line per move; empty when there was nothing to do.
 [[nodiscard]] std::string refinement_text(const BalancedSegmentation& balanced);
 
+/// What is to be known of a model before its numbers are believed: a batch that is open in the file
+/// and taken as 1, and shapes that are computed at run time. A sentence each; mostly none. None
+/// either where no plan can be made at all.
+[[nodiscard]] std::vector<std::string> model_notes(const Model& model);
+
+/// Why no plan of this model can be made, as check_not_compiled and check_static_shapes say it.
+[[nodiscard]] std::vector<std::string> obstacles_to_cutting(const Model& model);
+
 /// A model: totals, operators, and for compiled files the bytes of each program.
 [[nodiscard]] std::string inspect_text(const Graph& graph,
                                        std::span<const CompiledExecutable> executables,

@@ -38,6 +38,7 @@ struct ZooEntry {
 [[nodiscard]] std::uint64_t zoo_keras_parameters(std::string_view name);
 
 /// Opens what commands call MODEL: a path, or "zoo:NAME[@SIZE]".
-[[nodiscard]] Model open_model(const std::string& path_or_zoo_name);
+[[nodiscard]] Model open_model(const std::string& path_or_zoo_name,
+                               const ReadOptions& options = {});
 
 }  // namespace segue

@@ -33,6 +33,12 @@ void add_completion(CLI::App& app);
 // What each exit status means.
 [[nodiscard]] std::string exit_statuses();
 
+// --signature NAME: which model a file of several holds is MODEL.
+void add_signature(CLI::App& command, std::string& signature);
+
+// Opens MODEL; what is to be known of it goes to stderr.
+[[nodiscard]] Model open_noted(const std::string& model, const std::string& signature);
+
 // Result formats of commands that print a table.
 struct FormatOptions {
   bool json = false;

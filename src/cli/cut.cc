@@ -247,12 +247,14 @@ CutResult cut_on(const Graph& graph, const CutOptions& options, std::span<const 
 CutResult make_cut_for(const Graph& graph, const CutOptions& options, std::uint32_t tpus) {
   check_options(options);
   check_not_compiled(graph.model());
+  check_static_shapes(graph.model());
   return cut_on(graph, options, open_pools(graph, options, tpus));
 }
 
 CutResult make_cut(const Graph& graph, const CutOptions& options) {
   check_options(options);
   check_not_compiled(graph.model());
+  check_static_shapes(graph.model());
   if (options.tpus == "auto") return choose_tpus(graph, options);
   if (!options.names_tpus()) {
     throw Error(ErrorCode::kInvalidArgument,

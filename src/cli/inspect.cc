@@ -2,19 +2,23 @@
 
 #include "cli/commands.h"
 #include "segue/report.h"
-#include "segue/zoo.h"
 
 namespace segue::cli {
 namespace {
 
 struct Options {
   std::string model;
+  std::string signature;
   FormatOptions format;
   bool is_brief = false;
 };
 
 void run(const Options& options) {
-  const Model model = open_model(options.model);
+  const Model model = open_noted(options.model, options.signature);
+  if (!is_compiled(model)) {
+    for (const std::string& obstacle : obstacles_to_cutting(model))
+      print_note("no plan can be made of " + obstacle);
+  }
   const Graph graph(model);
   const auto executables = compiled_executables(model);
   if (options.format.json) return print(inspect_json(graph, executables));
@@ -35,6 +39,7 @@ void add_inspect(CLI::App& app) {
       ->add_option("MODEL", options->model,
                    "A .tflite file (also a compiled one), or zoo:NAME[@SIZE]")
       ->required();
+  add_signature(*command, options->signature);
   add_format(*command, options->format);
   command->add_flag("--brief", options->is_brief, "Leave out the list of operators")
       ->excludes("--json")

@@ -8,6 +8,8 @@
 
 #include "cli/commands.h"
 #include "segue/error.h"
+#include "segue/report.h"
+#include "segue/zoo.h"
 
 namespace segue::cli {
 namespace {
@@ -89,6 +91,18 @@ void add_format(CLI::App& command, FormatOptions& options) {
 
 CLI::Option* add_output(CLI::App& command, std::string& path, const std::string& help) {
   return command.add_option("-o,--output", path, help);
+}
+
+void add_signature(CLI::App& command, std::string& signature) {
+  command.add_option("--signature", signature,
+                     "Signature of MODEL to look at, where the file holds several with a subgraph "
+                     "each");
+}
+
+Model open_noted(const std::string& model, const std::string& signature) {
+  Model opened = open_model(model, {signature});
+  for (const std::string& note : model_notes(opened)) print_note(note);
+  return opened;
 }
 
 void add_seed(CLI::App& command, std::uint64_t& seed, const std::string& help) {

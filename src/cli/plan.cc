@@ -5,13 +5,13 @@
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
-#include "segue/zoo.h"
 
 namespace segue::cli {
 namespace {
 
 struct Options {
   std::string model;
+  std::string signature;
   CutOptions cut;
   FormatOptions format;
   std::string output;
@@ -48,7 +48,7 @@ std::string operators_of(const Plan& plan, const Graph& graph, const Options& op
 }
 
 void run(const Options& options) {
-  const Model model = open_model(options.model);
+  const Model model = open_noted(options.model, options.signature);
   const Graph graph(model);
   CutResult result = make_cut(graph, options.cut);
   if (options.format.json || !options.output.empty()) identify_model(result.plan, model);
@@ -65,6 +65,7 @@ void add_plan(CLI::App& app) {
   CLI::App* command = app.add_subcommand("plan", "Choose where to cut a model for N Edge TPUs");
   auto options = std::make_shared<Options>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
+  add_signature(*command, options->signature);
   add_cut(*command, options->cut);
   add_format(*command, options->format);
   command

@@ -12,12 +12,12 @@
 #include "segue/page.h"
 #include "segue/paper.h"
 #include "segue/units.h"
-#include "segue/zoo.h"
 
 namespace segue::cli {
 namespace {
 
 struct Options {
+  std::string signature;
   std::string source;
   std::string model_of_plan;
   ComparisonOptions comparison;
@@ -64,7 +64,7 @@ std::string page_of_plan(const CLI::App& command, const Options& options) {
                  "a plan.json has its cuts and TPUs already; leave it out");
   if (options.model_of_plan.empty())
     throw Error(ErrorCode::kInvalidArgument, "a plan.json needs its model: --model MODEL");
-  const Model model = open_model(options.model_of_plan);
+  const Model model = open_noted(options.model_of_plan, options.signature);
   const Graph graph(model);
   const Plan read = read_plan(options.source);
   const auto pools = devices_of_plan(read, options.comparison.device);
@@ -77,7 +77,7 @@ std::string page_of_plan(const CLI::App& command, const Options& options) {
 std::string page_of_model(const Options& options) {
   if (!options.model_of_plan.empty() || !options.run.empty())
     throw Error(ErrorCode::kInvalidArgument, "--model and --run go with a plan.json");
-  const Model model = open_model(options.source);
+  const Model model = open_noted(options.source, options.signature);
   const Graph graph(model);
   const Comparison comparison = compare(graph, options.comparison);
   return plans_page({graph,
@@ -91,7 +91,7 @@ std::string page_of_model(const Options& options) {
 std::string page_of_paper(const CLI::App& command) {
   refuse_options(command,
                  {{"--model", "--run", "--tpus", "--device", "--max-replicas", "--show",
-                   "--strategy", "--inputs"}},
+                   "--strategy", "--inputs", "--signature"}},
                  "the paper's page has its own choices");
   return paper_page(reproduce(experiment_names()));
 }
@@ -122,6 +122,7 @@ void add_report(CLI::App& app) {
   command->add_option("--model", options->model_of_plan, "The model of a plan.json");
   command->add_option("--run", options->run,
                       "What `segue run --json` measured of the plan.json, to stand beside it");
+  add_signature(*command, options->signature);
   add_comparison(*command, options->comparison);
   command
       ->add_option("--show", options->shown_tpus,

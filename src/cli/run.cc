@@ -223,6 +223,7 @@ void add_run(CLI::App& app) {
   command->add_option("--model", options->model,
                       "The model of a plan.json; with a folder, what is planned anew when a device "
                       "is lost");
+  add_signature(*command, options->signature);
   command
       ->add_option("--backend", options->backend,
                    "cpu (default), simulated (the CPU, lasting as long as an Edge TPU would), or "

@@ -11,7 +11,6 @@
 #include "segue/error.h"
 #include "segue/strategy.h"
 #include "segue/verify.h"
-#include "segue/zoo.h"
 
 namespace segue::cli {
 namespace {
@@ -90,7 +89,7 @@ void predict_as_edited(Plan& plan, const std::string& device) {
 RunSource open_source(const RunOptions& options) {
   RunSource source;
   if (!options.model.empty())
-    source.model = std::make_shared<const Model>(open_model(options.model));
+    source.model = std::make_shared<const Model>(open_noted(options.model, options.signature));
   if (!options.source.ends_with(".json")) {
     Split split = read_split(options.source);
     if (source.model != nullptr) check_model_of(split, *source.model);

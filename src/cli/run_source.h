@@ -18,6 +18,7 @@ namespace segue::cli {
 struct RunOptions {
   std::string source;  // folder of segments, or plan.json
   std::string model;   // of a plan.json
+  std::string signature;
   std::string backend = "cpu";
   std::string kernels = "builtin";
   std::vector<std::string> files;  // FILE or NAME=FILE

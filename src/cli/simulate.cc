@@ -9,13 +9,13 @@
 #include "segue/report.h"
 #include "segue/timeline.h"
 #include "segue/trace.h"
-#include "segue/zoo.h"
 
 namespace segue::cli {
 namespace {
 
 struct Options {
   std::string model;
+  std::string signature;
   std::string model_of_plan;
   CutOptions cut;
   FormatOptions format;
@@ -59,9 +59,10 @@ Plan planned(const CLI::App& command, const Options& options) {
     refuse_cut_options(command, "a plan.json has its cuts and TPUs already; leave it out");
     Plan plan = read_plan(options.model);
     if (!options.model_of_plan.empty()) {
-      const Model model = open_model(options.model_of_plan);
+      const Model model = open_noted(options.model_of_plan, options.signature);
       return evaluate_plan(plan, Graph(model), devices_of_plan(plan, options.cut.device));
     }
+    refuse_options(command, {{"--signature"}}, "goes with a model");
     const auto pools = devices_of_plan(plan, options.cut.device);
     if (to_string(pools) != plan.device) {
       throw Error(ErrorCode::kInvalidArgument,
@@ -83,7 +84,7 @@ Plan planned(const CLI::App& command, const Options& options) {
   }
   if (!options.model_of_plan.empty())
     throw Error(ErrorCode::kInvalidArgument, "--model goes with a plan.json");
-  const Model model = open_model(options.model);
+  const Model model = open_noted(options.model, options.signature);
   const Graph graph(model);
   CutOptions cut = options.cut;
   if (!cut.names_tpus()) cut.tpus = "1";
@@ -128,6 +129,7 @@ void add_simulate(CLI::App& app) {
       ->required();
   command->add_option("--model", options->model_of_plan,
                       "The model of a plan.json, to compute an edited plan anew");
+  add_signature(*command, options->signature);
   add_cut(*command, options->cut);
   CLI::Option* tpus = command->get_option("--tpus");
   tpus->description(tpus->get_description() + " (default 1)");

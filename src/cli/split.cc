@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <memory>
@@ -8,13 +9,13 @@
 #include "segue/report.h"
 #include "segue/units.h"
 #include "segue/verify.h"
-#include "segue/zoo.h"
 
 namespace segue::cli {
 namespace {
 
 struct Options {
   std::string model;
+  std::string signature;
   CutOptions cut;
   std::string at;
   std::string plan;
@@ -42,6 +43,7 @@ std::vector<std::string> tensor_names(const std::string& list) {
 
 CutResult cut_by_hand(const Graph& graph, const Options& options) {
   check_not_compiled(graph.model());
+  check_static_shapes(graph.model());
   const Segmentation segmentation = segment_at(graph, tensor_names(options.at));
   const auto count = static_cast<std::uint32_t>(segmentation.segments.size());
   const auto pools = open_devices(options.cut.device_or_default(), count);
@@ -52,6 +54,7 @@ CutResult cut_by_hand(const Graph& graph, const Options& options) {
 // The operators of each stage decide; every number is computed anew.
 CutResult cut_by_plan(const Graph& graph, const Options& options) {
   check_not_compiled(graph.model());
+  check_static_shapes(graph.model());
   const Plan plan = read_plan(options.plan);
   return {evaluate_plan(plan, graph, devices_of_plan(plan, options.cut.device)), ""};
 }
@@ -71,8 +74,26 @@ CutResult cut(const CLI::App& command, const Graph& graph, const Options& option
   return make_cut(graph, options.cut);
 }
 
+// Where labels and the description of inputs and outputs are now.
+std::string attachments_note(const Model& model, const Plan& plan) {
+  const auto files = attached_files(model);
+  if (files.empty() || plan.stages.size() == 1) return "";
+  std::vector<std::size_t> holders;
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    const auto& given = plan.stages[i].outputs;
+    const bool gives_output = std::ranges::any_of(model.outputs(), [&](TensorId id) {
+      return std::ranges::find(given, model.unique_name(id)) != given.end();
+    });
+    if (gives_output) holders.push_back(i);
+  }
+  return fmt::format(
+      "the files attached to the model ({}) are attached to segment {}; a description "
+      "of the whole model's inputs and outputs (TFLITE_METADATA) is in no segment",
+      printable(fmt::format("{}", fmt::join(files, ", "))), fmt::join(holders, ", "));
+}
+
 void run(const CLI::App& command, const Options& options) {
-  const Model model = open_model(options.model);
+  const Model model = open_noted(options.model, options.signature);
   const Graph graph(model);
   CutResult result = cut(command, graph, options);
   if (options.output.empty())
@@ -98,6 +119,8 @@ void run(const CLI::App& command, const Options& options) {
   print(text + fmt::format("{} in {} and plan.json written to {}\n", format_bytes(bytes),
                            format_count(result.plan.stages.size(), "file"),
                            printable(options.output)));
+  if (const std::string note = attachments_note(model, result.plan); !note.empty())
+    print_note(note);
   if (others > 0) {
     print_note(
         fmt::format("{} still holds {} of other splits; plan.json says which "
@@ -112,6 +135,7 @@ void add_split(CLI::App& app) {
   CLI::App* command = app.add_subcommand("split", "Write the segments of a model as .tflite files");
   auto options = std::make_shared<Options>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
+  add_signature(*command, options->signature);
   add_cut(*command, options->cut);
   auto* at = command->add_option(
       "--at", options->at,

@@ -11,7 +11,6 @@
 #include "segue/certificate.h"
 #include "segue/error.h"
 #include "segue/report.h"
-#include "segue/zoo.h"
 
 namespace segue::cli {
 namespace {
@@ -20,6 +19,7 @@ constexpr int kMismatchStatus = 7;
 
 struct Options {
   std::string model;
+  std::string signature;
   std::string folder;
   std::string runtime;
   std::string device;
@@ -31,7 +31,7 @@ struct Options {
 // Whether a plan that claims to be the best is.
 void check_plan(const Options& options) {
   const Plan plan = read_plan(options.folder);
-  const Model model = open_model(options.model);
+  const Model model = open_noted(options.model, options.signature);
   check_plan_matches(plan, model);
   if (plan.strategy != "optimal" || !plan.bound) {
     throw Error(
@@ -59,7 +59,7 @@ void run(const CLI::App& command, const Options& options) {
   }
   if (!options.device.empty())
     throw Error(ErrorCode::kInvalidArgument, "--device goes with a plan.json");
-  const Model model = open_model(options.model);
+  const Model model = open_noted(options.model, options.signature);
   SplitFiles split = find_split(options.folder);
   const auto backend = make_cpu_backend(
       {.libraries = runtime_candidates(options.runtime), .threads = options.threads});
@@ -89,6 +89,7 @@ void add_verify(CLI::App& app) {
           "Folder that `segue split` wrote; or a plan.json of strategy optimal, whose proof "
           "is then checked")
       ->required();
+  add_signature(*command, options->signature);
   command->add_option("--device", options->device,
                       "Device file of a plan.json that was made for one");
   command->add_option("--inputs", options->verify.inputs, "Random inputs to run (default 3)")

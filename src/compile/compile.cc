@@ -52,7 +52,7 @@ FileCompilation compile_one(const Model& model, const fs::path& folder,
   result.file = model.name() + ".tflite";
   result.compiled_file = compiled_file_name(result.file);
   result.log_file = model.name() + "_edgetpu.log";
-  const std::span<const std::byte> bytes = model.bytes();
+  const std::span<const std::byte> bytes = model.runnable_bytes();
   result.compilation =
       compile_for_edgetpu(std::span(&bytes, 1), model.name(), folder, options.compiler);
   Compilation& compilation = result.compilation;

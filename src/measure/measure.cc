@@ -75,11 +75,12 @@ class MeasuredLatency {
     const Model& model = graph.model();
     for (std::uint32_t i = 0; i < options_.busy_cores; ++i) {
       busy_.push_back(
-          std::make_unique<Runner>(backend_->open(model.bytes(), model.name()), options_));
+          std::make_unique<Runner>(backend_->open(model.runnable_bytes(), model.name()), options_));
     }
     if (!options_.in_turns) return;
     const Load load(busy_);
-    whole_ = std::make_unique<Runner>(backend_->open(model.bytes(), model.name()), options_);
+    whole_ =
+        std::make_unique<Runner>(backend_->open(model.runnable_bytes(), model.name()), options_);
     whole_time_ = fastest(*whole_);
   }
 

@@ -118,6 +118,7 @@ void check_extractable(const Model& model, const std::vector<bool>& inside) {
   check_state(model, inside);
   check_variable_names(model, inside);
   check_outputs(model);
+  check_static_shapes(model);
 }
 
 SegmentBorder border_of(const Model& model, const std::vector<bool>& inside) {

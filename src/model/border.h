@@ -12,8 +12,8 @@ namespace segue {
 [[nodiscard]] std::vector<bool> membership(const Model& model,
                                            std::span<const OperatorId> operators);
 
-// Throws unless the set can be a segment: convex, with its variables and resources to itself, and
-// nothing among the model's outputs that no operator computes.
+// Throws unless the set can be a segment: convex, with its variables and resources to itself,
+// nothing among the model's outputs that no operator computes, and every shape known.
 void check_extractable(const Model& model, const std::vector<bool>& inside);
 
 [[nodiscard]] SegmentBorder border_of(const Model& model, const std::vector<bool>& inside);

@@ -9,6 +9,7 @@ namespace {
 flatbuffers::FlatBufferBuilder packed_options(const Model& model, OperatorId id) {
   tflite::OperatorT op = unpacked_operator(model, id);
   op.opcode_index = 0;
+  op.custom_options.clear();  // compared as they lie
   op.debug_metadata_index = -1;
   for (auto* tensors : {&op.inputs, &op.outputs, &op.intermediates}) tensors->clear();
   flatbuffers::FlatBufferBuilder builder;

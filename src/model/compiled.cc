@@ -17,6 +17,7 @@ namespace {
 namespace fb = flatbuffers;
 
 constexpr std::string_view kCompiledOperator = "edgetpu-custom-op";
+constexpr std::string_view kEthosOperator = "ethos-u";
 constexpr const char* kPackageKey = "4";
 
 class PackageReader {
@@ -122,12 +123,16 @@ bool is_compiled(const Model& model) {
 }
 
 void check_not_compiled(const Model& model) {
-  if (!is_compiled(model)) return;
-  throw Error(ErrorCode::kUnsupported,
-              fmt::format("{}: already compiled for the Edge TPU, and a compiled program cannot be "
-                          "cut; split the quantized .tflite it was compiled from, then compile "
-                          "each segment",
-                          model.name()));
+  const bool is_for_ethos = std::ranges::any_of(model.operators(), [](const Operator& op) {
+    return op.code == OpCode::kCustom && op.name == kEthosOperator;
+  });
+  if (!is_for_ethos && !is_compiled(model)) return;
+  throw Error(
+      ErrorCode::kUnsupported,
+      fmt::format("{}: already compiled for {}, and a compiled program cannot be cut; split the "
+                  "quantized .tflite it was compiled from{}",
+                  model.name(), is_for_ethos ? "Arm's Ethos-U (by Vela)" : "the Edge TPU",
+                  is_for_ethos ? "" : ", then compile each segment"));
 }
 
 }  // namespace segue

@@ -36,4 +36,13 @@ unsigned element_bits(ElementType type) {
   }
 }
 
+std::optional<std::uint64_t> element_count(std::span<const std::int32_t> shape) {
+  std::uint64_t elements = 1;
+  for (const std::int32_t extent : shape) {
+    elements *= static_cast<std::uint64_t>(extent);
+    if (elements > kMostElements) return std::nullopt;
+  }
+  return elements;
+}
+
 }  // namespace segue

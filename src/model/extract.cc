@@ -8,6 +8,7 @@
 
 #include "model/border.h"
 #include "model/model_state.h"
+#include "model/stored_bytes.h"
 #include "model/unpacked.h"
 #include "segue/error.h"
 
@@ -18,6 +19,7 @@ namespace fb = flatbuffers;
 
 constexpr std::size_t kBlobAlignment = 16;  // force_align of Buffer.data in the format
 constexpr std::string_view kInterfaceMetadata = "TFLITE_METADATA";
+constexpr std::string_view kLocationMetadata = "buffer_location";  // weights behind the flatbuffer
 constexpr std::array<std::byte, kBlobAlignment> kPadding{};
 
 [[noreturn]] void refuse_without_outputs(const Model& model,
@@ -114,14 +116,16 @@ class ImageWriter {
     return entry->second;
   }
 
-  // Buffer 0 stays the empty one, as readers of the format expect.
+  // Buffer 0 stays the empty one, as readers of the format expect. Buffers that share their bytes
+  // become one.
   std::uint32_t new_buffer(std::uint32_t old_buffer) {
     if (old_buffer == 0) return 0;
-    const auto* data = state_.root->buffers()->Get(old_buffer)->data();
-    if (data == nullptr || data->size() == 0) return 0;
+    const auto bytes = buffer_bytes(*state_.root->buffers()->Get(old_buffer), state_.file->view());
+    if (bytes.empty()) return 0;
     const auto [entry, is_new] =
-        buffer_numbers_.emplace(old_buffer, static_cast<std::uint32_t>(kept_buffers_.size() + 1));
-    if (is_new) kept_buffers_.push_back(std::as_bytes(std::span(data->data(), data->size())));
+        buffer_numbers_.emplace(std::pair(bytes.data(), bytes.size()),
+                                static_cast<std::uint32_t>(kept_buffers_.size() + 1));
+    if (is_new) kept_buffers_.push_back(bytes);
     return entry->second;
   }
 
@@ -146,6 +150,10 @@ class ImageWriter {
       tflite::TensorT tensor = unpacked_tensor(model_, id);
       tensor.buffer = new_buffer(tensor.buffer);
       tensor.name = model_.unique_name(id);
+      if (const Tensor& view = model_.tensor(id); view.is_shape_known) {
+        tensor.shape.assign(view.shape.begin(), view.shape.end());
+        tensor.shape_signature.clear();
+      }
       result.push_back(tflite::CreateTensor(builder_, &tensor));
     }
     return result;
@@ -190,8 +198,10 @@ class ImageWriter {
     if (state_.root->signature_defs() == nullptr) return 0;
     std::vector<fb::Offset<tflite::SignatureDef>> result;
     for (const tflite::SignatureDef* source : *state_.root->signature_defs()) {
+      if (source->subgraph_index() != state_.subgraph_position) continue;
       tflite::SignatureDefT signature;
       source->UnPackTo(&signature);
+      signature.subgraph_index = 0;
       signature.inputs = signature_maps(signature.inputs, border_.inputs);
       signature.outputs = signature_maps(signature.outputs, border_.outputs);
       result.push_back(tflite::CreateSignatureDef(builder_, &signature));
@@ -201,12 +211,13 @@ class ImageWriter {
 
   fb::Offset<fb::Vector<fb::Offset<tflite::Metadata>>> write_metadata() {
     if (state_.root->metadata() == nullptr) return 0;
-    const bool same_interface = std::ranges::equal(border_.inputs, model_.inputs()) &&
+    const bool same_interface = state_.root->subgraphs()->size() == 1 &&
+                                std::ranges::equal(border_.inputs, model_.inputs()) &&
                                 std::ranges::equal(border_.outputs, model_.outputs());
     std::vector<fb::Offset<tflite::Metadata>> result;
     for (const tflite::Metadata* source : *state_.root->metadata()) {
       const std::string_view name = source->name() == nullptr ? "" : source->name()->string_view();
-      if (name == kInterfaceMetadata && !same_interface) continue;
+      if (name == kLocationMetadata || (name == kInterfaceMetadata && !same_interface)) continue;
       const std::uint32_t buffer = new_buffer(source->buffer());
       result.push_back(tflite::CreateMetadata(
           builder_, builder_.CreateString(name.data(), name.size()), buffer));
@@ -250,7 +261,9 @@ class ImageWriter {
     // which must not move once views into it exist: its size is settled first.
     const std::size_t table_bytes =
         (builder_.GetSize() + kBlobAlignment - 1) / kBlobAlignment * kBlobAlignment;
-    image.structure_.resize(table_bytes + kept_buffers_.size() * kBlobAlignment);
+    const std::size_t header_bytes = kept_buffers_.size() * kBlobAlignment;
+    const std::size_t directory_bytes = keeps_archive() ? state_.archive->directory.size() : 0;
+    image.structure_.resize(table_bytes + header_bytes + directory_bytes);
     const auto* built = reinterpret_cast<const std::byte*>(builder_.GetBufferPointer());
     std::copy_n(built, builder_.GetSize(), image.structure_.begin());
     auto* start = reinterpret_cast<std::uint8_t*>(image.structure_.data());
@@ -266,6 +279,7 @@ class ImageWriter {
       const std::uint64_t vector_position = position + kBlobAlignment - sizeof(fb::uoffset_t);
       fb::WriteScalar(start + header + kBlobAlignment - sizeof(fb::uoffset_t),
                       static_cast<fb::uoffset_t>(blob.size()));
+      check_size(vector_position + blob.size());
       patch_data_offset(start, *buffers[static_cast<fb::uoffset_t>(i + 1)], vector_position);
       const std::size_t tail = (kBlobAlignment - blob.size() % kBlobAlignment) % kBlobAlignment;
       image.pieces_.push_back(structure.subspan(header, kBlobAlignment));
@@ -273,17 +287,41 @@ class ImageWriter {
       if (tail != 0) image.pieces_.push_back(std::span(kPadding).first(tail));
       position += kBlobAlignment + blob.size() + tail;
     }
+    if (keeps_archive()) append_archive(image, table_bytes + header_bytes, position);
     return image;
   }
 
-  void patch_data_offset(std::uint8_t* start, const tflite::Buffer& buffer,
-                         std::uint64_t vector_position) const {
+  // Labels belong to what the model gives.
+  [[nodiscard]] bool keeps_archive() const {
+    return state_.archive && std::ranges::any_of(border_.outputs, [&](TensorId id) {
+             return std::ranges::find(model_.outputs(), id) != model_.outputs().end();
+           });
+  }
+
+  // `place`: of its directory in the structure; `position`: of the archive in the file.
+  void append_archive(ModelImage& image, std::size_t place, std::uint64_t position) const {
+    const Archive& archive = *state_.archive;
+    check_size(position + archive.contents.size() + archive.directory.size());
+    std::ranges::copy(moved_directory(archive, state_.file->view(), position),
+                      image.structure_.begin() + static_cast<std::ptrdiff_t>(place));
+    image.pieces_.push_back(archive.contents);
+    image.pieces_.push_back(
+        std::span<const std::byte>(image.structure_).subspan(place, archive.directory.size()));
+  }
+
+  void check_size(std::uint64_t bytes) const {
+    if (bytes <= std::numeric_limits<std::int32_t>::max()) return;
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{}: a segment would exceed the 2 GB of a .tflite file; use more "
+                            "segments",
+                            model_.name()));
+  }
+
+  static void patch_data_offset(std::uint8_t* start, const tflite::Buffer& buffer,
+                                std::uint64_t vector_position) {
     const auto& table = reinterpret_cast<const fb::Table&>(buffer);
     const std::uint8_t* field = table.GetAddressOf(tflite::Buffer::VT_DATA);
     const auto field_position = static_cast<std::uint64_t>(field - start);
-    if (vector_position > std::numeric_limits<std::int32_t>::max()) {
-      throw Error(ErrorCode::kUnsupported, model_.name() + ": the segment would exceed 2 GB");
-    }
     fb::WriteScalar(start + field_position,
                     static_cast<fb::uoffset_t>(vector_position - field_position));
   }
@@ -297,7 +335,7 @@ class ImageWriter {
   std::vector<TensorId> kept_tensors_;
   std::vector<std::uint32_t> kept_codes_;  // old numbers, in new order
   std::map<std::uint32_t, std::uint32_t> code_numbers_;
-  std::map<std::uint32_t, std::uint32_t> buffer_numbers_;
+  std::map<std::pair<const std::byte*, std::size_t>, std::uint32_t> buffer_numbers_;
   std::vector<std::span<const std::byte>> kept_buffers_;  // new buffer i + 1
 };
 
@@ -323,6 +361,13 @@ ModelImage extract_segment(const Model& model, std::span<const OperatorId> opera
   auto border = border_of(model, inside);
   if (border.outputs.empty()) refuse_without_outputs(model, operators);
   return ImageWriter(model, std::move(inside), std::move(border)).write();
+}
+
+std::span<const std::byte> Model::runnable_bytes() const {
+  if (state_->subgraph_position == 0 && state_->is_flatbuffer_alone) return bytes();
+  std::call_once(state_->runnable_is_made,
+                 [&] { state_->runnable = expose_tensors(*this, {}).to_bytes(); });
+  return state_->runnable;
 }
 
 ModelImage expose_tensors(const Model& model, std::span<const TensorId> tensors) {

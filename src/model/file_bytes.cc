@@ -27,8 +27,13 @@ FileBytes::FileBytes(const std::filesystem::path& path) {
   if (file.number() < 0) fail(path, std::string("cannot open: ") + std::strerror(errno));
   struct stat status {};
   if (::fstat(file.number(), &status) != 0) fail(path, std::strerror(errno));
-  if (S_ISDIR(status.st_mode))
-    fail(path, "a folder; give a .tflite model, or of a split its plan.json");
+  if (S_ISDIR(status.st_mode)) {
+    std::error_code absent;
+    fail(path, std::filesystem::exists(path / "saved_model.pb", absent)
+                   ? "a TensorFlow SavedModel; convert it with "
+                     "tf.lite.TFLiteConverter.from_saved_model"
+                   : "a folder; give a .tflite model, or of a split its plan.json");
+  }
   if (!S_ISREG(status.st_mode)) fail(path, "not a file; give a .tflite model");
   if (status.st_size == 0) return;
   const auto size = static_cast<std::size_t>(status.st_size);

@@ -43,6 +43,11 @@ std::string Model::describe(OperatorId id) const {
   return fmt::format("{} #{} '{}'", operation.name, index(id), output);
 }
 
+std::vector<std::string> attached_files(const Model& model) {
+  const auto& archive = ModelReader::state(model).archive;
+  return archive ? archive->names : std::vector<std::string>{};
+}
+
 std::string_view to_string(ElementType type) {
   return tflite::EnumNameTensorType(static_cast<tflite::TensorType>(type));
 }

@@ -1,11 +1,14 @@
 // What a Model owns. Shared by the reader and the writers of this layer only.
 #pragma once
 
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "model/archive.h"
 #include "model/file_bytes.h"
 #include "model/schema.h"
 #include "segue/model.h"
@@ -19,14 +22,21 @@ struct Model::State {
   std::string name;
   std::unique_ptr<FileBytes> file;
   const tflite::Model* root = nullptr;         // into file
-  const tflite::SubGraph* subgraph = nullptr;  // into file
+  const tflite::SubGraph* subgraph = nullptr;  // into file; the chosen one
+  std::size_t subgraph_position = 0;           // in the file
+  bool is_flatbuffer_alone = true;             // nothing lies behind it by offset
+  std::optional<Archive> archive;              // views into file
   std::vector<Tensor> tensors;
   std::vector<Operator> operators;
   std::vector<TensorId> inputs;
   std::vector<TensorId> outputs;
+  std::vector<std::vector<std::int32_t>> batch_1_shapes;   // that differ from the file's
   std::vector<std::int32_t> producers;                     // operator position per tensor; -1: none
   std::vector<std::string> unique_names;                   // per tensor
   std::unordered_map<std::string_view, TensorId> by_name;  // views into unique_names
+  // Model::runnable_bytes, where the file is not that.
+  std::once_flag runnable_is_made;
+  std::vector<std::byte> runnable;
 };
 
 // Gives the writers of this layer the verified flatbuffer behind a model.

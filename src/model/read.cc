@@ -5,9 +5,14 @@
 #include <cmath>
 #include <utility>
 
+#include "model/batch.h"
 #include "model/element_bits.h"
+#include "model/execution_order.h"
+#include "model/foreign_file.h"
 #include "model/model_state.h"
 #include "model/references.h"
+#include "model/stored_bytes.h"
+#include "model/subgraphs.h"
 #include "model/usable_content.h"
 #include "segue/error.h"
 
@@ -18,7 +23,7 @@ static_assert(std::endian::native == std::endian::little, "tensor views alias th
 
 namespace fb = flatbuffers;
 
-constexpr std::uint64_t kLargestFileBytes = (std::uint64_t{1} << 31) - 1;  // flatbuffer offsets
+constexpr std::uint64_t kLargestFlatbufferBytes = (std::uint64_t{1} << 31) - 1;  // its offsets
 constexpr std::size_t kSmallestFileBytes = 24;
 // Far above real models (NASNetMobile: about 8,000 tables), low enough to bound a hostile file.
 constexpr fb::uoffset_t kMaxTables = 2'000'000;
@@ -31,20 +36,25 @@ constexpr fb::uoffset_t kMaxDepth = 32;
 // Verifies one file and fills Model::State. Each method trusts what the ones before it checked.
 class Builder {
  public:
-  Builder(std::string name, std::string label, std::unique_ptr<FileBytes> file)
+  Builder(std::string name, std::string label, std::unique_ptr<FileBytes> file,
+          const ReadOptions& options)
       : label_(std::move(label)),
+        options_(options),
         state_(std::make_unique<Model::State>(std::move(name), std::move(file))) {}
 
   Model build() {
     check_flatbuffer();
     check_usable_content();
     check_structure();
+    check_references();
+    choose_subgraph();
     read_tensors();
     read_operators();
     read_borders();
     check_execution_order();
-    check_references();
+    fix_batch(*state_);
     name_tensors();
+    state_->archive = find_archive(state_->file->view());
     return ModelReader::make(std::move(state_));
   }
 
@@ -63,19 +73,37 @@ class Builder {
     if (bytes.empty())
       fail(ErrorCode::kInvalidModel, label_, "the file is empty; give a .tflite model");
     if (bytes.size() < kSmallestFileBytes || !tflite::ModelBufferHasIdentifier(data)) {
+      const std::string kind = describe_foreign_file(bytes);
       fail(ErrorCode::kInvalidModel, label_,
-           "not a TensorFlow Lite model (no identifier \"TFL3\" at byte 4); give a .tflite file");
+           "not a TensorFlow Lite model: " +
+               (kind.empty() ? "no identifier \"TFL3\" at byte 4; give a .tflite file" : kind));
     }
-    if (bytes.size() > kLargestFileBytes) {
+    // Weights may lie behind the flatbuffer, and only there may they exceed what it can address.
+    const auto reach = std::min<std::uint64_t>(bytes.size(), kLargestFlatbufferBytes);
+    if (!is_flatbuffer(reach)) {
+      if (reach == bytes.size()) {
+        invalid(fmt::format("the flatbuffer of {} bytes is truncated or corrupt", bytes.size()));
+      }
       unsupported(fmt::format(
-          "{} bytes; models over 2 GB are not supported: quantize it, or convert a smaller one",
+          "{} bytes, and its flatbuffer does not end within 2 GB; quantize the model, or convert a "
+          "smaller one",
           bytes.size()));
     }
-    fb::Verifier verifier(data, bytes.size(), kMaxDepth, kMaxTables);
-    if (!tflite::VerifyModelBuffer(verifier)) {
-      invalid(fmt::format("the flatbuffer of {} bytes is truncated or corrupt", bytes.size()));
-    }
     state_->root = tflite::GetModel(data);
+    const FlatbufferExtent extent = flatbuffer_extent(*state_->root, bytes.size());
+    if (extent.problem) invalid(*extent.problem);
+    state_->is_flatbuffer_alone = extent.most_bytes == bytes.size();
+    if (extent.most_bytes < reach && !is_flatbuffer(extent.most_bytes)) {
+      invalid(fmt::format("the weights or options at byte {} lie inside the flatbuffer",
+                          extent.most_bytes));
+    }
+  }
+
+  // Whether all of the flatbuffer lies within the first bytes of the file, and holds together.
+  [[nodiscard]] bool is_flatbuffer(std::uint64_t bytes) const {
+    const auto* data = reinterpret_cast<const std::uint8_t*>(state_->file->view().data());
+    fb::Verifier verifier(data, bytes, kMaxDepth, kMaxTables);
+    return bytes >= kSmallestFileBytes && tflite::VerifyModelBuffer(verifier);
   }
 
   void check_usable_content() const {
@@ -106,28 +134,9 @@ class Builder {
           fmt::format("schema version {}; only 3 is known: convert the model with TensorFlow 2",
                       root.version()));
     }
-    const auto subgraphs = root.subgraphs() == nullptr ? 0 : root.subgraphs()->size();
-    if (subgraphs == 0) invalid("no subgraph");
-    if (subgraphs > 1) {
-      unsupported(
-          fmt::format("{} subgraphs (control flow); only models with one subgraph can be "
-                      "segmented: convert the model without loops and conditions",
-                      subgraphs));
-    }
-    state_->subgraph = root.subgraphs()->Get(0);
-    if (state_->subgraph->tensors() == nullptr || state_->subgraph->operators() == nullptr ||
-        state_->subgraph->operators()->size() == 0) {
-      invalid("the model has no operators");
-    }
+    if (root.subgraphs() == nullptr || root.subgraphs()->size() == 0) invalid("no subgraph");
     if (root.buffers() == nullptr || root.operator_codes() == nullptr) {
       invalid("buffers or operator codes are missing");
-    }
-    for (const tflite::Buffer* buffer : *root.buffers()) {
-      if (buffer->offset() > 1 || buffer->size() > 1) {
-        unsupported(
-            "weights behind the flatbuffer, as in models over 2 GB; convert a smaller model, or "
-            "with weights inside");
-      }
     }
     const auto is_used = [](const auto* list) { return list != nullptr && list->size() > 0; };
     if (is_used(root.external_buffers()) || is_used(root.external_buffer_groups())) {
@@ -135,18 +144,27 @@ class Builder {
     }
   }
 
+  void choose_subgraph() {
+    const tflite::Model& root = *state_->root;
+    state_->subgraph_position = segue::choose_subgraph(root, options_.signature, label_);
+    check_stands_alone(root, state_->subgraph_position, label_);
+    state_->subgraph = root.subgraphs()->Get(static_cast<fb::uoffset_t>(state_->subgraph_position));
+    if (state_->subgraph->tensors() == nullptr || state_->subgraph->operators() == nullptr ||
+        state_->subgraph->operators()->size() == 0) {
+      invalid("the model has no operators");
+    }
+  }
+
   [[nodiscard]] std::uint64_t value_bytes(const Tensor& tensor, std::size_t position) const {
     const unsigned bits = element_bits(tensor.type);
-    std::uint64_t elements = 1;
     for (const std::int32_t extent : tensor.shape) {
       if (extent < 0)
         invalid(fmt::format("tensor #{} '{}' has the extent {}", position, tensor.name, extent));
-      if (extent != 0 && elements > kLargestFileBytes * 64 / static_cast<std::uint64_t>(extent)) {
-        invalid(fmt::format("tensor #{} '{}' is larger than any memory", position, tensor.name));
-      }
-      elements *= static_cast<std::uint64_t>(extent);
     }
-    return (elements * bits + 7) / 8;
+    const auto elements = element_count(tensor.shape);
+    if (!elements)
+      invalid(fmt::format("tensor #{} '{}' is larger than any memory", position, tensor.name));
+    return (*elements * bits + 7) / 8;
   }
 
   [[nodiscard]] Quantization read_quantization(const tflite::Tensor& source, const Tensor& tensor,
@@ -183,6 +201,8 @@ class Builder {
     if (source.name() != nullptr) tensor.name = source.name()->string_view();
     tensor.type = static_cast<ElementType>(source.type());
     if (source.shape() != nullptr) tensor.shape = {source.shape()->data(), source.shape()->size()};
+    if (const auto* signature = source.shape_signature(); signature != nullptr)
+      tensor.shape_signature = {signature->data(), signature->size()};
     tensor.is_variable = source.is_variable();
     tensor.buffer = source.buffer();
     tensor.bytes = value_bytes(tensor, position);
@@ -196,10 +216,8 @@ class Builder {
       invalid(fmt::format("tensor #{} '{}' uses buffer {} of {}", position, tensor.name,
                           tensor.buffer, buffers.size()));
     }
-    if (tensor.buffer != 0) {
-      if (const auto* data = buffers[tensor.buffer]->data(); data != nullptr)
-        tensor.data = std::as_bytes(std::span(data->data(), data->size()));
-    }
+    if (tensor.buffer != 0)
+      tensor.data = buffer_bytes(*buffers[tensor.buffer], state_->file->view());
     const bool has_fixed_size = element_bits(tensor.type) >= 8 && source.sparsity() == nullptr;
     if (tensor.is_constant() && has_fixed_size && tensor.data.size() != tensor.bytes) {
       invalid(fmt::format("tensor #{} '{}' needs {} bytes, its buffer has {}", position,
@@ -229,7 +247,8 @@ class Builder {
   void bound_listed(std::size_t bytes) {
     listed_bytes_ += bytes;
     if (listed_bytes_ > state_->file->view().size())
-      invalid("the operators list more tensors, or longer names, than the file has room for");
+      invalid(
+          "the operators list more tensors, options or longer names than the file has room for");
   }
 
   Operator read_operator(const tflite::Operator& source, std::size_t position) {
@@ -252,15 +271,10 @@ class Builder {
       op.outputs = {source.outputs()->data(), source.outputs()->size()};
     if (source.intermediates() != nullptr)
       op.intermediates = {source.intermediates()->data(), source.intermediates()->size()};
-    if (source.custom_options() != nullptr) {
-      op.custom_data = std::as_bytes(
-          std::span(source.custom_options()->data(), source.custom_options()->size()));
-    }
+    op.custom_data = custom_option_bytes(source, state_->file->view());
+    if (source.custom_options() == nullptr) bound_listed(op.custom_data.size());
     if (op.code == OpCode::kCustom) bound_listed(op.name.size());
     const std::string user = fmt::format("operator #{} {}", position, op.name);
-    if (source.large_custom_options_offset() > 1)
-      unsupported(user +
-                  " has options behind the flatbuffer; convert the model with options inside");
     bound_listed(op.inputs.size_bytes() + op.outputs.size_bytes() + op.intermediates.size_bytes());
     for (const std::int32_t tensor : op.inputs) check_tensor_index(tensor, true, user);
     for (const std::int32_t tensor : op.outputs) check_tensor_index(tensor, false, user);
@@ -306,49 +320,11 @@ class Builder {
   }
 
   void check_execution_order() {
-    auto& producers = state_->producers;
-    producers.assign(state_->tensors.size(), -1);
-    std::vector<bool> available(state_->tensors.size());
-    for (std::size_t i = 0; i < available.size(); ++i) {
-      available[i] = state_->tensors[i].is_constant() || state_->tensors[i].is_variable;
-    }
-    for (const TensorId input : state_->inputs) available[index(input)] = true;
-    std::vector<bool> is_written(state_->tensors.size());
-    for (const Operator& op : state_->operators) {
-      for (const std::int32_t tensor : op.outputs)
-        is_written[static_cast<std::size_t>(tensor)] = true;
-    }
-    for (std::size_t i = 0; i < state_->operators.size(); ++i) {
-      const Operator& op = state_->operators[i];
-      for (const std::int32_t tensor : op.inputs) {
-        if (tensor < 0) continue;
-        const auto position = static_cast<std::size_t>(tensor);
-        // Empty tensors that nobody computes stand for "no value" in some operators.
-        const bool is_no_value = state_->tensors[position].bytes == 0 && !is_written[position];
-        if (available[position] || is_no_value) continue;
-        invalid(fmt::format("operator #{} {} reads tensor #{} '{}' before it is written", i,
-                            op.name, tensor, state_->tensors[position].name));
-      }
-      for (const std::int32_t tensor : op.outputs) {
-        const auto position = static_cast<std::size_t>(tensor);
-        if (available[position]) {
-          invalid(fmt::format("operator #{} {} writes tensor #{} '{}' a second time", i, op.name,
-                              tensor, state_->tensors[position].name));
-        }
-        available[position] = true;
-        producers[position] = static_cast<std::int32_t>(i);
-      }
-    }
-    for (const TensorId output : state_->outputs) {
-      if (!available[index(output)]) {
-        invalid(
-            fmt::format("model output '{}' is never written", state_->tensors[index(output)].name));
-      }
-    }
+    if (auto found = order_operators(*state_)) invalid(*found);
   }
 
   void check_references() const {
-    if (auto found = find_bad_reference(*state_->root, state_->tensors.size())) invalid(*found);
+    if (auto found = find_bad_reference(*state_->root)) invalid(*found);
   }
 
   void name_tensors() {
@@ -375,8 +351,9 @@ class Builder {
   }
 
   std::string label_;
+  const ReadOptions& options_;
   std::unique_ptr<Model::State> state_;
-  std::size_t listed_bytes_ = 0;  // tensor lists and own names of all operators
+  std::size_t listed_bytes_ = 0;  // tensor lists, options behind the flatbuffer and own names
 };
 
 std::string stem_of(const std::filesystem::path& path) {
@@ -385,13 +362,14 @@ std::string stem_of(const std::filesystem::path& path) {
 
 }  // namespace
 
-Model read_model(const std::filesystem::path& path) {
-  return Builder(stem_of(path), path.string(), std::make_unique<FileBytes>(path)).build();
+Model read_model(const std::filesystem::path& path, const ReadOptions& options) {
+  return Builder(stem_of(path), path.string(), std::make_unique<FileBytes>(path), options).build();
 }
 
-Model parse_model(std::vector<std::byte> bytes, std::string name) {
+Model parse_model(std::vector<std::byte> bytes, std::string name, const ReadOptions& options) {
   std::string label = name;
-  return Builder(std::move(name), std::move(label), std::make_unique<FileBytes>(std::move(bytes)))
+  return Builder(std::move(name), std::move(label), std::make_unique<FileBytes>(std::move(bytes)),
+                 options)
       .build();
 }
 

@@ -18,9 +18,15 @@ Finding find_bad_tensor(const fb::Vector<fb::Offset<tflite::TensorMap>>* maps,
   return std::nullopt;
 }
 
-Finding find_bad_signature(const tflite::Model& root, std::size_t tensor_count) {
+Finding find_bad_signature(const tflite::Model& root) {
   if (root.signature_defs() == nullptr) return std::nullopt;
   for (const tflite::SignatureDef* signature : *root.signature_defs()) {
+    const std::size_t subgraphs = root.subgraphs()->size();
+    if (signature->subgraph_index() >= subgraphs)
+      return fmt::format("a signature uses subgraph {} of {}", signature->subgraph_index(),
+                         subgraphs);
+    const auto* tensors = root.subgraphs()->Get(signature->subgraph_index())->tensors();
+    const std::size_t tensor_count = tensors == nullptr ? 0 : tensors->size();
     if (auto found = find_bad_tensor(signature->inputs(), tensor_count)) return found;
     if (auto found = find_bad_tensor(signature->outputs(), tensor_count)) return found;
   }
@@ -46,8 +52,8 @@ Finding find_bad_metadata(const tflite::Model& root) {
 
 }  // namespace
 
-std::optional<std::string> find_bad_reference(const tflite::Model& root, std::size_t tensor_count) {
-  auto found = find_bad_signature(root, tensor_count);
+std::optional<std::string> find_bad_reference(const tflite::Model& root) {
+  auto found = find_bad_signature(root);
   return found ? found : find_bad_metadata(root);
 }
 

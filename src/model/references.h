@@ -1,7 +1,6 @@
 // Indices in the parts of a file that no operator uses.
 #pragma once
 
-#include <cstddef>
 #include <optional>
 #include <string>
 
@@ -11,7 +10,6 @@ namespace segue {
 
 // Signatures and metadata are copied into segments, so their indices must hold too. Says what is
 // wrong with the first that does not.
-[[nodiscard]] std::optional<std::string> find_bad_reference(const tflite::Model& root,
-                                                            std::size_t tensor_count);
+[[nodiscard]] std::optional<std::string> find_bad_reference(const tflite::Model& root);
 
 }  // namespace segue

@@ -18,6 +18,11 @@ tflite::OperatorT unpacked_operator(const Model& model, OperatorId id) {
   operators->Get(static_cast<flatbuffers::uoffset_t>(index(id)))->UnPackTo(&op);
   clear_if_empty(op.builtin_options);
   clear_if_empty(op.builtin_options_2);
+  const auto options = model.op(id).custom_data;
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(options.data());
+  op.custom_options.assign(bytes, bytes + options.size());
+  op.large_custom_options_offset = 0;
+  op.large_custom_options_size = 0;
   return op;
 }
 

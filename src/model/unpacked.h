@@ -1,4 +1,5 @@
-// Operators and tensors as flatbuffers' object API holds them, to be written again.
+// Operators and tensors as flatbuffers' object API holds them, to be written again. Options of
+// custom operators that lie behind the flatbuffer are inside it then.
 //
 // A union may name a kind of table and hold none: the verifier allows it and readers take it for
 // none, but the object API would follow a null pointer when it packs one. Such a union is NONE

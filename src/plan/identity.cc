@@ -29,7 +29,15 @@ void check_plan_matches(const Plan& plan, const Model& model) {
                             model.name()));
   }
   const std::string actual = sha256(model.bytes());
-  if (plan.model.sha256 == actual) return;
+  const std::size_t operators = model.operators().size();
+  if (plan.model.sha256 == actual && plan.model.operator_count == operators) return;
+  if (plan.model.sha256 == actual) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("the plan has {} operators, the model {}: it is of another signature "
+                            "of this file (--signature), or was edited; make a new plan with "
+                            "`segue plan`",
+                            plan.model.operator_count, operators));
+  }
   throw Error(ErrorCode::kInvalidArgument,
               fmt::format("the plan was made for model '{}' (sha256 {:.12}…), not for '{}' (sha256 "
                           "{:.12}…); make a new plan with `segue plan`",

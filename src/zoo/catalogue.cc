@@ -9,6 +9,7 @@
 #include "segue/names.h"
 #include "segue/zoo.h"
 #include "zoo/architectures.h"
+#include "zoo/converter.h"
 #include "zoo/serialize.h"
 
 namespace segue {
@@ -138,22 +139,22 @@ std::vector<std::byte> make_zoo_model(std::string_view name) {
          fmt::format("{} parameters do not fit a .tflite file of 2 GB; ask for a smaller input",
                      network.keras_parameters()));
   }
-  return zoo::serialize(network);
+  return zoo::serialize(zoo::as_converted(network));
 }
 
 std::uint64_t zoo_keras_parameters(std::string_view name) {
   return make_network(name).keras_parameters();
 }
 
-Model open_model(const std::string& path_or_zoo_name) {
+Model open_model(const std::string& path_or_zoo_name, const ReadOptions& options) {
   constexpr std::string_view kPrefix = "zoo:";
   if (path_or_zoo_name.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "no model named; give a .tflite file, or zoo:NAME for a built-in one");
   }
-  if (!path_or_zoo_name.starts_with(kPrefix)) return read_model(path_or_zoo_name);
+  if (!path_or_zoo_name.starts_with(kPrefix)) return read_model(path_or_zoo_name, options);
   const std::string name = path_or_zoo_name.substr(kPrefix.size());
-  return parse_model(make_zoo_model(name), name);
+  return parse_model(make_zoo_model(name), name, options);
 }
 
 }  // namespace segue
