@@ -5,7 +5,9 @@
 
 #include <random>
 
+#include "certificate/wide.h"
 #include "expect.h"
+#include "model_builder.h"
 #include "reference/random_device.h"
 #include "reference/random_model.h"
 #include "segue/error.h"
@@ -141,6 +143,56 @@ TEST(Certificate, ThatWouldTakeHoursStaysOpen) {
       ErrorCode::kUnsupported,
       [&] { (void)check_certificate(best_plan(graph, pools), graph, pools, {.work = 100'000}); },
       {"resnet50", "stays open"});
+}
+
+// Where only some ideals are listed, cuts elsewhere are free: a bound that some pipeline is below
+// must never pass, one that no pipeline of free cuts is below must.
+TEST(Certificate, OfFreeCutsNeverExceedsTheBest) {
+  std::mt19937 random(24);
+  int passed = 0;
+  for (int round = 0; round < 200; ++round) {
+    const Model model = testing::random_model(random, 9, round % 2 == 1);
+    const Graph graph(model);
+    const DevicePool pool{testing::random_device(random), static_cast<std::uint32_t>(1 + round % 4),
+                          false};
+    const auto best = segment_optimal(graph, {&pool, 1}, {.max_replicas = 1});
+    Bound bound = best.bound;
+    bound.value = best.bottleneck + Nanoseconds(1);
+    EXPECT_FALSE(look_below(graph, pool, bound, 8).is_none_below) << "round " << round;
+    bound.value = best.bottleneck / 2;
+    if (look_below(graph, pool, bound, 8).is_none_below) ++passed;
+  }
+  EXPECT_GT(passed, 50);
+}
+
+TEST(Certificate, OfAWideGraphIsChecked) {
+  testing::ModelBuilder b;
+  auto x = b.input("x", {1, 40, 40, 64});
+  for (int i = 0; i < 6; ++i) x = b.conv(x, "a" + std::to_string(i), 64, 3);
+  std::vector<testing::TensorIndex> ends;
+  for (int chain = 0; chain < 5; ++chain) {
+    auto y = x;
+    for (int i = 0; i < 8; ++i)
+      y = b.conv(y, "b" + std::to_string(chain) + "_" + std::to_string(i), 16, 3);
+    ends.push_back(y);
+  }
+  x = b.concat(ends, "c");
+  for (int i = 0; i < 6; ++i) x = b.conv(x, "d" + std::to_string(i), 64, 3);
+  b.output(x);
+  const Model model = b.build("wide");
+  const Graph graph(model);
+  const DevicePool pool{find_device("edgetpu-pcie"), 3};
+  Plan plan = best_plan(graph, {&pool, 1}, {.max_replicas = 2});
+  EXPECT_GT(plan.bound->value, plan.predicted.bottleneck * 7 / 10);
+  const CertificateVerdict verdict = check_certificate(plan, graph, {&pool, 1});
+  EXPECT_TRUE(verdict.is_accepted) << verdict.reason;
+  // A claim of more than can be shown is neither accepted nor called wrong.
+  plan.bound = Bound{plan.predicted.bottleneck, true, 8, 2};
+  testing::expect_error(ErrorCode::kUnsupported,
+                        [&] {
+                          (void)check_certificate(plan, graph, {&pool, 1});
+                        },
+                        {"wide", "stays open"});
 }
 
 }  // namespace

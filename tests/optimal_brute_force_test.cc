@@ -3,10 +3,12 @@
 
 #include <random>
 
+#include "model_builder.h"
 #include "reference/best_pipeline.h"
 #include "reference/random_device.h"
 #include "reference/random_model.h"
 #include "segue/optimal.h"
+#include "segue/simulator.h"
 
 namespace segue {
 namespace {
@@ -55,6 +57,44 @@ TEST_P(BruteForce, UnequalDevices) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, BruteForce, ::testing::Range(100U, 110U));
+
+// The smallest bottleneck on so many devices by trying every end of every stage; without replicas.
+std::int64_t best_of_all_ends(const RangeTimes& times, std::size_t devices) {
+  const std::size_t count = times.operator_count();
+  std::vector<std::int64_t> best(count + 1);
+  for (std::size_t end = 1; end <= count; ++end) best[end] = times(0, end).total().count();
+  for (std::size_t k = 2; k <= devices; ++k) {
+    for (std::size_t end = count; end > 0; --end) {
+      for (std::size_t begin = 1; begin < end; ++begin) {
+        if (best[begin] < best[end])
+          best[end] = std::min(best[end], std::max(best[begin], times(begin, end).total().count()));
+      }
+    }
+  }
+  return best[count];
+}
+
+// Longer than the tables of pairs of ideals go, and with parameters that do not fit.
+TEST(OptimalChain, EqualsTheBestOfAllEndsOfStages) {
+  std::mt19937 random(7);
+  testing::ModelBuilder b;
+  auto x = b.input("x", {1, 6, 6, 64});
+  for (int i = 0; i < 2010; ++i) {
+    const std::string name = std::to_string(i);
+    x = random() % 4 == 0 ? b.conv(x, name, static_cast<std::int32_t>(8 + random() % 100), 3)
+                          : b.relu(x, name);
+  }
+  b.output(x);
+  const Model model = b.build();
+  const Graph graph(model);
+  const DeviceSpec& device = find_device("edgetpu-pcie");
+  const RangeTimes times(graph, device);
+  for (const std::uint32_t devices : {2U, 5U}) {
+    const auto found = segment_optimal(graph, device, devices, {.max_replicas = 1});
+    EXPECT_EQ(found.bottleneck.count(), best_of_all_ends(times, devices));
+    EXPECT_TRUE(found.bound.is_proven);
+  }
+}
 
 }  // namespace
 }  // namespace segue

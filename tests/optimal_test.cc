@@ -2,12 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
 #include <random>
 
 #include "expect.h"
 #include "model_builder.h"
+#include "optimal/equal_devices.h"
 #include "optimal/ideal_costs.h"
 #include "optimal/ideals.h"
+#include "optimal/lattice_stages.h"
+#include "optimal/range_stages.h"
 #include "optimal/work_bounds.h"
 #include "reference/best_pipeline.h"
 #include "reference/random_device.h"
@@ -199,8 +203,154 @@ TEST(IdealCosts, EqualThoseOfEachSegmentAloneAndRespectTheirLowerBound) {
   }
 }
 
+// Of a set of operators, as the simulator times it alone.
+std::int64_t time_alone(const Graph& graph, std::span<const OperatorId> ids,
+                        const DeviceSpec& device) {
+  const MemoryReport report = make_simulated_compiler(device)->compile(graph, ids);
+  return simulate_segment(graph, ids, report, device).total().count();
+}
+
+TEST(NarrowPrefixes, AreTheIdealsComparableWithAll) {
+  std::mt19937 random(31);
+  for (int round = 0; round < 200; ++round) {
+    const Model model = testing::random_model(random, 2 + static_cast<int>(random() % 8));
+    const Graph graph(model);
+    const auto lattice = IdealLattice::all(graph, 100'000);
+    ASSERT_TRUE(lattice);
+    std::vector<std::uint32_t> expected;
+    for (std::size_t i = 0; i < lattice->size(); ++i) {
+      bool is_narrow = true;
+      for (std::size_t j = 0; j < lattice->size(); ++j)
+        is_narrow &= lattice->is_subset(i, j) || lattice->is_subset(j, i);
+      if (is_narrow) expected.push_back(lattice->operators_in(i));
+    }
+    EXPECT_EQ(narrow_prefixes(graph), expected) << "round " << round;
+  }
+}
+
+TEST(RangeStages, EqualEachSegmentAlone) {
+  std::mt19937 random(32);
+  for (int round = 0; round < 100; ++round) {
+    const Model model = testing::random_model(random, 40);
+    const Graph graph(model);
+    const DeviceSpec device = random_device(random);
+    const auto order = graph.vendor_order();
+    const auto stages = RangeStages::along(graph, order, device, 3);
+    ASSERT_TRUE(stages);
+    for (int sample = 0; sample < 50; ++sample) {
+      const std::size_t from = random() % order.size();
+      const std::size_t to = from + 1 + random() % (order.size() - from);
+      const std::int64_t time = time_alone(graph, stages->operators(from, to), device);
+      EXPECT_EQ(stages->time_ns(from, to), time) << "round " << round;
+      EXPECT_TRUE(stages->may_take(from, to, time));
+      EXPECT_GE(stages->last_within(from, time), to);
+    }
+  }
+}
+
+// The relaxed problem allows all that the real one does.
+TEST(EqualDevices, BoundAcrossGapsIsBelowTheBest) {
+  std::mt19937 random(33);
+  int with_gaps = 0;
+  int tight = 0;
+  for (int round = 0; round < 300; ++round) {
+    const Model model = testing::random_model(random, 9, round % 2 == 1);
+    const Graph graph(model);
+    const DeviceSpec device = random_device(random);
+    const DeviceSpec* const kind = &device;
+    const auto devices = static_cast<std::uint32_t>(1 + random() % 5);
+    const auto replicas = static_cast<std::uint32_t>(1 + random() % devices);
+    std::vector<IdealGap> gaps;
+    IdealLattice narrow = IdealLattice::narrow(graph, 8, gaps);
+    auto all = IdealLattice::all(graph, 2000);
+    if (gaps.empty() || !all) continue;
+    ++with_gaps;
+    const LatticeStages some(graph, std::move(narrow), {&kind, 1}, devices);
+    const LatticeStages every(graph, std::move(*all), {&kind, 1}, devices);
+    const auto numbers = [](std::size_t count) {
+      std::vector<std::uint32_t> result(count);
+      std::iota(result.begin(), result.end(), 0U);
+      return result;
+    };
+    const std::int64_t longest = every.time_ns(0, every.size() - 1);
+    EqualDevices<LatticeStages> relaxed(some, numbers(some.size()), gaps, devices, replicas);
+    EqualDevices<LatticeStages> exact(every, numbers(every.size()), {}, devices, replicas);
+    const auto bound = relaxed.solve(0, longest);
+    const auto best = exact.solve(0, longest);
+    ASSERT_TRUE(bound && best);
+    EXPECT_LE(*bound, *best) << "round " << round;
+    if (*bound * 10 > *best * 5) ++tight;
+  }
+  EXPECT_GT(with_gaps, 50);
+  EXPECT_GT(tight, with_gaps / 4);
+}
+
+// Three operators 1500 times, with a skip each: more ideals than a table of pairs takes.
+TEST(Optimal, LargeGraphHasAPlanWithinItsBound) {
+  testing::ModelBuilder b;
+  auto x = b.input("x", {1, 56, 56, 16});
+  for (int i = 0; i < 1500; ++i) {
+    const std::string name = std::to_string(i);
+    const auto y = b.conv(x, "a" + name, 16);
+    x = b.add(b.conv(y, "b" + name, 16), x, "c" + name);
+  }
+  b.output(x);
+  const Model model = b.build();
+  const Graph graph(model);
+  for (const std::uint32_t replicas : {0U, 1U}) {
+    const auto best = segment_optimal(graph, pcie(), 4, {.max_replicas = replicas});
+    check_segmentation(graph, best.segmentation);
+    EXPECT_LE(best.bound.value, best.bottleneck);
+    EXPECT_GT(best.bound.value, best.bottleneck * 97 / 100);
+    const DevicePool pool{pcie(), 4};
+    const Plan plan = make_plan(graph, best.segmentation, {&pool, 1}, "optimal", best.devices);
+    EXPECT_EQ(plan.predicted.bottleneck, best.bottleneck);
+    EXPECT_EQ(plan.predicted.latency, best.latency);
+  }
+}
+
+TEST(OptimalPlanner, GivesWhatSeparateSearchesGive) {
+  std::mt19937 random(34);
+  for (int round = 0; round < 20; ++round) {
+    const Model model = testing::random_model(random, 8);
+    const Graph graph(model);
+    const DeviceSpec device = random_device(random);
+    const OptimalPlanner planner(graph, device, 5);
+    for (std::uint32_t count = 5; count > 0; --count) {
+      const auto shared = planner.segment(count);
+      const auto alone = segment_optimal(graph, device, count);
+      EXPECT_EQ(shared.segmentation.segments, alone.segmentation.segments);
+      EXPECT_EQ(shared.devices, alone.devices);
+      EXPECT_EQ(shared.bound.value, alone.bound.value);
+    }
+    testing::expect_error(ErrorCode::kInvalidArgument, [&] { (void)planner.segment(6); },
+                          {"6 devices", "made for 5"});
+  }
+}
+
+TEST(Compare, RowsDoNotDependOnThreads) {
+  const Model model = open_model("zoo:inceptionv3");
+  const Graph graph(model);
+  std::vector<std::string> rows;
+  for (const std::uint32_t threads : {1U, 2U, 7U}) {
+    std::uint64_t done = 0;
+    const auto count_plans = [&](std::uint64_t so_far, std::uint64_t all) {
+      EXPECT_EQ(so_far, ++done);
+      EXPECT_EQ(all, 16U);
+    };
+    std::string text;
+    for (const ComparedPlan& row :
+         compare_strategies(graph, pcie(), 1, 4, {.threads = threads, .progress = count_plans}))
+      text += std::to_string(row.tpus) + to_json(row.plan);
+    rows.push_back(std::move(text));
+    EXPECT_EQ(done, 16U);
+  }
+  EXPECT_EQ(rows[0], rows[1]);
+  EXPECT_EQ(rows[0], rows[2]);
+}
+
 // A concatenation of all before it, a thousand times: half a million reads in a file of 2 MB.
-TEST(Optimal, GraphWhoseOperatorsAllReadEachOtherIsRefusedInsteadOfTakingMinutes) {
+TEST(Optimal, DenseChainIsSolvedAndRefusedByProfile) {
   testing::ModelBuilder b;
   std::vector<testing::TensorIndex> tensors{b.input("x", {1, 4})};
   for (int i = 0; i < 1000; ++i) {
@@ -212,16 +362,13 @@ TEST(Optimal, GraphWhoseOperatorsAllReadEachOtherIsRefusedInsteadOfTakingMinutes
   const Model model = b.build("dense");
   const Graph graph(model);
   const DevicePool pool{find_device("edgetpu-pcie"), 2};
-  for (const Strategy strategy : {Strategy::kOptimal, Strategy::kProfile}) {
-    testing::expect_error(ErrorCode::kUnsupported,
-                          [&] {
-                            (void)plan_by_strategy(graph, {&pool, 1}, strategy);
-                          },
-                          {"dense", "--strategy balanced"});
-  }
-  EXPECT_EQ(compare_strategies(graph, pool.device, 1, 2).size(), 4U) << "compiler and balanced";
   testing::expect_error(ErrorCode::kUnsupported,
-                        [&] { (void)Profile::simulated(graph, pool.device); }, {"dense"});
+                        [&] {
+                          (void)plan_by_strategy(graph, {&pool, 1}, Strategy::kProfile);
+                        },
+                        {"dense", "--strategy balanced"});
+  EXPECT_TRUE(segment_optimal(graph, {&pool, 1}).bound.is_proven);
+  EXPECT_EQ(compare_strategies(graph, pool.device, 1, 2).size(), 6U) << "all but profile";
 }
 
 }  // namespace

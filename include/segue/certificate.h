@@ -37,10 +37,11 @@ struct CertificateLimits {
 };
 
 /// Accepts when the plan's numbers are those of its stages on these devices, it keeps the limits of
-/// its bound, and no pipeline within them is below the bound. A graph of more ideals than the limit
-/// is accepted only when all operators together, split among all devices, reach the bound.
-/// O(ideals^2) segments. Throws as make_plan, and Error(kUnsupported) where the graph has too many
-/// ideals and the work alone does not decide, or looking takes more work than the limit.
+/// its bound, and no pipeline within them is below the bound. For a graph of more ideals than the
+/// limit, none of a relaxed problem is: where the graph is widest, a cut may have any amount of the
+/// work there before it, and what crosses it costs nothing. O(ideals^2) segments. Throws as
+/// make_plan, and Error(kUnsupported) where neither that nor the work of all operators decides, or
+/// looking takes more work than the limit.
 [[nodiscard]] CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
                                                    std::span<const DevicePool> pools,
                                                    const CertificateLimits& limits = {});

@@ -7,23 +7,22 @@
 /// chain of ideals (sets closed under "depends on") is a candidate. CNNs have few ideals (ResNet152
 /// 224, InceptionV4 2237), so an exact search over all of them takes milliseconds on equal devices.
 ///
-/// Method: on equal devices one pass from the last ideal to the first finds the smallest bottleneck
-/// on each number of devices (src/optimal/equal_devices.h). Where the runner, shared links, a limit
-/// on latency or unequal devices count: for a bottleneck T, the devices that the operators beyond
-/// an ideal need are known from the larger ideals; what they take (devices of each pool, time on
-/// shared links, stages, latency) is kept in labels none of which is worse than another in
-/// everything. T starts at the best pipeline along three orders of the operators and is bisected.
-/// Pairs of ideals that no pipeline could afford, by their work and by what no device can hold, are
-/// never looked at. Sources: J. Tarnawski et al., "Efficient algorithms for device placement of DNN
-/// graph operators" (NeurIPS 2020), dynamic program over ideals; A. Pinar, C. Aykanat, "Fast
-/// optimal load balancing algorithms for 1D partitioning" (JPDC 64, 2004), bisection that moves to
-/// realisable bottlenecks. Streaming is a cost here, not a limit.
+/// Method: for a bottleneck T, the devices that the operators beyond an ideal need are known from
+/// the larger ideals. T is bisected and moves to realisable values. Where the runner, shared links,
+/// a limit on latency or unequal devices count, what the operators take (devices of each pool, time
+/// on shared links, stages, latency) is kept in labels none of which is worse than another in
+/// everything. Pairs of ideals that no pipeline could afford, by their work and by what no device
+/// can hold, are never looked at. Sources: J. Tarnawski et al., "Efficient algorithms for device
+/// placement of DNN graph operators" (NeurIPS 2020), dynamic program over ideals; A. Pinar, C.
+/// Aykanat, "Fast optimal load balancing algorithms for 1D partitioning" (JPDC 64, 2004).
+/// Streaming is a cost here, not a limit.
 ///
 /// Thread-safety: pure functions. Deterministic.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -73,22 +72,19 @@ struct OptimalSegmentation {
 /// that shares one is a limit: the sum over the stages of what they send through it.
 ///
 /// Ties: fewer stages, then fewer host bytes, then the earliest cuts. A graph of more than 6,000
-/// ideals (NASNet) is searched along its orders by depth, by file and of Google's rule, so that no
-/// other strategy is better, and at the first cuts that minimum cuts propose; the bound comes from
-/// them and from the work that any segmentation must do, up to 10 ns of rounding. O(ideals^2 *
-/// devices * replicas) in one pass for equal devices, where neither the runner nor a shared link
-/// nor a latency decides; else that much per step of a bisection, and for several pools up to the
-/// product of their sizes more.
+/// ideals (NASNet, YOLO) is searched along its orders by depth, by file and of Google's rule, so
+/// that no other strategy is better, at all ideals where it is narrow, and at the first cuts that
+/// minimum cuts propose. Its bound is the bottleneck of a relaxed problem: where the graph is wide,
+/// a cut may have any amount of the work there before it, and what crosses it costs nothing.
 ///
-/// Where that is more than some seconds' work, as for hundreds of devices or several pools behind
-/// links of their own, the best along the three orders or of some horizontal cuts is given, with a
-/// bound that is not reached.
+/// A graph of more than some 2,000 operators (twice the operators and the depths: 6,000) is
+/// searched on equal devices along the same orders, one by one, with a bound of the same kind;
+/// chains are solved exactly. What would take more than some seconds is searched at a few
+/// horizontal cuts, with a bound that is not reached.
 ///
-/// Throws Error(kUnsupported) for more than 6,000 operators and depths together, operators that
-/// read each other's results a thousandfold, or where even the orders leave too much open;
-/// Error(kInvalidArgument) for no devices, more than 8 pools, or several pools with more than 4096
-/// ways to choose from them, Error(kInfeasible) naming the smallest latency possible where none
-/// keeps `max_latency`.
+/// Throws Error(kUnsupported) where even these leave too much open; Error(kInvalidArgument) for no
+/// devices, more than 8 pools, or several pools with more than 4096 ways to choose from them,
+/// Error(kInfeasible) naming the smallest latency possible where none keeps `max_latency`.
 [[nodiscard]] OptimalSegmentation segment_optimal(const Graph& graph,
                                                   std::span<const DevicePool> pools,
                                                   const OptimalOptions& options = {});
@@ -97,5 +93,25 @@ struct OptimalSegmentation {
 [[nodiscard]] OptimalSegmentation segment_optimal(const Graph& graph, const DeviceSpec& device,
                                                   std::uint32_t count,
                                                   const OptimalOptions& options = {});
+
+/// What segmentations of one graph on one kind of device share: ideals, and times of the stages
+/// between them, computed when first asked for. Thread-safe; each result is that of
+/// segment_optimal. The graph must outlive it.
+class OptimalPlanner {
+ public:
+  /// For at most `most_devices` devices.
+  OptimalPlanner(const Graph& graph, const DeviceSpec& device, std::uint32_t most_devices);
+  OptimalPlanner(OptimalPlanner&& other) noexcept;
+  OptimalPlanner& operator=(OptimalPlanner&& other) noexcept;
+  ~OptimalPlanner();
+
+  /// Throws Error(kInvalidArgument) for more devices than it was made for, and as segment_optimal.
+  [[nodiscard]] OptimalSegmentation segment(std::uint32_t count,
+                                            const OptimalOptions& options = {}) const;
+
+ private:
+  class Shared;
+  std::unique_ptr<Shared> shared_;
+};
 
 }  // namespace segue

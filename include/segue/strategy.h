@@ -4,11 +4,13 @@
 /// their common form and their names. A new one needs nothing of this: any Segmentation becomes a
 /// plan by make_plan (examples/custom_strategy.cc).
 ///
-/// Thread-safety: pure functions, but for the Profile that is kept.
+/// Thread-safety: pure functions.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -46,14 +48,31 @@ struct StrategyPlan {
 
 /// Cuts a model for these devices. All strategies but `kOptimal` give each device of the only pool
 /// one segment; that one uses at most the devices of all pools, and `optimal` says what limits it.
-/// `profile`: where one is kept for the next call with the same graph and device, so that what it
-/// knows is computed once; made when it is first needed. Throws as check_not_compiled, as the
-/// strategies do (Error(kInfeasible) where a model has fewer cuts than there are devices,
-/// Error(kUnsupported) where an exact search would take minutes), and Error(kInvalidArgument) for
-/// several pools.
+/// Throws as check_not_compiled, as the strategies do (Error(kInfeasible) where a model has fewer
+/// cuts than there are devices, Error(kUnsupported) where an exact search would take minutes), and
+/// Error(kInvalidArgument) for several pools.
 [[nodiscard]] StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> pools,
-                                            Strategy strategy, const OptimalOptions& optimal = {},
-                                            std::optional<Profile>* profile = nullptr);
+                                            Strategy strategy, const OptimalOptions& optimal = {});
+
+/// Plans of one graph on one kind of device, which share what is computed of them: the ideals of
+/// the graph, the times of segments. Thread-safe; each plan is that of plan_by_strategy. The graph
+/// must outlive it.
+class StrategyPlanner {
+ public:
+  /// For at most `most_devices` devices.
+  StrategyPlanner(const Graph& graph, const DeviceSpec& device, std::uint32_t most_devices);
+  StrategyPlanner(StrategyPlanner&& other) noexcept;
+  StrategyPlanner& operator=(StrategyPlanner&& other) noexcept;
+  ~StrategyPlanner();
+
+  /// Throws as plan_by_strategy, and Error(kInvalidArgument) for more devices than it was made for.
+  [[nodiscard]] StrategyPlan plan(std::uint32_t count, Strategy strategy,
+                                  const OptimalOptions& optimal = {}) const;
+
+ private:
+  class Shared;
+  std::unique_ptr<Shared> shared_;
+};
 
 /// A plan made for up to `tpus` devices, as one row of a comparison.
 struct ComparedPlan {
@@ -64,14 +83,22 @@ struct ComparedPlan {
 /// A comparison of more would take hours, and no card has as many.
 inline constexpr std::uint32_t kMostComparedTpus = 64;
 
+/// How much is done of a whole.
+using ProgressFunction = std::function<void(std::uint64_t done, std::uint64_t all)>;
+
+struct CompareOptions {
+  std::uint32_t max_replicas = 0;       // of `kOptimal`
+  std::uint32_t threads = 0;            // 0: one per core; the rows are the same
+  ProgressFunction progress = nullptr;  // called after each plan, on the calling thread
+};
+
 /// Every strategy on `first` to `last` equal devices, within 1 to `kMostComparedTpus`, by number of
 /// devices, then as kStrategies stands. Where a model has no such cuts, or is too large for an
-/// exact search, there is no row. `max_replicas`: of `kOptimal`. Throws Error(kInvalidArgument) for
-/// other numbers.
+/// exact search, there is no row. Throws Error(kInvalidArgument) for other numbers.
 [[nodiscard]] std::vector<ComparedPlan> compare_strategies(const Graph& graph,
                                                            const DeviceSpec& device,
                                                            std::uint32_t first, std::uint32_t last,
-                                                           std::uint32_t max_replicas = 0);
+                                                           const CompareOptions& options = {});
 
 /// Whether no other row is better in throughput, latency or TPUs used without being worse in
 /// another of them: the Pareto front.

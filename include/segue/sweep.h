@@ -93,12 +93,14 @@ struct SweepRow {
 /// Throws Error(kInvalidArgument) with the path of the offending key.
 [[nodiscard]] SweepRow parse_sweep_row(std::string_view line, const std::string& label);
 
-/// Runs the jobs of a shard in order and hands out each row. `known` rows whose key is that of
+/// Runs the jobs of a shard on `threads` threads, 0: one per core, and hands out each row in order
+/// on the calling one. `known` rows whose key is that of
 /// their job are handed out again instead of being computed. Models are opened once each. Throws as
 /// open_model and open_device, before the first row where a name or a file is wrong, and what
 /// `accept` throws.
 void run_sweep(const SweepSpec& spec, const Shard& shard, std::span<const SweepRow> known,
-               const std::function<void(const SweepRow& row, bool is_known)>& accept);
+               const std::function<void(const SweepRow& row, bool is_known)>& accept,
+               std::uint32_t threads = 0);
 
 /// The lines of a file that was written line after line: whole rows, and whether something else, as
 /// the beginning of a row, is left out.

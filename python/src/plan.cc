@@ -129,7 +129,8 @@ std::vector<Shared> compare(const SharedModel& model, std::uint32_t first, std::
   nb::gil_scoped_release released;
   const DeviceSpec spec = open_device(device);
   std::vector<Shared> plans;
-  for (ComparedPlan& row : compare_strategies(model->graph, spec, first, last, max_replicas)) {
+  for (ComparedPlan& row :
+       compare_strategies(model->graph, spec, first, last, {.max_replicas = max_replicas})) {
     identify_model(row.plan, model->model);
     plans.push_back(std::make_shared<const DevicedPlan>(
         DevicedPlan{std::move(row.plan), {{spec, row.tpus, false}}}));

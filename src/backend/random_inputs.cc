@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <array>
+#include <cstdint>
 #include <cstring>
 #include <random>
 
@@ -6,32 +9,45 @@
 namespace segue {
 namespace {
 
+// Elements of 8 bytes or less, as many from each draw as fit it.
+template <typename T, typename Convert>
+void fill(TensorBytes& value, std::mt19937_64& random, Convert convert) {
+  constexpr std::size_t kPerDraw = sizeof(std::uint64_t) / sizeof(T);
+  std::array<T, kPerDraw> elements;
+  for (std::size_t i = 0; i < value.size(); i += sizeof(elements)) {
+    std::uint64_t draw = random();
+    for (T& element : elements) {
+      element = convert(draw);
+      if constexpr (kPerDraw > 1) draw >>= std::size_t{8} * sizeof(T);
+    }
+    std::memcpy(value.data() + i, elements.data(), std::min(sizeof(elements), value.size() - i));
+  }
+}
+
 TensorBytes random_value(const Port& port, std::mt19937_64& random) {
   TensorBytes value(port.bytes);
-  const auto fill = [&]<typename T>(T, auto draw) {
-    for (std::size_t i = 0; i + sizeof(T) <= value.size(); i += sizeof(T)) {
-      const T element = draw();
-      std::memcpy(value.data() + i, &element, sizeof(T));
-    }
-  };
   switch (port.type) {
     case ElementType::kFloat32:
-      fill(0.0F, [&] {
-        return static_cast<float>(static_cast<double>(random() >> 11U) * 0x1.0p-52 - 1.0);
+      fill<float>(value, random, [](std::uint64_t draw) {
+        return static_cast<float>(static_cast<double>(draw & 0xFFFFFFFFU) * 0x1.0p-31 - 1.0);
       });
       break;
     case ElementType::kInt32:
-      fill(std::int32_t{}, [&] { return static_cast<std::int32_t>(random() & 1U); });
+      fill<std::int32_t>(value, random,
+                         [](std::uint64_t draw) { return static_cast<std::int32_t>(draw & 1U); });
       break;
     case ElementType::kInt64:
-      fill(std::int64_t{}, [&] { return static_cast<std::int64_t>(random() & 1U); });
+      fill<std::int64_t>(value, random,
+                         [](std::uint64_t draw) { return static_cast<std::int64_t>(draw & 1U); });
       break;
     case ElementType::kInt8:
     case ElementType::kUint8:
-      fill(std::uint8_t{}, [&] { return static_cast<std::uint8_t>(random()); });
+      fill<std::uint8_t>(value, random,
+                         [](std::uint64_t draw) { return static_cast<std::uint8_t>(draw); });
       break;
     default:
-      fill(std::uint8_t{}, [&] { return static_cast<std::uint8_t>(random() & 1U); });
+      fill<std::uint8_t>(value, random,
+                         [](std::uint64_t draw) { return static_cast<std::uint8_t>(draw & 1U); });
       break;
   }
   return value;

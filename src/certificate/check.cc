@@ -1,11 +1,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "certificate/wide.h"
 #include "plan/limits.h"
 #include "segue/certificate.h"
 #include "segue/compiler.h"
@@ -16,28 +17,7 @@
 namespace segue {
 namespace {
 
-using Set = std::vector<bool>;  // of operators
-
 constexpr std::uint64_t kWorkOfTime = 20;  // of a segment, per operator
-
-// Sets that hold with each operator all it reads from, the smaller ones first; nothing when there
-// are more than `most`.
-std::optional<std::vector<Set>> ideals_of(const Graph& graph, std::size_t most) {
-  std::vector<Set> ideals{Set(graph.operator_count())};
-  std::map<Set, bool> known{{ideals[0], true}};
-  for (std::size_t next = 0; next < ideals.size(); ++next) {
-    for (std::size_t op = 0; op < graph.operator_count(); ++op) {
-      const auto is_inside = [&](OperatorId id) { return ideals[next][index(id)]; };
-      if (ideals[next][op] || !std::ranges::all_of(graph.writers(operator_id(op)), is_inside))
-        continue;
-      Set larger = ideals[next];
-      larger[op] = true;
-      if (known.emplace(larger, true).second) ideals.push_back(std::move(larger));
-    }
-    if (ideals.size() > most) return std::nullopt;
-  }
-  return ideals;
-}
 
 // What the stages up to an ideal take.
 struct Taken {
@@ -59,7 +39,7 @@ struct Taken {
 class Refutation {
  public:
   Refutation(const Graph& graph, std::span<const DevicePool> pools, const Bound& bound,
-             bool by_latency, const std::vector<Set>& ideals, std::uint64_t most_work)
+             bool by_latency, const std::vector<OperatorSet>& ideals, std::uint64_t most_work)
       : graph_(graph),
         pools_(pools),
         bound_(bound),
@@ -70,7 +50,11 @@ class Refutation {
         most_work_(most_work),
         taken_(ideals.size()) {
     for (const DevicePool& pool : pools) compilers_.push_back(make_simulated_compiler(pool.device));
-    for (const Set& ideal : ideals) work_ns_.push_back(least_work_ns(ideal));
+    const std::vector<double> least = least_work(graph, pools).per_operator_ns;
+    for (const OperatorSet& ideal : ideals) {
+      double& work_ns = work_ns_.emplace_back();
+      for (std::size_t op = 0; op < ideal.size(); ++op) work_ns += ideal[op] ? least[op] : 0;
+    }
   }
 
   [[nodiscard]] bool exists() {
@@ -106,31 +90,25 @@ class Refutation {
     return !bound_.max_latency || latency_ns <= bound_.max_latency->count();
   }
 
-  // Computation alone, on the fastest device; nothing where some operators run on the host.
-  [[nodiscard]] double least_work_ns(const Set& ideal) const {
-    double work_ns = 0;
-    for (std::size_t op = 0; op < ideal.size(); ++op) {
-      if (!ideal[op]) continue;
-      if (!is_supported_on_device(graph_.model(), operator_id(op))) return 0;
-      double fastest_ns = 1e18;
-      for (const DevicePool& pool : pools_) {
-        const OperatorWork work = operator_work(graph_.model(), operator_id(op), pool.device);
-        fastest_ns = std::min(
-            fastest_ns, static_cast<double>(work.cycles) / pool.device.timing.clock_hz.value * 1e9);
-      }
-      work_ns += fastest_ns;
-    }
-    return work_ns;
+  // So many devices or more give a result often enough for so much work, whatever else they do.
+  [[nodiscard]] double devices_for(double work_ns) const {
+    // Each part of a time is rounded on its own.
+    const double rounding_ns = 4.0 * bound_.devices;
+    return std::floor(std::max(0.0, work_ns - rounding_ns) / static_cast<double>(below_ns_)) + 1;
   }
 
   [[nodiscard]] bool is_worth_a_look(std::size_t from, std::size_t to) {
     std::uint32_t left = 0;
     for (const Taken& taken : taken_[from]) left = std::max(left, devices_left(taken));
-    const double most_ns = by_latency_ ? static_cast<double>(below_ns_)
-                                       : static_cast<double>(std::min(left, most_replicas())) *
-                                             static_cast<double>(below_ns_);
-    constexpr double kRoundingNs = 4;  // each part of a time is rounded on its own
-    if (work_ns_[to] - work_ns_[from] >= most_ns + kRoundingNs) return false;
+    const std::size_t full = ideals_.size() - 1;
+    const double between_ns = work_ns_[to] - work_ns_[from];
+    if (by_latency_) {
+      if (work_ns_[full] - 4.0 * bound_.devices >= static_cast<double>(below_ns_)) return false;
+    } else {
+      const double here = devices_for(between_ns);
+      const double beyond = to == full ? 0 : devices_for(work_ns_[full] - work_ns_[to]);
+      if (here > most_replicas() || here + beyond > left) return false;
+    }
     spend(graph_.operator_count());
     return std::ranges::equal(ideals_[from], ideals_[to], std::ranges::less_equal{});
   }
@@ -228,7 +206,7 @@ class Refutation {
   bool by_latency_;
   std::int64_t below_ns_;
   std::int64_t hop_ns_;
-  const std::vector<Set>& ideals_;
+  const std::vector<OperatorSet>& ideals_;
   std::uint64_t most_work_;
   std::vector<std::unique_ptr<Compiler>> compilers_;
   std::vector<double> work_ns_;            // per ideal
@@ -296,6 +274,32 @@ bool follows_from_work(const Plan& plan, const Graph& graph, std::span<const Dev
   return time.host_operators == 0 && plan.bound->value <= time.total() / devices;
 }
 
+// Of more ideals than can be listed.
+CertificateVerdict check_wide(const Plan& plan, const Graph& graph,
+                              std::span<const DevicePool> pools, const CertificateLimits& limits) {
+  CertificateVerdict verdict;
+  verdict.is_accepted = follows_from_work(plan, graph, pools);
+  verdict.reason = "all operators together take as long on all devices";
+  if (verdict.is_accepted) return verdict;
+  const bool is_even = pools.size() == 1 && !pools[0].shares_link && !plan.bound->max_latency &&
+                       plan.objective != "latency";
+  if (is_even) {
+    const WideResult result = look_below(graph, pools[0], *plan.bound, limits.ideals);
+    verdict.is_accepted = result.is_none_below;
+    verdict.ideals = result.ideals;
+    verdict.segments = result.segments;
+    verdict.reason = fmt::format(
+        "no pipeline is below its bound of {} ns, even if cuts were free where the "
+        "graph has too many of them",
+        plan.bound->value.count());
+  }
+  if (verdict.is_accepted) return verdict;
+  throw Error(ErrorCode::kUnsupported,
+              fmt::format("{}: the graph has more than {} ideals, too many to check the proof; "
+                          "whether it holds stays open",
+                          plan.model.name, limits.ideals));
+}
+
 }  // namespace
 
 CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
@@ -318,18 +322,8 @@ CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
                              devices_of(plan, within.size()));
   verdict.reason = wrong_with_plan(plan, now);
   if (!verdict.reason.empty()) return verdict;
-  const auto ideals = ideals_of(graph, limits.ideals);
-  if (!ideals) {
-    verdict.is_accepted = follows_from_work(plan, graph, within);
-    if (!verdict.is_accepted) {
-      throw Error(ErrorCode::kUnsupported,
-                  fmt::format("{}: the graph has more than {} ideals, too many to check the proof; "
-                              "whether it holds stays open",
-                              plan.model.name, limits.ideals));
-    }
-    verdict.reason = "all operators together take as long on all devices";
-    return verdict;
-  }
+  const auto ideals = ideals_between(graph, 0, graph.operator_count(), limits.ideals);
+  if (!ideals) return check_wide(plan, graph, within, limits);
   Refutation refutation(graph, within, *plan.bound, plan.objective == "latency", *ideals,
                         limits.work);
   verdict.is_accepted = !refutation.exists();

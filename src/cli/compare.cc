@@ -3,19 +3,19 @@
 #include "cli/commands.h"
 #include "cli/compared_plans.h"
 #include "segue/report.h"
-#include "segue/zoo.h"
 
 namespace segue::cli {
 namespace {
 
 struct Options {
   std::string model;
+  std::string signature;
   ComparisonOptions comparison;
   FormatOptions format;
 };
 
 void run(const Options& options) {
-  const Model model = open_model(options.model);
+  const Model model = open_noted(options.model, options.signature);
   const auto plans = compare(Graph(model), options.comparison).plans;
   if (options.format.json) return print(compare_json(model.name(), plans));
   if (options.format.csv) return print(compare_table(plans).to_csv());
@@ -29,6 +29,7 @@ void add_compare(CLI::App& app) {
       app.add_subcommand("compare", "All strategies on several numbers of TPUs in one table");
   auto options = std::make_shared<Options>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
+  add_signature(*command, options->signature);
   add_comparison(*command, options->comparison);
   add_format(*command, options->format);
   command->callback([options] { run(*options); });

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/progress.h"
 #include "cli/tpus.h"
 #include "segue/error.h"
 #include "segue/strategy.h"
@@ -43,7 +44,10 @@ void add_comparison(CLI::App& command, ComparisonOptions& options) {
 Comparison compare(const Graph& graph, const ComparisonOptions& options) {
   const auto [first, last] = parse_counts(options.tpus);
   DevicePool pool = open_one_kind(options.device.empty() ? "edgetpu-pcie" : options.device);
-  auto plans = compare_strategies(graph, pool.device, first, last, options.max_replicas);
+  Progress progress((last - first + 1) * kStrategies.size());
+  auto plans = compare_strategies(
+      graph, pool.device, first, last,
+      {.max_replicas = options.max_replicas, .progress = [&](auto, auto) { progress.advance(); }});
   return {std::move(plans), std::move(pool)};
 }
 

@@ -10,12 +10,12 @@
 
 namespace segue::cli {
 
-// On standard error, and only where that is a terminal.
+// On standard error, only where that is a terminal, and from the second second on.
 class Progress {
  public:
   explicit Progress(std::uint64_t total) : total_(total), is_shown_(::isatty(STDERR_FILENO) == 1) {}
   ~Progress() {
-    if (is_shown_ && done_ > 0) std::fputs("\r\033[K", stderr);
+    if (is_shown_ && last_ > begin_) std::fputs("\r\033[K", stderr);
   }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -23,7 +23,9 @@ class Progress {
   void advance() {
     ++done_;
     const auto now = std::chrono::steady_clock::now();
-    if (!is_shown_ || now - last_ < std::chrono::milliseconds(200)) return;
+    if (!is_shown_ || now - begin_ < std::chrono::seconds(1) ||
+        now - last_ < std::chrono::milliseconds(200))
+      return;
     last_ = now;
     const double seconds = std::chrono::duration<double>(now - begin_).count();
     const double rate = static_cast<double>(done_) / seconds;

@@ -1,68 +1,90 @@
 // The smallest bottleneck on equal devices when only the stages count: neither the runner nor a
 // shared link. What it finds is a lower bound where those count too.
 //
-// best[n][I]: the smallest bottleneck of all operators beyond ideal I on n devices, over the stages
-// that may follow and their replicas. One pass over the pairs of ideals.
+// For a bottleneck T, from the last cut to the first: the fewest devices that all operators beyond
+// a cut need, over the stages that may follow and their replicas. T is bisected and moves to
+// realisable values (Pinar and Aykanat, JPDC 2004).
+//
+// Where some cuts are not listed (gaps), the bottleneck is one that no pipeline is below: a cut in
+// a gap may have any amount of the work there before it, and nothing is known of what crosses it.
+// Then T in a gap is described by how much of its work must be done before a cut after which 1, 2,
+// ... devices suffice.
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <utility>
 #include <vector>
 
-#include "optimal/ideal_costs.h"
 #include "optimal/ideals.h"
-#include "optimal/stage_pairs.h"
+#include "optimal/pace.h"
 #include "optimal/work_bounds.h"
 
 namespace segue {
 
+// `Stages` has what LatticeStages has of one kind of device.
+template <typename Stages>
 class EqualDevices {
  public:
-  EqualDevices(const IdealLattice& lattice, const IdealCosts& costs, const WorkBounds& bounds,
-               std::uint32_t devices, std::uint32_t max_replicas)
-      : lattice_(lattice),
-        costs_(costs),
-        bounds_(bounds),
-        devices_(devices),
-        max_replicas_(max_replicas) {}
-
   struct Stage {
-    std::uint32_t from = 0;  // ideals
+    std::uint32_t from = 0;  // cuts
     std::uint32_t to = 0;
     std::uint32_t replicas = 0;
   };
-  // The stages of a pipeline with the smallest bottleneck; empty if that is more than `limit_ns`.
-  [[nodiscard]] std::vector<Stage> solve(std::int64_t limit_ns);
-  [[nodiscard]] std::int64_t bottleneck_ns() const { return at(devices_, 0).bottleneck_ns; }
 
-  // All pairs that are a stage of a pipeline with this bottleneck, which `solve` reached, or only
-  // of those with the fewest stages; and some that are a stage of none.
-  [[nodiscard]] StagePairs stages_within(std::int64_t bottleneck_ns, bool with_fewest_stages);
+  // `cuts`: those of `stages` that may be used, ascending; the first and the last among them.
+  EqualDevices(const Stages& stages, std::vector<std::uint32_t> cuts, std::vector<IdealGap> gaps,
+               std::uint32_t devices, std::uint32_t max_replicas)
+      : stages_(stages),
+        cuts_(std::move(cuts)),
+        gaps_(std::move(gaps)),
+        devices_(devices),
+        max_replicas_(max_replicas) {}
+
+  // The smallest bottleneck from `least_ns` on, which none is below; nothing if that is more than
+  // `limit_ns`.
+  [[nodiscard]] std::optional<std::int64_t> solve(std::int64_t least_ns, std::int64_t limit_ns);
+
+  // The stages of a pipeline that has what `solve` found; where there are no gaps.
+  [[nodiscard]] std::vector<Stage> pipeline() const;
+
+  // Devices that all operators beyond a cut need for the bottleneck found; more than there are
+  // where the cut is of no use.
+  [[nodiscard]] std::span<const std::uint32_t> needed() const { return needed_; }
 
  private:
-  struct Best {
-    std::int64_t bottleneck_ns = 0;
-    std::uint32_t to = 0;  // the first stage ends there
+  static constexpr std::int64_t kNever = PaceLimits::kNone;
+  struct Next {
+    std::uint32_t to = 0;
     std::uint32_t replicas = 0;
   };
 
-  [[nodiscard]] Best& at(std::uint32_t devices, std::size_t ideal) {
-    return best_[ideal * (devices_ + 1) + devices];
-  }
-  [[nodiscard]] const Best& at(std::uint32_t devices, std::size_t ideal) const {
-    return best_[ideal * (devices_ + 1) + devices];
-  }
-  [[nodiscard]] bool improves(std::size_t from, std::size_t to, std::int64_t time_ns,
-                              std::uint32_t left) const;
-  void extend(std::size_t from, std::int64_t limit_ns);
-  [[nodiscard]] std::uint32_t devices_beyond(std::size_t ideal, std::int64_t limit_ns) const;
+  [[nodiscard]] bool is_feasible(std::int64_t period_ns);
+  void extend(std::size_t from, std::uint32_t most);
+  [[nodiscard]] std::uint32_t extend_into_gaps(std::size_t from, std::uint32_t best);
+  void fill(const IdealGap& gap);
+  [[nodiscard]] std::int64_t least_ns_from(const IdealGap& gap, std::uint32_t beyond);
+  [[nodiscard]] std::int64_t ending_ns(const IdealGap& gap, std::uint32_t to);
+  [[nodiscard]] std::int64_t beginning_ns(std::uint32_t from, const IdealGap& gap);
+  [[nodiscard]] std::int64_t reached_ns() const;
 
-  const IdealLattice& lattice_;
-  const IdealCosts& costs_;
-  const WorkBounds& bounds_;
+  const Stages& stages_;
+  std::vector<std::uint32_t> cuts_;
+  std::vector<IdealGap> gaps_;
   std::uint32_t devices_;
   std::uint32_t max_replicas_;
-  std::vector<Best> best_;
-  std::vector<std::uint32_t> beyond_;  // per ideal: devices that all other operators need
+  std::int64_t period_ns_ = 0;
+  std::vector<std::uint32_t> needed_;              // per cut of `stages_`
+  std::vector<Next> next_;                         // per cut: the stage that follows
+  std::vector<std::vector<std::uint32_t>> after_;  // per number of devices: cuts that need it
+  // Per number of devices: of the last gap filled after which it suffices. Those before it are no
+  // better.
+  std::vector<std::pair<IdealGap, std::int64_t>> levels_;
+  // By cut and gap, where they are few.
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::int64_t> beginnings_;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::int64_t> endings_;
 };
 
 }  // namespace segue

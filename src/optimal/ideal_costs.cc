@@ -27,12 +27,13 @@ void IdealCosts::gather_operators() {
     const OperatorId id = operator_id(i);
     operators_[i] = operator_facts(model, id, device_);
     is_supported_.push_back(is_supported_on_device(model, id));
-    if (!is_supported_[i] && compiler_ == nullptr) compiler_ = make_simulated_compiler(device_);
+    has_host_ |= !is_supported_[i];
     // What follows an operator on the host may have to stay there.
     may_run_on_host_.push_back(!is_supported_[i] ||
                                std::ranges::any_of(graph_.writers(id), [&](OperatorId writer) {
                                  return may_run_on_host_[index(writer)];
                                }));
+    host_ns_.push_back(may_run_on_host_[i] ? host_operator_time(graph_, id, device_).count() : 0);
     if (operators_[i].candidate) caching_order_.push_back(*operators_[i].candidate);
   }
   std::ranges::sort(caching_order_, is_cached_before);
@@ -51,6 +52,12 @@ void IdealCosts::gather_tensors() {
     facts.bytes = tensor.bytes;
     facts.sent_bytes = sent_bytes(tensor, device_);
   }
+  reads_.resize(operators_.size());
+  writes_.resize(operators_.size());
+  for (std::size_t t = 0; t < tensors_.size(); ++t) {
+    if (tensors_[t].writer != kNone)
+      writes_[tensors_[t].writer].push_back(static_cast<std::uint32_t>(t));
+  }
   for (std::size_t i = 0; i < operators_.size(); ++i) {
     const auto& inputs = model.op(operator_id(i)).inputs;
     for (std::size_t k = 0; k < inputs.size(); ++k) {
@@ -58,8 +65,10 @@ void IdealCosts::gather_tensors() {
       const std::size_t t = position[static_cast<std::size_t>(inputs[k])];
       if (t == kNone) continue;
       auto& readers = tensors_[t].readers;
-      if (readers.empty() || readers.back() != i) readers.push_back(i);
       if (k == 0 && operators_[i].crowds_tile) tensors_[t].crowded_readers.push_back(i);
+      if (!readers.empty() && readers.back() == i) continue;
+      readers.push_back(i);
+      reads_[i].push_back(static_cast<std::uint32_t>(t));
     }
   }
   for (const TensorId id : model.outputs()) {
@@ -74,13 +83,8 @@ void IdealCosts::gather_ideal(std::size_t ideal) {
   IdealSums& sums = sums_.emplace_back();
   for (std::size_t op = 0; op < operators_.size(); ++op) {
     if (!lattice_.contains(ideal, op)) continue;
-    const OperatorFacts& facts = operators_[op];
-    sums.cycles += facts.work.cycles;
+    sums.add(operators_[op]);
     if (!is_supported_[op]) ++sums.unsupported;
-    sums.cached_bytes += facts.cached_bytes();
-    sums.uncached_bytes += facts.uncached_bytes;
-    sums.uncached.added_ns += facts.uncached.added_ns;
-    sums.uncached.hidden_ns += facts.uncached.hidden_ns;
   }
   candidates_.resize(candidates_.size() + words_per_ideal_);
   IdealLattice::Word* words = candidates_.data() + ideal * words_per_ideal_;
@@ -146,91 +150,112 @@ void IdealCosts::add_border(std::size_t from, std::size_t to, SegmentSum& sum,
   }
 }
 
-void IdealCosts::add_spilled(std::size_t from, std::size_t to, std::uint64_t capacity,
-                             bool is_crowded, SegmentSum& sum, std::uint64_t& host_bytes) const {
-  const std::size_t last = lattice_.last_of_difference(from, to);
-  std::uint64_t used = 0;
-  for (std::size_t w = 0; w < words_per_ideal_; ++w) {
-    IdealLattice::Word left =
-        candidates_[to * words_per_ideal_ + w] & ~candidates_[from * words_per_ideal_ + w];
-    for (; left != 0; left &= left - 1) {
-      const CachingCandidate& candidate =
-          caching_order_[w * kWordBits + static_cast<std::size_t>(std::countr_zero(left))];
-      if (used + candidate.footprint.cached_bytes <= capacity) {
-        used += candidate.footprint.cached_bytes;
-        continue;
-      }
-      const std::size_t op = index(candidate.op);
-      host_bytes += candidate.footprint.streamed_bytes;
-      Streaming streamed = operators_[op].spilled;
-      if (op == last) {
-        const OperatorWork& work = operators_[op].work;
-        if (is_crowded)
-          streamed = streaming(work, candidate.footprint.streamed_bytes,
-                               std::max(work.crossings, kCrowdedCrossings), device_.timing);
-        sum.last_streaming_ns = streamed.hidden_ns;
-      }
-      sum.add(streamed);
-    }
+// In the order of caching; only what does not fit adds to the sum.
+void IdealCosts::take(const CachingCandidate& candidate, Cache& cache, SegmentSum& sum,
+                      std::uint64_t& host_bytes) const {
+  if (candidate.footprint.cached_bytes <= cache.left_bytes) {
+    cache.left_bytes -= candidate.footprint.cached_bytes;
+    return;
   }
+  const std::size_t op = index(candidate.op);
+  host_bytes += candidate.footprint.streamed_bytes;
+  Streaming streamed = operators_[op].spilled;
+  if (op == cache.last) {
+    const OperatorWork& work = operators_[op].work;
+    if (cache.is_crowded)
+      streamed = streaming(work, candidate.footprint.streamed_bytes,
+                           std::max(work.crossings, kCrowdedCrossings), device_.timing);
+    sum.last_streaming_ns = streamed.hidden_ns;
+  }
+  sum.add(streamed);
 }
 
 IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const {
-  if (sums_[to].unsupported != sums_[from].unsupported) {
-    const auto operators = lattice_.difference(from, to);
-    const MemoryReport report = compiler_->compile(graph_, operators);
-    const SegmentTime time = simulate_segment(graph_, operators, report, device_);
-    return {time.total().count(), time.link().count(), report.host_bytes};
-  }
+  if (sums_[to].unsupported != sums_[from].unsupported) return Row(*this, from)(to);
   SegmentSum sum;
   bool is_crowded = false;
   add_border(from, to, sum, is_crowded);
   const IdealSums& below = sums_[from];
   const IdealSums& above = sums_[to];
   sum.cycles = above.cycles - below.cycles;
-  const OperatorFacts& last = operators_[lattice_.last_of_difference(from, to)];
-  sum.last_cycles = last.work.cycles;
-  sum.last_streaming_ns = last.uncached.hidden_ns;
+  const std::size_t last = lattice_.last_of_difference(from, to);
+  sum.last_cycles = operators_[last].work.cycles;
+  sum.last_streaming_ns = operators_[last].uncached.hidden_ns;
   sum.streaming_ns = above.uncached.added_ns - below.uncached.added_ns;
   sum.hidden_streaming_ns = above.uncached.hidden_ns - below.uncached.hidden_ns;
   std::uint64_t host_bytes = above.uncached_bytes - below.uncached_bytes;
-  const std::uint64_t capacity = parameter_capacity(device_.memory, sum.input_bytes);
-  if (above.cached_bytes - below.cached_bytes > capacity)
-    add_spilled(from, to, capacity, is_crowded, sum, host_bytes);
-  const SegmentTime time = sum.time(device_.timing);
-  return {time.total().count(), time.link().count(), host_bytes};
+  Cache cache{parameter_capacity(device_.memory, sum.input_bytes), last, is_crowded};
+  if (above.cached_bytes - below.cached_bytes > cache.left_bytes) {
+    for (std::size_t w = 0; w < words_per_ideal_; ++w) {
+      IdealLattice::Word left =
+          candidates_[to * words_per_ideal_ + w] & ~candidates_[from * words_per_ideal_ + w];
+      for (; left != 0; left &= left - 1)
+        take(caching_order_[w * kWordBits + static_cast<std::size_t>(std::countr_zero(left))],
+             cache, sum, host_bytes);
+    }
+  }
+  return to_cost(sum.time(device_.timing), host_bytes);
+}
+
+std::int64_t fixed_ns(const DeviceSpec& device) {
+  return to_whole_ns(device.timing.invoke_ns.value * device.timing.host_slowdown.value);
+}
+
+IdealCosts::OperatorBound operator_bound(const OperatorFacts& op, const DeviceSpec& device) {
+  const double compute_ns =
+      static_cast<double>(op.work.cycles) / device.timing.clock_hz.value * 1e9;
+  return {static_cast<std::int64_t>(compute_ns) + op.uncached.added_ns, op.spilled.added_ns,
+          op.cached_bytes()};
 }
 
 IdealCosts::OperatorBound IdealCosts::bound(std::size_t op) const {
-  if (may_run_on_host_[op]) return {};  // where its time is not the device's
-  const OperatorFacts& facts = operators_[op];
-  const double compute_ns =
-      static_cast<double>(facts.work.cycles) / device_.timing.clock_hz.value * 1e9;
-  return {static_cast<std::int64_t>(compute_ns) + facts.uncached.added_ns, facts.spilled.added_ns,
-          facts.cached_bytes()};
+  OperatorBound bound = operator_bound(operators_[op], device_);
+  if (!may_run_on_host_[op]) return bound;
+  // On the host, its parameters are not streamed.
+  bound.spill_ns = 0;
+  bound.work_ns = is_supported_[op] ? std::min(bound.work_ns, host_ns_[op]) : host_ns_[op];
+  return bound;
 }
 
-std::int64_t IdealCosts::least_fixed_ns() const {
-  if (compiler_ != nullptr) return 0;
-  return to_whole_ns(device_.timing.invoke_ns.value * device_.timing.host_slowdown.value);
+std::int64_t IdealCosts::least_fixed_ns() const { return has_host_ ? 0 : fixed_ns(); }
+
+std::int64_t IdealCosts::input_time_ns(std::uint64_t bytes) const {
+  return SegmentSum{.input_bytes = bytes}.time(device_.timing).input.count();
+}
+
+std::int64_t IdealCosts::output_time_ns(std::uint64_t bytes) const {
+  const auto output_ns =
+      static_cast<double>(SegmentSum{.output_bytes = bytes}.time(device_.timing).output.count());
+  return static_cast<std::int64_t>(output_ns * device_.timing.exposed_share.value);
 }
 
 std::int64_t IdealCosts::input_ns(std::size_t ideal) const {
-  if (compiler_ != nullptr) return 0;
-  return SegmentSum{.input_bytes = borders_[ideal].input_bytes}.time(device_.timing).input.count();
+  return has_host_ ? 0 : input_time_ns(borders_[ideal].input_bytes);
 }
 
 std::int64_t IdealCosts::output_ns(std::size_t ideal) const {
-  if (compiler_ != nullptr) return 0;
-  const SegmentSum sum{.output_bytes = borders_[ideal].output_bytes};
-  const auto output_ns = static_cast<double>(sum.time(device_.timing).output.count());
-  return static_cast<std::int64_t>(output_ns * device_.timing.exposed_share.value);
+  return has_host_ ? 0 : output_time_ns(borders_[ideal].output_bytes);
+}
+
+bool IdealCosts::may_run_on_host(std::size_t from, std::size_t to) const {
+  for (std::size_t op = 0; has_host_ && op < operators_.size(); ++op) {
+    if (may_run_on_host_[op] && is_inside(from, to, op)) return true;
+  }
+  return false;
+}
+
+std::int64_t IdealCosts::least_beginning_ns(std::size_t from, std::size_t to) const {
+  return Row(*this, from).least_beginning_ns(to);
+}
+
+std::int64_t IdealCosts::least_ending_ns(std::size_t from, std::size_t to) const {
+  return Row(*this, from).least_ending_ns(to);
 }
 
 std::uint64_t IdealCosts::largest_capacity() const { return parameter_capacity(device_.memory, 0); }
 
 std::int64_t IdealCosts::least_sum_ns() const {
-  if (compiler_ != nullptr) return 0;
+  if (has_host_) return 0;
   const std::size_t full = lattice_.size() - 1;
   SegmentSum sum;
   sum.cycles = sums_[full].cycles;

@@ -1,9 +1,8 @@
 // Costs of the differences of ideals on one kind of device, each as simulate_segment gives it, in a
-// fraction of a microsecond.
+// fraction of a microsecond; with operators on the host as fast only along a Row.
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "optimal/ideals.h"
@@ -12,6 +11,9 @@
 #include "simulator/operator_facts.h"
 
 namespace segue {
+
+// What every stage takes on a device, whatever is in it.
+[[nodiscard]] std::int64_t fixed_ns(const DeviceSpec& device);
 
 class IdealCosts {
  public:
@@ -24,6 +26,7 @@ class IdealCosts {
   };
   // Of the segment between two ideals, `from` a proper subset of `to`.
   [[nodiscard]] Cost operator()(std::size_t from, std::size_t to) const;
+  class Row;
 
   // What an operator costs at least, whatever segment it is in.
   struct OperatorBound {
@@ -32,6 +35,7 @@ class IdealCosts {
     std::uint64_t cached_bytes = 0;  // on chip, if they are not
   };
   [[nodiscard]] OperatorBound bound(std::size_t op) const;
+  [[nodiscard]] bool has_host() const { return has_host_; }
   [[nodiscard]] std::int64_t least_fixed_ns() const;
   // Whether all that crosses the border of `from` is read between the two for the last time. Then
   // the stage between them receives all of it, and writes all that crosses the border of `to`.
@@ -41,6 +45,13 @@ class IdealCosts {
   [[nodiscard]] std::int64_t input_ns(std::size_t ideal) const;
   [[nodiscard]] std::int64_t output_ns(std::size_t ideal) const;
   [[nodiscard]] std::uint64_t largest_capacity() const;
+  // Of a stage that begins at an ideal, and goes on beyond another: what it takes for the operators
+  // between them, without streaming what could be cached.
+  [[nodiscard]] std::int64_t least_beginning_ns(std::size_t from, std::size_t to) const;
+  // The same of a stage that ends at an ideal and begins before another, without its fixed time.
+  [[nodiscard]] std::int64_t least_ending_ns(std::size_t from, std::size_t to) const;
+  [[nodiscard]] bool may_run_on_host(std::size_t from, std::size_t to) const;
+  [[nodiscard]] std::int64_t fixed_ns() const { return segue::fixed_ns(device_); }
 
   // No segmentation's stages take less together: all of the whole model's time but the streaming of
   // what does not fit.
@@ -54,6 +65,12 @@ class IdealCosts {
     std::vector<std::size_t> readers;
     std::vector<std::size_t> crowded_readers;  // whose tiles it crowds
     bool is_model_output = false;
+  };
+  // What the device caches of a segment, candidate by candidate; the rest is streamed.
+  struct Cache {
+    std::uint64_t left_bytes = 0;
+    std::size_t last = 0;  // the last operator of the segment
+    bool is_crowded = false;
   };
   // Of all tensors that cross the border of an ideal.
   struct Border {
@@ -71,15 +88,36 @@ class IdealCosts {
     std::uint64_t uncached_bytes = 0;
     Streaming uncached;
     std::uint32_t unsupported = 0;  // operators that the device does not have
+
+    void add(const OperatorFacts& op) {
+      cycles += op.work.cycles;
+      cached_bytes += op.cached_bytes();
+      uncached_bytes += op.uncached_bytes;
+      uncached.added_ns += op.uncached.added_ns;
+      uncached.hidden_ns += op.uncached.hidden_ns;
+    }
+    void remove(const OperatorFacts& op) {
+      cycles -= op.work.cycles;
+      cached_bytes -= op.cached_bytes();
+      uncached_bytes -= op.uncached_bytes;
+      uncached.added_ns -= op.uncached.added_ns;
+      uncached.hidden_ns -= op.uncached.hidden_ns;
+    }
   };
 
+  [[nodiscard]] std::int64_t input_time_ns(std::uint64_t bytes) const;
+  // As far as nothing hides it.
+  [[nodiscard]] std::int64_t output_time_ns(std::uint64_t bytes) const;
   void gather_operators();
   void gather_tensors();
   void gather_ideal(std::size_t ideal);
   void gather_border(std::size_t ideal);
   void add_border(std::size_t from, std::size_t to, SegmentSum& sum, bool& is_crowded) const;
-  void add_spilled(std::size_t from, std::size_t to, std::uint64_t capacity, bool is_crowded,
-                   SegmentSum& sum, std::uint64_t& host_bytes) const;
+  void take(const CachingCandidate& candidate, Cache& cache, SegmentSum& sum,
+            std::uint64_t& host_bytes) const;
+  [[nodiscard]] static Cost to_cost(const SegmentTime& time, std::uint64_t host_bytes) {
+    return {time.total().count(), time.link().count(), host_bytes};
+  }
   [[nodiscard]] bool is_inside(std::size_t from, std::size_t to, std::size_t op) const {
     return lattice_.contains(to, op) && !lattice_.contains(from, op);
   }
@@ -89,12 +127,15 @@ class IdealCosts {
   const Graph& graph_;
   const IdealLattice& lattice_;
   const DeviceSpec& device_;
-  std::unique_ptr<Compiler> compiler_;  // where some operators run on the host; else null
+  bool has_host_ = false;  // some operators run there
   std::vector<OperatorFacts> operators_;
-  std::vector<bool> is_supported_;          // by the device, per operator
-  std::vector<bool> may_run_on_host_;       // in some segment
-  std::vector<TensorFacts> tensors_;        // of activations
-  std::vector<std::size_t> model_outputs_;  // in tensors_
+  std::vector<std::vector<std::uint32_t>> reads_;   // per operator, in tensors_; each once
+  std::vector<std::vector<std::uint32_t>> writes_;  // per operator, in tensors_
+  std::vector<bool> is_supported_;                  // by the device, per operator
+  std::vector<std::int64_t> host_ns_;               // per operator that may run on the host, else 0
+  std::vector<bool> may_run_on_host_;               // in some segment
+  std::vector<TensorFacts> tensors_;                // of activations
+  std::vector<std::size_t> model_outputs_;          // in tensors_
   std::vector<CachingCandidate> caching_order_;
   // Per ideal.
   std::vector<IdealSums> sums_;
@@ -102,5 +143,44 @@ class IdealCosts {
   std::size_t words_per_ideal_ = 0;
   std::vector<IdealLattice::Word> candidates_;  // its operators' positions in caching_order_
 };
+
+// The costs of the stages that begin at one ideal. Which operators run on the host depends on where
+// the stage begins, but not on where it ends: they are found once, and each cost is that of the one
+// before with some operators more or less. Cheapest where `to` ascends.
+class IdealCosts::Row {
+ public:
+  Row(const IdealCosts& costs, std::size_t from) : costs_(costs), from_(from) {}
+
+  [[nodiscard]] Cost operator()(std::size_t to);
+  [[nodiscard]] std::int64_t least_beginning_ns(std::size_t to);
+  [[nodiscard]] std::int64_t least_ending_ns(std::size_t to);
+
+ private:
+  using Word = IdealLattice::Word;
+
+  void begin();
+  void go_to(std::size_t to);
+  void add(std::size_t op);
+  void remove(std::size_t op);
+  void count_writes(std::size_t op, bool is_added);
+  [[nodiscard]] bool is_ours(std::size_t op) const;
+  [[nodiscard]] bool leaves(const TensorFacts& tensor, std::uint32_t readers) const {
+    return tensor.is_model_output || readers < tensor.readers.size();
+  }
+
+  const IdealCosts& costs_;
+  std::size_t from_;
+  std::vector<Word> on_device_;  // operators beyond `from_` that would run there
+  std::vector<Word> ours_;       // those of them up to the ideal at hand
+  std::vector<Word> theirs_;     // the host's
+  std::int64_t host_ns_ = 0;
+  std::vector<std::uint32_t> readers_;  // per tensor: of ours
+  IdealSums sums_;
+  SegmentSum border_;
+  std::uint32_t crowded_ = 0;  // of ours: read a map from outside that crowds their tiles
+};
+
+[[nodiscard]] IdealCosts::OperatorBound operator_bound(const OperatorFacts& op,
+                                                       const DeviceSpec& device);
 
 }  // namespace segue

@@ -12,6 +12,18 @@
 
 namespace segue {
 
+// Numbers of operators in file order, ascending from none to all: the first so many are an ideal
+// that every other ideal contains or is contained in. Every pipeline cuts before or behind it, or
+// there. O(operators + edges).
+[[nodiscard]] std::vector<std::uint32_t> narrow_prefixes(const Graph& graph);
+
+// Ideals that are not listed: all between two that are. Positions in the lattice, one behind the
+// other.
+struct IdealGap {
+  std::uint32_t below = 0;
+  std::uint32_t above = 0;
+};
+
 class IdealLattice {
  public:
   using Word = std::uint64_t;
@@ -19,6 +31,12 @@ class IdealLattice {
   // All ideals of the graph, the empty and the full one included; nothing when there are more than
   // `limit`. O(ideals * operators / 64 + edges).
   [[nodiscard]] static std::optional<IdealLattice> all(const Graph& graph, std::size_t limit);
+
+  // All ideals of the graph but those between some two that every other ideal contains or is
+  // contained in: where the graph is widest, `gaps` of them, so that at most `limit` are left or
+  // no operators between such two.
+  [[nodiscard]] static IdealLattice narrow(const Graph& graph, std::size_t limit,
+                                           std::vector<IdealGap>& gaps);
 
   // The ideals of the first 0, 1, 2, … depths.
   [[nodiscard]] static IdealLattice along_depths(const Graph& graph);
@@ -31,8 +49,11 @@ class IdealLattice {
   [[nodiscard]] static IdealLattice along_orders(const Graph& graph);
 
   // With more ideals, each as its operators; those that are no ideals must not be given.
-  [[nodiscard]] IdealLattice with(const Graph& graph,
-                                  std::span<const std::vector<bool>> ideals) const;
+  [[nodiscard]] IdealLattice with(std::span<const std::vector<bool>> ideals) const;
+  [[nodiscard]] IdealLattice with(const IdealLattice& other) const;
+
+  // Where the ideals of another lattice, which are all in this one, stand in it.
+  [[nodiscard]] std::vector<std::uint32_t> positions_of(const IdealLattice& other) const;
 
   [[nodiscard]] std::size_t size() const { return sizes_.size(); }
   // Operators in ideal `i`. Ideals ascend in this number; 0 is the empty one, the last the full

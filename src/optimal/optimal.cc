@@ -3,21 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
-#include "graph/reads.h"
+#include "optimal/equal_devices.h"
 #include "optimal/first_cuts.h"
-#include "optimal/ideal_costs.h"
-#include "optimal/ideals.h"
 #include "optimal/search.h"
-#include "optimal/work_bounds.h"
+#include "optimal/shared_stages.h"
 #include "segue/error.h"
 
 namespace segue {
 namespace {
 
-// Above, pairs of ideals would take hundreds of megabytes where labels are needed. InceptionV4 has
-// 2237.
-constexpr std::size_t kMostIdeals = 6000;
 constexpr int kCutsToDive = 300;
 constexpr int kCutsToProve = 6000;
 
@@ -38,53 +34,36 @@ void check(std::span<const DevicePool> pools) {
   }
 }
 
-std::vector<IdealCosts> costs_per_pool(const Graph& graph, const IdealLattice& lattice,
-                                       std::span<const DevicePool> pools) {
-  std::vector<IdealCosts> costs;
-  for (const DevicePool& pool : pools) costs.emplace_back(graph, lattice, pool.device);
-  return costs;
-}
-
-// Stages and replicas that one pass over the pairs of ideals may look at. In a pure pipeline of
-// many devices most counts fall out at once.
-double work_of(const Graph& graph, const IdealLattice& lattice, std::span<const DevicePool> pools,
+// Stages and replicas that one pass over the pairs of ideals may look at.
+double work_of(std::size_t ideals, std::span<const DevicePool> pools,
                const OptimalOptions& options) {
   const double devices = device_count(pools);
   const double replicas =
       options.max_replicas > 0 ? std::min<double>(options.max_replicas, devices) : devices;
-  const auto ideals = static_cast<double>(lattice.size());
-  // Where operators run on the host each pair is compiled and simulated anew.
-  const bool has_host =
-      !operators_on_host(graph, graph.operators_between(1, graph.depth())).empty();
-  constexpr double kPerOperator = 20;
-  const double pair = has_host ? kPerOperator * static_cast<double>(graph.operator_count()) : 1;
-  return ideals * ideals / 2 * std::max(devices * replicas, pair);
+  return static_cast<double>(ideals) * static_cast<double>(ideals) / 2 * devices * replicas;
 }
 constexpr double kMostWork = 1.5e10;  // some seconds
 
 // A search over one lattice, and what it found.
 class LatticeSearch {
  public:
-  LatticeSearch(const Graph& graph, std::span<const DevicePool> pools,
-                const OptimalOptions& options, IdealLattice lattice)
-      : pools_(pools),
-        options_(options),
-        lattice_(std::move(lattice)),
-        costs_(costs_per_pool(graph, lattice_, pools)),
-        bounds_(lattice_, costs_, graph.operator_count(), device_count(pools)) {}
+  LatticeSearch(const LatticeStages& stages, std::span<const DevicePool> pools,
+                const OptimalOptions& options)
+      : stages_(stages), pools_(pools), options_(options) {}
 
   // `known`: what some pipeline is known to reach.
   void run(const PaceLimits& known) {
     PaceLimits limits = known;
     if (options_.max_latency)
       limits.latency_ns = std::min(limits.latency_ns, options_.max_latency->count());
-    PipelineSearch search(lattice_, costs_, bounds_, pools_, options_.max_replicas);
+    PipelineSearch search(stages_, pools_, options_.max_replicas);
     best_ = is_latency() ? search.shortest_latency(limits) : search.fastest_pace(limits);
     if (best_) reached_ = search.pace(*best_);
     least_ns_ = is_latency() ? search.least_latency_ns() : search.least_period_ns();
+    proven_ns_ = search.proven_ns();
   }
 
-  [[nodiscard]] const IdealLattice& lattice() const { return lattice_; }
+  [[nodiscard]] const IdealLattice& lattice() const { return stages_.lattice(); }
   [[nodiscard]] bool found() const { return best_.has_value(); }
   // Limits that a search over more ideals can keep too.
   [[nodiscard]] PaceLimits reached() const {
@@ -92,21 +71,23 @@ class LatticeSearch {
     if (found()) (is_latency() ? limits.latency_ns : limits.period_ns) = objective_ns();
     return limits;
   }
+  // No pipeline takes less, whichever its ideals.
+  [[nodiscard]] std::int64_t least_ns() const { return least_ns_; }
 
   [[nodiscard]] OptimalSegmentation result(bool is_complete) const {
     OptimalSegmentation result;
     for (const PlannedStage& stage : *best_) {
-      result.segmentation.segments.push_back(lattice_.difference(stage.from, stage.to));
+      result.segmentation.segments.push_back(stages_.lattice().difference(stage.from, stage.to));
       result.devices.emplace_back(
           stage.devices.begin(),
           stage.devices.begin() + static_cast<std::ptrdiff_t>(pools_.size()));
     }
     result.bottleneck = Nanoseconds(reached_.period_ns);
     result.latency = Nanoseconds(reached_.latency_ns);
-    const std::int64_t bound = is_complete ? objective_ns() : least_ns_;
+    const std::int64_t bound = is_complete ? proven_ns_ : least_ns_;
     result.bound = {Nanoseconds(bound), bound == objective_ns(), device_count(pools_),
                     options_.max_replicas, options_.max_latency};
-    result.ideals = lattice_.size();
+    result.ideals = stages_.size();
     return result;
   }
 
@@ -116,51 +97,52 @@ class LatticeSearch {
     return is_latency() ? reached_.latency_ns : reached_.period_ns;
   }
 
+  const LatticeStages& stages_;
   std::span<const DevicePool> pools_;
   const OptimalOptions& options_;
-  IdealLattice lattice_;
-  std::vector<IdealCosts> costs_;
-  WorkBounds bounds_;
   std::optional<Pipeline> best_;
   PaceLimits reached_;
   std::int64_t least_ns_ = 0;
+  std::int64_t proven_ns_ = 0;
 };
 
-// For pure pipelines on equal devices: more candidates for the first cut, and what it proves.
-OptimalSegmentation improved_at_first_cut(const Graph& graph, std::span<const DevicePool> pools,
-                                          const OptimalOptions& options,
-                                          const LatticeSearch& orders) {
-  OptimalSegmentation along_orders = orders.result(false);
-  const bool is_pure = options.max_replicas == 1 && pools.size() == 1 &&
-                       options.objective == Objective::kThroughput && !options.max_latency;
-  if (!is_pure || along_orders.bound.is_proven) return along_orders;
-  // A few cuts for candidates, then as many as the proof needs.
-  OptimalSegmentation result = along_orders;
-  double least_ns = 0;
-  for (const bool dives : {true, false}) {
-    const auto cuts = find_first_cuts(graph, pools[0].device, pools[0].count,
-                                      static_cast<double>(result.bottleneck.count()),
-                                      dives ? kCutsToDive : kCutsToProve, dives);
-    if (!cuts) return along_orders;
-    LatticeSearch search(graph, pools, options, orders.lattice().with(graph, cuts->ideals));
-    search.run(orders.reached());
-    OptimalSegmentation found = search.result(false);
-    if (found.bottleneck < result.bottleneck) result = std::move(found);
-    least_ns = std::max(least_ns, cuts->least_ns);
-  }
-  // The bound is that of exact times; those of stages are rounded part by part.
-  constexpr std::int64_t kRoundingNs = 5;
-  const auto least = static_cast<std::int64_t>(least_ns) - kRoundingNs;
-  const std::int64_t reached = result.bottleneck.count();
-  if (least > result.bound.value.count()) result.bound.value = Nanoseconds(least);
-  if (reached - least <= 2 * kRoundingNs) result.bound.value = result.bottleneck;
+void raise_bound(OptimalSegmentation& result, std::int64_t least_ns) {
+  result.bound.value =
+      std::max(result.bound.value, std::min(Nanoseconds(least_ns), result.bottleneck));
   result.bound.is_proven = result.bound.value == result.bottleneck;
-  return result;
 }
 
-// Operators that read each other's results a thousandfold are no network: each pair of ideals would
-// look at all of them.
-constexpr std::uint64_t kMostReads = 10'000'000;  // times operators and depths; some seconds
+// For pure pipelines on equal devices: more candidates for the first cut, and what it proves.
+void improve_at_first_cut(const SharedStages& shared, std::span<const DevicePool> pools,
+                          const OptimalOptions& options, const LatticeSearch& known,
+                          OptimalSegmentation& result) {
+  // A few cuts for candidates, then as many as the proof needs.
+  const DeviceSpec& device = pools[0].device;
+  const DeviceSpec* const kind = &device;
+  for (const bool dives : {true, false}) {
+    if (result.bound.is_proven) return;
+    const auto cuts = find_first_cuts(shared.graph(), device, pools[0].count,
+                                      static_cast<double>(result.bottleneck.count()),
+                                      dives ? kCutsToDive : kCutsToProve, dives);
+    if (!cuts) return;
+    const LatticeStages stages(shared.graph(), known.lattice().with(cuts->ideals), {&kind, 1},
+                               pools[0].count);
+    LatticeSearch search(stages, pools, options);
+    search.run(known.reached());
+    const OptimalSegmentation found = search.result(false);
+    if (found.bottleneck < result.bottleneck) {
+      const Bound bound = result.bound;
+      result = found;
+      raise_bound(result, bound.value.count());
+    }
+    // The bound is that of exact times; those of stages are rounded part by part.
+    constexpr std::int64_t kRoundingNs = 5;
+    const auto least = static_cast<std::int64_t>(cuts->least_ns) - kRoundingNs;
+    const bool is_close = result.bottleneck.count() - least <= 2 * kRoundingNs;
+    raise_bound(result, is_close ? result.bottleneck.count() : least);
+  }
+}
+
 [[noreturn]] void throw_too_many(const Graph& graph, std::span<const DevicePool> pools) {
   throw Error(
       ErrorCode::kUnsupported,
@@ -172,9 +154,13 @@ constexpr std::uint64_t kMostReads = 10'000'000;  // times operators and depths;
 // Where devices leave too much open even along three orders: the best of some horizontal cuts.
 OptimalSegmentation along_few_cuts(const Graph& graph, std::span<const DevicePool> pools,
                                    const OptimalOptions& options) {
+  std::vector<const DeviceSpec*> kinds;
+  for (const DevicePool& pool : pools) kinds.push_back(&pool.device);
   for (const std::uint32_t cuts : {48U, 24U, 12U, 6U, 3U, 1U}) {
     try {
-      LatticeSearch search(graph, pools, options, IdealLattice::along_some_depths(graph, cuts));
+      const LatticeStages stages(graph, IdealLattice::along_some_depths(graph, cuts), kinds,
+                                 device_count(pools));
+      LatticeSearch search(stages, pools, options);
       search.run({});
       if (search.found()) return search.result(false);
     } catch (const TooMuchWork&) {
@@ -200,45 +186,107 @@ OptimalSegmentation along_few_cuts(const Graph& graph, std::span<const DevicePoo
                           shortest.bound.is_proven ? "" : " found", format_time(shortest.latency)));
 }
 
-}  // namespace
+// The whole model on so many devices, as one stage.
+OptimalSegmentation undivided(const RangeStages& stages, std::uint32_t replicas, std::int64_t hop) {
+  const std::int64_t alone = stages.time_ns(0, stages.size() - 1);
+  OptimalSegmentation result;
+  result.segmentation.segments = {stages.operators(0, stages.size() - 1)};
+  result.devices = {{replicas}};
+  result.bottleneck = Nanoseconds(replicas == 1 ? alone : std::max(alone / replicas, hop));
+  result.latency = Nanoseconds(replicas == 1 ? alone : alone + hop);
+  return result;
+}
 
-OptimalSegmentation segment_optimal(const Graph& graph, std::span<const DevicePool> pools,
-                                    const OptimalOptions& options) {
-  check(pools);
-  if (graph.operator_count() + graph.depth() > kMostIdeals) {
-    throw Error(
-        ErrorCode::kUnsupported,
-        fmt::format("{}: {} operators in {} depths; the exact search takes {} of both "
-                    "together, --strategy balanced more",
-                    graph.model().name(), graph.operator_count(), graph.depth(), kMostIdeals));
+OptimalSegmentation divided(const RangeStages& stages,
+                            std::span<const EqualDevices<RangeStages>::Stage> pipeline,
+                            std::int64_t hop) {
+  OptimalSegmentation result;
+  result.bottleneck = Nanoseconds(hop * static_cast<std::int64_t>(pipeline.size()));
+  for (const auto& stage : pipeline) {
+    const Nanoseconds time(stages.time_ns(stage.from, stage.to));
+    result.segmentation.segments.push_back(stages.operators(stage.from, stage.to));
+    result.devices.push_back({stage.replicas});
+    result.bottleneck = std::max(result.bottleneck, time / stage.replicas);
+    result.latency += time + Nanoseconds(hop);
   }
-  const std::uint64_t reads = reads_of(graph.model());
-  if (reads * (graph.operator_count() + graph.depth()) > kMostReads) {
-    throw Error(ErrorCode::kUnsupported,
-                fmt::format("{}: {} operators in {} depths read {} tensors; the exact search takes "
-                            "a product of {}, --strategy balanced more",
-                            graph.model().name(), graph.operator_count(), graph.depth(), reads,
-                            kMostReads));
+  return result;
+}
+
+// Along orders, one after another, where the stages and the runner decide; nothing where stages are
+// no sums.
+std::optional<OptimalSegmentation> along_ranges(const SharedStages& shared, const DevicePool& pool,
+                                                const OptimalOptions& options) {
+  const SharedStages::Ranges& ranges = shared.ranges();
+  if (ranges.orders.empty()) return std::nullopt;
+  const std::uint32_t replicas =
+      options.max_replicas == 0 ? pool.count : std::min(options.max_replicas, pool.count);
+  const std::int64_t hop = runner_hop(pool.device.timing).count();
+  const RangeStages& file = ranges.orders[0];
+  OptimalSegmentation result = undivided(file, 1, hop);
+  const auto take = [&](OptimalSegmentation other) {
+    if (other.bottleneck < result.bottleneck) result = std::move(other);
+  };
+  take(undivided(file, replicas, hop));
+  const std::int64_t at_most = result.bottleneck.count();
+  const std::int64_t least = file.bounds().least_period_ns(pool.count);
+  std::int64_t stages_ns = at_most;  // of the slowest in two or more
+  for (const RangeStages& stages : ranges.orders) {
+    std::vector<std::uint32_t> cuts(stages.size());
+    std::iota(cuts.begin(), cuts.end(), 0U);
+    EqualDevices<RangeStages> search(stages, std::move(cuts), {}, pool.count, replicas);
+    const auto found = search.solve(least, stages_ns - 1);
+    if (!found) continue;
+    stages_ns = *found;
+    take(divided(stages, search.pipeline(), hop));
   }
-  // The best pipeline along three orders is found in little time; the search over all ideals starts
-  // from there.
-  LatticeSearch orders(graph, pools, options, IdealLattice::along_orders(graph));
+  if (!ranges.gaps.empty() && least < stages_ns) {
+    EqualDevices<RangeStages> relaxed(file, ranges.narrow, ranges.gaps, pool.count, replicas);
+    stages_ns = relaxed.solve(least, stages_ns - 1).value_or(stages_ns);
+  }
+  // One stage, or the runner has two at least to serve.
+  const std::int64_t bound = std::min(at_most, std::max(stages_ns, 2 * hop));
+  result.bound = {Nanoseconds(0), false, pool.count, options.max_replicas, std::nullopt};
+  raise_bound(result, bound);
+  result.ideals = file.size();
+  return result;
+}
+
+// Where the stages alone decide.
+OptimalSegmentation at_best_pace(const SharedStages& shared, std::span<const DevicePool> pools,
+                                 const OptimalOptions& options) {
+  const SharedStages::Listed& listed = shared.listed();
+  LatticeSearch search(*listed.stages, pools, options);
+  search.run({});
+  OptimalSegmentation result = search.result(listed.gaps.empty());
+  if (listed.gaps.empty() || result.bound.is_proven) return result;
+  const std::uint32_t devices = pools[0].count;
+  EqualDevices<LatticeStages> relaxed(
+      *listed.stages, listed.narrow, listed.gaps, devices,
+      options.max_replicas == 0 ? devices : std::min(options.max_replicas, devices));
+  raise_bound(result, relaxed.solve(search.least_ns(), result.bottleneck.count() - 1)
+                          .value_or(result.bottleneck.count()));
+  // They have no replicas.
+  if (options.max_replicas == 1) improve_at_first_cut(shared, pools, options, search, result);
+  return result;
+}
+
+// Along orders, which takes little time; from there over all ideals.
+OptimalSegmentation with_labels(const SharedStages& shared, std::span<const DevicePool> pools,
+                                const OptimalOptions& options) {
+  const Graph& graph = shared.graph();
+  LatticeSearch orders(shared.orders(), pools, options);
   try {
-    if (work_of(graph, orders.lattice(), pools, options) > kMostWork) throw TooMuchWork();
+    if (work_of(shared.orders().size(), pools, options) > kMostWork) throw TooMuchWork();
     orders.run({});
   } catch (const TooMuchWork&) {
     return along_few_cuts(graph, pools, options);
   }
-  auto all = IdealLattice::all(graph, kMostIdeals);
-  if (all && work_of(graph, *all, pools, options) > kMostWork) {
+  const SharedStages::Listed& listed = shared.listed();
+  if (!listed.gaps.empty() || work_of(listed.stages->size(), pools, options) > kMostWork) {
     if (!orders.found()) fail_on_latency(graph, pools, options);
     return orders.result(false);
   }
-  if (!all) {
-    if (!orders.found()) fail_on_latency(graph, pools, options);
-    return improved_at_first_cut(graph, pools, options, orders);
-  }
-  LatticeSearch search(graph, pools, options, std::move(*all));
+  LatticeSearch search(*listed.stages, pools, options);
   try {
     search.run(orders.reached());
   } catch (const TooMuchWork&) {
@@ -249,10 +297,59 @@ OptimalSegmentation segment_optimal(const Graph& graph, std::span<const DevicePo
   return search.result(true);
 }
 
+OptimalSegmentation segment_with(const SharedStages& shared, std::span<const DevicePool> pools,
+                                 const OptimalOptions& options) {
+  const bool is_even = pools.size() == 1 && !pools[0].shares_link && !options.max_latency &&
+                       options.objective == Objective::kThroughput;
+  if (is_even && !shared.is_large()) return at_best_pace(shared, pools, options);
+  if (!shared.is_large()) return with_labels(shared, pools, options);
+  if (is_even) {
+    if (auto result = along_ranges(shared, pools[0], options)) return *result;
+  }
+  return along_few_cuts(shared.graph(), pools, options);
+}
+
+}  // namespace
+
+OptimalSegmentation segment_optimal(const Graph& graph, std::span<const DevicePool> pools,
+                                    const OptimalOptions& options) {
+  check(pools);
+  std::vector<DeviceSpec> kinds;
+  for (const DevicePool& pool : pools) kinds.push_back(pool.device);
+  return segment_with(SharedStages(graph, std::move(kinds), device_count(pools)), pools, options);
+}
+
 OptimalSegmentation segment_optimal(const Graph& graph, const DeviceSpec& device,
                                     std::uint32_t count, const OptimalOptions& options) {
   const DevicePool pool{device, count, false};
   return segment_optimal(graph, std::span(&pool, 1), options);
+}
+
+class OptimalPlanner::Shared {
+ public:
+  Shared(const Graph& graph, const DeviceSpec& kind, std::uint32_t most_devices)
+      : device(kind), stages(graph, {kind}, most_devices) {}
+  DeviceSpec device;
+  SharedStages stages;
+};
+
+OptimalPlanner::OptimalPlanner(const Graph& graph, const DeviceSpec& device,
+                               std::uint32_t most_devices)
+    : shared_(std::make_unique<Shared>(graph, device, most_devices)) {}
+OptimalPlanner::OptimalPlanner(OptimalPlanner&& other) noexcept = default;
+OptimalPlanner& OptimalPlanner::operator=(OptimalPlanner&& other) noexcept = default;
+OptimalPlanner::~OptimalPlanner() = default;
+
+OptimalSegmentation OptimalPlanner::segment(std::uint32_t count,
+                                            const OptimalOptions& options) const {
+  const DevicePool pool{shared_->device, count, false};
+  check({&pool, 1});
+  if (count > shared_->stages.most_devices()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} devices asked for; the planner was made for {}", count,
+                            shared_->stages.most_devices()));
+  }
+  return segment_with(shared_->stages, {&pool, 1}, options);
 }
 
 }  // namespace segue

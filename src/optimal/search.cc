@@ -38,34 +38,33 @@ std::vector<Allotment> all_allotments(std::span<const DevicePool> pools, std::ui
   return result;
 }
 
-Pipeline to_pipeline(std::span<const EqualDevices::Stage> stages) {
+using EqualStages = EqualDevices<LatticeStages>;
+
+Pipeline to_pipeline(std::span<const EqualStages::Stage> stages) {
   Pipeline pipeline;
-  for (const EqualDevices::Stage& stage : stages)
+  for (const EqualStages::Stage& stage : stages)
     pipeline.push_back({stage.from, stage.to, {static_cast<std::uint16_t>(stage.replicas)}});
   return pipeline;
 }
 
 }  // namespace
 
-PipelineSearch::PipelineSearch(const IdealLattice& lattice, std::span<const IdealCosts> costs,
-                               const WorkBounds& bounds, std::span<const DevicePool> pools,
+PipelineSearch::PipelineSearch(const LatticeStages& stages, std::span<const DevicePool> pools,
                                std::uint32_t max_replicas)
-    : lattice_(lattice),
-      costs_(costs),
-      bounds_(bounds),
+    : stages_(stages),
+      costs_(stages.costs()),
+      bounds_(stages.bounds()),
       pools_(pools),
       devices_(device_count(pools)),
       max_replicas_(max_replicas == 0 ? devices_ : std::min(max_replicas, devices_)),
       hop_ns_(runner_hop(pools).count()),
       has_shared_link_(std::ranges::any_of(pools, &DevicePool::shares_link)),
-      full_(lattice.size() - 1),
+      full_(stages.size() - 1),
       allotments_(pools.size() > 1 ? all_allotments(pools, max_replicas_)
                                    : std::vector<Allotment>{}),
-      pairs_(costs),
-      labels_(lattice.size()),
-      least_devices_(lattice.size()) {}
-
-// --- what a stage costs
+      pairs_(costs_),
+      labels_(stages.size()),
+      least_devices_(stages.size()) {}
 
 PipelineSearch::Shares PipelineSearch::shares_of(const Allotment& devices,
                                                  std::span<const IdealCosts::Cost> costs) {
@@ -171,8 +170,6 @@ std::int64_t PipelineSearch::least_latency_ns() const {
   return pools_.size() > 1 ? bounds_.least_sum_ns(0, full_, devices_) : costs_[0].least_sum_ns();
 }
 
-// --- labels
-
 // Every stage from an ideal that the limits and the devices before and after it allow, the one with
 // the fewest operators first.
 template <typename Visit>
@@ -251,8 +248,6 @@ void PipelineSearch::fill(const Layout& layout) {
   }
 }
 
-// --- searches
-
 std::optional<Pipeline> PipelineSearch::any_within(const PaceLimits& limits) {
   if (hop_ns_ > limits.period_ns) return std::nullopt;
   fill(layout_for(limits, limits.latency_ns < kNoLimit, false));
@@ -281,35 +276,48 @@ std::optional<Pipeline> PipelineSearch::alone(const PaceLimits& limits, bool by_
   return best;
 }
 
-// Where neither the runner nor a shared link nor a limit on latency decides, one pass finds the
-// best; else what it finds is where the bisection begins.
+// Where neither the runner nor a shared link nor a limit on latency decides, the stages do; else
+// what they need at least is where the bisection begins.
 std::optional<Pipeline> PipelineSearch::fastest_pace(const PaceLimits& limits) {
   const bool limits_latency = limits.latency_ns < kNoLimit;
   std::optional<Pipeline> single = alone(limits, false);
   std::optional<Pipeline> best = single;
-  std::int64_t low = least_period_ns();
+  proven_ns_ = least_period_ns();
   if (pools_.size() == 1) {
-    EqualDevices relaxed(lattice_, costs_[0], bounds_, devices_, max_replicas_);
-    const Pipeline pipeline = to_pipeline(relaxed.solve(limits.period_ns));
-    if (pipeline.empty()) return std::nullopt;
-    low = std::max(low, relaxed.bottleneck_ns());
-    if (single && pace(*single).period_ns == low) return single;
+    std::vector<std::uint32_t> cuts(stages_.size());
+    std::iota(cuts.begin(), cuts.end(), 0U);
+    EqualStages relaxed(stages_, std::move(cuts), {}, devices_, max_replicas_);
+    const auto least = relaxed.solve(proven_ns_, limits.period_ns);
+    if (!least) return std::nullopt;
+    proven_ns_ = *least;
+    if (single && pace(*single).period_ns == proven_ns_) return single;
+    const Pipeline pipeline = to_pipeline(relaxed.pipeline());
     const PaceLimits reached = pace(pipeline);
     const bool is_within =
         reached.period_ns <= limits.period_ns && reached.latency_ns <= limits.latency_ns;
-    if (is_within && reached.period_ns == low) {
+    if (is_within && reached.period_ns == proven_ns_) {
       // A pipeline of fewer stages may send more through a shared link, or take longer.
-      pairs_ = relaxed.stages_within(low, !has_shared_link_ && !limits_latency);
-      return settle_ties({low, limits.latency_ns}, limits_latency);
+      const bool with_fewest = !has_shared_link_ && !limits_latency && max_replicas_ == 1;
+      pairs_ = StagePairs::within(stages_, proven_ns_, relaxed.needed(),
+                                  with_fewest ? relaxed.needed()[0] : devices_, max_replicas_);
+      return settle_ties({proven_ns_, limits.latency_ns}, limits_latency);
     }
     if (is_within && (!best || reached.period_ns < pace(*best).period_ns)) best = pipeline;
   }
-  pairs_ = StagePairs::affordable(lattice_, costs_, bounds_, devices_, limits);
-  if (!best) best = any_within(limits);
-  if (!best) return std::nullopt;
-  const std::int64_t period = least_period_within(limits, low, pace(*best).period_ns);
-  if (single && pace(*single).period_ns == period) return single;
-  return settle_ties({period, limits.latency_ns}, limits_latency);
+  if (best && pools_.size() == 1 && !has_shared_link_ && !limits_latency) return with_runner(*best);
+  PaceLimits closer = limits;
+  if (best) closer.period_ns = std::min(closer.period_ns, pace(*best).period_ns);
+  try {
+    pairs_ = StagePairs::affordable(stages_.lattice(), costs_, bounds_, devices_, closer);
+    if (!best) best = any_within(limits);
+    if (!best) return std::nullopt;
+    proven_ns_ = least_period_within(limits, proven_ns_, pace(*best).period_ns);
+  } catch (const TooMuchWork&) {
+    if (!best) throw;
+    return best;
+  }
+  if (single && pace(*single).period_ns == proven_ns_) return single;
+  return settle_ties({proven_ns_, limits.latency_ns}, limits_latency);
 }
 
 // Between `low` and `high`, which some pipeline reaches.
@@ -328,26 +336,32 @@ std::int64_t PipelineSearch::least_period_within(const PaceLimits& limits, std::
 
 std::optional<Pipeline> PipelineSearch::shortest_latency(const PaceLimits& limits) {
   std::optional<Pipeline> single = alone(limits, true);
+  if (single) proven_ns_ = pace(*single).latency_ns;
   PaceLimits probe = limits;
   if (single) probe.latency_ns = pace(*single).latency_ns - 1;
   if (hop_ns_ > limits.period_ns) return single;
-  pairs_ = StagePairs::affordable(lattice_, costs_, bounds_, devices_, probe);
+  pairs_ = StagePairs::affordable(stages_.lattice(), costs_, bounds_, devices_, probe);
   const Layout layout = layout_for(probe, true, false);
   fill(layout);
   if (labels_[0].empty()) return single;
   probe.latency_ns = kNoLimit;
   for (const Label& label : labels_[0])
     probe.latency_ns = std::min(probe.latency_ns, label.parts[layout.latency]);
+  proven_ns_ = probe.latency_ns;
   return settle_ties(probe, true);
 }
-
-// --- ties
 
 // Among all pipelines within the limits: fewest stages, then fewest host bytes, then the earliest
 // cuts.
 Pipeline PipelineSearch::settle_ties(const PaceLimits& limits, bool counts_latency) {
   const Layout layout = layout_for(limits, counts_latency, true);
-  fill(layout);
+  work_ = 0;
+  try {
+    fill(layout);
+  } catch (const TooMuchWork&) {
+    work_ = 0;
+    return *any_within(limits);  // of hundreds of devices
+  }
   Rest rest = std::ranges::min(labels_[0], {}, &Label::rest).rest;
   Parts left = layout.part_limits;
   Pipeline result;

@@ -9,9 +9,9 @@
 
 #include "optimal/ideal_costs.h"
 #include "optimal/ideals.h"
+#include "optimal/lattice_stages.h"
 #include "optimal/pace.h"
 #include "optimal/stage_pairs.h"
-#include "optimal/work_bounds.h"
 #include "segue/device.h"
 #include "simulator/stage_pace.h"
 
@@ -35,17 +35,20 @@ struct TooMuchWork {};
 
 class PipelineSearch {
  public:
-  PipelineSearch(const IdealLattice& lattice, std::span<const IdealCosts> costs,
-                 const WorkBounds& bounds, std::span<const DevicePool> pools,
+  PipelineSearch(const LatticeStages& stages, std::span<const DevicePool> pools,
                  std::uint32_t max_replicas);
 
   // Nothing where no pipeline keeps the limits. The closer they are to the best, the less work.
   [[nodiscard]] std::optional<Pipeline> fastest_pace(const PaceLimits& limits);
   [[nodiscard]] std::optional<Pipeline> shortest_latency(const PaceLimits& limits);
 
+  // Over these ideals, none has a smaller period or latency than what was asked for; less than
+  // what was found where the search gave up.
+  [[nodiscard]] std::int64_t proven_ns() const { return proven_ns_; }
+
   [[nodiscard]] PaceLimits pace(const Pipeline& pipeline) const;
 
-  // No pipeline has a smaller one.
+  // No pipeline has a smaller one, over whichever ideals.
   [[nodiscard]] std::int64_t least_period_ns() const;
   [[nodiscard]] std::int64_t least_latency_ns() const;
 
@@ -110,9 +113,10 @@ class PipelineSearch {
   [[nodiscard]] Pipeline settle_ties(const PaceLimits& limits, bool counts_latency);
   [[nodiscard]] PlannedStage first_stage(const Layout& layout, std::size_t from, Rest& rest,
                                          Parts& left);
+  [[nodiscard]] Pipeline with_runner(Pipeline best);
   [[nodiscard]] std::optional<Pipeline> alone(const PaceLimits& limits, bool by_latency) const;
 
-  const IdealLattice& lattice_;
+  const LatticeStages& stages_;
   std::span<const IdealCosts> costs_;
   const WorkBounds& bounds_;
   std::span<const DevicePool> pools_;
@@ -122,6 +126,7 @@ class PipelineSearch {
   bool has_shared_link_ = false;
   std::size_t full_;
   std::uint64_t work_ = 0;
+  std::int64_t proven_ns_ = 0;
   std::vector<Allotment> allotments_;  // all, where there are several pools; fewest devices first
   StagePairs pairs_;
   std::vector<std::vector<Label>> labels_;    // per ideal; none dominates another

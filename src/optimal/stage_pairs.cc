@@ -38,6 +38,28 @@ StagePairs StagePairs::affordable(const IdealLattice& lattice, std::span<const I
   return pairs;
 }
 
+StagePairs StagePairs::within(const LatticeStages& stages, std::int64_t period_ns,
+                              std::span<const std::uint32_t> needed, std::uint32_t devices,
+                              std::uint32_t max_replicas) {
+  StagePairs pairs(stages.costs());
+  std::vector<std::uint32_t> before(stages.size(), devices + 1);  // devices of what is below
+  before[0] = 0;
+  for (std::size_t from = 0; from + 1 < stages.size(); ++from) {
+    IdealCosts::Row row(stages.costs()[0], from);
+    for (std::size_t to = from + 1; to < stages.size() && before[from] < devices; ++to) {
+      if (before[from] + needed[to] >= devices) continue;
+      const std::uint32_t most = std::min(max_replicas, devices - before[from] - needed[to]);
+      const std::int64_t longest = longest_stage_ns(period_ns, most);
+      if (!stages.may_take(from, to, longest) || stages.time_ns(from, to) > longest) continue;
+      const IdealCosts::Cost cost = row(to);
+      pairs.add(to, cost);
+      before[to] = std::min(before[to], before[from] + replicas_for(cost.time_ns, period_ns));
+    }
+    pairs.go_on_to_next_ideal();
+  }
+  return pairs;
+}
+
 std::uint32_t StagePairs::compute(std::size_t from, std::size_t to) {
   for (const IdealCosts& kind : kinds_) costs_.push_back(kind(from, to));
   return static_cast<std::uint32_t>(costs_.size() / kinds_.size() - 1);

@@ -7,6 +7,7 @@
 
 #include "optimal/ideal_costs.h"
 #include "optimal/ideals.h"
+#include "optimal/lattice_stages.h"
 #include "optimal/pace.h"
 #include "optimal/work_bounds.h"
 
@@ -21,6 +22,12 @@ class StagePairs {
                                              std::span<const IdealCosts> costs,
                                              const WorkBounds& bounds, std::uint32_t devices,
                                              const PaceLimits& limits);
+
+  // All that are a stage of a pipeline with this period on so many equal devices, and some that are
+  // a stage of none. `needed`: devices for all that is beyond each ideal.
+  [[nodiscard]] static StagePairs within(const LatticeStages& stages, std::int64_t period_ns,
+                                         std::span<const std::uint32_t> needed,
+                                         std::uint32_t devices, std::uint32_t max_replicas);
 
   // Adds a pair that begins at the current ideal, at first the empty one; `to` ascends.
   // `least_ns`: what the stage takes at least, on any kind of device; not negative.

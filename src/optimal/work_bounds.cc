@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <limits>
+#include <utility>
 
 namespace segue {
 namespace {
@@ -65,19 +66,39 @@ WorkBounds::WorkBounds(const IdealLattice& lattice, std::span<const IdealCosts> 
     capacity = std::max(capacity, cost.largest_capacity());
     fixed_ns_ = std::min(fixed_ns_, cost.least_fixed_ns());
   }
-  std::erase_if(bounds, [](const OperatorBound& op) { return op.cached_bytes == 0; });
+  keep(std::move(bounds), capacity);
+}
+
+WorkBounds::WorkBounds(const std::vector<OperatorFacts>& operators, const DeviceSpec& device,
+                       std::uint32_t devices)
+    : devices_(devices), fixed_ns_(fixed_ns(device)), work_ns_(1), spill_ns_(1) {
+  std::vector<OperatorBound> bounds;
+  for (const OperatorFacts& op : operators) {
+    bounds.push_back(operator_bound(op, device));
+    work_ns_.push_back(work_ns_.back() + bounds.back().work_ns);
+    spill_ns_.push_back(spill_ns_.back() + bounds.back().spill_ns);
+  }
+  keep(std::move(bounds), parameter_capacity(device.memory, 0));
+}
+
+void WorkBounds::keep(std::vector<OperatorBound> operators, std::uint64_t capacity) {
+  std::erase_if(operators, [](const OperatorBound& op) { return op.cached_bytes == 0; });
   const auto density = [](const OperatorBound& op) {
     return static_cast<double>(op.spill_ns) / static_cast<double>(op.cached_bytes);
   };
-  std::ranges::stable_sort(bounds, std::greater<>{}, density);
-  for (std::uint32_t count = 0; count <= devices; ++count)
-    kept_ns_.push_back(most_saved(bounds, static_cast<double>(capacity) * count));
+  std::ranges::stable_sort(operators, std::greater<>{}, density);
+  for (std::uint32_t count = 0; count <= devices_; ++count)
+    kept_ns_.push_back(most_saved(operators, static_cast<double>(capacity) * count));
 }
 
 std::uint32_t WorkBounds::least_devices(std::size_t from, std::size_t to,
                                         std::int64_t period_ns) const {
   // A stage of r devices takes less than r * (period + 1), so that the quotient rounds down to it.
-  for (std::uint32_t count = 1; count <= devices_; ++count) {
+  const std::int64_t work_ns = work_ns_[to] - work_ns_[from];
+  const std::int64_t fewest = work_ns / (period_ns + 1 + kRounding);
+  if (fewest > devices_) return devices_ + 1;
+  for (auto count = static_cast<std::uint32_t>(std::max<std::int64_t>(fewest, 1));
+       count <= devices_; ++count) {
     if (static_cast<double>(least_sum_ns(from, to, count)) <
         static_cast<double>(count) * (static_cast<double>(period_ns) + 1))
       return count;

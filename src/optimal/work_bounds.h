@@ -8,6 +8,7 @@
 // comes in.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -21,6 +22,10 @@ class WorkBounds {
  public:
   // For at most `devices` devices; one entry of `costs` per kind.
   WorkBounds(const IdealLattice& lattice, std::span<const IdealCosts> costs, std::size_t operators,
+             std::uint32_t devices);
+
+  // For one kind of device and the cuts along an order of operators: 0 .. operators.size().
+  WorkBounds(const std::vector<OperatorFacts>& operators, const DeviceSpec& device,
              std::uint32_t devices);
 
   // No stage between these ideals takes less; `from` is a proper subset of `to`.
@@ -37,12 +42,27 @@ class WorkBounds {
            kRounding * stages;
   }
 
+  // No pipeline on so many devices gives a result more often.
+  [[nodiscard]] std::int64_t least_period_ns(std::uint32_t devices) const {
+    return std::max<std::int64_t>(least_sum_ns(0, work_ns_.size() - 1, devices), 0) / devices;
+  }
+  // Of that, what a single stage streams of parameters that do not fit.
+  [[nodiscard]] std::int64_t least_spill_ns(std::size_t from, std::size_t to) const {
+    return std::max<std::int64_t>(spill_ns_[to] - spill_ns_[from] - kept_ns_[1], 0);
+  }
+
+  [[nodiscard]] std::int64_t work_ns(std::size_t ideal) const { return work_ns_[ideal]; }
+
   // No fewer devices give a result every `period_ns`; more than `devices` where none do.
   [[nodiscard]] std::uint32_t least_devices(std::size_t from, std::size_t to,
                                             std::int64_t period_ns) const;
 
  private:
+  using OperatorBound = IdealCosts::OperatorBound;
+
   static constexpr std::int64_t kRounding = 4;  // each part of a time is rounded on its own
+
+  void keep(std::vector<OperatorBound> operators, std::uint64_t capacity);
 
   std::span<const IdealCosts> costs_;
   std::uint32_t devices_;

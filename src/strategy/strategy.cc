@@ -4,19 +4,21 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <mutex>
+#include <utility>
 
 #include "plan/limits.h"
 #include "segue/compiler.h"
 #include "segue/error.h"
 #include "segue/model.h"
 #include "strategy/no_plan.h"
+#include "strategy/ordered_work.h"
 
 namespace segue {
 namespace {
 
 Plan optimal_plan(const Graph& graph, std::span<const DevicePool> pools,
-                  const OptimalOptions& options) {
-  const OptimalSegmentation best = segment_optimal(graph, pools, options);
+                  const OptimalOptions& options, const OptimalSegmentation& best) {
   Plan plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
   if (options.objective == Objective::kLatency) plan.objective = "latency";
   plan.bound = best.bound;
@@ -25,18 +27,47 @@ Plan optimal_plan(const Graph& graph, std::span<const DevicePool> pools,
   return plan;
 }
 
-// One segment for each device of a pool.
-Segmentation even_cut(const Graph& graph, const DevicePool& pool, Strategy strategy,
-                      std::optional<Profile>& profile, StrategyPlan& result) {
-  if (strategy == Strategy::kCompiler) return segment_as_vendor(graph, pool.count);
-  if (strategy == Strategy::kBalanced) {
-    result.balanced = segment_balanced(graph, pool.count, *make_simulated_compiler(pool.device));
-    return result.balanced->segmentation;
+// On one kind of device.
+class Planning {
+ public:
+  Planning(const Graph& graph, const DeviceSpec& device, std::uint32_t most_devices)
+      : graph_(graph), device_(device), optimal_(graph, device, most_devices) {}
+
+  [[nodiscard]] StrategyPlan plan(std::uint32_t count, bool shares_link, Strategy strategy,
+                                  const OptimalOptions& options) {
+    check_not_compiled(graph_.model());
+    check_runs_on_device(graph_.model());
+    const DevicePool pool{device_, count, shares_link};
+    const std::span pools(&pool, 1);
+    if (strategy == Strategy::kOptimal)
+      return {optimal_plan(graph_, pools, options, optimal_.segment(count, options))};
+    StrategyPlan result;
+    const Segmentation cuts = even_cut(count, strategy, result);
+    const std::vector<PoolCounts> devices(cuts.segments.size(), PoolCounts{1});
+    result.plan = make_plan(graph_, cuts, pools, std::string(to_string(strategy)), devices);
+    return result;
   }
-  if (!profile) profile = Profile::simulated(graph, pool.device);
-  result.profiled = segment_profiled(*profile, pool.count);
-  return result.profiled->segmentation;
-}
+
+ private:
+  // One segment for each device.
+  Segmentation even_cut(std::uint32_t count, Strategy strategy, StrategyPlan& result) {
+    if (strategy == Strategy::kCompiler) return segment_as_vendor(graph_, count);
+    if (strategy == Strategy::kBalanced) {
+      result.balanced = segment_balanced(graph_, count, *make_simulated_compiler(device_));
+      return result.balanced->segmentation;
+    }
+    const std::scoped_lock lock(profile_mutex_);
+    if (!profile_) profile_ = Profile::simulated(graph_, device_);
+    result.profiled = segment_profiled(*profile_, count);
+    return result.profiled->segmentation;
+  }
+
+  const Graph& graph_;
+  DeviceSpec device_;
+  OptimalPlanner optimal_;
+  std::mutex profile_mutex_;
+  std::optional<Profile> profile_;
+};
 
 }  // namespace
 
@@ -65,50 +96,70 @@ Strategy parse_strategy(std::string_view name) {
               fmt::format("strategy '{}': there are {}", name, fmt::join(known, ", ")));
 }
 
+class StrategyPlanner::Shared : public Planning {
+ public:
+  using Planning::Planning;
+};
+
+StrategyPlanner::StrategyPlanner(const Graph& graph, const DeviceSpec& device,
+                                 std::uint32_t most_devices)
+    : shared_(std::make_unique<Shared>(graph, device, most_devices)) {}
+StrategyPlanner::StrategyPlanner(StrategyPlanner&& other) noexcept = default;
+StrategyPlanner& StrategyPlanner::operator=(StrategyPlanner&& other) noexcept = default;
+StrategyPlanner::~StrategyPlanner() = default;
+
+StrategyPlan StrategyPlanner::plan(std::uint32_t count, Strategy strategy,
+                                   const OptimalOptions& optimal) const {
+  return shared_->plan(count, false, strategy, optimal);
+}
+
 StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> pools,
-                              Strategy strategy, const OptimalOptions& optimal,
-                              std::optional<Profile>* profile) {
+                              Strategy strategy, const OptimalOptions& optimal) {
   check_not_compiled(graph.model());
+  check_static_shapes(graph.model());
   check_runs_on_device(graph.model());
-  if (strategy == Strategy::kOptimal) return {optimal_plan(graph, pools, optimal)};
+  if (strategy == Strategy::kOptimal)
+    return {optimal_plan(graph, pools, optimal, segment_optimal(graph, pools, optimal))};
   if (pools.size() != 1) {
     throw Error(
         ErrorCode::kInvalidArgument,
         fmt::format("strategy {} cuts for equal devices; strategy optimal plans for unequal ones",
                     to_string(strategy)));
   }
-  StrategyPlan result;
-  std::optional<Profile> own;
-  const Segmentation cuts =
-      even_cut(graph, pools[0], strategy, profile != nullptr ? *profile : own, result);
-  const std::vector<PoolCounts> devices(cuts.segments.size(), PoolCounts{1});
-  result.plan = make_plan(graph, cuts, pools, std::string(to_string(strategy)), devices);
-  return result;
+  const DevicePool& pool = pools[0];
+  return Planning(graph, pool.device, pool.count).plan(pool.count, pool.shares_link, strategy, {});
 }
 
 std::vector<ComparedPlan> compare_strategies(const Graph& graph, const DeviceSpec& device,
                                              std::uint32_t first, std::uint32_t last,
-                                             std::uint32_t max_replicas) {
+                                             const CompareOptions& options) {
   if (first == 0 || last < first || last > kMostComparedTpus) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{} to {} TPUs: comparisons are within 1 to {}", first, last,
                             kMostComparedTpus));
   }
+  check_static_shapes(graph.model());
   check_runs_on_device(graph.model());
+  const StrategyPlanner planner(graph, device, last);
+  const std::size_t plans = (last - first + 1) * kStrategies.size();
   std::vector<ComparedPlan> rows;
-  std::optional<Profile> profile;
-  for (std::uint32_t tpus = first; tpus <= last; ++tpus) {
-    const DevicePool pool{device, tpus};
-    for (const Strategy strategy : kStrategies) {
-      try {
-        rows.push_back({tpus, plan_by_strategy(graph, {&pool, 1}, strategy,
-                                               {.max_replicas = max_replicas}, &profile)
-                                  .plan});
-      } catch (const Error& error) {
-        if (!means_no_plan(error)) throw;
-      }
-    }
-  }
+  run_in_order(
+      plans, options.threads,
+      [&](std::size_t i) -> std::optional<ComparedPlan> {
+        const std::uint32_t tpus = first + static_cast<std::uint32_t>(i / kStrategies.size());
+        const Strategy strategy = kStrategies.at(i % kStrategies.size());
+        try {
+          return ComparedPlan{
+              tpus, planner.plan(tpus, strategy, {.max_replicas = options.max_replicas}).plan};
+        } catch (const Error& error) {
+          if (!means_no_plan(error)) throw;
+          return std::nullopt;
+        }
+      },
+      [&](std::size_t i, std::optional<ComparedPlan> row) {
+        if (row) rows.push_back(std::move(*row));
+        if (options.progress) options.progress(i + 1, plans);
+      });
   return rows;
 }
 

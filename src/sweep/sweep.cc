@@ -6,13 +6,16 @@
 #include <charconv>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
+#include <utility>
 
 #include "json/node.h"
 #include "segue/error.h"
 #include "segue/version.h"
 #include "segue/zoo.h"
 #include "strategy/no_plan.h"
+#include "strategy/ordered_work.h"
 #include "sweep/limits.h"
 
 namespace segue {
@@ -49,31 +52,34 @@ struct OpenedModel {
   Graph graph;
 };
 
-// A device, and what is known of the model on it.
-struct OpenedDevice {
-  explicit OpenedDevice(const std::string& name) : source(name), device(open_device(name)) {}
-  std::string source;
+// What jobs of one model on one device share.
+struct Subject {
+  std::shared_ptr<const OpenedModel> model;
+  std::string source;  // of the device
   DeviceSpec device;
-  std::optional<Profile> profile;
+  StrategyPlanner planner;
 };
 
-// Opens what jobs name; those of the same model and device follow one another.
+// Opens what jobs name, from any thread; those of the same model and device follow one another.
 class Subjects {
  public:
-  void open(const SweepJob& job) {
-    if (!model_ || model_->source != job.model) {
-      device_.reset();
-      model_ = std::make_unique<OpenedModel>(job.model);
-    }
-    if (!device_ || device_->source != job.device)
-      device_ = std::make_unique<OpenedDevice>(job.device);
+  [[nodiscard]] std::shared_ptr<const Subject> open(const SweepJob& job) {
+    const std::scoped_lock lock(mutex_);
+    if (subject_ && subject_->model->source == job.model && subject_->source == job.device)
+      return subject_;
+    auto model = subject_ && subject_->model->source == job.model
+                     ? subject_->model
+                     : std::make_shared<const OpenedModel>(job.model);
+    DeviceSpec device = open_device(job.device);
+    StrategyPlanner planner(model->graph, device, kMostComparedTpus);
+    subject_ = std::make_shared<const Subject>(std::move(model), job.device, std::move(device),
+                                               std::move(planner));
+    return subject_;
   }
-  [[nodiscard]] const OpenedModel& model() const { return *model_; }
-  [[nodiscard]] OpenedDevice& device() { return *device_; }
 
  private:
-  std::unique_ptr<OpenedModel> model_;
-  std::unique_ptr<OpenedDevice> device_;
+  std::mutex mutex_;
+  std::shared_ptr<const Subject> subject_;
 };
 
 // What is misspelt or missing shall show before hours of work, not after.
@@ -91,12 +97,12 @@ void check_subjects(std::span<const SweepJob> jobs) {
   }
 }
 
-SweepRow begin_row(const SweepJob& job, const SweepSpec& spec, Subjects& subjects) {
+SweepRow begin_row(const SweepJob& job, const SweepSpec& spec, const Subject& subject) {
   SweepRow row;
   row.job = job.number;
-  row.model = subjects.model().model.name();
-  row.model_sha256 = subjects.model().hash;
-  row.device = subjects.device().device.name;
+  row.model = subject.model->model.name();
+  row.model_sha256 = subject.model->hash;
+  row.device = subject.device.name;
   row.tpus = job.tpus;
   row.strategy = job.strategy;
   row.max_replicas = job.strategy == Strategy::kOptimal ? spec.max_replicas : 0;
@@ -104,7 +110,7 @@ SweepRow begin_row(const SweepJob& job, const SweepSpec& spec, Subjects& subject
                      {"model", row.model},
                      {"model_sha256", row.model_sha256},
                      {"device", row.device},
-                     {"constants", constants_of(subjects.device().device)},
+                     {"constants", constants_of(subject.device)},
                      {"tpus", row.tpus},
                      {"strategy", to_string(row.strategy)},
                      {"max_replicas", row.max_replicas}});
@@ -127,12 +133,10 @@ void fill_in(SweepRow& row, Plan plan) {
   row.plan_sha256 = sha256(std::as_bytes(std::span(text)));
 }
 
-void run_job(SweepRow& row, Subjects& subjects) {
-  const DevicePool pool{subjects.device().device, row.tpus};
+void run_job(SweepRow& row, const Subject& subject) {
   try {
-    fill_in(row, plan_by_strategy(subjects.model().graph, {&pool, 1}, row.strategy,
-                                  {.max_replicas = row.max_replicas}, &subjects.device().profile)
-                     .plan);
+    fill_in(row,
+            subject.planner.plan(row.tpus, row.strategy, {.max_replicas = row.max_replicas}).plan);
   } catch (const Error& error) {
     if (!means_no_plan(error)) throw;
     row.reason = error.what();
@@ -221,7 +225,8 @@ Shard parse_shard(std::string_view text) {
 }
 
 void run_sweep(const SweepSpec& spec, const Shard& shard, std::span<const SweepRow> known,
-               const std::function<void(const SweepRow& row, bool is_known)>& accept) {
+               const std::function<void(const SweepRow& row, bool is_known)>& accept,
+               std::uint32_t threads) {
   std::vector<SweepJob> jobs = sweep_jobs(spec);
   const std::uint64_t jobs_in_all = jobs.size();
   std::erase_if(jobs, [&](const SweepJob& job) { return !shard.has(job.number); });
@@ -229,15 +234,18 @@ void run_sweep(const SweepSpec& spec, const Shard& shard, std::span<const SweepR
   const std::string sweep = sweep_id(spec);
   const KnownRows done(known, sweep);
   Subjects subjects;
-  for (const SweepJob& job : jobs) {
-    subjects.open(job);
-    SweepRow row = begin_row(job, spec, subjects);
-    row.sweep = sweep;
-    row.jobs = jobs_in_all;
-    const SweepRow* const known_row = done.find(row);
-    if (known_row == nullptr) run_job(row, subjects);
-    accept(known_row == nullptr ? row : *known_row, known_row != nullptr);
-  }
+  run_in_order(
+      jobs.size(), threads,
+      [&](std::size_t i) {
+        const auto subject = subjects.open(jobs[i]);
+        SweepRow row = begin_row(jobs[i], spec, *subject);
+        row.sweep = sweep;
+        row.jobs = jobs_in_all;
+        const SweepRow* const known_row = done.find(row);
+        if (known_row == nullptr) run_job(row, *subject);
+        return std::pair(known_row == nullptr ? row : *known_row, known_row != nullptr);
+      },
+      [&](std::size_t, const std::pair<SweepRow, bool>& row) { accept(row.first, row.second); });
 }
 
 }  // namespace segue
