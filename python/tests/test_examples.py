@@ -59,13 +59,3 @@ def test_real_model_knows_a_cat(tmp_path):
     output = run("classify_images.py", model, tmp_path)
     # Classes 282 to 287 with a background class are cats.
     assert any(f"class {number}\n" in output for number in range(282, 288)), output
-
-
-def test_keras_model_becomes_a_pipeline_that_verifies(tmp_path):
-    pytest.importorskip("tensorflow")
-    import segue
-
-    run("keras_to_tflite.py", tmp_path / "m.tflite", "MobileNetV2")
-    model = segue.open_model(str(tmp_path / "m.tflite"))
-    segue.split(model, segue.plan(model, 3), tmp_path / "parts")
-    assert segue.verify(model, tmp_path / "parts")

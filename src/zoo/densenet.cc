@@ -19,7 +19,7 @@ std::array<int, kBlocks> layers_of(int depth) {
 
 ValueId dense_layer(Network& net, ValueId x, const std::string& name) {
   ValueId y = net.batch_norm(x, Activation::kRelu, name + "_0_bn", name + "_0_relu");
-  y = net.conv(y, {square(1), kBottleneck, false, Norm::kBatch, Activation::kRelu},
+  y = net.conv(y, {kPointwise, kBottleneck, false, Norm::kBatch, Activation::kRelu},
                name + "_1_conv", name + "_1_relu");
   y = net.conv(y, {square(3), kGrowth}, name + "_2_conv", name + "_2_conv");
   return net.concat({x, y}, name + "_concat");
@@ -27,7 +27,7 @@ ValueId dense_layer(Network& net, ValueId x, const std::string& name) {
 
 ValueId transition(Network& net, ValueId x, const std::string& name) {
   x = net.batch_norm(x, Activation::kRelu, name + "_bn", name + "_relu");
-  x = net.conv(x, {square(1), net.shape(x).channels / 2}, name + "_conv", name + "_conv");
+  x = net.conv(x, {kPointwise, net.shape(x).channels / 2}, name + "_conv", name + "_conv");
   return net.average_pool(x, square(2, 2, Padding::kValid), name + "_pool");
 }
 

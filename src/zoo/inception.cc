@@ -46,7 +46,7 @@ ValueId stem_v3(Network& net, std::int32_t size) {
   x = unit(net, x, 32, square(3, 1, Padding::kValid));
   x = unit(net, x, 64, 3);
   x = maximum(net, x);
-  x = unit(net, x, 80, square(1, 1, Padding::kValid));
+  x = unit(net, x, 80, kPointwise);
   x = unit(net, x, 192, square(3, 1, Padding::kValid));
   return maximum(net, x);
 }

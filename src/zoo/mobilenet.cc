@@ -139,7 +139,7 @@ Network mobilenet_v2(std::int32_t size) {
       x = mobile_block(net, x, block, number++);
     }
   }
-  x = net.conv(x, normed(square(1), 1280, Activation::kRelu6), "Conv_1", "out_relu");
+  x = net.conv(x, normed(kPointwise, 1280, Activation::kRelu6), "Conv_1", "out_relu");
   x = net.global_average(x, false, "global_average_pooling2d");
   x = net.dense(x, {1000}, "predictions", "predictions/logits");
   net.set_output(net.softmax(x, "predictions"));

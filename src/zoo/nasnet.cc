@@ -1,9 +1,6 @@
-// NASNet-A (4 @ 1056), Zoph et al. 2017, as keras.applications.NASNetMobile defines it. The
-// converter computes a ReLU once where Keras applies it several times to one tensor, and likewise
-// the pools that a cell applies twice to the same input.
-#include <map>
+// NASNet-A (4 @ 1056), Zoph et al. 2017, as keras.applications.NASNetMobile defines it, which
+// applies a ReLU or a pool several times to one tensor.
 #include <optional>
-#include <set>
 
 #include "zoo/architectures.h"
 
@@ -23,27 +20,11 @@ class Builder {
  public:
   explicit Builder(Network& net) : net_(net) {}
 
-  // Keras counts a layer for each use, so the automatic name advances even when the value is
-  // reused.
-  ValueId relu(ValueId x) {
-    const std::string name = net_.auto_name("activation");
-    const auto [entry, is_new] = active_.emplace(x, x);
-    if (!is_new || is_active_.contains(x)) return entry->second;
-    if (only_read_active_.contains(x)) {
-      net_.fuse_relu(x, name);
-    } else {
-      entry->second = net_.relu(x, name);
-    }
-    return entry->second;
-  }
+  ValueId relu(ValueId x) { return net_.relu(x, net_.auto_name("activation")); }
 
   ValueId stem(ValueId x) {
-    // Every reader of the stem applies ReLU first, so it is fused here.
-    const ValueId y =
-        net_.conv(x, {square(3, 2, Padding::kValid), 32, false, Norm::kBatch, Activation::kRelu},
-                  "stem_conv1", "stem_bn1");
-    is_active_.insert(y);
-    return y;
+    return net_.conv(x, {square(3, 2, Padding::kValid), 32, false, Norm::kBatch}, "stem_conv1",
+                     "stem_bn1");
   }
 
   Cell normal(ValueId ip, std::optional<ValueId> previous, std::int32_t filters,
@@ -58,8 +39,9 @@ class Builder {
     const ValueId x2 = add(left2, right2, "normal_add_2_" + id);
     const ValueId x3 =
         add(net_.average_pool(h, square(3), "normal_left3_" + id), p, "normal_add_3_" + id);
-    const ValueId pooled = net_.average_pool(p, square(3), "normal_left4_" + id);
-    const ValueId x4 = add(pooled, pooled, "normal_add_4_" + id);
+    const ValueId x4 =
+        add(net_.average_pool(p, square(3), "normal_left4_" + id),
+            net_.average_pool(p, square(3), "normal_right4_" + id), "normal_add_4_" + id);
     const ValueId left5 = separable(h, filters, 3, 1, "normal_left5_" + id);
     const ValueId x5 = add(left5, h, "normal_add_5_" + id);
     return {net_.concat({p, x1, x2, x3, x4, x5}, "normal_concat_" + id), ip};
@@ -68,7 +50,6 @@ class Builder {
   Cell reduction(ValueId ip, std::optional<ValueId> previous, std::int32_t filters,
                  const std::string& id) {
     const ValueId p = adjust(previous, ip, filters, id);
-    if (previous && p != *previous) only_read_active_.insert(p);
     const ValueId h = squeeze(ip, filters, "reduction_conv_1_" + id, "reduction_bn_1_" + id);
     const std::int32_t before =
         net_.shape(h).height % 2;  // TensorFlow's SAME for a 3x3 at stride 2
@@ -83,10 +64,11 @@ class Builder {
     const ValueId left3 = net_.average_pool(padded, pool, "reduction_left3_" + id);
     const ValueId right3 = separable(p, filters, 5, 2, "reduction_right3_" + id);
     const ValueId x3 = add(left3, right3, "reduction_add3_" + id);
-    const ValueId left4 = net_.average_pool(x1, square(3), "reduction_left4_" + id + "_pool");
+    const ValueId left4 = net_.average_pool(x1, square(3), "reduction_left4_" + id);
     const ValueId x4 = add(x2, left4, net_.auto_name("add"));
     const ValueId left5 = separable(x1, filters, 3, 1, "reduction_left4_" + id);
-    const ValueId x5 = add(left5, largest, "reduction_add4_" + id);
+    const ValueId right5 = net_.max_pool(padded, pool, "reduction_right5_" + id);
+    const ValueId x5 = add(left5, right5, "reduction_add4_" + id);
     return {net_.concat({x2, x3, x4, x5}, "reduction_concat_" + id), ip};
   }
 
@@ -106,10 +88,10 @@ class Builder {
     const std::string first = "separable_conv_1_" + id;
     const std::string second = "separable_conv_2_" + id;
     ValueId y = net_.depthwise(relu(x), {square(kernel, stride)}, first, first + "/depthwise");
-    y = net_.conv(y, {square(1), filters, false, Norm::kBatch, Activation::kRelu}, first,
+    y = net_.conv(y, {kPointwise, filters, false, Norm::kBatch, Activation::kRelu}, first,
                   net_.auto_name("activation"));
     y = net_.depthwise(y, {square(kernel)}, second, second + "/depthwise");
-    return net_.conv(y, {square(1), filters, false, Norm::kBatch}, second,
+    return net_.conv(y, {kPointwise, filters, false, Norm::kBatch}, second,
                      "separable_conv_2_bn_" + id);
   }
 
@@ -125,7 +107,7 @@ class Builder {
   }
 
   ValueId halve(ValueId p, std::int32_t filters, const std::string& id) {
-    const ValueId active = relu(p);
+    const ValueId active = net_.relu(p, "adjust_relu_1_" + id);
     const Window every_second = square(1, 2, Padding::kValid);
     ValueId even = net_.average_pool(active, every_second, "adjust_avg_pool_1_" + id);
     even = net_.conv(even, {square(1), filters / 2}, "adjust_conv_1_" + id, "adjust_conv_1_" + id);
@@ -138,15 +120,12 @@ class Builder {
   }
 
   Network& net_;
-  std::map<ValueId, ValueId> active_;   // the ReLU of a value, once computed
-  std::set<ValueId> is_active_;         // values that are the output of a ReLU already
-  std::set<ValueId> only_read_active_;  // values that every reader applies ReLU to
 };
 
 }  // namespace
 
 Network nasnet_mobile(std::int32_t size) {
-  Network net("nasnetmobile");
+  Network net("nasnetmobile", ChannelAxis::kLast);
   Builder build(net);
   ValueId x = build.stem(net.input({size, size, 3}, "input_1"));
   Cell cell = build.reduction(x, std::nullopt, kFilters / 4, "stem_1");

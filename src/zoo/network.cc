@@ -189,14 +189,6 @@ ValueId Network::relu(ValueId x, const std::string& name) {
                 shape(x));
 }
 
-void Network::fuse_relu(ValueId x, const std::string& name) {
-  const auto producer =
-      std::ranges::find_if(layers_, [&](const Layer& layer) { return layer.output == x; });
-  producer->activation = Activation::kRelu;
-  producer->output_name = name;
-  values_[index(x)].name = name;
-}
-
 ValueId Network::tanh(ValueId x, const std::string& name) {
   return append({.code = OpCode::kTanh, .name = name, .output_name = name, .inputs = {x}},
                 shape(x));
@@ -216,6 +208,21 @@ ValueId Network::to_vector(ValueId x, const std::string& name) {
 ValueId Network::softmax(ValueId x, const std::string& name) {
   return append({.code = OpCode::kSoftmax, .name = name, .output_name = name, .inputs = {x}},
                 shape(x));
+}
+
+void Network::replace_layers(std::vector<Layer> layers) {
+  std::vector<Value> values{values_[0]};
+  std::vector<ValueId> renumbered(values_.size());
+  for (Layer& layer : layers) {
+    for (ValueId& input : layer.inputs) input = renumbered[index(input)];
+    values.push_back({layer.output_name, shape(layer.output)});
+    const ValueId output{static_cast<std::uint32_t>(values.size() - 1)};
+    renumbered[index(layer.output)] = output;
+    layer.output = output;
+  }
+  output_ = renumbered[index(output_)];
+  layers_ = std::move(layers);
+  values_ = std::move(values);
 }
 
 std::string Network::auto_name(const std::string& kind) {

@@ -33,16 +33,23 @@ enum class Padding { kSame, kValid };
 // normalization, 3 without the scale.
 enum class Norm { kNone, kBatch, kBatchWithoutScale };
 
+// How a Keras definition names the channels. The converter keeps the number in concatenations;
+// constants of an unfolded batch normalization have rank 4 for axis 3 and rank 1 for axis -1.
+enum class ChannelAxis : std::int32_t { kThree = 3, kLast = -1 };
+
 struct Window {
   std::int32_t height = 1;
   std::int32_t width = 1;
   std::int32_t stride = 1;
   Padding padding = Padding::kSame;
+  friend bool operator==(const Window&, const Window&) = default;
 };
 [[nodiscard]] constexpr Window square(std::int32_t size, std::int32_t stride = 1,
                                       Padding padding = Padding::kSame) {
   return {size, size, stride, padding};
 }
+// What Keras writes where an architecture names no padding.
+inline constexpr Window kPointwise = square(1, 1, Padding::kValid);
 
 struct ConvOptions {
   Window window;
@@ -77,7 +84,8 @@ struct Value {
 
 class Network {
  public:
-  explicit Network(std::string name) : name_(std::move(name)) {}
+  explicit Network(std::string name, ChannelAxis axis = ChannelAxis::kThree)
+      : name_(std::move(name)), channel_axis_(axis) {}
 
   ValueId input(Shape shape, const std::string& name);
   ValueId conv(ValueId x, const ConvOptions& options, const std::string& name,
@@ -101,8 +109,6 @@ class Network {
   ValueId add(ValueId a, ValueId b, Activation activation, const std::string& name);
   ValueId concat(const std::vector<ValueId>& parts, const std::string& name);
   ValueId relu(ValueId x, const std::string& name);
-  // Fuses ReLU into the operator that computes `x`, whose value then goes by `name`.
-  void fuse_relu(ValueId x, const std::string& name);
   ValueId tanh(ValueId x, const std::string& name);
   ValueId to_vector(ValueId x, const std::string& name);
   ValueId softmax(ValueId x, const std::string& name);
@@ -111,7 +117,11 @@ class Network {
   std::string auto_name(const std::string& kind);
 
   void set_output(ValueId x) { output_ = x; }
+  // Layers in a new order, or fewer of them, of the same input and output; values that none of them
+  // writes are dropped.
+  void replace_layers(std::vector<Layer> layers);
   [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] ChannelAxis channel_axis() const { return channel_axis_; }
   [[nodiscard]] const std::vector<Layer>& layers() const { return layers_; }
   [[nodiscard]] const std::vector<Value>& values() const { return values_; }
   [[nodiscard]] const Shape& shape(ValueId x) const { return values_[index(x)].shape; }
@@ -124,6 +134,7 @@ class Network {
   void count_convolution(std::int64_t weights, const ConvOptions& options, std::int32_t channels);
 
   std::string name_;
+  ChannelAxis channel_axis_;
   std::vector<Layer> layers_;
   std::vector<Value> values_;
   ValueId output_{};

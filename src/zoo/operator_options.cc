@@ -75,13 +75,12 @@ OperatorOptions operator_options(fb::FlatBufferBuilder& builder, const Network& 
     case OpCode::kMul:
       return as_options(tflite::CreateMulOptions(builder, activation));
     case OpCode::kConcatenation:
-      return as_options(tflite::CreateConcatenationOptions(builder, 3));
+      return as_options(tflite::CreateConcatenationOptions(
+          builder, static_cast<std::int32_t>(network.channel_axis())));
     case OpCode::kMean:
       return reducer(builder, !network.shape(layer.output).is_vector);
     case OpCode::kPad:
       return as_options(tflite::CreatePadOptions(builder));
-    case OpCode::kReshape:
-      return as_options(tflite::CreateReshapeOptionsDirect(builder, &layer.constants));
     case OpCode::kSoftmax:
       return as_options(tflite::CreateSoftmaxOptions(builder, 1.0F));
     case OpCode::kStridedSlice:

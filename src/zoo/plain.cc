@@ -63,8 +63,8 @@ Network squeezenet(std::int32_t size) {
   x = fire(net, x, 48, 192, "fire7");
   x = fire(net, x, 64, 256, "fire8");
   x = fire(net, x, 64, 256, "fire9");
-  x = net.conv(x, {square(1, 1, Padding::kValid), 1000, true, Norm::kNone, Activation::kRelu},
-               "conv10", "relu_conv10");
+  x = net.conv(x, {kPointwise, 1000, true, Norm::kNone, Activation::kRelu}, "conv10",
+               "relu_conv10");
   x = net.global_average(x, false, "global_average_pooling2d");
   net.set_output(net.softmax(x, "loss"));
   return net;

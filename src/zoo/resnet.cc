@@ -40,9 +40,8 @@ ValueId block_v1(Network& net, ValueId x, std::int32_t width, std::int32_t strid
                name + "_1_conv", name + "_1_relu");
   x = net.conv(x, normed(square(3), width, true, Activation::kRelu), name + "_2_conv",
                name + "_2_relu");
-  x = net.conv(x,
-               normed(square(1, 1, Padding::kValid), kExpansion * width, true, Activation::kNone),
-               name + "_3_conv", name + "_3_bn");
+  x = net.conv(x, normed(kPointwise, kExpansion * width, true, Activation::kNone), name + "_3_conv",
+               name + "_3_bn");
   return net.add(shortcut, x, Activation::kRelu, name + "_out");
 }
 
@@ -56,11 +55,12 @@ ValueId block_v2(Network& net, ValueId x, std::int32_t width, std::int32_t strid
     shortcut = net.conv(active, {square(1, stride, Padding::kValid), kExpansion * width, true},
                         name + "_0_conv", name + "_0_conv");
   } else if (stride > 1) {
+    // Keras names it max_pooling2d, which sorts behind; but in an exported model the converter
+    // meets it first, as it waits for no weights.
     shortcut = net.max_pool(x, square(1, stride, Padding::kValid), name + "_0_pool");
   }
-  ValueId y =
-      net.conv(active, normed(square(1, 1, Padding::kValid), width, false, Activation::kRelu),
-               name + "_1_conv", name + "_1_relu");
+  ValueId y = net.conv(active, normed(kPointwise, width, false, Activation::kRelu),
+                       name + "_1_conv", name + "_1_relu");
   // The converter turns a padding of one around a 3x3 into SAME where the two agree: at stride 1.
   Window window = square(3);
   if (stride > 1) {
@@ -69,8 +69,7 @@ ValueId block_v2(Network& net, ValueId x, std::int32_t width, std::int32_t strid
   }
   y = net.conv(y, normed(window, width, false, Activation::kRelu), name + "_2_conv",
                name + "_2_relu");
-  y = net.conv(y, {square(1, 1, Padding::kValid), kExpansion * width, true}, name + "_3_conv",
-               name + "_3_conv");
+  y = net.conv(y, {kPointwise, kExpansion * width, true}, name + "_3_conv", name + "_3_conv");
   return net.add(shortcut, y, Activation::kNone, name + "_out");
 }
 

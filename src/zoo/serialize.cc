@@ -169,13 +169,11 @@ class Serializer {
     }
     const double spread = calibration_.weight_spread[position];
     Random gains = random(kernel.name + "/gain");
-    // Dense layers of the Edge TPU's converter generation have one scale for all outputs.
-    const std::size_t scale_count = is_dense ? 1 : static_cast<std::size_t>(out.channels);
-    for (std::size_t c = 0; c < scale_count; ++c) {
-      const double gain = is_dense ? 1.0 : gains.uniform(kSmallestGain, kLargestGain);
+    for (std::int32_t c = 0; c < out.channels; ++c) {
+      const double gain = gains.uniform(kSmallestGain, kLargestGain);
       kernel.scales.push_back(static_cast<float>(gain * spread / kWeightDeviation));
     }
-    kernel.zero_points.assign(scale_count, 0);
+    kernel.zero_points.assign(kernel.scales.size(), 0);
     std::size_t elements = 1;
     for (const std::int32_t extent : kernel.shape) elements *= static_cast<std::size_t>(extent);
     fill_weights(new_buffer(elements), random(kernel.name));
@@ -196,7 +194,7 @@ class Serializer {
     const double largest = kBiasShare * static_cast<double>(affine(layer.output).scale) * 64.0;
     std::vector<std::int32_t> data;
     for (std::size_t c = 0; c < static_cast<std::size_t>(channels); ++c) {
-      const float scale = bias.scales[bias.scales.size() == 1 ? 0 : c];
+      const float scale = bias.scales[c];
       data.push_back(static_cast<std::int32_t>(
           std::lround(values.uniform(-largest, largest) / static_cast<double>(scale))));
     }
@@ -209,6 +207,7 @@ class Serializer {
     constexpr double kLargest = 127.0;
     const std::int32_t channels = network_.shape(layer.output).channels;
     TensorSpec spec{.name = parameter_name(layer, what), .shape = {1, 1, 1, channels}};
+    if (network_.channel_axis() == ChannelAxis::kLast) spec.shape = {channels};
     const auto scale = static_cast<float>((std::abs(center) + reach) / kLargest);
     spec.scales = {scale};
     spec.zero_points = {0};

@@ -8,7 +8,7 @@ namespace {
 ValueId separable(Network& net, ValueId x, std::int32_t filters, Activation activation,
                   const std::string& name, const std::string& output_name) {
   x = net.depthwise(x, {square(3)}, name, name + "/depthwise");
-  return net.conv(x, {square(1), filters, false, Norm::kBatch, activation}, name, output_name);
+  return net.conv(x, {kPointwise, filters, false, Norm::kBatch, activation}, name, output_name);
 }
 
 ValueId shortcut(Network& net, ValueId x, std::int32_t filters) {
