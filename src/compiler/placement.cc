@@ -7,6 +7,7 @@
 #include "model/schema.h"
 #include "segue/compiler.h"
 #include "segue/error.h"
+#include "segue/units.h"
 
 namespace segue {
 namespace {
@@ -133,14 +134,12 @@ bool is_large_softmax(const Model& model, const Operator& op) {
   return model.tensor(tensor_id(op.inputs[0])).bytes > kLargestSoftmax;
 }
 
-std::string type_of_first_other(const Model& model, const Operator& op) {
+std::string_view type_of_first_other(const Model& model, const Operator& op) {
   for (const auto tensors : {op.inputs, op.outputs}) {
     for (const std::int32_t position : tensors) {
       if (position < 0) continue;
       const Tensor& tensor = model.tensor(tensor_id(position));
-      if (cause_of_tensor(op, tensor) == HostCause::kType)
-        return fmt::format("'{}' is {}", model.unique_name(tensor_id(position)),
-                           to_string(tensor.type));
+      if (cause_of_tensor(op, tensor) == HostCause::kType) return to_string(tensor.type);
     }
   }
   return "";
@@ -171,10 +170,10 @@ HostReason host_reason(const Model& model, OperatorId id) {
                           newest_version(op.code)),
               "convert with an older TensorFlow, or without the option that needs this version"};
     case HostCause::kType:
-      return {
-          fmt::format("{}; the Edge TPU computes INT8 and UINT8", type_of_first_other(model, op)),
-          "convert with full integer quantization (inference_input_type and "
-          "inference_output_type int8)"};
+      return {fmt::format("{} activations; the Edge TPU computes INT8 and UINT8",
+                          type_of_first_other(model, op)),
+              "convert with full integer quantization (inference_input_type and "
+              "inference_output_type int8)"};
     case HostCause::kBatch:
       return {"a batch over 1", "convert with batch 1"};
     case HostCause::kDimensions:
@@ -256,8 +255,8 @@ void check_runs_on_device(const Model& model) {
   throw Error(
       ErrorCode::kUnsupported,
       fmt::format(
-          "{}: an Edge TPU computes none of its {} operator{}: {}; {}", model.name(),
-          model.operators().size(), model.operators().size() == 1 ? "" : "s",
+          "{}: an Edge TPU computes none of it ({}): {}; {}", model.name(),
+          format_count(model.operators().size(), "operator"),
           kind.empty() ? fmt::format("{}: {}", model.describe(operator_id(0)), first.reason) : kind,
           kind.empty() ? first.remedy
                        : "convert it with full integer quantization: "

@@ -293,6 +293,7 @@ std::vector<PoolCounts> devices_of(const Plan& plan, std::size_t pools) {
 
 Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DevicePool> pools) {
   check_plan_matches(plan, graph.model());
+  check_static_shapes(graph.model());
   Plan result =
       make_plan(graph, segmentation_of(plan), pools, plan.strategy, devices_of(plan, pools.size()));
   result.model.sha256 = plan.model.sha256;

@@ -23,15 +23,19 @@ using Values = std::unordered_map<std::string, Bytes>;  // by tensor name
 // The file in one piece. What was read of `source` leaves memory meanwhile: only one copy of the
 // weights is in it at a time.
 Bytes bytes_of(const ModelImage& image, const Model& source) {
-  constexpr std::size_t kPart = std::size_t{8} << 20U;
+  constexpr std::size_t kPart = std::size_t{4} << 20U;
   Bytes bytes;
   bytes.reserve(image.size_bytes());
+  std::size_t read = 0;  // since pages were dropped
   for (std::span<const std::byte> piece : image.pieces()) {
     while (!piece.empty()) {
       const auto part = piece.first(std::min(kPart, piece.size()));
       bytes.insert(bytes.end(), part.begin(), part.end());
       piece = piece.subspan(part.size());
-      if (part.size() == kPart) source.drop_pages();
+      read += part.size();
+      if (read < kPart) continue;
+      source.drop_pages();
+      read = 0;
     }
   }
   source.drop_pages();
@@ -106,7 +110,7 @@ class Execution {
     progress_("loading the whole model");
     report_.operators_run = whole_.operators().size();
     try {
-      (void)open(whole_.bytes(), whole_.name());
+      (void)open(whole_.runnable_bytes(), whole_.name());
       whole_.drop_pages();
     } catch (const Error& error) {
       const auto runs = without_custom(whole_);

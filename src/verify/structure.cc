@@ -138,8 +138,23 @@ class Structure {
         a.quantization.dimension != b.quantization.dimension) {
       differ("{}: quantization of '{}' differs", label, name);
     }
-    if (!std::ranges::equal(a.data, b.data)) differ("{}: the constant '{}' differs", label, name);
+    if (!has_equal_data(segment, a, b)) differ("{}: the constant '{}' differs", label, name);
     report_.parameter_bytes += a.data.size();
+  }
+
+  // Large constants in parts, so that only a part of both is in memory.
+  [[nodiscard]] bool has_equal_data(const Model& segment, const Tensor& a, const Tensor& b) const {
+    constexpr std::size_t kPart = std::size_t{8} << 20U;
+    if (a.data.size() != b.data.size()) return false;
+    for (std::size_t begin = 0; begin < a.data.size(); begin += kPart) {
+      const std::size_t size = std::min(kPart, a.data.size() - begin);
+      if (!std::ranges::equal(a.data.subspan(begin, size), b.data.subspan(begin, size)))
+        return false;
+      if (size < kPart) break;
+      segment.drop_pages();
+      whole_.drop_pages();
+    }
+    return true;
   }
 
   const Model& whole_;
