@@ -24,7 +24,10 @@ const std::string kStandIn = SEGUE_TEST_COMPILER;
 class CliCompile : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_EQ(run_segue({"split", "zoo:squeezenet@64", "--tpus", "2", "-o", folder()}).status, 0);
+    ASSERT_EQ(run_segue({"split", "zoo:squeezenet@64", "--tpus", "2", "--strategy", "balanced",
+                         "-o", folder()})
+                  .status,
+              0);
   }
   [[nodiscard]] std::string folder() const { return (scratch_.path() / "parts").string(); }
   [[nodiscard]] const std::filesystem::path& scratch() const { return scratch_.path(); }
@@ -119,8 +122,8 @@ TEST_F(CliCompile, SegmentsOfAnotherSplitAreRefusedAndThePlanStays) {
 
 TEST_F(CliCompile, BalancedPlansGoOnByWhatTheCompilerSays) {
   const std::string plan = (scratch() / "plan.json").string();
-  const auto result = run_segue({"plan", "zoo:resnet50@64", "--tpus", "6", "--compiler-cmd",
-                                 kStandIn + " capacity=5600000", "-o", plan});
+  const auto result = run_segue({"plan", "zoo:resnet50@64", "--tpus", "6", "--strategy", "balanced",
+                                 "--compiler-cmd", kStandIn + " capacity=5600000", "-o", plan});
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("Memory as edgetpu_compiler 16.0.384591198 reports it."));
   EXPECT_THAT(read_text_file(plan, 1 << 24U), HasSubstr("simulated_host_bytes"));

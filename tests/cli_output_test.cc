@@ -28,13 +28,18 @@ TEST(CliOutput, ModelIsNeverOverwrittenByItsOwnResult) {
   const ScratchFolder scratch;
   EXPECT_EQ(run_segue({"zoo", "conv5-f8", "-o", "m.tflite"}, scratch.path()).status, 0);
   const auto before = testing::read_bytes(scratch.path() / "m.tflite");
-  expect_failure(run_segue({"plan", "m.tflite", "--tpus", "2", "-o", "m.tflite"}, scratch.path()),
-                 kUsage, "is read as MODEL");
+  expect_failure(
+      run_segue({"plan", "m.tflite", "--tpus", "2", "--strategy", "balanced", "-o", "m.tflite"},
+                scratch.path()),
+      kUsage, "is read as MODEL");
   fs::create_symlink("m.tflite", scratch.path() / "m_segment_0_of_2.tflite");
-  expect_failure(run_segue({"split", "m.tflite", "--tpus", "2", "-o", "."}, scratch.path()), kUsage,
-                 "is the model itself");
-  expect_failure(run_segue({"split", "m.tflite", "--tpus", "2", "-o", ""}, scratch.path()), kUsage,
-                 "--output: is empty");
+  expect_failure(
+      run_segue({"split", "m.tflite", "--tpus", "2", "--strategy", "balanced", "-o", "."},
+                scratch.path()),
+      kUsage, "is the model itself");
+  expect_failure(run_segue({"split", "m.tflite", "--tpus", "2", "--strategy", "balanced", "-o", ""},
+                           scratch.path()),
+                 kUsage, "--output: is empty");
   EXPECT_EQ(testing::read_bytes(scratch.path() / "m.tflite"), before);
 }
 
@@ -45,11 +50,13 @@ TEST(CliOutput, NothingThatIsReadIsOverwritten) {
     return run_segue(arguments, scratch.path());
   };
   EXPECT_EQ(run({"zoo", "conv5-f8", "-o", "m.tflite"}).status, 0);
-  EXPECT_EQ(run({"split", "m.tflite", "--tpus", "2", "-o", "d"}).status, 0);
+  EXPECT_EQ(run({"split", "m.tflite", "--tpus", "2", "--strategy", "balanced", "-o", "d"}).status,
+            0);
   testing::write_lane(scratch.path(), 9);
   fs::create_symlink("m.tflite", scratch.path() / "link");
-  expect_failure(run({"simulate", "m.tflite", "--tpus", "2", "--trace", "link"}), kUsage,
-                 "link: is read as MODEL; name another output");
+  expect_failure(
+      run({"simulate", "m.tflite", "--tpus", "2", "--strategy", "balanced", "--trace", "link"}),
+      kUsage, "link: is read as MODEL; name another output");
   expect_failure(run({"simulate", "d/plan.json", "--trace", "d/plan.json"}), kUsage, "is read as");
   expect_failure(run({"run", "d", "--inputs", "1", "--trace", "d/plan.json"}), kUsage,
                  "is read as DIR");
@@ -67,9 +74,9 @@ TEST(CliOutput, NothingThatIsReadIsOverwritten) {
 TEST(CliOutput, UnwritablePlacesLeaveNothingBehind) {
   const ScratchFolder scratch;
   write_file(scratch.path() / "file", "x");
-  expect_failure(
-      run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "-o", scratch.path() / "file" / "parts"}),
-      kFile, "name another place");
+  expect_failure(run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced", "-o",
+                            scratch.path() / "file" / "parts"}),
+                 kFile, "name another place");
   expect_failure(run_segue({"zoo", "conv5-f8", "-o", scratch.path() / "file" / "m.tflite"}), kFile,
                  "file");
 }
@@ -106,8 +113,9 @@ TEST(CliOutput, InterruptedSplitLeavesNoTemporaryFiles) {
 TEST(CliOutput, FullDiskIsReportedAndLeavesNothing) {
   const ScratchFolder scratch;
   // Files of more than 64 blocks of 512 bytes are refused by the system, as on a full disk.
-  const auto result = run_segue({"split", "zoo:conv5-f102", "--tpus", "2", "-o", "parts"},
-                                scratch.path(), "ulimit -f 64");
+  const auto result =
+      run_segue({"split", "zoo:conv5-f102", "--tpus", "2", "--strategy", "balanced", "-o", "parts"},
+                scratch.path(), "ulimit -f 64");
   EXPECT_EQ(result.status, kFile);
   EXPECT_THAT(result.err, HasSubstr("cannot write"));
   EXPECT_TRUE(fs::is_empty(scratch.path()));
@@ -125,8 +133,8 @@ TEST(CliOutput, FullTmpfsIsReportedAndLeavesNothing) {
   const std::string mount = "mount -t tmpfs -o size=64k tmpfs " + scratch.path().string();
   if (std::system((mount + " 2>/dev/null").c_str()) != 0)
     GTEST_SKIP() << "cannot mount a tmpfs here";
-  const auto result = run_segue(
-      {"split", "zoo:conv5-f102", "--tpus", "2", "-o", (scratch.path() / "parts").string()});
+  const auto result = run_segue({"split", "zoo:conv5-f102", "--tpus", "2", "--strategy", "balanced",
+                                 "-o", (scratch.path() / "parts").string()});
   const bool is_empty = fs::is_empty(scratch.path());
   EXPECT_EQ(std::system(("umount " + scratch.path().string()).c_str()), 0);
   EXPECT_EQ(result.status, kFile);
@@ -137,7 +145,9 @@ TEST(CliOutput, FullTmpfsIsReportedAndLeavesNothing) {
 TEST(CliOutput, SplitPrintsTheSameFilesAsJsonAndCsv) {
   const ScratchFolder scratch;
   const auto split = [&](const char* flag) {
-    return run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "-o", "parts", flag}, scratch.path())
+    return run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced", "-o",
+                      "parts", flag},
+                     scratch.path())
         .out;
   };
   const auto json = nlohmann::json::parse(split("--json"));

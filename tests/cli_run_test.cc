@@ -23,7 +23,10 @@ using testing::ScratchFolder;
 class Split {
  public:
   Split() {
-    EXPECT_EQ(run_segue({"split", "zoo:squeezenet@64", "--tpus", "2", "-o", folder()}).status, 0);
+    EXPECT_EQ(run_segue({"split", "zoo:squeezenet@64", "--tpus", "2", "--strategy", "balanced",
+                         "-o", folder()})
+                  .status,
+              0);
   }
   [[nodiscard]] std::string folder() const { return (scratch_.path() / "parts").string(); }
   [[nodiscard]] const std::filesystem::path& scratch() const { return scratch_.path(); }
@@ -38,8 +41,10 @@ TEST(CliRun, PlansForADeviceFileRunSimulatedWithThatFile) {
   const auto run = [&](std::vector<std::string> arguments) {
     return run_segue(arguments, scratch.path());
   };
-  EXPECT_EQ(
-      run({"split", "zoo:conv5-f8", "--tpus", "2", "--device", "lane.json", "-o", "d"}).status, 0);
+  EXPECT_EQ(run({"split", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced", "--device",
+                 "lane.json", "-o", "d"})
+                .status,
+            0);
   const std::vector<std::string> command{"run", "d", "--backend", "simulated", "--inputs", "2"};
   EXPECT_THAT(run(command).err, HasSubstr("give its device file with --device"));
   auto with_device = command;
@@ -193,7 +198,7 @@ TEST(CliRun, SegmentsOfAnotherModelThanTheNamedOneAreRefused) {
 TEST(CliRun, ShowsProgressOnATerminalOnly) {
   const Split split;
   const std::string command =
-      fmt::format("{} run {} --runtime {} --inputs 40 --backend simulated --time-scale 30",
+      fmt::format("{} run {} --runtime {} --inputs 40 --backend simulated --time-scale 300",
                   SEGUE_TEST_CLI, split.folder(), SEGUE_TEST_RUNTIME);
   const std::string log = (split.scratch() / "log").string();
   ASSERT_EQ(std::system(("script -qec '" + command + "' " + log + " >/dev/null").c_str()), 0);

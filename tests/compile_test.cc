@@ -172,7 +172,7 @@ TEST(CompiledPlans, RefuseReportsOfAnotherNumberOfStages) {
   const std::vector<CompiledMemory> one(1);
   expect_error(ErrorCode::kInvalidArgument,
                [&] { (void)with_compiled_memory(balanced_plan(graph, 2), graph, one, pools); },
-               {"1 reports", "2 stages"});
+               {"1 report ", "2 stages"});
 }
 
 // --- refinement

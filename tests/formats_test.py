@@ -73,7 +73,8 @@ class Schemas(unittest.TestCase):
         return document
 
     def test_every_schema_is_of_a_document_that_is_tested_here(self):
-        tested = set(re.findall(r"segue\.\w+/1", Path(__file__).read_text()))
+        tested = set(re.findall(r"segue\.\w+/\d", Path(__file__).read_text()))
+        tested.add("segue.plan/1")  # read, no longer written: ParsePlan.VersionOneIsRead
         self.assertEqual({path.name for path in SCHEMAS.iterdir()},
                          {f"{name.replace('/', '.')}.json" for name in tested})
 
@@ -172,8 +173,8 @@ class Agreement(unittest.TestCase):
                              [str(stage["index"]), f"{stage['on_chip_bytes'] / MIB:.2f}",
                               f"{stage['host_bytes'] / MIB:.2f}"])
         predicted = document["predicted"]
-        self.assertIn(f"({predicted['throughput_per_s']:.1f}/s)", text)
-        self.assertIn(f"speed-up {predicted['speedup']:.2f}", text)
+        self.assertIn(f" {predicted['throughput_per_s']:.1f} ", text)
+        self.assertIn(f" {predicted['speedup']:.2f}\n", text)
 
     def test_of_the_operators_of_a_plan(self):
         arguments = ["plan", "zoo:densenet201", "--tpus", "3"]

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -82,7 +83,9 @@ TEST(Page, NamesOfTenThousandCharactersMakeItNoLonger) {
                                    "\xc3</script>" + std::string(10'000, 'n'));
   EXPECT_LE(page.size(), plain.size() + 4000);
   EXPECT_NO_THROW((void)data_in(page));
-  EXPECT_EQ(printable(page, page.size()).size(), page.size()) << "must be UTF-8";
+  std::string one_line = page;
+  std::ranges::replace(one_line, '\n', ' ');
+  EXPECT_EQ(printable(one_line, one_line.size()), one_line) << "must be UTF-8";
 }
 
 TEST(Page, WithoutAPlanIsRefused) {

@@ -214,7 +214,7 @@ TEST(ModelWithoutTpuPart, GetsNoPlanButAdvice) {
     (void)plan_by_strategy(graph, {&pool, 1}, Strategy::kBalanced);
   };
   expect_error(ErrorCode::kUnsupported, [&] { plan(float_model(tflite::TensorType::FLOAT32)); },
-               {"none of its 1 operator", "float model", "full integer quantization"});
+               {"none of it (1 operator)", "float model", "full integer quantization"});
   expect_error(ErrorCode::kUnsupported, [&] { plan(float_model(tflite::TensorType::FLOAT16)); },
                {"float16"});
   expect_error(ErrorCode::kUnsupported, [&] { plan(float_model(tflite::TensorType::INT8)); },

@@ -100,7 +100,7 @@ TEST(Plan, OfUnequalDevicesEditedIntoWhatThereIsNotIsRefused) {
   plan.stages[1].replicas = 2;
   expect_error(ErrorCode::kInvalidArgument,
                [&] { (void)evaluate_plan(plan, graph, unequal_devices()); },
-               {"take 3 devices 'edgetpu-usb3'; there are 2"});
+               {"take 3 devices of 'edgetpu-usb3'; the pool has 2"});
   plan.stages[1].devices[0] = {7, 1, {}};
   expect_error(ErrorCode::kInvalidArgument,
                [&] { (void)evaluate_plan(plan, graph, unequal_devices()); },

@@ -85,10 +85,11 @@ std::string markdown_table() {
       "Segm_Balanced host |\n|---|--:|--:|--:|--:|--:|--:|--:|\n";
   for (const Network& test : kNetworks) {
     const Result result = segment(test);
-    EXPECT_LE(result.balanced.largest_stage_parameter_bytes(),
-              result.vendor.largest_stage_parameter_bytes())
-        << test.name;
     EXPECT_LE(result.balanced.host_bytes(), result.vendor.host_bytes()) << test.name;
+    if (result.balanced.largest_stage_parameter_bytes() >
+        result.vendor.largest_stage_parameter_bytes()) {
+      EXPECT_LT(result.balanced.host_bytes(), result.vendor.host_bytes()) << test.name;
+    }
     text += fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} |\n", test.name, result.depth,
                         format_mib(result.bytes), test.tpus,
                         format_mib(result.vendor.largest_stage_parameter_bytes()),

@@ -247,7 +247,7 @@ Model any_model(std::mt19937& random) {
 TEST(SegmentAsVendor, EqualsASecondImplementationOnRandomGraphs) {
   std::mt19937 random(10);
   int compared = 0;
-  for (int round = 0; round < 3000; ++round) {
+  for (int round = 0; round < 1000; ++round) {
     const Model model = any_model(random);
     for (std::size_t count = 2; count <= 4 && count <= model.operators().size(); ++count) {
       const auto expected = cut_as_libcoral(model, count);
@@ -257,7 +257,7 @@ TEST(SegmentAsVendor, EqualsASecondImplementationOnRandomGraphs) {
           << "round " << round << ", " << count << " segments";
     }
   }
-  EXPECT_GT(compared, 2000);
+  EXPECT_GT(compared, 500);
 }
 
 }  // namespace
