@@ -17,7 +17,7 @@ def model() -> segue.Model:
 def parts(model: segue.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three segments with their plan."""
     folder = tmp_path_factory.mktemp("parts")
-    segue.split(model, segue.plan(model, 3), folder)
+    segue.split(model, segue.plan(model, 3, "balanced"), folder)
     return folder
 
 

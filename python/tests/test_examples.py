@@ -43,7 +43,7 @@ def test_images_are_classified_by_the_segments_of_a_folder(tmp_path):
     import segue
 
     model = segue.open_model("zoo:mobilenetv2@96")
-    segue.split(model, segue.plan(model, 2), tmp_path / "parts")
+    segue.split(model, segue.plan(model, 2, "balanced"), tmp_path / "parts")
     image.new("RGB", (30, 20), "red").save(tmp_path / "red.png")
     whole = run("classify_images.py", "zoo:mobilenetv2@96", tmp_path)
     assert run("classify_images.py", tmp_path / "parts", tmp_path).split(":")[1][:12] == whole.split(":")[1][:12]

@@ -58,7 +58,7 @@ def stand_ins(monkeypatch):
 def test_edge_tpus_run_the_compiled_segments_of_a_folder(
     stand_ins, model, images, expected, tmp_path
 ):
-    files = segue.split(model, segue.plan(model, 2), tmp_path)
+    files = segue.split(model, segue.plan(model, 2, "balanced"), tmp_path)
     with pytest.raises(segue.Error, match="_segment_0_of_2_edgetpu.tflite: not there"):
         segue.Pipeline(tmp_path, backends=stand_ins)
     for file in files:
@@ -74,7 +74,7 @@ def test_edge_tpus_run_the_compiled_segments_of_a_folder(
     with pytest.raises(segue.Error, match="Edge TPUs and other backends"):
         segue.Pipeline(tmp_path, backends=[stand_ins[0], segue.cpu_backend()])
     with pytest.raises(segue.Error, match="an Edge TPU runs compiled segments"):
-        segue.Pipeline(segue.plan(model, 2), model, backends=stand_ins)
+        segue.Pipeline(segue.plan(model, 2, "balanced"), model, backends=stand_ins)
 
 
 def test_arguments_that_make_no_pipeline_are_refused(parts, model):
@@ -82,7 +82,7 @@ def test_arguments_that_make_no_pipeline_are_refused(parts, model):
         with pytest.raises(segue.Error, match="backend"):
             segue.Pipeline(parts, backends=backends)
         with pytest.raises(segue.Error, match="backend"):
-            segue.Pipeline(segue.plan(model, 2), model, backends=backends)
+            segue.Pipeline(segue.plan(model, 2, "balanced"), model, backends=backends)
     with pytest.raises(TypeError, match="folder"):
         segue.Pipeline(parts, model)
     with pytest.raises(segue.Error, match="1 to 256"):
@@ -104,7 +104,7 @@ def test_child_that_was_forked_ends_without_the_pipelines_threads(parts):
 
 
 def test_segments_must_be_those_of_the_plan_beside_them(model, tmp_path):
-    segue.split(model, segue.plan(model, 2), tmp_path)
+    segue.split(model, segue.plan(model, 2, "balanced"), tmp_path)
     plan = json.loads((tmp_path / "plan.json").read_text())
     plan["stages"][1]["outputs"] = ["elsewhere"]
     (tmp_path / "plan.json").write_text(json.dumps(plan))

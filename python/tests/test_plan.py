@@ -14,7 +14,7 @@ def test_names_that_are_not_utf8_come_back_as_they_are(tmp_path):
     model = segue.open_model(path)
     assert os.fsencode(model.name) == b"n\xff"
     assert "n\udcff" in repr(model)
-    segue.split(model, segue.plan(model, 2), tmp_path / "parts")
+    segue.split(model, segue.plan(model, 2, "balanced"), tmp_path / "parts")
     assert segue.verify(model, tmp_path / "parts")
 
 
@@ -57,7 +57,7 @@ def test_plans_cover_every_operator_once(model, strategy):
 
 
 def test_plan_is_what_the_program_writes(model):
-    plan = segue.plan(model, 2)
+    plan = segue.plan(model, 2, "balanced")
     document = json.loads(plan.to_json())
     assert document["schema"] == "segue.plan/2"
     assert document["predicted"]["bottleneck_ns"] == plan.predicted.bottleneck_ns
@@ -91,7 +91,7 @@ def test_comparison_has_every_strategy(model):
 
 
 def test_segments_verify_and_a_changed_one_does_not(model, tmp_path):
-    files = segue.split("zoo:conv5-f32", segue.plan(model, 3), tmp_path)
+    files = segue.split("zoo:conv5-f32", segue.plan(model, 3, "balanced"), tmp_path)
     assert [f.name for f in files] == [f"conv5-f32_segment_{i}_of_3.tflite" for i in range(3)]
     report = segue.verify(model, tmp_path)
     assert report and report.mismatch == "" and report.operator_count == 5
@@ -107,13 +107,13 @@ def test_segments_verify_and_a_changed_one_does_not(model, tmp_path):
 
 def test_split_refuses_the_plan_of_another_model(model, tmp_path):
     with pytest.raises(segue.Error) as failed:
-        segue.split("zoo:conv5-f64", segue.plan(model, 2), tmp_path)
+        segue.split("zoo:conv5-f64", segue.plan(model, 2, "balanced"), tmp_path)
     assert failed.value.code == "invalid_argument"
     assert not any(tmp_path.iterdir())
 
 
 def test_simulation_is_of_the_whole_batch():
-    plan = segue.plan("zoo:conv5-f512", 3)
+    plan = segue.plan("zoo:conv5-f512", 3, "balanced")
     timeline = segue.simulate(plan, 50)
     assert len(timeline.latencies_ns) == 50
     assert timeline.makespan_ns >= 50 * plan.predicted.bottleneck_ns
@@ -125,12 +125,12 @@ def test_simulation_is_of_the_whole_batch():
     [
         (lambda: segue.open_model("/nowhere.tflite"), "io"),
         (lambda: segue.open_model("zoo:resnet5"), "invalid_argument"),
-        (lambda: segue.plan("zoo:conv5-f32", 9), "infeasible"),
+        (lambda: segue.plan("zoo:conv5-f32", 9, "balanced"), "infeasible"),
         (lambda: segue.plan("zoo:conv5-f32", 2, "fast"), "invalid_argument"),
-        (lambda: segue.plan("zoo:conv5-f32", 0), "invalid_argument"),
-        (lambda: segue.plan("zoo:conv5-f32", 8, device="2xedgetpu-pcie"), "invalid_argument"),
-        (lambda: segue.plan("zoo:conv5-f32", 2, max_latency_ms=1), "invalid_argument"),
-        (lambda: segue.plan("zoo:conv5-f32", 2, objective="latency"), "invalid_argument"),
+        (lambda: segue.plan("zoo:conv5-f32", 0, "balanced"), "invalid_argument"),
+        (lambda: segue.plan("zoo:conv5-f32", 8, "balanced", device="2xedgetpu-pcie"), "invalid_argument"),
+        (lambda: segue.plan("zoo:conv5-f32", 2, "balanced", max_latency_ms=1), "invalid_argument"),
+        (lambda: segue.plan("zoo:conv5-f32", 2, "balanced", objective="latency"), "invalid_argument"),
         (lambda: segue.verify("zoo:conv5-f32", "/tmp", inputs=0), "invalid_argument"),
         (lambda: segue.open_model("/nowhere/\udcff.tflite"), "io"),
         (lambda: segue.plan("zoo:conv5-f32", 2, device="tpu"), "invalid_argument"),
