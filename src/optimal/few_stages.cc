@@ -22,8 +22,15 @@ std::vector<EqualDevices<LatticeStages>::Stage> few_stages_within(const LatticeS
   fewest[full] = 0;
   for (std::uint32_t from = full; from-- > 0;) {
     const std::uint32_t before = from == 0 ? 0 : stages.bounds().least_devices(0, from, period_ns);
-    for (std::uint32_t to = from + 1; to <= full && before < devices; ++to) {
+    for (std::uint32_t to = full; to > from && before < devices; --to) {
       if (before + fewest[to] >= devices) continue;
+      const std::int64_t least =
+          std::max<std::int64_t>(stages.bounds().least_sum_ns(from, to, 1), 0);
+      const std::uint32_t at_least = replicas_for(least, period_ns);
+      bool is_of_use = false;
+      for (std::uint32_t k = 1; k <= most_stages; ++k)
+        is_of_use |= at_least + needed[k - 1][to] < needed[k][from];
+      if (!is_of_use) continue;
       const std::uint32_t most = std::min(max_replicas, devices - before - fewest[to]);
       const std::int64_t longest = longest_stage_ns(period_ns, most);
       if (!stages.may_take(from, to, longest)) continue;
@@ -59,13 +66,17 @@ Pipeline PipelineSearch::with_runner(Pipeline best) {
     period = pace(best).period_ns;
     return true;
   };
-  for (std::uint32_t count = 1; hop_ns_ * count < period; ++count) {
+  // The most stages first: the runner alone often decides what they reach.
+  for (auto count = static_cast<std::uint32_t>(std::min<std::int64_t>(period / hop_ns_, devices_));
+       count > 0; --count) {
     std::int64_t low = std::max(proven_ns_, hop_ns_ * count);
-    if (low >= period || !improve(period - 1, count)) continue;
-    while (low < period) {
+    if (low >= period || improve(low, count) || !improve(period - 1, count)) continue;
+    for (++low; low < period;) {
       const std::int64_t middle = low + (period - 1 - low) / 2;
       if (!improve(middle, count)) low = middle + 1;
     }
+  }
+  while (best.size() > 1 && improve(period, static_cast<std::uint32_t>(best.size() - 1))) {
   }
   proven_ns_ = period;
   return best;

@@ -304,7 +304,8 @@ std::optional<Pipeline> PipelineSearch::fastest_pace(const PaceLimits& limits) {
     }
     if (is_within && (!best || reached.period_ns < pace(*best).period_ns)) best = pipeline;
   }
-  if (best && pools_.size() == 1 && !has_shared_link_ && !limits_latency) return with_runner(*best);
+  if (best && hop_ns_ > 0 && pools_.size() == 1 && !has_shared_link_ && !limits_latency)
+    return with_runner(*best);
   PaceLimits closer = limits;
   if (best) closer.period_ns = std::min(closer.period_ns, pace(*best).period_ns);
   try {
