@@ -79,8 +79,8 @@ struct OptimalSegmentation {
 ///
 /// A graph of more than some 2,000 operators (twice the operators and the depths: 6,000) is
 /// searched on equal devices along the same orders, one by one, with a bound of the same kind;
-/// chains are solved exactly. What would take more than some seconds is searched at a few
-/// horizontal cuts, with a bound that is not reached.
+/// chains are solved exactly, but for what the runner adds to many short stages. What would take
+/// more than some seconds is searched at a few horizontal cuts, with a bound that is not reached.
 ///
 /// Throws Error(kUnsupported) where even these leave too much open; Error(kInvalidArgument) for no
 /// devices, more than 8 pools, or several pools with more than 4096 ways to choose from them,
