@@ -23,10 +23,8 @@ using testing::ScratchFolder;
 
 TEST(Readme, FirstScreenShowsTheTrueOutputOfPlan) {
   const std::string readme = read_text_file(SEGUE_TEST_SOURCE "/README.md", 1 << 20);
-  EXPECT_THAT(
-      readme,
-      HasSubstr("$ segue plan zoo:resnet101 --tpus 6\n" +
-                run_segue({"plan", "zoo:resnet101", "--tpus", "6", "--strategy", "balanced"}).out));
+  EXPECT_THAT(readme, HasSubstr("$ segue plan zoo:resnet101 --tpus 6\n" +
+                                run_segue({"plan", "zoo:resnet101", "--tpus", "6"}).out));
 }
 
 TEST(CliPlan, OptionsOfOptimalAreRefusedWithoutIt) {
