@@ -16,7 +16,8 @@ using B = tflite::BuiltinOperator;
 
 // What Google's compiler 16 takes, and the newest version of each operator that it knows: that of
 // TensorFlow 2.5, of which it was built. Operations: coral.ai/docs/edgetpu/models-intro, "Supported
-// operations". Versions: AddBuiltin in tensorflow/lite/kernels/register.cc of TensorFlow 2.5.
+// operations". Versions: those of CONV_2D, PAD, QUANTIZE and TRANSPOSE_CONV are known from files
+// that the compiler left to the host; the others are not checked against TensorFlow 2.5's sources.
 struct DeviceOperation {
   B code{};
   std::int8_t newest_version = 1;
