@@ -22,7 +22,7 @@ Plan optimal_plan(const Graph& graph, std::span<const DevicePool> pools,
   Plan plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
   if (options.objective == Objective::kLatency) plan.objective = "latency";
   plan.bound = best.bound;
-  // Times on the host are estimates: what rests on them is no proof.
+  // Times on the host are estimates: what rests on them proves nothing.
   plan.bound->is_proven = is_reached(*plan.bound, plan);
   return plan;
 }

@@ -107,16 +107,15 @@ class Execution {
 
   // All of them, or where the runtime lacks a custom operator, those before it.
   void choose_operators() {
-    progress_("loading the whole model");
     report_.operators_run = whole_.operators().size();
+    const auto runs = without_custom(whole_);
+    if (runs.size() == whole_.operators().size()) return;
+    progress_("loading the whole model");
     try {
       (void)open(whole_.runnable_bytes(), whole_.name());
       whole_.drop_pages();
     } catch (const Error& error) {
-      const auto runs = without_custom(whole_);
-      if (error.code() != ErrorCode::kInvalidModel || runs.empty() ||
-          runs.size() == whole_.operators().size())
-        throw;
+      if (error.code() != ErrorCode::kInvalidModel || runs.empty()) throw;
       report_.operators_run = runs.size();
       report_.not_run = error.what();
       runs_ = runs;
