@@ -179,8 +179,8 @@ class ReportPage(Page):
 
     def test_shows_a_run_beside_its_plan(self):
         folder = Path(self.folder.name) / "parts"
-        subprocess.run([SEGUE, "split", "zoo:squeezenet@64", "--tpus", "2", "-o", folder], check=True,
-                       stdout=subprocess.DEVNULL)
+        subprocess.run([SEGUE, "split", "zoo:squeezenet@64", "--tpus", "2", "--strategy", "balanced",
+                        "-o", folder], check=True, stdout=subprocess.DEVNULL)
         run = subprocess.run([SEGUE, "run", folder, "--inputs", "20", "--json"], check=True,
                              capture_output=True).stdout
         (folder / "run.json").write_bytes(run)
