@@ -4,6 +4,7 @@
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/names.h"
+#include "segue/report.h"
 #include "segue/zoo.h"
 #include "session.h"
 
@@ -185,6 +186,9 @@ void bind_model(nb::module_& module) {
                      const nb::gil_scoped_release released;
                      return sha256(self.model.bytes());
                    })
+      .def_prop_ro(
+          "notes", [](const GraphedModel& self) { return model_notes(self.model); },
+          "What reading changed, a sentence each: an open batch taken as 1, say.")
       .def_prop_ro("depth", [](const GraphedModel& self) { return self.graph.depth(); })
       .def_prop_ro("parameter_bytes",
                    [](const GraphedModel& self) { return self.graph.parameter_bytes(); })
@@ -279,11 +283,13 @@ void bind_models(nb::module_& module) {
   bind_model(module);
   module.def(
       "open_model",
-      [](const std::filesystem::path& name) -> SharedModel {
+      [](const std::filesystem::path& name, const std::string& signature) -> SharedModel {
         nb::gil_scoped_release released;
-        return std::make_shared<const GraphedModel>(open_model(name.string()));
+        return std::make_shared<const GraphedModel>(open_model(name.string(), {signature}));
       },
-      "model"_a, "Opens a .tflite file, or builds zoo:NAME[@SIZE].");
+      "model"_a, "signature"_a = "",
+      "Opens a .tflite file, or builds zoo:NAME[@SIZE]. signature: which of several subgraphs that "
+      "carry a signature each; only files with several need it.");
   module.def(
       "zoo_names",
       [] {

@@ -22,6 +22,7 @@ struct Options {
   std::string source;  // folder of segments, or a model
   std::string output;  // of a model
   std::string device;
+  std::string signature;
   CompilerOptions compiler;
   std::uint32_t jobs = 0;
   bool no_bisect = false;
@@ -53,11 +54,13 @@ FolderCompilation compile(const Options& options) {
       const auto plan = find_plan(options.source);
       how.pools = open_devices(options.device, plan ? plan->device_count() : 0);
     }
+    if (!options.signature.empty())
+      throw Error(ErrorCode::kInvalidArgument, "--signature goes with a model");
     return compile_folder(options.source, how);
   }
   if (!options.device.empty())
     throw Error(ErrorCode::kInvalidArgument, "--device goes with a folder that holds a plan.json");
-  const Model model = open_model(options.source);
+  const Model model = open_noted(options.source, options.signature);
   const fs::path beside = fs::path(options.source).parent_path();
   fs::path folder = options.output;
   if (folder.empty()) {
@@ -105,6 +108,7 @@ void add_compile(CLI::App& app) {
   add_output(*command, options->output, "Folder for a model's compiled file (default: beside it)");
   command->add_option("--device", options->device,
                       "Edge TPU that plan.json is for, where it is not in the catalogue");
+  add_signature(*command, options->signature);
   add_compiler_options(*command, options->compiler);
   command->add_option("--jobs", options->jobs, "Compilers at a time (default: one per core)")
       ->check(CLI::Range(1, 1024));

@@ -13,44 +13,49 @@ std::vector<EqualDevices<LatticeStages>::Stage> few_stages_within(const LatticeS
                                                                   std::uint32_t max_replicas) {
   using Stage = EqualDevices<LatticeStages>::Stage;
   const auto full = static_cast<std::uint32_t>(stages.size() - 1);
-  // Per number of stages and ideal: the fewest devices of all beyond it, and the first of them.
-  std::vector<std::vector<std::uint32_t>> needed(
-      most_stages + 1, std::vector<std::uint32_t>(stages.size(), devices + 1));
-  std::vector<std::vector<Stage>> first(most_stages + 1, std::vector<Stage>(stages.size()));
-  for (auto& layer : needed) layer[full] = 0;
-  std::vector<std::uint32_t> fewest(stages.size(), devices + 1);  // with fewer stages than all
-  fewest[full] = 0;
+  // Per ideal and number of stages, side by side since they are read together: the fewest devices
+  // of all beyond the ideal, and the first stage of them.
+  const std::size_t width = most_stages + 1;
+  std::vector<std::uint32_t> needed(stages.size() * width, devices + 1);
+  std::vector<Stage> first(stages.size() * width);
+  std::fill_n(needed.begin() + static_cast<std::ptrdiff_t>(full * width), width, 0);
+  std::vector<std::int64_t> longest(devices + 1);  // of a stage, per number of its devices
+  for (std::uint32_t count = 1; count <= devices; ++count)
+    longest[count] = longest_stage_ns(period_ns, count);
+  // Ideals that a stage may end at, descending, with the fewest devices of all beyond them and
+  // fewer stages than all.
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> ends{{full, 0}};
   for (std::uint32_t from = full; from-- > 0;) {
     const std::uint32_t before = from == 0 ? 0 : stages.bounds().least_devices(0, from, period_ns);
-    for (std::uint32_t to = full; to > from && before < devices; --to) {
-      if (before + fewest[to] >= devices) continue;
-      const std::int64_t least =
-          std::max<std::int64_t>(stages.bounds().least_sum_ns(from, to, 1), 0);
-      const std::uint32_t at_least = replicas_for(least, period_ns);
-      bool is_of_use = false;
-      for (std::uint32_t k = 1; k <= most_stages; ++k)
-        is_of_use |= at_least + needed[k - 1][to] < needed[k][from];
-      if (!is_of_use) continue;
-      const std::uint32_t most = std::min(max_replicas, devices - before - fewest[to]);
-      const std::int64_t longest = longest_stage_ns(period_ns, most);
-      if (!stages.may_take(from, to, longest)) continue;
+    if (before >= devices) continue;
+    std::uint32_t* const own = &needed[from * width];
+    for (const auto& [to, beyond] : ends) {
+      if (before + beyond >= devices) continue;
+      const std::uint32_t* const other = &needed[to * width];
+      // What a stage may have at most and still bring an advantage.
+      std::uint32_t useful = 0;
+      for (std::uint32_t k = 1; k <= most_stages; ++k) {
+        if (own[k] > other[k - 1]) useful = std::max(useful, own[k] - other[k - 1] - 1);
+      }
+      useful = std::min({useful, max_replicas, devices - before - beyond});
+      if (useful == 0 || !stages.may_take(from, to, longest[useful])) continue;
       const std::int64_t time = stages.time_ns(from, to);
-      if (time > longest) continue;
+      if (time > longest[useful]) continue;
       const std::uint32_t replicas = replicas_for(time, period_ns);
       for (std::uint32_t k = 1; k <= most_stages; ++k) {
-        const std::uint32_t sum = replicas + needed[k - 1][to];
-        if (sum >= needed[k][from]) continue;
-        needed[k][from] = sum;
-        first[k][from] = {from, to, replicas};
+        const std::uint32_t sum = replicas + other[k - 1];
+        if (sum >= own[k]) continue;
+        own[k] = sum;
+        first[from * width + k] = {from, to, replicas};
       }
     }
-    for (std::uint32_t k = 0; k < most_stages; ++k)
-      fewest[from] = std::min(fewest[from], needed[k][from]);
+    const std::uint32_t fewest = *std::min_element(own, own + most_stages);
+    if (fewest < devices) ends.emplace_back(from, fewest);
   }
   std::vector<Stage> pipeline;
-  if (needed[most_stages][0] > devices) return pipeline;
+  if (needed[most_stages] > devices) return pipeline;
   for (std::uint32_t at = 0, left = most_stages; at != full; at = pipeline.back().to, --left)
-    pipeline.push_back(first[left][at]);
+    pipeline.push_back(first[at * width + left]);
   return pipeline;
 }
 

@@ -25,15 +25,15 @@ LatticeStages::LatticeStages(const Graph& graph, IdealLattice lattice,
 
 std::int64_t LatticeStages::time_ns(std::size_t from, std::size_t to) const {
   std::atomic<std::int64_t>& time = times_[slot(from, to)];
-  if (const std::int64_t known = time.load(std::memory_order_relaxed); known > 0) return known - 1;
+  if (const std::int64_t known = time.load(kRelaxed); known > 0) return known - 1;
   IdealCosts::Row row(costs_[0], from);
   // Where operators run on the host, each is cheap only beside the one before.
   const std::size_t last = costs_[0].has_host() ? size() - 1 : to;
   for (std::size_t other = costs_[0].has_host() ? from + 1 : to; other <= last; ++other) {
     if (other == to || lattice_.is_subset(from, other))
-      times_[slot(from, other)].store(row(other).time_ns + 1, std::memory_order_relaxed);
+      times_[slot(from, other)].store(row(other).time_ns + 1, kRelaxed);
   }
-  return time.load(std::memory_order_relaxed) - 1;
+  return time.load(kRelaxed) - 1;
 }
 
 std::int64_t LatticeStages::fixed_ns_within(const IdealGap& gap) const {

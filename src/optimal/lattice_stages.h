@@ -35,8 +35,12 @@ class LatticeStages {
   // Whether there is a stage between two ideals, and its bounds leave it a chance to take no
   // longer.
   [[nodiscard]] bool may_take(std::size_t from, std::size_t to, std::int64_t longest_ns) const {
-    return bounds_.least_sum_ns(from, to, 1) <= longest_ns && lattice_.is_subset(from, to) &&
-           bounds_.least_ns(from, to) <= longest_ns;
+    if (bounds_.least_sum_ns(from, to, 1) > longest_ns) return false;
+    const std::int64_t known = times_.empty() ? kUnknown : times_[slot(from, to)].load(kRelaxed);
+    if (known != kUnknown) return known != kNoStage && known - 1 <= longest_ns;
+    if (lattice_.is_subset(from, to)) return bounds_.least_ns(from, to) <= longest_ns;
+    if (!times_.empty()) times_[slot(from, to)].store(kNoStage, kRelaxed);
+    return false;
   }
   // No ideal beyond this one ends a stage that may take no longer.
   [[nodiscard]] std::size_t last_within(std::size_t, std::int64_t) const { return size() - 1; }
@@ -52,6 +56,9 @@ class LatticeStages {
   [[nodiscard]] std::int64_t least_between_ns(const IdealGap& gap, const IdealGap& later) const;
 
  private:
+  static constexpr std::int64_t kUnknown = 0;
+  static constexpr std::int64_t kNoStage = -1;
+  static constexpr auto kRelaxed = std::memory_order_relaxed;
   // No part of a time is rounded by more than this together.
   static constexpr std::int64_t kRounding = 4;
 
@@ -65,7 +72,7 @@ class LatticeStages {
   IdealLattice lattice_;
   std::vector<IdealCosts> costs_;  // per kind
   WorkBounds bounds_;
-  // One more than the time; 0: not computed. Whoever computes one gets the same.
+  // One more than the time of a stage, or one of the two below. Every thread computes the same.
   mutable std::vector<std::atomic<std::int64_t>> times_;
 };
 
