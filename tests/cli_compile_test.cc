@@ -67,7 +67,7 @@ TEST_F(CliCompile, FailureNamesSegmentMessageMeaningAndOperator) {
   EXPECT_THAT(result.out, HasSubstr("segment_1_of_2.tflite: failed: Compilation failed"));
   EXPECT_THAT(result.out, HasSubstr("use a smaller input image"));
   EXPECT_THAT(result.out, HasSubstr("At fault: SOFTMAX #"));
-  EXPECT_THAT(result.out, HasSubstr("1 of 2 not compiled; plan.json is as it was"));
+  EXPECT_THAT(result.out, HasSubstr("1 of 2 files failed to compile; plan.json is unchanged"));
   auto without = arguments;
   without.emplace_back("--no-bisect");
   EXPECT_THAT(run_segue(without).out, Not(HasSubstr("At fault")));

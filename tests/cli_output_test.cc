@@ -151,7 +151,7 @@ TEST(CliOutput, SplitPrintsTheSameFilesAsJsonAndCsv) {
         .out;
   };
   const auto json = nlohmann::json::parse(split("--json"));
-  EXPECT_EQ(json["schema"], "segue.split/1");
+  EXPECT_EQ(json["schema"], "segue.split/2");
   ASSERT_EQ(json["files"].size(), 2U);
   EXPECT_THAT(split("--csv"), HasSubstr(json["files"][1]["name"].get<std::string>()));
 }

@@ -314,6 +314,7 @@ TEST(ExtractSegment, MetadataThatDescribesTheInterfaceStaysOnlyWithTheInterface)
   EXPECT_EQ(part->buffers[part->metadata[0]->buffer]->data,
             (std::vector<std::uint8_t>{49, 46, 53}));
   EXPECT_EQ(unpack(extract_segment(model, operators(0, 1)))->metadata.size(), 2U);
+  EXPECT_TRUE(has_interface_metadata(model));
 }
 
 TEST(ExtractSegment, WeightsAreViewsIntoTheSource) {

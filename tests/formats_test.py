@@ -108,7 +108,7 @@ class Schemas(unittest.TestCase):
     def test_documents_about_segments(self):
         parts = self.folder / "other"
         split = segue("split", self.folder / "m.tflite", "--tpus", "3", "-o", parts, "--json")
-        self.assertEqual(self.expect_valid(split)["schema"], "segue.split/1")
+        self.assertEqual(self.expect_valid(split)["schema"], "segue.split/2")
         verified = self.expect_valid(segue("verify", self.folder / "m.tflite", parts, "--json"))
         self.assertEqual((verified["schema"], verified["agrees"]), ("segue.verify/2", True))
         wrong = self.expect_valid(segue("verify", "zoo:squeezenet", parts, "--json", status=7))

@@ -250,6 +250,10 @@ TEST(OpenShapes, NoCommandPlansWithThem) {
         {"compare", "m.tflite"},
         {"report", "m.tflite"}})
     expect_failure(run_segue(command, scratch.path()), kModel, "'rows'");
+  const auto swept = run_segue({"sweep", "m.tflite", "--tpus", "2"}, scratch.path());
+  EXPECT_THAT(swept.out,
+              ::testing::AllOf(::testing::HasSubstr("\"feasible\":false"),
+                               ::testing::Not(::testing::HasSubstr("\"feasible\":true"))));
 }
 
 TEST(OpenShapes, PlanOfAnOpenBatchSaysSo) {

@@ -107,9 +107,10 @@ struct HostReason {
 [[nodiscard]] std::vector<OperatorId> operators_on_host(const Graph& graph,
                                                         std::span<const OperatorId> operators);
 
-/// Throws Error(kUnsupported) where the device computes no operator of the model: there is nothing
-/// to plan. The message says what kind of model it is and how to convert it.
-void check_runs_on_device(const Model& model);
+/// Throws Error(kUnsupported) for a model that no plan can be made for: one that is compiled
+/// already, has shapes that are known at run time only, or has no operator that the device
+/// computes. The message names the operator or tensor and says how to convert the model.
+void check_can_be_planned(const Model& model);
 
 /// Bytes of one operator's parameters on the device.
 struct ParameterFootprint {

@@ -21,6 +21,8 @@
 #include <string_view>
 #include <vector>
 
+#include "segue/units.h"
+
 namespace [[gnu::visibility("default")]] segue {
 
 enum class Evidence { kDocumented, kMeasured, kDerived, kUser };
@@ -77,9 +79,10 @@ struct HostCompute {
   Constant moved_element_ns;      // the same of operators that copy, look up or convert
   Constant memory_bytes_per_s;    // weights and activations read and written
   Constant operator_ns;           // fixed
+  Constant cores;                 // that compute operators of different stages at a time
   /// Times of operators of one model, by position, as measured_host took them; they take the place
   /// of the rates.
-  std::map<std::uint32_t, double> measured_ns = {};
+  std::map<std::uint32_t, Nanoseconds> measured = {};
 };
 
 struct DeviceSpec {

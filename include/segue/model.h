@@ -287,4 +287,8 @@ void check_static_shapes(const Model& model);
 /// there is none that segments can keep.
 [[nodiscard]] std::vector<std::string> attached_files(const Model& model);
 
+/// Whether the model describes its inputs and outputs (metadata "TFLITE_METADATA"), which is true
+/// of the whole model only, so that no segment keeps it.
+[[nodiscard]] bool has_interface_metadata(const Model& model);
+
 }  // namespace segue

@@ -105,6 +105,9 @@ struct Plan {
   std::vector<Stage> stages;
   Prediction predicted;
   std::optional<Bound> bound = std::nullopt;  // strategy "optimal" only
+  /// Times of operators on the host, by position, where they were measured (measured_host) and not
+  /// estimated.
+  std::map<std::uint32_t, Nanoseconds> measured_host = {};
 
   [[nodiscard]] std::uint32_t device_count() const;  // replicas of all stages
   [[nodiscard]] std::uint64_t host_bytes() const;
@@ -127,6 +130,10 @@ struct Plan {
 [[nodiscard]] Plan make_plan(const Graph& graph, const Segmentation& segmentation,
                              std::span<const DevicePool> pools, const std::string& strategy,
                              std::span<const PoolCounts> devices);
+
+/// The devices with the plan's measured times of operators on the host.
+[[nodiscard]] std::vector<DevicePool> with_measured_host(const Plan& plan,
+                                                         std::span<const DevicePool> pools);
 
 /// A plan read from a file, made anew for its model: the operators of each stage, their devices
 /// and the strategy's name decide, every number is computed. Where numbers in the file differ from

@@ -58,7 +58,8 @@ struct TimelineOptions {
   std::uint32_t queue_capacity = 2;  // results between two stages; 0: no bound
   Nanoseconds hop{0};                // of the host's runner, per stage and input
   std::vector<SharedPath> shared;
-  bool records_events = false;  // 56 bytes for each of up to 7 events per input and stage
+  std::uint32_t host_cores = 0;  // that compute operators on the host at a time; 0: no limit
+  bool records_events = false;   // 56 bytes for each of up to 7 events per input and stage
 };
 
 /// Options for a device: its runner's hop, none for one stage on one device, which needs no runner.

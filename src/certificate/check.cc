@@ -171,7 +171,7 @@ class Refutation {
       for (std::size_t pool = 0; pool < shares.size(); ++pool) {
         taken.devices[pool] += shares[pool].devices;
         if (pools_[pool].shares_link && shares[pool].devices > 0)
-          taken.link_ns[pool] += stage_link_ns(shares, pool, times[pool].link().count());
+          taken.link_ns[pool] += stage_busy_ns(shares, pool, times[pool].link().count());
       }
       if (is_allowed(taken)) keep(taken_[to], std::move(taken));
     }
@@ -316,7 +316,7 @@ CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
     verdict.reason = "it has no bound";
     return verdict;
   }
-  std::vector<DevicePool> within(pools.begin(), pools.end());
+  std::vector<DevicePool> within = with_measured_host(plan, pools);
   if (within.size() == 1) within[0].count = std::max(plan.bound->devices, plan.device_count());
   const Plan now = make_plan(graph, segmentation_of(plan), within, plan.strategy,
                              devices_of(plan, within.size()));

@@ -59,12 +59,13 @@ void check_values(const CLI::App& command);
 struct CutOptions {
   std::string tpus;  // a number, or "auto"
   std::string strategy = "optimal";
-  std::string search;              // of "profile"
-  std::string measure;             // of "profile": "cpu", or simulated
-  std::string kernels;             // with `measure`
-  std::string objective;           // of "optimal"
-  std::uint32_t max_replicas = 0;  // of "optimal"; 0: no limit
-  CompilerOptions compiler;        // of "balanced": only its command
+  std::string search;   // of "profile"
+  std::string measure;  // "cpu": operators on the host, and what "profile" asks for
+  std::map<std::uint32_t, Nanoseconds> measured_host;  // by make_cut, with `measure`
+  std::string kernels;                                 // with `measure`
+  std::string objective;                               // of "optimal"
+  std::uint32_t max_replicas = 0;                      // of "optimal"; 0: no limit
+  CompilerOptions compiler;                            // of "balanced": only its command
   std::string device;
   std::string target;                      // results per second
   std::string max_latency;                 // of one input
@@ -92,7 +93,7 @@ struct CutResult {
   Plan plan;
   std::string notes;  // text, whole lines
 };
-[[nodiscard]] CutResult make_cut(const Graph& graph, const CutOptions& options);
+[[nodiscard]] CutResult make_cut(const Graph& graph, CutOptions options);
 
 // The same with a given number of TPUs, whatever the options say of it.
 [[nodiscard]] CutResult make_cut_for(const Graph& graph, const CutOptions& options,

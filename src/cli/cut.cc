@@ -217,14 +217,9 @@ void check_options(const CutOptions& options) {
 }
 
 // The devices, with the host's part as measured where that is asked for.
-std::vector<DevicePool> open_pools(const Graph& graph, const CutOptions& options,
-                                   std::uint32_t tpus) {
+std::vector<DevicePool> open_pools(const CutOptions& options, std::uint32_t tpus) {
   std::vector<DevicePool> pools = open_devices(options.device_or_default(), tpus);
-  if (options.measure.empty() || options.strategy == "profile") return pools;
-  const auto backend = make_cpu_backend(
-      {.libraries = runtime_candidates(""), .kernels = kernels_of(options.kernels)});
-  const HostCompute measured = measured_host(pools[0].device.host, graph, *backend);
-  for (DevicePool& pool : pools) pool.device.host = measured;
+  for (DevicePool& pool : pools) pool.device.host.measured = options.measured_host;
   return pools;
 }
 
@@ -246,15 +241,19 @@ CutResult cut_on(const Graph& graph, const CutOptions& options, std::span<const 
 
 CutResult make_cut_for(const Graph& graph, const CutOptions& options, std::uint32_t tpus) {
   check_options(options);
-  check_not_compiled(graph.model());
-  check_static_shapes(graph.model());
-  return cut_on(graph, options, open_pools(graph, options, tpus));
+  check_can_be_planned(graph.model());
+  return cut_on(graph, options, open_pools(options, tpus));
 }
 
-CutResult make_cut(const Graph& graph, const CutOptions& options) {
+CutResult make_cut(const Graph& graph, CutOptions options) {
   check_options(options);
-  check_not_compiled(graph.model());
-  check_static_shapes(graph.model());
+  check_can_be_planned(graph.model());
+  // Once, so that all plans of a command have the same times.
+  if (!options.measure.empty()) {
+    const auto backend = make_cpu_backend(
+        {.libraries = runtime_candidates(""), .kernels = kernels_of(options.kernels)});
+    options.measured_host = measured_host({}, graph, *backend).measured;
+  }
   if (options.tpus == "auto") return choose_tpus(graph, options);
   if (!options.names_tpus()) {
     throw Error(ErrorCode::kInvalidArgument,
@@ -262,7 +261,7 @@ CutResult make_cut(const Graph& graph, const CutOptions& options) {
                 "2xedgetpu-usb3,2xedgetpu-pcie");
   }
   const std::uint32_t tpus = options.tpus.empty() ? 0 : parse_tpus(options.tpus);
-  const auto pools = open_pools(graph, options, tpus);
+  const auto pools = open_pools(options, tpus);
   check_counts_once(pools, options);
   CutResult result = cut_on(graph, options, pools);
   check_goals(result.plan, options);

@@ -19,19 +19,20 @@ struct Options {
 };
 
 // What Google's rule, the paper's and ours make of as many equal devices; fewer where one of them
-// has no plan.
+// has no plan, none where devices differ.
 std::vector<Plan> other_plans(const Graph& graph, const Options& options, const Plan& plan) {
   std::vector<Plan> others;
+  if (devices_of_plan(plan, options.cut.device).size() > 1) return others;
   for (const char* strategy : {"compiler", "balanced", "optimal"}) {
     if (plan.strategy == strategy) continue;
     CutOptions other;
     other.strategy = strategy;
     other.device = options.cut.device;
-    other.measure = options.cut.measure;
+    other.measured_host = plan.measured_host;
     try {
       others.push_back(make_cut_for(graph, other, plan.device_count()).plan);
-    } catch (const Error&) {
-      continue;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kInfeasible && error.code() != ErrorCode::kUnsupported) throw;
     }
   }
   return others;

@@ -140,7 +140,7 @@ void print_report(const RunReport& report, const RunOptions& options) {
   if (options.format.json) return print(run_json(report));
   if (options.format.csv) return print(run_table(report).to_csv());
   print(run_text(report));
-  if (!options.output.empty())
+  if (!options.output.empty() && report.measured.results > 0)
     print(fmt::format("Outputs written to {}, a .npy file each.\n", printable(options.output)));
 }
 

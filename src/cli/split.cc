@@ -86,10 +86,22 @@ std::string attachments_note(const Model& model, const Plan& plan) {
     });
     if (gives_output) holders.push_back(i);
   }
-  return fmt::format(
-      "the files attached to the model ({}) are attached to segment {}; a description "
-      "of the whole model's inputs and outputs (TFLITE_METADATA) is in no segment",
-      printable(fmt::format("{}", fmt::join(files, ", "))), fmt::join(holders, ", "));
+  return fmt::format("the files attached to the model ({}) are attached to segment {}",
+                     printable(fmt::format("{}", fmt::join(files, ", "))),
+                     fmt::join(holders, ", "));
+}
+
+void print_notes(const Model& model, const Plan& plan, const std::string& folder,
+                 std::size_t other_files) {
+  if (const std::string note = attachments_note(model, plan); !note.empty()) print_note(note);
+  if (has_interface_metadata(model) && plan.stages.size() > 1)
+    print_note(
+        "the description of the model's inputs and outputs (TFLITE_METADATA) is of the "
+        "whole model and in no segment");
+  if (other_files > 0) {
+    print_note(fmt::format("{} still holds {} of other splits; plan.json says which ones count",
+                           folder, format_count(other_files, "segment file")));
+  }
 }
 
 void run(const CLI::App& command, const Options& options) {
@@ -105,6 +117,7 @@ void run(const CLI::App& command, const Options& options) {
   }
   const std::size_t others = count_other_segments(options.output, model.name(), count);
   const std::uint64_t bytes = write_segments(model, result.plan, options.output);
+  print_notes(model, result.plan, options.output, others);
   if (options.format.json) return print(split_json(result.plan, options.output, bytes));
   if (options.format.csv) return print(split_table(result.plan).to_csv());
   std::string text;
@@ -119,14 +132,6 @@ void run(const CLI::App& command, const Options& options) {
   print(text + fmt::format("{} in {} and plan.json written to {}\n", format_bytes(bytes),
                            format_count(result.plan.stages.size(), "file"),
                            printable(options.output)));
-  if (const std::string note = attachments_note(model, result.plan); !note.empty())
-    print_note(note);
-  if (others > 0) {
-    print_note(
-        fmt::format("{} still holds {} of other splits; plan.json says which "
-                    "ones count",
-                    options.output, format_count(others, "segment file")));
-  }
 }
 
 }  // namespace

@@ -16,8 +16,9 @@ using B = tflite::BuiltinOperator;
 
 // What Google's compiler 16 takes, and the newest version of each operator that it knows: that of
 // TensorFlow 2.5, of which it was built. Operations: coral.ai/docs/edgetpu/models-intro, "Supported
-// operations". Versions: those of CONV_2D, PAD, QUANTIZE and TRANSPOSE_CONV are known from files
-// that the compiler left to the host; the others are not checked against TensorFlow 2.5's sources.
+// operations". Versions: TensorFlow's lite/tools/versioning/runtime_version.cc, which names the
+// release of each, between the registers of kernels of 2.4 and of 2.6; CONV_2D, PAD, QUANTIZE and
+// TRANSPOSE_CONV also from files that the compiler left to the host.
 struct DeviceOperation {
   B code{};
   std::int8_t newest_version = 1;
@@ -43,20 +44,20 @@ constexpr std::array kDeviceOperations{
     DeviceOperation{B::QUANTIZE, 2},
     DeviceOperation{B::REDUCE_MAX, 3},
     DeviceOperation{B::REDUCE_MIN, 3},
-    DeviceOperation{B::RELU, 2},
-    DeviceOperation{B::RELU6, 2},
+    DeviceOperation{B::RELU, 3},
+    DeviceOperation{B::RELU6, 3},
     DeviceOperation{B::RELU_N1_TO_1, 1},
     DeviceOperation{B::RESHAPE, 1},
     DeviceOperation{B::RESIZE_BILINEAR, 4},
     DeviceOperation{B::RESIZE_NEAREST_NEIGHBOR, 4},
     DeviceOperation{B::RSQRT, 2},
-    DeviceOperation{B::SLICE, 3},
+    DeviceOperation{B::SLICE, 5},
     DeviceOperation{B::SOFTMAX, 3},
     DeviceOperation{B::SPACE_TO_DEPTH, 2},
     DeviceOperation{B::SPLIT, 4},
     DeviceOperation{B::SQUARED_DIFFERENCE, 2},
     DeviceOperation{B::SQUEEZE, 2},
-    DeviceOperation{B::STRIDED_SLICE, 4},
+    DeviceOperation{B::STRIDED_SLICE, 5},
     DeviceOperation{B::SUB, 5},
     DeviceOperation{B::SUM, 2},
     DeviceOperation{B::TANH, 3},
@@ -146,6 +147,16 @@ std::string_view type_of_first_other(const Model& model, const Operator& op) {
   return "";
 }
 
+// Integers wider than a byte are shapes and indices, which quantization leaves as they are.
+HostReason reason_of_type(std::string_view type) {
+  const bool is_integer = type == "INT32" || type == "INT64";
+  return {fmt::format("{} activations; the Edge TPU computes INT8 and UINT8", type),
+          is_integer ? "convert with a fixed input shape, so that the converter computes shapes "
+                       "and indices (examples/keras_to_tflite.py)"
+                     : "convert with full integer quantization (inference_input_type and "
+                       "inference_output_type int8)"};
+}
+
 }  // namespace
 
 HostCause host_cause(const Model& model, OperatorId id) {
@@ -165,16 +176,14 @@ HostReason host_reason(const Model& model, OperatorId id) {
       return {};
     case HostCause::kOperation:
       return {"the Edge TPU has no such operation",
-              "replace it by supported operations, or keep it behind the last convolution"};
+              "replace it by supported operations; as the last operator of the model it costs "
+              "least"};
     case HostCause::kVersion:
       return {fmt::format("version {}; edgetpu_compiler 16 knows versions up to {}", op.version,
                           newest_version(op.code)),
               "convert with an older TensorFlow, or without the option that needs this version"};
     case HostCause::kType:
-      return {fmt::format("{} activations; the Edge TPU computes INT8 and UINT8",
-                          type_of_first_other(model, op)),
-              "convert with full integer quantization (inference_input_type and "
-              "inference_output_type int8)"};
+      return reason_of_type(type_of_first_other(model, op));
     case HostCause::kBatch:
       return {"a batch over 1", "convert with batch 1"};
     case HostCause::kDimensions:
@@ -247,11 +256,14 @@ std::string kind_of_model(const Model& model) {
 
 }  // namespace
 
-void check_runs_on_device(const Model& model) {
+void check_can_be_planned(const Model& model) {
+  check_not_compiled(model);
+  check_static_shapes(model);
   for (std::size_t i = 0; i < model.operators().size(); ++i) {
     if (is_supported_on_device(model, operator_id(i))) return;
   }
-  const std::string kind = kind_of_model(model);
+  const std::string kind =
+      host_cause(model, operator_id(0)) == HostCause::kType ? kind_of_model(model) : "";
   const HostReason first = host_reason(model, operator_id(0));
   throw Error(
       ErrorCode::kUnsupported,

@@ -94,6 +94,8 @@ HostCompute host_compute() {
       .moved_element_ns = {0.5, "ns per element", Evidence::kMeasured, kHostKernels},
       .memory_bytes_per_s = {13e9, "bytes/s", Evidence::kMeasured, kHostKernels},
       .operator_ns = {1e3, "ns", Evidence::kMeasured, kHostKernels},
+      .cores = {4, "cores", Evidence::kDocumented,
+                "desktops, Raspberry Pi and Dev Board have four"},
   };
 }
 

@@ -94,7 +94,7 @@ void check_name(const Node& node) {
 }  // namespace
 
 std::span<const NamedConstant> device_constants() {
-  static const std::array<NamedConstant, 18> kConstants{{
+  static const std::array<NamedConstant, 19> kConstants{{
       {"clock", "MHz", 1e6, 1, 10'000, "clock of the array",
        [](DeviceSpec& d) { return &d.timing.clock_hz; }},
       {"link", "MB/s", 1e6, 0.1, 100'000, "host to device: inputs and streamed parameters",
@@ -133,6 +133,8 @@ std::span<const NamedConstant> device_constants() {
        [](DeviceSpec& d) { return &d.host.memory_bytes_per_s; }},
       {"host_operator", "us", 1e3, 0, 1'000'000, "fixed time of an operator on the host",
        [](DeviceSpec& d) { return &d.host.operator_ns; }},
+      {"host_cores", "cores", 1, 1, 1024, "cores that compute operators on the host at a time",
+       [](DeviceSpec& d) { return &d.host.cores; }},
   }};
   return kConstants;
 }

@@ -160,7 +160,7 @@ HostCompute measured_host(HostCompute host, const Graph& graph, const Backend& b
       auto fastest = Nanoseconds::max();
       for (std::uint32_t run = 0; run < std::max(options.runs, 1U); ++run)
         fastest = std::min(fastest, runner.run());
-      host.measured_ns[static_cast<std::uint32_t>(id)] = static_cast<double>(fastest.count());
+      host.measured[static_cast<std::uint32_t>(id)] = fastest;
     } catch (const Error& error) {
       // A resource or a state that it shares, or a custom operator that the runtime lacks.
       if (error.code() != ErrorCode::kUnsupported && error.code() != ErrorCode::kInvalidModel)

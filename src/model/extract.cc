@@ -385,4 +385,12 @@ ModelImage expose_tensors(const Model& model, std::span<const TensorId> tensors)
       .write();
 }
 
+bool has_interface_metadata(const Model& model) {
+  const auto* metadata = ModelReader::state(model).root->metadata();
+  if (metadata == nullptr) return false;
+  return std::any_of(metadata->begin(), metadata->end(), [](const tflite::Metadata* entry) {
+    return entry->name() != nullptr && entry->name()->string_view() == kInterfaceMetadata;
+  });
+}
+
 }  // namespace segue

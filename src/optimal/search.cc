@@ -133,7 +133,7 @@ PipelineSearch::Parts PipelineSearch::parts_of(const Layout& layout, const Allot
   for (std::size_t pool = 0; pool < costs.size(); ++pool) {
     parts[pool] = devices[pool];
     if (layout.links > 0 && pools_[pool].shares_link)
-      parts[link++] = stage_link_ns(shares, pool, costs[pool].link_ns);
+      parts[link++] = stage_busy_ns(shares, pool, costs[pool].link_ns);
   }
   if (layout.stages > 0) parts[layout.stages] = 1;
   if (layout.latency > 0) parts[layout.latency] = stage_latency_ns(shares) + hop_ns_;

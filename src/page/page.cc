@@ -42,6 +42,7 @@ std::string verdict(const Plan& plan, bool shares_link) {
               : fmt::format(". {} MiB of parameters are streamed at each inference. ",
                             format_mib(plan.host_bytes()));
   text += bottleneck_sentence(plan, shares_link);
+  if (const std::string note = host_operators_note(plan); !note.empty()) text += " " + note;
   std::erase(text, '`');  // of commands, as a terminal shows them
   return text;
 }

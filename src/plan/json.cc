@@ -81,15 +81,20 @@ double not_negative(const Node& node) {
   return node.real();
 }
 
-SegmentTime parse_time(const Node& node) {
-  node.expect_keys({"compute", "input", "output", "streaming", "fixed", "total"}, {"host"});
+// Version 1 of plan.json has nothing about the host.
+using Keys = std::vector<std::string_view>;
+
+SegmentTime parse_time(const Node& node, bool has_host) {
+  node.expect_keys(has_host
+                       ? Keys{"compute", "input", "output", "streaming", "fixed", "host", "total"}
+                       : Keys{"compute", "input", "output", "streaming", "fixed", "total"});
   const auto part = [&](const char* key) { return duration(node[key], kLongestOfStageNs); };
   const SegmentTime time{.fixed = part("fixed"),
                          .input = part("input"),
                          .compute = part("compute"),
                          .streaming = part("streaming"),
                          .output = part("output"),
-                         .host = node.has("host") ? part("host") : Nanoseconds(0)};
+                         .host = has_host ? part("host") : Nanoseconds(0)};
   if (part("total") != time.total())
     node["total"].fail(fmt::format("must be the sum of the others, {}", time.total().count()));
   return time;
@@ -104,14 +109,14 @@ std::uint32_t parse_replicas(const Node& node) {
 }
 
 // The replicas of a stage are those of its pools, and its time is the slowest.
-std::vector<StageDevices> parse_devices(const Node& node, const Stage& stage) {
+std::vector<StageDevices> parse_devices(const Node& node, const Stage& stage, bool has_host) {
   std::vector<StageDevices> result;
   std::uint32_t replicas = 0;
   Nanoseconds slowest{0};
   for (const Node& element : node.elements()) {
     element.expect_keys({"pool", "replicas", "time_ns"});
     result.push_back({element["pool"].small_number(), parse_replicas(element["replicas"]),
-                      parse_time(element["time_ns"])});
+                      parse_time(element["time_ns"], has_host)});
     if (result.size() > 1 && result.back().pool <= result[result.size() - 2].pool)
       element["pool"].fail("must be larger than that of the entry before");
     replicas += result.back().replicas;
@@ -129,11 +134,11 @@ CompiledStage parse_compiled(const Node& node) {
           node["simulated_host_bytes"].number()};
 }
 
-Stage parse_stage(const Node& node, std::size_t position) {
+Stage parse_stage(const Node& node, std::size_t position, bool has_host) {
   node.expect_keys(
       {"index", "operators", "first_depth", "last_depth", "inputs", "outputs", "parameter_bytes",
        "on_chip_bytes", "host_bytes", "macs", "input_bytes", "output_bytes", "replicas", "time_ns"},
-      {"devices", "compiled", "host_operators"});
+      has_host ? Keys{"devices", "compiled", "host_operators"} : Keys{"devices", "compiled"});
   if (node["index"].number() != position) node["index"].fail(fmt::format("must be {}", position));
   Stage stage;
   for (const Node& element : node["operators"].elements())
@@ -150,14 +155,14 @@ Stage parse_stage(const Node& node, std::size_t position) {
   stage.input_bytes = node["input_bytes"].number();
   stage.output_bytes = node["output_bytes"].number();
   stage.replicas = parse_replicas(node["replicas"]);
-  stage.time = parse_time(node["time_ns"]);
-  if (node.has("host_operators")) {
+  stage.time = parse_time(node["time_ns"], has_host);
+  if (has_host) {
     stage.time.host_operators = node["host_operators"].small_number();
     if (stage.time.host_operators > stage.operators.size())
       node["host_operators"].fail(
           fmt::format("is more than its {} operators", stage.operators.size()));
   }
-  if (node.has("devices")) stage.devices = parse_devices(node["devices"], stage);
+  if (node.has("devices")) stage.devices = parse_devices(node["devices"], stage, has_host);
   if (node.has("compiled")) stage.compiled = parse_compiled(node["compiled"]);
   return stage;
 }
@@ -181,6 +186,27 @@ Bound parse_bound(const Node& node) {
     node["max_replicas"].fail(fmt::format("must be at most {}", kMostDevices));
   if (node.has("max_latency_ns")) bound.max_latency = duration(node["max_latency_ns"]);
   return bound;
+}
+
+std::map<std::uint32_t, Nanoseconds> parse_measured_host(const Node& node,
+                                                         std::uint64_t operator_count) {
+  std::map<std::uint32_t, Nanoseconds> result;
+  for (const Node& element : node.elements()) {
+    element.expect_keys({"operator", "ns"});
+    const std::uint32_t position = element["operator"].small_number();
+    if (position >= operator_count)
+      element["operator"].fail(fmt::format("the model has {} operators", operator_count));
+    if (!result.emplace(position, duration(element["ns"], kLongestOfStageNs)).second)
+      element["operator"].fail("stands twice");
+  }
+  return result;
+}
+
+Json measured_host_json(const Plan& plan) {
+  Json result = Json::array();
+  for (const auto& [position, time] : plan.measured_host)
+    result.push_back({{"operator", position}, {"ns", time.count()}});
+  return result;
 }
 
 }  // namespace
@@ -214,6 +240,7 @@ std::string to_json(const Plan& plan) {
     if (plan.bound->max_latency)
       document["bound"]["max_latency_ns"] = plan.bound->max_latency->count();
   }
+  if (!plan.measured_host.empty()) document["measured_host"] = measured_host_json(plan);
   return json::to_text(document);
 }
 
@@ -221,8 +248,9 @@ Plan parse_plan(std::string_view text, const std::string& label) {
   const Json document = json::parse(text, label);
   const Node root(document, "", label);
   root.expect_keys({"schema", "model", "device", "strategy", "objective", "stages", "predicted"},
-                   {"bound"});
-  if (root["schema"].text() != kSchemaOf01) root["schema"].expect_schema(kSchema);
+                   {"bound", "measured_host"});
+  const bool has_host = root["schema"].text() != kSchemaOf01;
+  if (has_host) root["schema"].expect_schema(kSchema);
   Plan plan;
   plan.model = parse_model_part(root["model"]);
   plan.device = root["device"].text();
@@ -230,9 +258,12 @@ Plan parse_plan(std::string_view text, const std::string& label) {
   plan.objective = root["objective"].choice({"throughput", "latency"});
   const auto stages = root["stages"].elements();
   if (stages.empty()) root["stages"].fail("a plan needs at least one stage");
-  for (std::size_t i = 0; i < stages.size(); ++i) plan.stages.push_back(parse_stage(stages[i], i));
+  for (std::size_t i = 0; i < stages.size(); ++i)
+    plan.stages.push_back(parse_stage(stages[i], i, has_host));
   plan.predicted = parse_prediction(root["predicted"]);
   if (root.has("bound")) plan.bound = parse_bound(root["bound"]);
+  if (root.has("measured_host"))
+    plan.measured_host = parse_measured_host(root["measured_host"], plan.model.operator_count);
   return plan;
 }
 

@@ -151,6 +151,18 @@ void adopt(Stage& stage, const CompiledMemory& memory, const Graph& graph,
   if (!stage.devices.empty()) stage.devices = std::move(devices);
 }
 
+// The same for a stage's operators at their positions in its segment.
+std::vector<DevicePool> with_measured_host(const Plan& plan, const Stage& stage,
+                                           std::span<const DevicePool> pools) {
+  Plan of_segment;
+  for (std::size_t i = 0; i < stage.operators.size(); ++i) {
+    const auto measured = plan.measured_host.find(static_cast<std::uint32_t>(stage.operators[i]));
+    if (measured != plan.measured_host.end())
+      of_segment.measured_host.emplace(static_cast<std::uint32_t>(i), measured->second);
+  }
+  return segue::with_measured_host(of_segment, pools);
+}
+
 // Whether a stage of a file still is what it says that the compiler compiled.
 bool is_as_compiled(const Stage& in_file, const Stage& now) {
   return in_file.compiled && in_file.inputs == now.inputs && in_file.outputs == now.outputs &&
@@ -173,6 +185,7 @@ Plan describe(const Graph& graph, const Segmentation& segmentation, std::span<co
     plan.stages.push_back(describe_stage(graph, std::move(in_file_order), targets, devices[s]));
   }
   plan.predicted = predict(plan.stages, whole_model_time(graph, targets), pools);
+  plan.measured_host = pools[0].device.host.measured;
   return plan;
 }
 
@@ -291,7 +304,14 @@ std::vector<PoolCounts> devices_of(const Plan& plan, std::size_t pools) {
   return result;
 }
 
-Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DevicePool> pools) {
+std::vector<DevicePool> with_measured_host(const Plan& plan, std::span<const DevicePool> pools) {
+  std::vector<DevicePool> result(pools.begin(), pools.end());
+  for (DevicePool& pool : result) pool.device.host.measured = plan.measured_host;
+  return result;
+}
+
+Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DevicePool> named_pools) {
+  const std::vector<DevicePool> pools = with_measured_host(plan, named_pools);
   check_plan_matches(plan, graph.model());
   check_static_shapes(graph.model());
   Plan result =
@@ -352,15 +372,17 @@ Plan with_compiled_memory(const Plan& plan, std::span<const Model> segments,
   }
   return with_adopted_stages(plan, memory, pools, [&](Stage& stage, std::size_t s) {
     const Graph graph(segments[s]);
-    adopt(stage, memory[s], graph, graph.operators_between(1, graph.depth()), pools);
+    const auto measured = with_measured_host(plan, stage, pools);
+    adopt(stage, memory[s], graph, graph.operators_between(1, graph.depth()), measured);
   });
 }
 
 Plan with_compiled_memory(const Plan& plan, const Graph& graph,
                           std::span<const CompiledMemory> memory,
                           std::span<const DevicePool> pools) {
-  return with_adopted_stages(plan, memory, pools, [&](Stage& stage, std::size_t s) {
-    adopt(stage, memory[s], graph, stage.operators, pools);
+  const std::vector<DevicePool> measured = with_measured_host(plan, pools);
+  return with_adopted_stages(plan, memory, measured, [&](Stage& stage, std::size_t s) {
+    adopt(stage, memory[s], graph, stage.operators, measured);
   });
 }
 

@@ -22,10 +22,21 @@ std::int64_t busiest_link_ns(std::span<const Stage> stages, std::span<const Devi
     for (std::size_t kind = 0; kind < devices.size(); ++kind) {
       if (!pools[devices[kind].pool].shares_link) continue;
       busy[devices[kind].pool] +=
-          stage_link_ns(shares_of(devices), kind, devices[kind].time.link().count());
+          stage_busy_ns(shares_of(devices), kind, devices[kind].time.link().count());
     }
   }
   return std::ranges::max(busy);
+}
+
+// The host's cores compute the operators of all stages, each one operator at a time.
+Nanoseconds host_period(std::span<const Stage> stages, const HostCompute& host) {
+  Nanoseconds work{0};
+  for (const Stage& stage : stages) {
+    const auto devices = devices_of(stage);
+    for (std::size_t kind = 0; kind < devices.size(); ++kind)
+      work += Nanoseconds(stage_busy_ns(shares_of(devices), kind, devices[kind].time.host.count()));
+  }
+  return work / static_cast<std::int64_t>(host.cores.value);
 }
 
 }  // namespace
@@ -43,6 +54,7 @@ Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
   result.single_device = single_device;
   result.bottleneck = std::max(hop * static_cast<std::int64_t>(stages.size()),
                                Nanoseconds(busiest_link_ns(stages, pools)));
+  result.bottleneck = std::max(result.bottleneck, host_period(stages, pools[0].device.host));
   for (const Stage& stage : stages) {
     const auto shares = shares_of(devices_of(stage));
     result.bottleneck = std::max(result.bottleneck, Nanoseconds(stage_period_ns(shares)));

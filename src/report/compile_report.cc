@@ -140,8 +140,9 @@ std::string compile_text(const FolderCompilation& result) {
                        : failure_text(file));
   }
   if (failed > 0)
-    return text + fmt::format("{} of {} not compiled; {}\n", failed, result.files.size(),
-                              result.plan ? "plan.json is as it was" : "the others are");
+    return text + fmt::format("{} of {} failed to compile{}\n", failed,
+                              format_count(result.files.size(), "file"),
+                              result.plan ? "; plan.json is unchanged" : "");
   text += fmt::format("{} compiled by edgetpu_compiler {}", result.files.size(),
                       printable(result.files[0].compilation.log->version));
   return text +

@@ -31,7 +31,7 @@ std::string run_time_shapes_note(const Model& model) {
   for (const OperatorId id : shapes.followers) bytes += graph.stats(id).parameter_bytes;
   return fmt::format(
       "{}: {} computes a shape at run time, so that Google's compiler leaves it and {} behind it "
-      "({} of parameters) to the host, or refuses the segment; {}",
+      "({} of parameters) to the host, or refuses the segment; to run them on TPUs, {}",
       printable(model.name()), printable(model.describe(shapes.sources[0])),
       format_count(shapes.followers.size(), "operator"), format_bytes(bytes), remedy);
 }

@@ -292,10 +292,10 @@ namespace {
 std::string evidence_text(const VerifyReport& report, const std::string& backend) {
   const bool is_whole = report.operators_run == report.operator_count;
   std::string text = fmt::format(
-      "{} give{} the whole model's values in {} {} between and behind "
-      "segments, byte for byte ({}, {} distinct ones within their tensors; {})\n",
+      "{} give{} the whole model's values, byte for byte, in {}{} that segments write ({}, {} of "
+      "them distinct; {})\n",
       format_count(report.inputs_run, "random input"), report.inputs_run == 1 ? "s" : "",
-      is_whole ? "all" : "those that were run,", format_count(report.tensors_compared, "tensor"),
+      format_count(report.tensors_compared, "tensor"), is_whole ? "" : " of those run",
       format_count(report.values_compared, "value"), report.distinct_values, backend);
   for (const std::string& warning : report.warnings) {
     text +=
@@ -309,14 +309,16 @@ std::string evidence_text(const VerifyReport& report, const std::string& backend
 
 std::string verify_text(const VerifyReport& report, const std::string& backend) {
   if (!report.agrees()) return fmt::format("MISMATCH: {}\n", printable(report.mismatch, 1000));
-  std::string text = fmt::format("Verified: {}, {} matched one to one, {} of constants equal; ",
-                                 format_count(report.segment_count, "segment"),
-                                 format_count(report.operator_count, "operator"),
-                                 format_bytes(report.parameter_bytes));
-  if (report.operators_run == report.operator_count) return text + evidence_text(report, backend);
+  const bool is_whole = report.operators_run == report.operator_count;
+  std::string text = fmt::format(
+      "{}: {}, {} matched one to one, {} of constants equal; ",
+      is_whole ? "Verified" : "Partly verified", format_count(report.segment_count, "segment"),
+      format_count(report.operator_count, "operator"), format_bytes(report.parameter_bytes));
+  if (is_whole) return text + evidence_text(report, backend);
   return text +
-         fmt::format("only {} of them were run, since the runtime lacks a custom operator ({}); ",
-                     report.operators_run, printable(report.not_run, 1000)) +
+         fmt::format("{} of {} run, since the runtime does not take a custom operator ({}); ",
+                     report.operators_run, format_count(report.operator_count, "operator"),
+                     printable(report.not_run, 1000)) +
          evidence_text(report, backend);
 }
 

@@ -145,13 +145,15 @@ std::string prediction(const Plan& plan) {
 std::string bound_text(const Plan& plan) {
   const std::string what = plan.objective == "latency" ? "latency" : "time per input";
   if (plan.bound->is_proven) {
-    return fmt::format(
-        "Proven: within the limits given, no stages and replicas have a smaller {}.\n", what);
+    return fmt::format("Proven: no other cuts and copies{} have a smaller {}.\n",
+                       limits_text(*plan.bound), what);
   }
-  return fmt::format(
-      "Not proven to be the best{} no plan has a {} below {}.\n",
-      has_host_work(plan) ? ", since times on the host are estimates. By these," : ";", what,
-      format_time(plan.bound->value));
+  return fmt::format("Not proven to be the best{} no plan has a {} below {}.\n",
+                     !has_host_work(plan) ? ";"
+                     : is_host_measured(plan)
+                         ? ", since times on the host vary. By those measured,"
+                         : ", since times on the host are estimates. By these,",
+                     what, format_time(plan.bound->value));
 }
 
 std::string bytes_verdict(const Plan& plan, const Plan& vendor) {
@@ -208,18 +210,19 @@ Table plan_table(const Plan& plan) {
 
 std::string plan_text(const Plan& plan, std::span<const Plan> others) {
   std::string text = fmt::format(
-      "{} on {} ({}): {}, {} of parameters, {}, depth {}\n\n", printable(plan.model.name),
+      "{} on {} ({}): {}, {} of parameters, {}, depth {}\n", printable(plan.model.name),
       format_count(plan.device_count(), "Edge TPU"), printable(plan.device),
       format_count(plan.model.operator_count, "operator"), format_bytes(plan.model.parameter_bytes),
       format_macs(plan.model.macs), plan.model.depth);
-  text += better_choice(plan, others);
+  text += prediction(plan) + "\n" + better_choice(plan, others);
   text += stage_table(plan).to_text() + "\n";
-  if (others.empty()) {
-    text += prediction(plan);
-  } else {
+  if (!others.empty()) {
     text += strategy_table(plan, others).to_text();
-    text += fmt::format("Speed-up is over one TPU, {} per input. All numbers are simulated.\n\n",
-                        format_time(plan.predicted.single_device));
+    text += fmt::format("Speed-up is over one TPU, {} per input. All numbers are simulated{}.\n\n",
+                        format_time(plan.predicted.single_device),
+                        has_host_work(plan) && is_host_measured(plan)
+                            ? ", but for times on the host, which are measured"
+                            : "");
   }
   text += bottleneck_sentence(plan, has_shared_link(plan)) + "\n";
   if (plan.bound) text += bound_text(plan);
@@ -269,8 +272,13 @@ Table plan_operator_table(const Plan& plan, const Graph& graph, const DeviceSpec
 }
 
 std::string placement_text(const Plan& plan, const Stage& stage) {
-  if (has_several_kinds(plan)) return " on " + devices_text(plan, stage);
-  return stage.replicas > 1 ? fmt::format(" on {} TPUs", stage.replicas) : "";
+  const std::string host = stage.time.host_operators == 0
+                               ? ""
+                               : fmt::format(", {} on the host's processor for {}",
+                                             format_count(stage.time.host_operators, "operator"),
+                                             format_time(stage.time.host));
+  if (has_several_kinds(plan)) return " on " + devices_text(plan, stage) + host;
+  return (stage.replicas > 1 ? fmt::format(" on {} TPUs", stage.replicas) : "") + host;
 }
 
 Table split_table(const Plan& plan) {
@@ -280,14 +288,17 @@ Table split_table(const Plan& plan) {
                    {"parameter_bytes"},
                    {"on_chip_bytes"},
                    {"host_bytes"},
-                   {"replicas"}};
+                   {"replicas"},
+                   {"host_operators"},
+                   {"host_ns"}};
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const Stage& stage = plan.stages[i];
     table.rows.push_back({printable(segment_file_name(plan.model.name, i, plan.stages.size())),
                           std::to_string(stage.operators.size()),
                           std::to_string(stage.parameter_bytes),
                           std::to_string(stage.on_chip_bytes), std::to_string(stage.host_bytes),
-                          std::to_string(stage.replicas)});
+                          std::to_string(stage.replicas), std::to_string(stage.time.host_operators),
+                          std::to_string(stage.time.host.count())});
   }
   return table;
 }
@@ -301,9 +312,11 @@ std::string split_json(const Plan& plan, const std::string& folder, std::uint64_
                      {"parameter_bytes", stage.parameter_bytes},
                      {"on_chip_bytes", stage.on_chip_bytes},
                      {"host_bytes", stage.host_bytes},
-                     {"replicas", stage.replicas}});
+                     {"replicas", stage.replicas},
+                     {"host_operators", stage.time.host_operators},
+                     {"host_ns", stage.time.host.count()}});
   }
-  return json::to_text({{"schema", "segue.split/1"},
+  return json::to_text({{"schema", "segue.split/2"},
                         {"folder", folder},
                         {"bytes", bytes},
                         {"files", std::move(files)}});

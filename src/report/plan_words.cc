@@ -42,28 +42,57 @@ bool is_link_bound(const Plan& plan) {
   return busy >= plan.predicted.bottleneck;
 }
 
+// Whether the operators of all stages take the host's cores longer than any stage takes.
+bool is_host_bound(const Plan& plan) {
+  return is_slower_than_its_stages(plan) && plan.host_time() >= plan.predicted.bottleneck;
+}
+
+// Where one operator is larger than the memory of a device, cuts do not help it.
+bool is_one_large_operator(const Stage& stage) {
+  return stage.operators.size() == 1 && stage.time.streaming > stage.time.compute;
+}
+
 std::string advice(const Stage& stage, const Plan& plan, bool shares) {
   const bool is_best = plan.strategy == "optimal";
-  if (plan.bound && plan.bound->is_proven && !shares)
-    return "no plan within the limits given is better";
   const SegmentTime& time = stage.time;
   const Nanoseconds transfers = time.input + time.output;
   if (time.host > time.total() - time.host)
     return "convert the model so that the TPU can compute them (`segue inspect` says how)";
-  if (stage.operators.size() == 1 && stage.time.streaming > time.compute)
-    return "it is one operator that no device can hold; no number of TPUs helps it";
+  if (is_one_large_operator(stage))
+    return is_best ? "the parameters of this one operator do not fit a TPU, so that only more TPUs "
+                     "with a copy of the stage make it faster"
+                   : "the parameters of this one operator do not fit a TPU; `--strategy optimal` "
+                     "gives it more TPUs";
+  if (plan.bound && plan.bound->is_proven && !shares && plan.objective == "throughput")
+    return "no plan" + limits_text(*plan.bound) + " is faster";
   if (time.streaming > time.compute && time.streaming > transfers)
     return is_best || plan.device_count() == 1 ? "use more TPUs, so that its parameters fit"
                                                : "cut elsewhere (`--strategy optimal`) or use more "
                                                  "TPUs, so that its parameters fit";
   if (time.fixed > time.compute + transfers) return "the model is too small to gain from more TPUs";
-  if (is_best || plan.device_count() == 1) return "more TPUs help it (`--strategy optimal`)";
+  if (is_best) return "more TPUs make it faster";
+  if (plan.device_count() == 1) return "more TPUs make it faster (`--strategy optimal`)";
   if (transfers > time.compute)
-    return "`--strategy optimal` cuts where tensors are small and gives slow stages more TPUs";
-  return "`--strategy optimal` gives slow stages more TPUs; or use more";
+    return "`--strategy optimal` cuts where tensors are small, and may give slow stages more TPUs";
+  return "`--strategy optimal` may give slow stages more TPUs";
 }
 
 }  // namespace
+
+bool is_host_measured(const Plan& plan) {
+  return std::ranges::all_of(plan.stages, [&](const Stage& stage) {
+    // The plan does not say which of a stage's operators the host computes.
+    const auto measured = std::ranges::count_if(stage.operators, [&](OperatorId id) {
+      return plan.measured_host.contains(static_cast<std::uint32_t>(id));
+    });
+    return measured >= stage.time.host_operators;
+  });
+}
+
+std::string limits_text(const Bound& bound) {
+  return bound.max_replicas > 0 || bound.max_latency ? " within the limits given"
+                                                     : " on these devices";
+}
 
 std::string strategy_title(const std::string& strategy) {
   if (strategy == "compiler") return "Segm_Comp";
@@ -80,10 +109,11 @@ std::string host_operators_note(const Plan& plan) {
   Nanoseconds total{0};
   for (const Stage& stage : plan.stages) total += stage.time.total();
   return fmt::format(
-      "{} run{} on the host's processor, for {} of {} per input (estimated; `segue "
-      "inspect` gives the reasons, `--measure cpu` measures).\n",
+      "{} run{} on the host's processor, for {} of {} per input ({}; `segue inspect` gives the "
+      "reasons{}).\n",
       format_count(count, "operator"), count == 1 ? "s" : "", format_time(plan.host_time()),
-      format_time(total));
+      format_time(total), is_host_measured(plan) ? "measured" : "estimated",
+      is_host_measured(plan) ? "" : ", `segue plan --measure cpu` measures");
 }
 
 std::size_t slowest_stage(const Plan& plan) {
@@ -99,7 +129,7 @@ std::string replicas_text(const Plan& plan) {
 bool has_shared_link(const Plan& plan) { return plan.device.find(":shared") != std::string::npos; }
 
 bool is_runner_bound(const Plan& plan) {
-  return is_slower_than_its_stages(plan) && !is_link_bound(plan);
+  return is_slower_than_its_stages(plan) && !is_link_bound(plan) && !is_host_bound(plan);
 }
 
 std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
@@ -116,10 +146,14 @@ std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
   // What devices wait for one another on a link is not in the plan.
   if ((!shares_link || has_shared_link(plan)) && is_runner_bound(plan)) {
     return fmt::format(
-        "The host's runner sets the pace: it spends {} on each of {}; fewer stages would "
-        "take less of it.",
+        "The host's runner sets the pace: it spends {} per stage on each input{}.",
         format_time(plan.predicted.bottleneck / static_cast<std::int64_t>(plan.stages.size())),
-        format_count(plan.stages.size(), "stage"));
+        plan.stages.size() > 1 ? ", so that fewer stages take less of its time" : "");
+  }
+  if (is_host_bound(plan)) {
+    return fmt::format(
+        "The host's processor sets the pace: its cores compute {} of operators for each input.",
+        format_time(plan.host_time()));
   }
   if (stage.time.total() == Nanoseconds{0}) return "Nothing of it runs on a TPU.";
   return fmt::format("Slowest is stage {}: {}; {}.", slowest, cause(stage.time),

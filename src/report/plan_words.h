@@ -13,6 +13,12 @@ namespace segue {
 // A strategy as the paper calls it.
 [[nodiscard]] std::string strategy_title(const std::string& strategy);
 
+// Whether the times of all operators that run on the host were measured.
+[[nodiscard]] bool is_host_measured(const Plan& plan);
+
+// " on these devices", or " within the limits given" where a bound has limits of its own.
+[[nodiscard]] std::string limits_text(const Bound& bound);
+
 // One line when operators of the plan run on the host's processor; else nothing.
 [[nodiscard]] std::string host_operators_note(const Plan& plan);
 

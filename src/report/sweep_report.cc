@@ -16,6 +16,7 @@ Table sweep_table(std::span<const SweepRow> rows) {
                    {"strategy", Table::Align::kLeft},
                    {"stages", Table::Align::kLeft},
                    {"host_MiB"},
+                   {"on_host_ms"},
                    {"largest_MiB"},
                    {"per_s"},
                    {"ms"},
@@ -25,11 +26,11 @@ Table sweep_table(std::span<const SweepRow> rows) {
     std::vector<std::string> cells{printable(row.model), printable(row.device),
                                    std::to_string(row.tpus), std::string(to_string(row.strategy))};
     if (row.is_feasible()) {
-      cells.insert(
-          cells.end(),
-          {fmt::format("{}", fmt::join(row.replicas, "+")), format_mib(row.host_bytes),
-           format_mib(row.largest_segment_bytes), fmt::format("{:.1f}", row.throughput_per_s),
-           format_ms(row.bottleneck), format_ms(row.latency), fmt::format("{:.2f}", row.speedup)});
+      cells.insert(cells.end(),
+                   {fmt::format("{}", fmt::join(row.replicas, "+")), format_mib(row.host_bytes),
+                    format_ms(row.host_time), format_mib(row.largest_segment_bytes),
+                    fmt::format("{:.1f}", row.throughput_per_s), format_ms(row.bottleneck),
+                    format_ms(row.latency), fmt::format("{:.2f}", row.speedup)});
     } else {
       cells.resize(table.columns.size(), "-");
     }
@@ -43,9 +44,10 @@ std::string sweep_text(std::span<const SweepRow> rows) {
   const auto without =
       std::ranges::count_if(rows, [](const SweepRow& row) { return !row.is_feasible(); });
   std::string text = sweep_table(rows).to_text() + "\n";
-  text += fmt::format("Sweep {}: {} of {}; all numbers simulated. stages: TPUs of each.\n",
-                      printable(rows.front().sweep), rows.size(),
-                      format_count(rows.front().jobs, "job"));
+  text += fmt::format(
+      "Sweep {}: {} of {}; all numbers simulated. stages: TPUs of each. on_host_ms: operators that "
+      "no TPU computes (estimated).\n",
+      printable(rows.front().sweep), rows.size(), format_count(rows.front().jobs, "job"));
   if (without > 0) {
     text += fmt::format(
         "{} without a plan (-): the model has not that many cuts, or another "

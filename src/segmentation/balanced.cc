@@ -263,7 +263,7 @@ std::uint64_t ceiling_of(const Graph& graph, const BalancedSegmentation& balance
 
 BalancedSegmentation segment_balanced(const Graph& graph, std::size_t count,
                                       const Compiler& compiler) {
-  require_segments(graph, count, graph.depth(), "depths");
+  require_segments(graph, count, graph.depth(), "depth");
   BalancedSegmentation result;
   result.initial_cuts = balance_depths(graph.levels(), count);
   result.cuts = result.initial_cuts;

@@ -26,7 +26,7 @@ std::size_t first_end_position(const Graph& graph, std::span<const OperatorId> o
 }  // namespace
 
 Segmentation segment_as_vendor(const Graph& graph, std::size_t count) {
-  require_segments(graph, count, graph.operator_count(), "operators");
+  require_segments(graph, count, graph.operator_count(), "operator");
   const std::vector<OperatorId> order = graph.vendor_order();
   if (order.size() != graph.operator_count())
     throw Error(ErrorCode::kInternal, graph.model().name() + ": the operators form a cycle");

@@ -97,9 +97,9 @@ double arithmetic_ns(const Graph& graph, OperatorId id, const HostCompute& host)
 
 Nanoseconds host_operator_time(const Graph& graph, OperatorId id, const DeviceSpec& device) {
   const HostCompute& host = device.host;
-  if (const auto measured = host.measured_ns.find(static_cast<std::uint32_t>(id));
-      measured != host.measured_ns.end())
-    return Nanoseconds(to_whole_ns(measured->second));
+  if (const auto measured = host.measured.find(static_cast<std::uint32_t>(id));
+      measured != host.measured.end())
+    return measured->second;
   const OperatorStats& stats = graph.stats(id);
   const auto traffic =
       static_cast<double>(stats.parameter_bytes + stats.input_bytes + stats.output_bytes);

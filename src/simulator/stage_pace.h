@@ -36,11 +36,12 @@ struct StageShare {
   return static_cast<std::int64_t>(1 / stage_rate(shares) + kLost);
 }
 
-// How long the link of the devices of one kind is busy for each input of the stage, on average.
-[[nodiscard]] inline std::int64_t stage_link_ns(std::span<const StageShare> shares,
-                                                std::size_t kind, std::int64_t link_ns) {
+// How long the devices of one kind use something for each input of the stage, on average, where one
+// of them uses it for `use_ns`.
+[[nodiscard]] inline std::int64_t stage_busy_ns(std::span<const StageShare> shares,
+                                                std::size_t kind, std::int64_t use_ns) {
   const double part = stage_rate(shares[kind]) / stage_rate(shares);
-  return static_cast<std::int64_t>(part * static_cast<double>(link_ns));
+  return static_cast<std::int64_t>(part * static_cast<double>(use_ns));
 }
 
 // Of one input: results leave in the order of the inputs, so that each waits for the slowest.

@@ -35,8 +35,7 @@ class Planning {
 
   [[nodiscard]] StrategyPlan plan(std::uint32_t count, bool shares_link, Strategy strategy,
                                   const OptimalOptions& options) {
-    check_not_compiled(graph_.model());
-    check_runs_on_device(graph_.model());
+    check_can_be_planned(graph_.model());
     const DevicePool pool{device_, count, shares_link};
     const std::span pools(&pool, 1);
     if (strategy == Strategy::kOptimal)
@@ -115,9 +114,7 @@ StrategyPlan StrategyPlanner::plan(std::uint32_t count, Strategy strategy,
 
 StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> pools,
                               Strategy strategy, const OptimalOptions& optimal) {
-  check_not_compiled(graph.model());
-  check_static_shapes(graph.model());
-  check_runs_on_device(graph.model());
+  check_can_be_planned(graph.model());
   if (strategy == Strategy::kOptimal)
     return {optimal_plan(graph, pools, optimal, segment_optimal(graph, pools, optimal))};
   if (pools.size() != 1) {
@@ -138,8 +135,7 @@ std::vector<ComparedPlan> compare_strategies(const Graph& graph, const DeviceSpe
                 fmt::format("{} to {} TPUs: comparisons are within 1 to {}", first, last,
                             kMostComparedTpus));
   }
-  check_static_shapes(graph.model());
-  check_runs_on_device(graph.model());
+  check_can_be_planned(graph.model());
   const StrategyPlanner planner(graph, device, last);
   const std::size_t plans = (last - first + 1) * kStrategies.size();
   std::vector<ComparedPlan> rows;

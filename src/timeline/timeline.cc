@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <optional>
 #include <queue>
 #include <set>
 #include <tuple>
@@ -14,18 +15,16 @@
 namespace segue {
 namespace {
 
-constexpr std::uint32_t kNobody = static_cast<std::uint32_t>(-1);
-
-// Something that one user at a time may hold; others wait in the order in which they asked.
+// Something that so many devices at a time may hold; others wait in the order in which they asked.
 struct Resource {
-  std::uint32_t holder = kNobody;
+  std::uint32_t free = 1;
   std::deque<std::uint32_t> waiting;
 };
 
 struct Device {
   std::uint32_t stage = 0;
   std::uint32_t replica = 0;
-  std::uint32_t path = kNobody;  // the resource it shares
+  std::optional<std::size_t> path = std::nullopt;  // the resource it shares
   SharedPath::Holds holds{};
   bool is_busy = false;  // has an input, or a result it cannot hand on
   std::uint64_t input = 0;
@@ -61,6 +60,7 @@ class Simulation {
       stages_[s].room_aside = loads[s].results_meanwhile();
     }
     for (const SharedPath& shared : options.shared) share(shared);
+    cores_.free = options.host_cores;
     started_.resize(options.inputs);
     timeline_.results.resize(options.inputs);
   }
@@ -97,11 +97,11 @@ class Simulation {
                     fmt::format("a shared path names device {}; the plan has {} (0 to {})", device,
                                 devices_.size(), devices_.size() - 1));
       }
-      if (devices_[device].path != kNobody) {
+      if (devices_[device].path) {
         throw Error(ErrorCode::kInvalidArgument,
                     fmt::format("device {} is in two shared paths", device));
       }
-      devices_[device].path = static_cast<std::uint32_t>(paths_.size());
+      devices_[device].path = paths_.size();
       devices_[device].holds = shared.holds;
     }
     paths_.emplace_back();
@@ -197,7 +197,7 @@ class Simulation {
   }
 
   [[nodiscard]] bool needs_path(const Device& device) const {
-    if (device.path == kNobody || duration_of(device).count() == 0) return false;
+    if (!device.path) return false;
     switch (device.holds) {
       case SharedPath::Holds::kTransfers:
         return device.next == Activity::kInput || device.next == Activity::kOutput ||
@@ -211,16 +211,22 @@ class Simulation {
     return false;
   }
 
+  // What the device holds during its next activity; null where it needs nothing that others share.
+  [[nodiscard]] Resource* needed_by(const Device& device) {
+    if (duration_of(device).count() == 0) return nullptr;
+    if (device.next == Activity::kHostWork && options_.host_cores > 0) return &cores_;
+    return needs_path(device) ? &paths_[*device.path] : nullptr;
+  }
+
   void begin_activity(std::uint32_t id) {
     Device& device = devices_[id];
     device.asked = now_;
-    if (needs_path(device)) {
-      Resource& path = paths_[device.path];
-      if (path.holder != kNobody) {
-        path.waiting.push_back(id);
+    if (Resource* const resource = needed_by(device)) {
+      if (resource->free == 0) {
+        resource->waiting.push_back(id);
         return;
       }
-      path.holder = id;
+      --resource->free;
     }
     work(id);
   }
@@ -234,18 +240,19 @@ class Simulation {
     schedule(duration, false, id);
   }
 
-  void release_path(std::uint32_t id) {
-    Resource& path = paths_[devices_[id].path];
-    path.holder = kNobody;
-    if (path.waiting.empty()) return;
-    path.holder = path.waiting.front();
-    path.waiting.pop_front();
-    work(path.holder);
+  void release(Resource& resource) {
+    if (resource.waiting.empty()) {
+      ++resource.free;
+      return;
+    }
+    const std::uint32_t next = resource.waiting.front();
+    resource.waiting.pop_front();
+    work(next);
   }
 
   void end_activity(std::uint32_t id) {
     Device& device = devices_[id];
-    if (needs_path(device)) release_path(id);
+    if (Resource* const resource = needed_by(device)) release(*resource);
     if (device.next != Activity::kHostWork) {
       device.next = static_cast<Activity>(static_cast<std::uint8_t>(device.next) + 1);
       begin_activity(id);
@@ -348,6 +355,7 @@ class Simulation {
   std::vector<StageState> stages_;
   std::vector<Device> devices_;
   std::vector<Resource> paths_;
+  Resource cores_;  // of the host
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> agenda_;
   std::uint64_t order_ = 0;
   Nanoseconds now_{0};

@@ -1,0 +1,53 @@
+// What is known of each kind of operator, one row per kind: the loop it runs, and what Google's
+// compiler takes of it. MACs, windows, memory, cycles and times on the host all follow from the
+// loop, so that a new operator is one row here.
+#pragma once
+
+#include <cstdint>
+
+#include "segue/model.h"
+
+namespace segue {
+
+enum class Loop : std::uint8_t {
+  kConvolution,           // weights [Co, kh, kw, Ci]
+  kTransposeConvolution,  // the same; each input pixel adds to kh * kw output pixels
+  kDepthwise,             // weights [1, kh, kw, C]
+  kDense,                 // weights [No, Ni]
+  kRecurrent,             // weights [No, Ni], several, once per time step
+  kMatrixProduct,         // of two activations
+  kPool,                  // a window over a map
+  kInterpolation,         // four neighbours per output element
+  kReduction,             // every input element, to fewer outputs
+  kNormalization,         // three passes over each vector: largest or sum, exponentials, division
+  kBinary,                // two activations, element by element
+  kArithmetic,            // one activation, element by element
+  kLookup,                // the same; for 8-bit integers a table of 256 values
+  kMove,                  // copies elements or converts their scale
+  kPad,                   // copies, into a larger map
+  kRename,                // the same elements with another shape
+};
+
+struct OperatorKind {
+  Loop loop = Loop::kArithmetic;
+  // The newest version that edgetpu_compiler 16 takes; 0: it leaves the operator to the host.
+  std::int8_t newest_on_device = 0;
+};
+
+// O(1). Operators without a row are arithmetic of the host's.
+[[nodiscard]] OperatorKind kind_of(OpCode code);
+
+[[nodiscard]] constexpr bool is_pointwise(Loop loop) { return loop >= Loop::kBinary; }
+
+// Whether the second input holds weights with a window: [.., kh, kw, ..].
+[[nodiscard]] constexpr bool has_window_of_weights(Loop loop) {
+  return loop == Loop::kConvolution || loop == Loop::kTransposeConvolution ||
+         loop == Loop::kDepthwise;
+}
+
+// Whether the second input holds weights that the device wants to be constants.
+[[nodiscard]] constexpr bool has_weights(Loop loop) {
+  return has_window_of_weights(loop) || loop == Loop::kDense;
+}
+
+}  // namespace segue
