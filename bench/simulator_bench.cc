@@ -54,15 +54,6 @@ std::vector<OperatorId> range(std::size_t begin, std::size_t end) {
   return result;
 }
 
-void prepare_ranges(benchmark::State& state, const char* name) {
-  const Model model = open_model(std::string("zoo:") + name);
-  const Graph graph(model);
-  for (auto _ : state)
-    benchmark::DoNotOptimize(RangeTimes(graph, find_device("edgetpu-pcie")).operator_count());
-}
-BENCHMARK_CAPTURE(prepare_ranges, resnet152, "resnet152")->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(prepare_ranges, nasnetmobile, "nasnetmobile")->Unit(benchmark::kMillisecond);
-
 // The naive way: compile and simulate each range on its own.
 void one_range_alone(benchmark::State& state) {
   const Model model = open_model("zoo:resnet152");
@@ -76,30 +67,6 @@ void one_range_alone(benchmark::State& state) {
   }
 }
 BENCHMARK(one_range_alone)->Unit(benchmark::kMicrosecond);
-
-void look_up_ranges(benchmark::State& state) {
-  const Model model = open_model("zoo:resnet152");
-  const Graph graph(model);
-  const DeviceSpec& device = find_device("edgetpu-pcie");
-  const RangeTimes times(graph, device);
-  const auto operators = range(20, 120);
-  if (times(20, 120) != simulate_segment(graph, operators,
-                                         make_simulated_compiler(device)->compile(graph, operators),
-                                         device))
-    std::abort();
-  const std::size_t count = times.operator_count();
-  std::int64_t ranges = 0;
-  for (auto _ : state) {
-    Nanoseconds sum{0};
-    for (std::size_t begin = 0; begin < count; ++begin) {
-      for (std::size_t end = begin + 1; end <= count; ++end) sum += times(begin, end).total();
-    }
-    benchmark::DoNotOptimize(sum);
-    ranges += static_cast<std::int64_t>(count * (count + 1) / 2);
-  }
-  state.SetItemsProcessed(ranges);
-}
-BENCHMARK(look_up_ranges);
 
 void timeline(benchmark::State& state) {
   std::vector<StageLoad> stages(8);

@@ -70,7 +70,7 @@ TEST(FirstCuts, BoundIsNeverAboveTheBestPipelineAndMeetsItInTwoStages) {
     const auto best = segment_optimal(graph, device, stages, {.max_replicas = 1});
     if (best.segmentation.segments.size() < 2) continue;
     const auto known = static_cast<double>(best.bottleneck.count());
-    const auto cuts = find_first_cuts(graph, device, stages, 2 * known, 500, false);
+    const auto cuts = find_first_cuts(SegmentCosts(graph, device), stages, 2 * known, 500, false);
     if (!cuts) continue;
     ++checked;
     EXPECT_LE(cuts->least_ns, known + 5) << "round " << round;
@@ -88,7 +88,8 @@ TEST(FirstCuts, ModelsOfSeveralInputsAreLeftAlone) {
   b.output(b.relu(b.add(second, b.input("y", {1, 4}), "c"), "d"));
   const Model model = b.build();
   const Graph graph(model);
-  EXPECT_FALSE(find_first_cuts(graph, find_device("edgetpu-pcie"), 2, 1e9, 100, false));
+  EXPECT_FALSE(
+      find_first_cuts(SegmentCosts(graph, find_device("edgetpu-pcie")), 2, 1e9, 100, false));
 }
 
 TEST(FirstCuts, CandidatesAreIdeals) {
@@ -97,7 +98,7 @@ TEST(FirstCuts, CandidatesAreIdeals) {
   const DeviceSpec& device = find_device("edgetpu-pcie");
   const auto best = segment_optimal(graph, device, 2, {.max_replicas = 1});
   const auto known = static_cast<double>(best.bottleneck.count());
-  const auto cuts = find_first_cuts(graph, device, 2, 1.05 * known, 500, false);
+  const auto cuts = find_first_cuts(SegmentCosts(graph, device), 2, 1.05 * known, 500, false);
   ASSERT_TRUE(cuts);
   EXPECT_NEAR(cuts->least_ns, known, 5);
   EXPECT_FALSE(cuts->ideals.empty());

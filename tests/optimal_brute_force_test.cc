@@ -4,6 +4,7 @@
 #include <random>
 
 #include "model_builder.h"
+#include "optimal/range_stages.h"
 #include "reference/best_pipeline.h"
 #include "reference/random_device.h"
 #include "reference/random_model.h"
@@ -59,15 +60,15 @@ TEST_P(BruteForce, UnequalDevices) {
 INSTANTIATE_TEST_SUITE_P(Seeds, BruteForce, ::testing::Range(100U, 110U));
 
 // The smallest bottleneck on so many devices by trying every end of every stage; without replicas.
-std::int64_t best_of_all_ends(const RangeTimes& times, std::size_t devices) {
-  const std::size_t count = times.operator_count();
+std::int64_t best_of_all_ends(const RangeStages& stages, std::size_t devices) {
+  const std::size_t count = stages.size() - 1;
   std::vector<std::int64_t> best(count + 1);
-  for (std::size_t end = 1; end <= count; ++end) best[end] = times(0, end).total().count();
+  for (std::size_t end = 1; end <= count; ++end) best[end] = stages.time_ns(0, end);
   for (std::size_t k = 2; k <= devices; ++k) {
     for (std::size_t end = count; end > 0; --end) {
       for (std::size_t begin = 1; begin < end; ++begin) {
         if (best[begin] < best[end])
-          best[end] = std::min(best[end], std::max(best[begin], times(begin, end).total().count()));
+          best[end] = std::min(best[end], std::max(best[begin], stages.time_ns(begin, end)));
       }
     }
   }
@@ -89,10 +90,12 @@ TEST(OptimalChain, EqualsTheBestOfAllEndsOfStages) {
   const Graph graph(model);
   DeviceSpec device = find_device("edgetpu-pcie");
   device.timing.hop_ns.value = 0;  // the reference knows no runner
-  const RangeTimes times(graph, device);
+  const SegmentCosts costs(graph, device);
+  const auto stages = RangeStages::along(costs, graph.operators_between(1, graph.depth()), 5);
+  ASSERT_TRUE(stages);
   for (const std::uint32_t devices : {2U, 5U}) {
     const auto found = segment_optimal(graph, device, devices, {.max_replicas = 1});
-    EXPECT_EQ(found.bottleneck.count(), best_of_all_ends(times, devices));
+    EXPECT_EQ(found.bottleneck.count(), best_of_all_ends(*stages, devices));
     EXPECT_TRUE(found.bound.is_proven);
   }
 }

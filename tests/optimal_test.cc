@@ -180,11 +180,8 @@ TEST(IdealCosts, EqualThoseOfEachSegmentAloneAndRespectTheirLowerBound) {
     const auto compiler = make_simulated_compiler(device);
     const auto lattice = IdealLattice::all(graph, 100'000);
     ASSERT_TRUE(lattice);
-    const std::vector<IdealCosts> costs = [&] {
-      std::vector<IdealCosts> one;
-      one.emplace_back(graph, *lattice, device);
-      return one;
-    }();
+    const SegmentCosts operators(graph, device);
+    const std::vector<IdealCosts> costs{{operators, *lattice}};
     const WorkBounds bounds(*lattice, costs, graph.operator_count(), 3);
     for (int sample = 0; sample < 50; ++sample) {
       const std::size_t from = random() % (lattice->size() - 1);
@@ -235,7 +232,8 @@ TEST(RangeStages, EqualEachSegmentAlone) {
     const Graph graph(model);
     const DeviceSpec device = random_device(random);
     const auto order = graph.vendor_order();
-    const auto stages = RangeStages::along(graph, order, device, 3);
+    const SegmentCosts costs(graph, device);
+    const auto stages = RangeStages::along(costs, order, 3);
     ASSERT_TRUE(stages);
     for (int sample = 0; sample < 50; ++sample) {
       const std::size_t from = random() % order.size();
@@ -257,7 +255,6 @@ TEST(EqualDevices, BoundAcrossGapsIsBelowTheBest) {
     const Model model = testing::random_model(random, 9, round % 2 == 1);
     const Graph graph(model);
     const DeviceSpec device = random_device(random);
-    const DeviceSpec* const kind = &device;
     const auto devices = static_cast<std::uint32_t>(1 + random() % 5);
     const auto replicas = static_cast<std::uint32_t>(1 + random() % devices);
     std::vector<IdealGap> gaps;
@@ -265,8 +262,9 @@ TEST(EqualDevices, BoundAcrossGapsIsBelowTheBest) {
     auto all = IdealLattice::all(graph, 2000);
     if (gaps.empty() || !all) continue;
     ++with_gaps;
-    const LatticeStages some(graph, std::move(narrow), {&kind, 1}, devices);
-    const LatticeStages every(graph, std::move(*all), {&kind, 1}, devices);
+    const SegmentCosts costs(graph, device);
+    const LatticeStages some({&costs, 1}, std::move(narrow), devices);
+    const LatticeStages every({&costs, 1}, std::move(*all), devices);
     const auto numbers = [](std::size_t count) {
       std::vector<std::uint32_t> result(count);
       std::iota(result.begin(), result.end(), 0U);

@@ -6,6 +6,7 @@
 
 #include "expect.h"
 #include "model_builder.h"
+#include "optimal/range_stages.h"
 #include "reference/random_model.h"
 #include "segue/plan.h"
 #include "segue/segmentation.h"
@@ -285,17 +286,19 @@ TEST_P(Laws, SplittingASegmentConservesCycles) {
   }
 }
 
-TEST_P(Laws, TableOfRangesEqualsEachSegmentAlone) {
+TEST_P(Laws, RangesEqualEachSegmentAlone) {
   const Model model = open_model(GetParam());
   const Graph graph(model);
-  const RangeTimes times(graph, pcie());
+  const SegmentCosts costs(graph, pcie());
+  const auto stages = RangeStages::along(costs, all_of(model), 2);
+  ASSERT_TRUE(stages);
   std::mt19937 random(5);
   for (int round = 0; round < 200; ++round) {
-    const std::size_t begin = random() % times.operator_count();
-    const std::size_t end = begin + 1 + random() % (times.operator_count() - begin);
-    const auto ids =
-        operators(static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end - 1));
-    EXPECT_EQ(times(begin, end), time_of(graph, ids, pcie())) << begin << ".." << end;
+    const std::size_t begin = random() % (stages->size() - 1);
+    const std::size_t end = begin + 1 + random() % (stages->size() - 1 - begin);
+    EXPECT_EQ(stages->time_ns(begin, end),
+              time_of(graph, stages->operators(begin, end), pcie()).total().count())
+        << begin << ".." << end;
   }
 }
 
@@ -308,35 +311,6 @@ INSTANTIATE_TEST_SUITE_P(Models, Laws,
                            std::erase(name, '-');
                            return name;
                          });
-
-TEST(RangeTimes, AgreesOnRandomGraphsAndTinyMemories) {
-  std::mt19937 random(11);
-  for (int round = 0; round < 50; ++round) {
-    const Model model = testing::random_model(random, 12);
-    const Graph graph(model);
-    DeviceSpec device = pcie();
-    device.memory.capacity_bytes.value = static_cast<double>(random() % 200'000);
-    const RangeTimes times(graph, device);
-    for (std::size_t begin = 0; begin < times.operator_count(); ++begin) {
-      for (std::size_t end = begin + 1; end <= times.operator_count(); ++end) {
-        const auto ids =
-            operators(static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(end - 1));
-        ASSERT_EQ(times(begin, end), time_of(graph, ids, device)) << begin << ".." << end;
-      }
-    }
-  }
-}
-
-TEST(RangeTimes, ModelsTooLongForTheTableAreRefused) {
-  ModelBuilder b;
-  auto x = b.input("x", {1, 4});
-  for (std::size_t i = 0; i <= RangeTimes::kMostOperators; ++i) x = b.relu(x, std::to_string(i));
-  b.output(x);
-  const Model model = b.build();
-  const Graph graph(model);
-  testing::expect_error(ErrorCode::kUnsupported, [&] { RangeTimes(graph, pcie()); },
-                        {"4097 operators", "at most 4096"});
-}
 
 TEST(TeraOperations, CountTwoPerMac) {
   EXPECT_DOUBLE_EQ(tera_operations_per_s(2'000'000'000, std::chrono::milliseconds(4)), 1.0);

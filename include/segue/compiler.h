@@ -107,6 +107,10 @@ struct HostReason {
 [[nodiscard]] std::vector<OperatorId> operators_on_host(const Graph& graph,
                                                         std::span<const OperatorId> operators);
 
+/// By position, whether an operator runs on the host in some segment: those the device does not
+/// have, and whatever depends on one of them. O(operators + edges).
+[[nodiscard]] std::vector<bool> possible_host_operators(const Graph& graph);
+
 /// Throws Error(kUnsupported) for a model that no plan can be made for: one that is compiled
 /// already, has shapes that are known at run time only, or has no operator that the device
 /// computes. The message names the operator or tensor and says how to convert the model.

@@ -6,7 +6,7 @@
 /// that support them: docs/cost-model.md. The error on rows that no constant was fitted to:
 /// docs/accuracy.md. All times are simulated.
 ///
-/// Thread-safety: pure functions, and RangeTimes is immutable after construction.
+/// Thread-safety: pure functions.
 #pragma once
 
 #include <cstdint>
@@ -77,30 +77,6 @@ struct SegmentTime {
 [[nodiscard]] SegmentTime simulate_segment(const Graph& graph,
                                            std::span<const OperatorId> operators,
                                            const MemoryReport& memory, const DeviceSpec& device);
-
-/// Times of all ranges of operators [begin, end) in file order under the simulated compiler, each
-/// as simulate_segment gives it. Preparing takes O(n^2) time and memory for n operators, and O(n)
-/// more for each range whose parameters do not fit; where some operators run on the host, O(n log
-/// n) for every range. A look-up is O(1). Throws Error(kUnsupported) for models of more than
-/// kMostOperators.
-class RangeTimes {
- public:
-  static constexpr std::size_t kMostOperators = 4096;
-
-  RangeTimes(const Graph& graph, const DeviceSpec& device);
-
-  [[nodiscard]] std::size_t operator_count() const { return count_; }
-
-  /// `begin` < `end` <= operator_count().
-  [[nodiscard]] const SegmentTime& operator()(std::size_t begin, std::size_t end) const {
-    return times_[row_starts_[begin] + (end - begin - 1)];
-  }
-
- private:
-  std::size_t count_ = 0;
-  std::vector<std::size_t> row_starts_;  // in times_, per begin
-  std::vector<SegmentTime> times_;
-};
 
 /// What the host's runner spends on one input at one stage; with unequal devices, at the slowest.
 [[nodiscard]] Nanoseconds runner_hop(const Timing& timing);

@@ -230,6 +230,17 @@ std::vector<OperatorId> operators_on_host(const Graph& graph,
   return result;
 }
 
+std::vector<bool> possible_host_operators(const Graph& graph) {
+  std::vector<bool> may_be(graph.operator_count());
+  for (std::size_t i = 0; i < may_be.size(); ++i) {
+    const OperatorId id = operator_id(i);
+    may_be[i] = !is_supported_on_device(graph.model(), id) ||
+                std::ranges::any_of(graph.writers(id),
+                                    [&](OperatorId writer) { return may_be[index(writer)]; });
+  }
+  return may_be;
+}
+
 namespace {
 
 bool has_constant(const Model& model, ElementType type) {

@@ -132,28 +132,13 @@ SegmentLatency measured_latency(const Graph& graph, std::shared_ptr<const Backen
   return [measured](std::span<const OperatorId> operators) { return (*measured)(operators); };
 }
 
-namespace {
-
-// Those that the device lacks, and all that depends on them.
-std::vector<OperatorId> possible_host_operators(const Graph& graph) {
-  std::vector<bool> may_be(graph.operator_count());
-  std::vector<OperatorId> result;
-  for (std::size_t i = 0; i < may_be.size(); ++i) {
-    const OperatorId id = operator_id(i);
-    may_be[i] = !is_supported_on_device(graph.model(), id) ||
-                std::ranges::any_of(graph.writers(id),
-                                    [&](OperatorId writer) { return may_be[index(writer)]; });
-    if (may_be[i]) result.push_back(id);
-  }
-  return result;
-}
-
-}  // namespace
-
 HostCompute measured_host(HostCompute host, const Graph& graph, const Backend& backend,
                           const MeasureOptions& options) {
   const Model& model = graph.model();
-  for (const OperatorId id : possible_host_operators(graph)) {
+  const std::vector<bool> may_run_on_host = possible_host_operators(graph);
+  for (std::size_t i = 0; i < may_run_on_host.size(); ++i) {
+    if (!may_run_on_host[i]) continue;
+    const OperatorId id = operator_id(i);
     try {
       const auto file = extract_segment(model, {&id, 1}).to_bytes();
       Runner runner(backend.open(file, model.describe(id)), options);

@@ -7,8 +7,6 @@
 
 #include "optimal/min_cut.h"
 #include "optimal/output_time.h"
-#include "segue/compiler.h"
-#include "simulator/segment_sum.h"
 
 namespace segue {
 namespace {
@@ -18,13 +16,6 @@ using Set = std::vector<bool>;  // of operators
 constexpr double kUnit = 1 << 20;  // capacities are whole parts of a nanosecond
 
 std::int64_t capacity(double ns) { return static_cast<std::int64_t>(ns * kUnit); }
-
-struct Activation {
-  std::size_t writer = 0;
-  double bytes = 0;
-  double sent_bytes = 0;
-  std::vector<std::size_t> readers;
-};
 
 // What is known of the first stage.
 struct Node {
@@ -41,18 +32,24 @@ struct Node {
 
 class FirstCutSearch {
  public:
-  FirstCutSearch(const Graph& graph, const DeviceSpec& device, std::uint32_t stages,
-                 double known_ns, int most_cuts, bool dives)
-      : graph_(graph),
-        timing_(device.timing),
+  FirstCutSearch(const SegmentCosts& costs, std::uint32_t stages, double known_ns, int most_cuts,
+                 bool dives)
+      : graph_(costs.graph()),
+        timing_(costs.device().timing),
         rest_share_(1.0 / (stages - 1)),
         known_ns_(known_ns),
         most_cuts_(most_cuts),
         dives_(dives),
-        count_(graph.operator_count()) {
-    gather_work(device);
-    gather_activations(device);
-    gather_ends(device);
+        count_(costs.operators().size()) {
+    for (const OperatorFacts& op : costs.operators()) {
+      compute_ns_.push_back(static_cast<double>(op.work.cycles) / timing_.clock_hz.value * 1e9);
+      work_ns_.push_back(compute_ns_.back() + static_cast<double>(op.uncached.added_ns));
+    }
+    for (const Activation& tensor : costs.activations()) {
+      if (tensor.writer != SegmentCosts::kNone && !tensor.readers.empty())
+        crossing_.push_back(&tensor);
+    }
+    gather_ends(costs);
   }
 
   [[nodiscard]] FirstCuts run() {
@@ -93,49 +90,18 @@ class FirstCutSearch {
     Set inside;
   };
 
-  void gather_work(const DeviceSpec& device) {
-    const Model& model = graph_.model();
-    for (std::size_t i = 0; i < count_; ++i) {
-      const OperatorWork work = operator_work(model, operator_id(i), device);
-      const ParameterFootprint footprint = parameter_footprint(model, operator_id(i), device);
-      Streaming uncached;
-      if (!footprint.is_cacheable && footprint.streamed_bytes > 0)
-        uncached = streaming(work, footprint.streamed_bytes, work.crossings, timing_);
-      compute_ns_.push_back(static_cast<double>(work.cycles) / timing_.clock_hz.value * 1e9);
-      work_ns_.push_back(compute_ns_.back() + static_cast<double>(uncached.added_ns));
-    }
-  }
-
-  void gather_activations(const DeviceSpec& device) {
-    const Model& model = graph_.model();
-    for (std::size_t t = 0; t < model.tensors().size(); ++t) {
-      const auto writer = model.producer(tensor_id(t));
-      if (!writer) continue;
-      Activation activation;
-      activation.writer = index(*writer);
-      activation.bytes = static_cast<double>(model.tensors()[t].bytes);
-      activation.sent_bytes = static_cast<double>(sent_bytes(model.tensors()[t], device));
-      for (const OperatorId reader : graph_.readers(*writer)) {
-        const auto& inputs = model.op(reader).inputs;
-        if (std::ranges::find(inputs, static_cast<std::int32_t>(t)) != inputs.end())
-          activation.readers.push_back(index(reader));
-      }
-      if (!activation.readers.empty()) activations_.push_back(std::move(activation));
-    }
-  }
-
   // What every first stage and every last stage has.
-  void gather_ends(const DeviceSpec& device) {
-    const Model& model = graph_.model();
+  void gather_ends(const SegmentCosts& costs) {
     const double link = 1e9 / timing_.link_bytes_per_s.value;
     input_per_byte_ = link + timing_.input_ns_per_byte.value * timing_.host_slowdown.value;
     fixed_ns_ = timing_.invoke_ns.value * timing_.host_slowdown.value;
-    for (const TensorId id : model.inputs())
-      first_input_ns_ += static_cast<double>(model.tensor(id).bytes) * input_per_byte_;
     SegmentSum last;
-    for (const TensorId id : model.outputs())
-      last.output_bytes += sent_bytes(model.tensor(id), device);
-    last.cycles = operator_work(model, operator_id(count_ - 1), device).cycles;
+    for (const Activation& tensor : costs.activations()) {
+      if (tensor.writer == SegmentCosts::kNone && !tensor.readers.empty())
+        first_input_ns_ += static_cast<double>(tensor.bytes) * input_per_byte_;
+      if (tensor.is_model_output) last.output_bytes += tensor.sent_bytes;
+    }
+    last.cycles = costs.operators().back().work.cycles;
     last.last_cycles = last.cycles;
     const SegmentTime time = last.time(timing_);
     last_output_ns_ =
@@ -215,13 +181,14 @@ class FirstCutSearch {
   // A tensor that crosses costs output and input once, however many read it.
   void add_transfers(const Node& node, double per_sent_byte, double per_read_byte,
                      MinCut& network) const {
-    for (std::size_t t = 0; t < activations_.size(); ++t) {
-      const Activation& tensor = activations_[t];
+    for (std::size_t t = 0; t < crossing_.size(); ++t) {
+      const Activation& tensor = *crossing_[t];
       const std::size_t writer = node_of(node, tensor.writer);
       if (writer == 1) continue;
       const std::size_t at = count_ + 2 + t;
       network.add(writer, at,
-                  capacity(per_sent_byte * tensor.sent_bytes + per_read_byte * tensor.bytes));
+                  capacity(per_sent_byte * static_cast<double>(tensor.sent_bytes) +
+                           per_read_byte * static_cast<double>(tensor.bytes)));
       for (const std::size_t op : tensor.readers) {
         const std::size_t reader = node_of(node, op);
         if (reader == 0) continue;
@@ -235,7 +202,7 @@ class FirstCutSearch {
                         double per_byte) {
     ++cuts_;
     const double rest_weight = (1 - weight) * rest_share_;
-    MinCut network(count_ + 2 + activations_.size());
+    MinCut network(count_ + 2 + crossing_.size());
     const double decided_ns = add_work(node, weight, rest_weight, network);
     add_transfers(node, weight * per_byte, rest_weight * input_per_byte_, network);
     Cut result;
@@ -256,11 +223,12 @@ class FirstCutSearch {
     cut.first_ns = fixed_ns_ + first_input_ns_;
     for (std::size_t op = 0; op < count_; ++op)
       (cut.inside[op] ? cut.first_ns : rest_ns) += work_ns_[op];
-    for (const Activation& a : activations_) {
+    for (const Activation* tensor : crossing_) {
       const auto is_outside = [&](std::size_t op) { return !cut.inside[op]; };
-      if (!cut.inside[a.writer] || std::ranges::none_of(a.readers, is_outside)) continue;
-      cut.sent_bytes += a.sent_bytes;
-      rest_ns += input_per_byte_ * a.bytes;
+      if (!cut.inside[tensor->writer] || std::ranges::none_of(tensor->readers, is_outside))
+        continue;
+      cut.sent_bytes += static_cast<double>(tensor->sent_bytes);
+      rest_ns += input_per_byte_ * static_cast<double>(tensor->bytes);
     }
     cut.first_ns += output(cut.sent_bytes);
     cut.rest_ns = rest_ns * rest_share_;
@@ -363,22 +331,22 @@ class FirstCutSearch {
   double last_output_ns_ = 0;  // of the model's output, less what the last operator hides
   std::vector<double> compute_ns_;
   std::vector<double> work_ns_;
-  std::vector<Activation> activations_;
+  std::vector<const Activation*> crossing_;  // that may
   std::set<Set> ideals_;
   int cuts_ = 0;
 };
 
 }  // namespace
 
-std::optional<FirstCuts> find_first_cuts(const Graph& graph, const DeviceSpec& device,
-                                         std::uint32_t stages, double known_ns, int most_cuts,
-                                         bool dives) {
+std::optional<FirstCuts> find_first_cuts(const SegmentCosts& costs, std::uint32_t stages,
+                                         double known_ns, int most_cuts, bool dives) {
+  if (costs.has_host()) return std::nullopt;
+  const Graph& graph = costs.graph();
   const Model& model = graph.model();
   const std::size_t count = graph.operator_count();
   std::size_t first = 0;
   std::size_t last = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    if (!is_supported_on_device(model, operator_id(i))) return std::nullopt;
     if (graph.writers(operator_id(i)).empty()) ++first;
     if (graph.readers(operator_id(i)).empty()) ++last;
   }
@@ -387,7 +355,7 @@ std::optional<FirstCuts> find_first_cuts(const Graph& graph, const DeviceSpec& d
                          model.inputs().size() == 1 && model.outputs().size() == 1 &&
                          model.producer(model.outputs()[0]) == operator_id(count - 1);
   if (!is_simple || stages < 2 || count < 3) return std::nullopt;
-  return FirstCutSearch(graph, device, stages, known_ns, most_cuts, dives).run();
+  return FirstCutSearch(costs, stages, known_ns, most_cuts, dives).run();
 }
 
 }  // namespace segue

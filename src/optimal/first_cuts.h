@@ -17,8 +17,7 @@
 #include <optional>
 #include <vector>
 
-#include "segue/device.h"
-#include "segue/graph.h"
+#include "simulator/segment_costs.h"
 
 namespace segue {
 
@@ -31,7 +30,7 @@ struct FirstCuts {
 // that one of them has. Nothing where the graph has several first or last operators, or some run on
 // the host. Deterministic; ends after `most_cuts` minimum cuts with what was shown by then; `dives`
 // for candidates early instead of a bound.
-[[nodiscard]] std::optional<FirstCuts> find_first_cuts(const Graph& graph, const DeviceSpec& device,
+[[nodiscard]] std::optional<FirstCuts> find_first_cuts(const SegmentCosts& costs,
                                                        std::uint32_t stages, double known_ns,
                                                        int most_cuts, bool dives);
 

@@ -6,18 +6,14 @@
 #include <vector>
 
 #include "optimal/ideals.h"
-#include "segue/compiler.h"
-#include "segue/simulator.h"
-#include "simulator/operator_facts.h"
+#include "simulator/segment_costs.h"
 
 namespace segue {
 
-// What every stage takes on a device, whatever is in it.
-[[nodiscard]] std::int64_t fixed_ns(const DeviceSpec& device);
-
 class IdealCosts {
  public:
-  IdealCosts(const Graph& graph, const IdealLattice& lattice, const DeviceSpec& device);
+  // Both must outlive it.
+  IdealCosts(const SegmentCosts& costs, const IdealLattice& lattice);
 
   struct Cost {
     std::int64_t time_ns = 0;
@@ -28,14 +24,8 @@ class IdealCosts {
   [[nodiscard]] Cost operator()(std::size_t from, std::size_t to) const;
   class Row;
 
-  // What an operator costs at least, whatever segment it is in.
-  struct OperatorBound {
-    std::int64_t work_ns = 0;        // computation, and streaming of what is never cached
-    std::int64_t spill_ns = 0;       // more, if its parameters are streamed
-    std::uint64_t cached_bytes = 0;  // on chip, if they are not
-  };
-  [[nodiscard]] OperatorBound bound(std::size_t op) const;
-  [[nodiscard]] bool has_host() const { return has_host_; }
+  [[nodiscard]] const SegmentCosts& of_operators() const { return costs_; }
+  // Of a stage: what it takes whatever is in it.
   [[nodiscard]] std::int64_t least_fixed_ns() const;
   // Whether all that crosses the border of `from` is read between the two for the last time. Then
   // the stage between them receives all of it, and writes all that crosses the border of `to`.
@@ -44,28 +34,18 @@ class IdealCosts {
   // as nothing hides it.
   [[nodiscard]] std::int64_t input_ns(std::size_t ideal) const;
   [[nodiscard]] std::int64_t output_ns(std::size_t ideal) const;
-  [[nodiscard]] std::uint64_t largest_capacity() const;
   // Of a stage that begins at an ideal, and goes on beyond another: what it takes for the operators
   // between them, without streaming what could be cached.
   [[nodiscard]] std::int64_t least_beginning_ns(std::size_t from, std::size_t to) const;
   // The same of a stage that ends at an ideal and begins before another, without its fixed time.
   [[nodiscard]] std::int64_t least_ending_ns(std::size_t from, std::size_t to) const;
   [[nodiscard]] bool may_run_on_host(std::size_t from, std::size_t to) const;
-  [[nodiscard]] std::int64_t fixed_ns() const { return segue::fixed_ns(device_); }
 
   // No segmentation's stages take less together: all of the whole model's time but the streaming of
   // what does not fit.
   [[nodiscard]] std::int64_t least_sum_ns() const;
 
  private:
-  struct TensorFacts {
-    std::size_t writer = 0;  // kNone: a model input
-    std::uint64_t bytes = 0;
-    std::uint64_t sent_bytes = 0;
-    std::vector<std::size_t> readers;
-    std::vector<std::size_t> crowded_readers;  // whose tiles it crowds
-    bool is_model_output = false;
-  };
   // What the device caches of a segment, candidate by candidate; the rest is streamed.
   struct Cache {
     std::uint64_t left_bytes = 0;
@@ -105,11 +85,6 @@ class IdealCosts {
     }
   };
 
-  [[nodiscard]] std::int64_t input_time_ns(std::uint64_t bytes) const;
-  // As far as nothing hides it.
-  [[nodiscard]] std::int64_t output_time_ns(std::uint64_t bytes) const;
-  void gather_operators();
-  void gather_tensors();
   void gather_ideal(std::size_t ideal);
   void gather_border(std::size_t ideal);
   void add_border(std::size_t from, std::size_t to, SegmentSum& sum, bool& is_crowded) const;
@@ -122,21 +97,8 @@ class IdealCosts {
     return lattice_.contains(to, op) && !lattice_.contains(from, op);
   }
 
-  static constexpr auto kNone = static_cast<std::size_t>(-1);
-
-  const Graph& graph_;
+  const SegmentCosts& costs_;
   const IdealLattice& lattice_;
-  const DeviceSpec& device_;
-  bool has_host_ = false;  // some operators run there
-  std::vector<OperatorFacts> operators_;
-  std::vector<std::vector<std::uint32_t>> reads_;   // per operator, in tensors_; each once
-  std::vector<std::vector<std::uint32_t>> writes_;  // per operator, in tensors_
-  std::vector<bool> is_supported_;                  // by the device, per operator
-  std::vector<std::int64_t> host_ns_;               // per operator that may run on the host, else 0
-  std::vector<bool> may_run_on_host_;               // in some segment
-  std::vector<TensorFacts> tensors_;                // of activations
-  std::vector<std::size_t> model_outputs_;          // in tensors_
-  std::vector<CachingCandidate> caching_order_;
   // Per ideal.
   std::vector<IdealSums> sums_;
   std::vector<Border> borders_;
@@ -149,7 +111,8 @@ class IdealCosts {
 // before with some operators more or less. Cheapest where `to` ascends.
 class IdealCosts::Row {
  public:
-  Row(const IdealCosts& costs, std::size_t from) : costs_(costs), from_(from) {}
+  Row(const IdealCosts& ideals, std::size_t from)
+      : ideals_(ideals), costs_(ideals.costs_), from_(from) {}
 
   [[nodiscard]] Cost operator()(std::size_t to);
   [[nodiscard]] std::int64_t least_beginning_ns(std::size_t to);
@@ -164,11 +127,12 @@ class IdealCosts::Row {
   void remove(std::size_t op);
   void count_writes(std::size_t op, bool is_added);
   [[nodiscard]] bool is_ours(std::size_t op) const;
-  [[nodiscard]] bool leaves(const TensorFacts& tensor, std::uint32_t readers) const {
+  [[nodiscard]] bool leaves(const Activation& tensor, std::uint32_t readers) const {
     return tensor.is_model_output || readers < tensor.readers.size();
   }
 
-  const IdealCosts& costs_;
+  const IdealCosts& ideals_;
+  const SegmentCosts& costs_;
   std::size_t from_;
   std::vector<Word> on_device_;  // operators beyond `from_` that would run there
   std::vector<Word> ours_;       // those of them up to the ideal at hand
@@ -179,8 +143,5 @@ class IdealCosts::Row {
   SegmentSum border_;
   std::uint32_t crowded_ = 0;  // of ours: read a map from outside that crowds their tiles
 };
-
-[[nodiscard]] IdealCosts::OperatorBound operator_bound(const OperatorFacts& op,
-                                                       const DeviceSpec& device);
 
 }  // namespace segue

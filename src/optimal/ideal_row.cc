@@ -25,23 +25,25 @@ void for_each_bit(IdealLattice::Word word, std::size_t w, Visit visit) {
 
 }  // namespace
 
-bool IdealCosts::Row::is_ours(std::size_t op) const { return op != kNone && has(ours_, op); }
+bool IdealCosts::Row::is_ours(std::size_t op) const {
+  return op != SegmentCosts::kNone && has(ours_, op);
+}
 
 // As operators_on_host decides: what the device does not have, and what depends on such an operator
 // after the device has begun.
 void IdealCosts::Row::begin() {
-  const std::size_t count = costs_.operators_.size();
+  const std::size_t count = costs_.operators().size();
   std::vector<bool> has_device_before(count);
-  on_device_.resize(costs_.lattice_.words(from_).size());
+  on_device_.resize(ideals_.lattice_.words(from_).size());
   ours_.resize(on_device_.size());
   theirs_.resize(on_device_.size());
-  readers_.resize(costs_.tensors_.size());
+  readers_.resize(costs_.activations().size());
   for (std::size_t op = 0; op < count; ++op) {
-    if (costs_.lattice_.contains(from_, op)) continue;
-    bool is_on_device = costs_.is_supported_[op];
-    for (const OperatorId id : costs_.graph_.writers(operator_id(op))) {
+    if (ideals_.lattice_.contains(from_, op)) continue;
+    bool is_on_device = costs_.is_supported(op);
+    for (const OperatorId id : costs_.graph().writers(operator_id(op))) {
       const std::size_t writer = index(id);
-      if (costs_.lattice_.contains(from_, writer)) continue;
+      if (ideals_.lattice_.contains(from_, writer)) continue;
       const bool before = has_device_before[writer];
       if (before || has(on_device_, writer)) has_device_before[op] = true;
       if (before && !has(on_device_, writer)) is_on_device = false;
@@ -51,14 +53,12 @@ void IdealCosts::Row::begin() {
 }
 
 void IdealCosts::Row::go_to(std::size_t to) {
-  const auto below = costs_.lattice_.words(from_);
-  const auto above = costs_.lattice_.words(to);
+  const auto below = ideals_.lattice_.words(from_);
+  const auto above = ideals_.lattice_.words(to);
   for (std::size_t w = 0; w < ours_.size(); ++w) {
     const Word on_host = above[w] & ~below[w] & ~on_device_[w];
-    for_each_bit(theirs_[w] & ~on_host, w,
-                 [&](std::size_t op) { host_ns_ -= costs_.host_ns_[op]; });
-    for_each_bit(on_host & ~theirs_[w], w,
-                 [&](std::size_t op) { host_ns_ += costs_.host_ns_[op]; });
+    for_each_bit(theirs_[w] & ~on_host, w, [&](std::size_t op) { host_ns_ -= costs_.host_ns(op); });
+    for_each_bit(on_host & ~theirs_[w], w, [&](std::size_t op) { host_ns_ += costs_.host_ns(op); });
     theirs_[w] = on_host;
     const Word wanted = above[w] & on_device_[w];
     for_each_bit(ours_[w] & ~wanted, w, [&](std::size_t op) { remove(op); });
@@ -68,8 +68,8 @@ void IdealCosts::Row::go_to(std::size_t to) {
 
 // What an operator's outputs add to the border, whichever of their readers are ours.
 void IdealCosts::Row::count_writes(std::size_t op, bool is_added) {
-  for (const std::uint32_t t : costs_.writes_[op]) {
-    const TensorFacts& tensor = costs_.tensors_[t];
+  for (const std::uint32_t t : costs_.writes(op)) {
+    const Activation& tensor = costs_.activations()[t];
     const std::uint64_t read = readers_[t] > 0 ? tensor.bytes : 0;
     const std::uint64_t sent = leaves(tensor, readers_[t]) ? tensor.sent_bytes : 0;
     const auto crowded = static_cast<std::uint32_t>(std::ranges::count_if(
@@ -83,9 +83,9 @@ void IdealCosts::Row::count_writes(std::size_t op, bool is_added) {
 
 void IdealCosts::Row::add(std::size_t op) {
   flip(ours_, op);
-  sums_.add(costs_.operators_[op]);
-  for (const std::uint32_t t : costs_.reads_[op]) {
-    const TensorFacts& tensor = costs_.tensors_[t];
+  sums_.add(costs_.operators()[op]);
+  for (const std::uint32_t t : costs_.reads(op)) {
+    const Activation& tensor = costs_.activations()[t];
     if (is_ours(tensor.writer)) {
       if (leaves(tensor, readers_[t]) && !leaves(tensor, readers_[t] + 1))
         border_.output_bytes -= tensor.sent_bytes;
@@ -100,8 +100,8 @@ void IdealCosts::Row::add(std::size_t op) {
 
 void IdealCosts::Row::remove(std::size_t op) {
   count_writes(op, false);
-  for (const std::uint32_t t : costs_.reads_[op]) {
-    const TensorFacts& tensor = costs_.tensors_[t];
+  for (const std::uint32_t t : costs_.reads(op)) {
+    const Activation& tensor = costs_.activations()[t];
     --readers_[t];
     if (is_ours(tensor.writer)) {
       if (leaves(tensor, readers_[t]) && !leaves(tensor, readers_[t] + 1))
@@ -111,12 +111,12 @@ void IdealCosts::Row::remove(std::size_t op) {
       if (std::ranges::find(tensor.crowded_readers, op) != tensor.crowded_readers.end()) --crowded_;
     }
   }
-  sums_.remove(costs_.operators_[op]);
+  sums_.remove(costs_.operators()[op]);
   flip(ours_, op);
 }
 
 IdealCosts::Cost IdealCosts::Row::operator()(std::size_t to) {
-  if (costs_.sums_[to].unsupported == costs_.sums_[from_].unsupported) return costs_(from_, to);
+  if (ideals_.sums_[to].unsupported == ideals_.sums_[from_].unsupported) return ideals_(from_, to);
   if (ours_.empty()) begin();
   go_to(to);
   std::size_t w = ours_.size();
@@ -127,22 +127,22 @@ IdealCosts::Cost IdealCosts::Row::operator()(std::size_t to) {
       w * kWordBits - 1 - static_cast<std::size_t>(std::countl_zero(ours_[w - 1]));
   SegmentSum sum = border_;
   sum.cycles = sums_.cycles;
-  sum.last_cycles = costs_.operators_[last].work.cycles;
-  sum.last_streaming_ns = costs_.operators_[last].uncached.hidden_ns;
+  sum.last_cycles = costs_.operators()[last].work.cycles;
+  sum.last_streaming_ns = costs_.operators()[last].uncached.hidden_ns;
   sum.streaming_ns = sums_.uncached.added_ns;
   sum.hidden_streaming_ns = sums_.uncached.hidden_ns;
   std::uint64_t host_bytes = sums_.uncached_bytes;
   // The compiler sets memory aside for all that comes in, for operators on the host too.
   SegmentSum all;
   bool is_crowded = false;
-  costs_.add_border(from_, to, all, is_crowded);
-  Cache cache{parameter_capacity(costs_.device_.memory, all.input_bytes), last, crowded_ > 0};
+  ideals_.add_border(from_, to, all, is_crowded);
+  Cache cache{parameter_capacity(costs_.device().memory, all.input_bytes), last, crowded_ > 0};
   if (sums_.cached_bytes > cache.left_bytes) {
-    for (const CachingCandidate& candidate : costs_.caching_order_) {
-      if (is_ours(index(candidate.op))) costs_.take(candidate, cache, sum, host_bytes);
+    for (const CachingCandidate& candidate : costs_.caching_order()) {
+      if (is_ours(index(candidate.op))) ideals_.take(candidate, cache, sum, host_bytes);
     }
   }
-  Cost cost = to_cost(sum.time(costs_.device_.timing), host_bytes);
+  Cost cost = to_cost(sum.time(costs_.device().timing), host_bytes);
   cost.time_ns += host_ns;
   return cost;
 }
@@ -156,7 +156,7 @@ std::int64_t IdealCosts::Row::least_beginning_ns(std::size_t to) {
   sum.cycles = sums_.cycles;
   sum.streaming_ns = sums_.uncached.added_ns;
   const bool has_device = std::ranges::any_of(ours_, [](Word word) { return word != 0; });
-  return host_ns_ + (has_device ? sum.time(costs_.device_.timing).total().count() : 0);
+  return host_ns_ + (has_device ? sum.time(costs_.device().timing).total().count() : 0);
 }
 
 // Where the stage begins earlier, more may be on the host, but nothing less.
@@ -168,10 +168,10 @@ std::int64_t IdealCosts::Row::least_ending_ns(std::size_t to) {
   for (std::size_t w = 0; w < ours_.size(); ++w) {
     for_each_bit(ours_[w], w, [&](std::size_t op) {
       least += costs_.bound(op).work_ns;
-      is_certain &= !costs_.may_run_on_host_[op];
+      is_certain &= !costs_.may_run_on_host(op);
     });
   }
-  return least + (is_certain ? costs_.output_time_ns(border_.output_bytes) : 0);
+  return least + (is_certain ? costs_.least_output_ns(border_.output_bytes) : 0);
 }
 
 }  // namespace segue

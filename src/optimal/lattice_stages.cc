@@ -6,21 +6,21 @@
 namespace segue {
 namespace {
 
-std::vector<IdealCosts> costs_per_kind(const Graph& graph, const IdealLattice& lattice,
-                                       std::span<const DeviceSpec* const> kinds) {
+std::vector<IdealCosts> costs_per_kind(std::span<const SegmentCosts> kinds,
+                                       const IdealLattice& lattice) {
   std::vector<IdealCosts> costs;
   costs.reserve(kinds.size());
-  for (const DeviceSpec* kind : kinds) costs.emplace_back(graph, lattice, *kind);
+  for (const SegmentCosts& kind : kinds) costs.emplace_back(kind, lattice);
   return costs;
 }
 
 }  // namespace
 
-LatticeStages::LatticeStages(const Graph& graph, IdealLattice lattice,
-                             std::span<const DeviceSpec* const> kinds, std::uint32_t most_devices)
+LatticeStages::LatticeStages(std::span<const SegmentCosts> kinds, IdealLattice lattice,
+                             std::uint32_t most_devices)
     : lattice_(std::move(lattice)),
-      costs_(costs_per_kind(graph, lattice_, kinds)),
-      bounds_(lattice_, costs_, graph.operator_count(), most_devices),
+      costs_(costs_per_kind(kinds, lattice_)),
+      bounds_(lattice_, costs_, kinds[0].operators().size(), most_devices),
       times_(kinds.size() == 1 ? size() * (size() - 1) / 2 : 0) {}
 
 std::int64_t LatticeStages::time_ns(std::size_t from, std::size_t to) const {
@@ -28,8 +28,9 @@ std::int64_t LatticeStages::time_ns(std::size_t from, std::size_t to) const {
   if (const std::int64_t known = time.load(kRelaxed); known > 0) return known - 1;
   IdealCosts::Row row(costs_[0], from);
   // Where operators run on the host, each is cheap only beside the one before.
-  const std::size_t last = costs_[0].has_host() ? size() - 1 : to;
-  for (std::size_t other = costs_[0].has_host() ? from + 1 : to; other <= last; ++other) {
+  const std::size_t last = costs_[0].of_operators().has_host() ? size() - 1 : to;
+  for (std::size_t other = costs_[0].of_operators().has_host() ? from + 1 : to; other <= last;
+       ++other) {
     if (other == to || lattice_.is_subset(from, other))
       times_[slot(from, other)].store(row(other).time_ns + 1, kRelaxed);
   }
@@ -37,7 +38,7 @@ std::int64_t LatticeStages::time_ns(std::size_t from, std::size_t to) const {
 }
 
 std::int64_t LatticeStages::fixed_ns_within(const IdealGap& gap) const {
-  return costs_[0].may_run_on_host(gap.below, gap.above) ? 0 : costs_[0].fixed_ns();
+  return costs_[0].may_run_on_host(gap.below, gap.above) ? 0 : costs_[0].of_operators().fixed_ns();
 }
 
 std::int64_t LatticeStages::least_beginning_ns(std::size_t from, const IdealGap& gap) const {

@@ -10,17 +10,16 @@
 #include "optimal/ideal_costs.h"
 #include "optimal/ideals.h"
 #include "optimal/work_bounds.h"
-#include "segue/device.h"
 
 namespace segue {
 
-// Thread-safe. The graph and the devices must outlive it.
+// Thread-safe. The costs, of one graph, must outlive it.
 class LatticeStages {
  public:
   static constexpr bool kIsOrdered = false;  // by the work before them
 
   // For at most `most_devices` devices of each kind together.
-  LatticeStages(const Graph& graph, IdealLattice lattice, std::span<const DeviceSpec* const> kinds,
+  LatticeStages(std::span<const SegmentCosts> kinds, IdealLattice lattice,
                 std::uint32_t most_devices);
   LatticeStages(const LatticeStages&) = delete;
   LatticeStages& operator=(const LatticeStages&) = delete;

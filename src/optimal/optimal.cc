@@ -117,16 +117,13 @@ void improve_at_first_cut(const SharedStages& shared, std::span<const DevicePool
                           const OptimalOptions& options, const LatticeSearch& known,
                           OptimalSegmentation& result) {
   // A few cuts for candidates, then as many as the proof needs.
-  const DeviceSpec& device = pools[0].device;
-  const DeviceSpec* const kind = &device;
   for (const bool dives : {true, false}) {
     if (result.bound.is_proven) return;
-    const auto cuts = find_first_cuts(shared.graph(), device, pools[0].count,
+    const auto cuts = find_first_cuts(shared.costs()[0], pools[0].count,
                                       static_cast<double>(result.bottleneck.count()),
                                       dives ? kCutsToDive : kCutsToProve, dives);
     if (!cuts) return;
-    const LatticeStages stages(shared.graph(), known.lattice().with(cuts->ideals), {&kind, 1},
-                               pools[0].count);
+    const LatticeStages stages(shared.costs(), known.lattice().with(cuts->ideals), pools[0].count);
     LatticeSearch search(stages, pools, options);
     search.run(known.reached());
     const OptimalSegmentation found = search.result(false);
@@ -152,13 +149,12 @@ void improve_at_first_cut(const SharedStages& shared, std::span<const DevicePool
 }
 
 // Where devices leave too much open even along three orders: the best of some horizontal cuts.
-OptimalSegmentation along_few_cuts(const Graph& graph, std::span<const DevicePool> pools,
+OptimalSegmentation along_few_cuts(const SharedStages& shared, std::span<const DevicePool> pools,
                                    const OptimalOptions& options) {
-  std::vector<const DeviceSpec*> kinds;
-  for (const DevicePool& pool : pools) kinds.push_back(&pool.device);
+  const Graph& graph = shared.graph();
   for (const std::uint32_t cuts : {48U, 24U, 12U, 6U, 3U, 1U}) {
     try {
-      const LatticeStages stages(graph, IdealLattice::along_some_depths(graph, cuts), kinds,
+      const LatticeStages stages(shared.costs(), IdealLattice::along_some_depths(graph, cuts),
                                  device_count(pools));
       LatticeSearch search(stages, pools, options);
       search.run({});
@@ -279,7 +275,7 @@ OptimalSegmentation with_labels(const SharedStages& shared, std::span<const Devi
     if (work_of(shared.orders().size(), pools, options) > kMostWork) throw TooMuchWork();
     orders.run({});
   } catch (const TooMuchWork&) {
-    return along_few_cuts(graph, pools, options);
+    return along_few_cuts(shared, pools, options);
   }
   const SharedStages::Listed& listed = shared.listed();
   if (!listed.gaps.empty() || work_of(listed.stages->size(), pools, options) > kMostWork) {
@@ -306,7 +302,7 @@ OptimalSegmentation segment_with(const SharedStages& shared, std::span<const Dev
   if (is_even) {
     if (auto result = along_ranges(shared, pools[0], options)) return *result;
   }
-  return along_few_cuts(shared.graph(), pools, options);
+  return along_few_cuts(shared, pools, options);
 }
 
 }  // namespace

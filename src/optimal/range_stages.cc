@@ -15,13 +15,6 @@ constexpr std::size_t kStep = 16;
 constexpr std::size_t kMostCrossings = 8'000'000;
 constexpr auto kNone = std::numeric_limits<std::uint32_t>::max();
 
-std::vector<OperatorFacts> facts_of(const Graph& graph, std::span<const OperatorId> order,
-                                    const DeviceSpec& device) {
-  std::vector<OperatorFacts> facts;
-  for (const OperatorId id : order) facts.push_back(operator_facts(graph.model(), id, device));
-  return facts;
-}
-
 Streaming operator+(const Streaming& a, const Streaming& b) {
   return {a.added_ns + b.added_ns, a.hidden_ns + b.hidden_ns};
 }
@@ -31,40 +24,40 @@ Streaming operator-(const Streaming& a, const Streaming& b) {
 
 }  // namespace
 
-std::optional<RangeStages> RangeStages::along(const Graph& graph, std::vector<OperatorId> order,
-                                              const DeviceSpec& device,
+std::optional<RangeStages> RangeStages::along(const SegmentCosts& costs,
+                                              std::vector<OperatorId> order,
                                               std::uint32_t most_devices) {
-  for (const OperatorId id : order) {
-    if (!is_supported_on_device(graph.model(), id)) return std::nullopt;
-  }
-  auto facts = facts_of(graph, order, device);
-  RangeStages stages(graph, std::move(order), device, most_devices, std::move(facts));
-  if (!stages.gather_tensors(graph)) return std::nullopt;
+  if (costs.has_host()) return std::nullopt;
+  RangeStages stages(costs, std::move(order), most_devices);
+  if (!stages.gather_tensors()) return std::nullopt;
   return stages;
 }
 
-RangeStages::RangeStages(const Graph& graph, std::vector<OperatorId> order,
-                         const DeviceSpec& device, std::uint32_t most_devices,
-                         std::vector<OperatorFacts> operators)
-    : order_(std::move(order)),
-      device_(device),
-      operators_(std::move(operators)),
-      bounds_(operators_, device, most_devices),
+RangeStages::RangeStages(const SegmentCosts& costs, std::vector<OperatorId> order,
+                         std::uint32_t most_devices)
+    : costs_(&costs),
+      order_(std::move(order)),
+      positions_(order_.size()),
+      bounds_(costs, order_, most_devices),
       sums_(size()),
       next_crowded_(size(), kNone) {
-  std::vector<bool> is_output(graph.model().tensors().size());
-  for (const TensorId id : graph.model().outputs()) is_output[index(id)] = true;
   for (std::size_t i = 0; i < order_.size(); ++i) {
-    const OperatorFacts& op = operators_[i];
+    positions_[index(order_[i])] = static_cast<std::uint32_t>(i);
+    const OperatorFacts& op = op_at(i);
     const Sums& before = sums_[i];
     Sums& sums = sums_[i + 1];
     sums = {before.cycles + op.work.cycles, before.cached_bytes + op.cached_bytes(),
             before.model_output_bytes, before.uncached + op.uncached, before.spilled + op.spilled};
-    for (const std::int32_t t : graph.model().op(order_[i]).outputs) {
-      if (is_output[static_cast<std::size_t>(t)])
-        sums.model_output_bytes += sent_bytes(graph.model().tensor(tensor_id(t)), device);
+    for (const std::uint32_t t : costs.writes(index(order_[i]))) {
+      const Activation& tensor = costs.activations()[t];
+      if (tensor.is_model_output) sums.model_output_bytes += tensor.sent_bytes;
     }
   }
+  gather_last_operators();
+  gather_candidates();
+}
+
+void RangeStages::gather_last_operators() {
   auto& first = last_of_.emplace_back(order_.size());
   for (std::size_t i = 0; i < first.size(); ++i) first[i] = static_cast<std::uint32_t>(i);
   const auto later = [&](std::uint32_t a, std::uint32_t b) {
@@ -76,51 +69,51 @@ RangeStages::RangeStages(const Graph& graph, std::vector<OperatorId> order,
     for (std::size_t i = 0; i < both.size(); ++i) both[i] = later(half[i], half[i + width / 2]);
     last_of_.push_back(std::move(both));
   }
-  gather_candidates();
 }
 
-bool RangeStages::gather_tensors(const Graph& graph) {
-  const Model& model = graph.model();
-  std::vector<std::uint32_t> positions(order_.size());
-  for (std::size_t i = 0; i < order_.size(); ++i)
-    positions[index(order_[i])] = static_cast<std::uint32_t>(i);
-  std::vector<Life> lives(model.tensors().size());
-  for (std::size_t t = 0; t < lives.size(); ++t) {
-    const Tensor& tensor = model.tensors()[t];
-    lives[t].bytes = tensor.bytes;
-    lives[t].sent_bytes = sent_bytes(tensor, device_);
-    if (const auto writer = model.producer(tensor_id(t)))
-      lives[t].writer = positions[index(*writer)];
-  }
-  for (const TensorId id : model.outputs()) lives[index(id)].is_model_output = true;
-  for (std::size_t i = 0; i < order_.size(); ++i) {
-    for (const std::int32_t t : model.op(order_[i]).inputs) {
-      if (t < 0) continue;
-      const Tensor& tensor = model.tensors()[static_cast<std::size_t>(t)];
-      if (tensor.is_constant() || tensor.is_variable) continue;
-      auto& readers = lives[static_cast<std::size_t>(t)].readers;
-      if (readers.empty() || readers.back() != i) readers.push_back(static_cast<std::uint32_t>(i));
-    }
-  }
-  std::erase_if(lives, [](const Life& life) { return life.readers.empty(); });
+// Behind its writer.
+std::size_t RangeStages::first_cut_of(const Activation& tensor) const {
+  return tensor.writer == SegmentCosts::kNone ? 0 : positions_[tensor.writer] + 1;
+}
+
+// By positions, ascending.
+std::vector<std::uint32_t> RangeStages::readers_of(const Activation& tensor) const {
+  std::vector<std::uint32_t> readers;
+  for (const std::uint32_t op : tensor.readers) readers.push_back(positions_[op]);
+  std::ranges::sort(readers);
+  return readers;
+}
+
+bool RangeStages::gather_tensors() {
   std::size_t crossings = 0;
-  for (const Life& life : lives)
-    crossings += static_cast<std::size_t>(life.readers.back() - life.writer);
+  for (const Activation& tensor : costs_->activations()) {
+    if (!tensor.readers.empty()) crossings += readers_of(tensor).back() + 1 - first_cut_of(tensor);
+  }
   if (crossings > kMostCrossings) return false;
-  gather_crossings(lives);
-  gather_crowding(graph.model());
+  gather_crossings();
+  gather_crowding();
   return true;
 }
 
-void RangeStages::gather_crossings(const std::vector<Life>& lives) {
-  const auto first_cut = [](const Life& life) { return static_cast<std::size_t>(life.writer + 1); };
-  const auto is_sent = [](const Life& life) { return life.writer >= 0 && !life.is_model_output; };
-  for (Crossings* crossings : {&next_reads_, &writes_}) crossings->starts.resize(size() + 1);
-  for (const Life& life : lives) {
-    for (std::size_t cut = first_cut(life); cut <= life.readers.back(); ++cut) {
-      ++next_reads_.starts[cut + 1];
-      if (is_sent(life)) ++writes_.starts[cut + 1];
+void RangeStages::gather_crossings() {
+  const auto is_sent = [](const Activation& tensor) {
+    return tensor.writer != SegmentCosts::kNone && !tensor.is_model_output;
+  };
+  // Calls `visit` with each cut that a tensor crosses, and its next reader there.
+  const auto for_crossings = [&](const Activation& tensor, auto visit) {
+    const auto readers = readers_of(tensor);
+    auto next = readers.begin();
+    for (std::size_t cut = first_cut_of(tensor); !readers.empty() && cut <= readers.back(); ++cut) {
+      while (*next < cut) ++next;
+      visit(cut, *next);
     }
+  };
+  for (Crossings* crossings : {&next_reads_, &writes_}) crossings->starts.resize(size() + 1);
+  for (const Activation& tensor : costs_->activations()) {
+    for_crossings(tensor, [&](std::size_t cut, std::uint32_t) {
+      ++next_reads_.starts[cut + 1];
+      if (is_sent(tensor)) ++writes_.starts[cut + 1];
+    });
   }
   for (Crossings* crossings : {&next_reads_, &writes_}) {
     std::partial_sum(crossings->starts.begin(), crossings->starts.end(), crossings->starts.begin());
@@ -128,65 +121,52 @@ void RangeStages::gather_crossings(const std::vector<Life>& lives) {
   }
   auto read = next_reads_.starts;
   auto written = writes_.starts;
-  for (const Life& life : lives) {
-    auto next = life.readers.begin();
-    for (std::size_t cut = first_cut(life); cut <= life.readers.back(); ++cut) {
-      while (*next < cut) ++next;
-      next_reads_.all[read[cut]++] = {*next, life.bytes};
-      if (is_sent(life))
-        writes_.all[written[cut]++] = {static_cast<std::uint32_t>(life.writer), life.sent_bytes};
-    }
+  for (const Activation& tensor : costs_->activations()) {
+    for_crossings(tensor, [&](std::size_t cut, std::uint32_t next) {
+      next_reads_.all[read[cut]++] = {next, tensor.bytes};
+      if (is_sent(tensor))
+        writes_.all[written[cut]++] = {positions_[tensor.writer], tensor.sent_bytes};
+    });
   }
-  const auto settle = [&](Crossings& crossings, auto compare) {
-    for (std::size_t cut = 0; cut < size(); ++cut) {
-      const auto begin = crossings.all.begin() + static_cast<std::ptrdiff_t>(crossings.starts[cut]);
-      const auto end =
-          crossings.all.begin() + static_cast<std::ptrdiff_t>(crossings.starts[cut + 1]);
-      std::sort(begin, end, [&](const Crossing& a, const Crossing& b) {
-        return compare(a.operator_position, b.operator_position);
-      });
-      std::uint64_t bytes = 0;
-      for (auto crossing = begin; crossing != end; ++crossing) bytes = crossing->bytes += bytes;
-    }
-  };
-  settle(next_reads_, std::less<>{});
-  settle(writes_, std::greater<>{});
+  sum_crossings(next_reads_, std::less<>{});
+  sum_crossings(writes_, std::greater<>{});
 }
 
-void RangeStages::gather_crowding(const Model& model) {
-  std::vector<std::uint32_t> positions(order_.size());
-  for (std::size_t i = 0; i < order_.size(); ++i)
-    positions[index(order_[i])] = static_cast<std::uint32_t>(i);
-  for (std::size_t i = 0; i < order_.size(); ++i) {
-    const auto& inputs = model.op(order_[i]).inputs;
-    if (!operators_[i].crowds_tile || inputs.empty() || inputs[0] < 0) continue;
-    const Tensor& map = model.tensor(tensor_id(inputs[0]));
-    if (map.is_constant() || map.is_variable) continue;
-    const auto writer = model.producer(tensor_id(inputs[0]));
-    const std::size_t first = writer ? positions[index(*writer)] + 1 : 0;
-    for (std::size_t cut = i + 1; cut-- > first;)
-      next_crowded_[cut] = std::min(next_crowded_[cut], static_cast<std::uint32_t>(i));
+// Sorts those of each cut, and makes bytes those of all before, too.
+template <typename Compare>
+void RangeStages::sum_crossings(Crossings& crossings, Compare compare) const {
+  for (std::size_t cut = 0; cut < size(); ++cut) {
+    const std::span of_cut =
+        std::span(crossings.all)
+            .subspan(crossings.starts[cut], crossings.starts[cut + 1] - crossings.starts[cut]);
+    std::ranges::sort(of_cut, compare, &Crossing::operator_position);
+    std::uint64_t bytes = 0;
+    for (Crossing& crossing : of_cut) bytes = crossing.bytes += bytes;
+  }
+}
+
+void RangeStages::gather_crowding() {
+  for (const Activation& tensor : costs_->activations()) {
+    for (const std::uint32_t op : tensor.crowded_readers) {
+      const std::uint32_t reader = positions_[op];
+      for (std::size_t cut = reader + 1; cut-- > first_cut_of(tensor);)
+        next_crowded_[cut] = std::min(next_crowded_[cut], reader);
+    }
   }
 }
 
 void RangeStages::gather_candidates() {
-  std::vector<std::pair<CachingCandidate, std::uint32_t>> candidates;
-  for (std::size_t i = 0; i < operators_.size(); ++i) {
-    if (operators_[i].candidate)
-      candidates.emplace_back(*operators_[i].candidate, static_cast<std::uint32_t>(i));
-  }
-  std::ranges::sort(candidates, is_cached_before,
-                    &std::pair<CachingCandidate, std::uint32_t>::first);
-  ranks_.assign(operators_.size(), kNone);
+  const auto candidates = costs_->caching_order();
+  ranks_.assign(order_.size(), kNone);
   least_bytes_from_.assign(candidates.size(), 0);
+  ranked_.resize(candidates.size());
   for (std::size_t rank = candidates.size(); rank-- > 0;) {
-    const auto& [candidate, position] = candidates[rank];
-    ranks_[position] = static_cast<std::uint32_t>(rank);
-    least_bytes_from_[rank] = candidate.footprint.cached_bytes;
+    ranked_[rank] = positions_[index(candidates[rank].op)];
+    ranks_[ranked_[rank]] = static_cast<std::uint32_t>(rank);
+    least_bytes_from_[rank] = candidates[rank].footprint.cached_bytes;
     if (rank + 1 < candidates.size())
       least_bytes_from_[rank] = std::min(least_bytes_from_[rank], least_bytes_from_[rank + 1]);
   }
-  for (const auto& [unused, position] : candidates) ranked_.push_back(position);
   words_per_cut_ = (candidates.size() + kBits - 1) / kBits;
   std::vector<std::uint64_t> before(words_per_cut_);
   for (std::size_t cut = 0; cut < size(); ++cut) {
@@ -232,7 +212,7 @@ std::uint32_t RangeStages::last_operator(std::size_t from, std::size_t to) const
 }
 
 SegmentSum RangeStages::sum_without_spilling(std::size_t from, std::size_t to) const {
-  const OperatorFacts& last = operators_[last_operator(from, to)];
+  const OperatorFacts& last = op_at(last_operator(from, to));
   const Streaming uncached = sums_[to].uncached - sums_[from].uncached;
   SegmentSum sum;
   sum.input_bytes = input_bytes(from, to);
@@ -247,13 +227,13 @@ SegmentSum RangeStages::sum_without_spilling(std::size_t from, std::size_t to) c
 
 bool RangeStages::spills(std::size_t from, std::size_t to, const SegmentSum& sum) const {
   return sums_[to].cached_bytes - sums_[from].cached_bytes >
-         parameter_capacity(device_.memory, sum.input_bytes);
+         parameter_capacity(costs_->device().memory, sum.input_bytes);
 }
 
 bool RangeStages::may_take(std::size_t from, std::size_t to, std::int64_t longest_ns) const {
   if (bounds_.least_sum_ns(from, to, 1) > longest_ns) return false;
   const SegmentSum sum = sum_without_spilling(from, to);
-  const std::int64_t least = sum.time(device_.timing).total().count();
+  const std::int64_t least = sum.time(timing()).total().count();
   return least + (spills(from, to, sum) ? bounds_.least_spill_ns(from, to) : 0) <= longest_ns;
 }
 
@@ -267,7 +247,7 @@ std::size_t RangeStages::last_within(std::size_t from, std::int64_t longest_ns) 
 std::int64_t RangeStages::time_ns(std::size_t from, std::size_t to) const {
   SegmentSum sum = sum_without_spilling(from, to);
   if (spills(from, to, sum)) add_spilled(from, to, sum);
-  return sum.time(device_.timing).total().count();
+  return sum.time(timing()).total().count();
 }
 
 // Ascending, until `visit` says no.
@@ -306,12 +286,12 @@ void RangeStages::for_each_rank(std::size_t from, std::size_t to, Visit visit) c
 // What the device keeps, in the order of caching, until nothing more can fit; all else is streamed.
 void RangeStages::add_spilled(std::size_t from, std::size_t to, SegmentSum& sum) const {
   const std::uint32_t last = last_operator(from, to);
-  std::uint64_t left_bytes = parameter_capacity(device_.memory, sum.input_bytes);
-  bool keeps_last = !operators_[last].candidate;
+  std::uint64_t left_bytes = parameter_capacity(costs_->device().memory, sum.input_bytes);
+  bool keeps_last = !op_at(last).candidate;
   Streaming spilled = sums_[to].spilled - sums_[from].spilled;
   for_each_rank(from, to, [&](std::uint32_t rank) {
     if (left_bytes < least_bytes_from_[rank]) return false;
-    const OperatorFacts& op = operators_[ranked_[rank]];
+    const OperatorFacts& op = op_at(ranked_[rank]);
     if (op.cached_bytes() > left_bytes) return true;
     left_bytes -= op.cached_bytes();
     spilled = spilled - op.spilled;
@@ -319,13 +299,8 @@ void RangeStages::add_spilled(std::size_t from, std::size_t to, SegmentSum& sum)
     return true;
   });
   if (!keeps_last) {
-    const OperatorFacts& op = operators_[last];
-    Streaming streamed = op.spilled;
-    if (next_crowded_[from] < to) {
-      streamed = streaming(op.work, op.candidate->footprint.streamed_bytes,
-                           std::max(op.work.crossings, kCrowdedCrossings), device_.timing);
-      spilled = spilled - op.spilled + streamed;
-    }
+    const Streaming streamed = costs_->spilled_last(index(order_[last]), next_crowded_[from] < to);
+    spilled = spilled - op_at(last).spilled + streamed;
     sum.last_streaming_ns = streamed.hidden_ns;
   }
   sum.add(spilled);
@@ -334,22 +309,19 @@ void RangeStages::add_spilled(std::size_t from, std::size_t to, SegmentSum& sum)
 // What is between two cuts takes, in a stage that holds more.
 std::int64_t RangeStages::least_ns_without_border(std::size_t from, std::size_t to) const {
   constexpr std::int64_t kRounding = 4;  // each part of a time is rounded on its own
-  return fixed_ns(device_) + bounds_.work_ns(to) - bounds_.work_ns(from) +
+  return costs_->fixed_ns() + bounds_.work_ns(to) - bounds_.work_ns(from) +
          bounds_.least_spill_ns(from, to) - kRounding;
 }
 
 std::int64_t RangeStages::least_beginning_ns(std::size_t from, const IdealGap& gap) const {
   if (from == gap.below) return least_ns_without_border(from, from);
-  const SegmentSum sum{.input_bytes = input_bytes(from, gap.below)};
-  return least_ns_without_border(from, gap.below) + sum.time(device_.timing).input.count();
+  return least_ns_without_border(from, gap.below) + costs_->input_ns(input_bytes(from, gap.below));
 }
 
 std::int64_t RangeStages::least_ending_ns(const IdealGap& gap, std::size_t to) const {
   if (to == gap.above) return least_ns_without_border(to, to);
-  const SegmentSum sum{.output_bytes = output_bytes(gap.above, to)};
   return least_ns_without_border(gap.above, to) +
-         static_cast<std::int64_t>(static_cast<double>(sum.time(device_.timing).output.count()) *
-                                   device_.timing.exposed_share.value);
+         costs_->least_output_ns(output_bytes(gap.above, to));
 }
 
 std::int64_t RangeStages::least_between_ns(const IdealGap& gap, const IdealGap& later) const {

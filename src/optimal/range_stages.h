@@ -9,22 +9,19 @@
 #include <vector>
 
 #include "optimal/work_bounds.h"
-#include "segue/device.h"
-#include "segue/graph.h"
-#include "simulator/operator_facts.h"
+#include "simulator/segment_costs.h"
 
 namespace segue {
 
-// Thread-safe. The device must outlive it.
+// Thread-safe. The costs must outlive it.
 class RangeStages {
  public:
   static constexpr bool kIsOrdered = true;  // by the work before them
 
   // Nothing where some operators run on the host, so that their times are no sums, or where so many
   // tensors are read so late that they would fill the memory.
-  [[nodiscard]] static std::optional<RangeStages> along(const Graph& graph,
+  [[nodiscard]] static std::optional<RangeStages> along(const SegmentCosts& costs,
                                                         std::vector<OperatorId> order,
-                                                        const DeviceSpec& device,
                                                         std::uint32_t most_devices);
 
   [[nodiscard]] const WorkBounds& bounds() const { return bounds_; }
@@ -58,21 +55,20 @@ class RangeStages {
     std::vector<std::uint64_t> starts;  // per cut, in `all`
     std::vector<Crossing> all;
   };
-  // Of one tensor, by positions in the order.
-  struct Life {
-    std::int64_t writer = -1;
-    std::vector<std::uint32_t> readers;
-    std::uint64_t bytes = 0;
-    std::uint64_t sent_bytes = 0;
-    bool is_model_output = false;
-  };
-
   [[nodiscard]] std::int64_t least_ns_without_border(std::size_t from, std::size_t to) const;
-  RangeStages(const Graph& graph, std::vector<OperatorId> order, const DeviceSpec& device,
-              std::uint32_t most_devices, std::vector<OperatorFacts> operators);
-  [[nodiscard]] bool gather_tensors(const Graph& graph);
-  void gather_crossings(const std::vector<Life>& lives);
-  void gather_crowding(const Model& model);
+  RangeStages(const SegmentCosts& costs, std::vector<OperatorId> order, std::uint32_t most_devices);
+  [[nodiscard]] const OperatorFacts& op_at(std::size_t position) const {
+    return costs_->operators()[index(order_[position])];
+  }
+  [[nodiscard]] const Timing& timing() const { return costs_->device().timing; }
+  [[nodiscard]] std::size_t first_cut_of(const Activation& tensor) const;
+  [[nodiscard]] std::vector<std::uint32_t> readers_of(const Activation& tensor) const;
+  [[nodiscard]] bool gather_tensors();
+  void gather_last_operators();
+  void gather_crossings();
+  template <typename Compare>
+  void sum_crossings(Crossings& crossings, Compare compare) const;
+  void gather_crowding();
   void gather_candidates();
   [[nodiscard]] std::uint64_t input_bytes(std::size_t from, std::size_t to) const;
   [[nodiscard]] std::uint64_t output_bytes(std::size_t from, std::size_t to) const;
@@ -83,9 +79,9 @@ class RangeStages {
   void for_each_rank(std::size_t from, std::size_t to, Visit visit) const;
   void add_spilled(std::size_t from, std::size_t to, SegmentSum& sum) const;
 
+  const SegmentCosts* costs_;
   std::vector<OperatorId> order_;
-  const DeviceSpec& device_;
-  std::vector<OperatorFacts> operators_;  // in the order
+  std::vector<std::uint32_t> positions_;  // in the order, per operator
   WorkBounds bounds_;
   std::vector<Sums> sums_;
   Crossings next_reads_;                             // per cut; the next read first

@@ -37,12 +37,12 @@ SharedStages::SharedStages(const Graph& graph, std::vector<DeviceSpec> kinds,
     : graph_(graph),
       kinds_(std::move(kinds)),
       most_devices_(most_devices),
-      is_large_(2 * graph.operator_count() + graph.depth() > kMostIdeals || is_too_dense(graph)) {}
+      is_large_(2 * graph.operator_count() + graph.depth() > kMostIdeals || is_too_dense(graph)) {
+  for (const DeviceSpec& kind : kinds_) costs_.emplace_back(graph, kind);
+}
 
 std::unique_ptr<LatticeStages> SharedStages::stages_over(IdealLattice lattice) const {
-  std::vector<const DeviceSpec*> kinds;
-  for (const DeviceSpec& kind : kinds_) kinds.push_back(&kind);
-  return std::make_unique<LatticeStages>(graph_, std::move(lattice), kinds, most_devices_);
+  return std::make_unique<LatticeStages>(costs_, std::move(lattice), most_devices_);
 }
 
 const LatticeStages& SharedStages::orders() const {
@@ -82,7 +82,7 @@ SharedStages::Ranges SharedStages::range() const {
     if (std::ranges::find(orders, order) == orders.end()) orders.push_back(order);
   }
   for (auto& order : orders) {
-    auto stages = RangeStages::along(graph_, std::move(order), kinds_[0], most_devices_);
+    auto stages = RangeStages::along(costs_[0], std::move(order), most_devices_);
     if (stages) ranges.orders.push_back(std::move(*stages));
     if (ranges.orders.empty()) break;
   }

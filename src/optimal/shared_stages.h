@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -36,9 +37,13 @@ class SharedStages {
   static constexpr std::size_t kMostIdeals = 6000;
 
   SharedStages(const Graph& graph, std::vector<DeviceSpec> kinds, std::uint32_t most_devices);
+  SharedStages(const SharedStages&) = delete;
+  SharedStages& operator=(const SharedStages&) = delete;
 
   [[nodiscard]] const Graph& graph() const { return graph_; }
   [[nodiscard]] std::uint32_t most_devices() const { return most_devices_; }
+  // Per kind of device.
+  [[nodiscard]] std::span<const SegmentCosts> costs() const { return costs_; }
   // Whether a table of pairs of ideals would be too much even along orders.
   [[nodiscard]] bool is_large() const { return is_large_; }
 
@@ -72,6 +77,7 @@ class SharedStages {
   const Graph& graph_;
   std::vector<DeviceSpec> kinds_;
   std::uint32_t most_devices_;
+  std::vector<SegmentCosts> costs_;  // per kind
   bool is_large_;
   MadeOnce<std::unique_ptr<LatticeStages>> orders_;
   MadeOnce<Listed> listed_;

@@ -8,12 +8,10 @@
 namespace segue {
 namespace {
 
-using OperatorBound = IdealCosts::OperatorBound;
-
 OperatorBound least_of(std::span<const IdealCosts> costs, std::size_t op) {
-  OperatorBound least = costs[0].bound(op);
+  OperatorBound least = costs[0].of_operators().bound(op);
   for (const IdealCosts& cost : costs.subspan(1)) {
-    const OperatorBound other = cost.bound(op);
+    const OperatorBound other = cost.of_operators().bound(op);
     least.work_ns = std::min(least.work_ns, other.work_ns);
     least.spill_ns = std::min(least.spill_ns, other.spill_ns);
     least.cached_bytes = std::min(least.cached_bytes, other.cached_bytes);
@@ -63,22 +61,22 @@ WorkBounds::WorkBounds(const IdealLattice& lattice, std::span<const IdealCosts> 
   std::uint64_t capacity = 0;
   fixed_ns_ = std::numeric_limits<std::int64_t>::max();
   for (const IdealCosts& cost : costs) {
-    capacity = std::max(capacity, cost.largest_capacity());
+    capacity = std::max(capacity, cost.of_operators().largest_capacity());
     fixed_ns_ = std::min(fixed_ns_, cost.least_fixed_ns());
   }
   keep(std::move(bounds), capacity);
 }
 
-WorkBounds::WorkBounds(const std::vector<OperatorFacts>& operators, const DeviceSpec& device,
+WorkBounds::WorkBounds(const SegmentCosts& costs, std::span<const OperatorId> order,
                        std::uint32_t devices)
-    : devices_(devices), fixed_ns_(fixed_ns(device)), work_ns_(1), spill_ns_(1) {
+    : devices_(devices), fixed_ns_(costs.fixed_ns()), work_ns_(1), spill_ns_(1) {
   std::vector<OperatorBound> bounds;
-  for (const OperatorFacts& op : operators) {
-    bounds.push_back(operator_bound(op, device));
+  for (const OperatorId id : order) {
+    bounds.push_back(costs.bound(index(id)));
     work_ns_.push_back(work_ns_.back() + bounds.back().work_ns);
     spill_ns_.push_back(spill_ns_.back() + bounds.back().spill_ns);
   }
-  keep(std::move(bounds), parameter_capacity(device.memory, 0));
+  keep(std::move(bounds), costs.largest_capacity());
 }
 
 void WorkBounds::keep(std::vector<OperatorBound> operators, std::uint64_t capacity) {

@@ -25,8 +25,7 @@ class WorkBounds {
              std::uint32_t devices);
 
   // For one kind of device and the cuts along an order of operators: 0 .. operators.size().
-  WorkBounds(const std::vector<OperatorFacts>& operators, const DeviceSpec& device,
-             std::uint32_t devices);
+  WorkBounds(const SegmentCosts& costs, std::span<const OperatorId> order, std::uint32_t devices);
 
   // No stage between these ideals takes less; `from` is a proper subset of `to`.
   [[nodiscard]] std::int64_t least_ns(std::size_t from, std::size_t to) const {
@@ -58,8 +57,6 @@ class WorkBounds {
                                             std::int64_t period_ns) const;
 
  private:
-  using OperatorBound = IdealCosts::OperatorBound;
-
   static constexpr std::int64_t kRounding = 4;  // each part of a time is rounded on its own
 
   void keep(std::vector<OperatorBound> operators, std::uint64_t capacity);

@@ -43,9 +43,11 @@ struct DepthCosts {
   DepthCosts(const Graph& graph, DeviceSpec spec)
       : device(std::move(spec)),
         lattice(IdealLattice::along_depths(graph)),
-        costs(graph, lattice, device) {}
+        operators(graph, device),
+        costs(operators, lattice) {}
   DeviceSpec device;
   IdealLattice lattice;
+  SegmentCosts operators;
   IdealCosts costs;
 };
 
@@ -87,7 +89,7 @@ Profile Profile::simulated(const Graph& graph, const DeviceSpec& device) {
   for (std::size_t depth = 0; depth < units.size(); ++depth) {
     work_ns[depth + 1] = work_ns[depth];
     for (const OperatorId id : units[depth])
-      work_ns[depth + 1] += costs->costs.bound(index(id)).work_ns;
+      work_ns[depth + 1] += costs->operators.bound(index(id)).work_ns;
   }
   constexpr std::int64_t kRounding = 4;  // each part of a time is rounded on its own
   const std::int64_t fixed_ns = costs->costs.least_fixed_ns() - kRounding;

@@ -1,0 +1,85 @@
+// What decides the costs of all segments of one graph on one kind of device, gathered once:
+// searches over lattices, ranges and first cuts, their bounds and the profile all ask here. The
+// certificate alone reads the law on its own.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "segue/graph.h"
+#include "simulator/operator_facts.h"
+
+namespace segue {
+
+// What an operator costs at least, whatever segment it is in.
+struct OperatorBound {
+  std::int64_t work_ns = 0;        // computation, and streaming of what is never cached
+  std::int64_t spill_ns = 0;       // more, if its parameters are streamed
+  std::uint64_t cached_bytes = 0;  // on chip, if they are not
+};
+
+// A tensor that is computed or given, not a constant.
+struct Activation {
+  std::size_t writer = 0;  // operator; SegmentCosts::kNone: a model input
+  std::uint64_t bytes = 0;
+  std::uint64_t sent_bytes = 0;
+  std::vector<std::uint32_t> readers;          // operators, ascending, each once
+  std::vector<std::uint32_t> crowded_readers;  // of those, whose tiles it crowds
+  bool is_model_output = false;                // and computed
+};
+
+// Immutable; refers to the graph and the device.
+class SegmentCosts {
+ public:
+  static constexpr auto kNone = static_cast<std::size_t>(-1);
+
+  // O(operators log operators + edges); in O(operators^2) at worst where some run on the host.
+  SegmentCosts(const Graph& graph, const DeviceSpec& device);
+
+  [[nodiscard]] const Graph& graph() const { return *graph_; }
+  [[nodiscard]] const DeviceSpec& device() const { return *device_; }
+  [[nodiscard]] std::span<const OperatorFacts> operators() const { return operators_; }
+  [[nodiscard]] std::span<const Activation> activations() const { return activations_; }
+  // Positions in activations(): what an operator reads, each once, and what it writes.
+  [[nodiscard]] std::span<const std::uint32_t> reads(std::size_t op) const { return reads_[op]; }
+  [[nodiscard]] std::span<const std::uint32_t> writes(std::size_t op) const { return writes_[op]; }
+  // Operators with parameters that can be cached, in the order in which they are.
+  [[nodiscard]] std::span<const CachingCandidate> caching_order() const { return caching_order_; }
+
+  // Whether some operator runs on the host, whatever the segments.
+  [[nodiscard]] bool has_host() const { return has_host_; }
+  [[nodiscard]] bool is_supported(std::size_t op) const { return is_supported_[op]; }
+  // In some segment.
+  [[nodiscard]] bool may_run_on_host(std::size_t op) const { return may_run_on_host_[op]; }
+  // There; 0 where it never runs there.
+  [[nodiscard]] std::int64_t host_ns(std::size_t op) const { return host_ns_[op]; }
+
+  [[nodiscard]] OperatorBound bound(std::size_t op) const;
+  // Of every segment that has operators on the device.
+  [[nodiscard]] std::int64_t fixed_ns() const;
+  [[nodiscard]] std::int64_t input_ns(std::uint64_t bytes) const;
+  // As far as nothing hides it.
+  [[nodiscard]] std::int64_t least_output_ns(std::uint64_t bytes) const;
+  [[nodiscard]] std::uint64_t largest_capacity() const;
+  // Of an operator whose parameters do not fit, and that is the last of its segment.
+  [[nodiscard]] Streaming spilled_last(std::size_t op, bool is_crowded) const;
+
+ private:
+  void gather_operators();
+  void gather_activations();
+
+  const Graph* graph_;
+  const DeviceSpec* device_;
+  std::vector<OperatorFacts> operators_;
+  std::vector<bool> is_supported_;
+  std::vector<bool> may_run_on_host_;
+  std::vector<std::int64_t> host_ns_;
+  bool has_host_ = false;
+  std::vector<Activation> activations_;
+  std::vector<std::vector<std::uint32_t>> reads_;
+  std::vector<std::vector<std::uint32_t>> writes_;
+  std::vector<CachingCandidate> caching_order_;
+};
+
+}  // namespace segue
