@@ -1,4 +1,5 @@
 #include "compiler/tiles.h"
+#include "model/operator_kinds.h"
 #include "segue/compiler.h"
 
 namespace segue {
@@ -72,22 +73,22 @@ ParameterFootprint uncached_constants(const Model& model, const Operator& op) {
 ParameterFootprint parameter_footprint(const Model& model, OperatorId id,
                                        const DeviceSpec& device) {
   const Operator& op = model.op(id);
-  if (op.code == OpCode::kUnidirectionalSequenceLstm)
-    return padded_recurrent(model, op, device.memory);
+  const Loop loop = kind_of(op.code).loop;
+  if (loop == Loop::kRecurrent) return padded_recurrent(model, op, device.memory);
   const Tensor* weights = constant_input(model, op, 1);
   if (weights == nullptr || op.inputs[0] < 0 || op.outputs.empty())
     return uncached_constants(model, op);
   Matrix matrix;
-  switch (op.code) {
-    case OpCode::kConv2D:
-    case OpCode::kTransposeConv:
+  switch (loop) {
+    case Loop::kConvolution:
+    case Loop::kTransposeConvolution:
       matrix = {.outputs = extent(*weights, 0), .inputs = extent(*weights, 3)};
       break;
-    case OpCode::kDepthwiseConv2D:
+    case Loop::kDepthwise:
       // One full group of input lanes per channel and tap.
       matrix = {.outputs = extent(*weights, 3), .inputs = 1};
       break;
-    case OpCode::kFullyConnected:
+    case Loop::kDense:
       matrix = {.outputs = extent(*weights, 0), .inputs = extent(*weights, 1)};
       matrix.has_channel_data = constant_input(model, op, 2) != nullptr;
       return padded(matrix, device.memory);

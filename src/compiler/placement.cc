@@ -1,10 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 
-#include "model/schema.h"
+#include "model/operator_kinds.h"
 #include "segue/compiler.h"
 #include "segue/error.h"
 #include "segue/units.h"
@@ -12,76 +11,10 @@
 namespace segue {
 namespace {
 
-using B = tflite::BuiltinOperator;
-
-// What Google's compiler 16 takes, and the newest version of each operator that it knows: that of
-// TensorFlow 2.5, of which it was built. Operations: coral.ai/docs/edgetpu/models-intro, "Supported
-// operations". Versions: TensorFlow's lite/tools/versioning/runtime_version.cc, which names the
-// release of each, between the registers of kernels of 2.4 and of 2.6; CONV_2D, PAD, QUANTIZE and
-// TRANSPOSE_CONV also from files that the compiler left to the host.
-struct DeviceOperation {
-  B code{};
-  std::int8_t newest_version = 1;
-};
-constexpr std::array kDeviceOperations{
-    DeviceOperation{B::ADD, 4},
-    DeviceOperation{B::AVERAGE_POOL_2D, 3},
-    DeviceOperation{B::CONCATENATION, 3},
-    DeviceOperation{B::CONV_2D, 5},
-    DeviceOperation{B::DEPTHWISE_CONV_2D, 6},
-    DeviceOperation{B::EXPAND_DIMS, 1},
-    DeviceOperation{B::FULLY_CONNECTED, 9},
-    DeviceOperation{B::L2_NORMALIZATION, 2},
-    DeviceOperation{B::LOGISTIC, 3},
-    DeviceOperation{B::MAXIMUM, 4},
-    DeviceOperation{B::MAX_POOL_2D, 3},
-    DeviceOperation{B::MEAN, 3},
-    DeviceOperation{B::MINIMUM, 4},
-    DeviceOperation{B::MUL, 4},
-    DeviceOperation{B::PACK, 3},
-    DeviceOperation{B::PAD, 3},
-    DeviceOperation{B::PRELU, 1},
-    DeviceOperation{B::QUANTIZE, 2},
-    DeviceOperation{B::REDUCE_MAX, 3},
-    DeviceOperation{B::REDUCE_MIN, 3},
-    DeviceOperation{B::RELU, 3},
-    DeviceOperation{B::RELU6, 3},
-    DeviceOperation{B::RELU_N1_TO_1, 1},
-    DeviceOperation{B::RESHAPE, 1},
-    DeviceOperation{B::RESIZE_BILINEAR, 4},
-    DeviceOperation{B::RESIZE_NEAREST_NEIGHBOR, 4},
-    DeviceOperation{B::RSQRT, 2},
-    DeviceOperation{B::SLICE, 5},
-    DeviceOperation{B::SOFTMAX, 3},
-    DeviceOperation{B::SPACE_TO_DEPTH, 2},
-    DeviceOperation{B::SPLIT, 4},
-    DeviceOperation{B::SQUARED_DIFFERENCE, 2},
-    DeviceOperation{B::SQUEEZE, 2},
-    DeviceOperation{B::STRIDED_SLICE, 5},
-    DeviceOperation{B::SUB, 5},
-    DeviceOperation{B::SUM, 2},
-    DeviceOperation{B::TANH, 3},
-    DeviceOperation{B::TRANSPOSE, 5},
-    DeviceOperation{B::TRANSPOSE_CONV, 3},
-    DeviceOperation{B::UNIDIRECTIONAL_SEQUENCE_LSTM, 3},
-};
-
 // "Supports only 1-D input tensor with a max of 16,000 elements", the same page.
 constexpr std::uint64_t kLargestSoftmax = 16'000;
 
-// By operator code, 0 for what the device lacks: searches ask for each operator of each segment.
-constexpr std::size_t kCodes = 256;
-constexpr std::array<std::int8_t, kCodes> newest_versions() {
-  std::array<std::int8_t, kCodes> newest{};
-  for (const DeviceOperation& operation : kDeviceOperations)
-    newest[static_cast<std::size_t>(operation.code)] = operation.newest_version;
-  return newest;
-}
-std::int32_t newest_version(OpCode code) {
-  static constexpr auto kNewest = newest_versions();
-  const auto position = static_cast<std::size_t>(code);
-  return position < kCodes ? kNewest.at(position) : 0;
-}
+std::int32_t newest_version(OpCode code) { return kind_of(code).newest_on_device; }
 
 bool is_quantized_activation(const Tensor& tensor) {
   return tensor.type == ElementType::kInt8 || tensor.type == ElementType::kUint8;
@@ -99,7 +32,7 @@ bool has_three_dimensions(const Tensor& tensor) {
 bool has_batch(const Operator& op, const Tensor& tensor) {
   if (tensor.shape.empty() || tensor.shape[0] <= 1) return false;
   return tensor.shape.size() == 4 ||
-         (tensor.shape.size() == 2 && op.code == OpCode::kFullyConnected);
+         (tensor.shape.size() == 2 && kind_of(op.code).loop == Loop::kDense);
 }
 
 HostCause cause_of_tensor(const Operator& op, const Tensor& tensor) {
@@ -121,13 +54,8 @@ HostCause cause_of_tensors(const Model& model, const Operator& op) {
   return HostCause::kNone;
 }
 
-bool has_weights(OpCode code) {
-  return code == OpCode::kConv2D || code == OpCode::kDepthwiseConv2D ||
-         code == OpCode::kFullyConnected || code == OpCode::kTransposeConv;
-}
-
 bool has_computed_weights(const Model& model, const Operator& op) {
-  if (!has_weights(op.code) || op.inputs.size() < 2 || op.inputs[1] < 0) return false;
+  if (!has_weights(kind_of(op.code).loop) || op.inputs.size() < 2 || op.inputs[1] < 0) return false;
   return !model.tensor(tensor_id(op.inputs[1])).is_constant();
 }
 

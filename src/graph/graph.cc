@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <deque>
 
+#include "model/operator_kinds.h"
+
 namespace segue {
 namespace {
 
@@ -38,20 +40,20 @@ std::uint64_t count_macs(const Model& model, const Operator& op) {
   const Tensor* weights = input(model, op, 1);
   if (weights == nullptr || op.outputs.empty()) return 0;
   const std::uint64_t outputs = element_count(model.tensor(tensor_id(op.outputs[0])));
-  switch (op.code) {
-    case OpCode::kConv2D:
+  switch (kind_of(op.code).loop) {
+    case Loop::kConvolution:
       return outputs * extent(*weights, 1) * extent(*weights, 2) * extent(*weights, 3);
-    case OpCode::kDepthwiseConv2D:
+    case Loop::kDepthwise:
       return outputs * extent(*weights, 1) * extent(*weights, 2);
-    case OpCode::kFullyConnected:
+    case Loop::kDense:
       return outputs * extent(*weights, 1);
-    case OpCode::kTransposeConv: {
+    case Loop::kTransposeConvolution: {
       const Tensor* activation = input(model, op, 2);
       return activation == nullptr ? 0
                                    : element_count(*activation) * extent(*weights, 0) *
                                          extent(*weights, 1) * extent(*weights, 2);
     }
-    case OpCode::kUnidirectionalSequenceLstm: {
+    case Loop::kRecurrent: {
       const Tensor* sequence = input(model, op, 0);
       return sequence == nullptr ? 0 : recurrent_weights(model, op) * extent(*sequence, 1);
     }

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "model/model_state.h"
+#include "model/operator_kinds.h"
 
 namespace segue {
 namespace {
@@ -34,23 +35,13 @@ OperatorWindow Model::window(OperatorId id) const {
   const auto& source =
       *state_->subgraph->operators()->Get(static_cast<flatbuffers::uoffset_t>(index(id)));
   const Operator& operation = op(id);
-  OperatorWindow window;
-  switch (operation.code) {
-    case OpCode::kAveragePool2D:
-    case OpCode::kMaxPool2D:
-      return pooling(source.builtin_options_as_Pool2DOptions());
-    case OpCode::kConv2D:
-      window = strides_of(source.builtin_options_as_Conv2DOptions());
-      break;
-    case OpCode::kDepthwiseConv2D:
-      window = strides_of(source.builtin_options_as_DepthwiseConv2DOptions());
-      break;
-    case OpCode::kTransposeConv:
-      window = strides_of(source.builtin_options_as_TransposeConvOptions());
-      break;
-    default:
-      return window;
-  }
+  const Loop loop = kind_of(operation.code).loop;
+  if (loop == Loop::kPool) return pooling(source.builtin_options_as_Pool2DOptions());
+  if (!has_window_of_weights(loop)) return {};
+  OperatorWindow window =
+      loop == Loop::kConvolution ? strides_of(source.builtin_options_as_Conv2DOptions())
+      : loop == Loop::kDepthwise ? strides_of(source.builtin_options_as_DepthwiseConv2DOptions())
+                                 : strides_of(source.builtin_options_as_TransposeConvOptions());
   // Weights are [Co, kh, kw, Ci], and [1, kh, kw, C] for DEPTHWISE_CONV_2D.
   if (operation.inputs.size() > 1 && operation.inputs[1] >= 0) {
     const Tensor& weights = tensor(tensor_id(operation.inputs[1]));

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "compiler/tiles.h"
+#include "model/operator_kinds.h"
 
 namespace segue {
 namespace {
@@ -27,7 +28,7 @@ struct MapPart {
 std::optional<MapPart> map_part(const Model& model, OperatorId id, const ActivationMemory& memory) {
   const Operator& op = model.op(id);
   // TRANSPOSE_CONV reads its map third, behind the shape of its output and the weights.
-  const std::size_t map = op.code == OpCode::kTransposeConv ? 2 : 0;
+  const std::size_t map = kind_of(op.code).loop == Loop::kTransposeConvolution ? 2 : 0;
   if (op.inputs.size() <= map || op.inputs[map] < 0 || op.outputs.empty()) return std::nullopt;
   const Tensor& input = model.tensor(tensor_id(op.inputs[map]));
   const Tensor& output = model.tensor(tensor_id(op.outputs[0]));

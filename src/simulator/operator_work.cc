@@ -2,14 +2,12 @@
 #include <initializer_list>
 
 #include "compiler/tiles.h"
-#include "model/schema.h"
+#include "model/operator_kinds.h"
 #include "segue/simulator.h"
 #include "simulator/geometry.h"
 
 namespace segue {
 namespace {
-
-using B = tflite::BuiltinOperator;
 
 // Above, an operator is absurd; sums over the operators of any file stay within 64 bits.
 constexpr std::uint64_t kMostCycles = std::uint64_t{1} << 40U;
@@ -55,31 +53,18 @@ std::uint64_t recurrent_cycles(const Model& model, const Operator& op, const Dev
 
 // How often an operator without weights visits each element of its output.
 std::uint64_t visits_per_output(const Model& model, OperatorId id) {
-  switch (static_cast<B>(model.op(id).code)) {
-    case B::AVERAGE_POOL_2D:
-    case B::MAX_POOL_2D: {
+  switch (kind_of(model.op(id).code).loop) {
+    case Loop::kPool: {
       const OperatorWindow window = model.window(id);
       return std::uint64_t{window.height} * window.width;
     }
-    case B::RESIZE_BILINEAR:
-      return 4;  // four neighbours
-    case B::SOFTMAX:
-    case B::L2_NORMALIZATION:
-      return 3;  // largest or sum of squares, sum of exponentials, division
+    case Loop::kInterpolation:
+      return 4;  // neighbours
+    case Loop::kNormalization:
+      return 3;  // passes
     default:
       return 1;
   }
-}
-
-bool only_renames(OpCode code) {
-  const B operation = static_cast<B>(code);
-  return operation == B::RESHAPE || operation == B::SQUEEZE || operation == B::EXPAND_DIMS;
-}
-
-bool reduces(OpCode code) {
-  const B operation = static_cast<B>(code);
-  return operation == B::MEAN || operation == B::SUM || operation == B::REDUCE_MAX ||
-         operation == B::REDUCE_MIN;
 }
 
 std::uint64_t weighted_cycles(const Model& model, OperatorId id, const Tensor& weights,
@@ -88,13 +73,13 @@ std::uint64_t weighted_cycles(const Model& model, OperatorId id, const Tensor& w
   const Tensor& output = model.tensor(tensor_id(op.outputs[0]));
   const TilePart part = tile_part(output, device.activations);
   const std::uint64_t taps = extent(weights, 1) * extent(weights, 2);
-  switch (op.code) {
-    case OpCode::kConv2D:
+  switch (kind_of(op.code).loop) {
+    case Loop::kConvolution:
       return matrix_cycles(extent(weights, 0), extent(weights, 3), product({part.pixels(), taps}),
                            device);
-    case OpCode::kDepthwiseConv2D:
+    case Loop::kDepthwise:
       return product({visit_cycles(output, device), taps});
-    case OpCode::kTransposeConv: {
+    case Loop::kTransposeConvolution: {
       // Each input pixel contributes to kh * kw output pixels.
       const std::int32_t map = op.inputs[op.inputs.size() > 2 ? 2 : 0];
       if (map < 0) return product({visit_cycles(output, device), taps});
@@ -102,7 +87,7 @@ std::uint64_t weighted_cycles(const Model& model, OperatorId id, const Tensor& w
       return matrix_cycles(extent(weights, 0), extent(weights, 3),
                            product({tile_part(input, device.activations).pixels(), taps}), device);
     }
-    case OpCode::kFullyConnected: {
+    case Loop::kDense: {
       const std::uint64_t outputs = std::max<std::uint64_t>(extent(weights, 0), 1);
       std::uint64_t elements = 1;
       for (std::size_t d = 0; d < output.shape.size(); ++d) elements *= extent(output, d);
@@ -115,11 +100,11 @@ std::uint64_t weighted_cycles(const Model& model, OperatorId id, const Tensor& w
 
 std::uint64_t cycles_of(const Model& model, OperatorId id, const DeviceSpec& device) {
   const Operator& op = model.op(id);
-  if (op.outputs.empty() || only_renames(op.code)) return 0;
+  const Loop loop = kind_of(op.code).loop;
+  if (op.outputs.empty() || loop == Loop::kRename) return 0;
   const bool has_input = !op.inputs.empty() && op.inputs[0] >= 0;
-  if (op.code == OpCode::kUnidirectionalSequenceLstm && has_input)
-    return recurrent_cycles(model, op, device);
-  if (reduces(op.code) && has_input)
+  if (loop == Loop::kRecurrent && has_input) return recurrent_cycles(model, op, device);
+  if (loop == Loop::kReduction && has_input)
     return visit_cycles(model.tensor(tensor_id(op.inputs[0])), device);
   if (const Tensor* weights = constant_input(model, op, 1); weights != nullptr)
     return weighted_cycles(model, id, *weights, device);
