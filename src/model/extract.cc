@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <map>
 #include <utility>
 
 #include "model/border.h"
+#include "model/flatbuffer.h"
 #include "model/model_state.h"
 #include "model/stored_bytes.h"
 #include "model/unpacked.h"
@@ -30,7 +30,7 @@ constexpr std::array<std::byte, kBlobAlignment> kPadding{};
       ErrorCode::kUnsupported,
       fmt::format("{}: a segment of {}{} alone has no outputs: neither another operator nor "
                   "the model's outputs need what it computes; use fewer segments, or "
-                  "remove from the model what nobody needs",
+                  "remove from the model what nothing reads",
                   model.name(), model.describe(operators.front()), others));
 }
 
@@ -310,7 +310,7 @@ class ImageWriter {
   }
 
   void check_size(std::uint64_t bytes) const {
-    if (bytes <= std::numeric_limits<std::int32_t>::max()) return;
+    if (bytes <= kLargestFlatbufferBytes) return;
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("{}: a segment would exceed the 2 GB of a .tflite file; use more "
                             "segments",

@@ -8,6 +8,7 @@
 #include "model/batch.h"
 #include "model/element_bits.h"
 #include "model/execution_order.h"
+#include "model/flatbuffer.h"
 #include "model/foreign_file.h"
 #include "model/model_state.h"
 #include "model/references.h"
@@ -23,11 +24,7 @@ static_assert(std::endian::native == std::endian::little, "tensor views alias th
 
 namespace fb = flatbuffers;
 
-constexpr std::uint64_t kLargestFlatbufferBytes = (std::uint64_t{1} << 31) - 1;  // its offsets
 constexpr std::size_t kSmallestFileBytes = 24;
-// Far above real models (NASNetMobile: about 8,000 tables), low enough to bound a hostile file.
-constexpr fb::uoffset_t kMaxTables = 2'000'000;
-constexpr fb::uoffset_t kMaxDepth = 32;
 
 [[noreturn]] void fail(ErrorCode code, const std::string& file, const std::string& reason) {
   throw Error(code, fmt::format("{}: {}", file, reason));
@@ -101,9 +98,7 @@ class Builder {
 
   // Whether all of the flatbuffer lies within the first bytes of the file, and holds together.
   [[nodiscard]] bool is_flatbuffer(std::uint64_t bytes) const {
-    const auto* data = reinterpret_cast<const std::uint8_t*>(state_->file->view().data());
-    fb::Verifier verifier(data, bytes, kMaxDepth, kMaxTables);
-    return bytes >= kSmallestFileBytes && tflite::VerifyModelBuffer(verifier);
+    return is_model_flatbuffer(state_->file->view().first(bytes));
   }
 
   void check_usable_content() const {
