@@ -145,6 +145,42 @@ TEST(CpuBackend, RuntimeWithoutFaultIsUsed) {
   EXPECT_NO_THROW((void)backend->open(dense_per_output(), "dense"));
 }
 
+// More tables than flatbuffers' verifier takes by itself, fewer than the reader's limit.
+TEST(CpuBackend, KnownFaultIsFoundAmongAMillionTables) {
+  StandInRuntime& runtime = stand_in_runtime();
+  runtime.returns_constants = true;
+  ModelBuilder b;
+  const auto bytes = dense_per_output();
+  b.raw() = std::move(*tflite::UnPackModel(bytes.data()));
+  for (int i = 0; i < 1'100'000; ++i)
+    b.raw().buffers.push_back(std::make_unique<tflite::BufferT>());
+  const auto large = b.bytes();
+  const auto backend = make_cpu_backend(kStandIn);
+  expect_error(ErrorCode::kDevice, [&] { (void)backend->open(large, "dense"); }, {"8 scales"});
+}
+
+TEST(CpuBackend, RuntimeThatDoesNotRunItsTestRefusesTheModelByName) {
+  stand_in_runtime().refuses_models = true;
+  const auto backend = make_cpu_backend(kStandIn);
+  EXPECT_TRUE(backend->faults().empty());
+  expect_error(ErrorCode::kInvalidModel, [&] { (void)backend->open(dense_per_output(), "mine"); },
+               {"mine: TensorFlow Lite", "does not accept the file"});
+}
+
+// What the reader refuses can be given to a backend directly.
+TEST(CpuBackend, IndicesThatLeadNowhereAreRefusedByTheRuntime) {
+  ModelBuilder b;
+  const auto bytes = dense_per_output();
+  b.raw() = std::move(*tflite::UnPackModel(bytes.data()));
+  b.graph().operators[0]->opcode_index = 100'000'000;
+  expect_error(ErrorCode::kInvalidModel, [&] { (void)cpu_backend().open(b.bytes(), "code"); },
+               {"code"});
+  b.graph().operators[0]->opcode_index = 0;
+  b.graph().operators[0]->inputs[1] = 100'000'000;
+  expect_error(ErrorCode::kInvalidModel, [&] { (void)cpu_backend().open(b.bytes(), "weights"); },
+               {"weights"});
+}
+
 TEST(Xnnpack, TakesOperatorsOfTheRuntime) {
   EXPECT_NO_THROW(
       (void)make_cpu_backend({.libraries = {SEGUE_TEST_RUNTIME}, .kernels = CpuKernels::kXnnpack}));
@@ -154,6 +190,12 @@ TEST(Xnnpack, ThatTakesNoOperatorIsRefused) {
   stand_in_runtime().leaves_operators = true;
   expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend(kStandInXnnpack); },
                {"take no int8 operator", "--kernels builtin"});
+}
+
+TEST(Xnnpack, ThatCannotBeCountedIsRefused) {
+  stand_in_runtime().ignores_delegates = true;
+  expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend(kStandInXnnpack); },
+               {"does not tell which operators they take", "--kernels builtin"});
 }
 
 TEST(Xnnpack, OptionsFrom220KeepTheSecondField) {

@@ -34,7 +34,6 @@ const char* TfLiteVersion() { return state.version; }
 #define FORWARD(result, name, parameters, ...) \
   result name parameters { return real<result parameters>(#name)(__VA_ARGS__); }
 
-FORWARD(void*, TfLiteModelCreate, (const void* data, std::size_t size), data, size)
 FORWARD(void, TfLiteModelDelete, (void* model), model)
 FORWARD(void*, TfLiteInterpreterOptionsCreate, ())
 FORWARD(void, TfLiteInterpreterOptionsDelete, (void* options), options)
@@ -42,8 +41,6 @@ FORWARD(void, TfLiteInterpreterOptionsSetNumThreads, (void* options, std::int32_
         threads)
 FORWARD(void, TfLiteInterpreterOptionsSetErrorReporter, (void* options, void* reporter, void* data),
         options, reporter, data)
-FORWARD(void, TfLiteInterpreterOptionsAddDelegate, (void* options, void* delegate), options,
-        delegate)
 FORWARD(void*, TfLiteInterpreterCreate, (const void* model, const void* options), model, options)
 FORWARD(void, TfLiteInterpreterDelete, (void* interpreter), interpreter)
 FORWARD(int, TfLiteInterpreterAllocateTensors, (void* interpreter), interpreter)
@@ -63,6 +60,16 @@ FORWARD(const char*, TfLiteTensorName, (const void* tensor), tensor)
 FORWARD(int, TfLiteTensorCopyFromBuffer, (void* tensor, const void* data, std::size_t size), tensor,
         data, size)
 FORWARD(void, TfLiteXNNPackDelegateDelete, (void* delegate), delegate)
+
+void* TfLiteModelCreate(const void* data, std::size_t size) {
+  if (state.refuses_models) return nullptr;
+  return real<void*(const void*, std::size_t)>("TfLiteModelCreate")(data, size);
+}
+
+void TfLiteInterpreterOptionsAddDelegate(void* options, void* delegate) {
+  if (state.ignores_delegates) return;
+  real<void(void*, void*)>("TfLiteInterpreterOptionsAddDelegate")(options, delegate);
+}
 
 int TfLiteTensorCopyToBuffer(const void* tensor, void* data, std::size_t size) {
   const int status =

@@ -8,6 +8,8 @@ struct StandInRuntime {
   const char* version = "2.21.0";     // what TfLiteVersion says
   bool returns_constants = false;     // every value of every output is 34, as with 2.9's fault
   bool leaves_operators = false;      // XNNPACK is created without the flags that switch it on
+  bool ignores_delegates = false;     // what is added to the options is not asked to take part
+  bool refuses_models = false;        // no file is accepted
   std::int32_t xnnpack_threads = -1;  // of the options that XNNPACK was last created with,
   std::uint32_t second_option = 0;    // and what lies behind them
 };

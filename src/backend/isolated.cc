@@ -44,7 +44,7 @@ constexpr std::uint64_t kLongestText = std::uint64_t{1} << 24U;
 
 void send(int pipe, Kind kind, std::string_view text, ErrorCode code = ErrorCode::kInternal) {
   const Header header{kind, static_cast<std::uint32_t>(code), text.size()};
-  // A write fails when the parent is gone: nobody is left to tell.
+  // A write fails when the parent is gone: no process is left to tell.
   if (!write_all(pipe, std::as_bytes(std::span(&header, 1))) ||
       !write_all(pipe, std::as_bytes(std::span(text))))
     ::_exit(EXIT_FAILURE);

@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -59,10 +60,11 @@ struct DelegateHead {
 
 DelegateHead& head(TfLiteDelegate& delegate) { return reinterpret_cast<DelegateHead&>(delegate); }
 
-std::size_t plan_size(void* context) {
+std::optional<std::size_t> plan_size(void* context) {
   TfLiteIntArray* plan = nullptr;
   const auto& head = *static_cast<const ContextHead*>(context);
-  if (head.get_execution_plan(context, &plan) != 0 || plan == nullptr) return 0;
+  if (head.get_execution_plan(context, &plan) != 0 || plan == nullptr || plan->size < 0)
+    return std::nullopt;
   return static_cast<std::size_t>(plan->size);
 }
 
@@ -84,8 +86,9 @@ class RestCounter {
     current = nullptr;
   }
 
-  // Each part that the delegate took counts as one operator.
-  [[nodiscard]] std::size_t operators_left() const { return operators_left_; }
+  // Each part that the delegate took counts as one operator. Nothing where the runtime did not call
+  // `prepare`, or does not tell its execution plan.
+  [[nodiscard]] std::optional<std::size_t> operators_left() const { return operators_left_; }
 
  private:
   static int prepare(void* context, TfLiteDelegate* delegate) {
@@ -97,7 +100,7 @@ class RestCounter {
   static thread_local RestCounter* current;
   TfLiteDelegate& delegate_;
   int (*original_)(void*, TfLiteDelegate*);
-  std::size_t operators_left_ = 0;
+  std::optional<std::size_t> operators_left_;
 };
 thread_local RestCounter* RestCounter::current = nullptr;
 
@@ -139,8 +142,9 @@ void check_xnnpack(const std::shared_ptr<const TfLiteRuntime>& runtime) {
   const RestCounter counter(*delegate);
   DelegatePointer lent(delegate.get(), [](TfLiteDelegate*) {});
   (void)open_tflite_session(runtime, model, "a test of XNNPACK", std::move(lent), {});
-  if (counter.operators_left() >= kAdditions)
-    refuse(*runtime, "has XNNPACK kernels, but they take no int8 operator");
+  const auto left = counter.operators_left();
+  if (!left) refuse(*runtime, "has XNNPACK kernels, but does not tell which operators they take");
+  if (*left >= kAdditions) refuse(*runtime, "has XNNPACK kernels, but they take no int8 operator");
 }
 
 }  // namespace segue

@@ -11,9 +11,9 @@ namespace segue {
 // is of a version whose options are not known.
 [[nodiscard]] DelegatePointer make_xnnpack(const TfLiteRuntime& runtime, int threads);
 
-// Opens a model of one int8 operator and counts what XNNPACK takes of it: a library can have
+// Opens a model of two int8 additions and counts what XNNPACK takes of it: a library can have
 // XNNPACK and leave every operator to the builtin kernels without an error. Throws Error(kDevice)
-// then, and as make_xnnpack.
+// then, where the number is not known, and as make_xnnpack.
 void check_xnnpack(const std::shared_ptr<const TfLiteRuntime>& runtime);
 
 }  // namespace segue
