@@ -19,6 +19,7 @@ using ::testing::HasSubstr;
 using testing::ModelBuilder;
 using testing::TensorIndex;
 using B = tflite::BuiltinOperator;
+using Shape = std::vector<std::int32_t>;
 
 struct Case {
   const char* name;
@@ -160,6 +161,80 @@ TEST(HostCost, LargerHostOperatorsTakeLonger) {
     return host_operator_time(graph, OperatorId{2}, find_device("edgetpu-pcie")).count();
   };
   EXPECT_GT(host_ns(4000), 3 * host_ns(1000));
+}
+
+// On the host, without the fixed time of an operator.
+double host_ns(const Model& model) {
+  const DeviceSpec device = find_device("edgetpu-pcie");
+  const auto time = host_operator_time(Graph(model), OperatorId{0}, device);
+  return static_cast<double>(time.count()) - device.host.operator_ns.value;
+}
+
+HostCompute host() { return find_device("edgetpu-pcie").host; }
+
+void make_float(ModelBuilder& b, std::initializer_list<TensorIndex> tensors) {
+  for (const TensorIndex tensor : tensors) {
+    b.at(tensor).type = tflite::TensorType::FLOAT32;
+    b.at(tensor).quantization.reset();
+  }
+}
+
+TEST(HostCost, PoolingVisitsTheWindowOfEachOutput) {
+  ModelBuilder b;
+  const auto y = b.tensor("y", {1, 4, 4, 64});
+  tflite::Pool2DOptionsT pool;
+  pool.filter_height = pool.filter_width = pool.stride_h = pool.stride_w = 8;
+  b.op(B::AVERAGE_POOL_2D, {b.input("x", {1, 32, 32, 64})}, {y}).builtin_options.Set(pool);
+  b.output(y);
+  EXPECT_NEAR(host_ns(b.build()), 4 * 4 * 64 * 8 * 8 * host().element_ns.value, 2);
+}
+
+TEST(HostCost, FloatsAreNotLookedUp) {
+  for (const B code : {B::GELU, B::LOGISTIC, B::TANH}) {
+    ModelBuilder b;
+    const auto x = b.input("x", {1, 64, 64, 16});
+    const auto y = b.tensor("y", {1, 64, 64, 16});
+    b.op(code, {x}, {y});
+    b.output(y);
+    constexpr double kElements = 64 * 64 * 16;
+    EXPECT_NEAR(host_ns(b.build()), kElements * host().moved_element_ns.value, 2);
+    make_float(b, {x, y});
+    EXPECT_NEAR(host_ns(b.build()), kElements * host().element_ns.value, 2);
+  }
+}
+
+// The first input is the output's shape.
+TEST(HostCost, FloatTransposeConvolutionTakesTheRateOfFloats) {
+  ModelBuilder b;
+  const auto shape = b.int32_constant("shape", {1, 16, 16, 32});
+  const auto weights = b.constant("w", tflite::TensorType::INT8, {32, 2, 2, 64});
+  const auto x = b.input("x", {1, 8, 8, 64});
+  const auto y = b.tensor("y", {1, 16, 16, 32});
+  b.op(B::TRANSPOSE_CONV, {shape, weights, x}, {y});
+  b.output(y);
+  constexpr double kMacs = 8 * 8 * 64 * 32 * 2 * 2;
+  EXPECT_NEAR(host_ns(b.build()), kMacs / host().int8_macs_per_s.value * 1e9, 2);
+  make_float(b, {x, y});
+  EXPECT_NEAR(host_ns(b.build()), kMacs / host().float_macs_per_s.value * 1e9, 2);
+}
+
+TEST(HostCost, TransposedMatrixHasTheSameProducts) {
+  const auto product = [](bool is_transposed) {
+    ModelBuilder b;
+    const auto left = b.input("left", is_transposed ? Shape{2, 512, 16} : Shape{2, 16, 512});
+    const auto right = b.input("right", {2, 512, 32});
+    const auto y = b.tensor("y", {2, 16, 32});
+    tflite::BatchMatMulOptionsT options;
+    options.adj_x = is_transposed;
+    b.op(B::BATCH_MATMUL, {left, right}, {y}).builtin_options.Set(options);
+    b.output(y);
+    return b.build();
+  };
+  constexpr double kMacs = 2 * 16 * 32 * 512;
+  for (const bool is_transposed : {false, true}) {
+    EXPECT_NEAR(host_ns(product(is_transposed)), kMacs / host().int8_macs_per_s.value * 1e9, 2)
+        << is_transposed;
+  }
 }
 
 TEST(HostCost, OptimalPlanIsNotProven) {

@@ -21,24 +21,35 @@ const Tensor* tensor_at(const Model& model, std::span<const std::int32_t> tensor
   return &model.tensor(tensor_id(tensors[place]));
 }
 
-// Of BATCH_MATMUL [.., M, K] x [.., K, N]; the graph counts those of constant weights.
+// Of BATCH_MATMUL [.., M, K] x [.., K, N], whose options may state either matrix transposed; the
+// graph counts those of constant weights.
 double macs_of(const Graph& graph, OperatorId id) {
   const Model& model = graph.model();
   const Operator& op = model.op(id);
   if (static_cast<B>(op.code) != B::BATCH_MATMUL) return static_cast<double>(graph.stats(id).macs);
   const Tensor* left = tensor_at(model, op.inputs, 0);
   const Tensor* output = tensor_at(model, op.outputs, 0);
-  if (left == nullptr || output == nullptr || left->shape.empty()) return 0;
-  return elements(*output) * left->shape.back();
+  constexpr std::size_t kMatrixRank = 2;
+  if (left == nullptr || output == nullptr || left->shape.size() < kMatrixRank ||
+      output->shape.size() < kMatrixRank)
+    return 0;
+  const auto matrix = left->shape.last(kMatrixRank);
+  const std::int32_t rows = output->shape.last(kMatrixRank)[0];
+  if (rows <= 0) return 0;
+  return elements(*output) * static_cast<double>(matrix[0]) * matrix[1] / rows;
 }
 
 bool is_float(const Tensor* tensor) {
   return tensor != nullptr && (tensor->type == ElementType::kFloat32);
 }
 
-// Operators that copy elements, convert them, or look them up in a table of 256 values.
-bool only_moves(OpCode code) {
+// Operators that copy elements, convert them, or, of 8 bits, look them up in a table of 256 values.
+bool only_moves(OpCode code, bool is_of_floats) {
   switch (static_cast<B>(code)) {
+    case B::GELU:
+    case B::LOGISTIC:
+    case B::TANH:
+      return !is_of_floats;
     case B::BATCH_TO_SPACE_ND:
     case B::CAST:
     case B::CONCATENATION:
@@ -46,8 +57,6 @@ bool only_moves(OpCode code) {
     case B::DEQUANTIZE:
     case B::EXPAND_DIMS:
     case B::GATHER:
-    case B::GELU:
-    case B::LOGISTIC:
     case B::NEG:
     case B::PACK:
     case B::PAD:
@@ -61,7 +70,6 @@ bool only_moves(OpCode code) {
     case B::SPLIT_V:
     case B::SQUEEZE:
     case B::STRIDED_SLICE:
-    case B::TANH:
     case B::TRANSPOSE:
     case B::UNPACK:
       return true;
@@ -70,27 +78,38 @@ bool only_moves(OpCode code) {
   }
 }
 
-double arithmetic_ns(const Graph& graph, OperatorId id, const HostCompute& host) {
-  const Model& model = graph.model();
+// Values read or written, whichever is more; where a window moves over a map, those that it covers
+// for each output.
+double visits(const Model& model, OperatorId id) {
   const Operator& op = model.op(id);
-  const Tensor* input = tensor_at(model, op.inputs, 0);
-  const double macs = macs_of(graph, id);
-  if (op.code == OpCode::kDepthwiseConv2D) return macs / host.depthwise_macs_per_s.value * 1e9;
-  if (macs > 0) {
-    const Constant& rate = is_float(input) ? host.float_macs_per_s : host.int8_macs_per_s;
-    return macs / rate.value * 1e9;
-  }
-  double visited = 0;
+  const OperatorWindow window = model.window(id);
+  const double window_elements = static_cast<double>(window.height) * window.width;
+  const Tensor* output = tensor_at(model, op.outputs, 0);
+  double most = output == nullptr ? 0 : elements(*output) * window_elements;
+  if (window_elements > 1) return most;
   for (const auto tensors : {op.inputs, op.outputs}) {
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       const Tensor* tensor = tensor_at(model, tensors, i);
-      if (tensor != nullptr && !tensor->is_constant())
-        visited = std::max(visited, elements(*tensor));
+      if (tensor != nullptr && !tensor->is_constant()) most = std::max(most, elements(*tensor));
     }
   }
-  const OperatorWindow window = model.window(id);
-  const Constant& each = only_moves(op.code) ? host.moved_element_ns : host.element_ns;
-  return visited * window.height * window.width * each.value;
+  return most;
+}
+
+double arithmetic_ns(const Graph& graph, OperatorId id, const HostCompute& host) {
+  const Model& model = graph.model();
+  const Operator& op = model.op(id);
+  // Not of the first input, which is the output's shape for TRANSPOSE_CONV.
+  const bool is_of_floats = is_float(tensor_at(model, op.outputs, 0));
+  const double macs = macs_of(graph, id);
+  if (op.code == OpCode::kDepthwiseConv2D) return macs / host.depthwise_macs_per_s.value * 1e9;
+  if (macs > 0) {
+    const Constant& rate = is_of_floats ? host.float_macs_per_s : host.int8_macs_per_s;
+    return macs / rate.value * 1e9;
+  }
+  const Constant& each =
+      only_moves(op.code, is_of_floats) ? host.moved_element_ns : host.element_ns;
+  return visits(model, id) * each.value;
 }
 
 }  // namespace
