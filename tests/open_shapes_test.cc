@@ -143,6 +143,39 @@ TEST(OpenBatch, FirstExtentFollowsFromTheInputs) {
   }
 }
 
+// Of the input's two dimensions, though the output has three.
+TEST(OpenBatch, NegativeAxisOfAGatherCountsFromTheInput) {
+  ModelBuilder b;
+  const TensorIndex places = b.int32_constant("places", {0, 0});
+  b.at(places).shape = {1, 2};
+  const TensorIndex y = b.tensor("y", {1, 2, 4});
+  tflite::GatherOptionsT first;
+  first.axis = -2;
+  b.op(tflite::BuiltinOperator::GATHER, {b.input("x", {1, 4}), places}, {y})
+      .builtin_options.Set(first);
+  b.output(y);
+  b.open_batch();
+  const Model model = b.build();
+  expect_error(ErrorCode::kUnsupported, [&] { check_static_shapes(model); }, {"'y'", "GATHER"});
+}
+
+TEST(OpenBatch, NegativeAxisOfAPackCountsFromTheOutput) {
+  const auto packed = [](std::int32_t axis) {
+    ModelBuilder b;
+    const TensorIndex x = b.input("x", {1, 4});
+    const TensorIndex y = b.tensor("y", axis == -3 ? Shape{2, 1, 4} : Shape{1, 2, 4});
+    tflite::PackOptionsT options;
+    options.axis = axis;
+    options.values_count = 2;
+    b.op(tflite::BuiltinOperator::PACK, {x, x}, {y}).builtin_options.Set(options);
+    b.output(y);
+    b.open_batch();
+    return b.build();
+  };
+  EXPECT_NO_THROW(check_static_shapes(packed(-2)));
+  EXPECT_THROW(check_static_shapes(packed(-3)), Error);
+}
+
 struct Undecided {
   const char* name;
   void (*change)(ModelBuilder&);

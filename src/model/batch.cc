@@ -39,7 +39,7 @@ void set_first_extent(Model::State& state, Tensor& tensor, std::int32_t extent) 
   tensor.shape = state.batch_1_shapes.emplace_back(std::move(shape));
 }
 
-// "1x?x?x3": with a place for each extent that only the user can know.
+// "1,?,?,3": with a place for each extent that only the user can know.
 std::string fixed_shape(const Tensor& tensor) {
   std::vector<std::string> extents;
   for (std::size_t i = 0; i < tensor.shape_signature.size(); ++i) {
@@ -53,8 +53,8 @@ std::string remedy(const Model& model, const std::optional<OperatorId>& decider)
   const std::string fixed = fixed_shape_remedy(model);
   if (!fixed.empty()) return fixed;
   return fmt::format(
-      "no input shape decides it but values: convert the model without {} and what follows, and "
-      "compute that on the host",
+      "its shape depends on values, not on the input shape: convert the model without {} and what "
+      "follows, and compute that on the host",
       decider ? model.describe(*decider) : "it");
 }
 

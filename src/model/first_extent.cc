@@ -316,7 +316,10 @@ class FirstExtent {
     const auto [input, axis] = along();
     const Extent extent = first(input);
     if (!axis || !extent) return std::nullopt;
-    const std::size_t rank = std::max(known(input)->shape.size(), output_.shape.size());
+    // A negative axis counts from the end of what is read; that of PACK, which is new, of the
+    // output.
+    const bool is_new_axis = static_cast<Code>(op_.code) == Code::PACK;
+    const std::size_t rank = is_new_axis ? output_.shape.size() : known(input)->shape.size();
     if (*axis == 0 || *axis == -static_cast<std::int64_t>(rank)) return std::nullopt;
     return extent;
   }
