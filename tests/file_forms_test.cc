@@ -7,6 +7,7 @@
 #include "command.h"
 #include "environment.h"
 #include "expect.h"
+#include "model/archive.h"
 #include "model_builder.h"
 #include "segue/file.h"
 #include "split_model.h"
@@ -131,6 +132,30 @@ TEST(Labels, DamagedArchivesAreLeftOut) {
   }
 }
 
+TEST(Labels, ThatAreLostAreNoted) {
+  EXPECT_EQ(lost_files_note(skipping().build()), "");
+  const auto whole = with_labels(skipping(), true);
+  EXPECT_EQ(lost_files_note(parse_model(whole, "whole")), "");
+  const std::size_t model_bytes = skipping().bytes().size();
+  constexpr std::size_t kHeaderBytes = 30;
+  for (std::size_t size = model_bytes + kHeaderBytes; size < whole.size(); ++size) {
+    auto cut = whole;
+    cut.resize(size);
+    EXPECT_THAT(lost_files_note(parse_model(cut, "cut")),
+                ::testing::HasSubstr("at byte " + std::to_string(model_bytes) + " "))
+        << size;
+  }
+}
+
+TEST(Labels, OfATruncatedModelAreNoted) {
+  const auto path = testing::shared("cases/ultra.tflite");
+  SKIP_WITHOUT(path);
+  auto bytes = testing::read_bytes(path);
+  EXPECT_EQ(lost_files_note(parse_model(bytes, "ultra")), "");
+  bytes.pop_back();
+  EXPECT_THAT(lost_files_note(parse_model(bytes, "ultra")), ::testing::HasSubstr("at byte 1944 "));
+}
+
 struct Foreign {
   const char* name;
   std::string contents;
@@ -154,6 +179,11 @@ INSTANTIATE_TEST_SUITE_P(
         Foreign{"WebPage", "\n\n<!DOCTYPE html>\n<html lang=\"en\">", "a web page"},
         Foreign{"WebPageInCapitals", "<HTML><HEAD>", "a web page"},
         Foreign{"WebPageWithByteOrderMark", "\xef\xbb\xbf<!doctype HTML>", "a web page"},
+        Foreign{"Plan", "{\n  \"schema\": \"segue.plan/2\",\n  \"model\": {}}",
+                "a plan.json of segue"},
+        Foreign{"JsonObject", "{\"labels\": [1, 2]}", "a JSON file"},
+        Foreign{"JsonList", "\xef\xbb\xbf[ 1, 2]", "a JSON file"},
+        Foreign{"BracketAlone", "[hello", "no identifier \"TFL3\""},
         Foreign{"Gzip", "\x1f\x8b\x08", "gunzip"}, Foreign{"Zip", "PK\x03\x04\x14", "zip archive"},
         Foreign{"Hdf5", "\x89HDF\r\n\x1a\n", "HDF5"},
         Foreign{"Onnx", "\x08\x07\x12\x07pytorch", "onnx2tf"},

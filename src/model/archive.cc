@@ -1,7 +1,12 @@
 #include "model/archive.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
+
+#include "model/model_state.h"
+#include "model/stored_bytes.h"
 
 namespace segue {
 namespace {
@@ -70,7 +75,55 @@ std::size_t directory_bytes(std::span<const std::byte> directory) {
   return u32(directory, *find_end(directory) + kDirectorySize);
 }
 
+// Whether a file's header begins there, by the version that unpacks it, how it is packed (stored or
+// deflated) and its name.
+bool begins_entry(std::span<const std::byte> bytes) {
+  constexpr std::size_t kEntryBytes = 30;
+  constexpr std::size_t kVersion = 4;
+  constexpr std::size_t kMethod = 8;
+  constexpr std::size_t kEntryNameLength = 26;
+  constexpr std::size_t kNewestVersion = 63;
+  constexpr std::size_t kDeflated = 8;
+  if (bytes.size() < kEntryBytes || u32(bytes, 0) != kEntry) return false;
+  const std::size_t method = u16(bytes, kMethod);
+  return u16(bytes, kVersion) <= kNewestVersion && (method == 0 || method == kDeflated) &&
+         u16(bytes, kEntryNameLength) > 0;
+}
+
+// Where the last of the weights, options and names ends. Nothing else in a flatbuffer is long.
+std::size_t end_of_weights(const Model::State& state) {
+  const std::byte* const file = state.file->view().data();
+  std::size_t end = 0;
+  const auto include = [&](const std::byte* begin, std::size_t size) {
+    if (size > 0) end = std::max(end, static_cast<std::size_t>(begin - file) + size);
+  };
+  for (const tflite::Buffer* buffer : *state.root->buffers()) {
+    const auto bytes = buffer_bytes(*buffer, state.file->view());
+    include(bytes.data(), bytes.size());
+  }
+  for (const Operator& op : state.operators) include(op.custom_data.data(), op.custom_data.size());
+  for (const Tensor& tensor : state.tensors)
+    include(reinterpret_cast<const std::byte*>(tensor.name.data()), tensor.name.size());
+  return end;
+}
+
 }  // namespace
+
+std::string lost_files_note(const Model& model) {
+  const Model::State& state = ModelReader::state(model);
+  if (state.archive) return "";
+  const auto file = state.file->view();
+  constexpr std::size_t kSignatureBytes = 4;
+  for (std::size_t at = end_of_weights(state); at + kSignatureBytes <= file.size(); ++at) {
+    if (!begins_entry(file.subspan(at))) continue;
+    return fmt::format(
+        "files (labels) are attached at byte {} in a zip archive that is cut short, damaged, in "
+        "several parts or larger than 4 GB; segments go without them: download the model again, or "
+        "attach the files again",
+        at);
+  }
+  return "";
+}
 
 std::optional<Archive> find_archive(std::span<const std::byte> file) {
   const auto end = find_end(file);

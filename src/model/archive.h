@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "segue/model.h"
+
 namespace segue {
 
 struct Archive {
@@ -22,6 +24,10 @@ struct Archive {
 // Finds the archive that ends a file. None where there is none, or one that cannot be moved: larger
 // than 4 GB (zip64), in several parts, or damaged.
 [[nodiscard]] std::optional<Archive> find_archive(std::span<const std::byte> file);
+
+// What is lost where files are attached to a model in an archive that find_archive does not take,
+// and what to do; empty where none are. Looks only behind the weights and names of the model.
+[[nodiscard]] std::string lost_files_note(const Model& model);
 
 // The directory of the archive whose contents begin at `position` of another file.
 [[nodiscard]] std::vector<std::byte> moved_directory(const Archive& archive,

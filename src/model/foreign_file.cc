@@ -46,12 +46,30 @@ bool is_onnx(std::string_view text) {
          kNextFields.find(text[2]) != std::string_view::npos;
 }
 
-bool is_web_page(std::string_view text) {
-  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-  constexpr std::size_t kLongest = 14;
-  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+std::string_view without_blanks(std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
-  std::string start(text.substr(0, kLongest));
+  return text;
+}
+
+std::string_view text_after_mark(std::string_view text) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  return without_blanks(text);
+}
+
+bool is_json(std::string_view text) {
+  text = text_after_mark(text);
+  if (text.empty()) return false;
+  const std::string_view next = without_blanks(text.substr(1)).substr(0, 1);
+  constexpr std::string_view kKeyOrEnd = "\"}";
+  constexpr std::string_view kElementOrEnd = "\"{[]-0123456789";
+  if (text[0] == '{') return !next.empty() && kKeyOrEnd.find(next) != std::string_view::npos;
+  return text[0] == '[' && !next.empty() && kElementOrEnd.find(next) != std::string_view::npos;
+}
+
+bool is_web_page(std::string_view text) {
+  constexpr std::size_t kLongest = 14;
+  std::string start(text_after_mark(text).substr(0, kLongest));
   std::ranges::transform(start, start.begin(), [](char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   });
@@ -79,6 +97,11 @@ std::string describe_foreign_file(std::span<const std::byte> bytes) {
   if (text.starts_with("version https://git-lfs.github.com/spec/")) return lfs_pointer(text);
   if (is_web_page(text))
     return "a web page (HTML), not the file it links to; download the raw file";
+  if (is_json(text)) {
+    return text.find("\"segue.plan") != std::string_view::npos
+               ? "a plan.json of segue; give the model (.tflite) that the plan was made for"
+               : "a JSON file; give a .tflite model";
+  }
   if (is_saved_model(text)) {
     return "a TensorFlow SavedModel (saved_model.pb); convert its folder with "
            "tf.lite.TFLiteConverter.from_saved_model";
