@@ -1,5 +1,6 @@
 #include "segue/verify.h"
 
+#include <flatbuffers/flexbuffers.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -88,6 +89,8 @@ TEST(Verify, CutBehindFloat16WeightsAgrees) {
         verify_segments(model, find_segments(scratch.path()), *backend, {.inputs = 20});
     EXPECT_EQ(report.mismatch, "") << threads << " threads";
     EXPECT_GT(report.distinct_values, 80U);
+    EXPECT_TRUE(report.warnings.empty());
+    EXPECT_TRUE(report.warnings_of_constants.empty());  // the same for all inputs, rightly
   }
 }
 
@@ -103,6 +106,55 @@ TEST(Verify, ConstantOutputIsLittleEvidence) {
   const VerifyReport report = verify(model, scratch.path());
   EXPECT_EQ(report.mismatch, "");
   EXPECT_THAT(report.warnings, ::testing::ElementsAre(::testing::HasSubstr("'y': all its 256")));
+}
+
+// Two convolutions; the scale of the second one decides whether its values fit into 8 bits.
+VerifyReport verify_with_scale(float scale, std::uint32_t inputs, std::int32_t extent = 4) {
+  ModelBuilder b;
+  const auto x = b.conv(b.input("x", {1, extent, extent, 4}), "middle", 8);
+  const auto y = b.conv(x, "y", extent == 1 ? 1 : 8);
+  b.at(y).quantization->scale = {scale};
+  b.output(y);
+  const Model model = b.build();
+  const ScratchFolder scratch;
+  split(model, {{operators(0, 0), operators(1, 1)}}, scratch.path());
+  return verify_segments(model, find_segments(scratch.path()), cpu_backend(), {.inputs = inputs});
+}
+
+TEST(Verify, SaturatedOutputIsLittleEvidence) {
+  EXPECT_THAT(verify_with_scale(1e-6F, 2).warnings,
+              ::testing::ElementsAre(::testing::AllOf(
+                  ::testing::HasSubstr("'y': "),
+                  ::testing::HasSubstr("are -128 or 127, the ends of the range of INT8"))));
+  EXPECT_TRUE(verify_with_scale(1, 2).warnings.empty());
+}
+
+TEST(Verify, FewValuesAreLittleEvidence) {
+  EXPECT_THAT(verify_with_scale(1, 1, 1).warnings,
+              ::testing::Contains(::testing::HasSubstr("'y': it is a single value")));
+  EXPECT_THAT(verify_with_scale(1, 2, 1).warnings,
+              ::testing::Contains(::testing::HasSubstr("'y': its 2 values are but 2 distinct")));
+  EXPECT_TRUE(verify_with_scale(1, 20, 1).warnings.empty());
+}
+
+// No number of inputs changes it.
+TEST(Verify, TensorOfConstantsAloneIsWarnedOfApart) {
+  ModelBuilder b;
+  const auto zeros = b.constant("zeros", tflite::TensorType::INT8, {1, 8});
+  for (auto& byte : b.raw().buffers[b.at(zeros).buffer]->data) byte = 0;
+  b.at(zeros).quantization = std::make_unique<tflite::QuantizationParametersT>();
+  b.at(zeros).quantization->scale = {1.0F / 16};
+  b.at(zeros).quantization->zero_point = {0};
+  const auto fixed = b.relu(zeros, "fixed");
+  b.output(b.add(b.input("x", {1, 8}), fixed, "y"));
+  const Model model = b.build();
+  const ScratchFolder scratch;
+  split(model, {{operators(0, 0), operators(1, 1)}}, scratch.path());
+  const VerifyReport report = verify(model, scratch.path());
+  EXPECT_EQ(report.mismatch, "");
+  EXPECT_TRUE(report.warnings.empty());
+  EXPECT_THAT(report.warnings_of_constants,
+              ::testing::ElementsAre(::testing::HasSubstr("'fixed': all its 16 values")));
 }
 
 // Computes what the runtime does, but for the tensor "middle" where it is an output of a segment.
@@ -161,8 +213,30 @@ TEST(Verify, MissingCustomOperatorIsNotRun) {
   EXPECT_EQ(report.mismatch, "");
   EXPECT_EQ(report.operator_count, 3U);
   EXPECT_EQ(report.operators_run, 2U);
-  EXPECT_THAT(report.not_run, ::testing::HasSubstr("PosenetDecoderOp"));
+  EXPECT_THAT(report.not_run,
+              ::testing::StartsWith("the runtime lacks the custom operator PosenetDecoderOp: "));
   EXPECT_EQ(report.tensors_compared, 2U);
+}
+
+// The runtime has it, and refuses a single input.
+TEST(Verify, CustomOperatorThatIsRefusedIsNotCalledMissing) {
+  ModelBuilder b;
+  const auto x = b.conv(b.input("x", {1, 4, 4, 4}), "a", 8);
+  const auto z = b.tensor("z", {1, 4, 4, 8});
+  flexbuffers::Builder options;
+  options.Map([&] { options.Int("max_detections", 1); });
+  options.Finish();
+  b.op(tflite::BuiltinOperator::CUSTOM, {x}, {z}).custom_options = options.GetBuffer();
+  b.raw().operator_codes.back()->custom_code = "TFLite_Detection_PostProcess";
+  b.output(z);
+  const Model model = b.build();
+  const ScratchFolder scratch;
+  split(model, {{operators(0, 0), operators(1, 1)}}, scratch.path());
+  const VerifyReport report = verify(model, scratch.path());
+  EXPECT_EQ(report.operators_run, 1U);
+  EXPECT_THAT(report.not_run,
+              ::testing::StartsWith(
+                  "the runtime does not run the custom operator TFLite_Detection_PostProcess: "));
 }
 
 TEST(Verify, RandomModelsAgreeAtEveryTopologicalCut) {

@@ -97,8 +97,10 @@ struct VerifyReport {
   std::size_t segment_count = 0;
   std::size_t operator_count = 0;     // matched one to one
   std::uint64_t parameter_bytes = 0;  // constants compared
-  std::size_t operators_run = 0;      // fewer where the runtime lacks a custom operator
-  std::string not_run;                // why, in the runtime's words; empty when all were run
+  std::size_t operators_run = 0;      // fewer where the runtime does not run a custom operator
+  /// "the runtime lacks the custom operator NAME: WORDS", or "does not run" where it has one but
+  /// refuses how it is used; WORDS are the runtime's. Empty when all were run.
+  std::string not_run;
   std::uint32_t inputs_run = 0;
   std::uint64_t tensors_compared = 0;  // outputs of segments: what crosses a cut, and the model's
   std::uint64_t values_compared = 0;   // of all inputs
@@ -106,19 +108,23 @@ struct VerifyReport {
   /// 4096 for each. Equal outputs prove nothing where an output is constant.
   std::uint64_t distinct_values = 0;
   std::uint64_t bytes_compared = 0;
-  std::vector<std::string> warnings;  // tensors whose values are little evidence, and why
+  /// Tensors whose values are little evidence, and why: constant, the same for all inputs, at the
+  /// ends of their range, few. More inputs may tell.
+  std::vector<std::string> warnings;
+  /// The same of tensors that depend on no input: more inputs give the same values.
+  std::vector<std::string> warnings_of_constants;
   /// What differs first, with segment and tensor; empty when everything agrees.
   std::string mismatch;
   [[nodiscard]] bool agrees() const { return mismatch.empty(); }
 };
 
-/// Structure first, then execution, in a forked child process. Where the runtime lacks a custom
-/// operator, what does not depend on it is run. The child protects the caller: a damaged model can
-/// make the runtime crash. What the backend does there stays there, and of a caller with several
-/// threads only the calling one exists in it. A difference is an answer (`mismatch`), not an error.
-/// Throws Error(kInvalidModel) when a file is damaged, the whole model itself does not run, or the
-/// runtime crashed; Error(kUnsupported) as read_model; Error(kIo) when a file cannot be read or the
-/// system gives no process.
+/// Structure first, then execution, in a forked child process. Where the runtime does not run a
+/// custom operator, what does not depend on it is run. The child protects the caller: a damaged
+/// model can make the runtime crash. What the backend does there stays there, and of a caller with
+/// several threads only the calling one exists in it. A difference is an answer (`mismatch`), not
+/// an error. Throws Error(kInvalidModel) when a file is damaged, the whole model itself does not
+/// run, or the runtime crashed; Error(kUnsupported) as read_model; Error(kIo) when a file cannot be
+/// read or the system gives no process.
 [[nodiscard]] VerifyReport verify_segments(const Model& whole,
                                            std::span<const std::filesystem::path> files,
                                            const Backend& backend, const VerifyOptions& options);

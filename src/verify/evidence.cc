@@ -7,6 +7,11 @@
 #include <cstring>
 
 namespace segue {
+namespace {
+
+constexpr double kNearlyAll = 0.99;
+
+}  // namespace
 
 void TensorEvidence::add(std::span<const std::byte> values) {
   const std::string_view text(reinterpret_cast<const char*>(values.data()), values.size());
@@ -36,16 +41,40 @@ void TensorEvidence::add(std::span<const std::byte> values) {
   }
 }
 
+double TensorEvidence::share(std::uint64_t count) const {
+  return static_cast<double>(count) / static_cast<double>(values_);
+}
+
+std::uint64_t TensorEvidence::count_of(std::uint64_t value) const {
+  const auto found = counts_.find(value);
+  return found == counts_.end() ? 0 : found->second;
+}
+
+// Values beyond the range are cut to its ends, which hides how far beyond they were.
+std::optional<std::string> TensorEvidence::weakness_of_8_bits() const {
+  constexpr std::uint64_t kFewDistinct = 3;
+  const bool is_signed = type_ == ElementType::kInt8;
+  if (!is_signed && type_ != ElementType::kUint8) return std::nullopt;
+  const double ends = share(count_of(is_signed ? 0x80 : 0) + count_of(is_signed ? 0x7F : 0xFF));
+  if (ends >= kNearlyAll) {
+    return fmt::format("{:.1f} % of its {} values are {}, the ends of the range of {}", ends * 100,
+                       values_, is_signed ? "-128 or 127" : "0 or 255", to_string(type_));
+  }
+  if (distinct() <= kFewDistinct)
+    return fmt::format("its {} values are but {} distinct ones", values_, distinct());
+  return std::nullopt;
+}
+
 std::optional<std::string> TensorEvidence::weakness() const {
-  constexpr double kNearlyAll = 0.99;
-  if (values_ <= 1) return std::nullopt;
+  if (values_ == 0) return std::nullopt;
+  if (values_ == 1) return "it is a single value, compared once";
   if (counts_.size() == 1) return fmt::format("all its {} values are the same", values_);
-  if (inputs_ > 1 && !changes_) return fmt::format("it is the same for all {} inputs", inputs_);
+  if (follows_ == Follows::kInputs && inputs_ > 1 && !changes_)
+    return fmt::format("it is the same for all {} inputs", inputs_);
   const auto most = std::ranges::max_element(
       counts_, {}, [](const auto& value_and_count) { return value_and_count.second; });
-  const double share = static_cast<double>(most->second) / static_cast<double>(values_);
-  if (share < kNearlyAll) return std::nullopt;
-  return fmt::format("{:.1f} % of its {} values are the same", share * 100, values_);
+  if (share(most->second) < kNearlyAll) return weakness_of_8_bits();
+  return fmt::format("{:.1f} % of its {} values are the same", share(most->second) * 100, values_);
 }
 
 }  // namespace segue

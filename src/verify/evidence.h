@@ -12,23 +12,37 @@
 
 namespace segue {
 
+// What the values of a tensor follow from.
+enum class Follows {
+  kInputs,     // of the model, or its state: with more inputs come more values
+  kConstants,  // alone: it is the same for all inputs, rightly
+};
+
 // Counts the values of one tensor over all inputs.
 class TensorEvidence {
  public:
-  explicit TensorEvidence(std::uint32_t bytes_per_value) : bytes_per_value_(bytes_per_value) {}
+  TensorEvidence(ElementType type, std::uint32_t bytes_per_value, Follows follows)
+      : type_(type), bytes_per_value_(bytes_per_value), follows_(follows) {}
 
   void add(std::span<const std::byte> values);
 
   [[nodiscard]] std::uint64_t values() const { return values_; }
   // Values that differ from each other; counting ends at kMostDistinct.
   [[nodiscard]] std::uint64_t distinct() const { return counts_.size(); }
+  [[nodiscard]] Follows follows() const { return follows_; }
   // Why equality proves little, as the end of a sentence; nothing where it proves something.
   [[nodiscard]] std::optional<std::string> weakness() const;
 
   static constexpr std::size_t kMostDistinct = 4096;
 
  private:
+  [[nodiscard]] double share(std::uint64_t count) const;
+  [[nodiscard]] std::uint64_t count_of(std::uint64_t value) const;
+  [[nodiscard]] std::optional<std::string> weakness_of_8_bits() const;
+
+  ElementType type_;
   std::uint32_t bytes_per_value_;
+  Follows follows_;
   std::uint64_t values_ = 0;
   std::uint64_t inputs_ = 0;
   std::unordered_map<std::uint64_t, std::uint64_t> counts_;  // by the bytes of a value

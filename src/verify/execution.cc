@@ -1,9 +1,11 @@
 #include "verify/execution.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -67,6 +69,41 @@ std::vector<OperatorId> without_custom(const Model& model) {
   return result;
 }
 
+// Per tensor: whether it depends on an input or on the state that a model keeps, not on constants
+// alone.
+std::vector<bool> following_inputs(const Model& model) {
+  std::vector<bool> follows(model.tensors().size());
+  for (std::size_t i = 0; i < follows.size(); ++i) {
+    const Tensor& tensor = model.tensors()[i];
+    follows[i] = tensor.is_variable || tensor.type == ElementType::kResource;
+  }
+  for (const TensorId id : model.inputs()) follows[index(id)] = true;
+  for (const Operator& op : model.operators()) {
+    const bool reads_one = std::ranges::any_of(op.inputs, [&](std::int32_t tensor) {
+      return tensor >= 0 && follows[static_cast<std::size_t>(tensor)];
+    });
+    if (!reads_one) continue;
+    for (const std::int32_t tensor : op.outputs) follows[static_cast<std::size_t>(tensor)] = true;
+  }
+  return follows;
+}
+
+// Why operators were not run, from what the runtime said about the whole model.
+std::string refusal(const Model& model, const std::string& words) {
+  constexpr std::string_view kUnresolved = "Encountered unresolved custom op";
+  std::set<std::string_view> all;
+  std::set<std::string_view> named;  // by the runtime
+  for (const Operator& op : model.operators()) {
+    if (op.code != OpCode::kCustom) continue;
+    all.insert(op.name);
+    if (words.find(op.name) != std::string::npos) named.insert(op.name);
+  }
+  const bool is_lacking = words.find(kUnresolved) != std::string::npos;
+  return fmt::format("the runtime {} {} {}: {}", is_lacking ? "lacks" : "does not run",
+                     named.empty() ? "the model with the custom operator" : "the custom operator",
+                     fmt::join(named.empty() ? all : named, ", "), words);
+}
+
 class Execution {
  public:
   Execution(const Model& whole, std::span<const Model> segments, const Backend& backend,
@@ -76,7 +113,8 @@ class Execution {
         backend_(backend),
         progress_(progress),
         report_(report),
-        is_reproducible_(has_floats(whole)) {
+        is_reproducible_(has_floats(whole)),
+        follows_inputs_(following_inputs(whole)) {
     for (const Model& segment : segments) {
       for (const TensorId id : segment.outputs()) {
         const auto tensor = whole.find_tensor(segment.unique_name(id));
@@ -93,8 +131,11 @@ class Execution {
     for (const auto& [name, evidence] : evidence_) {
       report_.values_compared += evidence.values();
       report_.distinct_values += evidence.distinct();
-      if (const auto weakness = evidence.weakness())
-        report_.warnings.push_back(fmt::format("'{}': {}", name, *weakness));
+      const auto weakness = evidence.weakness();
+      if (!weakness) continue;
+      auto& warnings =
+          evidence.follows() == Follows::kInputs ? report_.warnings : report_.warnings_of_constants;
+      warnings.push_back(fmt::format("'{}': {}", name, *weakness));
     }
     report_.tensors_compared = evidence_.size();
   }
@@ -105,7 +146,7 @@ class Execution {
     return is_reproducible_ ? backend_.open_reproducible(bytes, name) : backend_.open(bytes, name);
   }
 
-  // All of them, or where the runtime lacks a custom operator, those before it.
+  // All of them, or where the runtime does not run a custom operator, those before it.
   void choose_operators() {
     report_.operators_run = whole_.operators().size();
     const auto runs = without_custom(whole_);
@@ -117,7 +158,7 @@ class Execution {
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kInvalidModel || runs.empty()) throw;
       report_.operators_run = runs.size();
-      report_.not_run = error.what();
+      report_.not_run = refusal(whole_, error.what());
       runs_ = runs;
     }
   }
@@ -242,7 +283,12 @@ class Execution {
       elements *= static_cast<std::uint64_t>(std::max(extent, 1));
     const auto bytes_per_value =
         static_cast<std::uint32_t>(std::max<std::uint64_t>(found.size() / elements, 1));
-    evidence_.try_emplace(name, bytes_per_value).first->second.add(found);
+    const auto counterpart = whole_.find_tensor(name);
+    const bool follows = !counterpart || follows_inputs_[index(*counterpart)];
+    evidence_
+        .try_emplace(name, tensor.type, bytes_per_value,
+                     follows ? Follows::kInputs : Follows::kConstants)
+        .first->second.add(found);
   }
 
   static std::vector<std::span<const std::byte>> spans(const std::vector<Bytes>& values) {
@@ -255,8 +301,9 @@ class Execution {
   const Progress& progress_;
   VerifyReport& report_;
   bool is_reproducible_;
-  std::vector<TensorId> borders_;  // outputs of segments, in the whole model
-  std::vector<OperatorId> runs_;   // where the runtime lacks an operator; else empty
+  std::vector<bool> follows_inputs_;  // per tensor of the whole model
+  std::vector<TensorId> borders_;     // outputs of segments, in the whole model
+  std::vector<OperatorId> runs_;      // where the runtime does not run all; else empty
   std::map<std::string, TensorEvidence> evidence_;  // by tensor name
 };
 
@@ -264,7 +311,8 @@ class Execution {
 std::string pack(const VerifyReport& report) {
   return json::Json{report.inputs_run,      report.operators_run,   report.tensors_compared,
                     report.values_compared, report.distinct_values, report.bytes_compared,
-                    report.not_run,         report.warnings,        report.mismatch}
+                    report.not_run,         report.warnings,        report.warnings_of_constants,
+                    report.mismatch}
       .dump(-1, ' ', true, json::Json::error_handler_t::replace);
 }
 
@@ -280,6 +328,7 @@ void unpack(const std::string& packed, VerifyReport& report) {
   take(report.bytes_compared);
   take(report.not_run);
   take(report.warnings);
+  take(report.warnings_of_constants);
   take(report.mismatch);
 }
 
