@@ -188,12 +188,17 @@ void bind_segments(nb::module_& module) {
       .def_ro("operator_count", &VerifyReport::operator_count, "Matched one to one.")
       .def_ro("parameter_bytes", &VerifyReport::parameter_bytes, "Constants compared.")
       .def_ro("inputs_run", &VerifyReport::inputs_run)
-      .def_ro("operators_run", &VerifyReport::operators_run)
+      .def_ro("operators_run", &VerifyReport::operators_run,
+              "Fewer where the runtime does not run a custom operator.")
+      .def_ro("not_run", &VerifyReport::not_run, "Why not all were run; empty when they were.")
       .def_ro("tensors_compared", &VerifyReport::tensors_compared)
       .def_ro("values_compared", &VerifyReport::values_compared)
       .def_ro("distinct_values", &VerifyReport::distinct_values)
       .def_ro("bytes_compared", &VerifyReport::bytes_compared)
-      .def_ro("warnings", &VerifyReport::warnings)
+      .def_ro("warnings", &VerifyReport::warnings,
+              "Tensors whose values are little evidence; more inputs may tell.")
+      .def_ro("warnings_of_constants", &VerifyReport::warnings_of_constants,
+              "The same of tensors that depend on no input.")
       .def("__bool__", &VerifyReport::agrees);
   module.def(
       "verify",

@@ -95,6 +95,8 @@ def test_segments_verify_and_a_changed_one_does_not(model, tmp_path):
     assert [f.name for f in files] == [f"conv5-f32_segment_{i}_of_3.tflite" for i in range(3)]
     report = segue.verify(model, tmp_path)
     assert report and report.mismatch == "" and report.operator_count == 5
+    assert report.operators_run == 5 and report.not_run == ""
+    assert report.warnings_of_constants == []
     weights = max((t for t in segue.open_model(str(files[1])).tensors if t.is_constant),
                   key=lambda t: t.nbytes)
     content = bytearray(files[1].read_bytes())
@@ -103,6 +105,16 @@ def test_segments_verify_and_a_changed_one_does_not(model, tmp_path):
     files[1].write_bytes(content)
     report = segue.verify(model, tmp_path)
     assert not report and "segment 1" in report.mismatch
+
+
+def test_operators_that_are_not_run_are_told(tmp_path):
+    path = Path(__file__).parents[3] / "shared/cases/largecustom.tflite"
+    if not path.exists():
+        pytest.skip(f"absent: {path}")
+    segue.split(str(path), segue.plan(str(path), 1, "balanced"), tmp_path)
+    report = segue.verify(str(path), tmp_path)
+    assert report.operators_run == 1
+    assert report.not_run.startswith("the runtime does not run the custom operator TFLite_")
 
 
 def test_split_refuses_the_plan_of_another_model(model, tmp_path):
