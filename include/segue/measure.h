@@ -35,7 +35,7 @@ struct MeasureOptions {
                                               const MeasureOptions& options = {});
 
 /// The host with the times of those operators of a model that the device leaves to it, or may leave
-/// to it since they depend on such a one, each run alone on the backend: the fastest of
+/// to it since they depend on an operator left to it, each run alone on the backend: the fastest of
 /// `options.runs` runs. One that cannot be run alone keeps its estimate. Takes a moment for each
 /// operator. Throws as Backend::open where the runtime is unfit.
 [[nodiscard]] HostCompute measured_host(HostCompute host, const Graph& graph,

@@ -56,8 +56,8 @@ class DepthRanges {
   std::vector<Sums> sums_;               // per depth, 0 .. depth
   std::vector<Candidate> in_order_;      // all candidates, in caching order
   std::vector<std::uint32_t> by_depth_;  // positions in in_order_, ascending depth
-  // A binary indexed tree over the depth since which an activation has lain unread (its writer's,
-  // or that of the reader before): what is read next where, ascending.
+  // A binary indexed tree over the depth at which an activation was last written or read. Each node
+  // lists the depths at which it is read next, ascending.
   std::vector<std::vector<ReadSum>> next_reads_;
 };
 

@@ -5,7 +5,7 @@
 namespace segue {
 namespace {
 
-// The operator packed anew, without what only points into its model.
+// The operator packed again, without what only points into its model.
 flatbuffers::FlatBufferBuilder packed_options(const Model& model, OperatorId id) {
   tflite::OperatorT op = unpacked_operator(model, id);
   op.opcode_index = 0;

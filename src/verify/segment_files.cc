@@ -151,7 +151,7 @@ void check_stages(const Split& split) {
       continue;
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{}: is not stage {} of the plan.json beside it (operators, or the "
-                            "tensors it reads and gives); after an edit cut anew: `segue split "
+                            "tensors it reads and gives); after an edit cut again: `segue split "
                             "MODEL --plan plan.json`",
                             split.files[i].string(), i));
   }
@@ -191,7 +191,7 @@ std::uint64_t write_segments(const Model& model, const Segmentation& segmentatio
     bytes += image.size_bytes();
   }
   files.stage(folder / kPlanFile, plan_json);
-  // Gone before what they were made of is: nobody shall run the one with the other.
+  // Removed before the segments they were made of: none may run with segments of another cut.
   for (const fs::path& path : outdated) remove_file(path);
   files.commit();
   return bytes;
