@@ -173,6 +173,9 @@ class Execution {
         std::clamp<std::uint64_t>(kMostBytes / bytes, 1, kMostInputs));
   }
 
+  // Opens every model again for each group: one session at a time is in memory. Sessions kept open
+  // over three groups of ResNet101 in 4 segments took 96 MB instead of 81, and no less time (2.7 s
+  // of CPU time, 2.4 when opened again).
   void check_inputs(std::uint64_t seed, std::uint32_t count) {
     std::vector<Values> values = run_whole(seed, count);
     for (std::size_t s = 0; s < segments_.size(); ++s) check_segment(s, values);
