@@ -109,7 +109,7 @@ TEST(Certificate, MayHoldForFewerDevicesThanThereAre) {
   const DevicePool fast{find_device("edgetpu-pcie"), 2, false};
   const OptimalSegmentation best = segment_optimal(graph, std::span(&fast, 1));
   // Beside two slower ones that would help, but are more than the bound holds for.
-  const std::vector<DevicePool> pools{{find_device("edgetpu-usb3"), 2, false}, fast};
+  const std::vector<DevicePool> pools{{find_device("edgetpu-usb2"), 2, false}, fast};
   std::vector<PoolCounts> devices;
   for (const PoolCounts& counts : best.devices) devices.push_back({0, counts[0]});
   Plan plan = make_plan(graph, best.segmentation, pools, "optimal", devices);

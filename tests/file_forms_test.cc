@@ -29,7 +29,7 @@ std::vector<std::byte> as_bytes(std::string_view text) {
 }
 
 void append(std::string& text, std::uint64_t number, std::size_t bytes) {
-  for (std::size_t i = 0; i < bytes; ++i) text += static_cast<char>(number >> (8 * i) & 255U);
+  for (std::size_t i = 0; i < bytes; ++i, number >>= 8U) text += static_cast<char>(number & 255U);
 }
 
 // An archive of stored files whose positions count from `base` bytes before it.

@@ -85,7 +85,7 @@ class Schemas(unittest.TestCase):
                 (["simulate", "zoo:resnet50", "--tpus", "4"], "segue.simulate/2"),
                 (["compare", "zoo:conv5-f32", "--tpus", "1..7"], "segue.compare/2"),
                 (["compare", "zoo:densenet121", "--tpus", "1..3"], "segue.compare/2"),
-                (["paper", "accuracy"], "segue.accuracy/1")):
+                (["paper", "accuracy"], "segue.accuracy/2")):
             with self.subTest(arguments=arguments):
                 self.assertEqual(self.expect_valid(segue(*arguments, "--json"))["schema"], name)
 

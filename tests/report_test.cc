@@ -172,16 +172,6 @@ TEST(SimulateText, NamesTheSlowestStageItsCauseAndWhatToTry) {
   EXPECT_THAT(text, ::testing::HasSubstr("streaming parameters from the host; cut elsewhere"));
 }
 
-TEST(PlanText, SaysThatTheRunnerIsSlowerThanEveryStage) {
-  const Model model = open_model("zoo:mobilenet");
-  const Graph graph(model);
-  const Plan plan = testing::balanced_plan(graph, 8);
-  for (const std::string& text :
-       {plan_text(plan, {}), compare_json("m", {{ComparedPlan{8, plan}}})})
-    EXPECT_THAT(text, HasSubstr("runner"));
-  EXPECT_THAT(plan_text(plan, {}), Not(HasSubstr("Slowest is stage")));
-}
-
 TEST(PlanText, SaysThatTheSharedLinkIsSlowerThanEveryStage) {
   const Model model = open_model("zoo:conv5-f32");
   const Graph graph(model);
@@ -193,10 +183,6 @@ TEST(PlanText, SaysThatTheSharedLinkIsSlowerThanEveryStage) {
   const std::string best = text_of("4xedgetpu-usb2:shared", Strategy::kOptimal);
   EXPECT_THAT(best, HasSubstr("The shared link sets the pace: "));
   EXPECT_THAT(best, Not(HasSubstr("--strategy optimal")));
-  const Model small = open_model("zoo:conv5-f8");
-  const auto pools = open_devices("4xedgetpu-pcie:shared", 4);
-  EXPECT_THAT(plan_text(plan_by_strategy(Graph(small), pools, Strategy::kCompiler).plan, {}),
-              HasSubstr("The host's runner sets the pace"));
 }
 
 TEST(PlanText, OfOneTpuDoesNotSpeakOfOtherCuts) {

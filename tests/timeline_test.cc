@@ -93,34 +93,27 @@ TEST(Timeline, ResultsOfUnequalReplicasWaitForTheSlowest) {
   EXPECT_EQ(timeline.results.back(), Nanoseconds(900));
 }
 
-TEST(Timeline, HopsOfTheRunnerAddUpOverTheStages) {
+TEST(Timeline, StagesHandOverAtTheSameTime) {
   TimelineOptions options = inputs(1);
   options.hop = Nanoseconds(1000);
-  expect_pace(std::vector<StageLoad>(4, stage(0, 1, 0)), options, 4000);
+  expect_pace(std::vector<StageLoad>(4, stage(0, 1, 0)), options, 1000);
 }
 
 // Two data-parallel devices of 1200 each give a result every 600; behind one lane their transfers
-// of 500 + 500 exclude each other; with one driver for both nothing overlaps.
-TEST(Timeline, SharedPathBoundsReplicas) {
+// of 500 + 500 exclude each other.
+TEST(Timeline, SharedLinkBoundsReplicas) {
   const std::vector<StageLoad> stages{stage(500, 200, 500, 2)};
   TimelineOptions options = inputs(1);
   expect_pace(stages, options, 600);
-  options.shared = {{{0, 1}, SharedPath::Holds::kLink}};
+  options.shared = {{{0, 1}}};
   expect_pace(stages, options, 1000);
-  options.shared = {{{0, 1}, SharedPath::Holds::kInvocations}};
-  expect_pace(stages, options, 1200);
 }
 
-TEST(Timeline, OnlyALinkIsHeldByStreaming) {
+TEST(Timeline, LinkIsHeldByStreaming) {
   StageLoad load = stage(0, 100, 100, 2);
   load.time.streaming = Nanoseconds(800);
   TimelineOptions options = inputs(1);
-  options.shared = {{{0, 1}, SharedPath::Holds::kTransfers}};
-  expect_pace({load}, options, 500);
-  // The two ask for their driver at the same time now and then.
-  options.shared = {{{0, 1}, SharedPath::Holds::kInvocations}};
-  expect_pace({load}, options, 550);
-  options.shared = {{{0, 1}, SharedPath::Holds::kLink}};
+  options.shared = {{{0, 1}}};
   expect_pace({load}, options, 900);
 }
 
@@ -130,12 +123,12 @@ TEST(Timeline, MistakesAreNamed) {
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)simulate_timeline(stages, inputs(0)); },
                {"0 inputs"});
   TimelineOptions options = inputs(1);
-  options.shared = {{{3}, SharedPath::Holds::kLink}};
+  options.shared = {{{3}}};
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)simulate_timeline(stages, options); },
                {"device 3"});
-  options.shared = {{{0}, SharedPath::Holds::kLink}, {{0}, SharedPath::Holds::kLink}};
+  options.shared = {{{0}}, {{0}}};
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)simulate_timeline(stages, options); },
-               {"two shared paths"});
+               {"two shared links"});
   const std::vector<StageLoad> none{stage(0, 1, 0, 0)};
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)simulate_timeline(none, inputs(1)); },
                {"stage 0 has no replica"});
@@ -164,7 +157,7 @@ RandomPipeline random_pipeline(std::mt19937& random) {
   result.options = inputs(1 + random() % 60, static_cast<std::uint32_t>(below(5)));
   result.options.hop = Nanoseconds(below(20));
   if (below(3) == 0) {
-    result.options.shared = {{{0}, static_cast<SharedPath::Holds>(below(3))}};
+    result.options.shared = {{{0}}};
     if (count > 1) result.options.shared[0].devices.push_back(1);
   }
   return result;
@@ -262,7 +255,7 @@ TEST(TimelineLaws, SharedLinkNeverCarriesMoreThanItCan) {
     load.time.hidden_streaming = Nanoseconds(random() % 100);
     load.time.output_on_link = load.time.output / 3;
     TimelineOptions options = inputs(40);
-    options.shared = {{{0, 1, 2, 3}, SharedPath::Holds::kLink}};
+    options.shared = {{{0, 1, 2, 3}}};
     const Nanoseconds on_link = load.time.input + load.time.streaming + load.time.hidden_streaming +
                                 load.time.output_on_link;
     EXPECT_GE(simulate_timeline(std::vector{load}, options).makespan, on_link * 40);

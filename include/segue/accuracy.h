@@ -30,13 +30,21 @@ struct AccuracySummary {
   double worst_difference_ms = 0;  // largest |predicted - measured| of the small rows
 };
 
+/// What the rows of a series did to the law.
+enum class AccuracyRole {
+  kFitted,       // every second row, from the first, took part in a fit
+  kLookedAt,     // they chose a form of the law or a constant, by eye
+  kSeen,         // they chose nothing, but their error was in view while others did
+  kAlternative,  // another reading of rows that a series before it has; not in the plot
+};
+[[nodiscard]] std::string_view to_string(AccuracyRole role);
+
 struct AccuracySeries {
   std::string key;     // "conv_sweep"
   std::string title;   // what was measured
   std::string source;  // whose measurement, where
   std::string device;  // what it was simulated on
-  bool is_fitted = false;
-  bool is_rejected = false;  // another reading of rows that are there already; not in the plot
+  AccuracyRole role{};
   std::vector<AccuracyRow> rows;
 
   [[nodiscard]] AccuracySummary all() const;

@@ -55,18 +55,20 @@ struct ActivationMemory {
   Constant narrow_tile_bytes;  // in each tile
 };
 
-/// What a device, its link and its host take per inference. Host-bound work is stated for a desktop
-/// computer and scaled by `host_slowdown`.
+/// What a device takes per inference: an array with a clock, a link, and a host. Host-bound work is
+/// stated for a desktop computer and scaled by `host_slowdown`.
 struct Timing {
-  Constant clock_hz;             // of the array
-  Constant link_bytes_per_s;     // host to device: inputs and streamed parameters
-  Constant invoke_ns;            // host-bound: request, interrupt, driver
-  Constant input_ns_per_byte;    // host-bound: inputs copied and handed to the driver
-  Constant output_ns_per_byte;   // host-bound: output beyond the window, re-laid out on arrival
-  Constant output_window_bytes;  // of an output that arrive at the speed of the link
-  Constant exposed_share;        // of the smaller of last computation and output, not hidden
-  Constant host_slowdown;        // of host-bound work; 1: desktop
-  Constant hop_ns;               // host-bound: a pipeline's runner, per stage and input
+  Constant clock_hz;         // of the array
+  Constant operator_cycles;  // to start and end each operator
+  Constant tap_cycles;       // per word of 4 channels that a window or a neighbour tile is read for
+  Constant softmax_cycles;   // per element
+  Constant link_bytes_per_s;    // either way: inputs, parameters, instructions, outputs
+  Constant instruction_share;   // of the instructions, sent before every input; USB: 1, PCIe: 0
+  Constant invoke_ns;           // host-bound: request, interrupt, driver
+  Constant input_ns_per_byte;   // host-bound, beside the link: inputs copied for the driver
+  Constant output_ns_per_byte;  // host-bound, beside the link: outputs re-laid out on arrival
+  Constant host_slowdown;       // of host-bound work; 1: desktop
+  Constant hop_ns;              // host-bound: a pipeline's hand-over to the next stage
 };
 
 /// What the host's processor computes of the operators that the device leaves to it: one core of a
@@ -101,8 +103,8 @@ struct DevicePool {
   bool shares_link = false;  // all behind one: a USB hub, a card with a bridge
 };
 
-/// "edgetpu-usb3", "edgetpu-usb2", "edgetpu-pcie" at the standard clock, each also as "…-max", and
-/// "edgetpu-devboard".
+/// "edgetpu-usb3", "edgetpu-usb2", "edgetpu-pcie" at 250 MHz, each also as "…-max" at 500, and
+/// "edgetpu-usb3-pi4", "edgetpu-card8", "edgetpu-devboard".
 [[nodiscard]] std::span<const DeviceSpec> device_catalogue();
 
 /// Throws Error(kInvalidArgument) listing the catalogue when the name is not in it.

@@ -2,13 +2,13 @@
 ///
 /// Finds stages and replicas on given devices with the smallest possible bottleneck over all convex
 /// segmentations of the operator graph, under the simulator's times: computation, transfers in and
-/// out, streaming of what does not fit, fixed costs, the runner's hop per stage, and the time on a
+/// out, streaming of what does not fit, fixed costs, and the time on a
 /// link that several devices share. Not only horizontal cuts, nor one topological order: every
 /// chain of ideals (sets closed under "depends on") is a candidate. CNNs have few ideals (ResNet152
 /// 224, InceptionV4 2237), so an exact search over all of them takes milliseconds on equal devices.
 ///
 /// Method: for a bottleneck T, the devices that the operators beyond an ideal need are known from
-/// the larger ideals. T is bisected and moves to realisable values. Where the runner, shared links,
+/// the larger ideals. T is bisected and moves to realisable values. Where shared links,
 /// a limit on latency or unequal devices count, what the operators take (devices of each pool, time
 /// on shared links, stages, latency) is kept in labels none of which is worse than another in
 /// everything. Pairs of ideals that no pipeline could afford, by their work and by what no device
@@ -79,7 +79,7 @@ struct OptimalSegmentation {
 ///
 /// A graph of more than some 2,000 operators (twice the operators and the depths: 6,000) is
 /// searched on equal devices along the same orders, one by one, with a bound of the same kind;
-/// chains are solved exactly, but for what the runner adds to many short stages. What would take
+/// chains are solved exactly. What would take
 /// more than some seconds is searched at a few horizontal cuts, with a bound that is not reached.
 ///
 /// Throws Error(kUnsupported) where even these leave too much open; Error(kInvalidArgument) for no

@@ -83,14 +83,14 @@ struct Stage {
   std::uint64_t input_bytes = 0;
   std::uint64_t output_bytes = 0;
   std::uint32_t replicas = 1;  // of all pools
-  SegmentTime time;  // of one input on one device, the slowest; the runner's hop not included
+  SegmentTime time;            // of one input on one device, the slowest; the hop not included
   std::vector<StageDevices> devices;  // where there are several pools; else empty
   std::optional<CompiledStage> compiled = std::nullopt;
 };
 
 /// What the times of the stages mean for a stream of inputs (docs/cost-model.md, "Pipelines").
 struct Prediction {
-  Nanoseconds bottleneck{0};     // between two results: slowest stage, runner, or shared link
+  Nanoseconds bottleneck{0};     // between two results: slowest stage, shared link, or host
   Nanoseconds latency{0};        // of one input through all stages
   double throughput_per_s = 0;   // results
   Nanoseconds single_device{0};  // one inference of the whole model on the fastest device

@@ -24,16 +24,24 @@ namespace [[gnu::visibility("default")]] segue {
 struct OperatorWork {
   std::uint64_t cycles = 0;     // of the array; 0 for operators that only rename a tensor
   std::uint32_t crossings = 1;  // how often its streamed parameters cross the link per inference
+  std::uint64_t instruction_bytes = 0;  // of the program
 };
 
-/// Cycles by kind of operator, per fullest tile (docs/cost-model.md lists them all):
-///   CONV_2D            pixels * ceil(Co / 64) * ceil(Ci / 4) * kh * kw, pixels of the output
-///   DEPTHWISE_CONV_2D  pixels * ceil(C / 64) * kh * kw
-///   FULLY_CONNECTED    vectors * ceil(No / 64) * ceil(Ni / 4), in one tile
-///   others             pixels * ceil(C / 64) * reads per output element
-/// Crossings: 1 while a map's input and output fit the tiles; else the map is computed in strips of
-/// rows, and the weights come again for each strip.
-/// Source: derived from measurements, h018 to h020, h029 and h059 of the project's data.
+/// Cycles of the fullest tile, with p = ceil(H/4) ceil(W/4) pixels of the output, w = p ceil(C/4)
+/// words of it, and [o x i] = ceil(o/64) ceil(i/4); each operator takes `operator_cycles` more:
+///   CONV_2D                   p [Co x Ci] kh kw + tap_cycles * words read from neighbour tiles
+///   TRANSPOSE_CONV            p of the input [Co x Ci] kh kw + w
+///   FULLY_CONNECTED           vectors [No x Ni], in one tile
+///   DEPTHWISE_CONV_2D, pools  tap_cycles * kh kw w; a kernel of one row: tap_cycles * w
+///   ADD, MUL, SUB and such    w: the second operand
+///   MEAN, SUM and such        w of the input
+///   SOFTMAX                   softmax_cycles per element
+///   RESHAPE and such          0, without operator_cycles
+///   others                    2 w: read and written
+/// A tile reads or writes one word of 4 channels per cycle. Crossings: 1 while a map's input and
+/// output fit the tiles; else the map is computed in strips of rows, and the weights come again for
+/// each strip. Instruction bytes: a fit to published compiled files. docs/cost-model.md has the
+/// rows behind each.
 [[nodiscard]] OperatorWork operator_work(const Model& model, OperatorId id,
                                          const DeviceSpec& device);
 
@@ -43,13 +51,11 @@ struct OperatorWork {
 [[nodiscard]] Nanoseconds host_operator_time(const Graph& graph, OperatorId id,
                                              const DeviceSpec& device);
 
-/// Where the time of one inference of a segment goes. The output begins to leave while the last
-/// operator still computes; the share of computation that this hides is not in `compute`, so that
-/// the parts add up.
+/// Where the time of one inference of a segment goes.
 struct SegmentTime {
   Nanoseconds fixed{0};      // request, interrupt, driver
-  Nanoseconds input{0};      // activations to the device
-  Nanoseconds compute{0};    // the array, beyond what the output transfer hides
+  Nanoseconds input{0};      // instructions (USB) and activations to the device
+  Nanoseconds compute{0};    // the array
   Nanoseconds streaming{0};  // parameters from the host, beyond what computing hides
   Nanoseconds output{0};     // activations from the device, re-laid out by the host
   Nanoseconds host{0};       // operators that the device leaves to the host's processor
@@ -78,9 +84,13 @@ struct SegmentTime {
                                            std::span<const OperatorId> operators,
                                            const MemoryReport& memory, const DeviceSpec& device);
 
-/// What the host's runner spends on one input at one stage; with unequal devices, at the slowest.
+/// What handing an input to the next stage adds to its latency; with unequal devices, at the
+/// slowest host. Stages hand over at the same time, so that it does not limit the pace.
 [[nodiscard]] Nanoseconds runner_hop(const Timing& timing);
 [[nodiscard]] Nanoseconds runner_hop(std::span<const DevicePool> pools);
+
+/// Cores of the host that the devices share: the fewest that one of them states.
+[[nodiscard]] std::uint32_t host_cores(std::span<const DevicePool> pools);
 
 /// 10^12 operations per second: 2 * MACs / time, as the paper counts.
 [[nodiscard]] double tera_operations_per_s(std::uint64_t macs, Nanoseconds time);

@@ -5,10 +5,10 @@
 /// queue behind it full waits with its result. A stage with replicas gives each input to the first
 /// replica that is free and hands results on in the order of the inputs. Where replicas differ, a
 /// fast one puts results aside while a slow one has an older input: as many as it can compute
-/// meanwhile. Before each stage the host's runner spends its hop on the input, one input ahead of
-/// each device at most; there is one runner, which serves later stages first.
+/// meanwhile. Handing an input over to a stage takes a hop, one input ahead of each device at most;
+/// stages hand over at the same time.
 ///
-/// Devices may share something (`SharedPath`): then what one of them does on it excludes the
+/// Devices may share something (`SharedLink`): then what one of them does on it excludes the
 /// others, first come, first served. Fill and drain are part of the result, as in the paper's
 /// batches of 15.
 ///
@@ -41,33 +41,27 @@ struct StageLoad {
 };
 [[nodiscard]] std::vector<StageLoad> stage_loads(const Plan& plan);
 
-/// Something that several devices have in common. Devices are numbered stage by stage, replica by
-/// replica.
-struct SharedPath {
-  enum class Holds {
-    kTransfers,   // inputs and outputs with their re-layout: host copies
-    kLink,        // inputs, outputs and parameters while on the link: a hub, a card behind one lane
-    kInvocations  // everything but the streaming of parameters: one driver for all
-  };
+/// A link that several devices share, a hub or a card behind one lane: inputs, outputs and
+/// parameters of one of them at a time. Devices are numbered stage by stage, replica by replica.
+struct SharedLink {
   std::vector<std::uint32_t> devices;
-  Holds holds = Holds::kLink;
 };
 
 struct TimelineOptions {
   std::uint64_t inputs = 15;         // all waiting at the start
   std::uint32_t queue_capacity = 2;  // results between two stages; 0: no bound
-  Nanoseconds hop{0};                // of the host's runner, per stage and input
-  std::vector<SharedPath> shared;
+  Nanoseconds hop{0};                // of handing an input over to a stage
+  std::vector<SharedLink> shared;
   std::uint32_t host_cores = 0;  // that compute operators on the host at a time; 0: no limit
   bool records_events = false;   // 56 bytes for each of up to 7 events per input and stage
 };
 
-/// Options for a device: its runner's hop, none for one stage on one device, which needs no runner.
+/// Options for a device: its hop, none for one stage on one device.
 [[nodiscard]] TimelineOptions timeline_options(std::span<const StageLoad> stages,
                                                const DeviceSpec& device);
 
 enum class Activity : std::uint8_t {
-  kHop,        // the host's runner
+  kHop,        // an input is handed over to a stage
   kRequest,    // until the device begins
   kInput,      // activations on the link
   kCompute,    // the array, nothing on the link
@@ -93,7 +87,7 @@ struct StageStatistics {
   std::vector<double> utilisation;  // per replica: share of the makespan it worked
   std::uint64_t largest_queue = 0;  // inputs that waited before the stage at once
   double mean_queue = 0;            // over the makespan
-  Nanoseconds blocked{0};           // waiting with a result, or for a shared path; all replicas
+  Nanoseconds blocked{0};           // waiting with a result, or for a shared link; all replicas
 };
 
 struct Timeline {
@@ -114,7 +108,7 @@ struct Timeline {
 
 /// O(inputs * stages * (stages + devices)). Throws Error(kInvalidArgument) when there is no stage
 /// or no input, a stage has no replica, the times add up to more than a hundred years, or a shared
-/// path names a device that does not exist or that is in another shared path.
+/// path names a device that does not exist or that is in another shared link.
 [[nodiscard]] Timeline simulate_timeline(std::span<const StageLoad> stages,
                                          const TimelineOptions& options);
 

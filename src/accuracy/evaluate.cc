@@ -8,22 +8,23 @@
 #include "accuracy/networks.h"
 #include "accuracy/predict.h"
 #include "segue/accuracy.h"
+#include "segue/strategy.h"
+#include "segue/zoo.h"
 
 namespace segue {
 namespace {
 
 constexpr const char* kAuthors = "Jorgitou98/EdgeTPU-QuantRL-Evaluation";
 constexpr double kNotMeasured = 0;
+// The card's host chains Python interpreters: what each further stage takes beyond its invocation.
+constexpr double kPythonHopNs = 0.25e6;
 
 // Every second row takes part in the fit, from the first; the others are held out.
-bool is_held_out(std::size_t position, bool is_fitted) { return !is_fitted || position % 2 == 1; }
+bool is_held_out(std::size_t position, AccuracyRole role) {
+  return role != AccuracyRole::kFitted || position % 2 == 1;
+}
 
-// What the rows of a series were used for.
-enum class Role {
-  kFitted,       // every second row took part in a fit
-  kHeldOut,      // none did
-  kAlternative,  // none did; another reading of rows that a series before it has
-};
+using Role = AccuracyRole;
 
 struct SweepModel {
   std::int32_t filters = 0;
@@ -37,8 +38,7 @@ AccuracySeries series(const char* key, const char* title, const char* source, co
   result.title = title;
   result.source = source;
   result.device = device;
-  result.is_fitted = role == Role::kFitted;
-  result.is_rejected = role == Role::kAlternative;
+  result.role = role;
   return result;
 }
 
@@ -50,32 +50,30 @@ struct SweepColumn {
   double ConvSweepRow::*measured;
   std::size_t devices;
   std::uint64_t batch;
-  HostSharing sharing;
+  HostPace pace;
   double session_ms;
   std::int32_t smallest_filters;  // below, rows are judged by the difference
 };
 
-constexpr std::array<SweepColumn, 10> kSweepColumns{{
+constexpr HostPace kUnhurried{};
+
+constexpr std::array<SweepColumn, 8> kSweepColumns{{
     {"conv_sweep", "5 x conv 3x3, one TPU, with the session's 1.3 ms", Role::kFitted,
-     &ConvSweepRow::one_device, 1, 1, HostSharing::kNone, kSweepSessionMs, 100},
+     &ConvSweepRow::one_device, 1, 1, kUnhurried, kSweepSessionMs, 100},
     {"conv_sweep_bare", "5 x conv 3x3, one TPU, as segue simulates it", Role::kAlternative,
-     &ConvSweepRow::one_device, 1, 1, HostSharing::kNone, 0, 100},
-    {"pipeline_k2_b1", "Segm_Comp on 2 TPUs, batch 1", Role::kFitted, &ConvSweepRow::two_batch_1, 2,
-     1, HostSharing::kNone, 0, 0},
-    {"pipeline_k4_b1", "Segm_Comp on 4 TPUs, batch 1", Role::kFitted, &ConvSweepRow::four_batch_1,
-     4, 1, HostSharing::kNone, 0, 0},
-    {"pipeline_k2_b100", "Segm_Comp on 2 TPUs, batch 100, invocations exclude each other",
-     Role::kHeldOut, &ConvSweepRow::two_batch_100, 2, 100, HostSharing::kInvocations, 0, 0},
-    {"pipeline_k4_b100", "Segm_Comp on 4 TPUs, batch 100, nothing shared", Role::kHeldOut,
-     &ConvSweepRow::four_batch_100, 4, 100, HostSharing::kNone, 0, 0},
-    {"pipeline_k2_b100_apart", "the same on 2 TPUs, nothing shared", Role::kAlternative,
-     &ConvSweepRow::two_batch_100, 2, 100, HostSharing::kNone, 0, 0},
-    {"pipeline_k2_b100_transfers", "the same on 2 TPUs, transfers exclude each other",
-     Role::kAlternative, &ConvSweepRow::two_batch_100, 2, 100, HostSharing::kTransfers, 0, 0},
-    {"pipeline_k4_b100_shared", "the same on 4 TPUs, invocations exclude each other",
-     Role::kAlternative, &ConvSweepRow::four_batch_100, 4, 100, HostSharing::kInvocations, 0, 0},
-    {"pipeline_k4_b100_transfers", "the same on 4 TPUs, transfers exclude each other",
-     Role::kAlternative, &ConvSweepRow::four_batch_100, 4, 100, HostSharing::kTransfers, 0, 0},
+     &ConvSweepRow::one_device, 1, 1, kUnhurried, 0, 100},
+    {"pipeline_k2_b1", "Segm_Comp on 2 TPUs, batch 1", Role::kSeen, &ConvSweepRow::two_batch_1, 2,
+     1, kUnhurried, 0, 100},
+    {"pipeline_k4_b1", "Segm_Comp on 4 TPUs, batch 1", Role::kSeen, &ConvSweepRow::four_batch_1, 4,
+     1, kUnhurried, 0, 100},
+    {"pipeline_k2_b100", "Segm_Comp on 2 TPUs, batch 100", Role::kFitted,
+     &ConvSweepRow::two_batch_100, 2, 100, kMeasuredHost, 0, 100},
+    {"pipeline_k4_b100", "Segm_Comp on 4 TPUs, batch 100", Role::kFitted,
+     &ConvSweepRow::four_batch_100, 4, 100, kMeasuredHost, 0, 100},
+    {"pipeline_k2_b100_apart", "the same on 2 TPUs, the host not stretched", Role::kAlternative,
+     &ConvSweepRow::two_batch_100, 2, 100, kUnhurried, 0, 100},
+    {"pipeline_k4_b100_apart", "the same on 4 TPUs, the host not stretched", Role::kAlternative,
+     &ConvSweepRow::four_batch_100, 4, 100, kUnhurried, 0, 100},
 }};
 
 AccuracySeries sweep_column(const SweepColumn& column, const std::vector<SweepModel>& models) {
@@ -86,9 +84,9 @@ AccuracySeries sweep_column(const SweepColumn& column, const std::vector<SweepMo
     const SweepPredictor& model = models[i].predictor;
     const Nanoseconds time = column.devices == 1
                                  ? model.one_device()
-                                 : model.pipeline(column.devices, column.batch, column.sharing);
+                                 : model.pipeline(column.devices, column.batch, column.pace);
     result.rows.push_back({fmt::format("F={}", models[i].filters), measured,
-                           to_ms(time) + column.session_ms, is_held_out(i, result.is_fitted),
+                           to_ms(time) + column.session_ms, is_held_out(i, result.role),
                            models[i].filters < column.smallest_filters});
   }
   return result;
@@ -101,22 +99,23 @@ void add_conv_sweeps(std::vector<AccuracySeries>& all) {
   for (const SweepColumn& column : kSweepColumns) all.push_back(sweep_column(column, models));
 }
 
-AccuracySeries on_three(const char* key, const char* title, Role role, HostSharing sharing) {
+AccuracySeries on_three(const char* key, const char* title, Role role, const HostPace& pace) {
   AccuracySeries result = series(key, title, kAuthors, "edgetpu-pcie", role);
-  for (const ThreeDevicesRow& row : conv_sweep_on_three()) {
-    const Nanoseconds time = SweepPredictor(row.filters).pipeline(3, 100, sharing);
-    result.rows.push_back(
-        {fmt::format("F={}", row.filters), row.batch_100, to_ms(time), true, false});
+  for (std::size_t i = 0; i < conv_sweep_on_three().size(); ++i) {
+    const ThreeDevicesRow& row = conv_sweep_on_three()[i];
+    const Nanoseconds time = SweepPredictor(row.filters).pipeline(3, 100, pace);
+    result.rows.push_back({fmt::format("F={}", row.filters), row.batch_100, to_ms(time),
+                           is_held_out(i, result.role), row.filters < 100});
   }
   return result;
 }
 
 AccuracySeries batches(const char* key, const char* title, const std::vector<BatchSweepRow>& rows,
-                       std::size_t devices, HostSharing sharing) {
-  AccuracySeries result = series(key, title, kAuthors, "edgetpu-pcie", Role::kHeldOut);
+                       std::size_t devices) {
+  AccuracySeries result = series(key, title, kAuthors, "edgetpu-pcie", Role::kSeen);
   const SweepPredictor model(kBatchSweepFilters);
   for (const BatchSweepRow& row : rows) {
-    const Nanoseconds time = model.pipeline(devices, row.batch, sharing);
+    const Nanoseconds time = model.pipeline(devices, row.batch, kMeasuredHost);
     result.rows.push_back(
         {fmt::format("B={}", row.batch), row.per_input, to_ms(time), true, false});
   }
@@ -124,21 +123,60 @@ AccuracySeries batches(const char* key, const char* title, const std::vector<Bat
 }
 
 void add_three_devices(std::vector<AccuracySeries>& all) {
-  all.push_back(on_three("pipeline_k3_b100",
-                         "Segm_Comp on 3 TPUs, batch 100, invocations of two exclude each other",
-                         Role::kHeldOut, HostSharing::kInvocationsOfTwo));
-  all.push_back(on_three("pipeline_k3_b100_apart", "the same on 3 TPUs, nothing shared",
-                         Role::kAlternative, HostSharing::kNone));
-  all.push_back(on_three("pipeline_k3_b100_shared",
-                         "the same on 3 TPUs, invocations exclude each other", Role::kAlternative,
-                         HostSharing::kInvocations));
+  all.push_back(
+      on_three("pipeline_k3_b100", "Segm_Comp on 3 TPUs, batch 100", Role::kFitted, kMeasuredHost));
+  all.push_back(on_three("pipeline_k3_b100_apart", "the same on 3 TPUs, the host not stretched",
+                         Role::kAlternative, kUnhurried));
 }
 
 void add_batch_sweeps(std::vector<AccuracySeries>& all) {
-  all.push_back(batches("batch_sweep", "Segm_Comp on 2 TPUs, batches of 1 to 100, F=672",
-                        batch_sweep(), 2, HostSharing::kInvocations));
+  all.push_back(
+      batches("batch_sweep", "Segm_Comp on 2 TPUs, batches of 1 to 100, F=672", batch_sweep(), 2));
   all.push_back(batches("batch_sweep_k3", "Segm_Comp on 3 TPUs, batches of 1 to 37, F=672",
-                        batch_sweep_on_three(), 3, HostSharing::kInvocationsOfTwo));
+                        batch_sweep_on_three(), 3));
+}
+
+// ResNet152 by Google's cuts, as the measured card's host runs it: latency of one input, and time
+// between two.
+void add_card(std::vector<AccuracySeries>& all) {
+  constexpr const char* kSource = "mouad-zouhdi/sparta-edgetpu";
+  AccuracySeries latency = series("card_latency", "ResNet152 on 1 to 8 TPUs of a card, latency",
+                                  kSource, "edgetpu-card8", Role::kLookedAt);
+  AccuracySeries period = series("card_period", "the same, time between two results", kSource,
+                                 "edgetpu-card8", Role::kSeen);
+  const Model model = open_model("zoo:resnet152");
+  const Graph graph(model);
+  for (const CardRow& row : resnet152_on_card()) {
+    DevicePool pool{find_device("edgetpu-card8"), row.tpus};
+    pool.device.timing.hop_ns.value = kPythonHopNs;
+    const Plan plan = plan_by_strategy(graph, {&pool, 1}, Strategy::kCompiler).plan;
+    const std::string label = fmt::format("{} TPUs", row.tpus);
+    latency.rows.push_back({label, row.latency_ms, to_ms(plan.predicted.latency), true, false});
+    period.rows.push_back({label, 1000 / row.per_s, to_ms(plan.predicted.bottleneck), true, false});
+  }
+  all.push_back(std::move(latency));
+  all.push_back(std::move(period));
+}
+
+void add_published(std::vector<AccuracySeries>& all) {
+  constexpr const char* kSource = "coral.ai/docs/edgetpu/benchmarks";
+  AccuracySeries desktop = series("published_usb3", "networks of the zoo, USB 3, 500 MHz", kSource,
+                                  "edgetpu-usb3-max", Role::kLookedAt);
+  AccuracySeries board = series("published_devboard", "networks of the zoo, Dev Board", kSource,
+                                "edgetpu-devboard", Role::kLookedAt);
+  for (const PublishedTime& row : published_times()) {
+    // Published is less than its parameters take on the link.
+    if (row.title == std::string_view("Inception-ResNet v2")) continue;
+    const Model model = open_model(std::string("zoo:") + row.model);
+    desktop.rows.push_back({row.title, row.desktop,
+                            to_ms(predict(model, find_device("edgetpu-usb3-max")).total()), true,
+                            false});
+    board.rows.push_back({row.title, row.dev_board,
+                          to_ms(predict(model, find_device("edgetpu-devboard")).total()), true,
+                          false});
+  }
+  all.push_back(std::move(desktop));
+  all.push_back(std::move(board));
 }
 
 void add_dense_sweep(std::vector<AccuracySeries>& all) {
@@ -149,20 +187,21 @@ void add_dense_sweep(std::vector<AccuracySeries>& all) {
     const Model model = dense_stack(row.units);
     result.rows.push_back({fmt::format("N={}", row.units), row.one_device,
                            to_ms(predict(model, find_device("edgetpu-pcie")).total()),
-                           is_held_out(i, true), row.one_device < 1});
+                           is_held_out(i, result.role), row.one_device < 1});
   }
   all.push_back(std::move(result));
 }
 
 void add_mobilenets(std::vector<AccuracySeries>& all) {
-  AccuracySeries result = series("mobilenet", "MobileNet v1 in 16 sizes, USB 3",
-                                 "salimmj/coral-benchmarks", "edgetpu-usb3-max", Role::kFitted);
+  AccuracySeries result =
+      series("mobilenet", "MobileNet v1 in 16 sizes, USB 2, Raspberry Pi",
+             "salimmj/coral-benchmarks, times 10", "edgetpu-usb2", Role::kLookedAt);
   for (std::size_t i = 0; i < mobilenets().size(); ++i) {
     const MobileNetRow& row = mobilenets()[i];
     const Model model = mobilenet_v1(row.width, row.input_size);
     result.rows.push_back({fmt::format("{:.2f} {}", row.width, row.input_size), row.one_device,
-                           to_ms(predict(model, find_device("edgetpu-usb3-max")).total()),
-                           is_held_out(i, true), false});
+                           to_ms(predict(model, find_device("edgetpu-usb2")).total()),
+                           is_held_out(i, result.role), false});
   }
   all.push_back(std::move(result));
 }
@@ -170,30 +209,36 @@ void add_mobilenets(std::vector<AccuracySeries>& all) {
 struct JetsonSetUp {
   const char* name;
   const char* device;
+  double invoke_ns;
+  double input_ns_per_byte;
+  double output_ns_per_byte;
   double slowdown;
 };
 
-// The host's pace: at 10 W by the fixed time of an inference against a desktop's, at 5 W slower by
-// the ratio of the documented clocks, 1479 MHz to 918 MHz.
-constexpr double kJetsonSlowdown = 1.45;
+// The host's constants are fitted to the transfers at 10 W; at 5 W it is slower by the ratio of the
+// documented clocks, 1479 MHz to 918 MHz.
 constexpr double kClockRatio = 1479.0 / 918.0;
 constexpr std::array<JetsonSetUp, kJetsonRuns> kJetsons{{
-    {"USB 3, 10 W", "edgetpu-usb3-max", kJetsonSlowdown},
-    {"USB 2, 10 W", "edgetpu-usb2-max", kJetsonSlowdown},
-    {"USB 3, 5 W", "edgetpu-usb3-max", kJetsonSlowdown* kClockRatio},
-    {"USB 2, 5 W", "edgetpu-usb2-max", kJetsonSlowdown* kClockRatio},
+    {"USB 3, 10 W", "edgetpu-usb3-max", 0.28e6, 0.85, 29.7, 1},
+    {"USB 2, 10 W", "edgetpu-usb2-max", 0.225e6, 0.3, 56.5, 1},
+    {"USB 3, 5 W", "edgetpu-usb3-max", 0.28e6, 0.85, 29.7, kClockRatio},
+    {"USB 2, 5 W", "edgetpu-usb2-max", 0.225e6, 0.3, 56.5, kClockRatio},
 }};
 
 DeviceSpec jetson_device(std::size_t run) {
-  DeviceSpec device = find_device(kJetsons[run].device);
-  device.timing.host_slowdown.value = kJetsons[run].slowdown;
+  const JetsonSetUp& jetson = kJetsons[run];
+  DeviceSpec device = find_device(jetson.device);
+  device.timing.invoke_ns.value = jetson.invoke_ns;
+  device.timing.input_ns_per_byte.value = jetson.input_ns_per_byte;
+  device.timing.output_ns_per_byte.value = jetson.output_ns_per_byte;
+  device.timing.host_slowdown.value = jetson.slowdown;
   return device;
 }
 
 void add_usb_stacks(std::vector<AccuracySeries>& all) {
   AccuracySeries result =
       series("usb_stacks", "stacks of 10 to 300 conv 7x7, USB 3 and USB 2, Jetson Nano",
-             "iwatake2222/EdgeTPU_Analysis", "edgetpu-usb3-max, edgetpu-usb2-max", Role::kFitted);
+             "iwatake2222/EdgeTPU_Analysis", "edgetpu-usb3-max, edgetpu-usb2-max", Role::kLookedAt);
   for (std::size_t i = 0; i < usb_stacks().size(); ++i) {
     const UsbStackRow& row = usb_stacks()[i];
     const Model model = usb_stack(row.layers);
@@ -201,7 +246,7 @@ void add_usb_stacks(std::vector<AccuracySeries>& all) {
       const double ms = to_ms(
           predict_with_report(model, row.on_chip_mib, row.host_mib, jetson_device(run)).total());
       result.rows.push_back({fmt::format("{} layers, {}", row.layers, kJetsons[run].name),
-                             row.times[run], ms, is_held_out(i, true), false});
+                             row.times[run], ms, is_held_out(i, result.role), false});
     }
   }
   all.push_back(std::move(result));
@@ -219,8 +264,8 @@ void add_usb_transfers(std::vector<AccuracySeries>& all) {
       result.rows.push_back(
           {fmt::format("{} {}x{}x3, {}", kNames[static_cast<std::size_t>(row.test)], row.height,
                        row.width, kJetsons[run].name),
-           row.times[run], to_ms(predict(model, jetson_device(run)).total()), is_held_out(i, true),
-           false});
+           row.times[run], to_ms(predict(model, jetson_device(run)).total()),
+           is_held_out(i, result.role), false});
     }
   }
   all.push_back(std::move(result));
@@ -259,6 +304,20 @@ const AccuracySeries& find_series(std::span<const AccuracySeries> series, std::s
 
 }  // namespace
 
+std::string_view to_string(AccuracyRole role) {
+  switch (role) {
+    case AccuracyRole::kFitted:
+      return "fitted";
+    case AccuracyRole::kLookedAt:
+      return "looked at";
+    case AccuracyRole::kSeen:
+      return "seen";
+    case AccuracyRole::kAlternative:
+      return "alternative";
+  }
+  return "unknown";
+}
+
 AccuracySummary AccuracySeries::all() const { return summary(rows, false); }
 AccuracySummary AccuracySeries::held_out() const { return summary(rows, true); }
 
@@ -271,15 +330,18 @@ std::vector<AccuracySeries> evaluate_accuracy() {
   add_mobilenets(all);
   add_usb_stacks(all);
   add_usb_transfers(all);
+  add_card(all);
+  add_published(all);
   return all;
 }
 
 std::string accuracy_markdown(std::span<const AccuracySeries> series) {
   std::string text =
-      "| measured | rows held out | mean | worst | small, ms | all rows | mean | worst | small, ms "
-      "|\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";
+      "| measured | role | rows held out | mean | worst | small, ms | all rows | mean | worst | "
+      "small, ms |\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";
   for (const AccuracySeries& one : series)
-    text += fmt::format("| {} | {} | {} |\n", one.title, cells(one.held_out()), cells(one.all()));
+    text += fmt::format("| {} | {} | {} | {} |\n", one.title, to_string(one.role),
+                        cells(one.held_out()), cells(one.all()));
   return text;
 }
 

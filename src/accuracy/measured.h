@@ -10,7 +10,9 @@ namespace segue {
 // Five 3x3 'same' convolutions of F filters on 64x64x3, int8, PCIe, i9-9900K. One device (median of
 // interpreter.invoke()), and segments by edgetpu_compiler --num_segments on 2 and 4 devices,
 // batches of 1 and 100 through pycoral's PipelinedModelRunner, total / batch. 0: not measured.
-// Source: github.com/Jorgitou98/EdgeTPU-QuantRL-Evaluation, CONV_MACs/results.
+// Source: github.com/Jorgitou98/EdgeTPU-QuantRL-Evaluation, CONV_MACs/results, the raw files of
+// batch 100 (docs/accuracy.md says how the merged ones differ); the mean where a width was run
+// twice.
 struct ConvSweepRow {
   std::int32_t filters = 0;
   double one_device = 0;
@@ -22,7 +24,7 @@ struct ConvSweepRow {
 [[nodiscard]] const std::vector<ConvSweepRow>& conv_sweep();
 
 // The same networks in segments on 3 devices, batches of 100, at some widths.
-// Source: the same files, as rounded to 0.1 ms by who read them.
+// Source: the same raw files.
 struct ThreeDevicesRow {
   std::int32_t filters = 0;
   double batch_100 = 0;
@@ -58,8 +60,8 @@ struct BatchSweepRow {
 [[nodiscard]] const std::vector<BatchSweepRow>& batch_sweep_on_three();
 inline constexpr std::int32_t kBatchSweepFilters = 672;
 
-// MobileNet v1, uint8, USB 3 on a workstation, steady invocations.
-// Source: github.com/salimmj/coral-benchmarks, results.csv.
+// MobileNet v1, uint8, USB 2 on a Raspberry Pi, steady invocations.
+// Source: github.com/salimmj/coral-benchmarks, results.csv, times 10 (docs/accuracy.md says why).
 struct MobileNetRow {
   double width = 1;
   std::int32_t input_size = 0;
@@ -92,6 +94,15 @@ struct UsbTransferRow {
   std::array<double, kJetsonRuns> times{};
 };
 [[nodiscard]] const std::vector<UsbTransferRow>& usb_transfers();
+
+// ResNet152 in Google's segments on 1 to 8 of the TPUs of a PCIe card, batch 1, compiler 16.
+// Source: github.com/mouad-zouhdi/sparta-edgetpu, report/figs/data.
+struct CardRow {
+  std::uint32_t tpus = 0;
+  double per_s = 0;
+  double latency_ms = 0;
+};
+[[nodiscard]] const std::vector<CardRow>& resnet152_on_card();
 
 // Networks of the zoo on one device: a desktop over USB 3, and the Dev Board.
 // Source: coral.ai/docs/edgetpu/benchmarks.

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <numeric>
 
 #include "segue/compiler.h"
 #include "segue/segmentation.h"
@@ -54,23 +53,20 @@ Nanoseconds SweepPredictor::one_device(const DeviceSpec& device) const {
   return segment_time(graph_, graph_.operators_between(1, graph_.depth()), device).total();
 }
 
-Nanoseconds SweepPredictor::pipeline(std::size_t devices, std::uint64_t batch, HostSharing sharing,
+Nanoseconds SweepPredictor::pipeline(std::size_t devices, std::uint64_t batch, const HostPace& pace,
                                      const DeviceSpec& device) const {
-  std::vector<StageLoad> loads;
-  for (const auto& operators : segment_as_vendor(graph_, devices).segments)
-    loads.push_back({segment_time(graph_, operators, device)});
-  TimelineOptions options = timeline_options(loads, device);
-  options.inputs = batch;
-  options.queue_capacity = 0;  // pycoral's queues have no bound
-  if (sharing != HostSharing::kNone) {
-    SharedPath path;
-    path.holds = sharing == HostSharing::kTransfers ? SharedPath::Holds::kTransfers
-                                                    : SharedPath::Holds::kInvocations;
-    path.devices.resize(sharing == HostSharing::kInvocationsOfTwo ? 2 : devices);
-    std::iota(path.devices.begin(), path.devices.end(), 0U);
-    options.shared.push_back(path);
+  std::vector<PacedStage> stages;
+  double first_ns = 0;
+  for (const auto& operators : segment_as_vendor(graph_, devices).segments) {
+    const SegmentTime time = segment_time(graph_, operators, device);
+    const double host_ns = static_cast<double>((time.output - time.output_on_link).count());
+    const auto total_ns = static_cast<double>(time.total().count());
+    stages.push_back({total_ns - host_ns, host_ns, 1});
+    first_ns += total_ns + static_cast<double>(runner_hop(device.timing).count());
   }
-  return simulate_timeline(loads, options).time_per_input();
+  const auto count = static_cast<double>(batch);
+  return Nanoseconds(
+      std::llround((first_ns + (count - 1) * paced_period_ns(stages, pace)) / count));
 }
 
 Model dense_stack(std::int32_t units) { return open_model(fmt::format("zoo:dense4-n{}", units)); }

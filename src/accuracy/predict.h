@@ -8,7 +8,7 @@
 #include "segue/graph.h"
 #include "segue/model.h"
 #include "segue/simulator.h"
-#include "segue/timeline.h"
+#include "simulator/host_pace.h"
 
 namespace segue {
 
@@ -24,9 +24,9 @@ inline constexpr double kSweepSessionMs = 1.3;
 [[nodiscard]] SegmentTime predict_with_report(const Model& model, double on_chip_mib,
                                               double host_mib, const DeviceSpec& device);
 
-// What the devices of a pipeline share on the host: nothing; all of them one of SharedPath::Holds;
-// or the first two the last of these, and the others nothing.
-enum class HostSharing { kNone, kTransfers, kInvocations, kInvocationsOfTwo };
+// The host of the pipelines' rows, an i9-9900K with pycoral's runner: fitted on every second raw
+// row of batches of 100 on 2, 3 and 4 devices.
+inline constexpr HostPace kMeasuredHost{3.2, 1.45};
 
 // One model of the convolutional sweep, whole and in segments by Google's rule.
 class SweepPredictor {
@@ -35,8 +35,9 @@ class SweepPredictor {
 
   [[nodiscard]] Nanoseconds one_device(
       const DeviceSpec& device = find_device("edgetpu-pcie")) const;
-  // Total time of a batch through pycoral's runner, divided by the batch.
-  [[nodiscard]] Nanoseconds pipeline(std::size_t devices, std::uint64_t batch, HostSharing sharing,
+  // Total time of a batch, divided by the batch: the first input passes all stages, and a result
+  // follows in each period.
+  [[nodiscard]] Nanoseconds pipeline(std::size_t devices, std::uint64_t batch, const HostPace& pace,
                                      const DeviceSpec& device = find_device("edgetpu-pcie")) const;
 
  private:

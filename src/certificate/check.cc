@@ -23,15 +23,14 @@ constexpr std::uint64_t kWorkOfTime = 20;  // of a segment, per operator
 struct Taken {
   std::vector<std::uint32_t> devices;  // of each pool
   std::vector<std::int64_t> link_ns;   // of each pool
-  std::uint32_t stages = 0;
   std::int64_t latency_ns = 0;
 
   [[nodiscard]] bool is_no_worse(const Taken& other) const {
     const auto no_more = [](const auto& a, const auto& b) {
       return std::ranges::equal(a, b, std::ranges::less_equal{});
     };
-    return stages <= other.stages && latency_ns <= other.latency_ns &&
-           no_more(devices, other.devices) && no_more(link_ns, other.link_ns);
+    return latency_ns <= other.latency_ns && no_more(devices, other.devices) &&
+           no_more(link_ns, other.link_ns);
   }
 };
 
@@ -63,9 +62,8 @@ class Refutation {
       const std::int64_t alone = time(0, full, pool).total().count();
       if (alone < below_ns_ && is_quick(alone)) return true;
     }
-    if (!by_latency_ && hop_ns_ >= below_ns_) return false;
-    taken_[0].push_back({std::vector<std::uint32_t>(pools_.size()),
-                         std::vector<std::int64_t>(pools_.size()), 0, 0});
+    taken_[0].push_back(
+        {std::vector<std::uint32_t>(pools_.size()), std::vector<std::int64_t>(pools_.size()), 0});
     for (std::size_t from = 0; from < full; ++from) {
       for (std::size_t to = from + 1; to <= full && !taken_[from].empty(); ++to) {
         if (is_worth_a_look(from, to)) add_stages(from, to);
@@ -166,7 +164,6 @@ class Refutation {
     if (!by_latency_ && stage_period_ns(shares) >= below_ns_) return;
     for (const Taken& before : taken_[from]) {
       Taken taken = before;
-      ++taken.stages;
       taken.latency_ns += stage_latency_ns(shares) + hop_ns_;
       for (std::size_t pool = 0; pool < shares.size(); ++pool) {
         taken.devices[pool] += shares[pool].devices;
@@ -186,7 +183,7 @@ class Refutation {
     }
     if (used > bound_.devices) return false;
     if (by_latency_) return taken.latency_ns < below_ns_;
-    return hop_ns_ * taken.stages < below_ns_ && is_quick(taken.latency_ns);
+    return is_quick(taken.latency_ns);
   }
 
   void keep(std::vector<Taken>& all, Taken taken) {
@@ -252,15 +249,10 @@ std::string wrong_with_plan(const Plan& plan, const Plan& now) {
 }
 
 // Whether the whole model's time without streaming what could be cached, split among all devices,
-// already takes the bound. Cutting only adds to it: fixed times and transfers; what the last
-// operator hides of the model's output, the last stage can hide too.
+// already takes the bound. Cutting only adds to it: fixed times and transfers.
 bool follows_from_work(const Plan& plan, const Graph& graph, std::span<const DevicePool> pools) {
   // Unequal devices may each do what they are best at.
   if (pools.size() > 1) return false;
-  const Model& model = graph.model();
-  const std::size_t last = graph.operator_count() - 1;
-  if (model.outputs().size() != 1 || model.producer(model.outputs()[0]) != operator_id(last))
-    return false;
   const auto all = graph.operators_between(1, graph.depth());
   const DeviceSpec& device = pools[0].device;
   MemoryReport memory = make_simulated_compiler(device)->compile(graph, all);

@@ -11,6 +11,17 @@
 
 namespace segue {
 
+namespace {
+
+// Of one operator on the array, with its share of the instructions that are sent before.
+double computing_ns(const OperatorWork& work, const Timing& timing) {
+  return static_cast<double>(work.cycles) / timing.clock_hz.value * 1e9 +
+         static_cast<double>(work.instruction_bytes) * timing.instruction_share.value /
+             timing.link_bytes_per_s.value * 1e9;
+}
+
+}  // namespace
+
 LeastWork least_work(const Graph& graph, std::span<const DevicePool> pools) {
   LeastWork least{std::vector<double>(graph.operator_count(), 1e18),
                   std::vector<double>(graph.operator_count()),
@@ -32,8 +43,7 @@ LeastWork least_work(const Graph& graph, std::span<const DevicePool> pools) {
             streaming(work, footprint.streamed_bytes, work.crossings, pool.device.timing).added_ns);
       }
       if (is_supported) {
-        const double compute_ns =
-            static_cast<double>(work.cycles) / pool.device.timing.clock_hz.value * 1e9;
+        const double compute_ns = computing_ns(work, pool.device.timing);
         work_ns = std::min(work_ns, compute_ns + least.streamed_ns[op]);
       }
       if (least.may_be_on_host[op]) {
@@ -102,7 +112,6 @@ class WideCheck {
         devices_(bound.devices),
         replicas_(bound.max_replicas == 0 ? devices_ : bound.max_replicas),
         below_ns_(static_cast<double>(bound.value.count())),
-        hop_ns_(static_cast<double>(runner_hop(pool.device.timing).count())),
         least_(least_work(graph, {&pool, 1})) {
     list(most_ideals);
   }
@@ -110,7 +119,6 @@ class WideCheck {
   [[nodiscard]] WideResult run() {
     const std::size_t full = ideals_.size() - 1;
     if (static_cast<double>(time(0, full).total().count()) < below_ns_) return result(false);
-    if (hop_ns_ >= below_ns_) return result(true);
     used_.assign(ideals_.size(), devices_ + 1);
     used_[0] = 0;
     for (std::size_t from = 0; from < full; ++from) {
@@ -162,9 +170,14 @@ class WideCheck {
       const auto operators = inside(gap.below, gap.above);
       const bool is_certain = std::ranges::none_of(
           operators, [&](OperatorId id) { return least_.may_be_on_host[index(id)]; });
-      if (is_certain)
-        gap.fixed_ns = device_.timing.invoke_ns.value * device_.timing.host_slowdown.value;
+      if (is_certain) gap.fixed_ns = fixed_ns();
     }
+  }
+
+  // Of a stage that has operators on the device, whichever.
+  [[nodiscard]] double fixed_ns() const {
+    return device_.timing.invoke_ns.value * device_.timing.host_slowdown.value +
+           computing_ns({.instruction_bytes = kSegmentInstructionBytes}, device_.timing);
   }
 
   void append(const OperatorSet& ideal) {
@@ -223,9 +236,7 @@ class WideCheck {
         is_certain = is_certain && !least_.may_be_on_host[index(id)];
       }
     }
-    if (is_certain)
-      least_ns += std::floor(static_cast<double>(time(gap.above, to).output.count()) *
-                             device_.timing.exposed_share.value);
+    if (is_certain) least_ns += static_cast<double>(time(gap.above, to).output.count());
     return least_ns;
   }
 
@@ -293,7 +304,6 @@ class WideCheck {
   std::uint32_t devices_;
   std::uint32_t replicas_;
   double below_ns_;
-  double hop_ns_;
   LeastWork least_;
   std::vector<OperatorSet> ideals_;
   std::vector<double> work_ns_;  // per ideal

@@ -57,7 +57,14 @@ std::vector<std::string> without_numbers(const std::vector<std::string>& labels)
 
 std::vector<std::string> read_labels(const std::string& path) {
   constexpr std::uint64_t kLargest = 16U << 20U;
-  std::vector<std::string> labels = CLI::detail::split(read_text_file(path, kLargest), '\n');
+  const std::string text = read_text_file(path, kLargest);
+  if (text.find('\0') != std::string::npos) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("--labels: {} holds bytes of value 0 and is no text; give a file with "
+                            "one label per line",
+                            path));
+  }
+  std::vector<std::string> labels = CLI::detail::split(text, '\n');
   for (std::string& label : labels) CLI::detail::rtrim(label);
   while (!labels.empty() && labels.back().empty()) labels.pop_back();
   return is_numbered(labels) ? without_numbers(labels) : labels;

@@ -22,36 +22,28 @@ struct Options {
   std::uint64_t inputs = 15;
   std::uint32_t queue = 2;
   std::vector<std::string> shared;
-  std::string holds = "link";
   std::string trace;
 };
 
-SharedPath::Holds holds_of(const std::string& word) {
-  if (word == "transfers") return SharedPath::Holds::kTransfers;
-  if (word == "invocations") return SharedPath::Holds::kInvocations;
-  return SharedPath::Holds::kLink;
-}
-
 // "0,1": devices that share something.
-SharedPath parse_shared(const std::string& list, SharedPath::Holds holds) {
+SharedLink parse_shared(const std::string& list) {
   constexpr std::uint32_t kMostDevices = 1024;
-  SharedPath path;
-  path.holds = holds;
+  SharedLink link;
   std::size_t begin = 0;
   while (begin <= list.size()) {
     const std::size_t end = std::min(list.find(',', begin), list.size());
     std::uint32_t device = 0;
     if (!CLI::detail::lexical_cast(list.substr(begin, end - begin), device) ||
-        device >= kMostDevices || std::ranges::find(path.devices, device) != path.devices.end()) {
+        device >= kMostDevices || std::ranges::find(link.devices, device) != link.devices.end()) {
       throw Error(
           ErrorCode::kInvalidArgument,
           fmt::format("--share '{}': give different device numbers separated by commas, as in 0,1",
                       list));
     }
-    path.devices.push_back(device);
+    link.devices.push_back(device);
     begin = end + 1;
   }
-  return path;
+  return link;
 }
 
 Plan planned(const CLI::App& command, const Options& options) {
@@ -109,7 +101,7 @@ void run(const CLI::App& command, const Options& options) {
   timeline_settings.inputs = options.inputs;
   timeline_settings.queue_capacity = options.queue;
   for (const std::string& list : options.shared)
-    timeline_settings.shared.push_back(parse_shared(list, holds_of(options.holds)));
+    timeline_settings.shared.push_back(parse_shared(list));
   timeline_settings.records_events = !options.trace.empty();
   if (!options.trace.empty()) check_trace(options.inputs, loads.size());
   const Timeline timeline = simulate_timeline(loads, timeline_settings);
@@ -141,17 +133,11 @@ void add_simulate(CLI::App& app) {
       ->check(CLI::Range(0, 1000000));
   command
       ->add_option("--share", options->shared,
-                   "Devices that share a path, as 0,1; may be given several times")
+                   "Devices that share a link, as 0,1; may be given several times")
       ->allow_extra_args(false);
-  command
-      ->add_option("--holds", options->holds,
-                   "What holds a shared path: link (default; transfers and parameters), transfers, "
-                   "or invocations")
-      ->check(CLI::IsMember({"link", "transfers", "invocations"}));
   command->add_option("--trace", options->trace,
                       "Also write what each TPU does when to this file, for ui.perfetto.dev");
   add_format(*command, options->format);
-  command->get_option("--holds")->needs("--share");
   command->callback([command, options] { run(*command, *options); });
 }
 

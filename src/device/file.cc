@@ -31,10 +31,12 @@ constexpr std::array<Unit, 3> kTimes{{{"ns", 1}, {"us", 1e3}, {"ms", 1e6}}};
 constexpr std::array<Unit, 2> kTimesPerByte{{{"ns/B", 1}, {"ms/MB", 1}}};
 constexpr std::array<Unit, 3> kBytes{{{"B", 1}, {"KiB", 1024}, {"MiB", 1024.0 * 1024.0}}};
 constexpr std::array<Unit, 1> kRatios{{{"ratio", 1}}};
+constexpr std::array<Unit, 1> kCycles{{{"cycles", 1}}};
+constexpr std::array<Unit, 1> kCores{{{"cores", 1}}};
 
 std::span<const Unit> units_of(const NamedConstant& constant) {
-  const std::array<std::span<const Unit>, 7> families{kFrequencies,  kRates, kMacRates, kTimes,
-                                                      kTimesPerByte, kBytes, kRatios};
+  const std::array<std::span<const Unit>, 9> families{
+      kFrequencies, kRates, kMacRates, kTimes, kTimesPerByte, kBytes, kRatios, kCycles, kCores};
   for (const auto family : families) {
     for (const Unit& unit : family) {
       if (unit.name == constant.unit) return family;
@@ -94,25 +96,28 @@ void check_name(const Node& node) {
 }  // namespace
 
 std::span<const NamedConstant> device_constants() {
-  static const std::array<NamedConstant, 19> kConstants{{
+  static const std::array<NamedConstant, 21> kConstants{{
       {"clock", "MHz", 1e6, 1, 10'000, "clock of the array",
        [](DeviceSpec& d) { return &d.timing.clock_hz; }},
-      {"link", "MB/s", 1e6, 0.1, 100'000, "host to device: inputs and streamed parameters",
+      {"operator", "cycles", 1, 0, 1e5, "cycles to start and end each operator",
+       [](DeviceSpec& d) { return &d.timing.operator_cycles; }},
+      {"tap", "cycles", 1, 0, 1e6, "cycles per word that a window or a neighbour tile is read for",
+       [](DeviceSpec& d) { return &d.timing.tap_cycles; }},
+      {"softmax", "cycles", 1, 0, 1e5, "cycles per element of a softmax",
+       [](DeviceSpec& d) { return &d.timing.softmax_cycles; }},
+      {"link", "MB/s", 1e6, 0.1, 100'000, "either way: inputs, parameters, instructions, outputs",
        [](DeviceSpec& d) { return &d.timing.link_bytes_per_s; }},
+      {"instructions", "ratio", 1, 0, 1, "share of the instructions sent before every input",
+       [](DeviceSpec& d) { return &d.timing.instruction_share; }},
       {"invoke", "ms", 1e6, 0, 1000, "fixed time of one inference, on a desktop host",
        [](DeviceSpec& d) { return &d.timing.invoke_ns; }},
-      {"input", "ns/B", 1, 0, 10'000, "copying inputs, on a desktop host",
+      {"input", "ns/B", 1, 0, 10'000, "copying inputs, on a desktop host, beside the link",
        [](DeviceSpec& d) { return &d.timing.input_ns_per_byte; }},
-      {"output", "ns/B", 1, 0, 10'000, "output beyond the window, on a desktop host",
+      {"output", "ns/B", 1, 0, 10'000, "re-laying outputs out, on a desktop host, beside the link",
        [](DeviceSpec& d) { return &d.timing.output_ns_per_byte; }},
-      {"output_window", "KiB", 1024, 0, 1'048'576, "output that arrives at the speed of the link",
-       [](DeviceSpec& d) { return &d.timing.output_window_bytes; }},
-      {"exposed_share", "ratio", 1, 0, 1,
-       "share of the smaller of last computation and output that is not hidden",
-       [](DeviceSpec& d) { return &d.timing.exposed_share; }},
       {"host_slowdown", "ratio", 1, 0.01, 1000, "host-bound work relative to a desktop",
        [](DeviceSpec& d) { return &d.timing.host_slowdown; }},
-      {"hop", "ms", 1e6, 0, 1000, "runner of a pipeline, per stage and input, on a desktop host",
+      {"hop", "ms", 1e6, 0, 1000, "handing an input to the next stage, on a desktop host",
        [](DeviceSpec& d) { return &d.timing.hop_ns; }},
       {"parameter_memory", "MiB", 1024.0 * 1024.0, 0.01, 65'536, "on-chip memory for parameters",
        [](DeviceSpec& d) { return &d.memory.capacity_bytes; }},

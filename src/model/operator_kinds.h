@@ -19,7 +19,7 @@ enum class Loop : std::uint8_t {
   kPool,                  // a window over a map
   kInterpolation,         // four neighbours per output element
   kReduction,             // every input element, to fewer outputs
-  kNormalization,         // three passes over each vector: largest or sum, exponentials, division
+  kSoftmax,               // of vectors
   kBinary,                // two activations, element by element
   kArithmetic,            // one activation, element by element
   kLookup,                // the same; for 8-bit integers a table of 256 values

@@ -155,7 +155,7 @@ std::optional<std::int64_t> EqualDevices<Stages>::solve(std::int64_t least_ns,
     step *= 2;
   }
   const auto found = [&] { return gaps_.empty() ? reached_ns() : period_ns_; };
-  // With a runner, stages may be quicker than what is asked for.
+  // Stages may be quicker than what is asked for.
   std::int64_t high = std::max(found(), low);
   while (low < high) {
     if (is_feasible(low + (high - low) / 2)) {

@@ -1,5 +1,5 @@
-// The smallest bottleneck on equal devices when only the stages count: neither the runner nor a
-// shared link. What it finds is a lower bound where those count too.
+// The smallest bottleneck on equal devices when only the stages count, and no shared link. What it
+// finds is a lower bound where one counts too.
 //
 // For a bottleneck T, from the last cut to the first: the fewest devices that all operators beyond
 // a cut need, over the stages that may follow and their replicas. T is bisected and moves to

@@ -1,12 +1,11 @@
 #include "optimal/first_cuts.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "optimal/min_cut.h"
-#include "optimal/output_time.h"
 
 namespace segue {
 namespace {
@@ -15,17 +14,21 @@ using Set = std::vector<bool>;  // of operators
 
 constexpr double kUnit = 1 << 20;  // capacities are whole parts of a nanosecond
 
-std::int64_t capacity(double ns) { return static_cast<std::int64_t>(ns * kUnit); }
+// Above, more than an hour, which no plan that is looked for takes.
+constexpr double kMostNs = 4e12;
+
+std::int64_t capacity(double ns) {
+  return static_cast<std::int64_t>(std::min(ns, kMostNs) * kUnit);
+}
 
 // What is known of the first stage.
 struct Node {
-  std::size_t first = 0;  // its last operator is one of [first, last]
+  std::size_t first = 0;  // its last operator in file order is one of [first, last]
   std::size_t last = 0;
   Set inside;
   Set outside;
   double least_ns = 0;
-  double weight = 1;          // that gave the bound
-  double per_byte = 1;        // tangent that gave it
+  double weight = 0.5;        // that gave the bound
   std::size_t undecided = 0;  // an operator that the best cuts disagree on
   bool is_settled = false;    // they agree: the bound is the value of a set
 };
@@ -35,21 +38,35 @@ class FirstCutSearch {
   FirstCutSearch(const SegmentCosts& costs, std::uint32_t stages, double known_ns, int most_cuts,
                  bool dives)
       : graph_(costs.graph()),
-        timing_(costs.device().timing),
         rest_share_(1.0 / (stages - 1)),
         known_ns_(known_ns),
         most_cuts_(most_cuts),
         dives_(dives),
         count_(costs.operators().size()) {
+    const Timing& timing = costs.device().timing;
+    const double link = 1e9 / timing.link_bytes_per_s.value;
+    const double slowdown = timing.host_slowdown.value;
+    input_per_byte_ = link + timing.input_ns_per_byte.value * slowdown;
+    output_per_byte_ = link + timing.output_ns_per_byte.value * slowdown;
+    first_ns_ = rest_ns_ =
+        timing.invoke_ns.value * slowdown +
+        static_cast<double>(kSegmentInstructionBytes) * costs.instruction_ns_per_byte();
     for (const OperatorFacts& op : costs.operators()) {
-      compute_ns_.push_back(static_cast<double>(op.work.cycles) / timing_.clock_hz.value * 1e9);
-      work_ns_.push_back(compute_ns_.back() + static_cast<double>(op.uncached.added_ns));
+      work_ns_.push_back(static_cast<double>(op.work.cycles) / timing.clock_hz.value * 1e9 +
+                         static_cast<double>(op.work.instruction_bytes) *
+                             costs.instruction_ns_per_byte() +
+                         static_cast<double>(op.uncached.added_ns));
     }
     for (const Activation& tensor : costs.activations()) {
-      if (tensor.writer != SegmentCosts::kNone && !tensor.readers.empty())
+      if (tensor.is_model_output)
+        rest_ns_ += static_cast<double>(tensor.sent_bytes) * output_per_byte_;
+      if (tensor.readers.empty()) continue;
+      if (tensor.writer == SegmentCosts::kNone) {
+        first_ns_ += static_cast<double>(tensor.bytes) * input_per_byte_;
+      } else {
         crossing_.push_back(&tensor);
+      }
     }
-    gather_ends(costs);
   }
 
   [[nodiscard]] FirstCuts run() {
@@ -84,29 +101,10 @@ class FirstCutSearch {
  private:
   struct Cut {
     double value_ns = 0;
-    double sent_bytes = 0;
     double first_ns = 0;  // of the first stage
     double rest_ns = 0;   // share of the rest
     Set inside;
   };
-
-  // What every first stage and every last stage has.
-  void gather_ends(const SegmentCosts& costs) {
-    const double link = 1e9 / timing_.link_bytes_per_s.value;
-    input_per_byte_ = link + timing_.input_ns_per_byte.value * timing_.host_slowdown.value;
-    fixed_ns_ = timing_.invoke_ns.value * timing_.host_slowdown.value;
-    SegmentSum last;
-    for (const Activation& tensor : costs.activations()) {
-      if (tensor.writer == SegmentCosts::kNone && !tensor.readers.empty())
-        first_input_ns_ += static_cast<double>(tensor.bytes) * input_per_byte_;
-      if (tensor.is_model_output) last.output_bytes += tensor.sent_bytes;
-    }
-    last.cycles = costs.operators().back().work.cycles;
-    last.last_cycles = last.cycles;
-    const SegmentTime time = last.time(timing_);
-    last_output_ns_ =
-        static_cast<double>((time.compute + time.output).count()) - compute_ns_.back();
-  }
 
   // The first operator is in the first stage, the last one is not.
   [[nodiscard]] Node root() const {
@@ -130,25 +128,26 @@ class FirstCutSearch {
 
   [[nodiscard]] std::vector<Node> branches(const Node& node) const {
     std::vector<Node> children(2, node);
-    if (node.first < node.last) {
-      const std::size_t middle = (node.first + node.last) / 2;
-      children[0].last = middle;
-      children[1].first = middle + 1;
-      for (Node& child : children) {
-        for (std::size_t op = child.last + 1; op < count_; ++op) put_outside(child, op);
-        if (child.first == child.last) put_inside(child, child.first);
-      }
-    } else {
+    if (node.first == node.last) {
       put_inside(children[0], node.undecided);
       put_outside(children[1], node.undecided);
+      return children;
+    }
+    // Where the first stage ends in the file decides the most.
+    const std::size_t middle = (node.first + node.last) / 2;
+    children[0].last = middle;
+    children[1].first = middle + 1;
+    for (Node& child : children) {
+      for (std::size_t op = child.last + 1; op < count_; ++op) put_outside(child, op);
+      if (child.first == child.last) put_inside(child, child.first);
     }
     return children;
   }
 
   // Not both inside and outside, and no bound that takes no cut is reached already.
   [[nodiscard]] bool is_possible(const Node& node) const {
-    double first_ns = fixed_ns_ + first_input_ns_;
-    double rest_ns = fixed_ns_ + last_output_ns_;
+    double first_ns = first_ns_;
+    double rest_ns = rest_ns_;
     for (std::size_t op = 0; op < count_; ++op) {
       if (node.inside[op] && node.outside[op]) return false;
       if (node.inside[op]) first_ns += work_ns_[op];
@@ -198,138 +197,100 @@ class FirstCutSearch {
     }
   }
 
-  [[nodiscard]] Cut cut(const Node& node, const OutputTime& output, double weight,
-                        double per_byte) {
+  [[nodiscard]] Cut cut(const Node& node, double weight) {
     ++cuts_;
     const double rest_weight = (1 - weight) * rest_share_;
     MinCut network(count_ + 2 + crossing_.size());
     const double decided_ns = add_work(node, weight, rest_weight, network);
-    add_transfers(node, weight * per_byte, rest_weight * input_per_byte_, network);
+    add_transfers(node, weight * output_per_byte_, rest_weight * input_per_byte_, network);
     Cut result;
     result.value_ns = decided_ns + static_cast<double>(network.solve()) / kUnit +
-                      weight * (fixed_ns_ + first_input_ns_ + output.tangent(per_byte)) +
-                      rest_weight * (fixed_ns_ + last_output_ns_);
+                      weight * first_ns_ + rest_weight * rest_ns_;
     result.inside.resize(count_);
     for (std::size_t op = 0; op < count_; ++op) {
       const std::size_t at = node_of(node, op);
       result.inside[op] = at == 0 || (at > 1 && network.is_on_source_side(at));
     }
-    measure(output, node.first == node.last, result);
+    measure(result);
     return result;
   }
 
-  void measure(const OutputTime& output, bool is_exact, Cut& cut) {
-    double rest_ns = fixed_ns_ + last_output_ns_;
-    cut.first_ns = fixed_ns_ + first_input_ns_;
+  void measure(Cut& cut) {
+    cut.first_ns = first_ns_;
+    double rest_ns = rest_ns_;
     for (std::size_t op = 0; op < count_; ++op)
       (cut.inside[op] ? cut.first_ns : rest_ns) += work_ns_[op];
     for (const Activation* tensor : crossing_) {
       const auto is_outside = [&](std::size_t op) { return !cut.inside[op]; };
       if (!cut.inside[tensor->writer] || std::ranges::none_of(tensor->readers, is_outside))
         continue;
-      cut.sent_bytes += static_cast<double>(tensor->sent_bytes);
+      cut.first_ns += output_per_byte_ * static_cast<double>(tensor->sent_bytes);
       rest_ns += input_per_byte_ * static_cast<double>(tensor->bytes);
     }
-    cut.first_ns += output(cut.sent_bytes);
     cut.rest_ns = rest_ns * rest_share_;
     const double bottleneck_ns = std::max(cut.first_ns, cut.rest_ns);
     if (bottleneck_ns >= known_ns_ + kClose) return;
     ideals_.insert(cut.inside);
-    // The rest of two stages is one stage: this is a pipeline.
-    if (rest_share_ == 1 && is_exact) known_ns_ = std::min(known_ns_, bottleneck_ns);
+    // The rest of two stages is one stage: this is a pipeline, but for what streams.
+    if (rest_share_ == 1) known_ns_ = std::min(known_ns_, bottleneck_ns);
   }
 
-  // The largest bound over weights and tangents, each by bisection: a cut that the first stage is
-  // the larger part of asks for more weight on it, one that sends many bytes for a steeper tangent.
+  // The largest bound over weights, by bisection: a cut that the first stage is the larger part of
+  // asks for more weight on it.
   [[nodiscard]] Node solved(Node node) {
-    double last_ns = 0;
-    for (std::size_t op = node.first; op <= node.last; ++op)
-      last_ns = std::max(last_ns, compute_ns_[op]);
-    const OutputTime output(timing_, last_ns);
-    std::set<Set> best;
-    // What was best for the node above is often enough.
+    // A bound over many last operators is loose however long one looks for the best.
+    const int most_steps = node.first < node.last ? 4 : 24;
+    std::optional<Cut> first_larger;  // the latest of either kind
+    std::optional<Cut> rest_larger;
     node.least_ns = 0;
-    (void)try_cut(node, output, node.weight, node.per_byte, best);
+    double reached_ns = known_ns_;
     double low = 0;
     double high = 1;
-    for (int step = 0; step < steps(node, 2, 20) && node.least_ns < known_ns_; ++step) {
-      const double weight = step == 0 ? 1 : (low + high) / 2;
-      const Cut at = best_tangent(node, output, weight, best);
-      if (at.first_ns > at.rest_ns && weight == 1) break;
-      (at.first_ns > at.rest_ns ? low : high) = weight;
+    // What was best for the node above is often enough.
+    for (int step = 0; step < most_steps && node.least_ns < known_ns_; ++step) {
+      const double weight = step == 0 ? node.weight : step == 1 ? 1 : (low + high) / 2;
+      Cut at = cut(node, weight);
+      reached_ns = std::min(reached_ns, std::max(at.first_ns, at.rest_ns));
+      if (at.value_ns > node.least_ns) {
+        node.least_ns = at.value_ns;
+        node.weight = weight;
+      }
+      const bool is_first_larger = at.first_ns > at.rest_ns;
+      if (is_first_larger && weight == 1) break;
+      (is_first_larger ? low : high) = weight;
+      (is_first_larger ? first_larger : rest_larger) = std::move(at);
     }
-    settle(node, best);
+    node.is_settled = reached_ns <= node.least_ns + kClose;
+    if (!node.is_settled && node.first == node.last)
+      node.undecided = undecided(node, first_larger, rest_larger);
     return node;
   }
 
-  [[nodiscard]] Cut try_cut(Node& node, const OutputTime& output, double weight, double per_byte,
-                            std::set<Set>& best) {
-    Cut at = cut(node, output, weight, per_byte);
-    if (at.value_ns > node.least_ns - kClose) best.insert(at.inside);
-    if (at.value_ns > node.least_ns) {
-      node.least_ns = at.value_ns;
-      node.weight = weight;
-      node.per_byte = per_byte;
+  // An operator that one of the two cuts has inside and the other outside; where they agree, any
+  // that is neither.
+  [[nodiscard]] std::size_t undecided(const Node& node, const std::optional<Cut>& a,
+                                      const std::optional<Cut>& b) const {
+    for (std::size_t op = 0; a && b && op < count_; ++op) {
+      if (a->inside[op] != b->inside[op]) return op;
     }
-    return at;
-  }
-
-  [[nodiscard]] Cut best_tangent(Node& node, const OutputTime& output, double weight,
-                                 std::set<Set>& best) {
-    double low = 0;
-    double high = output.steepest();
-    double per_byte = high / 2;
-    Cut result;
-    for (int step = 0; step < steps(node, 3, 12) && node.least_ns < known_ns_; ++step) {
-      Cut at = try_cut(node, output, weight, per_byte, best);
-      // The tangent at these bytes lies between the slopes to both sides of them.
-      const double right = output(at.sent_bytes + 1) - output(at.sent_bytes);
-      const double left = output(at.sent_bytes) - output(at.sent_bytes - 1);
-      const bool is_tangent = per_byte <= right + kSlope && per_byte >= left - kSlope;
-      (per_byte > right ? high : low) = per_byte;
-      // Between two crossings of lines the slope itself is the best tangent.
-      const double slope = std::min(std::max(left, right), output.steepest());
-      per_byte = right - left < kSlope && low < slope && slope <= high ? slope : (low + high) / 2;
-      if (step == 0 || at.value_ns > result.value_ns) result = std::move(at);
-      if (is_tangent) break;
+    for (std::size_t op = 0; op < count_; ++op) {
+      if (!node.inside[op] && !node.outside[op]) return op;
     }
-    return result;
+    return 0;
   }
 
-  // An operator that some of the best cuts have inside and others outside; else whether one of them
-  // has the value of the bound.
-  void settle(Node& node, const std::set<Set>& best) const {
-    node.is_settled = node.first == node.last;
-    for (std::size_t op = 0; op < count_ && node.first == node.last; ++op) {
-      const auto holds = [&](const Set& set) { return static_cast<bool>(set[op]); };
-      const auto inside = std::ranges::count_if(best, holds);
-      if (inside == 0 || inside == static_cast<std::ptrdiff_t>(best.size())) continue;
-      node.undecided = op;
-      node.is_settled = false;
-      return;
-    }
-  }
-
-  // A bound over many last operators is loose however long one looks for the best.
-  [[nodiscard]] static int steps(const Node& node, int of_range, int of_one) {
-    return node.first < node.last ? of_range : of_one;
-  }
-
-  static constexpr double kClose = 1;     // ns
-  static constexpr double kSlope = 1e-6;  // ns per byte
+  static constexpr double kClose = 1;  // ns
 
   const Graph& graph_;
-  const Timing& timing_;
   double rest_share_;
   double known_ns_;
   int most_cuts_;
   bool dives_;
   std::size_t count_;
-  double fixed_ns_ = 0;
   double input_per_byte_ = 0;
-  double first_input_ns_ = 0;
-  double last_output_ns_ = 0;  // of the model's output, less what the last operator hides
-  std::vector<double> compute_ns_;
+  double output_per_byte_ = 0;
+  double first_ns_ = 0;  // of every first stage
+  double rest_ns_ = 0;   // of every rest
   std::vector<double> work_ns_;
   std::vector<const Activation*> crossing_;  // that may
   std::set<Set> ideals_;

@@ -1,16 +1,14 @@
 // Where the first stage of a pipeline can end in a graph of too many ideals to list, and what no
 // first stage and rest can beat.
 //
-// The first stage I takes T1(I): fixed time, input, work, output as far as its last operator hides
-// nothing of it. All other stages together take at least R(I): fixed time, every tensor that
-// crosses once as input, work, the model's output. On K devices the bottleneck is at least the
-// larger of T1(I) and R(I) / (K - 1), and that is at least any weighted mean of the two. The work
-// is a sum over operators, transfers are a sum over tensors that cross, and the output's time,
-// which is convex in its bytes, is at least any of its tangents: so the mean is a cut of a network,
-// and its smallest value over all ideals one minimum cut (J.-C. Picard, "Maximal closure of a
-// graph", Management Science 22, 1976). The weight and the tangent are chosen for the largest bound
-// (Lagrange); where a gap is left, a search branches on which operator is the first stage's last
-// and on operators inside or outside.
+// The first stage I takes T1(I): fixed time, input, work, output. All other stages together take at
+// least R(I): fixed time, every tensor that crosses once as input, work, the model's output. On K
+// devices the bottleneck is at least the larger of T1(I) and R(I) / (K - 1), and that is at least
+// any weighted mean of the two. The work is a sum over operators, transfers are a sum over tensors
+// that cross: so the mean is a cut of a network, and its smallest value over all ideals one minimum
+// cut (J.-C. Picard, "Maximal closure of a graph", Management Science 22, 1976). The weight is
+// chosen for the largest bound (Lagrange); where a gap is left, a search branches on operators
+// inside or outside.
 #pragma once
 
 #include <cstdint>

@@ -101,10 +101,8 @@ void IdealCosts::take(const CachingCandidate& candidate, Cache& cache, SegmentSu
   }
   const std::size_t op = index(candidate.op);
   host_bytes += candidate.footprint.streamed_bytes;
-  if (op != cache.last) return sum.add(costs_.operators()[op].spilled);
-  const Streaming streamed = costs_.spilled_last(op, cache.is_crowded);
-  sum.last_streaming_ns = streamed.hidden_ns;
-  sum.add(streamed);
+  sum.add(op == cache.last ? costs_.spilled_last(op, cache.is_crowded)
+                           : costs_.operators()[op].spilled);
 }
 
 IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const {
@@ -115,13 +113,13 @@ IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const 
   const IdealSums& below = sums_[from];
   const IdealSums& above = sums_[to];
   sum.cycles = above.cycles - below.cycles;
-  const std::size_t last = lattice_.last_of_difference(from, to);
-  sum.last_cycles = costs_.operators()[last].work.cycles;
-  sum.last_streaming_ns = costs_.operators()[last].uncached.hidden_ns;
+  sum.instruction_bytes =
+      kSegmentInstructionBytes + above.instruction_bytes - below.instruction_bytes;
   sum.streaming_ns = above.uncached.added_ns - below.uncached.added_ns;
   sum.hidden_streaming_ns = above.uncached.hidden_ns - below.uncached.hidden_ns;
   std::uint64_t host_bytes = above.uncached_bytes - below.uncached_bytes;
-  Cache cache{parameter_capacity(costs_.device().memory, sum.input_bytes), last, is_crowded};
+  Cache cache{parameter_capacity(costs_.device().memory, sum.input_bytes),
+              lattice_.last_of_difference(from, to), is_crowded};
   if (above.cached_bytes - below.cached_bytes > cache.left_bytes) {
     for (std::size_t w = 0; w < words_per_ideal_; ++w) {
       IdealLattice::Word left =
@@ -144,7 +142,7 @@ std::int64_t IdealCosts::input_ns(std::size_t ideal) const {
 }
 
 std::int64_t IdealCosts::output_ns(std::size_t ideal) const {
-  return costs_.has_host() ? 0 : costs_.least_output_ns(borders_[ideal].output_bytes);
+  return costs_.has_host() ? 0 : costs_.output_ns(borders_[ideal].output_bytes);
 }
 
 bool IdealCosts::may_run_on_host(std::size_t from, std::size_t to) const {
@@ -165,21 +163,12 @@ std::int64_t IdealCosts::least_ending_ns(std::size_t from, std::size_t to) const
 std::int64_t IdealCosts::least_sum_ns() const {
   if (costs_.has_host()) return 0;
   const std::size_t full = lattice_.size() - 1;
-  const OperatorFacts& last = costs_.operators().back();
   SegmentSum sum;
   sum.cycles = sums_[full].cycles;
+  sum.instruction_bytes = kSegmentInstructionBytes + sums_[full].instruction_bytes;
   sum.streaming_ns = sums_[full].uncached.added_ns;
-  const auto is_output = [](const Activation& tensor) { return tensor.is_model_output; };
-  const auto output = std::ranges::find_if(costs_.activations(), is_output);
-  if (output != costs_.activations().end() &&
-      std::ranges::count_if(costs_.activations(), is_output) == 1 &&
-      output->writer + 1 == costs_.operators().size()) {
-    // The last operator is in the last stage, and so is all that its computation can hide.
-    bool is_crowded = false;
-    add_border(0, full, sum, is_crowded);
-    sum.last_cycles = last.work.cycles;
-    sum.last_streaming_ns = last.uncached.hidden_ns;
-  }
+  bool is_crowded = false;
+  add_border(0, full, sum, is_crowded);
   return sum.time(costs_.device().timing).total().count();
 }
 

@@ -64,6 +64,7 @@ class IdealCosts {
   // Sums over the operators of an ideal.
   struct IdealSums {
     std::uint64_t cycles = 0;
+    std::uint64_t instruction_bytes = 0;
     std::uint64_t cached_bytes = 0;
     std::uint64_t uncached_bytes = 0;
     Streaming uncached;
@@ -71,6 +72,7 @@ class IdealCosts {
 
     void add(const OperatorFacts& op) {
       cycles += op.work.cycles;
+      instruction_bytes += op.work.instruction_bytes;
       cached_bytes += op.cached_bytes();
       uncached_bytes += op.uncached_bytes;
       uncached.added_ns += op.uncached.added_ns;
@@ -78,6 +80,7 @@ class IdealCosts {
     }
     void remove(const OperatorFacts& op) {
       cycles -= op.work.cycles;
+      instruction_bytes -= op.work.instruction_bytes;
       cached_bytes -= op.cached_bytes();
       uncached_bytes -= op.uncached_bytes;
       uncached.added_ns -= op.uncached.added_ns;

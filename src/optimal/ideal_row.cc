@@ -127,8 +127,7 @@ IdealCosts::Cost IdealCosts::Row::operator()(std::size_t to) {
       w * kWordBits - 1 - static_cast<std::size_t>(std::countl_zero(ours_[w - 1]));
   SegmentSum sum = border_;
   sum.cycles = sums_.cycles;
-  sum.last_cycles = costs_.operators()[last].work.cycles;
-  sum.last_streaming_ns = costs_.operators()[last].uncached.hidden_ns;
+  sum.instruction_bytes = kSegmentInstructionBytes + sums_.instruction_bytes;
   sum.streaming_ns = sums_.uncached.added_ns;
   sum.hidden_streaming_ns = sums_.uncached.hidden_ns;
   std::uint64_t host_bytes = sums_.uncached_bytes;
@@ -154,6 +153,7 @@ std::int64_t IdealCosts::Row::least_beginning_ns(std::size_t to) {
   SegmentSum sum;
   sum.input_bytes = border_.input_bytes;
   sum.cycles = sums_.cycles;
+  sum.instruction_bytes = kSegmentInstructionBytes + sums_.instruction_bytes;
   sum.streaming_ns = sums_.uncached.added_ns;
   const bool has_device = std::ranges::any_of(ours_, [](Word word) { return word != 0; });
   return host_ns_ + (has_device ? sum.time(costs_.device().timing).total().count() : 0);
@@ -171,7 +171,7 @@ std::int64_t IdealCosts::Row::least_ending_ns(std::size_t to) {
       is_certain &= !costs_.may_run_on_host(op);
     });
   }
-  return least + (is_certain ? costs_.least_output_ns(border_.output_bytes) : 0);
+  return least + (is_certain ? costs_.output_ns(border_.output_bytes) : 0);
 }
 
 }  // namespace segue

@@ -188,7 +188,7 @@ OptimalSegmentation undivided(const RangeStages& stages, std::uint32_t replicas,
   OptimalSegmentation result;
   result.segmentation.segments = {stages.operators(0, stages.size() - 1)};
   result.devices = {{replicas}};
-  result.bottleneck = Nanoseconds(replicas == 1 ? alone : std::max(alone / replicas, hop));
+  result.bottleneck = Nanoseconds(alone / replicas);
   result.latency = Nanoseconds(replicas == 1 ? alone : alone + hop);
   return result;
 }
@@ -197,7 +197,6 @@ OptimalSegmentation divided(const RangeStages& stages,
                             std::span<const EqualDevices<RangeStages>::Stage> pipeline,
                             std::int64_t hop) {
   OptimalSegmentation result;
-  result.bottleneck = Nanoseconds(hop * static_cast<std::int64_t>(pipeline.size()));
   for (const auto& stage : pipeline) {
     const Nanoseconds time(stages.time_ns(stage.from, stage.to));
     result.segmentation.segments.push_back(stages.operators(stage.from, stage.to));
@@ -208,8 +207,7 @@ OptimalSegmentation divided(const RangeStages& stages,
   return result;
 }
 
-// Along orders, one after another, where the stages and the runner decide; nothing where stages are
-// no sums.
+// Along orders, one after another; nothing where stages are no sums.
 std::optional<OptimalSegmentation> along_ranges(const SharedStages& shared, const DevicePool& pool,
                                                 const OptimalOptions& options) {
   const SharedStages::Ranges& ranges = shared.ranges();
@@ -239,8 +237,7 @@ std::optional<OptimalSegmentation> along_ranges(const SharedStages& shared, cons
     EqualDevices<RangeStages> relaxed(file, ranges.narrow, ranges.gaps, pool.count, replicas);
     stages_ns = relaxed.solve(least, stages_ns - 1).value_or(stages_ns);
   }
-  // One stage, or the runner has two at least to serve.
-  const std::int64_t bound = std::min(at_most, std::max(stages_ns, 2 * hop));
+  const std::int64_t bound = std::min(at_most, stages_ns);
   result.bound = {Nanoseconds(0), false, pool.count, options.max_replicas, std::nullopt};
   raise_bound(result, bound);
   result.ideals = file.size();

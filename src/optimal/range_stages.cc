@@ -46,8 +46,12 @@ RangeStages::RangeStages(const SegmentCosts& costs, std::vector<OperatorId> orde
     const OperatorFacts& op = op_at(i);
     const Sums& before = sums_[i];
     Sums& sums = sums_[i + 1];
-    sums = {before.cycles + op.work.cycles, before.cached_bytes + op.cached_bytes(),
-            before.model_output_bytes, before.uncached + op.uncached, before.spilled + op.spilled};
+    sums = {before.cycles + op.work.cycles,
+            before.instruction_bytes + op.work.instruction_bytes,
+            before.cached_bytes + op.cached_bytes(),
+            before.model_output_bytes,
+            before.uncached + op.uncached,
+            before.spilled + op.spilled};
     for (const std::uint32_t t : costs.writes(index(order_[i]))) {
       const Activation& tensor = costs.activations()[t];
       if (tensor.is_model_output) sums.model_output_bytes += tensor.sent_bytes;
@@ -212,14 +216,13 @@ std::uint32_t RangeStages::last_operator(std::size_t from, std::size_t to) const
 }
 
 SegmentSum RangeStages::sum_without_spilling(std::size_t from, std::size_t to) const {
-  const OperatorFacts& last = op_at(last_operator(from, to));
   const Streaming uncached = sums_[to].uncached - sums_[from].uncached;
   SegmentSum sum;
   sum.input_bytes = input_bytes(from, to);
   sum.output_bytes = output_bytes(from, to);
   sum.cycles = sums_[to].cycles - sums_[from].cycles;
-  sum.last_cycles = last.work.cycles;
-  sum.last_streaming_ns = last.uncached.hidden_ns;
+  sum.instruction_bytes =
+      kSegmentInstructionBytes + sums_[to].instruction_bytes - sums_[from].instruction_bytes;
   sum.streaming_ns = uncached.added_ns;
   sum.hidden_streaming_ns = uncached.hidden_ns;
   return sum;
@@ -301,7 +304,6 @@ void RangeStages::add_spilled(std::size_t from, std::size_t to, SegmentSum& sum)
   if (!keeps_last) {
     const Streaming streamed = costs_->spilled_last(index(order_[last]), next_crowded_[from] < to);
     spilled = spilled - op_at(last).spilled + streamed;
-    sum.last_streaming_ns = streamed.hidden_ns;
   }
   sum.add(spilled);
 }
@@ -320,8 +322,7 @@ std::int64_t RangeStages::least_beginning_ns(std::size_t from, const IdealGap& g
 
 std::int64_t RangeStages::least_ending_ns(const IdealGap& gap, std::size_t to) const {
   if (to == gap.above) return least_ns_without_border(to, to);
-  return least_ns_without_border(gap.above, to) +
-         costs_->least_output_ns(output_bytes(gap.above, to));
+  return least_ns_without_border(gap.above, to) + costs_->output_ns(output_bytes(gap.above, to));
 }
 
 std::int64_t RangeStages::least_between_ns(const IdealGap& gap, const IdealGap& later) const {

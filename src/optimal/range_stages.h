@@ -41,6 +41,7 @@ class RangeStages {
   // Operators before a cut.
   struct Sums {
     std::uint64_t cycles = 0;
+    std::uint64_t instruction_bytes = 0;
     std::uint64_t cached_bytes = 0;
     std::uint64_t model_output_bytes = 0;
     Streaming uncached;

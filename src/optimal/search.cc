@@ -114,10 +114,6 @@ PipelineSearch::Layout PipelineSearch::layout_for(const PaceLimits& limits, bool
       layout.part_limits[layout.parts++] = limits.period_ns;
   }
   layout.links = layout.parts - layout.first_link;
-  if (hop_ns_ > 0 && limits.period_ns / hop_ns_ < devices_) {
-    layout.stages = layout.parts;
-    layout.part_limits[layout.parts++] = limits.period_ns / hop_ns_;
-  }
   if (counts_latency) {
     layout.latency = layout.parts;
     layout.part_limits[layout.parts++] = limits.latency_ns;
@@ -135,15 +131,13 @@ PipelineSearch::Parts PipelineSearch::parts_of(const Layout& layout, const Allot
     if (layout.links > 0 && pools_[pool].shares_link)
       parts[link++] = stage_busy_ns(shares, pool, costs[pool].link_ns);
   }
-  if (layout.stages > 0) parts[layout.stages] = 1;
   if (layout.latency > 0) parts[layout.latency] = stage_latency_ns(shares) + hop_ns_;
   return parts;
 }
 
 PaceLimits PipelineSearch::pace(const Pipeline& pipeline) const {
-  const bool has_runner = pipeline.size() > 1 || total(pipeline[0].devices) > 1;
-  const std::int64_t hop = has_runner ? hop_ns_ : 0;
-  PaceLimits result{hop * static_cast<std::int64_t>(pipeline.size()), 0};
+  const bool has_hops = pipeline.size() > 1 || total(pipeline[0].devices) > 1;
+  PaceLimits result{0, 0};
   Layout layout = layout_for({0, kNoLimit}, true, false);
   Parts sums{};
   for (const PlannedStage& stage : pipeline) {
@@ -152,7 +146,7 @@ PaceLimits PipelineSearch::pace(const Pipeline& pipeline) const {
     result.period_ns = std::max(result.period_ns, stage_period_ns(shares_of(stage.devices, costs)));
     const Parts parts = parts_of(layout, stage.devices, costs);
     for (std::size_t part = 0; part < layout.parts; ++part) sums[part] += parts[part];
-    result.latency_ns += parts[layout.latency] - hop_ns_ + hop;
+    result.latency_ns += parts[layout.latency] - (has_hops ? 0 : hop_ns_);
   }
   for (std::size_t link = 0; link < layout.links; ++link)
     result.period_ns = std::max(result.period_ns, sums[layout.first_link + link]);
@@ -162,7 +156,7 @@ PaceLimits PipelineSearch::pace(const Pipeline& pipeline) const {
 std::int64_t PipelineSearch::least_period_ns() const {
   std::int64_t alone = kNoLimit;
   for (const IdealCosts& kind : costs_) alone = std::min(alone, kind(0, full_).time_ns);
-  return std::min(alone, std::max(least_latency_ns() / devices_, hop_ns_));
+  return std::min(alone, least_latency_ns() / devices_);
 }
 
 std::int64_t PipelineSearch::least_latency_ns() const {
@@ -249,7 +243,6 @@ void PipelineSearch::fill(const Layout& layout) {
 }
 
 std::optional<Pipeline> PipelineSearch::any_within(const PaceLimits& limits) {
-  if (hop_ns_ > limits.period_ns) return std::nullopt;
   fill(layout_for(limits, limits.latency_ns < kNoLimit, false));
   if (labels_[0].empty()) return std::nullopt;
   Pipeline pipeline;
@@ -276,8 +269,8 @@ std::optional<Pipeline> PipelineSearch::alone(const PaceLimits& limits, bool by_
   return best;
 }
 
-// Where neither the runner nor a shared link nor a limit on latency decides, the stages do; else
-// what they need at least is where the bisection begins.
+// Where neither a shared link nor a limit on latency decides, the stages do; else what they need at
+// least is where the bisection begins.
 std::optional<Pipeline> PipelineSearch::fastest_pace(const PaceLimits& limits) {
   const bool limits_latency = limits.latency_ns < kNoLimit;
   std::optional<Pipeline> single = alone(limits, false);
@@ -304,8 +297,6 @@ std::optional<Pipeline> PipelineSearch::fastest_pace(const PaceLimits& limits) {
     }
     if (is_within && (!best || reached.period_ns < pace(*best).period_ns)) best = pipeline;
   }
-  if (best && hop_ns_ > 0 && pools_.size() == 1 && !has_shared_link_ && !limits_latency)
-    return with_runner(*best);
   PaceLimits closer = limits;
   if (best) closer.period_ns = std::min(closer.period_ns, pace(*best).period_ns);
   try {
@@ -340,7 +331,6 @@ std::optional<Pipeline> PipelineSearch::shortest_latency(const PaceLimits& limit
   if (single) proven_ns_ = pace(*single).latency_ns;
   PaceLimits probe = limits;
   if (single) probe.latency_ns = pace(*single).latency_ns - 1;
-  if (hop_ns_ > limits.period_ns) return single;
   pairs_ = StagePairs::affordable(stages_.lattice(), costs_, bounds_, devices_, probe);
   const Layout layout = layout_for(probe, true, false);
   fill(layout);

@@ -56,9 +56,9 @@ class PipelineSearch {
   static constexpr std::uint64_t kMostWork = 400'000'000;  // labels made and compared
 
   // What the stages of a chain take from what there is. Each part adds up along the chain and has a
-  // limit: the devices of each pool, and where they matter the time on each shared link, the number
-  // of stages (the runner serves all of them), the latency.
-  static constexpr std::size_t kMostParts = 2 * kMostPools + 2;
+  // limit: the devices of each pool, and where they matter the time on each shared link, and the
+  // latency.
+  static constexpr std::size_t kMostParts = 2 * kMostPools + 1;
   using Parts = std::array<std::int64_t, kMostParts>;
   struct Layout {
     PaceLimits limits;
@@ -66,7 +66,6 @@ class PipelineSearch {
     std::size_t parts = 0;
     std::size_t first_link = 0;
     std::size_t links = 0;
-    std::size_t stages = 0;   // position, or 0: not limited
     std::size_t latency = 0;  // position, or 0: not counted
     bool counts_rest = false;
   };
@@ -113,7 +112,6 @@ class PipelineSearch {
   [[nodiscard]] Pipeline settle_ties(const PaceLimits& limits, bool counts_latency);
   [[nodiscard]] PlannedStage first_stage(const Layout& layout, std::size_t from, Rest& rest,
                                          Parts& left);
-  [[nodiscard]] Pipeline with_runner(Pipeline best);
   [[nodiscard]] std::optional<Pipeline> alone(const PaceLimits& limits, bool by_latency) const;
 
   const LatticeStages& stages_;

@@ -1,11 +1,10 @@
 // What the operators between two ideals take at least, on the best of several kinds of device,
 // however they are cut.
 //
-// A stage takes its fixed time, the computation of its operators (what computing hides of an output
-// is less than the output), and the streaming of what its device cannot hold. The parameters worth
-// most to keep fit a device as in a fractional knapsack, over all operators of the model: the rest
-// is streamed, whatever the compiler's order. Transfers count where a single stage reads all that
-// comes in.
+// A stage takes its fixed time, the computation of its operators, and the streaming of what its
+// device cannot hold. The parameters worth most to keep fit a device as in a fractional knapsack,
+// over all operators of the model: the rest is streamed, whatever the compiler's order. Transfers
+// count where a single stage reads all that comes in.
 #pragma once
 
 #include <algorithm>

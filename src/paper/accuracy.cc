@@ -14,7 +14,7 @@ Experiment accuracy_experiment(Evaluation& evaluation) {
   std::size_t rows = 0;
   double worst = 0;
   for (const AccuracySeries& one : series) {
-    if (one.is_rejected) continue;
+    if (one.role == AccuracyRole::kAlternative) continue;
     rows += one.rows.size();
     worst = std::max(worst, one.held_out().mean_share);
   }

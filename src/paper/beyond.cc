@@ -19,19 +19,17 @@ constexpr std::array kCounts{2U, 4U, 6U, 8U};
 double per_s(const Plan& plan) { return plan.predicted.throughput_per_s; }
 
 // The plan's pace if nothing had to be streamed.
-Nanoseconds pace_without_streaming(const Plan& plan, const DeviceSpec& device) {
-  Nanoseconds slowest = plan.stages.size() > 1
-                            ? runner_hop(device.timing) * static_cast<int>(plan.stages.size())
-                            : Nanoseconds(0);
+Nanoseconds pace_without_streaming(const Plan& plan) {
+  Nanoseconds slowest{0};
   for (const Stage& stage : plan.stages)
     slowest = std::max(slowest, stage.time.total() - stage.time.streaming);
   return slowest;
 }
 
 // Three factors that multiply to the first number.
-std::array<double, 4> gains_of(const NetworkPlans& network, const DeviceSpec& device) {
+std::array<double, 4> gains_of(const NetworkPlans& network) {
   const Plans& plans = network.on(kMostTpus);
-  const Nanoseconds resident = pace_without_streaming(plans.balanced, device);
+  const Nanoseconds resident = pace_without_streaming(plans.balanced);
   return {ratio(plans.balanced, plans.full),
           to_s(plans.balanced.predicted.bottleneck) / to_s(resident),
           to_s(resident) / to_s(plans.pure.predicted.bottleneck), ratio(plans.pure, plans.full)};
@@ -43,7 +41,7 @@ double geometric_mean(const std::vector<double>& values) {
   return std::exp(log_sum / static_cast<double>(values.size()));
 }
 
-Table gains_table(const std::vector<NetworkPlans>& networks, const DeviceSpec& device) {
+Table gains_table(const std::vector<NetworkPlans>& networks) {
   Table table{{{"8 TPUs", Table::Align::kLeft},
                {"planner_over_Balanced"},
                {"bytes"},
@@ -52,7 +50,7 @@ Table gains_table(const std::vector<NetworkPlans>& networks, const DeviceSpec& d
               {}};
   std::array<std::vector<double>, 4> columns;
   for (const NetworkPlans& network : networks) {
-    const auto gains = gains_of(network, device);
+    const auto gains = gains_of(network);
     table.rows.push_back({network.network.name});
     for (std::size_t i = 0; i < gains.size(); ++i) {
       columns.at(i).push_back(gains.at(i));
@@ -136,7 +134,7 @@ Experiment beyond_experiment(Evaluation& evaluation) {
           planner_over_balanced(networks, kMostTpus), networks.size(), count_proven(networks),
           networks.size() * kMostTpus),
       "",
-      {{"gains", "Where the gain comes from", gains_table(networks, Evaluation::device())}},
+      {{"gains", "Where the gain comes from", gains_table(networks)}},
       {}};
   std::map<std::string, std::string> means;
   for (const std::uint32_t tpus : kCounts) {

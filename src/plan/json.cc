@@ -248,7 +248,9 @@ Plan parse_plan(std::string_view text, const std::string& label) {
   const Json document = json::parse(text, label);
   const Node root(document, "", label);
   root.expect_keys({"schema", "model", "device", "strategy", "objective", "stages", "predicted"},
-                   {"bound", "measured_host"});
+                   root.has("schema") && root["schema"].text() == kSchemaOf01
+                       ? Keys{"bound"}
+                       : Keys{"bound", "measured_host"});
   const bool has_host = root["schema"].text() != kSchemaOf01;
   if (has_host) root["schema"].expect_schema(kSchema);
   Plan plan;

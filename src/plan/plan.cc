@@ -396,7 +396,9 @@ void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools) 
   check_pools(plan, pools.size());
   const auto fail = [](const std::string& reason) {
     throw Error(ErrorCode::kInvalidArgument,
-                reason + "; an edited plan needs its model (--model) to be computed anew");
+                reason +
+                    "; a plan that was edited, or made by another version, needs its model "
+                    "(--model), so that its numbers are computed");
   };
   std::vector<OperatorId> operators;
   for (const Stage& stage : plan.stages)

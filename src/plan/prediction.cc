@@ -28,15 +28,16 @@ std::int64_t busiest_link_ns(std::span<const Stage> stages, std::span<const Devi
   return std::ranges::max(busy);
 }
 
-// The host's cores compute the operators of all stages, each one operator at a time.
-Nanoseconds host_period(std::span<const Stage> stages, const HostCompute& host) {
+// The host's cores compute the operators of all stages, each one at a time.
+Nanoseconds host_period(std::span<const Stage> stages, std::span<const DevicePool> pools) {
   Nanoseconds work{0};
   for (const Stage& stage : stages) {
     const auto devices = devices_of(stage);
-    for (std::size_t kind = 0; kind < devices.size(); ++kind)
+    for (std::size_t kind = 0; kind < devices.size(); ++kind) {
       work += Nanoseconds(stage_busy_ns(shares_of(devices), kind, devices[kind].time.host.count()));
+    }
   }
-  return work / static_cast<std::int64_t>(host.cores.value);
+  return work / static_cast<std::int64_t>(host_cores(pools));
 }
 
 }  // namespace
@@ -48,13 +49,12 @@ std::vector<StageDevices> devices_of(const Stage& stage) {
 
 Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
                    std::span<const DevicePool> pools) {
-  const bool has_runner = stages.size() > 1 || stages[0].replicas > 1;
-  const Nanoseconds hop = has_runner ? runner_hop(pools) : Nanoseconds(0);
+  const bool has_hops = stages.size() > 1 || stages[0].replicas > 1;
+  const Nanoseconds hop = has_hops ? runner_hop(pools) : Nanoseconds(0);
   Prediction result;
   result.single_device = single_device;
-  result.bottleneck = std::max(hop * static_cast<std::int64_t>(stages.size()),
-                               Nanoseconds(busiest_link_ns(stages, pools)));
-  result.bottleneck = std::max(result.bottleneck, host_period(stages, pools[0].device.host));
+  result.bottleneck =
+      std::max(Nanoseconds(busiest_link_ns(stages, pools)), host_period(stages, pools));
   for (const Stage& stage : stages) {
     const auto shares = shares_of(devices_of(stage));
     result.bottleneck = std::max(result.bottleneck, Nanoseconds(stage_period_ns(shares)));

@@ -52,11 +52,12 @@ std::string accuracy_json(std::span<const AccuracySeries> series) {
                     {"title", one.title},
                     {"source", one.source},
                     {"device", one.device},
+                    {"role", to_string(one.role)},
                     {"held_out", summary_json(one.held_out())},
                     {"all", summary_json(one.all())},
                     {"rows", std::move(rows)}});
   }
-  return json::to_text({{"schema", "segue.accuracy/1"}, {"series", std::move(list)}});
+  return json::to_text({{"schema", "segue.accuracy/2"}, {"series", std::move(list)}});
 }
 
 figure::XyPlot accuracy_figure(std::span<const AccuracySeries> series) {
@@ -72,7 +73,7 @@ figure::XyPlot accuracy_figure(std::span<const AccuracySeries> series) {
                       {},
                       520};
   for (const AccuracySeries& one : series) {
-    if (one.is_rejected) continue;
+    if (one.role == AccuracyRole::kAlternative) continue;
     const std::size_t at = plot.series.size();
     figure::Series points{one.key,
                           one.title,

@@ -22,7 +22,7 @@ inline constexpr std::array kCauseKeys{"fixed", "input", "compute", "streaming",
   return static_cast<std::size_t>(std::ranges::max_element(parts) - parts.begin());
 }
 
-// Position in kCauses; nothing for the hops of the runner.
+// Position in kCauses; nothing for hops.
 [[nodiscard]] inline std::optional<std::size_t> cause_of(Activity activity) {
   switch (activity) {
     case Activity::kRequest:

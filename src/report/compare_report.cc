@@ -26,7 +26,7 @@ std::optional<double> against_vendor(const ComparedPlan& row, std::span<const Co
 }
 
 const char* cause_of_slowest(const Plan& plan) {
-  if (is_runner_bound(plan)) return "runner";
+  if (is_host_bound(plan)) return "host";
   return kCauseKeys.at(main_cause(plan.stages[slowest_stage(plan)].time));
 }
 
@@ -96,9 +96,7 @@ std::string compare_text(const std::string& model, std::span<const ComparedPlan>
          "per_tpu_%: speed-up over one TPU, divided by the TPUs used.\n" +
          (is_complete(rows) ? "" : "A strategy without a row has not that many cuts here.\n") +
          "*: no other row is better in throughput, latency or TPUs without being worse in "
-         "another.\nslowest, cause: the slowest stage, and what most of its time goes into; or "
-         "that the "
-         "host's runner is slower.\n" +
+         "another.\nslowest, cause: the slowest stage, and what most of its time goes into.\n" +
          next_step(rows);
 }
 

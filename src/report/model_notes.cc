@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "model/archive.h"
 #include "model/batch.h"
 #include "report/plan_words.h"
 #include "segue/error.h"
@@ -36,12 +37,18 @@ std::string run_time_shapes_note(const Model& model) {
       format_count(shapes.followers.size(), "operator"), format_bytes(bytes), remedy);
 }
 
+std::string lost_files(const Model& model) {
+  const std::string note = lost_files_note(model);
+  return note.empty() ? "" : fmt::format("{}: {}", printable(model.name()), note);
+}
+
 }  // namespace
 
 std::vector<std::string> model_notes(const Model& model) {
   std::vector<std::string> notes;
   if (!obstacles_to_cutting(model).empty()) return notes;
-  for (std::string note : {open_batch_note(model), run_time_shapes_note(model)}) {
+  for (std::string note :
+       {lost_files(model), open_batch_note(model), run_time_shapes_note(model)}) {
     if (!note.empty()) notes.push_back(std::move(note));
   }
   return notes;

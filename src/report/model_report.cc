@@ -302,6 +302,10 @@ std::string evidence_text(const VerifyReport& report, const std::string& backend
         fmt::format("warning: little evidence from tensor {}: more inputs (--inputs) may tell\n",
                     printable(warning));
   }
+  for (const std::string& warning : report.warnings_of_constants) {
+    text += fmt::format("warning: little evidence from tensor {}; it depends on no input\n",
+                        printable(warning));
+  }
   return text;
 }
 
@@ -316,8 +320,8 @@ std::string verify_text(const VerifyReport& report, const std::string& backend) 
       format_count(report.operator_count, "operator"), format_bytes(report.parameter_bytes));
   if (is_whole) return text + evidence_text(report, backend);
   return text +
-         fmt::format("{} of {} run, since the runtime does not take a custom operator ({}); ",
-                     report.operators_run, format_count(report.operator_count, "operator"),
+         fmt::format("{} of {} run, since {}; ", report.operators_run,
+                     format_count(report.operator_count, "operator"),
                      printable(report.not_run, 1000)) +
          evidence_text(report, backend);
 }
@@ -333,7 +337,8 @@ Table verify_table(const VerifyReport& report) {
                  std::to_string(report.parameter_bytes), std::to_string(report.inputs_run),
                  std::to_string(report.tensors_compared), std::to_string(report.values_compared),
                  std::to_string(report.distinct_values), std::to_string(report.bytes_compared),
-                 std::to_string(report.warnings.size()), printable(report.mismatch)}};
+                 std::to_string(report.warnings.size() + report.warnings_of_constants.size()),
+                 printable(report.mismatch)}};
   return table;
 }
 
@@ -352,7 +357,8 @@ std::string verify_json(const VerifyReport& report, const std::string& backend) 
                         {"values_compared", report.values_compared},
                         {"distinct_values", report.distinct_values},
                         {"bytes_compared", report.bytes_compared},
-                        {"warnings", report.warnings}});
+                        {"warnings", report.warnings},
+                        {"warnings_of_constants", report.warnings_of_constants}});
 }
 
 }  // namespace segue

@@ -42,11 +42,6 @@ bool is_link_bound(const Plan& plan) {
   return busy >= plan.predicted.bottleneck;
 }
 
-// Whether the operators of all stages take the host's cores longer than any stage takes.
-bool is_host_bound(const Plan& plan) {
-  return is_slower_than_its_stages(plan) && plan.host_time() >= plan.predicted.bottleneck;
-}
-
 // Where one operator is larger than the memory of a device, cuts do not help it.
 bool is_one_large_operator(const Stage& stage) {
   return stage.operators.size() == 1 && stage.time.streaming > stage.time.compute;
@@ -128,8 +123,8 @@ std::string replicas_text(const Plan& plan) {
 
 bool has_shared_link(const Plan& plan) { return plan.device.find(":shared") != std::string::npos; }
 
-bool is_runner_bound(const Plan& plan) {
-  return is_slower_than_its_stages(plan) && !is_link_bound(plan) && !is_host_bound(plan);
+bool is_host_bound(const Plan& plan) {
+  return plan.host_operators() > 0 && is_slower_than_its_stages(plan) && !is_link_bound(plan);
 }
 
 std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
@@ -144,13 +139,7 @@ std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
                              "links of their own");
   }
   // What devices wait for one another on a link is not in the plan.
-  if ((!shares_link || has_shared_link(plan)) && is_runner_bound(plan)) {
-    return fmt::format(
-        "The host's runner sets the pace: it spends {} per stage on each input{}.",
-        format_time(plan.predicted.bottleneck / static_cast<std::int64_t>(plan.stages.size())),
-        plan.stages.size() > 1 ? ", so that fewer stages take less of its time" : "");
-  }
-  if (is_host_bound(plan)) {
+  if ((!shares_link || has_shared_link(plan)) && is_host_bound(plan)) {
     return fmt::format(
         "The host's processor sets the pace: its cores compute {} of operators for each input.",
         format_time(plan.host_time()));

@@ -25,8 +25,8 @@ namespace segue {
 // The stage that gives results the most slowly.
 [[nodiscard]] std::size_t slowest_stage(const Plan& plan);
 
-// Which stage that is, what its time goes into, and what to try; or that the host's runner or a
-// shared link is slower.
+// Which stage that is, what its time goes into, and what to try; or that the host's cores or a
+// shared link are slower.
 [[nodiscard]] std::string bottleneck_sentence(const Plan& plan, bool shares_link);
 
 // TPUs of each stage, as "2+1+1".
@@ -35,7 +35,7 @@ namespace segue {
 // Whether devices of the plan share a link.
 [[nodiscard]] bool has_shared_link(const Plan& plan);
 
-// Whether no stage is as slow as the pipeline, for the host's runner is slower.
-[[nodiscard]] bool is_runner_bound(const Plan& plan);
+// Whether the operators of all stages take the host's cores longer than any stage takes.
+[[nodiscard]] bool is_host_bound(const Plan& plan);
 
 }  // namespace segue

@@ -69,10 +69,25 @@ std::uint32_t crossings(const Model& model, OperatorId id, const ActivationMemor
 }
 
 bool input_crowds_tile(const Model& model, OperatorId id, const ActivationMemory& memory) {
+  if (kind_of(model.op(id).code).loop != Loop::kConvolution) return false;
   const auto part = map_part(model, id, memory);
-  return part &&
-         part->input_rows(part->output_rows) * part->input_row_bytes + part->output_row_bytes >
-             as_integer(memory.narrow_tile_bytes);
+  constexpr std::uint64_t kRoomToWork = 6 * 1024;
+  return part && part->input_rows(part->output_rows) * part->input_row_bytes + kRoomToWork >
+                     as_integer(memory.narrow_tile_bytes);
+}
+
+std::uint64_t border_words(const Model& model, OperatorId id, const DeviceSpec& device) {
+  const auto part = map_part(model, id, device.activations);
+  if (!part || part->window.height * part->window.width == 1) return 0;
+  const Tensor& input = model.tensor(tensor_id(model.op(id).inputs[0]));
+  const TilePart own = tile_part(input, device.activations);
+  const std::uint64_t lanes = as_integer(device.memory.input_lanes);
+  const std::uint64_t channels = std::max<std::uint64_t>(own.channels, 1);
+  const std::uint64_t needed =
+      part->input_rows(part->output_rows) * (part->input_row_bytes / channels);
+  return needed > own.rows * own.columns
+             ? (needed - own.rows * own.columns) * divide_up(channels, lanes)
+             : 0;
 }
 
 }  // namespace segue

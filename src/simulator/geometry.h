@@ -16,11 +16,15 @@ namespace segue {
 [[nodiscard]] std::uint32_t crossings(const Model& model, OperatorId id,
                                       const ActivationMemory& memory);
 
-// Whether the whole input of an operator (with the kernel's border) and one row of its output do
-// not fit a tile. A segment that receives such an input from the host streams its last layer more
-// often: `kCrowdedCrossings`, as measured in 4 segments from 582 filters on.
+// Whether the whole input of a convolution, with the kernel's border, leaves a tile no room to
+// work. A segment that receives such an input from the host streams its last layer at least
+// `kCrowdedCrossings` times, as measured in pipelines from 592 filters on.
 [[nodiscard]] bool input_crowds_tile(const Model& model, OperatorId id,
                                      const ActivationMemory& memory);
-inline constexpr std::uint32_t kCrowdedCrossings = 7;
+inline constexpr std::uint32_t kCrowdedCrossings = 6;
+
+// Words of its input that the fullest tile of a convolution fetches from its neighbours.
+[[nodiscard]] std::uint64_t border_words(const Model& model, OperatorId id,
+                                         const DeviceSpec& device);
 
 }  // namespace segue

@@ -1,13 +1,11 @@
 #include <algorithm>
 
-#include "model/schema.h"
+#include "model/operator_kinds.h"
 #include "segue/simulator.h"
 #include "simulator/segment_sum.h"
 
 namespace segue {
 namespace {
-
-using B = tflite::BuiltinOperator;
 
 double elements(const Tensor& tensor) {
   double count = 1;
@@ -26,7 +24,8 @@ const Tensor* tensor_at(const Model& model, std::span<const std::int32_t> tensor
 double macs_of(const Graph& graph, OperatorId id) {
   const Model& model = graph.model();
   const Operator& op = model.op(id);
-  if (static_cast<B>(op.code) != B::BATCH_MATMUL) return static_cast<double>(graph.stats(id).macs);
+  if (kind_of(op.code).loop != Loop::kMatrixProduct)
+    return static_cast<double>(graph.stats(id).macs);
   const Tensor* left = tensor_at(model, op.inputs, 0);
   const Tensor* output = tensor_at(model, op.outputs, 0);
   constexpr std::size_t kMatrixRank = 2;
@@ -45,41 +44,11 @@ bool is_float(const Tensor* tensor) {
 
 // Operators that copy elements, convert them, or, of 8 bits, look them up in a table of 256 values.
 bool only_moves(OpCode code, bool is_of_floats) {
-  switch (static_cast<B>(code)) {
-    case B::GELU:
-    case B::LOGISTIC:
-    case B::TANH:
-      return !is_of_floats;
-    case B::BATCH_TO_SPACE_ND:
-    case B::CAST:
-    case B::CONCATENATION:
-    case B::DEPTH_TO_SPACE:
-    case B::DEQUANTIZE:
-    case B::EXPAND_DIMS:
-    case B::GATHER:
-    case B::NEG:
-    case B::PACK:
-    case B::PAD:
-    case B::PADV2:
-    case B::RESHAPE:
-    case B::RESIZE_NEAREST_NEIGHBOR:
-    case B::SLICE:
-    case B::SPACE_TO_BATCH_ND:
-    case B::SPACE_TO_DEPTH:
-    case B::SPLIT:
-    case B::SPLIT_V:
-    case B::SQUEEZE:
-    case B::STRIDED_SLICE:
-    case B::TRANSPOSE:
-    case B::UNPACK:
-      return true;
-    default:
-      return false;
-  }
+  const Loop loop = kind_of(code).loop;
+  if (loop == Loop::kLookup) return !is_of_floats;
+  return loop == Loop::kMove || loop == Loop::kPad || loop == Loop::kRename;
 }
 
-// Values read or written, whichever is more; where a window moves over a map, those that it covers
-// for each output.
 double visits(const Model& model, OperatorId id) {
   const Operator& op = model.op(id);
   const OperatorWindow window = model.window(id);

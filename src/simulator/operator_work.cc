@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <initializer_list>
 
 #include "compiler/tiles.h"
@@ -26,10 +27,16 @@ std::uint64_t lanes(std::uint64_t channels, const Constant& width) {
   return divide_up(channels, as_integer(width));
 }
 
-// Cycles for one visit of every element of `tensor`: 64 channels of a pixel at a time.
-std::uint64_t visit_cycles(const Tensor& tensor, const DeviceSpec& device) {
+std::uint64_t elements(const Tensor& tensor) {
+  std::uint64_t count = 1;
+  for (std::size_t d = 0; d < tensor.shape.size(); ++d) count = product({count, extent(tensor, d)});
+  return count;
+}
+
+// Words of the fullest tile's part: one of 4 channels of a pixel is read or written per cycle.
+std::uint64_t words(const Tensor& tensor, const DeviceSpec& device) {
   const TilePart part = tile_part(tensor, device.activations);
-  return product({part.pixels(), lanes(part.channels, device.memory.output_lanes)});
+  return product({part.pixels(), lanes(part.channels, device.memory.input_lanes)});
 }
 
 // Outputs by inputs, `uses` times.
@@ -39,84 +46,161 @@ std::uint64_t matrix_cycles(std::uint64_t outputs, std::uint64_t inputs, std::ui
       {uses, lanes(outputs, device.memory.output_lanes), lanes(inputs, device.memory.input_lanes)});
 }
 
-std::uint64_t recurrent_cycles(const Model& model, const Operator& op, const DeviceSpec& device) {
-  const Tensor& sequence = model.tensor(tensor_id(op.inputs[0]));
-  const std::uint64_t steps = sequence.shape.size() == 3 ? extent(sequence, 1) : 1;
-  std::uint64_t cycles = 0;
-  for (std::size_t i = 0; i < op.inputs.size(); ++i) {
-    const Tensor* weights = constant_input(model, op, i);
+std::uint64_t scaled(std::uint64_t words, const Constant& factor) {
+  return static_cast<std::uint64_t>(std::llround(
+      std::min(static_cast<double>(words) * factor.value, static_cast<double>(kMostCycles))));
+}
+
+// An operator with its tensors, as the loops below want them.
+struct Subject {
+  const Model& model;
+  OperatorId id;
+  const DeviceSpec& device;
+
+  [[nodiscard]] const Operator& op() const { return model.op(id); }
+  [[nodiscard]] const Tensor& output() const { return model.tensor(tensor_id(op().outputs[0])); }
+  // Null where it is absent.
+  [[nodiscard]] const Tensor* input(std::size_t place) const {
+    if (place >= op().inputs.size() || op().inputs[place] < 0) return nullptr;
+    return &model.tensor(tensor_id(op().inputs[place]));
+  }
+  [[nodiscard]] std::uint64_t pixels(const Tensor& tensor) const {
+    return tile_part(tensor, device.activations).pixels();
+  }
+  // Read and written, all outputs.
+  [[nodiscard]] std::uint64_t moved_words() const {
+    std::uint64_t sum = 0;
+    for (const std::int32_t position : op().outputs)
+      sum += words(model.tensor(tensor_id(position)), device);
+    return product({2, sum});
+  }
+};
+
+// The steps wait for one another.
+std::uint64_t recurrent_cycles(const Subject& subject) {
+  const Tensor* const sequence = subject.input(0);
+  const std::uint64_t steps =
+      sequence != nullptr && sequence->shape.size() == 3 ? extent(*sequence, 1) : 1;
+  std::uint64_t cycles =
+      product({steps - std::min<std::uint64_t>(steps, 1),
+               static_cast<std::uint64_t>(subject.device.timing.operator_cycles.value)});
+  for (std::size_t i = 0; i < subject.op().inputs.size(); ++i) {
+    const Tensor* weights = constant_input(subject.model, subject.op(), i);
     if (weights != nullptr && weights->shape.size() == 2)
-      cycles += matrix_cycles(extent(*weights, 0), extent(*weights, 1), steps, device);
+      cycles += matrix_cycles(extent(*weights, 0), extent(*weights, 1), steps, subject.device);
   }
   return cycles;
 }
 
-// How often an operator without weights visits each element of its output.
-std::uint64_t visits_per_output(const Model& model, OperatorId id) {
-  switch (kind_of(model.op(id).code).loop) {
-    case Loop::kPool: {
-      const OperatorWindow window = model.window(id);
-      return std::uint64_t{window.height} * window.width;
-    }
-    case Loop::kInterpolation:
-      return 4;  // neighbours
-    case Loop::kNormalization:
-      return 3;  // passes
-    default:
-      return 1;
-  }
-}
-
-std::uint64_t weighted_cycles(const Model& model, OperatorId id, const Tensor& weights,
-                              const DeviceSpec& device) {
-  const Operator& op = model.op(id);
-  const Tensor& output = model.tensor(tensor_id(op.outputs[0]));
-  const TilePart part = tile_part(output, device.activations);
+std::uint64_t convolution_cycles(const Subject& subject, const Tensor& weights) {
   const std::uint64_t taps = extent(weights, 1) * extent(weights, 2);
-  switch (kind_of(op.code).loop) {
-    case Loop::kConvolution:
-      return matrix_cycles(extent(weights, 0), extent(weights, 3), product({part.pixels(), taps}),
-                           device);
-    case Loop::kDepthwise:
-      return product({visit_cycles(output, device), taps});
-    case Loop::kTransposeConvolution: {
-      // Each input pixel contributes to kh * kw output pixels.
-      const std::int32_t map = op.inputs[op.inputs.size() > 2 ? 2 : 0];
-      if (map < 0) return product({visit_cycles(output, device), taps});
-      const Tensor& input = model.tensor(tensor_id(map));
-      return matrix_cycles(extent(weights, 0), extent(weights, 3),
-                           product({tile_part(input, device.activations).pixels(), taps}), device);
-    }
-    case Loop::kDense: {
-      const std::uint64_t outputs = std::max<std::uint64_t>(extent(weights, 0), 1);
-      std::uint64_t elements = 1;
-      for (std::size_t d = 0; d < output.shape.size(); ++d) elements *= extent(output, d);
-      return matrix_cycles(outputs, extent(weights, 1), divide_up(elements, outputs), device);
-    }
-    default:
-      return product({visit_cycles(output, device), visits_per_output(model, id)});
-  }
+  const std::uint64_t inner =
+      matrix_cycles(extent(weights, 0), extent(weights, 3),
+                    product({subject.pixels(subject.output()), taps}), subject.device);
+  return inner + scaled(border_words(subject.model, subject.id, subject.device),
+                        subject.device.timing.tap_cycles);
 }
 
-std::uint64_t cycles_of(const Model& model, OperatorId id, const DeviceSpec& device) {
-  const Operator& op = model.op(id);
-  const Loop loop = kind_of(op.code).loop;
-  if (op.outputs.empty() || loop == Loop::kRename) return 0;
-  const bool has_input = !op.inputs.empty() && op.inputs[0] >= 0;
-  if (loop == Loop::kRecurrent && has_input) return recurrent_cycles(model, op, device);
-  if (loop == Loop::kReduction && has_input)
-    return visit_cycles(model.tensor(tensor_id(op.inputs[0])), device);
-  if (const Tensor* weights = constant_input(model, op, 1); weights != nullptr)
-    return weighted_cycles(model, id, *weights, device);
-  return product(
-      {visit_cycles(model.tensor(tensor_id(op.outputs[0])), device), visits_per_output(model, id)});
+// Each input pixel contributes to kh * kw output pixels.
+std::uint64_t transposed_cycles(const Subject& subject, const Tensor& weights) {
+  const Tensor* const map = subject.input(2);
+  const std::uint64_t taps = extent(weights, 1) * extent(weights, 2);
+  return matrix_cycles(extent(weights, 0), extent(weights, 3),
+                       product({subject.pixels(map == nullptr ? subject.output() : *map), taps}),
+                       subject.device) +
+         words(subject.output(), subject.device);
+}
+
+std::uint64_t dense_cycles(const Subject& subject, const Tensor& weights) {
+  const std::uint64_t outputs = std::max<std::uint64_t>(extent(weights, 0), 1);
+  return matrix_cycles(outputs, extent(weights, 1), divide_up(elements(subject.output()), outputs),
+                       subject.device);
+}
+
+// A row of taps is read once, a window of several rows tap by tap.
+std::uint64_t window_cycles(const Subject& subject, std::uint64_t high, std::uint64_t wide) {
+  const std::uint64_t taps = high == 1 ? 1 : high * wide;
+  return scaled(product({words(subject.output(), subject.device), taps}),
+                subject.device.timing.tap_cycles);
+}
+
+std::uint64_t loop_cycles(const Subject& subject, Loop loop) {
+  const Tensor* const weights = constant_input(subject.model, subject.op(), 1);
+  const OperatorWindow window = subject.model.window(subject.id);
+  switch (loop) {
+    case Loop::kConvolution:
+      if (weights != nullptr) return convolution_cycles(subject, *weights);
+      break;
+    case Loop::kTransposeConvolution:
+      if (weights != nullptr) return transposed_cycles(subject, *weights);
+      break;
+    case Loop::kDense:
+      if (weights != nullptr) return dense_cycles(subject, *weights);
+      break;
+    case Loop::kRecurrent:
+      return recurrent_cycles(subject);
+    case Loop::kDepthwise:
+    case Loop::kPool:
+      return window_cycles(subject, window.height, window.width);
+    case Loop::kInterpolation:
+      return window_cycles(subject, 2, 2);
+    case Loop::kBinary:
+      return words(subject.output(), subject.device);
+    case Loop::kReduction:
+      if (subject.input(0) != nullptr) return words(*subject.input(0), subject.device);
+      break;
+    case Loop::kSoftmax:
+      return scaled(elements(subject.output()), subject.device.timing.softmax_cycles);
+    default:
+      break;
+  }
+  return subject.moved_words();
+}
+
+// Bytes of instructions, a fit to compiled files of 1.0 to 16: the row of each kind in
+// docs/cost-model.md. Maps whose height or width the tiles do not share evenly take more.
+std::uint64_t instruction_bytes(const Subject& subject, Loop loop) {
+  const Tensor& output = subject.output();
+  const bool is_map = output.shape.size() == 4;
+  const bool is_uneven =
+      is_map && (extent(output, 1) % as_integer(subject.device.activations.tiles_high) != 0 ||
+                 extent(output, 2) % as_integer(subject.device.activations.tiles_wide) != 0);
+  const OperatorWindow window = subject.model.window(subject.id);
+  switch (loop) {
+    case Loop::kConvolution:
+    case Loop::kTransposeConvolution:
+    case Loop::kDepthwise:
+    case Loop::kPool:
+    case Loop::kInterpolation:
+      if (loop == Loop::kConvolution && window.height * window.width == 1)
+        return is_uneven ? 1520 : 760;
+      return is_uneven ? 5160 : 1720;
+    case Loop::kDense:
+      return 1300 + 340 * lanes(output.shape.empty() ? 1 : extent(output, output.shape.size() - 1),
+                                subject.device.memory.output_lanes);
+    case Loop::kSoftmax:
+      return 4000;
+    case Loop::kRename:
+      return is_map || (subject.input(0) != nullptr && subject.input(0)->shape.size() == 4) ? 6000
+                                                                                            : 0;
+    default:
+      return 700;
+  }
 }
 
 }  // namespace
 
 OperatorWork operator_work(const Model& model, OperatorId id, const DeviceSpec& device) {
-  return {std::min(cycles_of(model, id, device), kMostCycles),
-          crossings(model, id, device.activations)};
+  const Subject subject{model, id, device};
+  const Loop loop = kind_of(model.op(id).code).loop;
+  OperatorWork work;
+  work.crossings = crossings(model, id, device.activations);
+  if (subject.op().outputs.empty()) return work;
+  work.instruction_bytes = instruction_bytes(subject, loop);
+  if (loop == Loop::kRename) return work;
+  const auto started = static_cast<std::uint64_t>(device.timing.operator_cycles.value);
+  work.cycles = std::min(loop_cycles(subject, loop) + started, kMostCycles);
+  return work;
 }
 
 double tera_operations_per_s(std::uint64_t macs, Nanoseconds time) {

@@ -64,8 +64,10 @@ void SegmentCosts::gather_activations() {
 
 OperatorBound SegmentCosts::bound(std::size_t op) const {
   const OperatorFacts& facts = operators_[op];
+  // Exact to the rounding of a sum of them.
   const double compute_ns =
-      static_cast<double>(facts.work.cycles) / device_->timing.clock_hz.value * 1e9;
+      static_cast<double>(facts.work.cycles) / device_->timing.clock_hz.value * 1e9 +
+      static_cast<double>(facts.work.instruction_bytes) * instruction_ns_per_byte();
   OperatorBound bound{static_cast<std::int64_t>(compute_ns) + facts.uncached.added_ns,
                       facts.spilled.added_ns, facts.cached_bytes()};
   if (!may_run_on_host_[op]) return bound;
@@ -76,17 +78,17 @@ OperatorBound SegmentCosts::bound(std::size_t op) const {
 }
 
 std::int64_t SegmentCosts::fixed_ns() const {
-  return SegmentSum{}.time(device_->timing).fixed.count();
+  const SegmentTime time =
+      SegmentSum{.instruction_bytes = kSegmentInstructionBytes}.time(device_->timing);
+  return (time.fixed + time.input).count();
 }
 
 std::int64_t SegmentCosts::input_ns(std::uint64_t bytes) const {
   return SegmentSum{.input_bytes = bytes}.time(device_->timing).input.count();
 }
 
-std::int64_t SegmentCosts::least_output_ns(std::uint64_t bytes) const {
-  const auto output_ns =
-      static_cast<double>(SegmentSum{.output_bytes = bytes}.time(device_->timing).output.count());
-  return static_cast<std::int64_t>(output_ns * device_->timing.exposed_share.value);
+std::int64_t SegmentCosts::output_ns(std::uint64_t bytes) const {
+  return SegmentSum{.output_bytes = bytes}.time(device_->timing).output.count();
 }
 
 std::uint64_t SegmentCosts::largest_capacity() const {

@@ -56,12 +56,14 @@ class SegmentCosts {
   [[nodiscard]] std::int64_t host_ns(std::size_t op) const { return host_ns_[op]; }
 
   [[nodiscard]] OperatorBound bound(std::size_t op) const;
-  // Of every segment that has operators on the device.
+  // Of every segment that has operators on the device: its invocation and its own instructions.
   [[nodiscard]] std::int64_t fixed_ns() const;
   [[nodiscard]] std::int64_t input_ns(std::uint64_t bytes) const;
-  // As far as nothing hides it.
-  [[nodiscard]] std::int64_t least_output_ns(std::uint64_t bytes) const;
+  [[nodiscard]] std::int64_t output_ns(std::uint64_t bytes) const;
   [[nodiscard]] std::uint64_t largest_capacity() const;
+  [[nodiscard]] double instruction_ns_per_byte() const {
+    return device_->timing.instruction_share.value / device_->timing.link_bytes_per_s.value * 1e9;
+  }
   // Of an operator whose parameters do not fit, and that is the last of its segment.
   [[nodiscard]] Streaming spilled_last(std::size_t op, bool is_crowded) const;
 

@@ -47,8 +47,7 @@ struct SegmentSum {
   std::uint64_t input_bytes = 0;
   std::uint64_t output_bytes = 0;  // as sent
   std::uint64_t cycles = 0;
-  std::uint64_t last_cycles = 0;       // of the last operator
-  std::int64_t last_streaming_ns = 0;  // of these, while its own parameters arrive
+  std::uint64_t instruction_bytes = 0;
   std::int64_t streaming_ns = 0;
   std::int64_t hidden_streaming_ns = 0;
 
@@ -59,29 +58,25 @@ struct SegmentSum {
 
   [[nodiscard]] SegmentTime time(const Timing& timing) const {
     const double slowdown = timing.host_slowdown.value;
-    const double link_ns_per_byte = 1e9 / timing.link_bytes_per_s.value;
-    const double input_ns_per_byte = link_ns_per_byte + timing.input_ns_per_byte.value * slowdown;
-    const double cycle_ns = 1e9 / timing.clock_hz.value;
-    const double window =
-        std::min(static_cast<double>(output_bytes), timing.output_window_bytes.value);
-    const double output_ns =
-        window * link_ns_per_byte +
-        (static_cast<double>(output_bytes) - window) * timing.output_ns_per_byte.value * slowdown;
-    // Computation that already hides streaming has nothing to hide the output with.
-    const double last_ns = std::max(
-        0.0, static_cast<double>(last_cycles) * cycle_ns - static_cast<double>(last_streaming_ns));
-    const double hidden_ns = (1 - timing.exposed_share.value) * std::min(last_ns, output_ns);
-    const double compute_ns = static_cast<double>(cycles) * cycle_ns - hidden_ns;
+    const double link_ns = 1e9 / timing.link_bytes_per_s.value;  // per byte
+    const double sent = static_cast<double>(instruction_bytes) * timing.instruction_share.value;
+    const auto in = static_cast<double>(input_bytes);
+    const auto out = static_cast<double>(output_bytes);
     return {.fixed = Nanoseconds(to_whole_ns(timing.invoke_ns.value * slowdown)),
-            .input = Nanoseconds(to_whole_ns(static_cast<double>(input_bytes) * input_ns_per_byte)),
-            .compute = Nanoseconds(to_whole_ns(compute_ns)),
+            .input = Nanoseconds(to_whole_ns((sent + in) * link_ns +
+                                             in * timing.input_ns_per_byte.value * slowdown)),
+            .compute =
+                Nanoseconds(to_whole_ns(static_cast<double>(cycles) / timing.clock_hz.value * 1e9)),
             .streaming = Nanoseconds(std::min(streaming_ns, kLongest)),
-            .output = Nanoseconds(to_whole_ns(output_ns)),
+            .output = Nanoseconds(
+                to_whole_ns(out * (link_ns + timing.output_ns_per_byte.value * slowdown))),
             .hidden_streaming = Nanoseconds(std::min(hidden_streaming_ns, kLongest)),
-            .output_on_link = Nanoseconds(to_whole_ns(
-                std::min(output_ns, static_cast<double>(output_bytes) * link_ns_per_byte))),
+            .output_on_link = Nanoseconds(to_whole_ns(out * link_ns)),
             .cycles = cycles};
   }
 };
+
+// Of the program of a segment, beside those of its operators.
+inline constexpr std::uint64_t kSegmentInstructionBytes = 3300;
 
 }  // namespace segue

@@ -39,13 +39,11 @@ void add_streaming(const Model& model, std::span<const OperatorId> operators,
     if (!is_streamed(memory)) continue;
     unassigned -= std::min(unassigned, memory.bytes);
     const OperatorWork work = operator_work(model, memory.op, device);
-    const bool is_last = memory.op == operators.back();
     std::uint32_t times = work.crossings;
-    if (memory.residency == Residency::kStreamed && is_last && is_crowded(model, operators, device))
+    if (memory.residency == Residency::kStreamed && memory.op == operators.back() &&
+        is_crowded(model, operators, device))
       times = std::max(times, kCrowdedCrossings);
-    const Streaming streamed = streaming(work, memory.bytes, times, device.timing);
-    if (is_last) sum.last_streaming_ns = streamed.hidden_ns;
-    sum.add(streamed);
+    sum.add(streaming(work, memory.bytes, times, device.timing));
   }
   sum.add(streaming({}, unassigned, 1, device.timing));
 }
@@ -62,6 +60,12 @@ Nanoseconds runner_hop(std::span<const DevicePool> pools) {
   return longest;
 }
 
+std::uint32_t host_cores(std::span<const DevicePool> pools) {
+  double fewest = pools[0].device.host.cores.value;
+  for (const DevicePool& pool : pools) fewest = std::min(fewest, pool.device.host.cores.value);
+  return static_cast<std::uint32_t>(fewest);
+}
+
 SegmentTime simulate_segment(const Graph& graph, std::span<const OperatorId> operators,
                              const MemoryReport& memory, const DeviceSpec& device) {
   const Model& model = graph.model();
@@ -76,9 +80,11 @@ SegmentTime simulate_segment(const Graph& graph, std::span<const OperatorId> ope
   const std::vector<OperatorId> ours = on_device(operators, on_host);
   if (ours.empty()) return with_host({});
   SegmentSum sum;
+  sum.instruction_bytes = kSegmentInstructionBytes;
   for (const OperatorId id : ours) {
-    sum.last_cycles = operator_work(model, id, device).cycles;
-    sum.cycles += sum.last_cycles;
+    const OperatorWork work = operator_work(model, id, device);
+    sum.cycles += work.cycles;
+    sum.instruction_bytes += work.instruction_bytes;
   }
   const SegmentBorder border = segment_border(model, ours);
   for (const TensorId id : border.inputs) sum.input_bytes += model.tensor(id).bytes;

@@ -48,8 +48,8 @@ std::vector<StageLoad> stage_loads(const Plan& plan) {
 
 TimelineOptions timeline_options(std::span<const StageLoad> stages, const DeviceSpec& device) {
   TimelineOptions options;
-  const bool has_runner = stages.size() > 1 || (!stages.empty() && stages[0].replicas > 1);
-  if (has_runner) options.hop = runner_hop(device.timing);
+  const bool has_hops = stages.size() > 1 || (!stages.empty() && stages[0].replicas > 1);
+  if (has_hops) options.hop = runner_hop(device.timing);
   options.host_cores = static_cast<std::uint32_t>(device.host.cores.value);
   return options;
 }
@@ -57,8 +57,8 @@ TimelineOptions timeline_options(std::span<const StageLoad> stages, const Device
 TimelineOptions timeline_options(const Plan& plan, std::span<const DevicePool> pools) {
   TimelineOptions options;
   if (plan.stages.size() > 1 || plan.stages[0].replicas > 1) options.hop = runner_hop(pools);
-  options.host_cores = static_cast<std::uint32_t>(pools[0].device.host.cores.value);
-  std::vector<SharedPath> links(pools.size());
+  options.host_cores = host_cores(pools);
+  std::vector<SharedLink> links(pools.size());
   std::uint32_t device = 0;
   for (const PoolCounts& counts : devices_of(plan, pools.size())) {
     for (std::size_t pool = 0; pool < pools.size(); ++pool) {

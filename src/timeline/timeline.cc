@@ -24,9 +24,8 @@ struct Resource {
 struct Device {
   std::uint32_t stage = 0;
   std::uint32_t replica = 0;
-  std::optional<std::size_t> path = std::nullopt;  // the resource it shares
-  SharedPath::Holds holds{};
-  bool is_busy = false;  // has an input, or a result it cannot hand on
+  std::optional<std::size_t> link = std::nullopt;  // the resource it shares
+  bool is_busy = false;                            // has an input, or a result it cannot hand on
   std::uint64_t input = 0;
   Activity next = Activity::kRequest;
   Nanoseconds asked{0};  // when it began to wait
@@ -35,14 +34,15 @@ struct Device {
 };
 
 struct StageState {
-  std::deque<std::uint64_t> queue;  // inputs that wait for the runner, in order
+  std::deque<std::uint64_t> queue;  // inputs that wait to be handed over, in order
   std::deque<std::uint64_t> ready;  // inputs that wait for a free replica, in order
   std::vector<std::uint32_t> devices;
   std::vector<std::uint32_t> finished;  // devices that hold a result
   std::set<std::uint64_t> aside;        // inputs whose results wait for older ones
   std::uint64_t room_aside = 0;         // for so many
   std::uint64_t next_to_hand_on = 0;    // results leave in the order of the inputs
-  std::uint64_t in_hop = 0;             // 1 while the runner works for this stage
+  std::uint64_t in_hop = 0;             // 1 while an input is handed over to this stage
+  std::uint64_t hop_input = 0;          // that one
   std::uint64_t largest_queue = 0;
   double queue_ns = 0;  // integral of the queue's length over time
   Nanoseconds queue_since{0};
@@ -59,7 +59,7 @@ class Simulation {
       }
       stages_[s].room_aside = loads[s].results_meanwhile();
     }
-    for (const SharedPath& shared : options.shared) share(shared);
+    for (const SharedLink& shared : options.shared) share(shared);
     cores_.free = options.host_cores;
     started_.resize(options.inputs);
     timeline_.results.resize(options.inputs);
@@ -90,21 +90,20 @@ class Simulation {
     }
   };
 
-  void share(const SharedPath& shared) {
+  void share(const SharedLink& shared) {
     for (const std::uint32_t device : shared.devices) {
       if (device >= devices_.size()) {
         throw Error(ErrorCode::kInvalidArgument,
-                    fmt::format("a shared path names device {}; the plan has {} (0 to {})", device,
+                    fmt::format("a shared link names device {}; the plan has {} (0 to {})", device,
                                 devices_.size(), devices_.size() - 1));
       }
-      if (devices_[device].path) {
+      if (devices_[device].link) {
         throw Error(ErrorCode::kInvalidArgument,
-                    fmt::format("device {} is in two shared paths", device));
+                    fmt::format("device {} is in two shared links", device));
       }
-      devices_[device].path = paths_.size();
-      devices_[device].holds = shared.holds;
+      devices_[device].link = links_.size();
     }
-    paths_.emplace_back();
+    links_.emplace_back();
   }
 
   void schedule(Nanoseconds duration, bool is_hop, std::uint32_t who) {
@@ -117,10 +116,10 @@ class Simulation {
     stage.queue_since = now_;
   }
 
-  // --- the runner
+  // --- handing over
 
-  // The runner works ahead by one input per replica, so that no device waits for it while it could
-  // have been done before.
+  // One input per replica is handed over ahead, so that no device waits for what could have been
+  // done before.
   [[nodiscard]] bool takes_another(const StageState& stage) const {
     const auto idle = std::ranges::count_if(
         stage.devices, [&](std::uint32_t device) { return !devices_[device].is_busy; });
@@ -128,32 +127,28 @@ class Simulation {
            static_cast<std::uint64_t>(idle) + stage.devices.size();
   }
 
-  // The runner takes the latest stage that has an input and a free replica: results first.
+  // Each stage hands over for itself; the latest first, since that makes room before it.
   void offer_hops() {
-    if (runner_is_busy_) return;
     for (std::size_t s = stages_.size(); s-- > 0;) {
       StageState& stage = stages_[s];
-      if (stage.queue.empty() || !takes_another(stage)) continue;
-      runner_is_busy_ = true;
+      if (stage.in_hop > 0 || stage.queue.empty() || !takes_another(stage)) continue;
       stage.in_hop = 1;
-      hop_input_ = stage.queue.front();
+      stage.hop_input = stage.queue.front();
       count_queue(stage);
       stage.queue.pop_front();
-      if (s == 0) started_[hop_input_] = now_;
+      if (s == 0) started_[stage.hop_input] = now_;
       if (s > 0) hand_on(static_cast<std::uint32_t>(s - 1));
       if (options_.hop.count() > 0) {
-        record(Activity::kHop, static_cast<std::uint32_t>(s), TimelineEvent::kHost, hop_input_,
+        record(Activity::kHop, static_cast<std::uint32_t>(s), TimelineEvent::kHost, stage.hop_input,
                options_.hop);
       }
       schedule(options_.hop, true, static_cast<std::uint32_t>(s));
-      return;
     }
   }
 
   void end_hop(std::uint32_t s) {
     stages_[s].in_hop = 0;
-    runner_is_busy_ = false;
-    stages_[s].ready.push_back(hop_input_);
+    stages_[s].ready.push_back(stages_[s].hop_input);
     start_devices(s);
     offer_hops();
   }
@@ -196,26 +191,16 @@ class Simulation {
     return Nanoseconds(0);
   }
 
-  [[nodiscard]] bool needs_path(const Device& device) const {
-    if (!device.path) return false;
-    switch (device.holds) {
-      case SharedPath::Holds::kTransfers:
-        return device.next == Activity::kInput || device.next == Activity::kOutput ||
-               device.next == Activity::kRelayout;
-      case SharedPath::Holds::kLink:
-        return device.next == Activity::kInput || device.next == Activity::kStreaming ||
-               device.next == Activity::kOutput;
-      case SharedPath::Holds::kInvocations:
-        return device.next != Activity::kStreaming && device.next != Activity::kHostWork;
-    }
-    return false;
+  [[nodiscard]] bool needs_link(const Device& device) const {
+    return device.link && (device.next == Activity::kInput || device.next == Activity::kStreaming ||
+                           device.next == Activity::kOutput);
   }
 
   // What the device holds during its next activity; null where it needs nothing that others share.
   [[nodiscard]] Resource* needed_by(const Device& device) {
     if (duration_of(device).count() == 0) return nullptr;
     if (device.next == Activity::kHostWork && options_.host_cores > 0) return &cores_;
-    return needs_path(device) ? &paths_[*device.path] : nullptr;
+    return needs_link(device) ? &links_[*device.link] : nullptr;
   }
 
   void begin_activity(std::uint32_t id) {
@@ -354,13 +339,11 @@ class Simulation {
   const TimelineOptions& options_;
   std::vector<StageState> stages_;
   std::vector<Device> devices_;
-  std::vector<Resource> paths_;
+  std::vector<Resource> links_;
   Resource cores_;  // of the host
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> agenda_;
   std::uint64_t order_ = 0;
   Nanoseconds now_{0};
-  bool runner_is_busy_ = false;
-  std::uint64_t hop_input_ = 0;       // of the hop under way
   std::vector<Nanoseconds> started_;  // per input
   Timeline timeline_;
 };

@@ -127,7 +127,7 @@ std::string trace_json(const Plan& plan, const Timeline& timeline) {
   if (timeline.events.empty())
     throw Error(ErrorCode::kInvalidArgument, "a trace needs a timeline that holds its events");
   TraceWriter writer(plan.model.name + ", simulated");
-  writer.name_track(0, "host's runner");
+  writer.name_track(0, "hand-over");
   std::uint32_t track = 1;
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     for (std::uint32_t replica = 0; replica < plan.stages[s].replicas; ++replica)

@@ -108,8 +108,7 @@ class BestPipeline {
 
   void extend(const State& state) {
     if (state.latency > max_latency_) return;
-    const std::int64_t pace =
-        std::max({state.slowest, state.stages * hop_, *std::ranges::max_element(state.links)});
+    const std::int64_t pace = std::max(state.slowest, *std::ranges::max_element(state.links));
     const std::int64_t value = by_latency_ ? state.latency : pace;
     if (value >= best_) return;
     if (state.done == full_) {

@@ -19,8 +19,12 @@ inline DeviceSpec random_device(std::mt19937& random) {
   device.timing.clock_hz.value = 1e6 * std::pow(2, between(0, 10));
   device.timing.link_bytes_per_s.value = between(1, 400) * 1e6;
   device.timing.invoke_ns.value = between(0, 50'000);
+  device.timing.instruction_share.value = static_cast<double>(random() % 2);
+  device.timing.operator_cycles.value = between(0, 3'000);
+  device.timing.input_ns_per_byte.value = between(0, 5);
+  device.timing.output_ns_per_byte.value = between(0, 20);
+  device.timing.host_slowdown.value = between(1, 4);
   device.timing.hop_ns.value = random() % 2 == 0 ? 0 : between(0, 100'000);
-  device.timing.output_window_bytes.value = 0;
   return device;
 }
 
