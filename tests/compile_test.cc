@@ -184,7 +184,7 @@ TEST(RefineBalanced, MovesCutsUntilTheCompilerSaysThatNothingStreams) {
   const auto simulated = segment_balanced(graph, 5, *make_simulated_compiler(pcie()));
   ASSERT_EQ(simulated.host_bytes, 0U);
   const auto compiler =
-      make_edgetpu_compiler(scratch.path(), stand_in_compiler({"capacity=5600000"}));
+      make_edgetpu_compiler(scratch.path(), stand_in_compiler({"capacity=5200000"}));
   const auto refined = refine_balanced(graph, simulated, *compiler, 60);
   EXPECT_GT(refined.initial_host_bytes, 0U);
   EXPECT_LT(refined.host_bytes, refined.initial_host_bytes);

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <random>
 
+#include "compiler_log.h"
 #include "expect.h"
 #include "model_builder.h"
 #include "reference/random_device.h"
@@ -35,51 +36,77 @@ ParameterFootprint footprint_of(const ModelBuilder& builder, std::uint32_t op) {
   return parameter_footprint(model, OperatorId{op}, device());
 }
 
+// Convolutions of the builder have a scale per output and biases that are not zero: 12 bytes.
 TEST(ParameterFootprint, ConvolutionIsPaddedTo64OutputsAnd4Inputs) {
   ModelBuilder b;
-  b.output(b.conv(b.input("x", {1, 8, 8, 3}), "y", 32, 3));
-  // 64 * (4 * 3 * 3 + 8) on chip; 4 of the 8 bytes per channel when streamed
-  EXPECT_EQ(footprint_of(b, 0).cached_bytes, 64U * 44U);
-  EXPECT_EQ(footprint_of(b, 0).streamed_bytes, 64U * 40U);
+  b.output(b.conv(b.input("x", {1, 8, 8, 3}), "y", 65, 3));
+  EXPECT_EQ(footprint_of(b, 0).bytes, 128U * (4 * 9 + 12));
+}
+
+TEST(ParameterFootprint, FewOutputsArePaddedTo16AndOneTo4) {
+  for (const auto& [outputs, stored] :
+       {std::pair{1, 4U}, {2, 16U}, {16, 16U}, {33, 48U}, {60, 64U}}) {
+    ModelBuilder b;
+    b.output(b.dense(b.input("x", {1, 8}), "y", outputs, false));
+    EXPECT_EQ(footprint_of(b, 0).bytes, stored * 8) << outputs;
+  }
 }
 
 TEST(ParameterFootprint, DepthwiseTakesAnInputLaneGroupPerChannelAndTap) {
   ModelBuilder b;
   b.output(b.depthwise(b.input("x", {1, 8, 8, 65}), "y"));
-  EXPECT_EQ(footprint_of(b, 0).cached_bytes, 128U * 44U);
-  EXPECT_EQ(footprint_of(b, 0).streamed_bytes, 128U * 40U);
+  EXPECT_EQ(footprint_of(b, 0).bytes, 72U * (4 * 9 + 12));
 }
 
-// Seen in the reports, not understood: 8 bytes per channel travel when 64x64 maps of 512 channels
-// exceed the tiles, 4 when maps fit.
-TEST(ParameterFootprint, LayersOfSeveralPassesStreamAllTheirChannelData) {
-  ModelBuilder b;
-  b.output(b.conv(b.input("x", {1, 64, 64, 512}), "y", 512));
-  EXPECT_EQ(footprint_of(b, 0).cached_bytes, 512U * 520U);
-  EXPECT_EQ(footprint_of(b, 0).streamed_bytes, 512U * 520U);
+TEST(ParameterFootprint, ChannelsHaveScalesAndBiasesIfAny) {
+  // The zoo has a scale per output. The paper's untrained networks have biases of zero.
+  const Model conv = open_model("zoo:conv5-f128");
+  EXPECT_EQ(parameter_footprint(conv, OperatorId{1}, device()).bytes, 128U * (128 * 9 + 8));
+  const Model resnet = open_model("zoo:resnet50");
+  for (std::size_t i = 0; i < resnet.operators().size(); ++i) {
+    if (resnet.operators()[i].code != OpCode::kConv2D) continue;
+    EXPECT_EQ(parameter_footprint(resnet, operator_id(i), device()).bytes, 64U * (4 * 49 + 12));
+    break;
+  }
 }
 
-TEST(ParameterFootprint, DenseHasChannelDataOnlyWithABias) {
+TEST(ParameterFootprint, DenseHasBiasBytesOnlyWithABias) {
   ModelBuilder b;
   const TensorIndex x = b.dense(b.input("x", {1, 5}), "a", 10, false);
   b.output(b.dense(x, "b", 10, true));
-  EXPECT_EQ(footprint_of(b, 0).cached_bytes, 64U * 8U);
-  EXPECT_EQ(footprint_of(b, 1).cached_bytes, 64U * 12U + 64U * 8U);
+  EXPECT_EQ(footprint_of(b, 0).bytes, 16U * 8);
+  EXPECT_EQ(footprint_of(b, 1).bytes, 16U * (12 + 4));
 }
 
-TEST(ParameterFootprint, ElementwiseConstantsAreNeverCached) {
+// 2304 x 512 behind a flattened map is cached in a published file, 9504 x 16 is not.
+TEST(ParameterFootprint, LargeDenseBehindAMapStreams) {
+  for (const auto& [size, is_cached] : {std::pair{6, true}, {7, false}}) {
+    ModelBuilder b;
+    const TensorIndex map = b.input("x", {1, size, size, 64});
+    const TensorIndex flat = b.tensor("flat", {1, size * size * 64});
+    b.op(tflite::BuiltinOperator::RESHAPE, {map, b.int32_constant("shape", {1, -1})}, {flat});
+    b.output(b.dense(flat, "y", 512, false));
+    EXPECT_EQ(footprint_of(b, 1).is_cacheable, is_cached) << size;
+  }
+  ModelBuilder b;
+  b.output(b.dense(b.input("x", {1, 7 * 7 * 64}), "y", 512, false));
+  EXPECT_TRUE(footprint_of(b, 0).is_cacheable);
+}
+
+TEST(ParameterFootprint, ConstantsPerChannelTake16Bytes) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 2, 2, 12});
-  b.output(b.add(x, b.constant("offset", tflite::TensorType::INT8, {12}), "y"));
+  const TensorIndex y = b.add(x, b.constant("offset", tflite::TensorType::INT8, {12}), "y");
+  b.output(b.add(y, b.constant("map", tflite::TensorType::INT8, {1, 2, 2, 12}), "z"));
   EXPECT_FALSE(footprint_of(b, 0).is_cacheable);
-  EXPECT_EQ(footprint_of(b, 0).streamed_bytes, 12U);
+  EXPECT_EQ(footprint_of(b, 0).bytes, 16U * 12);
+  EXPECT_EQ(footprint_of(b, 1).bytes, 48U);
 }
 
 TEST(ParameterFootprint, OperatorsWithoutParametersTakeNothing) {
   ModelBuilder b;
   b.output(b.relu(b.input("x", {1, 4}), "y"));
-  EXPECT_EQ(footprint_of(b, 0).cached_bytes, 0U);
-  EXPECT_EQ(footprint_of(b, 0).streamed_bytes, 0U);
+  EXPECT_EQ(footprint_of(b, 0).bytes, 0U);
   EXPECT_TRUE(footprint_of(b, 0).is_cacheable);
 }
 
@@ -101,29 +128,49 @@ TEST(SimulatedCompiler, EveryByteIsOnChipOrStreamed) {
 TEST(SimulatedCompiler, WholeOperatorsAreStreamed) {
   const Model model = open_model("zoo:conv5-f602");
   for (const OperatorMemory& op : report_on_all(model).operators) {
-    const auto footprint = parameter_footprint(model, op.op, device());
-    if (op.residency == Residency::kCached) {
-      EXPECT_EQ(op.bytes, footprint.cached_bytes);
-    } else {
-      EXPECT_EQ(op.bytes, footprint.streamed_bytes);
-    }
+    EXPECT_EQ(op.bytes, parameter_footprint(model, op.op, device()).bytes);
   }
 }
 
-TEST(SimulatedCompiler, LargeInputsTakeCapacity) {
-  const Model model = open_model("zoo:conv5-f602");
-  const Graph graph(model);
-  const auto first = report_on(graph, graph.operators_between(1, 1));
-  const auto last = report_on(graph, graph.operators_between(5, 5));
-  // 64 * 64 * 3 against 64 * 64 * 602 bytes of input
-  EXPECT_EQ(first.capacity_bytes, static_cast<std::uint64_t>(7.74 * 1048576 - 0.6 * 12288));
-  EXPECT_EQ(last.capacity_bytes, static_cast<std::uint64_t>(7.74 * 1048576 - 0.6 * 2465792));
+// The rows of a convolution k x k of Ci inputs on p pixels per tile: 16 biases and the least of
+// 2 Ci k k and 8 ceil(8 / k k) k k + 4 p.
+TEST(ReservedRows, ConvolutionsTakeTheCheaperWay) {
+  ModelBuilder b;
+  const TensorIndex x = b.input("x", {1, 56, 56, 64});
+  const TensorIndex y = b.conv(x, "three", 64, 3);
+  const TensorIndex z = b.conv(y, "one", 256);
+  b.output(b.conv(z, "reduced", 64));
+  const Model model = b.build();
+  const auto inside = [&](std::uint32_t op) {
+    return reserved_rows(model, OperatorId{op}, device()).inside;
+  };
+  EXPECT_EQ(inside(0), 16U + 8 * 9 + 4 * 14 * 14);  // 872: ResNet101 on a card has 868 to 883
+  EXPECT_EQ(inside(1), 16U + 2 * 64);
+  EXPECT_EQ(inside(2), 16U + 2 * 256);
+}
+
+TEST(ReservedRows, MapsFromTheHostHaveBorders) {
+  ModelBuilder b;
+  b.output(b.conv(b.input("x", {1, 64, 64, 492}), "y", 492, 3));
+  const ReservedRows rows = reserved_rows(b.build(), OperatorId{0}, device());
+  EXPECT_EQ(rows.inside, 16U + 72 + 4 * 256 / 4);  // in four strips
+  EXPECT_EQ(rows.at_input, 16U + 72 + 4 * 18 * 18);
+}
+
+TEST(SimulatedCompiler, TheLargestReserveDecidesCapacity) {
+  const Model model = open_model("zoo:resnet50");
+  EXPECT_EQ(report_on_all(model).capacity_bytes, (8192U - 872) * 1024);
+  const Model dense = open_model("zoo:dense4-n500");
+  EXPECT_EQ(report_on_all(dense).capacity_bytes, (8192U - 272) * 1024);
 }
 
 TEST(SimulatedCompiler, CapacityNeverGoesBelowZero) {
-  ModelBuilder b;
-  b.output(b.conv(b.input("x", {1, 4096, 4096, 3}), "y", 4));
-  const MemoryReport report = report_on_all(b.build());
+  DeviceSpec tiny = device();
+  tiny.memory.capacity_bytes.value = 1000;
+  const Model model = testing::conv_chain({64});
+  const Graph graph(model);
+  const auto report =
+      make_simulated_compiler(tiny)->compile(graph, graph.operators_between(1, graph.depth()));
   EXPECT_EQ(report.capacity_bytes, 0U);
   EXPECT_EQ(report.on_chip_bytes, 0U);
   EXPECT_GT(report.host_bytes, 0U);
@@ -139,7 +186,7 @@ TEST(SimulatedCompiler, RecurrentMatricesAreDenseLayers) {
   b.op(tflite::BuiltinOperator::UNIDIRECTIONAL_SEQUENCE_LSTM, inputs, {y})
       .builtin_options.Set(tflite::UnidirectionalSequenceLSTMOptionsT{});
   b.output(y);
-  EXPECT_EQ(footprint_of(b, 0).cached_bytes, 4U * 64U * 28U);
+  EXPECT_EQ(footprint_of(b, 0).bytes, 4U * 32U * 28U);
 }
 
 struct Sweep {
@@ -155,7 +202,7 @@ class MeasuredOnOneDevice : public ::testing::TestWithParam<Sweep> {};
 TEST_P(MeasuredOnOneDevice, AgreesWithinThePrintRounding) {
   const Model model = open_model(std::string("zoo:") + GetParam().model);
   const MemoryReport report = report_on_all(model);
-  EXPECT_NEAR(to_mib(report.on_chip_bytes), GetParam().on_chip_mib, 0.01);
+  EXPECT_NEAR(testing::on_chip_mib_in_a_log(model, report), GetParam().on_chip_mib, 0.01);
   EXPECT_NEAR(to_mib(report.host_bytes), GetParam().host_mib, 0.01);
 }
 
@@ -196,8 +243,9 @@ TEST_P(MeasuredTails, AgreeWithinTheStatedError) {
   const Graph graph(model);
   const std::vector<std::string> cut{GetParam().after};
   const auto tail = segment_at(graph, cut).segments.at(1);
+  // Theirs had one scale per layer, 8 bytes per output less: 1.2 % at most.
   EXPECT_NEAR(to_mib(report_on(graph, tail).host_bytes), GetParam().host_mib,
-              GetParam().tolerance_mib);
+              GetParam().tolerance_mib + 0.012 * GetParam().host_mib);
 }
 
 // Keras' "conv4_block1_add" and its activation are one operator in the converted model.
@@ -215,38 +263,20 @@ INSTANTIATE_TEST_SUITE_P(
                       Tail{"resnet101", "conv4_block18_out", 14.12, 0.01},
                       Tail{"resnet101", "conv4_block23_out", 8.78, 0.01},
                       Tail{"resnet101", "conv5_block1_out", 3.01, 0.01},
-                      // Xception keeps 0.6 MiB more free than the law says, for a reason unknown;
-                      // docs/cost-model.md has the residual of each row.
-                      Tail{"xception", "add_3", 14.02, 0.81},
-                      Tail{"xception", "add_5", 10.26, 0.27}, Tail{"xception", "add_7", 6.79, 0.55},
-                      Tail{"xception", "add_9", 3.57, 0.73}, Tail{"xception", "add_10", 1.97, 0.73},
+                      // Two tails of Xception keep more free than the law says, for a reason
+                      // unknown: docs/cost-model.md.
+                      Tail{"xception", "add_3", 14.02, 0.55},
+                      Tail{"xception", "add_5", 10.26, 0.22}, Tail{"xception", "add_7", 6.79, 0.05},
+                      Tail{"xception", "add_9", 3.57, 0.05}, Tail{"xception", "add_10", 1.97, 0.05},
                       Tail{"xception", "block14_sepconv1_act", 0.00, 0.05}),
     [](const auto& row) { return std::string(row.param.model) + "_" + row.param.after; });
-
-// The order of caching explains Xception too: with less capacity, for a reason unknown, exactly the
-// reported layers stream in every row.
-TEST(MeasuredTails, OrderOfCachingHoldsForXceptionWithLessCapacity) {
-  DeviceSpec smaller = device();
-  smaller.memory.capacity_bytes.value = 7.05 * 1024 * 1024;
-  smaller.memory.input_share.value = 0;
-  const auto compiler = make_simulated_compiler(smaller);
-  const Model model = open_model("zoo:xception");
-  const Graph graph(model);
-  const std::vector<std::pair<std::string, double>> rows{
-      {"add_3", 14.02}, {"add_5", 10.26}, {"add_7", 6.79},
-      {"add_9", 3.57},  {"add_10", 1.97}, {"block14_sepconv1_act", 0.00}};
-  for (const auto& [after, host_mib] : rows) {
-    const auto tail = segment_at(graph, std::vector{after}).segments.at(1);
-    EXPECT_NEAR(to_mib(compiler->totals(graph, tail).host_bytes), host_mib, 0.01) << after;
-  }
-}
 
 TEST(DeviceCatalogue, EveryConstantNamesItsUnitAndSource) {
   for (const DeviceSpec& spec : device_catalogue()) {
     for (const Constant& constant :
-         {spec.memory.capacity_bytes, spec.memory.input_share, spec.memory.output_lanes,
-          spec.memory.input_lanes, spec.memory.channel_bytes, spec.memory.streamed_channel_bytes,
-          spec.memory.small_layer_bytes}) {
+         {spec.memory.capacity_bytes, spec.memory.reserved_row_bytes,
+          spec.memory.least_reserved_rows, spec.memory.output_lanes, spec.memory.input_lanes,
+          spec.memory.narrow_outputs, spec.memory.small_layer_bytes, spec.memory.flatten_rows}) {
       EXPECT_FALSE(constant.unit.empty()) << spec.name;
       EXPECT_FALSE(constant.source.empty()) << spec.name;
     }
@@ -262,12 +292,11 @@ TEST(FindDevice, UnknownNamesListTheCatalogue) {
 TEST(DepthHostBytes, EqualWhatTheCompilerReportsOfEveryRange) {
   std::mt19937 random(12);
   int streamed = 0;
-  int with_inputs_that_matter = 0;
+  int with_reserves = 0;
   for (int round = 0; round < 150; ++round) {
     const Model model = testing::random_model(random, 14, round % 2 == 1);
     const Graph graph(model);
-    DeviceSpec device = testing::random_device(random);
-    device.memory.input_share.value = static_cast<double>(random() % 3) * 500;
+    const DeviceSpec device = testing::random_device(random);
     const auto compiler = make_simulated_compiler(device);
     const auto host_bytes = compiler->depth_host_bytes(graph);
     for (std::uint32_t first = 1; first <= graph.depth(); ++first) {
@@ -276,13 +305,12 @@ TEST(DepthHostBytes, EqualWhatTheCompilerReportsOfEveryRange) {
         ASSERT_EQ(host_bytes(first, last), report.host_bytes)
             << "round " << round << ", depths " << first << " to " << last;
         streamed += report.host_bytes > 0 ? 1 : 0;
-        const auto largest = static_cast<std::uint64_t>(device.memory.capacity_bytes.value);
-        with_inputs_that_matter += report.capacity_bytes + 1000 < largest ? 1 : 0;
+        with_reserves += report.capacity_bytes < parameter_capacity(device.memory, 0) ? 1 : 0;
       }
     }
   }
   EXPECT_GT(streamed, 1000);
-  EXPECT_GT(with_inputs_that_matter, 1000);
+  EXPECT_GT(with_reserves, 1000);
 }
 
 // Few of many candidates are inside, so they are sorted on their own.

@@ -46,7 +46,7 @@ TEST_P(EveryNetwork, IsPlannedOptimallyOnOneToEightDevicesAndNeverWorseThanByOth
       EXPECT_TRUE(plans.full.bound->is_proven) << where;
       // Too many ideals to list: without copies, only two stages are proven.
       if (GetParam().name == std::string_view("nasnetmobile") && tpus > 2) {
-        EXPECT_GT(to_s(plans.pure.bound->value), 0.75 * to_s(pace(plans.pure))) << where;
+        EXPECT_GT(to_s(plans.pure.bound->value), 0.68 * to_s(pace(plans.pure))) << where;
       } else {
         EXPECT_TRUE(plans.pure.bound->is_proven) << where;
       }

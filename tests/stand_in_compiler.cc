@@ -181,8 +181,10 @@ std::string operation_table(const Graph& graph) {
 
 void report(const Graph& graph, const Arguments& arguments, const std::filesystem::path& result) {
   DeviceSpec device = find_device("edgetpu-pcie");
-  if (arguments.capacity > 0)
+  if (arguments.capacity > 0) {
     device.memory.capacity_bytes.value = static_cast<double>(arguments.capacity);
+    device.memory.reserved_row_bytes.value = 0;
+  }
   const auto all = graph.operators_between(1, graph.depth());
   const MemoryReport memory = make_simulated_compiler(device)->compile(graph, all);
   const std::filesystem::path model = arguments.model;

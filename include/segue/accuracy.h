@@ -54,6 +54,19 @@ struct AccuracySeries {
 /// Simulates every measured row. Deterministic; takes a few seconds.
 [[nodiscard]] std::vector<AccuracySeries> evaluate_accuracy();
 
+/// Off-chip bytes that Google's compiler reported of a group of segments, beside the simulated
+/// ones.
+struct MemoryAccuracy {
+  std::string title;
+  std::size_t rows = 0;
+  std::size_t rows_off_chip = 0;  // of these, reported above zero
+  std::size_t rows_near = 0;      // within 0.05 MiB or 5 %
+  double mean_mib = 0;            // of |simulated - reported|
+  double worst_mib = 0;
+};
+[[nodiscard]] std::vector<MemoryAccuracy> evaluate_memory();
+[[nodiscard]] std::string memory_markdown(std::span<const MemoryAccuracy> groups);
+
 /// Speed-up of 2 and 4 TPUs over one by Google's rule, batch 100, measured and simulated: the
 /// paper's figure 6. Markdown.
 [[nodiscard]] std::string speedup_markdown(std::span<const AccuracySeries> series);

@@ -116,16 +116,39 @@ struct HostReason {
 /// computes. The message names the operator or tensor and says how to convert the model.
 void check_can_be_planned(const Model& model);
 
-/// Bytes of one operator's parameters on the device.
+/// Parameters of one operator as the device stores them, on chip or on the link.
 struct ParameterFootprint {
-  std::uint64_t cached_bytes = 0;    // when kept on chip; 0: nothing to cache
-  std::uint64_t streamed_bytes = 0;  // when sent at each inference
+  std::uint64_t bytes = 0;  // 0: it has none, or they are part of the program
   bool is_cacheable = true;
 };
 
-/// The padding rules alone, per operator kind. O(inputs of the operator).
+/// With P(n) = 4 for one output, n rounded up to 16 below 64 outputs and to 64 above, and b = 8 for
+/// weights with a scale per output plus 4 for a bias that is not all zeros:
+///   CONV_2D, TRANSPOSE_CONV  P(Co) (4 ceil(Ci/4) kh kw + b)
+///   DEPTHWISE_CONV_2D        8 ceil(C/8) (4 kh kw + b)
+///   FULLY_CONNECTED          P(No) (4 ceil(Ni/4) + b); not cached behind a flattened map where 64
+///                            outputs take more than `flatten_rows` rows of 64 bytes
+///   recurrent layers         P(No) 4 ceil(Ni/4) for each matrix
+///   constants of others      as stored, a constant per channel 16 times; never cached
+/// Exact for 35 published files of compilers 1.0 to 16 (docs/cost-model.md). O(inputs + outputs).
 [[nodiscard]] ParameterFootprint parameter_footprint(const Model& model, OperatorId id,
                                                      const DeviceSpec& device);
+
+/// Rows of the wide memory that an operator reserves in every tile while it runs.
+struct ReservedRows {
+  std::uint32_t inside = 0;    // its activations are written in the segment
+  std::uint32_t at_input = 0;  // it reads one from the host; at least `inside`
+};
+
+/// The least of what two ways of working need: all weights of 64 outputs twice, or slices of them
+/// twice and a 32-bit sum per output and pixel of the fullest tile. Pools that reach over the edge
+/// of the map, and constants per channel, have their own terms (docs/cost-model.md). O(1).
+[[nodiscard]] ReservedRows reserved_rows(const Model& model, OperatorId id,
+                                         const DeviceSpec& device);
+
+/// Bytes for parameters in a segment whose layers reserve `rows`; less than `least_reserved_rows`
+/// count as these.
+[[nodiscard]] std::uint64_t parameter_capacity(const ParameterMemory& memory, std::uint32_t rows);
 
 /// Whole operators are cached or streamed: small ones first, then those whose weights are used
 /// least often per inference (smallest output map), larger ones first among equals; what does not

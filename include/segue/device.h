@@ -36,15 +36,18 @@ struct Constant {
   std::string source;
 };
 
-/// The memory of one Edge TPU, as the compiler hands it out to parameters.
+/// The wide memory of one Edge TPU. Parameters stay in it; the layer that runs reserves rows of it
+/// in every tile (see reserved_rows in compiler.h).
 struct ParameterMemory {
-  Constant capacity_bytes;          // for parameters, when a segment has no input activations
-  Constant input_share;             // capacity lost per byte of the segment's input activations
-  Constant output_lanes;            // output channels are padded to a multiple of this
-  Constant input_lanes;             // input channels are padded to a multiple of this
-  Constant channel_bytes;           // per padded output channel: int32 bias and requantization
-  Constant streamed_channel_bytes;  // of these, what travels with a layer streamed in one pass
-  Constant small_layer_bytes;       // up to here a layer is cached before all others
+  Constant capacity_bytes;       // of all tiles together
+  Constant reserved_row_bytes;   // a row that is reserved, in all tiles together
+  Constant least_reserved_rows;  // in every segment
+  Constant output_lanes;         // outputs that a tile computes at a time
+  Constant input_lanes;          // inputs that it multiplies at a time
+  Constant narrow_outputs;       // unit of layers with fewer outputs than a tile computes at a time
+  Constant small_layer_bytes;    // up to here a layer is cached before all others
+  Constant
+      flatten_rows;  // of 64 outputs of a dense layer behind a flattened map; above, it streams
 };
 
 /// The memory of one Edge TPU for activations: a grid of tiles that share height and width of a map

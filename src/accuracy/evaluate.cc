@@ -8,7 +8,6 @@
 #include "accuracy/networks.h"
 #include "accuracy/predict.h"
 #include "segue/accuracy.h"
-#include "segue/strategy.h"
 #include "segue/zoo.h"
 
 namespace segue {
@@ -136,26 +135,88 @@ void add_batch_sweeps(std::vector<AccuracySeries>& all) {
                         batch_sweep_on_three(), 3));
 }
 
-// ResNet152 by Google's cuts, as the measured card's host runs it: latency of one input, and time
-// between two.
-void add_card(std::vector<AccuracySeries>& all) {
-  constexpr const char* kSource = "mouad-zouhdi/sparta-edgetpu";
-  AccuracySeries latency = series("card_latency", "ResNet152 on 1 to 8 TPUs of a card, latency",
-                                  kSource, "edgetpu-card8", Role::kLookedAt);
-  AccuracySeries period = series("card_period", "the same, time between two results", kSource,
-                                 "edgetpu-card8", Role::kSeen);
+// Five layers in two segments where libcoral's profiling cut them.
+void add_profiled_splits(std::vector<AccuracySeries>& all) {
+  AccuracySeries result = series("profiled_k2_b100", "profiled splits on 2 TPUs, batch 100",
+                                 kAuthors, "edgetpu-pcie", Role::kSeen);
+  for (const ProfiledRow& row : profiled_splits()) {
+    const Nanoseconds time =
+        SweepPredictor(row.filters).in_two(row.first_layers, 100, kMeasuredHost);
+    result.rows.push_back(
+        {fmt::format("F={}", row.filters), row.batch_100, to_ms(time), true, false});
+  }
+  all.push_back(std::move(result));
+}
+
+void add_conv_stacks(std::vector<AccuracySeries>& all) {
+  AccuracySeries result = series("conv_stacks", "2 and 5 x conv 3x3 of other runs, one TPU",
+                                 "Jorgitou98/EdgeTPU-QuantRL-Evaluation, earlier commits",
+                                 "edgetpu-pcie", Role::kLookedAt);
+  for (const ConvStackRow& row : conv_stacks()) {
+    const Model model = conv_stack(row.layers, row.filters);
+    result.rows.push_back({fmt::format("L={} F={}", row.layers, row.filters), row.one_device,
+                           to_ms(predict(model, find_device("edgetpu-pcie")).total()), true,
+                           false});
+  }
+  all.push_back(std::move(result));
+}
+
+constexpr const char* kCardSource = "mouad-zouhdi/sparta-edgetpu";
+
+// Of segments in a chain of Python interpreters.
+double card_latency_ms(std::span<const SegmentTime> times) {
+  double ns = times.size() > 1 ? static_cast<double>(times.size()) * kPythonHopNs : 0;
+  for (const SegmentTime& time : times) ns += static_cast<double>(time.total().count());
+  return ns * 1e-6;
+}
+
+double slowest_ms(std::span<const SegmentTime> times) {
+  Nanoseconds slowest{0};
+  for (const SegmentTime& time : times) slowest = std::max(slowest, time.total());
+  return to_ms(slowest);
+}
+
+// ResNet152 in Google's segments: latency of one input, and time between two; whole on each TPU.
+void add_resnet_on_card(std::vector<AccuracySeries>& all) {
+  const auto on_card = [](const char* key, const char* title, Role role) {
+    return series(key, title, kCardSource, "edgetpu-card8", role);
+  };
+  AccuracySeries latency =
+      on_card("card_latency", "ResNet152 on 1 to 8 TPUs of a card, latency", Role::kLookedAt);
+  AccuracySeries period = on_card("card_period", "the same, time between two results", Role::kSeen);
+  AccuracySeries copies = on_card("card_copies", "the same network whole on each TPU", Role::kSeen);
   const Model model = open_model("zoo:resnet152");
   const Graph graph(model);
   for (const CardRow& row : resnet152_on_card()) {
-    DevicePool pool{find_device("edgetpu-card8"), row.tpus};
-    pool.device.timing.hop_ns.value = kPythonHopNs;
-    const Plan plan = plan_by_strategy(graph, {&pool, 1}, Strategy::kCompiler).plan;
+    const auto segments = predict_on_card(graph, row.tpus, find_device("edgetpu-card8"));
+    const double whole_ms = to_ms(predict(model, find_device("edgetpu-card8")).total()) / row.tpus;
     const std::string label = fmt::format("{} TPUs", row.tpus);
-    latency.rows.push_back({label, row.latency_ms, to_ms(plan.predicted.latency), true, false});
-    period.rows.push_back({label, 1000 / row.per_s, to_ms(plan.predicted.bottleneck), true, false});
+    latency.rows.push_back({label, row.latency_ms, card_latency_ms(segments.times), true, false});
+    period.rows.push_back({label, 1000 / row.per_s, slowest_ms(segments.times), true, false});
+    copies.rows.push_back({label, 1000 / row.copies_per_s, whole_ms, true, false});
   }
-  all.push_back(std::move(latency));
-  all.push_back(std::move(period));
+  for (AccuracySeries* one : {&latency, &period, &copies}) all.push_back(std::move(*one));
+}
+
+void add_residual_net_on_card(std::vector<AccuracySeries>& all) {
+  constexpr std::int32_t kLargestOfSmall = 384;
+  AccuracySeries small =
+      series("card_residual", "residual network of 26 MiB, 96 to 384 pixels, 1 to 8 TPUs, latency",
+             kCardSource, "edgetpu-card8", Role::kLookedAt);
+  AccuracySeries large = series("card_residual_large", "the same, 448 to 768 pixels", kCardSource,
+                                "edgetpu-card8", Role::kLookedAt);
+  for (const ResidualNetRow& row : residual_net_on_card()) {
+    const Model model = residual_net(row.pixels);
+    const Graph graph(model);
+    for (std::size_t i = 0; i < row.times.size(); ++i) {
+      const auto segments = predict_on_card(graph, i + 1, find_device("edgetpu-card8"));
+      (row.pixels <= kLargestOfSmall ? small : large)
+          .rows.push_back({fmt::format("{} TPUs, {} pixels", i + 1, row.pixels), row.times[i],
+                           card_latency_ms(segments.times), true, false});
+    }
+  }
+  all.push_back(std::move(small));
+  all.push_back(std::move(large));
 }
 
 void add_published(std::vector<AccuracySeries>& all) {
@@ -164,16 +225,16 @@ void add_published(std::vector<AccuracySeries>& all) {
                                   "edgetpu-usb3-max", Role::kLookedAt);
   AccuracySeries board = series("published_devboard", "networks of the zoo, Dev Board", kSource,
                                 "edgetpu-devboard", Role::kLookedAt);
+  const DeviceSpec usb3 = with_first_compilers(find_device("edgetpu-usb3-max"));
+  const DeviceSpec dev_board = with_first_compilers(find_device("edgetpu-devboard"));
   for (const PublishedTime& row : published_times()) {
     // Published is less than its parameters take on the link.
     if (row.title == std::string_view("Inception-ResNet v2")) continue;
     const Model model = open_model(std::string("zoo:") + row.model);
-    desktop.rows.push_back({row.title, row.desktop,
-                            to_ms(predict(model, find_device("edgetpu-usb3-max")).total()), true,
-                            false});
-    board.rows.push_back({row.title, row.dev_board,
-                          to_ms(predict(model, find_device("edgetpu-devboard")).total()), true,
-                          false});
+    desktop.rows.push_back(
+        {row.title, row.desktop, to_ms(predict(model, usb3).total()), true, false});
+    board.rows.push_back(
+        {row.title, row.dev_board, to_ms(predict(model, dev_board).total()), true, false});
   }
   all.push_back(std::move(desktop));
   all.push_back(std::move(board));
@@ -236,20 +297,25 @@ DeviceSpec jetson_device(std::size_t run) {
 }
 
 void add_usb_stacks(std::vector<AccuracySeries>& all) {
-  AccuracySeries result =
-      series("usb_stacks", "stacks of 10 to 300 conv 7x7, USB 3 and USB 2, Jetson Nano",
-             "iwatake2222/EdgeTPU_Analysis", "edgetpu-usb3-max, edgetpu-usb2-max", Role::kLookedAt);
-  for (std::size_t i = 0; i < usb_stacks().size(); ++i) {
-    const UsbStackRow& row = usb_stacks()[i];
+  constexpr const char* kDevices = "edgetpu-usb3-max, edgetpu-usb2-max";
+  constexpr std::size_t kRunsAt10W = 2;
+  AccuracySeries fast =
+      series("usb_stacks", "stacks of 10 to 300 conv 7x7, USB 3 and USB 2, Jetson Nano at 10 W",
+             "iwatake2222/EdgeTPU_Analysis", kDevices, Role::kLookedAt);
+  AccuracySeries slow = series("usb_stacks_5w", "the same at 5 W", "iwatake2222/EdgeTPU_Analysis",
+                               kDevices, Role::kLookedAt);
+  for (const UsbStackRow& row : usb_stacks()) {
     const Model model = usb_stack(row.layers);
     for (std::size_t run = 0; run < kJetsonRuns; ++run) {
       const double ms = to_ms(
           predict_with_report(model, row.on_chip_mib, row.host_mib, jetson_device(run)).total());
-      result.rows.push_back({fmt::format("{} layers, {}", row.layers, kJetsons[run].name),
-                             row.times[run], ms, is_held_out(i, result.role), false});
+      (run < kRunsAt10W ? fast : slow)
+          .rows.push_back({fmt::format("{} layers, {}", row.layers, kJetsons[run].name),
+                           row.times[run], ms, true, false});
     }
   }
-  all.push_back(std::move(result));
+  all.push_back(std::move(fast));
+  all.push_back(std::move(slow));
 }
 
 void add_usb_transfers(std::vector<AccuracySeries>& all) {
@@ -326,11 +392,14 @@ std::vector<AccuracySeries> evaluate_accuracy() {
   add_conv_sweeps(all);
   add_three_devices(all);
   add_batch_sweeps(all);
+  add_profiled_splits(all);
+  add_conv_stacks(all);
   add_dense_sweep(all);
   add_mobilenets(all);
   add_usb_stacks(all);
   add_usb_transfers(all);
-  add_card(all);
+  add_resnet_on_card(all);
+  add_residual_net_on_card(all);
   add_published(all);
   return all;
 }

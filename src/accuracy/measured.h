@@ -49,6 +49,15 @@ struct ReportedMemoryRow {
 [[nodiscard]] const std::vector<ReportedMemoryRow>& conv_sweep_memory();
 [[nodiscard]] const std::vector<ReportedMemoryRow>& dense_sweep_memory();
 
+// Off chip, of everything behind a tensor of a Keras network as one segment.
+// Source: github.com/pm2550/TPU_Models, five_models/baselines/models_compilation.txt.
+struct TailMemoryRow {
+  const char* model;  // of the zoo
+  const char* behind;
+  double host_mib = 0;
+};
+[[nodiscard]] const std::vector<TailMemoryRow>& keras_tails();
+
 // Batch sizes on two and on three devices; the files do not say which width, 672 filters fit the
 // asymptote on two.
 // Source: the same, CONV_MACs/results/minB1-maxB100-stepB3-seg2 and -seg3.
@@ -95,14 +104,50 @@ struct UsbTransferRow {
 };
 [[nodiscard]] const std::vector<UsbTransferRow>& usb_transfers();
 
-// ResNet152 in Google's segments on 1 to 8 of the TPUs of a PCIe card, batch 1, compiler 16.
+// ResNet152 in Google's segments on 1 to 8 of the TPUs of a PCIe card, batch 1, compiler 16; the
+// same network whole on each TPU.
 // Source: github.com/mouad-zouhdi/sparta-edgetpu, report/figs/data.
 struct CardRow {
   std::uint32_t tpus = 0;
   double per_s = 0;
   double latency_ms = 0;
+  double copies_per_s = 0;
 };
 [[nodiscard]] const std::vector<CardRow>& resnet152_on_card();
+
+// What the compiler reports off chip of ResNet101 in as many segments, in sum.
+// Source: the same.
+struct CardMemoryRow {
+  std::uint32_t tpus = 0;
+  double host_mib = 0;
+};
+[[nodiscard]] const std::vector<CardMemoryRow>& resnet101_on_card();
+
+// Latency of a residual network of 26 MiB of weights in Google's segments on 1 to 8 TPUs.
+// Source: the same.
+struct ResidualNetRow {
+  std::int32_t pixels = 0;        // height and width of the input
+  std::array<double, 8> times{};  // on 1 to 8 TPUs
+};
+[[nodiscard]] const std::vector<ResidualNetRow>& residual_net_on_card();
+
+// Other stacks of 3x3 convolutions on 64x64x3, one TPU; the fastest of several runs.
+// Source: Jorgitou98/EdgeTPU-QuantRL-Evaluation, earlier commits, CONV_linear_MACs.
+struct ConvStackRow {
+  std::int32_t layers = 0;
+  std::int32_t filters = 0;
+  double one_device = 0;
+};
+[[nodiscard]] const std::vector<ConvStackRow>& conv_stacks();
+
+// The networks of the sweep on two TPUs, cut by libcoral's profiling, batches of 100.
+// Source: the same, CONV_MACs/results, files with "profilingTrue".
+struct ProfiledRow {
+  std::int32_t filters = 0;
+  std::size_t first_layers = 0;  // of the first segment, of five
+  double batch_100 = 0;
+};
+[[nodiscard]] const std::vector<ProfiledRow>& profiled_splits();
 
 // Networks of the zoo on one device: a desktop over USB 3, and the Dev Board.
 // Source: coral.ai/docs/edgetpu/benchmarks.

@@ -45,4 +45,26 @@ const std::vector<ReportedMemoryRow>& dense_sweep_memory() {
   return kRows;
 }
 
+const std::vector<TailMemoryRow>& keras_tails() {
+  static const std::vector<TailMemoryRow> kRows{{"resnet50", "conv4_block1_out", 14.12},
+                                                {"resnet50", "conv4_block4_out", 10.92},
+                                                {"resnet50", "conv4_block5_out", 9.85},
+                                                {"resnet50", "conv4_block6_out", 8.78},
+                                                {"resnet50", "conv5_block1_out", 3.01},
+                                                {"resnet50", "conv5_block2_out", 0.00},
+                                                {"resnet101", "conv4_block3_out", 30.15},
+                                                {"resnet101", "conv4_block8_out", 24.81},
+                                                {"resnet101", "conv4_block13_out", 19.46},
+                                                {"resnet101", "conv4_block18_out", 14.12},
+                                                {"resnet101", "conv4_block23_out", 8.78},
+                                                {"resnet101", "conv5_block1_out", 3.01},
+                                                {"xception", "add_3", 14.02},
+                                                {"xception", "add_5", 10.26},
+                                                {"xception", "add_7", 6.79},
+                                                {"xception", "add_9", 3.57},
+                                                {"xception", "add_10", 1.97},
+                                                {"xception", "block14_sepconv1_act", 0.00}};
+  return kRows;
+}
+
 }  // namespace segue

@@ -44,6 +44,40 @@ Model usb_stack(std::int32_t layers) {
   return model_of(net, sample(net, x, kSize, 1));
 }
 
+Model conv_stack(std::int32_t layers, std::int32_t filters) {
+  constexpr std::int32_t kSize = 64;
+  Network net("conv_stack");
+  net.leave_biases_zero();
+  ValueId x = net.input({kSize, kSize, 3}, "input");
+  for (std::int32_t i = 0; i < layers; ++i) {
+    const std::string name = net.auto_name("conv2d");
+    x = net.conv(x, {square(3), filters, true, Norm::kNone, Activation::kRelu}, name, name);
+  }
+  return model_of(net, x);
+}
+
+Model residual_net(std::int32_t pixels) {
+  constexpr std::int32_t kStages = 4;
+  constexpr std::int32_t kBlocks = 16;
+  constexpr std::int32_t kFilters = 32;
+  Network net("residual_net");
+  const auto conv = [&](ValueId x, std::int32_t filters, std::int32_t stride) {
+    const std::string name = net.auto_name("conv2d");
+    return net.conv(x, {square(3, stride), filters, true, Norm::kNone, Activation::kRelu}, name,
+                    name);
+  };
+  ValueId x = conv(net.input({pixels, pixels, 3}, "input"), kFilters, 2);
+  x = net.max_pool(x, square(3, 2), "pool");
+  for (std::int32_t stage = 0; stage < kStages; ++stage) {
+    const std::int32_t filters = kFilters << stage;
+    if (stage > 0) x = conv(x, filters, 2);
+    for (std::int32_t block = 0; block < kBlocks; ++block)
+      x = net.add(conv(conv(x, filters, 1), filters, 1), x, Activation::kRelu,
+                  net.auto_name("add"));
+  }
+  return model_of(net, net.dense(net.global_average(x, false, "mean"), {100}, "dense", "dense"));
+}
+
 Model transfer_test(TransferTest test, std::int32_t height, std::int32_t width) {
   Network net("transfer_test");
   ValueId x = test == TransferTest::kInput ? net.input({height, width, 3}, "input")

@@ -15,4 +15,10 @@ namespace segue {
 // it), or neither.
 [[nodiscard]] Model transfer_test(TransferTest test, std::int32_t height, std::int32_t width);
 
+// 3x3 convolutions of `filters` on 64x64x3.
+[[nodiscard]] Model conv_stack(std::int32_t layers, std::int32_t filters);
+// A 3x3 stem and a pool, both of stride 2; four stages of 16 residual blocks of two 3x3
+// convolutions, of 32, 64, 128 and 256 filters; a dense layer of 100.
+[[nodiscard]] Model residual_net(std::int32_t pixels);
+
 }  // namespace segue

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "segmentation/vendor.h"
 #include "segue/compiler.h"
 #include "segue/segmentation.h"
 #include "segue/zoo.h"
@@ -26,6 +27,25 @@ SegmentTime segment_time(const Graph& graph, std::span<const OperatorId> operato
 SegmentTime predict(const Model& model, const DeviceSpec& device) {
   const Graph graph(model);
   return segment_time(graph, graph.operators_between(1, graph.depth()), device);
+}
+
+DeviceSpec with_first_compilers(const DeviceSpec& device) {
+  DeviceSpec result = device;
+  result.memory.narrow_outputs = result.memory.output_lanes;
+  return result;
+}
+
+CardSegments predict_on_card(const Graph& graph, std::size_t segments, const DeviceSpec& device) {
+  std::vector<OperatorId> order;
+  for (std::size_t i = 0; i < graph.operator_count(); ++i) order.push_back(operator_id(i));
+  const auto compiler = make_simulated_compiler(device);
+  CardSegments result;
+  for (const auto& operators : segment_along(graph, order, segments).segments) {
+    const MemoryReport memory = compiler->compile(graph, operators);
+    result.host_bytes += memory.host_bytes;
+    result.times.push_back(simulate_segment(graph, operators, memory, device));
+  }
+  return result;
 }
 
 SegmentTime predict_with_report(const Model& model, double on_chip_mib, double host_mib,
@@ -55,9 +75,22 @@ Nanoseconds SweepPredictor::one_device(const DeviceSpec& device) const {
 
 Nanoseconds SweepPredictor::pipeline(std::size_t devices, std::uint64_t batch, const HostPace& pace,
                                      const DeviceSpec& device) const {
+  return in_segments(segment_as_vendor(graph_, devices), batch, pace, device);
+}
+
+Nanoseconds SweepPredictor::in_two(std::size_t first_layers, std::uint64_t batch,
+                                   const HostPace& pace, const DeviceSpec& device) const {
+  Segmentation segmentation{{{}, {}}};
+  for (std::size_t i = 0; i < graph_.operator_count(); ++i)
+    segmentation.segments[i < first_layers ? 0 : 1].push_back(operator_id(i));
+  return in_segments(segmentation, batch, pace, device);
+}
+
+Nanoseconds SweepPredictor::in_segments(const Segmentation& segmentation, std::uint64_t batch,
+                                        const HostPace& pace, const DeviceSpec& device) const {
   std::vector<PacedStage> stages;
   double first_ns = 0;
-  for (const auto& operators : segment_as_vendor(graph_, devices).segments) {
+  for (const auto& operators : segmentation.segments) {
     const SegmentTime time = segment_time(graph_, operators, device);
     const double host_ns = static_cast<double>((time.output - time.output_on_link).count());
     const auto total_ns = static_cast<double>(time.total().count());

@@ -7,6 +7,7 @@
 #include "segue/device.h"
 #include "segue/graph.h"
 #include "segue/model.h"
+#include "segue/segmentation.h"
 #include "segue/simulator.h"
 #include "simulator/host_pace.h"
 
@@ -19,6 +20,20 @@ inline constexpr double kSweepSessionMs = 1.3;
 
 // A whole model on one device under the simulated compiler.
 [[nodiscard]] SegmentTime predict(const Model& model, const DeviceSpec& device);
+
+// The device as compilers 1.0 and 2.0 of 2019 and 2020 used it: a layer of fewer than 64 outputs
+// took the room of 64.
+[[nodiscard]] DeviceSpec with_first_compilers(const DeviceSpec& device);
+
+// The segments of Google's rule in file order, and their times. The card's networks came from
+// PyTorch, whose exports put the shortcut of a residual block behind its main path; libcoral's
+// order then is the file order of the zoo's networks, which have the shortcut first.
+struct CardSegments {
+  std::vector<SegmentTime> times;
+  std::uint64_t host_bytes = 0;
+};
+[[nodiscard]] CardSegments predict_on_card(const Graph& graph, std::size_t segments,
+                                           const DeviceSpec& device);
 
 // The same with the memory that a compiler reported: the first layers cached, the last streamed.
 [[nodiscard]] SegmentTime predict_with_report(const Model& model, double on_chip_mib,
@@ -39,8 +54,15 @@ class SweepPredictor {
   // follows in each period.
   [[nodiscard]] Nanoseconds pipeline(std::size_t devices, std::uint64_t batch, const HostPace& pace,
                                      const DeviceSpec& device = find_device("edgetpu-pcie")) const;
+  // The same of two segments, of which the first has so many layers.
+  [[nodiscard]] Nanoseconds in_two(std::size_t first_layers, std::uint64_t batch,
+                                   const HostPace& pace,
+                                   const DeviceSpec& device = find_device("edgetpu-pcie")) const;
 
  private:
+  [[nodiscard]] Nanoseconds in_segments(const Segmentation& segmentation, std::uint64_t batch,
+                                        const HostPace& pace, const DeviceSpec& device) const;
+
   std::unique_ptr<Model> model_;  // on the heap, so that the graph may refer to it
   Graph graph_;
 };

@@ -40,7 +40,7 @@ LeastWork least_work(const Graph& graph, std::span<const DevicePool> pools) {
       least.streamed_ns[op] = 0;
       if (!footprint.is_cacheable) {
         least.streamed_ns[op] = static_cast<double>(
-            streaming(work, footprint.streamed_bytes, work.crossings, pool.device.timing).added_ns);
+            streaming(work, footprint.bytes, work.crossings, pool.device.timing).added_ns);
       }
       if (is_supported) {
         const double compute_ns = computing_ns(work, pool.device.timing);

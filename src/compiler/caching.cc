@@ -17,23 +17,16 @@ std::uint64_t output_pixels(const Model& model, const Operator& op) {
 std::optional<CachingCandidate> caching_candidate(const Model& model, OperatorId id,
                                                   const DeviceSpec& device) {
   const auto footprint = parameter_footprint(model, id, device);
-  if (!footprint.is_cacheable || footprint.cached_bytes == 0) return std::nullopt;
-  return CachingCandidate{id, footprint.cached_bytes <= as_integer(device.memory.small_layer_bytes),
+  if (!footprint.is_cacheable || footprint.bytes == 0) return std::nullopt;
+  return CachingCandidate{id, footprint.bytes <= as_integer(device.memory.small_layer_bytes),
                           output_pixels(model, model.op(id)), footprint};
 }
 
 bool is_cached_before(const CachingCandidate& a, const CachingCandidate& b) {
   if (a.is_small != b.is_small) return a.is_small;
   if (a.output_pixels != b.output_pixels) return a.output_pixels < b.output_pixels;
-  if (a.footprint.cached_bytes != b.footprint.cached_bytes)
-    return a.footprint.cached_bytes > b.footprint.cached_bytes;
+  if (a.footprint.bytes != b.footprint.bytes) return a.footprint.bytes > b.footprint.bytes;
   return a.op < b.op;
-}
-
-std::uint64_t parameter_capacity(const ParameterMemory& memory, std::uint64_t input_bytes) {
-  const double left =
-      memory.capacity_bytes.value - memory.input_share.value * static_cast<double>(input_bytes);
-  return left <= 0 ? 0 : static_cast<std::uint64_t>(left);
 }
 
 }  // namespace segue

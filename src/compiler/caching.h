@@ -1,4 +1,4 @@
-// The order in which operators are given on-chip memory, and how much of it there is.
+// The order in which operators are given on-chip memory.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +22,5 @@ struct CachingCandidate {
 // Small operators first, then those whose weights are used least often per inference (smallest
 // output map), larger ones first among equals; else in file order.
 [[nodiscard]] bool is_cached_before(const CachingCandidate& a, const CachingCandidate& b);
-
-// Bytes for parameters in a segment that receives `input_bytes` of activations.
-[[nodiscard]] std::uint64_t parameter_capacity(const ParameterMemory& memory,
-                                               std::uint64_t input_bytes);
 
 }  // namespace segue

@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "compiler/caching.h"
+#include "compiler/reserved_ranges.h"
 #include "segue/compiler.h"
 
 namespace segue {
 
 class DepthRanges {
  public:
-  // Refers to the graph. O(reads log depth + operators log operators).
+  // Refers to the graph. O(operators log operators).
   DepthRanges(const Graph& graph, const DeviceSpec& device);
 
   // Whether all operators with first <= depth <= last run on the device. Otherwise which of them do
@@ -30,24 +31,16 @@ class DepthRanges {
   struct Sums {
     std::uint64_t cached_bytes = 0;    // of candidates, if cached
     std::uint64_t uncached_bytes = 0;  // streamed in any case
-    std::uint64_t read_bytes = 0;      // of activations, once per depth that reads them
     std::uint32_t unsupported = 0;
     std::uint32_t candidates = 0;
   };
   struct Candidate {
     std::uint32_t depth = 0;
-    std::uint64_t cached_bytes = 0;
-    std::uint64_t streamed_bytes = 0;
-  };
-  // Activations that are read at `depth`, with those read before: bytes in sum.
-  struct ReadSum {
-    std::uint32_t depth = 0;
     std::uint64_t bytes = 0;
   };
 
   void sum_operators();
-  void sum_reads();
-  [[nodiscard]] std::uint64_t input_bytes(std::uint32_t first, std::uint32_t last) const;
+  [[nodiscard]] std::vector<ReservedRanges::Item> reserved_by_depth() const;
   [[nodiscard]] std::uint64_t spilled_bytes(std::uint32_t first, std::uint32_t last,
                                             std::uint64_t capacity) const;
 
@@ -56,9 +49,7 @@ class DepthRanges {
   std::vector<Sums> sums_;               // per depth, 0 .. depth
   std::vector<Candidate> in_order_;      // all candidates, in caching order
   std::vector<std::uint32_t> by_depth_;  // positions in in_order_, ascending depth
-  // A binary indexed tree over the depth at which an activation was last written or read. Each node
-  // lists the depths at which it is read next, ascending.
-  std::vector<std::vector<ReadSum>> next_reads_;
+  ReservedRanges reserved_;              // by depth
 };
 
 }  // namespace segue

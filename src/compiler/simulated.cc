@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "compiler/caching.h"
@@ -7,24 +8,27 @@
 namespace segue {
 namespace {
 
-// Bytes that reach the segment from outside; O(n log n) in its operators, not in the model's.
-std::uint64_t input_activation_bytes(const Model& model, std::span<const OperatorId> operators) {
-  std::vector<TensorId> tensors;
+// Whether an operator reads an activation that none of `operators` writes.
+bool reads_from_host(const Model& model, OperatorId id, std::span<const OperatorId> operators) {
+  return std::ranges::any_of(model.op(id).inputs, [&](std::int32_t position) {
+    if (position < 0) return false;
+    const Tensor& tensor = model.tensor(tensor_id(position));
+    if (tensor.is_constant() || tensor.is_variable) return false;
+    const auto writer = model.producer(tensor_id(position));
+    return !writer || !std::ranges::binary_search(operators, *writer);
+  });
+}
+
+// Of operators that the device computes.
+std::uint64_t capacity_of(const Model& model, std::span<const OperatorId> operators,
+                          const DeviceSpec& device) {
+  std::uint32_t most = 0;
   for (const OperatorId id : operators) {
-    for (const std::int32_t position : model.op(id).inputs) {
-      if (position < 0) continue;
-      const Tensor& tensor = model.tensor(tensor_id(position));
-      if (tensor.is_constant() || tensor.is_variable) continue;
-      const auto writer = model.producer(tensor_id(position));
-      if (!writer || !std::ranges::binary_search(operators, *writer))
-        tensors.push_back(tensor_id(position));
-    }
+    const ReservedRows rows = reserved_rows(model, id, device);
+    most = std::max(most, rows.inside);
+    if (rows.at_input > most && reads_from_host(model, id, operators)) most = rows.at_input;
   }
-  std::ranges::sort(tensors);
-  tensors.erase(std::unique(tensors.begin(), tensors.end()), tensors.end());
-  std::uint64_t bytes = 0;
-  for (const TensorId id : tensors) bytes += model.tensor(id).bytes;
-  return bytes;
+  return parameter_capacity(device.memory, most);
 }
 
 class SimulatedCompiler : public Compiler {
@@ -36,8 +40,9 @@ class SimulatedCompiler : public Compiler {
     const Model& model = graph.model();
     const auto host = operators_on_host(graph, operators);
     MemoryReport report;
-    report.capacity_bytes =
-        parameter_capacity(device_.memory, input_activation_bytes(model, operators));
+    std::vector<OperatorId> ours;
+    std::ranges::set_difference(operators, host, std::back_inserter(ours));
+    report.capacity_bytes = capacity_of(model, ours, device_);
     std::vector<std::pair<CachingCandidate, std::size_t>> candidates;  // and place in the report
     for (const OperatorId id : operators) {
       report.operators.push_back({id, Residency::kNone, 0});
@@ -47,8 +52,7 @@ class SimulatedCompiler : public Compiler {
       }
       if (const auto candidate = caching_candidate(model, id, device_)) {
         candidates.emplace_back(*candidate, report.operators.size() - 1);
-      } else if (const auto bytes = parameter_footprint(model, id, device_).streamed_bytes;
-                 bytes > 0) {
+      } else if (const auto bytes = parameter_footprint(model, id, device_).bytes; bytes > 0) {
         report.operators.back() = {id, Residency::kUncached, bytes};
         report.host_bytes += bytes;
       }
@@ -56,11 +60,10 @@ class SimulatedCompiler : public Compiler {
     std::ranges::sort(candidates, is_cached_before,
                       &std::pair<CachingCandidate, std::size_t>::first);
     for (const auto& [candidate, place] : candidates) {
-      const bool fits =
-          report.on_chip_bytes + candidate.footprint.cached_bytes <= report.capacity_bytes;
+      const bool fits = report.on_chip_bytes + candidate.footprint.bytes <= report.capacity_bytes;
       OperatorMemory& memory = report.operators[place];
       memory.residency = fits ? Residency::kCached : Residency::kStreamed;
-      memory.bytes = fits ? candidate.footprint.cached_bytes : candidate.footprint.streamed_bytes;
+      memory.bytes = candidate.footprint.bytes;
       (fits ? report.on_chip_bytes : report.host_bytes) += memory.bytes;
     }
     return report;

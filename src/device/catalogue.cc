@@ -13,8 +13,8 @@ namespace {
 // times of the same models on an i9-9900K, over PCIe as it seems: they do not state it.
 constexpr const char* kSweeps =
     "github.com/Jorgitou98/EdgeTPU-QuantRL-Evaluation, CONV_MACs and FC_MACs results";
-// Bytes that tails of Keras ResNet50 and ResNet101 leave off chip, from edgetpu_compiler 16.
-constexpr const char* kTails = "github.com/pm2550/TPU_Models, models_compilation.txt";
+// Weights and instructions of 330 compiled files of 2019 to 2025, read without the compiler.
+constexpr const char* kFiles = "compiled files published with google-coral and others";
 // 7x7 convolution stacks, transfer tests and USB captures on a Jetson Nano.
 constexpr const char* kUsbTests = "github.com/iwatake2222/EdgeTPU_Analysis, Result.xlsx, InOut";
 // MobileNets and Inceptions over USB 2 on a Raspberry Pi; its published times are ten times too
@@ -33,13 +33,14 @@ constexpr const char* kDriver = "github.com/google-coral/libedgetpu, driver";
 // Every form factor carries the same chip, so the memory is one for all.
 ParameterMemory parameter_memory() {
   return {
-      .capacity_bytes = {7.74 * 1024 * 1024, "bytes", Evidence::kDerived, kSweeps},
-      .input_share = {0.60, "bytes per byte", Evidence::kDerived, kSweeps},
-      .output_lanes = {64, "channels", Evidence::kDerived, kSweeps},
-      .input_lanes = {4, "channels", Evidence::kDerived, kSweeps},
-      .channel_bytes = {8, "bytes per channel", Evidence::kDerived, kSweeps},
-      .streamed_channel_bytes = {4, "bytes per channel", Evidence::kDerived, kTails},
-      .small_layer_bytes = {0.2 * 1024 * 1024, "bytes", Evidence::kDerived, kSweeps},
+      .capacity_bytes = {8.0 * 1024 * 1024, "bytes", Evidence::kDocumented, kChip},
+      .reserved_row_bytes = {1024, "bytes", Evidence::kDocumented, kChip},
+      .least_reserved_rows = {272, "rows", Evidence::kDerived, kSweeps},
+      .output_lanes = {64, "channels", Evidence::kDocumented, kChip},
+      .input_lanes = {4, "channels", Evidence::kDocumented, kChip},
+      .narrow_outputs = {16, "channels", Evidence::kDerived, kFiles},
+      .small_layer_bytes = {32.0 * 1024, "bytes", Evidence::kDerived, kCard},
+      .flatten_rows = {2304, "rows", Evidence::kDerived, kFiles},
   };
 }
 

@@ -95,14 +95,27 @@ void IdealCosts::add_border(std::size_t from, std::size_t to, SegmentSum& sum,
 // In the order of caching; only what does not fit adds to the sum.
 void IdealCosts::take(const CachingCandidate& candidate, Cache& cache, SegmentSum& sum,
                       std::uint64_t& host_bytes) const {
-  if (candidate.footprint.cached_bytes <= cache.left_bytes) {
-    cache.left_bytes -= candidate.footprint.cached_bytes;
+  if (candidate.footprint.bytes <= cache.left_bytes) {
+    cache.left_bytes -= candidate.footprint.bytes;
     return;
   }
   const std::size_t op = index(candidate.op);
-  host_bytes += candidate.footprint.streamed_bytes;
+  host_bytes += candidate.footprint.bytes;
   sum.add(op == cache.last ? costs_.spilled_last(op, cache.is_crowded)
                            : costs_.operators()[op].spilled);
+}
+
+std::uint64_t IdealCosts::capacity(std::size_t from, std::size_t to) const {
+  const auto is_read_outside = [&](std::uint32_t t) {
+    const std::size_t writer = costs_.activations()[t].writer;
+    return writer == SegmentCosts::kNone || lattice_.contains(from, writer);
+  };
+  for (const Reserve& reserve : costs_.reserves()) {
+    if (!is_inside(from, to, reserve.op)) continue;
+    if (!reserve.is_at_input || std::ranges::any_of(costs_.reads(reserve.op), is_read_outside))
+      return parameter_capacity(costs_.device().memory, reserve.rows);
+  }
+  return costs_.largest_capacity();
 }
 
 IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const {
@@ -118,9 +131,11 @@ IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const 
   sum.streaming_ns = above.uncached.added_ns - below.uncached.added_ns;
   sum.hidden_streaming_ns = above.uncached.hidden_ns - below.uncached.hidden_ns;
   std::uint64_t host_bytes = above.uncached_bytes - below.uncached_bytes;
-  Cache cache{parameter_capacity(costs_.device().memory, sum.input_bytes),
-              lattice_.last_of_difference(from, to), is_crowded};
-  if (above.cached_bytes - below.cached_bytes > cache.left_bytes) {
+  const std::uint64_t cached_bytes = above.cached_bytes - below.cached_bytes;
+  if (cached_bytes <= costs_.smallest_capacity())
+    return to_cost(sum.time(costs_.device().timing), host_bytes);
+  Cache cache{capacity(from, to), lattice_.last_of_difference(from, to), is_crowded};
+  if (cached_bytes > cache.left_bytes) {
     for (std::size_t w = 0; w < words_per_ideal_; ++w) {
       IdealLattice::Word left =
           candidates_[to * words_per_ideal_ + w] & ~candidates_[from * words_per_ideal_ + w];

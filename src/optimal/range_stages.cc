@@ -40,6 +40,7 @@ RangeStages::RangeStages(const SegmentCosts& costs, std::vector<OperatorId> orde
       positions_(order_.size()),
       bounds_(costs, order_, most_devices),
       sums_(size()),
+      reserved_(0, {}),
       next_crowded_(size(), kNone) {
   for (std::size_t i = 0; i < order_.size(); ++i) {
     positions_[index(order_[i])] = static_cast<std::uint32_t>(i);
@@ -57,8 +58,20 @@ RangeStages::RangeStages(const SegmentCosts& costs, std::vector<OperatorId> orde
       if (tensor.is_model_output) sums.model_output_bytes += tensor.sent_bytes;
     }
   }
+  reserved_ = ReservedRanges(order_.size(), reserves());
   gather_last_operators();
   gather_candidates();
+}
+
+std::vector<ReservedRanges::Item> RangeStages::reserves() const {
+  std::vector<ReservedRanges::Item> items;
+  for (const Reserve& reserve : costs_->reserves()) {
+    std::size_t first = size();
+    for (const std::uint32_t t : costs_->reads(reserve.op))
+      first = std::min(first, first_cut_of(costs_->activations()[t]));
+    items.push_back({positions_[reserve.op], reserve.is_at_input ? first : 0, reserve.rows});
+  }
+  return items;
 }
 
 void RangeStages::gather_last_operators() {
@@ -167,7 +180,7 @@ void RangeStages::gather_candidates() {
   for (std::size_t rank = candidates.size(); rank-- > 0;) {
     ranked_[rank] = positions_[index(candidates[rank].op)];
     ranks_[ranked_[rank]] = static_cast<std::uint32_t>(rank);
-    least_bytes_from_[rank] = candidates[rank].footprint.cached_bytes;
+    least_bytes_from_[rank] = candidates[rank].footprint.bytes;
     if (rank + 1 < candidates.size())
       least_bytes_from_[rank] = std::min(least_bytes_from_[rank], least_bytes_from_[rank + 1]);
   }
@@ -228,16 +241,20 @@ SegmentSum RangeStages::sum_without_spilling(std::size_t from, std::size_t to) c
   return sum;
 }
 
-bool RangeStages::spills(std::size_t from, std::size_t to, const SegmentSum& sum) const {
-  return sums_[to].cached_bytes - sums_[from].cached_bytes >
-         parameter_capacity(costs_->device().memory, sum.input_bytes);
+std::uint64_t RangeStages::capacity(std::size_t from, std::size_t to) const {
+  return parameter_capacity(costs_->device().memory, reserved_.rows(from, to));
+}
+
+bool RangeStages::spills(std::size_t from, std::size_t to) const {
+  const std::uint64_t bytes = sums_[to].cached_bytes - sums_[from].cached_bytes;
+  return bytes > costs_->smallest_capacity() && bytes > capacity(from, to);
 }
 
 bool RangeStages::may_take(std::size_t from, std::size_t to, std::int64_t longest_ns) const {
   if (bounds_.least_sum_ns(from, to, 1) > longest_ns) return false;
   const SegmentSum sum = sum_without_spilling(from, to);
   const std::int64_t least = sum.time(timing()).total().count();
-  return least + (spills(from, to, sum) ? bounds_.least_spill_ns(from, to) : 0) <= longest_ns;
+  return least + (spills(from, to) ? bounds_.least_spill_ns(from, to) : 0) <= longest_ns;
 }
 
 std::size_t RangeStages::last_within(std::size_t from, std::int64_t longest_ns) const {
@@ -249,7 +266,7 @@ std::size_t RangeStages::last_within(std::size_t from, std::int64_t longest_ns) 
 
 std::int64_t RangeStages::time_ns(std::size_t from, std::size_t to) const {
   SegmentSum sum = sum_without_spilling(from, to);
-  if (spills(from, to, sum)) add_spilled(from, to, sum);
+  if (spills(from, to)) add_spilled(from, to, sum);
   return sum.time(timing()).total().count();
 }
 
@@ -289,7 +306,7 @@ void RangeStages::for_each_rank(std::size_t from, std::size_t to, Visit visit) c
 // What the device keeps, in the order of caching, until nothing more can fit; all else is streamed.
 void RangeStages::add_spilled(std::size_t from, std::size_t to, SegmentSum& sum) const {
   const std::uint32_t last = last_operator(from, to);
-  std::uint64_t left_bytes = parameter_capacity(costs_->device().memory, sum.input_bytes);
+  std::uint64_t left_bytes = capacity(from, to);
   bool keeps_last = !op_at(last).candidate;
   Streaming spilled = sums_[to].spilled - sums_[from].spilled;
   for_each_rank(from, to, [&](std::uint32_t rank) {

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "compiler/reserved_ranges.h"
 #include "optimal/work_bounds.h"
 #include "simulator/segment_costs.h"
 
@@ -70,12 +71,15 @@ class RangeStages {
   template <typename Compare>
   void sum_crossings(Crossings& crossings, Compare compare) const;
   void gather_crowding();
+  [[nodiscard]] std::vector<ReservedRanges::Item> reserves() const;
   void gather_candidates();
   [[nodiscard]] std::uint64_t input_bytes(std::size_t from, std::size_t to) const;
   [[nodiscard]] std::uint64_t output_bytes(std::size_t from, std::size_t to) const;
   [[nodiscard]] std::uint32_t last_operator(std::size_t from, std::size_t to) const;
   [[nodiscard]] SegmentSum sum_without_spilling(std::size_t from, std::size_t to) const;
-  [[nodiscard]] bool spills(std::size_t from, std::size_t to, const SegmentSum& sum) const;
+  // For parameters.
+  [[nodiscard]] std::uint64_t capacity(std::size_t from, std::size_t to) const;
+  [[nodiscard]] bool spills(std::size_t from, std::size_t to) const;
   template <typename Visit>
   void for_each_rank(std::size_t from, std::size_t to, Visit visit) const;
   void add_spilled(std::size_t from, std::size_t to, SegmentSum& sum) const;
@@ -85,6 +89,7 @@ class RangeStages {
   std::vector<std::uint32_t> positions_;  // in the order, per operator
   WorkBounds bounds_;
   std::vector<Sums> sums_;
+  ReservedRanges reserved_;
   Crossings next_reads_;                             // per cut; the next read first
   Crossings writes_;                                 // per cut; the last written first
   std::vector<std::uint32_t> next_crowded_;          // per cut: reads a map that crowds its tiles

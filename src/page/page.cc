@@ -179,7 +179,7 @@ std::string plans_page(const PageContent& content) {
        {"model", model_json(content.graph)},
        {"device",
         {{"name", name_text(chosen.plan.device)},
-         {"capacity_bytes", static_cast<std::uint64_t>(device.memory.capacity_bytes.value)}}},
+         {"capacity_bytes", parameter_capacity(device.memory, 0)}}},
        {"inputs", content.inputs},
        {"chosen", {{"tpus", chosen.tpus}, {"strategy", chosen.plan.strategy}}},
        {"plans", std::move(plans)},

@@ -92,7 +92,7 @@ Experiment memory_experiment(Evaluation& evaluation) {
     vendor += plans.compiler.host_bytes();
     balanced += plans.balanced.host_bytes();
   }
-  const double capacity = Evaluation::device().memory.capacity_bytes.value / double{kMiB};
+  const double capacity = to_mib(parameter_capacity(Evaluation::device().memory, 0));
   Experiment experiment{
       "memory",
       "Table: memory of each TPU under Segm_Comp and Segm_Balanced",

@@ -1,5 +1,7 @@
 // The rule of edgetpu_compiler --num_segments, as google-coral/libcoral publishes it in
 // coral/tools/partitioner/parameter_count_based_partitioner.cc.
+#include "segmentation/vendor.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,6 +32,11 @@ Segmentation segment_as_vendor(const Graph& graph, std::size_t count) {
   const std::vector<OperatorId> order = graph.vendor_order();
   if (order.size() != graph.operator_count())
     throw Error(ErrorCode::kInternal, graph.model().name() + ": the operators form a cycle");
+  return segment_along(graph, order, count);
+}
+
+Segmentation segment_along(const Graph& graph, std::span<const OperatorId> order,
+                           std::size_t count) {
   std::uint64_t total = 0;
   for (const OperatorId id : order) total += counted_bytes(graph, id);
   const std::uint64_t average = total / count + 1;

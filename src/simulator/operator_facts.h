@@ -20,7 +20,7 @@ struct OperatorFacts {
   Streaming uncached;
 
   [[nodiscard]] std::uint64_t cached_bytes() const {
-    return candidate ? candidate->footprint.cached_bytes : 0;
+    return candidate ? candidate->footprint.bytes : 0;
   }
 };
 
@@ -34,9 +34,9 @@ struct OperatorFacts {
     return streaming(facts.work, bytes, facts.work.crossings, device.timing);
   };
   if (facts.candidate) {
-    facts.spilled = streamed(facts.candidate->footprint.streamed_bytes);
+    facts.spilled = streamed(facts.candidate->footprint.bytes);
   } else {
-    facts.uncached_bytes = parameter_footprint(model, id, device).streamed_bytes;
+    facts.uncached_bytes = parameter_footprint(model, id, device).bytes;
     if (facts.uncached_bytes > 0) facts.uncached = streamed(facts.uncached_bytes);
   }
   return facts;

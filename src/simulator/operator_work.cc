@@ -2,7 +2,7 @@
 #include <cmath>
 #include <initializer_list>
 
-#include "compiler/tiles.h"
+#include "compiler/map_part.h"
 #include "model/operator_kinds.h"
 #include "segue/simulator.h"
 #include "simulator/geometry.h"
@@ -157,34 +157,54 @@ std::uint64_t loop_cycles(const Subject& subject, Loop loop) {
   return subject.moved_words();
 }
 
-// Bytes of instructions, a fit to compiled files of 1.0 to 16: the row of each kind in
-// docs/cost-model.md. Maps whose height or width the tiles do not share evenly take more.
+bool is_pixel(const Tensor& tensor) {
+  return tensor.shape.size() != 4 || extent(tensor, 1) * extent(tensor, 2) == 1;
+}
+
+// Whether the tiles do not share height and width of a map evenly.
+bool is_uneven(const Tensor& tensor, const ActivationMemory& memory) {
+  return extent(tensor, 1) % as_integer(memory.tiles_high) != 0 ||
+         extent(tensor, 2) % as_integer(memory.tiles_wide) != 0;
+}
+
+// Bytes of instructions, a fit to compiled files of 1.0 to 16 (docs/cost-model.md). Maps that the
+// tiles do not share evenly take more, and maps that are computed in strips a multiple.
 std::uint64_t instruction_bytes(const Subject& subject, Loop loop) {
   const Tensor& output = subject.output();
-  const bool is_map = output.shape.size() == 4;
-  const bool is_uneven =
-      is_map && (extent(output, 1) % as_integer(subject.device.activations.tiles_high) != 0 ||
-                 extent(output, 2) % as_integer(subject.device.activations.tiles_wide) != 0);
+  const ActivationMemory& memory = subject.device.activations;
+  const auto part = map_part(subject.model, subject.id, memory);
+  const std::uint64_t strips = part ? program_strips(*part, memory) : 1;
+  const auto map = subject.input(loop == Loop::kTransposeConvolution ? 2 : 0);
+  const bool has_uneven_map =
+      part && !is_pixel(output) && (is_uneven(output, memory) || is_uneven(*map, memory));
+  const auto window_bytes = [&](std::uint64_t taps) -> std::uint64_t {
+    if (taps > 1 && part && !is_pixel(output))
+      return strips > 1 ? 7740 * strips : has_uneven_map ? 5160 : 1720;
+    return strips > 1 ? 1520 * strips : has_uneven_map ? 1520 : 760;
+  };
   const OperatorWindow window = subject.model.window(subject.id);
+  constexpr std::uint64_t kMostGroups = 16;
   switch (loop) {
     case Loop::kConvolution:
     case Loop::kTransposeConvolution:
     case Loop::kDepthwise:
     case Loop::kPool:
+      return window_bytes(std::uint64_t{window.height} * window.width);
     case Loop::kInterpolation:
-      if (loop == Loop::kConvolution && window.height * window.width == 1)
-        return is_uneven ? 1520 : 760;
-      return is_uneven ? 5160 : 1720;
+      return window_bytes(4);
     case Loop::kDense:
-      return 1300 + 340 * lanes(output.shape.empty() ? 1 : extent(output, output.shape.size() - 1),
-                                subject.device.memory.output_lanes);
+      return 1300 + 340 * std::min(kMostGroups, lanes(output.shape.empty()
+                                                          ? 1
+                                                          : extent(output, output.shape.size() - 1),
+                                                      subject.device.memory.output_lanes));
     case Loop::kSoftmax:
       return 4000;
     case Loop::kRename:
-      return is_map || (subject.input(0) != nullptr && subject.input(0)->shape.size() == 4) ? 6000
-                                                                                            : 0;
+      return map != nullptr && !is_pixel(*map) ? 6000 : 0;
+    case Loop::kPad:
+      return 0;
     default:
-      return 700;
+      return 700 * strips;
   }
 }
 

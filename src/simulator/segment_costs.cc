@@ -24,6 +24,19 @@ void SegmentCosts::gather_operators() {
     if (operators_[i].candidate) caching_order_.push_back(*operators_[i].candidate);
   }
   std::ranges::sort(caching_order_, is_cached_before);
+  gather_reserves();
+}
+
+void SegmentCosts::gather_reserves() {
+  const auto least = static_cast<std::uint32_t>(device_->memory.least_reserved_rows.value);
+  for (std::size_t i = 0; i < operators_.size(); ++i) {
+    const ReservedRows rows = reserved_rows(graph_->model(), operator_id(i), *device_);
+    const auto op = static_cast<std::uint32_t>(i);
+    if (rows.inside > least) reserves_.push_back({rows.inside, op, false});
+    if (rows.at_input > std::max(rows.inside, least))
+      reserves_.push_back({rows.at_input, op, true});
+  }
+  std::ranges::stable_sort(reserves_, std::ranges::greater{}, &Reserve::rows);
 }
 
 void SegmentCosts::gather_activations() {
@@ -95,10 +108,14 @@ std::uint64_t SegmentCosts::largest_capacity() const {
   return parameter_capacity(device_->memory, 0);
 }
 
+std::uint64_t SegmentCosts::smallest_capacity() const {
+  return parameter_capacity(device_->memory, reserves_.empty() ? 0 : reserves_[0].rows);
+}
+
 Streaming SegmentCosts::spilled_last(std::size_t op, bool is_crowded) const {
   const OperatorFacts& facts = operators_[op];
   if (!is_crowded) return facts.spilled;
-  return streaming(facts.work, facts.candidate->footprint.streamed_bytes,
+  return streaming(facts.work, facts.candidate->footprint.bytes,
                    std::max(facts.work.crossings, kCrowdedCrossings), device_->timing);
 }
 

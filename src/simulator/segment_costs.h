@@ -29,6 +29,13 @@ struct Activation {
   bool is_model_output = false;                // and computed
 };
 
+// Rows that an operator reserves, more than any segment does.
+struct Reserve {
+  std::uint32_t rows = 0;
+  std::uint32_t op = 0;
+  bool is_at_input = false;  // only where it reads an activation from the host
+};
+
 // Immutable; refers to the graph and the device.
 class SegmentCosts {
  public:
@@ -60,7 +67,11 @@ class SegmentCosts {
   [[nodiscard]] std::int64_t fixed_ns() const;
   [[nodiscard]] std::int64_t input_ns(std::uint64_t bytes) const;
   [[nodiscard]] std::int64_t output_ns(std::uint64_t bytes) const;
+  // For parameters, of any segment.
   [[nodiscard]] std::uint64_t largest_capacity() const;
+  [[nodiscard]] std::uint64_t smallest_capacity() const;
+  // The most rows first: the first that applies to a segment decides its capacity.
+  [[nodiscard]] std::span<const Reserve> reserves() const { return reserves_; }
   [[nodiscard]] double instruction_ns_per_byte() const {
     return device_->timing.instruction_share.value / device_->timing.link_bytes_per_s.value * 1e9;
   }
@@ -69,6 +80,7 @@ class SegmentCosts {
 
  private:
   void gather_operators();
+  void gather_reserves();
   void gather_activations();
 
   const Graph* graph_;
@@ -82,6 +94,7 @@ class SegmentCosts {
   std::vector<std::vector<std::uint32_t>> reads_;
   std::vector<std::vector<std::uint32_t>> writes_;
   std::vector<CachingCandidate> caching_order_;
+  std::vector<Reserve> reserves_;
 };
 
 }  // namespace segue

@@ -77,6 +77,6 @@ struct SegmentSum {
 };
 
 // Of the program of a segment, beside those of its operators.
-inline constexpr std::uint64_t kSegmentInstructionBytes = 3300;
+inline constexpr std::uint64_t kSegmentInstructionBytes = 4900;
 
 }  // namespace segue

@@ -117,6 +117,12 @@ class Network {
   std::string auto_name(const std::string& kind);
 
   void set_output(ValueId x) { output_ = x; }
+  // As in networks that were never trained.
+  void leave_biases_zero() { has_zero_biases_ = true; }
+  [[nodiscard]] bool has_zero_biases() const { return has_zero_biases_; }
+  // As converters before TensorFlow 2.17 quantized dense layers; since then, a scale per output.
+  void use_one_scale_per_dense_layer() { has_one_dense_scale_ = true; }
+  [[nodiscard]] bool has_one_dense_scale() const { return has_one_dense_scale_; }
   // Layers in a new order, or fewer of them, of the same input and output; values that none of them
   // writes are dropped.
   void replace_layers(std::vector<Layer> layers);
@@ -139,6 +145,8 @@ class Network {
   std::vector<Value> values_;
   ValueId output_{};
   std::uint64_t keras_parameters_ = 0;
+  bool has_zero_biases_ = false;
+  bool has_one_dense_scale_ = false;
   std::unordered_map<std::string, int> auto_names_;
 };
 

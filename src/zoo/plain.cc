@@ -74,6 +74,7 @@ Network conv_stack(std::int32_t filters) {
   constexpr std::int32_t kSize = 64;
   constexpr int kLayers = 5;
   Network net("conv5-f" + std::to_string(filters));
+  net.leave_biases_zero();
   ValueId x = net.input({kSize, kSize, 3}, "input_1");
   for (int i = 0; i < kLayers; ++i) {
     const std::string name = net.auto_name("conv2d");
@@ -88,6 +89,7 @@ Network dense_stack(std::int32_t units) {
   constexpr std::int32_t kOutputs = 10;
   constexpr int kHidden = 4;
   Network net("dense4-n" + std::to_string(units));
+  net.use_one_scale_per_dense_layer();
   ValueId x = net.input({.channels = kInputs, .is_vector = true}, "input_1");
   for (int i = 0; i < kHidden; ++i) {
     const std::string name = net.auto_name("dense");

@@ -169,7 +169,8 @@ class Serializer {
     }
     const double spread = calibration_.weight_spread[position];
     Random gains = random(kernel.name + "/gain");
-    for (std::int32_t c = 0; c < out.channels; ++c) {
+    const std::int32_t scales = is_dense && network_.has_one_dense_scale() ? 1 : out.channels;
+    for (std::int32_t c = 0; c < scales; ++c) {
       const double gain = gains.uniform(kSmallestGain, kLargestGain);
       kernel.scales.push_back(static_cast<float>(gain * spread / kWeightDeviation));
     }
@@ -192,11 +193,11 @@ class Serializer {
     Random values = random(bias.name);
     // The range of the output tells its spread, whatever the activation.
     const double largest = kBiasShare * static_cast<double>(affine(layer.output).scale) * 64.0;
-    std::vector<std::int32_t> data;
-    for (std::size_t c = 0; c < static_cast<std::size_t>(channels); ++c) {
+    std::vector<std::int32_t> data(static_cast<std::size_t>(channels));
+    for (std::size_t c = 0; c < data.size() && !network_.has_zero_biases(); ++c) {
       const float scale = bias.scales[c];
-      data.push_back(static_cast<std::int32_t>(
-          std::lround(values.uniform(-largest, largest) / static_cast<double>(scale))));
+      data[c] = static_cast<std::int32_t>(
+          std::lround(values.uniform(-largest, largest) / static_cast<double>(scale)));
     }
     return add_tensor(bias, constant_buffer(data));
   }

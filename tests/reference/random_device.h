@@ -16,6 +16,8 @@ inline DeviceSpec random_device(std::mt19937& random) {
   };
   device.name = "random";
   device.memory.capacity_bytes.value = between(1'000, 300'000);
+  device.memory.reserved_row_bytes.value = between(0, 400);
+  device.memory.least_reserved_rows.value = between(0, 30);
   device.timing.clock_hz.value = 1e6 * std::pow(2, between(0, 10));
   device.timing.link_bytes_per_s.value = between(1, 400) * 1e6;
   device.timing.invoke_ns.value = between(0, 50'000);

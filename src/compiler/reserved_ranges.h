@@ -1,0 +1,48 @@
+// The most rows that an operator of a range reserves, for ranges of positions in some order: of
+// operators, or of depths.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "segue/compiler.h"
+
+namespace segue {
+
+class ReservedRanges {
+ public:
+  // An operator reserves `rows` in ranges that begin at `first` or later.
+  struct Item {
+    std::size_t position = 0;
+    std::size_t first = 0;
+    std::uint32_t rows = 0;
+  };
+
+  // Of `size` positions. O(items log items) time and memory.
+  ReservedRanges(std::size_t size, const std::vector<Item>& items);
+
+  // Of positions from <= p < to; 0 where nothing is reserved. O(log^2 size).
+  [[nodiscard]] std::uint32_t rows(std::size_t from, std::size_t to) const;
+  // Of any range.
+  [[nodiscard]] std::uint32_t most() const { return most_; }
+
+ private:
+  // Items of a node with the same or an earlier `first`.
+  struct Step {
+    std::size_t first = 0;
+    std::uint32_t most = 0;
+  };
+  [[nodiscard]] static std::uint32_t most_of(const std::vector<Step>& steps, std::size_t from);
+
+  std::size_t size_;
+  std::uint32_t most_ = 0;
+  // A segment tree: the leaf of position p is node size_ + p. Steps ascend in both members.
+  std::vector<std::vector<Step>> nodes_;
+};
+
+// What an operator at `position` reserves: `first_fed` is where the earliest range begins in which
+// it reads from the host. Nothing below `least`.
+void add_reserved(const ReservedRows& rows, std::size_t position, std::size_t first_fed,
+                  std::uint32_t least, std::vector<ReservedRanges::Item>& items);
+
+}  // namespace segue
