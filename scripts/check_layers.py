@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     "error", "units", "names", "file", "process", "json", "model", "zoo", "graph", "device", "compiler",
     "edgetpu_compiler",
-    "array", "simulator", "segmentation", "optimal", "profile", "plan", "strategy", "sweep", "certificate", "timeline", "backend", "edgetpu", "doctor", "inputs", "measure", "pipeline", "verify",
+    "array", "simulator", "uncertainty", "segmentation", "optimal", "profile", "plan", "strategy", "sweep", "certificate", "timeline", "backend", "edgetpu", "doctor", "inputs", "measure", "pipeline", "verify",
     "compile", "accuracy", "figure",
     "report", "trace", "page", "paper", "cli",
 ]

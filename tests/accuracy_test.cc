@@ -149,6 +149,8 @@ TEST(Zoo, LargeNetworksTakeAboutAsLongAsPublished) {
 TEST(AccuracyPage, IsCurrent) {
   expect_current("accuracy.md", "<!-- table -->\n", "<!-- end of table -->",
                  accuracy_markdown(evaluated()));
+  expect_current("accuracy.md", "<!-- ranges -->\n", "<!-- end of ranges -->",
+                 ranges_markdown(evaluated()));
   expect_current("accuracy.md", "<!-- speed-up -->\n", "<!-- end of speed-up -->",
                  speedup_markdown(evaluated()));
   expect_current("accuracy.md", "<!-- zoo -->\n", "<!-- end of zoo -->",

@@ -127,7 +127,9 @@ TEST(Plan, SharedLinkBoundsThePaceByAllThatGoesThroughIt) {
 }
 
 TEST(ParsePlan, VersionOneIsRead) {
-  const Plan plan = plan_of(testing::conv_chain({8, 8}), 2);
+  Plan plan = plan_of(testing::conv_chain({8, 8}), 2);
+  plan.predicted.range.reset();
+  for (Stage& stage : plan.stages) stage.range.reset();
   Json document = Json::parse(to_json(plan));
   document["schema"] = "segue.plan/1";
   for (Json& stage : document["stages"]) {
@@ -152,11 +154,12 @@ TEST(Plan, KeysHaveTheDocumentedOrder) {
   EXPECT_EQ(keys(document["stages"][0]),
             (Names{"index", "operators", "first_depth", "last_depth", "inputs", "outputs",
                    "parameter_bytes", "on_chip_bytes", "host_bytes", "macs", "input_bytes",
-                   "output_bytes", "replicas", "host_operators", "time_ns"}));
+                   "output_bytes", "replicas", "host_operators", "time_ns", "time_range_ns"}));
   EXPECT_EQ(keys(document["stages"][0]["time_ns"]),
             (Names{"compute", "input", "output", "streaming", "fixed", "host", "total"}));
-  EXPECT_EQ(keys(document["predicted"]), (Names{"bottleneck_ns", "latency_ns", "throughput_per_s",
-                                                "single_device_ns", "speedup"}));
+  EXPECT_EQ(keys(document["predicted"]),
+            (Names{"bottleneck_ns", "latency_ns", "throughput_per_s", "single_device_ns", "speedup",
+                   "bottleneck_range_ns", "latency_range_ns", "throughput_range_per_s"}));
   EXPECT_EQ(document["schema"], "segue.plan/2");
 }
 

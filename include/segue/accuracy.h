@@ -7,9 +7,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "segue/uncertainty.h"
 
 namespace [[gnu::visibility("default")]] segue {
 
@@ -19,8 +22,13 @@ struct AccuracyRow {
   double predicted_ms = 0;   // simulated
   bool is_held_out = false;  // took no part in the fit
   bool is_small = false;     // judged by the absolute difference, not by the share
+  double low_ms = 0;         // the range that is simulated (segue/uncertainty.h)
+  double high_ms = 0;
+  HostKnowledge host{};               // of whoever measured
+  std::optional<SegmentKind> kind{};  // of all segments; none where they differ, or results stream
   [[nodiscard]] double share() const { return predicted_ms / measured_ms - 1; }
   [[nodiscard]] double difference_ms() const { return predicted_ms - measured_ms; }
+  [[nodiscard]] bool is_in_range() const { return low_ms <= measured_ms && measured_ms <= high_ms; }
 };
 
 struct AccuracySummary {
@@ -70,6 +78,15 @@ struct MemoryAccuracy {
 /// Speed-up of 2 and 4 TPUs over one by Google's rule, batch 100, measured and simulated: the
 /// paper's figure 6. Markdown.
 [[nodiscard]] std::string speedup_markdown(std::span<const AccuracySeries> series);
+
+/// The factors of ranges, derived anew from the rows that took part in no fit (the procedure:
+/// docs/accuracy.md, "How sure"); what the library uses is error_factors.
+[[nodiscard]] ErrorFactors derived_factors(std::span<const AccuracySeries> series, SegmentKind kind,
+                                           HostKnowledge host);
+
+/// Factors per kind of segment and host, the rows behind each and the share of them inside; of rows
+/// in the range that the other series alone give; and of streams of several TPUs. Markdown.
+[[nodiscard]] std::string ranges_markdown(std::span<const AccuracySeries> series);
 
 /// One row per series: rows, mean and worst error on held-out rows and on all. Markdown.
 [[nodiscard]] std::string accuracy_markdown(std::span<const AccuracySeries> series);

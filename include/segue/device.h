@@ -9,13 +9,15 @@
 ///     "base": "edgetpu-pcie",
 ///     "description": "M.2 card behind a slow bridge",          (optional)
 ///     "constants": { "link": {"value": 195, "unit": "MB/s",
-///                             "source": "measured here"} } }    (source optional)
+///                             "source": "measured here"} },     (source optional)
+///     "calibrated": { "low": 0.97, "high": 1.04 } }           (optional; by `segue calibrate`)
 /// Each constant needs its unit; `device_constants` lists keys, units and ranges.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -90,6 +92,13 @@ struct HostCompute {
   std::map<std::uint32_t, Nanoseconds> measured = {};
 };
 
+/// That the constants of a device were measured on the host it is used with (`segue calibrate`),
+/// and the smallest and largest measured / simulated that this left over the networks measured.
+struct Calibration {
+  double low = 1;
+  double high = 1;
+};
+
 struct DeviceSpec {
   std::string name;
   std::string description;
@@ -97,6 +106,8 @@ struct DeviceSpec {
   ActivationMemory activations;
   Timing timing;
   HostCompute host;
+  bool is_host_unknown = false;  // its host's constants are inferred, or a guess
+  std::optional<Calibration> calibration = std::nullopt;
 };
 
 /// Equal devices of one computer.

@@ -12,8 +12,11 @@
 ///              inputs [tensor names], outputs [tensor names], parameter_bytes, on_chip_bytes,
 ///              host_bytes, macs, input_bytes, output_bytes, replicas, host_operators,
 ///              time_ns {compute, input, output, streaming, fixed, host, total},
-///              devices [ {pool, replicas, time_ns} ], only where there are several pools} ]
-///   predicted {bottleneck_ns, latency_ns, throughput_per_s, single_device_ns, speedup}
+///              time_range_ns [low, high],
+///              devices [ {pool, replicas, time_ns, time_range_ns} ], only where there are several
+///              pools} ]
+///   predicted {bottleneck_ns, bottleneck_range_ns, latency_ns, latency_range_ns, throughput_per_s,
+///              throughput_range_per_s, single_device_ns, speedup}
 ///   bound     {bottleneck_ns, proven, tpus, max_replicas, max_latency_ns (optional)}, only of
 ///             "optimal": what no plan on so many TPUs, with so many replicas of a stage (0: any),
 ///             can beat under the objective, and whether this one reaches it; never proven where
@@ -22,7 +25,8 @@
 ///   compiled  {compiler, simulated_on_chip_bytes, simulated_host_bytes}
 /// and its on_chip_bytes and host_bytes are then the compiler's. All other byte counts on a device,
 /// and all times, are simulated. A reader refuses unknown and missing keys
-/// by their path. It takes "segue.plan/1", too, which has no `host` and no `host_operators`.
+/// by their path. It takes "segue.plan/1", too, which has no `host` and no `host_operators`, and
+/// plans of either version without ranges.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +41,7 @@
 #include "segue/optimal.h"
 #include "segue/segmentation.h"
 #include "segue/simulator.h"
+#include "segue/uncertainty.h"
 
 namespace [[gnu::visibility("default")]] segue {
 
@@ -54,6 +59,7 @@ struct StageDevices {
   std::uint32_t pool = 0;  // position in the list of pools
   std::uint32_t replicas = 1;
   SegmentTime time;
+  std::optional<TimeRange> range = std::nullopt;  // of its total; none in files without ranges
 };
 
 /// What Google's compiler reports of a segment.
@@ -84,8 +90,26 @@ struct Stage {
   std::uint64_t output_bytes = 0;
   std::uint32_t replicas = 1;  // of all pools
   SegmentTime time;            // of one input on one device, the slowest; the hop not included
-  std::vector<StageDevices> devices;  // where there are several pools; else empty
+  std::optional<TimeRange> range = std::nullopt;  // of its total; none in files without ranges
+  std::vector<StageDevices> devices;              // where there are several pools; else empty
   std::optional<CompiledStage> compiled = std::nullopt;
+};
+
+/// How often results come, by the range of the time between two; per second.
+struct RateRange {
+  double low = 0;
+  double high = 0;
+};
+
+/// How sure a prediction is (segue/uncertainty.h). The latency adds up the ends of its stages, as
+/// if all erred alike. The time between two results is shortest where every stage, link and host
+/// takes its shortest; at the longest, a host that serves several devices also takes
+/// kMostHostStretch times as long for its share of outputs.
+struct PredictionRange {
+  TimeRange bottleneck;
+  TimeRange latency;
+  [[nodiscard]] RateRange throughput_per_s() const;  // 0 where a time is
+  friend bool operator==(const PredictionRange&, const PredictionRange&) = default;
 };
 
 /// What the times of the stages mean for a stream of inputs (docs/cost-model.md, "Pipelines").
@@ -95,6 +119,7 @@ struct Prediction {
   double throughput_per_s = 0;   // results
   Nanoseconds single_device{0};  // one inference of the whole model on the fastest device
   double speedup = 0;            // single_device / bottleneck
+  std::optional<PredictionRange> range = std::nullopt;  // none where a stage has none
 };
 
 struct Plan {

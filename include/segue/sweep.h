@@ -8,8 +8,8 @@
 ///
 /// Line, "segue.sweep/2": `sweep`, `job`, `jobs`, `key`, `model`, `model_sha256`, `device`, `tpus`,
 /// `strategy`, `max_replicas`, `feasible`, then `reason`, or `stages`, `replicas`,
-/// `throughput_per_s`, `latency_ns`, `bottleneck_ns`, `speedup`, `host_bytes`,
-/// `host_operators`, `host_ns`,
+/// `throughput_per_s`, `throughput_range_per_s`, `latency_ns`, `latency_range_ns`,
+/// `bottleneck_ns`, `bottleneck_range_ns`, `speedup`, `host_bytes`, `host_operators`, `host_ns`,
 /// `largest_segment_bytes`, `plan_sha256`. All numbers are simulated.
 #pragma once
 
@@ -78,6 +78,7 @@ struct SweepRow {
   double throughput_per_s = 0;
   Nanoseconds latency{0};
   Nanoseconds bottleneck{0};
+  PredictionRange range;  // of both times
   double speedup = 0;
   std::uint64_t host_bytes = 0;
   std::uint32_t host_operators = 0;  // that no device computes

@@ -56,6 +56,16 @@ def test_plans_cover_every_operator_once(model, strategy):
     assert plan.strategy == strategy
 
 
+def test_predictions_have_ranges(model):
+    predicted = segue.plan(model, 3).predicted
+    for value, (low, high) in [
+        (predicted.bottleneck_ns, predicted.bottleneck_range_ns),
+        (predicted.latency_ns, predicted.latency_range_ns),
+        (predicted.throughput_per_s, predicted.throughput_range_per_s),
+    ]:
+        assert low < value < high
+
+
 def test_plan_is_what_the_program_writes(model):
     plan = segue.plan(model, 2, "balanced")
     document = json.loads(plan.to_json())

@@ -15,8 +15,6 @@ namespace {
 
 constexpr const char* kAuthors = "Jorgitou98/EdgeTPU-QuantRL-Evaluation";
 constexpr double kNotMeasured = 0;
-// The card's host chains Python interpreters: what each further stage takes beyond its invocation.
-constexpr double kPythonHopNs = 0.25e6;
 
 // Every second row takes part in the fit, from the first; the others are held out.
 bool is_held_out(std::size_t position, AccuracyRole role) {
@@ -39,6 +37,18 @@ AccuracySeries series(const char* key, const char* title, const char* source, co
   result.device = device;
   result.role = role;
   return result;
+}
+
+AccuracyRow row_of(std::string label, double measured_ms, const RangedTime& predicted,
+                   const DeviceSpec& device, bool is_held_out) {
+  return {.label = std::move(label),
+          .measured_ms = measured_ms,
+          .predicted_ms = to_ms(predicted.time),
+          .is_held_out = is_held_out,
+          .low_ms = to_ms(predicted.range.low),
+          .high_ms = to_ms(predicted.range.high),
+          .host = host_knowledge(device),
+          .kind = predicted.kind};
 }
 
 // What is simulated of a model of the convolutional sweep, and the column it is compared with.
@@ -77,16 +87,17 @@ constexpr std::array<SweepColumn, 8> kSweepColumns{{
 
 AccuracySeries sweep_column(const SweepColumn& column, const std::vector<SweepModel>& models) {
   AccuracySeries result = series(column.key, column.title, kAuthors, "edgetpu-pcie", column.role);
+  const DeviceSpec device = on_measured_host("edgetpu-pcie");
   for (std::size_t i = 0; i < models.size(); ++i) {
     const double measured = conv_sweep()[i].*column.measured;
     if (measured == kNotMeasured) continue;
-    const SweepPredictor& model = models[i].predictor;
-    const Nanoseconds time = column.devices == 1
-                                 ? model.one_device()
-                                 : model.pipeline(column.devices, column.batch, column.pace);
-    result.rows.push_back({fmt::format("F={}", models[i].filters), measured,
-                           to_ms(time) + column.session_ms, is_held_out(i, result.role),
-                           models[i].filters < column.smallest_filters});
+    AccuracyRow row = row_of(
+        fmt::format("F={}", models[i].filters), measured,
+        models[i].predictor.ranged_pipeline(column.devices, column.batch, column.pace, device),
+        device, is_held_out(i, result.role));
+    for (double* ms : {&row.predicted_ms, &row.low_ms, &row.high_ms}) *ms += column.session_ms;
+    row.is_small = models[i].filters < column.smallest_filters;
+    result.rows.push_back(std::move(row));
   }
   return result;
 }
@@ -100,11 +111,13 @@ void add_conv_sweeps(std::vector<AccuracySeries>& all) {
 
 AccuracySeries on_three(const char* key, const char* title, Role role, const HostPace& pace) {
   AccuracySeries result = series(key, title, kAuthors, "edgetpu-pcie", role);
+  const DeviceSpec device = on_measured_host("edgetpu-pcie");
   for (std::size_t i = 0; i < conv_sweep_on_three().size(); ++i) {
     const ThreeDevicesRow& row = conv_sweep_on_three()[i];
-    const Nanoseconds time = SweepPredictor(row.filters).pipeline(3, 100, pace);
-    result.rows.push_back({fmt::format("F={}", row.filters), row.batch_100, to_ms(time),
-                           is_held_out(i, result.role), row.filters < 100});
+    result.rows.push_back(row_of(fmt::format("F={}", row.filters), row.batch_100,
+                                 SweepPredictor(row.filters).ranged_pipeline(3, 100, pace, device),
+                                 device, is_held_out(i, result.role)));
+    result.rows.back().is_small = row.filters < 100;
   }
   return result;
 }
@@ -113,10 +126,11 @@ AccuracySeries batches(const char* key, const char* title, const std::vector<Bat
                        std::size_t devices) {
   AccuracySeries result = series(key, title, kAuthors, "edgetpu-pcie", Role::kSeen);
   const SweepPredictor model(kBatchSweepFilters);
+  const DeviceSpec device = on_measured_host("edgetpu-pcie");
   for (const BatchSweepRow& row : rows) {
-    const Nanoseconds time = model.pipeline(devices, row.batch, kMeasuredHost);
-    result.rows.push_back(
-        {fmt::format("B={}", row.batch), row.per_input, to_ms(time), true, false});
+    result.rows.push_back(row_of(fmt::format("B={}", row.batch), row.per_input,
+                                 model.ranged_pipeline(devices, row.batch, kMeasuredHost, device),
+                                 device, true));
   }
   return result;
 }
@@ -139,11 +153,12 @@ void add_batch_sweeps(std::vector<AccuracySeries>& all) {
 void add_profiled_splits(std::vector<AccuracySeries>& all) {
   AccuracySeries result = series("profiled_k2_b100", "profiled splits on 2 TPUs, batch 100",
                                  kAuthors, "edgetpu-pcie", Role::kSeen);
+  const DeviceSpec device = on_measured_host("edgetpu-pcie");
   for (const ProfiledRow& row : profiled_splits()) {
-    const Nanoseconds time =
-        SweepPredictor(row.filters).in_two(row.first_layers, 100, kMeasuredHost);
-    result.rows.push_back(
-        {fmt::format("F={}", row.filters), row.batch_100, to_ms(time), true, false});
+    const SweepPredictor model(row.filters);
+    result.rows.push_back(row_of(fmt::format("F={}", row.filters), row.batch_100,
+                                 model.ranged_in_two(row.first_layers, 100, kMeasuredHost, device),
+                                 device, true));
   }
   all.push_back(std::move(result));
 }
@@ -152,29 +167,16 @@ void add_conv_stacks(std::vector<AccuracySeries>& all) {
   AccuracySeries result = series("conv_stacks", "2 and 5 x conv 3x3 of other runs, one TPU",
                                  "Jorgitou98/EdgeTPU-QuantRL-Evaluation, earlier commits",
                                  "edgetpu-pcie", Role::kLookedAt);
+  const DeviceSpec device = on_measured_host("edgetpu-pcie");
   for (const ConvStackRow& row : conv_stacks()) {
     const Model model = conv_stack(row.layers, row.filters);
-    result.rows.push_back({fmt::format("L={} F={}", row.layers, row.filters), row.one_device,
-                           to_ms(predict(model, find_device("edgetpu-pcie")).total()), true,
-                           false});
+    result.rows.push_back(row_of(fmt::format("L={} F={}", row.layers, row.filters), row.one_device,
+                                 ranged(model, predict(model, device), device), device, true));
   }
   all.push_back(std::move(result));
 }
 
 constexpr const char* kCardSource = "mouad-zouhdi/sparta-edgetpu";
-
-// Of segments in a chain of Python interpreters.
-double card_latency_ms(std::span<const SegmentTime> times) {
-  double ns = times.size() > 1 ? static_cast<double>(times.size()) * kPythonHopNs : 0;
-  for (const SegmentTime& time : times) ns += static_cast<double>(time.total().count());
-  return ns * 1e-6;
-}
-
-double slowest_ms(std::span<const SegmentTime> times) {
-  Nanoseconds slowest{0};
-  for (const SegmentTime& time : times) slowest = std::max(slowest, time.total());
-  return to_ms(slowest);
-}
 
 // ResNet152 in Google's segments: latency of one input, and time between two; whole on each TPU.
 void add_resnet_on_card(std::vector<AccuracySeries>& all) {
@@ -187,13 +189,15 @@ void add_resnet_on_card(std::vector<AccuracySeries>& all) {
   AccuracySeries copies = on_card("card_copies", "the same network whole on each TPU", Role::kSeen);
   const Model model = open_model("zoo:resnet152");
   const Graph graph(model);
+  const DeviceSpec device = on_measured_host("edgetpu-card8");
   for (const CardRow& row : resnet152_on_card()) {
-    const auto segments = predict_on_card(graph, row.tpus, find_device("edgetpu-card8"));
-    const double whole_ms = to_ms(predict(model, find_device("edgetpu-card8")).total()) / row.tpus;
+    const CardPipeline pipeline = predict_on_card(graph, row.tpus);
+    RangedTime whole = ranged(model, predict(model, device), device);
+    for (Nanoseconds* time : {&whole.time, &whole.range.low, &whole.range.high}) *time /= row.tpus;
     const std::string label = fmt::format("{} TPUs", row.tpus);
-    latency.rows.push_back({label, row.latency_ms, card_latency_ms(segments.times), true, false});
-    period.rows.push_back({label, 1000 / row.per_s, slowest_ms(segments.times), true, false});
-    copies.rows.push_back({label, 1000 / row.copies_per_s, whole_ms, true, false});
+    latency.rows.push_back(row_of(label, row.latency_ms, pipeline.latency, device, true));
+    period.rows.push_back(row_of(label, 1000 / row.per_s, pipeline.period, device, true));
+    copies.rows.push_back(row_of(label, 1000 / row.copies_per_s, whole, device, true));
   }
   for (AccuracySeries* one : {&latency, &period, &copies}) all.push_back(std::move(*one));
 }
@@ -205,14 +209,15 @@ void add_residual_net_on_card(std::vector<AccuracySeries>& all) {
              kCardSource, "edgetpu-card8", Role::kLookedAt);
   AccuracySeries large = series("card_residual_large", "the same, 448 to 768 pixels", kCardSource,
                                 "edgetpu-card8", Role::kLookedAt);
+  const DeviceSpec device = on_measured_host("edgetpu-card8");
   for (const ResidualNetRow& row : residual_net_on_card()) {
     const Model model = residual_net(row.pixels);
     const Graph graph(model);
     for (std::size_t i = 0; i < row.times.size(); ++i) {
-      const auto segments = predict_on_card(graph, i + 1, find_device("edgetpu-card8"));
+      const auto tpus = static_cast<std::uint32_t>(i + 1);
       (row.pixels <= kLargestOfSmall ? small : large)
-          .rows.push_back({fmt::format("{} TPUs, {} pixels", i + 1, row.pixels), row.times[i],
-                           card_latency_ms(segments.times), true, false});
+          .rows.push_back(row_of(fmt::format("{} TPUs, {} pixels", tpus, row.pixels), row.times[i],
+                                 predict_on_card(graph, tpus).latency, device, true));
     }
   }
   all.push_back(std::move(small));
@@ -232,9 +237,10 @@ void add_published(std::vector<AccuracySeries>& all) {
     if (row.title == std::string_view("Inception-ResNet v2")) continue;
     const Model model = open_model(std::string("zoo:") + row.model);
     desktop.rows.push_back(
-        {row.title, row.desktop, to_ms(predict(model, usb3).total()), true, false});
-    board.rows.push_back(
-        {row.title, row.dev_board, to_ms(predict(model, dev_board).total()), true, false});
+        row_of(row.title, row.desktop, ranged(model, predict(model, usb3), usb3), usb3, true));
+    board.rows.push_back(row_of(row.title, row.dev_board,
+                                ranged(model, predict(model, dev_board), dev_board), dev_board,
+                                true));
   }
   all.push_back(std::move(desktop));
   all.push_back(std::move(board));
@@ -243,12 +249,14 @@ void add_published(std::vector<AccuracySeries>& all) {
 void add_dense_sweep(std::vector<AccuracySeries>& all) {
   AccuracySeries result = series("dense_sweep", "dense 64 -> N x 4 -> 10, one TPU", kAuthors,
                                  "edgetpu-pcie", Role::kFitted);
+  const DeviceSpec device = on_measured_host("edgetpu-pcie");
   for (std::size_t i = 0; i < dense_sweep().size(); ++i) {
     const DenseSweepRow& row = dense_sweep()[i];
     const Model model = dense_stack(row.units);
-    result.rows.push_back({fmt::format("N={}", row.units), row.one_device,
-                           to_ms(predict(model, find_device("edgetpu-pcie")).total()),
-                           is_held_out(i, result.role), row.one_device < 1});
+    result.rows.push_back(row_of(fmt::format("N={}", row.units), row.one_device,
+                                 ranged(model, predict(model, device), device), device,
+                                 is_held_out(i, result.role)));
+    result.rows.back().is_small = row.one_device < 1;
   }
   all.push_back(std::move(result));
 }
@@ -257,12 +265,13 @@ void add_mobilenets(std::vector<AccuracySeries>& all) {
   AccuracySeries result =
       series("mobilenet", "MobileNet v1 in 16 sizes, USB 2, Raspberry Pi",
              "salimmj/coral-benchmarks, times 10", "edgetpu-usb2", Role::kLookedAt);
+  const DeviceSpec& device = find_device("edgetpu-usb2");
   for (std::size_t i = 0; i < mobilenets().size(); ++i) {
     const MobileNetRow& row = mobilenets()[i];
     const Model model = mobilenet_v1(row.width, row.input_size);
-    result.rows.push_back({fmt::format("{:.2f} {}", row.width, row.input_size), row.one_device,
-                           to_ms(predict(model, find_device("edgetpu-usb2")).total()),
-                           is_held_out(i, result.role), false});
+    result.rows.push_back(row_of(fmt::format("{:.2f} {}", row.width, row.input_size),
+                                 row.one_device, ranged(model, predict(model, device), device),
+                                 device, is_held_out(i, result.role)));
   }
   all.push_back(std::move(result));
 }
@@ -293,6 +302,8 @@ DeviceSpec jetson_device(std::size_t run) {
   device.timing.input_ns_per_byte.value = jetson.input_ns_per_byte;
   device.timing.output_ns_per_byte.value = jetson.output_ns_per_byte;
   device.timing.host_slowdown.value = jetson.slowdown;
+  device.is_host_unknown = jetson.slowdown > 1;
+  if (!device.is_host_unknown) device.calibration = Calibration{};
   return device;
 }
 
@@ -307,11 +318,11 @@ void add_usb_stacks(std::vector<AccuracySeries>& all) {
   for (const UsbStackRow& row : usb_stacks()) {
     const Model model = usb_stack(row.layers);
     for (std::size_t run = 0; run < kJetsonRuns; ++run) {
-      const double ms = to_ms(
-          predict_with_report(model, row.on_chip_mib, row.host_mib, jetson_device(run)).total());
+      const DeviceSpec device = jetson_device(run);
+      const SegmentTime time = predict_with_report(model, row.on_chip_mib, row.host_mib, device);
       (run < kRunsAt10W ? fast : slow)
-          .rows.push_back({fmt::format("{} layers, {}", row.layers, kJetsons[run].name),
-                           row.times[run], ms, true, false});
+          .rows.push_back(row_of(fmt::format("{} layers, {}", row.layers, kJetsons[run].name),
+                                 row.times[run], ranged(model, time, device), device, true));
     }
   }
   all.push_back(std::move(fast));
@@ -327,11 +338,12 @@ void add_usb_transfers(std::vector<AccuracySeries>& all) {
     const UsbTransferRow& row = usb_transfers()[i];
     const Model model = transfer_test(row.test, row.height, row.width);
     for (std::size_t run = 0; run < kJetsonRuns; ++run) {
+      const DeviceSpec device = jetson_device(run);
       result.rows.push_back(
-          {fmt::format("{} {}x{}x3, {}", kNames[static_cast<std::size_t>(row.test)], row.height,
-                       row.width, kJetsons[run].name),
-           row.times[run], to_ms(predict(model, jetson_device(run)).total()),
-           is_held_out(i, result.role), false});
+          row_of(fmt::format("{} {}x{}x3, {}", kNames[static_cast<std::size_t>(row.test)],
+                             row.height, row.width, kJetsons[run].name),
+                 row.times[run], ranged(model, predict(model, device), device), device,
+                 is_held_out(i, result.role)));
     }
   }
   all.push_back(std::move(result));

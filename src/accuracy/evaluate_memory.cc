@@ -52,8 +52,8 @@ MemoryAccuracy on_card() {
   const Model model = open_model("zoo:resnet101");
   const Graph graph(model);
   for (const CardMemoryRow& row : resnet101_on_card()) {
-    const auto segments = predict_on_card(graph, row.tpus, find_device("edgetpu-card8"));
-    add_row(group, row.host_mib, to_mib(segments.host_bytes));
+    const CardPipeline pipeline = predict_on_card(graph, row.tpus);
+    add_row(group, row.host_mib, to_mib(pipeline.host_bytes));
   }
   return group;
 }

@@ -22,6 +22,25 @@ SegmentTime segment_time(const Graph& graph, std::span<const OperatorId> operato
                           make_simulated_compiler(device)->compile(graph, operators), device);
 }
 
+Plan one_device_each(const Graph& graph, const Segmentation& segments, const DevicePool& pool) {
+  return make_plan(graph, segments, {&pool, 1}, "compiler",
+                   std::vector<PoolCounts>(segments.segments.size(), PoolCounts{1}));
+}
+
+// The time of one input through all stages of a plan.
+RangedTime ranged_latency(const Plan& plan, const Graph& graph, const DeviceSpec& device) {
+  std::optional<SegmentKind> kind;
+  bool is_of_one_kind = true;
+  for (const Stage& stage : plan.stages) {
+    // The plan's own times: cycles are in those that were just simulated.
+    const SegmentKind of_stage = segment_kind(graph, stage.operators, stage.time, device);
+    is_of_one_kind = is_of_one_kind && (!kind || *kind == of_stage);
+    kind = of_stage;
+  }
+  return {plan.predicted.latency, plan.predicted.range->latency,
+          is_of_one_kind ? kind : std::nullopt};
+}
+
 }  // namespace
 
 SegmentTime predict(const Model& model, const DeviceSpec& device) {
@@ -32,19 +51,6 @@ SegmentTime predict(const Model& model, const DeviceSpec& device) {
 DeviceSpec with_first_compilers(const DeviceSpec& device) {
   DeviceSpec result = device;
   result.memory.narrow_outputs = result.memory.output_lanes;
-  return result;
-}
-
-CardSegments predict_on_card(const Graph& graph, std::size_t segments, const DeviceSpec& device) {
-  std::vector<OperatorId> order;
-  for (std::size_t i = 0; i < graph.operator_count(); ++i) order.push_back(operator_id(i));
-  const auto compiler = make_simulated_compiler(device);
-  CardSegments result;
-  for (const auto& operators : segment_along(graph, order, segments).segments) {
-    const MemoryReport memory = compiler->compile(graph, operators);
-    result.host_bytes += memory.host_bytes;
-    result.times.push_back(simulate_segment(graph, operators, memory, device));
-  }
   return result;
 }
 
@@ -65,6 +71,31 @@ SegmentTime predict_with_report(const Model& model, double on_chip_mib, double h
   return simulate_segment(graph, operators, report, device);
 }
 
+DeviceSpec on_measured_host(const char* device) {
+  DeviceSpec spec = find_device(device);
+  spec.calibration = Calibration{};
+  return spec;
+}
+
+RangedTime ranged(const Model& model, const SegmentTime& time, const DeviceSpec& device) {
+  const Graph graph(model);
+  const auto operators = graph.operators_between(1, graph.depth());
+  return {time.total(), time_range(graph, operators, time, device),
+          segment_kind(graph, operators, time, device)};
+}
+
+CardPipeline predict_on_card(const Graph& graph, std::uint32_t segments) {
+  constexpr double kPythonHopNs = 0.25e6;  // beyond a stage's invocation
+  DevicePool pool{on_measured_host("edgetpu-card8"), segments};
+  pool.device.timing.hop_ns.value = kPythonHopNs;
+  std::vector<OperatorId> order;
+  for (std::size_t i = 0; i < graph.operator_count(); ++i) order.push_back(operator_id(i));
+  const Plan plan = one_device_each(graph, segment_along(graph, order, segments), pool);
+  return {ranged_latency(plan, graph, pool.device),
+          {plan.predicted.bottleneck, plan.predicted.range->bottleneck},
+          plan.host_bytes()};
+}
+
 SweepPredictor::SweepPredictor(std::int32_t filters)
     : model_(std::make_unique<Model>(open_model(fmt::format("zoo:conv5-f{}", filters)))),
       graph_(*model_) {}
@@ -76,14 +107,6 @@ Nanoseconds SweepPredictor::one_device(const DeviceSpec& device) const {
 Nanoseconds SweepPredictor::pipeline(std::size_t devices, std::uint64_t batch, const HostPace& pace,
                                      const DeviceSpec& device) const {
   return in_segments(segment_as_vendor(graph_, devices), batch, pace, device);
-}
-
-Nanoseconds SweepPredictor::in_two(std::size_t first_layers, std::uint64_t batch,
-                                   const HostPace& pace, const DeviceSpec& device) const {
-  Segmentation segmentation{{{}, {}}};
-  for (std::size_t i = 0; i < graph_.operator_count(); ++i)
-    segmentation.segments[i < first_layers ? 0 : 1].push_back(operator_id(i));
-  return in_segments(segmentation, batch, pace, device);
 }
 
 Nanoseconds SweepPredictor::in_segments(const Segmentation& segmentation, std::uint64_t batch,
@@ -100,6 +123,37 @@ Nanoseconds SweepPredictor::in_segments(const Segmentation& segmentation, std::u
   const auto count = static_cast<double>(batch);
   return Nanoseconds(
       std::llround((first_ns + (count - 1) * paced_period_ns(stages, pace)) / count));
+}
+
+RangedTime SweepPredictor::ranged_pipeline(std::size_t devices, std::uint64_t batch,
+                                           const HostPace& pace, const DeviceSpec& device) const {
+  return ranged_segments(segment_as_vendor(graph_, devices), batch, pace, device);
+}
+
+RangedTime SweepPredictor::ranged_in_two(std::size_t first_layers, std::uint64_t batch,
+                                         const HostPace& pace, const DeviceSpec& device) const {
+  Segmentation segmentation{{{}, {}}};
+  for (std::size_t i = 0; i < graph_.operator_count(); ++i)
+    segmentation.segments[i < first_layers ? 0 : 1].push_back(operator_id(i));
+  return ranged_segments(segmentation, batch, pace, device);
+}
+
+RangedTime SweepPredictor::ranged_segments(const Segmentation& segmentation, std::uint64_t batch,
+                                           const HostPace& pace, const DeviceSpec& device) const {
+  const DevicePool pool{device, static_cast<std::uint32_t>(segmentation.segments.size())};
+  const Plan plan = one_device_each(graph_, segmentation, pool);
+  RangedTime result = ranged_latency(plan, graph_, device);
+  if (batch == 1) return result;
+  result.time = in_segments(segmentation, batch, pace, device);
+  const auto of_batch = [&](Nanoseconds first, Nanoseconds period) {
+    const auto count = static_cast<std::int64_t>(batch);
+    return (first + (count - 1) * period) / count;
+  };
+  const PredictionRange& range = *plan.predicted.range;
+  result.kind.reset();
+  result.range = {of_batch(range.latency.low, range.bottleneck.low),
+                  of_batch(range.latency.high, range.bottleneck.high)};
+  return result;
 }
 
 Model dense_stack(std::int32_t units) { return open_model(fmt::format("zoo:dense4-n{}", units)); }

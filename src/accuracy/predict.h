@@ -3,12 +3,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "segue/device.h"
 #include "segue/graph.h"
 #include "segue/model.h"
+#include "segue/plan.h"
 #include "segue/segmentation.h"
 #include "segue/simulator.h"
+#include "segue/uncertainty.h"
 #include "simulator/host_pace.h"
 
 namespace segue {
@@ -18,6 +21,19 @@ namespace segue {
 // has 2.15 ms (F = 32). Fitted with the constants; not part of any device.
 inline constexpr double kSweepSessionMs = 1.3;
 
+// A device of the catalogue on the host that its constants were measured on.
+[[nodiscard]] DeviceSpec on_measured_host(const char* device);
+
+// A time with its range, and the kind of all segments in it where they are of one kind.
+struct RangedTime {
+  Nanoseconds time{0};
+  TimeRange range;
+  std::optional<SegmentKind> kind = std::nullopt;
+};
+
+[[nodiscard]] RangedTime ranged(const Model& model, const SegmentTime& time,
+                                const DeviceSpec& device);
+
 // A whole model on one device under the simulated compiler.
 [[nodiscard]] SegmentTime predict(const Model& model, const DeviceSpec& device);
 
@@ -25,15 +41,15 @@ inline constexpr double kSweepSessionMs = 1.3;
 // took the room of 64.
 [[nodiscard]] DeviceSpec with_first_compilers(const DeviceSpec& device);
 
-// The segments of Google's rule in file order, and their times. The card's networks came from
+// The pipeline of Google's rule in file order on a card of 8 TPUs. The card's networks came from
 // PyTorch, whose exports put the shortcut of a residual block behind its main path; libcoral's
 // order then is the file order of the zoo's networks, which have the shortcut first.
-struct CardSegments {
-  std::vector<SegmentTime> times;
+struct CardPipeline {
+  RangedTime latency;  // with the chain of Python interpreters on the card's host
+  RangedTime period;
   std::uint64_t host_bytes = 0;
 };
-[[nodiscard]] CardSegments predict_on_card(const Graph& graph, std::size_t segments,
-                                           const DeviceSpec& device);
+[[nodiscard]] CardPipeline predict_on_card(const Graph& graph, std::uint32_t segments);
 
 // The same with the memory that a compiler reported: the first layers cached, the last streamed.
 [[nodiscard]] SegmentTime predict_with_report(const Model& model, double on_chip_mib,
@@ -41,7 +57,7 @@ struct CardSegments {
 
 // The host of the pipelines' rows, an i9-9900K with pycoral's runner: fitted on every second raw
 // row of batches of 100 on 2, 3 and 4 devices.
-inline constexpr HostPace kMeasuredHost{3.2, 1.45};
+inline constexpr HostPace kMeasuredHost{kMostHostStretch, 1.45};
 
 // One model of the convolutional sweep, whole and in segments by Google's rule.
 class SweepPredictor {
@@ -54,14 +70,18 @@ class SweepPredictor {
   // follows in each period.
   [[nodiscard]] Nanoseconds pipeline(std::size_t devices, std::uint64_t batch, const HostPace& pace,
                                      const DeviceSpec& device = find_device("edgetpu-pcie")) const;
-  // The same of two segments, of which the first has so many layers.
-  [[nodiscard]] Nanoseconds in_two(std::size_t first_layers, std::uint64_t batch,
-                                   const HostPace& pace,
-                                   const DeviceSpec& device = find_device("edgetpu-pcie")) const;
+  // With the range of the same; the kind only of a batch of one.
+  [[nodiscard]] RangedTime ranged_pipeline(std::size_t devices, std::uint64_t batch,
+                                           const HostPace& pace, const DeviceSpec& device) const;
+  // Of two segments, the first of so many layers.
+  [[nodiscard]] RangedTime ranged_in_two(std::size_t first_layers, std::uint64_t batch,
+                                         const HostPace& pace, const DeviceSpec& device) const;
 
  private:
   [[nodiscard]] Nanoseconds in_segments(const Segmentation& segmentation, std::uint64_t batch,
                                         const HostPace& pace, const DeviceSpec& device) const;
+  [[nodiscard]] RangedTime ranged_segments(const Segmentation& segmentation, std::uint64_t batch,
+                                           const HostPace& pace, const DeviceSpec& device) const;
 
   std::unique_ptr<Model> model_;  // on the heap, so that the graph may refer to it
   Graph graph_;

@@ -212,6 +212,14 @@ class Refutation {
   std::uint64_t work_ = 0;
 };
 
+void drop_ranges(Plan& plan) {
+  plan.predicted.range.reset();
+  for (Stage& stage : plan.stages) {
+    stage.range.reset();
+    for (StageDevices& kind : stage.devices) kind.range.reset();
+  }
+}
+
 std::string wrong_with_plan(const Plan& plan, const Plan& now) {
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     if (plan.stages[s].time.total() != now.stages[s].time.total())
@@ -225,6 +233,8 @@ std::string wrong_with_plan(const Plan& plan, const Plan& now) {
   same.model.sha256 = plan.model.sha256;
   same.objective = plan.objective;
   same.bound = plan.bound;
+  // A file without ranges, as versions before wrote it, says nothing of them.
+  if (!plan.predicted.range) drop_ranges(same);
   // A compiler's figures stand in place of the simulated ones, which stand beside them.
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     const auto& compiled = plan.stages[s].compiled;

@@ -61,14 +61,15 @@ struct Link {
   double output_ns_per_byte = 0;
   const char* host_source = "";
   double host_slowdown = 1;
+  bool is_host_unknown = false;
 };
 
 constexpr Link kPcie{390e6, kSweeps, 0, 0.07e6, 3.8, kSweeps};
 constexpr Link kCard8{390e6, kCard, 0, 0.07e6, 1.2, kCard};
-constexpr Link kDevBoard{390e6, kSweeps, 0, 0.07e6, 3.8, kCoralTable, 4};
+constexpr Link kDevBoard{390e6, kSweeps, 0, 0.07e6, 3.8, kCoralTable, 4, true};
 constexpr Link kUsb3{430e6, kCoralTable, 1, 0.11e6, 3.8, kUsbTests};
-constexpr Link kUsb3Pi{320e6, kCard, 1, 0.11e6, 3.8, kCard, 1.5};
-constexpr Link kUsb2{36e6, kUsbTests, 1, 0.25e6, 20, kRaspberryPi};
+constexpr Link kUsb3Pi{320e6, kCard, 1, 0.11e6, 3.8, kCard, 1.5, true};
+constexpr Link kUsb2{36e6, kUsbTests, 1, 0.25e6, 20, kRaspberryPi, 1, true};
 
 constexpr double kStandardClockHz = 250e6;
 constexpr double kMaximumClockHz = 500e6;
@@ -108,9 +109,13 @@ HostCompute host_compute() {
 }
 
 DeviceSpec device(const char* name, const char* description, const Link& link, double clock_hz) {
-  return {
-      name,          description, parameter_memory(), activation_memory(), timing(link, clock_hz),
-      host_compute()};
+  return {name,
+          description,
+          parameter_memory(),
+          activation_memory(),
+          timing(link, clock_hz),
+          host_compute(),
+          link.is_host_unknown};
 }
 
 const std::vector<DeviceSpec>& catalogue() {

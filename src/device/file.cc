@@ -80,6 +80,17 @@ void set_constant(DeviceSpec& device, const NamedConstant& constant, const Node&
   target.source = node.has("source") ? node["source"].text() : "device file";
 }
 
+Calibration calibration(const Node& node) {
+  node.expect_keys({"low", "high"});
+  const Calibration result{node["low"].real(), node["high"].real()};
+  constexpr double kMost = 100;
+  if (!(result.low >= 1 / kMost && result.low <= kMost))
+    node["low"].fail("must be from 0.01 to 100");
+  if (!(result.high >= result.low && result.high <= kMost))
+    node["high"].fail("must be from \"low\" to 100");
+  return result;
+}
+
 // A name stands in plans and on terminals, and must not pass for a device of the catalogue.
 void check_name(const Node& node) {
   const std::string name = node.text();
@@ -148,7 +159,7 @@ std::span<const NamedConstant> device_constants() {
 DeviceSpec parse_device(std::string_view text, const std::string& label) {
   const json::Json document = json::parse(text, label);
   const Node root(document, "", label);
-  root.expect_keys({"schema", "name", "base", "constants"}, {"description"});
+  root.expect_keys({"schema", "name", "base", "constants"}, {"description", "calibrated"});
   root["schema"].expect_schema(kSchema);
   DeviceSpec device = root["base"].text_as(find_device);
   device.name = root["name"].text();
@@ -158,6 +169,9 @@ DeviceSpec parse_device(std::string_view text, const std::string& label) {
   const Node constants = root["constants"];
   for (const std::string& key : constants.keys())
     set_constant(device, find_constant(key, constants[key]), constants[key]);
+  if (root.has("calibrated")) device.calibration = calibration(root["calibrated"]);
+  // Of a slower host than a desktop no row tells how its parts scale.
+  if (device.timing.host_slowdown.value > 1) device.is_host_unknown = true;
   return device;
 }
 

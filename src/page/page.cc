@@ -8,6 +8,7 @@
 #include "json/node.h"
 #include "page/assets.h"
 #include "page/frame.h"
+#include "plan/time_json.h"
 #include "report/causes.h"
 #include "report/plan_words.h"
 #include "segue/error.h"
@@ -28,14 +29,40 @@ std::string name_text(std::string_view name) {
   return json::as_written(name.substr(0, std::min(name.size(), kLongestName)));
 }
 
+std::string rates_text(const Prediction& predicted) {
+  if (!predicted.range) return "";
+  const RateRange range = predicted.range->throughput_per_s();
+  return fmt::format(" ({:.1f} to {:.1f})", range.low, range.high);
+}
+
+// Where plans of other strategies on as many TPUs may be the faster ones after all.
+std::string overlaps(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
+  std::vector<const Plan*> others;
+  for (const ComparedPlan& other : rows) {
+    if (other.tpus == row.tpus) others.push_back(&other.plan);
+  }
+  const std::string line = overlap_sentence(
+      row.plan, others, [](const Plan& plan) { return strategy_title(plan.strategy); });
+  return line.empty() ? "" : " " + line.substr(0, line.size() - 1);
+}
+
+// Low and high end; null of a plan that has no ranges.
+Json range_json(const std::optional<TimeRange>& range) {
+  return range ? segue::range_json(*range) : Json(nullptr);
+}
+
+Json rates_json(const Prediction& predicted) {
+  return predicted.range ? segue::range_json(predicted.range->throughput_per_s()) : Json(nullptr);
+}
+
 // "ResNet101 on 6 TPUs …": the answer, before all charts.
 std::string verdict(const Plan& plan, bool shares_link) {
   const Prediction& predicted = plan.predicted;
   const std::uint32_t tpus = plan.device_count();
-  std::string text =
-      fmt::format("{} on {}, {}: {:.1f} results per second, {:.2f} times one TPU",
-                  name_text(plan.model.name), format_count(tpus, "TPU"),
-                  strategy_title(plan.strategy), predicted.throughput_per_s, predicted.speedup);
+  std::string text = fmt::format("{} on {}, {}: {:.1f} results per second{}, {:.2f} times one TPU",
+                                 name_text(plan.model.name), format_count(tpus, "TPU"),
+                                 strategy_title(plan.strategy), predicted.throughput_per_s,
+                                 rates_text(predicted), predicted.speedup);
   if (predicted.speedup > tpus) text += ", more than the number of TPUs, since less is streamed";
   text += plan.host_bytes() == 0
               ? ". All parameters stay on chip. "
@@ -111,9 +138,11 @@ Json plan_json(const PageContent& content, const ComparedPlan& row) {
   return {{"tpus", row.tpus},
           {"strategy", plan.strategy},
           {"title", strategy_title(plan.strategy)},
-          {"verdict", verdict(plan, shares)},
+          {"verdict", verdict(plan, shares) + overlaps(row, content.plans)},
           {"throughput_per_s", rounded(predicted.throughput_per_s)},
+          {"throughput_range_per_s", rates_json(predicted)},
           {"latency_ns", predicted.latency.count()},
+          {"latency_range_ns", range_json(latency_range(predicted))},
           {"speedup", rounded(predicted.speedup)},
           {"efficiency", rounded(predicted.speedup / plan.device_count())},
           {"pareto", content.plans.size() > 1 && is_on_front(row, content.plans)},

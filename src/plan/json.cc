@@ -37,6 +37,7 @@ Json to_json(const Stage& stage, std::size_t position) {
               {"replicas", stage.replicas},
               {"host_operators", stage.time.host_operators},
               {"time_ns", time_json(stage.time)}};
+  if (stage.range) result["time_range_ns"] = range_json(*stage.range);
   if (stage.compiled) {
     result["compiled"] = {{"compiler", stage.compiled->compiler},
                           {"simulated_on_chip_bytes", stage.compiled->simulated_on_chip_bytes},
@@ -48,6 +49,7 @@ Json to_json(const Stage& stage, std::size_t position) {
     devices.push_back({{"pool", of_pool.pool},
                        {"replicas", of_pool.replicas},
                        {"time_ns", time_json(of_pool.time)}});
+    if (of_pool.range) devices.back()["time_range_ns"] = range_json(*of_pool.range);
   }
   result["devices"] = std::move(devices);
   return result;
@@ -100,6 +102,16 @@ SegmentTime parse_time(const Node& node, bool has_host) {
   return time;
 }
 
+std::optional<TimeRange> parse_range(const Node& node, const char* key, Nanoseconds within,
+                                     std::uint64_t longest_ns) {
+  if (!node.has(key)) return std::nullopt;
+  return read_range(node[key], within, longest_ns);
+}
+
+// A stage that a busy, slow or unknown host serves may take many times as long.
+constexpr std::uint64_t kLongestRangeOfStageNs = 100 * kLongestOfStageNs;
+constexpr std::uint64_t kLongestRangeOfPlanNs = 100 * kLongestOfPlanNs;
+
 std::uint32_t parse_replicas(const Node& node) {
   constexpr std::uint32_t kMostReplicas = 8192;  // 1024 of each of 8 kinds
   const std::uint32_t replicas = node.small_number();
@@ -114,9 +126,12 @@ std::vector<StageDevices> parse_devices(const Node& node, const Stage& stage, bo
   std::uint32_t replicas = 0;
   Nanoseconds slowest{0};
   for (const Node& element : node.elements()) {
-    element.expect_keys({"pool", "replicas", "time_ns"});
+    element.expect_keys({"pool", "replicas", "time_ns"}, {"time_range_ns"});
     result.push_back({element["pool"].small_number(), parse_replicas(element["replicas"]),
                       parse_time(element["time_ns"], has_host)});
+    StageDevices& devices = result.back();
+    devices.range =
+        parse_range(element, "time_range_ns", devices.time.total(), kLongestRangeOfStageNs);
     if (result.size() > 1 && result.back().pool <= result[result.size() - 2].pool)
       element["pool"].fail("must be larger than that of the entry before");
     replicas += result.back().replicas;
@@ -138,7 +153,8 @@ Stage parse_stage(const Node& node, std::size_t position, bool has_host) {
   node.expect_keys(
       {"index", "operators", "first_depth", "last_depth", "inputs", "outputs", "parameter_bytes",
        "on_chip_bytes", "host_bytes", "macs", "input_bytes", "output_bytes", "replicas", "time_ns"},
-      has_host ? Keys{"devices", "compiled", "host_operators"} : Keys{"devices", "compiled"});
+      has_host ? Keys{"devices", "compiled", "host_operators", "time_range_ns"}
+               : Keys{"devices", "compiled"});
   if (node["index"].number() != position) node["index"].fail(fmt::format("must be {}", position));
   Stage stage;
   for (const Node& element : node["operators"].elements())
@@ -156,6 +172,7 @@ Stage parse_stage(const Node& node, std::size_t position, bool has_host) {
   stage.output_bytes = node["output_bytes"].number();
   stage.replicas = parse_replicas(node["replicas"]);
   stage.time = parse_time(node["time_ns"], has_host);
+  stage.range = parse_range(node, "time_range_ns", stage.time.total(), kLongestRangeOfStageNs);
   if (has_host) {
     stage.time.host_operators = node["host_operators"].small_number();
     if (stage.time.host_operators > stage.operators.size())
@@ -169,10 +186,31 @@ Stage parse_stage(const Node& node, std::size_t position, bool has_host) {
 
 Prediction parse_prediction(const Node& node) {
   node.expect_keys(
-      {"bottleneck_ns", "latency_ns", "throughput_per_s", "single_device_ns", "speedup"});
-  return {duration(node["bottleneck_ns"]), duration(node["latency_ns"]),
-          not_negative(node["throughput_per_s"]), duration(node["single_device_ns"]),
-          not_negative(node["speedup"])};
+      {"bottleneck_ns", "latency_ns", "throughput_per_s", "single_device_ns", "speedup"},
+      {"bottleneck_range_ns", "latency_range_ns", "throughput_range_per_s"});
+  Prediction result{duration(node["bottleneck_ns"]), duration(node["latency_ns"]),
+                    not_negative(node["throughput_per_s"]), duration(node["single_device_ns"]),
+                    not_negative(node["speedup"])};
+  const auto bottleneck =
+      parse_range(node, "bottleneck_range_ns", result.bottleneck, kLongestRangeOfPlanNs);
+  const auto latency = parse_range(node, "latency_range_ns", result.latency, kLongestRangeOfPlanNs);
+  if (bottleneck.has_value() != latency.has_value() ||
+      bottleneck.has_value() != node.has("throughput_range_per_s"))
+    node.fail("must have all of its ranges (bottleneck, latency, throughput) or none");
+  if (!bottleneck) return result;
+  result.range = PredictionRange{*bottleneck, *latency};
+  expect_rates(node["throughput_range_per_s"], result.range->throughput_per_s());
+  return result;
+}
+
+Json prediction_json(const Prediction& predicted) {
+  Json result{{"bottleneck_ns", predicted.bottleneck.count()},
+              {"latency_ns", predicted.latency.count()},
+              {"throughput_per_s", rounded(predicted.throughput_per_s)},
+              {"single_device_ns", predicted.single_device.count()},
+              {"speedup", rounded(predicted.speedup)}};
+  if (predicted.range) result.update(range_keys_json(*predicted.range));
+  return result;
 }
 
 Bound parse_bound(const Node& node) {
@@ -226,12 +264,7 @@ std::string to_json(const Plan& plan) {
                 {"strategy", plan.strategy},
                 {"objective", plan.objective},
                 {"stages", std::move(stages)},
-                {"predicted",
-                 {{"bottleneck_ns", plan.predicted.bottleneck.count()},
-                  {"latency_ns", plan.predicted.latency.count()},
-                  {"throughput_per_s", rounded(plan.predicted.throughput_per_s)},
-                  {"single_device_ns", plan.predicted.single_device.count()},
-                  {"speedup", rounded(plan.predicted.speedup)}}}};
+                {"predicted", prediction_json(plan.predicted)}};
   if (plan.bound) {
     document["bound"] = {{"bottleneck_ns", plan.bound->value.count()},
                          {"proven", plan.bound->is_proven},

@@ -56,9 +56,13 @@ Stage describe_stage(const Graph& graph, std::vector<OperatorId> operators,
       stage.on_chip_bytes = memory.on_chip_bytes;
       stage.host_bytes = memory.host_bytes;
     }
-    if (stage.replicas == 0 || time.total() > stage.time.total()) stage.time = time;
+    const TimeRange range = time_range(graph, stage.operators, time, targets[pool].pool.device);
+    if (stage.replicas == 0 || time.total() > stage.time.total()) {
+      stage.time = time;
+      stage.range = range;
+    }
     stage.replicas += devices[pool];
-    if (targets.size() > 1) stage.devices.push_back({pool, devices[pool], time});
+    if (targets.size() > 1) stage.devices.push_back({pool, devices[pool], time, range});
   }
   return stage;
 }
@@ -146,7 +150,10 @@ void adopt(Stage& stage, const CompiledMemory& memory, const Graph& graph,
     const DeviceSpec& device = pools[kind.pool].device;
     kind.time =
         simulate_segment(graph, operators, report_of(memory, graph, operators, device), device);
-    if (kind.time.total() > stage.time.total()) stage.time = kind.time;
+    kind.range = time_range(graph, operators, kind.time, device);
+    if (kind.time.total() <= stage.time.total()) continue;
+    stage.time = kind.time;
+    stage.range = kind.range;
   }
   if (!stage.devices.empty()) stage.devices = std::move(devices);
 }

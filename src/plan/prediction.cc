@@ -1,69 +1,152 @@
 #include "plan/prediction.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "simulator/stage_pace.h"
 
 namespace segue {
 namespace {
 
-std::vector<StageShare> shares_of(std::span<const StageDevices> devices) {
+enum class End { kPredicted, kLow, kHigh };
+
+// What the devices of one kind take for an input of the stage that they run.
+struct Load {
+  std::uint32_t pool = 0;
+  StageShare share;
+  std::int64_t link_ns = 0;
+  std::int64_t host_ns = 0;  // operators on the host
+};
+using StageLoads = std::vector<Load>;
+
+std::int64_t scaled(std::int64_t ns, double factor) {
+  return std::llround(static_cast<double>(ns) * factor);
+}
+
+// How long operators on the host take at an end of the range: what the stage's range leaves to
+// them, and no further from the prediction than kHostOperatorFactors.
+std::int64_t host_end_ns(const StageDevices& kind, std::int64_t end_ns, End end) {
+  const std::int64_t host_ns = kind.time.host.count();
+  const std::int64_t left_ns = end_ns - (kind.time.total().count() - host_ns);
+  return end == End::kLow ? std::max(left_ns, scaled(host_ns, kHostOperatorFactors.low))
+                          : std::min(left_ns, scaled(host_ns, kHostOperatorFactors.high));
+}
+
+// The range of a stage on an unknown host has a busy host's stretch already.
+double stretch_beyond_range(const DeviceSpec& device, double stretch) {
+  return host_knowledge(device) == HostKnowledge::kUnknown ? 0 : stretch - 1;
+}
+
+Load load_of(const StageDevices& kind, const DeviceSpec& device, End end, double stretch) {
+  const std::int64_t total_ns = kind.time.total().count();
+  Load load{kind.pool, {kind.replicas, total_ns}, kind.time.link().count(), kind.time.host.count()};
+  if (end == End::kPredicted) return load;
+  const std::int64_t end_ns = (end == End::kLow ? kind.range->low : kind.range->high).count();
+  const double factor =
+      total_ns > 0 ? static_cast<double>(end_ns) / static_cast<double>(total_ns) : 1;
+  const auto host_share = static_cast<double>(host_share_of_output(kind.time, device).count());
+  load.share.time_ns =
+      end_ns + std::llround(stretch_beyond_range(device, stretch) * host_share * factor);
+  load.link_ns = scaled(load.link_ns, factor);
+  load.host_ns = host_end_ns(kind, end_ns, end);
+  return load;
+}
+
+std::vector<StageLoads> loads_of(std::span<const Stage> stages, std::span<const DevicePool> pools,
+                                 End end, double stretch) {
+  std::vector<StageLoads> result;
+  for (const Stage& stage : stages) {
+    StageLoads& loads = result.emplace_back();
+    for (const StageDevices& kind : devices_of(stage))
+      loads.push_back(load_of(kind, pools[kind.pool].device, end, stretch));
+  }
+  return result;
+}
+
+std::vector<StageShare> shares_of(const StageLoads& loads) {
   std::vector<StageShare> shares;
-  for (const StageDevices& kind : devices)
-    shares.push_back({kind.replicas, kind.time.total().count()});
+  for (const Load& load : loads) shares.push_back(load.share);
   return shares;
 }
 
 // The link that the devices of a pool share is busy for each input at every stage they run.
-std::int64_t busiest_link_ns(std::span<const Stage> stages, std::span<const DevicePool> pools) {
+std::int64_t busiest_link_ns(std::span<const StageLoads> stages,
+                             std::span<const DevicePool> pools) {
   std::vector<std::int64_t> busy(pools.size());
-  for (const Stage& stage : stages) {
-    const auto devices = devices_of(stage);
-    for (std::size_t kind = 0; kind < devices.size(); ++kind) {
-      if (!pools[devices[kind].pool].shares_link) continue;
-      busy[devices[kind].pool] +=
-          stage_busy_ns(shares_of(devices), kind, devices[kind].time.link().count());
+  for (const StageLoads& loads : stages) {
+    const auto shares = shares_of(loads);
+    for (std::size_t kind = 0; kind < loads.size(); ++kind) {
+      if (!pools[loads[kind].pool].shares_link) continue;
+      busy[loads[kind].pool] += stage_busy_ns(shares, kind, loads[kind].link_ns);
     }
   }
   return std::ranges::max(busy);
 }
 
 // The host's cores compute the operators of all stages, each one at a time.
-Nanoseconds host_period(std::span<const Stage> stages, std::span<const DevicePool> pools) {
-  Nanoseconds work{0};
-  for (const Stage& stage : stages) {
-    const auto devices = devices_of(stage);
-    for (std::size_t kind = 0; kind < devices.size(); ++kind) {
-      work += Nanoseconds(stage_busy_ns(shares_of(devices), kind, devices[kind].time.host.count()));
-    }
+std::int64_t host_period_ns(std::span<const StageLoads> stages, std::span<const DevicePool> pools) {
+  std::int64_t work_ns = 0;
+  for (const StageLoads& loads : stages) {
+    const auto shares = shares_of(loads);
+    for (std::size_t kind = 0; kind < loads.size(); ++kind)
+      work_ns += stage_busy_ns(shares, kind, loads[kind].host_ns);
   }
-  return work / static_cast<std::int64_t>(host_cores(pools));
+  return work_ns / static_cast<std::int64_t>(host_cores(pools));
+}
+
+Nanoseconds bottleneck_of(std::span<const StageLoads> stages, std::span<const DevicePool> pools) {
+  std::int64_t slowest_ns = std::max(busiest_link_ns(stages, pools), host_period_ns(stages, pools));
+  for (const StageLoads& loads : stages)
+    slowest_ns = std::max(slowest_ns, stage_period_ns(shares_of(loads)));
+  return Nanoseconds(slowest_ns);
+}
+
+Nanoseconds latency_of(std::span<const StageLoads> stages, Nanoseconds hop) {
+  Nanoseconds sum{0};
+  for (const StageLoads& loads : stages)
+    sum += Nanoseconds(stage_latency_ns(shares_of(loads))) + hop;
+  return sum;
+}
+
+bool has_ranges(std::span<const Stage> stages) {
+  return std::ranges::all_of(stages, [](const Stage& stage) {
+    return stage.range && std::ranges::all_of(stage.devices, [](const auto& kind) {
+             return kind.range.has_value();
+           });
+  });
 }
 
 }  // namespace
 
+RateRange PredictionRange::throughput_per_s() const {
+  const auto rate = [](Nanoseconds time) { return time.count() > 0 ? 1 / to_s(time) : 0.0; };
+  return {rate(bottleneck.high), rate(bottleneck.low)};
+}
+
 std::vector<StageDevices> devices_of(const Stage& stage) {
   if (!stage.devices.empty()) return stage.devices;
-  return {{0, stage.replicas, stage.time}};
+  return {{0, stage.replicas, stage.time, stage.range}};
 }
 
 Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
                    std::span<const DevicePool> pools) {
-  const bool has_hops = stages.size() > 1 || stages[0].replicas > 1;
-  const Nanoseconds hop = has_hops ? runner_hop(pools) : Nanoseconds(0);
+  const bool is_pipeline = stages.size() > 1 || stages[0].replicas > 1;
+  const Nanoseconds hop = is_pipeline ? runner_hop(pools) : Nanoseconds(0);
+  const auto predicted = loads_of(stages, pools, End::kPredicted, 1);
   Prediction result;
   result.single_device = single_device;
-  result.bottleneck =
-      std::max(Nanoseconds(busiest_link_ns(stages, pools)), host_period(stages, pools));
-  for (const Stage& stage : stages) {
-    const auto shares = shares_of(devices_of(stage));
-    result.bottleneck = std::max(result.bottleneck, Nanoseconds(stage_period_ns(shares)));
-    result.latency += Nanoseconds(stage_latency_ns(shares)) + hop;
-  }
+  result.bottleneck = bottleneck_of(predicted, pools);
+  result.latency = latency_of(predicted, hop);
   if (result.bottleneck.count() > 0) {
     result.throughput_per_s = 1 / to_s(result.bottleneck);
     result.speedup = to_s(single_device) / to_s(result.bottleneck);
   }
+  if (!has_ranges(stages)) return result;
+  const auto low = loads_of(stages, pools, End::kLow, 1);
+  const auto high = loads_of(stages, pools, End::kHigh, 1);
+  const auto busy = loads_of(stages, pools, End::kHigh, is_pipeline ? kMostHostStretch : 1);
+  result.range = PredictionRange{{bottleneck_of(low, pools), bottleneck_of(busy, pools)},
+                                 {latency_of(low, hop), latency_of(high, hop)}};
   return result;
 }
 

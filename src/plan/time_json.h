@@ -1,8 +1,8 @@
-// The times of a stage as every JSON document has them.
+// The times of a stage, and ranges, as every JSON document has them.
 #pragma once
 
 #include "json/node.h"
-#include "segue/simulator.h"
+#include "segue/plan.h"
 
 namespace segue {
 
@@ -11,6 +11,43 @@ namespace segue {
           {"output", time.output.count()},   {"streaming", time.streaming.count()},
           {"fixed", time.fixed.count()},     {"host", time.host.count()},
           {"total", time.total().count()}};
+}
+
+[[nodiscard]] inline json::Json range_json(const TimeRange& range) {
+  return json::Json::array({range.low.count(), range.high.count()});
+}
+
+[[nodiscard]] inline json::Json range_json(const RateRange& range) {
+  return json::Json::array({json::rounded(range.low), json::rounded(range.high)});
+}
+
+// Two times around the one that they are the range of.
+[[nodiscard]] inline TimeRange read_range(const json::Node& node, Nanoseconds within,
+                                          std::uint64_t longest_ns) {
+  const auto ends = node.elements();
+  if (ends.size() != 2) node.fail("must be two numbers: the low and the high end");
+  const auto end = [&](std::size_t i) {
+    return Nanoseconds(static_cast<std::int64_t>(ends[i].number(longest_ns)));
+  };
+  const TimeRange range{end(0), end(1)};
+  if (range.low > within || range.high < within)
+    node.fail("must begin at or below what it is the range of, and end at or above it");
+  return range;
+}
+
+// The rates that a range of times gives stand beside it, rounded.
+inline void expect_rates(const json::Node& node, const RateRange& rates) {
+  const auto ends = node.elements();
+  if (ends.size() != 2 || ends[0].real() != json::rounded(rates.low) ||
+      ends[1].real() != json::rounded(rates.high))
+    node.fail("does not follow from bottleneck_range_ns");
+}
+
+// The three keys that stand beside a predicted time between results, latency and throughput.
+[[nodiscard]] inline json::Json range_keys_json(const PredictionRange& range) {
+  return {{"bottleneck_range_ns", range_json(range.bottleneck)},
+          {"latency_range_ns", range_json(range.latency)},
+          {"throughput_range_per_s", range_json(range.throughput_per_s())}};
 }
 
 }  // namespace segue

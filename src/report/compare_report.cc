@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "json/node.h"
+#include "plan/time_json.h"
 #include "report/causes.h"
 #include "report/plan_words.h"
 #include "segue/report.h"
@@ -30,6 +31,22 @@ const char* cause_of_slowest(const Plan& plan) {
   return kCauseKeys.at(main_cause(plan.stages[slowest_stage(plan)].time));
 }
 
+std::string end_cell(const Prediction& predicted, Nanoseconds TimeRange::*end) {
+  const auto range = bottleneck_range(predicted);
+  return range ? format_ms((*range).*end) : "-";
+}
+
+// Rows of the same time are the same in the ranking.
+std::string overlaps(const ComparedPlan& fastest, std::span<const ComparedPlan> rows) {
+  std::vector<const Plan*> others;
+  for (const ComparedPlan& row : rows) others.push_back(&row.plan);
+  return overlap_sentence(fastest.plan, others, [&](const Plan& plan) {
+    const auto row =
+        std::ranges::find(rows, &plan, [](const ComparedPlan& one) { return &one.plan; });
+    return fmt::format("{} on {}", plan.strategy, format_count(row->tpus, "TPU"));
+  });
+}
+
 // What to do with the table.
 std::string next_step(std::span<const ComparedPlan> rows) {
   const auto fastest = std::ranges::min_element(rows, {}, [](const ComparedPlan& row) {
@@ -37,14 +54,14 @@ std::string next_step(std::span<const ComparedPlan> rows) {
                       row.plan.predicted.latency);
   });
   std::string text =
-      fmt::format("Fastest: {} on {}, {:.1f}/s (`segue plan` with --tpus {} --strategy {}).",
+      fmt::format("Fastest: {} on {}, {} (`segue plan` with --tpus {} --strategy {}).",
                   fastest->plan.strategy, format_count(fastest->plan.device_count(), "TPU"),
-                  fastest->plan.predicted.throughput_per_s, fastest->tpus, fastest->plan.strategy);
+                  rate_with_range(fastest->plan.predicted), fastest->tpus, fastest->plan.strategy);
   const auto resident = std::ranges::find_if(
       rows, [](const ComparedPlan& row) { return row.plan.host_bytes() == 0; });
   if (resident != rows.end() && resident->tpus > rows.front().tpus)
     text += fmt::format(" {} TPUs are the fewest that stream nothing.", resident->tpus);
-  return text + "\n";
+  return text + "\n" + overlaps(*fastest, rows);
 }
 
 // Whether every strategy has a row for every number of TPUs.
@@ -64,6 +81,8 @@ Table compare_table(std::span<const ComparedPlan> rows) {
                    {"on_host_ms"},
                    {"per_s"},
                    {"ms"},
+                   {"low_ms"},
+                   {"high_ms"},
                    {"latency_ms"},
                    {"speedup"},
                    {"vs_compiler"},
@@ -77,7 +96,8 @@ Table compare_table(std::span<const ComparedPlan> rows) {
     table.rows.push_back({std::to_string(row.tpus), row.plan.strategy, replicas_text(row.plan),
                           format_mib(row.plan.host_bytes()), format_ms(row.plan.host_time()),
                           fmt::format("{:.1f}", predicted.throughput_per_s),
-                          format_ms(predicted.bottleneck), format_ms(predicted.latency),
+                          format_ms(predicted.bottleneck), end_cell(predicted, &TimeRange::low),
+                          end_cell(predicted, &TimeRange::high), format_ms(predicted.latency),
                           fmt::format("{:.2f}", predicted.speedup),
                           against ? fmt::format("{:.2f}", *against) : "-",
                           fmt::format("{:.0f}", 100 * predicted.speedup / row.plan.device_count()),
@@ -96,7 +116,9 @@ std::string compare_text(const std::string& model, std::span<const ComparedPlan>
          "per_tpu_%: speed-up over one TPU, divided by the TPUs used.\n" +
          (is_complete(rows) ? "" : "A strategy without a row has not that many cuts here.\n") +
          "*: no other row is better in throughput, latency or TPUs without being worse in "
-         "another.\nslowest, cause: the slowest stage, and what most of its time goes into.\n" +
+         "another.\nlow_ms, high_ms: the range of ms, which holds about nine measurements in ten "
+         "(docs/accuracy.md).\nslowest, cause: the slowest stage, and what most of its time goes "
+         "into.\n" +
          next_step(rows);
 }
 
@@ -105,23 +127,25 @@ std::string compare_json(const std::string& model, std::span<const ComparedPlan>
   for (const ComparedPlan& row : rows) {
     const Prediction& predicted = row.plan.predicted;
     const auto against = against_vendor(row, rows);
-    list.push_back({{"tpus", row.tpus},
-                    {"strategy", row.plan.strategy},
-                    {"stages", row.plan.stages.size()},
-                    {"replicas", replicas_of(row.plan)},
-                    {"throughput_per_s", rounded(predicted.throughput_per_s)},
-                    {"latency_ns", predicted.latency.count()},
-                    {"bottleneck_ns", predicted.bottleneck.count()},
-                    {"host_bytes", row.plan.host_bytes()},
-                    {"host_operators", row.plan.host_operators()},
-                    {"host_ns", row.plan.host_time().count()},
-                    {"speedup", rounded(predicted.speedup)},
-                    {"speedup_vs_compiler", against ? nlohmann::ordered_json(rounded(*against))
-                                                    : nlohmann::ordered_json(nullptr)},
-                    {"efficiency", rounded(predicted.speedup / row.plan.device_count())},
-                    {"pareto", is_on_front(row, rows)},
-                    {"slowest_stage", slowest_stage(row.plan)},
-                    {"slowest_cause", cause_of_slowest(row.plan)}});
+    nlohmann::ordered_json& one = list.emplace_back(nlohmann::ordered_json{
+        {"tpus", row.tpus},
+        {"strategy", row.plan.strategy},
+        {"stages", row.plan.stages.size()},
+        {"replicas", replicas_of(row.plan)},
+        {"throughput_per_s", rounded(predicted.throughput_per_s)},
+        {"latency_ns", predicted.latency.count()},
+        {"bottleneck_ns", predicted.bottleneck.count()},
+        {"host_bytes", row.plan.host_bytes()},
+        {"host_operators", row.plan.host_operators()},
+        {"host_ns", row.plan.host_time().count()},
+        {"speedup", rounded(predicted.speedup)},
+        {"speedup_vs_compiler",
+         against ? nlohmann::ordered_json(rounded(*against)) : nlohmann::ordered_json(nullptr)},
+        {"efficiency", rounded(predicted.speedup / row.plan.device_count())},
+        {"pareto", is_on_front(row, rows)},
+        {"slowest_stage", slowest_stage(row.plan)},
+        {"slowest_cause", cause_of_slowest(row.plan)}});
+    if (predicted.range) one.update(range_keys_json(*predicted.range));
   }
   return json::to_text({{"schema", "segue.compare/2"},
                         {"kind", "simulated"},

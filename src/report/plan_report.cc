@@ -117,6 +117,13 @@ Table strategy_table(const Plan& plan, std::span<const Plan> others) {
   return table;
 }
 
+// Where a ranking of the strategies is not sure.
+std::string overlaps(const Plan& plan, std::span<const Plan> others) {
+  std::vector<const Plan*> rest;
+  for (const Plan& other : others) rest.push_back(&other);
+  return overlap_sentence(plan, rest, [](const Plan& one) { return strategy_title(one.strategy); });
+}
+
 Nanoseconds objective_of(const Plan& plan, const Prediction& predicted) {
   return plan.objective == "latency" ? predicted.latency : predicted.bottleneck;
 }
@@ -137,9 +144,10 @@ std::string better_choice(const Plan& plan, std::span<const Plan> others) {
 std::string prediction(const Plan& plan) {
   const Prediction& predicted = plan.predicted;
   return fmt::format(
-      "{}: {} per input ({:.1f}/s), latency {}; one TPU {}, speed-up {:.2f} (simulated).\n",
-      strategy_title(plan.strategy), format_time(predicted.bottleneck), predicted.throughput_per_s,
-      format_time(predicted.latency), format_time(predicted.single_device), predicted.speedup);
+      "{}: {} per input, {}, latency {}; one TPU {}, speed-up {:.2f} (simulated).\n",
+      strategy_title(plan.strategy), with_range(predicted.bottleneck, bottleneck_range(predicted)),
+      rate_with_range(predicted), with_range(predicted.latency, latency_range(predicted)),
+      format_time(predicted.single_device), predicted.speedup);
 }
 
 std::string bound_text(const Plan& plan) {
@@ -223,6 +231,10 @@ std::string plan_text(const Plan& plan, std::span<const Plan> others) {
                         has_host_work(plan) && is_host_measured(plan)
                             ? ", but for times on the host, which are measured"
                             : "");
+    if (const std::string line = overlaps(plan, others); !line.empty()) {
+      text.pop_back();
+      text += line + "\n";
+    }
   }
   text += bottleneck_sentence(plan, has_shared_link(plan)) + "\n";
   if (plan.bound) text += bound_text(plan);

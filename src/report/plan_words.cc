@@ -72,7 +72,67 @@ std::string advice(const Stage& stage, const Plan& plan, bool shares) {
   return "`--strategy optimal` may give slow stages more TPUs";
 }
 
+// The unit that format_time gives a time.
+std::pair<double, const char*> unit_of(Nanoseconds time) {
+  if (time >= std::chrono::seconds(1)) return {1e9, "s"};
+  if (time >= std::chrono::milliseconds(1)) return {1e6, "ms"};
+  return {1e3, "us"};
+}
+
+// What its objective minimizes.
+std::pair<Nanoseconds, std::optional<TimeRange>> objective_of(const Plan& plan, bool is_latency) {
+  const Prediction& predicted = plan.predicted;
+  if (is_latency) return {predicted.latency, latency_range(predicted)};
+  return {predicted.bottleneck, bottleneck_range(predicted)};
+}
+
 }  // namespace
+
+std::string with_range(Nanoseconds time, const std::optional<TimeRange>& range) {
+  if (!range) return format_time(time);
+  const auto [factor, unit] = unit_of(time);
+  const auto in_unit = [&](Nanoseconds end) {
+    return fmt::format("{:.2f}", static_cast<double>(end.count()) / factor);
+  };
+  return fmt::format("{} {} ({} to {})", in_unit(time), unit, in_unit(range->low),
+                     in_unit(range->high));
+}
+
+std::string rate_with_range(const Prediction& predicted) {
+  if (!predicted.range) return fmt::format("{:.1f}/s", predicted.throughput_per_s);
+  const RateRange range = predicted.range->throughput_per_s();
+  return fmt::format("{:.1f}/s ({:.1f} to {:.1f})", predicted.throughput_per_s, range.low,
+                     range.high);
+}
+
+std::optional<TimeRange> bottleneck_range(const Prediction& predicted) {
+  if (!predicted.range) return std::nullopt;
+  return predicted.range->bottleneck;
+}
+
+std::optional<TimeRange> latency_range(const Prediction& predicted) {
+  if (!predicted.range) return std::nullopt;
+  return predicted.range->latency;
+}
+
+std::string overlap_sentence(const Plan& best, const std::vector<const Plan*>& others,
+                             const std::function<std::string(const Plan&)>& name_of) {
+  const bool is_latency = best.objective == "latency";
+  const auto [time, range] = objective_of(best, is_latency);
+  const Plan* nearest = nullptr;
+  std::size_t count = 0;
+  for (const Plan* other : others) {
+    const auto [other_time, other_range] = objective_of(*other, is_latency);
+    if (other_time == time || !range || !other_range || !overlap(*range, *other_range)) continue;
+    ++count;
+    if (nearest == nullptr || other_time < objective_of(*nearest, is_latency).first)
+      nearest = other;
+  }
+  if (count == 0) return "";
+  const std::string more = count == 1 ? "" : fmt::format(", and of {} more,", count - 1);
+  return fmt::format("The ranges of {} and {}{} overlap: a measurement may reverse their order.\n",
+                     name_of(best), name_of(*nearest), more);
+}
 
 bool is_host_measured(const Plan& plan) {
   return std::ranges::all_of(plan.stages, [&](const Stage& stage) {

@@ -3,12 +3,27 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "segue/plan.h"
 
 namespace segue {
+
+// "41.34 ms (38.10 to 45.20)": a time with its range, in one unit; the time alone without one.
+[[nodiscard]] std::string with_range(Nanoseconds time, const std::optional<TimeRange>& range);
+// "28.6/s (24.3 to 31.0)".
+[[nodiscard]] std::string rate_with_range(const Prediction& predicted);
+
+[[nodiscard]] std::optional<TimeRange> bottleneck_range(const Prediction& predicted);
+[[nodiscard]] std::optional<TimeRange> latency_range(const Prediction& predicted);
+
+// A line where the ranges of what a plan minimizes and of some of the others overlap; else nothing.
+// Others that take the same time are no ranking. `name_of` says which one it is.
+[[nodiscard]] std::string overlap_sentence(const Plan& best, const std::vector<const Plan*>& others,
+                                           const std::function<std::string(const Plan&)>& name_of);
 
 // A strategy as the paper calls it.
 [[nodiscard]] std::string strategy_title(const std::string& strategy);

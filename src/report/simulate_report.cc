@@ -43,6 +43,47 @@ Nanoseconds long_run(const Plan& plan, const Timeline& timeline, const TimelineO
   return options.shared.empty() ? alone : std::max(timeline.steady_period(), alone);
 }
 
+// The range of a time of the timeline: in proportion to that of the prediction it comes from.
+std::optional<TimeRange> in_proportion(Nanoseconds time, Nanoseconds predicted,
+                                       const std::optional<TimeRange>& range) {
+  if (!range || predicted.count() == 0) return std::nullopt;
+  const auto end = [&](Nanoseconds of) {
+    return Nanoseconds(
+        std::llround(to_s(of) / to_s(predicted) * static_cast<double>(time.count())));
+  };
+  return TimeRange{end(range->low), end(range->high)};
+}
+
+// Of the time between results, and of a batch per input.
+std::optional<TimeRange> period_range(const Plan& plan, Nanoseconds time) {
+  return in_proportion(time, plan.predicted.bottleneck, bottleneck_range(plan.predicted));
+}
+
+std::optional<TimeRange> first_latency_range(const Plan& plan, const Timeline& timeline) {
+  return in_proportion(timeline.latencies.front(), plan.predicted.latency,
+                       latency_range(plan.predicted));
+}
+
+// Beside the times they belong to; none of a plan that has none.
+void add_ranges(nlohmann::ordered_json& document, const Plan& plan, const Timeline& timeline,
+                const TimelineOptions& options) {
+  const auto each = period_range(plan, timeline.time_per_input());
+  if (!each) return;
+  const PredictionRange of_batch{*each, {}};
+  const Nanoseconds steady = long_run(plan, timeline, options);
+  document["time_per_input_range_ns"] = range_json(*each);
+  document["steady_period_range_ns"] = range_json(*period_range(plan, steady));
+  document["throughput_range_per_s"] = range_json(of_batch.throughput_per_s());
+  document["first_latency_range_ns"] = range_json(*first_latency_range(plan, timeline));
+}
+
+std::string rate_text(Nanoseconds each, const std::optional<TimeRange>& range) {
+  Prediction of_batch{.bottleneck = each};
+  if (each.count() > 0) of_batch.throughput_per_s = 1 / to_s(each);
+  if (range) of_batch.range = PredictionRange{*range, {}};
+  return rate_with_range(of_batch);
+}
+
 double speedup(const Plan& plan, Nanoseconds each) {
   return each.count() > 0 ? to_s(plan.predicted.single_device) / to_s(each) : 0;
 }
@@ -80,12 +121,13 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline,
                   format_count(devices, "Edge TPU"), printable(plan.device),
                   strategy_title(plan.strategy), format_count(inputs, "input"));
   text += simulate_table(plan, timeline).to_text() + "\n";
-  text +=
-      fmt::format("{} in {}: {} each, {:.1f}/s; latency {} for the first, {} (p50), {} (p99).\n",
-                  format_count(inputs, "input"), format_time(timeline.makespan), format_time(each),
-                  each.count() > 0 ? 1 / to_s(each) : 0.0, format_time(timeline.latencies.front()),
-                  format_time(percentile(timeline.latencies, 0.5)),
-                  format_time(percentile(timeline.latencies, 0.99)));
+  text += fmt::format("{} in {}: {} each, {}; latency {} for the first, {} (p50), {} (p99).\n",
+                      format_count(inputs, "input"), format_time(timeline.makespan),
+                      with_range(each, period_range(plan, each)),
+                      rate_text(each, period_range(plan, each)),
+                      with_range(timeline.latencies.front(), first_latency_range(plan, timeline)),
+                      format_time(percentile(timeline.latencies, 0.5)),
+                      format_time(percentile(timeline.latencies, 0.99)));
   text += fmt::format(
       "One TPU: {} each ({:.2f} TOPS); speed-up {:.2f} for {}, {:.2f} in the long run.\n",
       format_time(predicted.single_device),
@@ -121,30 +163,33 @@ std::string simulate_json(const Plan& plan, const Timeline& timeline,
                       {"largest_queue", statistics.largest_queue},
                       {"mean_queue", rounded(statistics.mean_queue)},
                       {"blocked_ns", statistics.blocked.count()}});
+    if (plan.stages[i].range) stages.back()["time_range_ns"] = range_json(*plan.stages[i].range);
   }
   const Nanoseconds each = timeline.time_per_input();
   const double rate = each.count() > 0 ? 1 / to_s(each) : 0;
-  return json::to_text(
-      {{"schema", "segue.simulate/2"},
-       {"kind", "simulated"},
-       {"model", plan.model.name},
-       {"device", plan.device},
-       {"strategy", plan.strategy},
-       {"inputs", timeline.results.size()},
-       {"queue_capacity", options.queue_capacity},
-       {"makespan_ns", timeline.makespan.count()},
-       {"time_per_input_ns", each.count()},
-       {"steady_period_ns", long_run(plan, timeline, options).count()},
-       {"throughput_per_s", rounded(rate)},
-       {"first_latency_ns", timeline.latencies.front().count()},
-       {"mean_latency_ns", mean(timeline.latencies).count()},
-       {"p50_latency_ns", percentile(timeline.latencies, 0.5).count()},
-       {"p99_latency_ns", percentile(timeline.latencies, 0.99).count()},
-       {"largest_latency_ns", std::ranges::max(timeline.latencies).count()},
-       {"single_device_ns", plan.predicted.single_device.count()},
-       {"speedup", rounded(to_s(plan.predicted.single_device) * rate)},
-       {"tera_operations_per_s", rounded(tera_operations_per_s(plan.model.macs, each))},
-       {"stages", std::move(stages)}});
+  nlohmann::ordered_json document = {
+      {"schema", "segue.simulate/2"},
+      {"kind", "simulated"},
+      {"model", plan.model.name},
+      {"device", plan.device},
+      {"strategy", plan.strategy},
+      {"inputs", timeline.results.size()},
+      {"queue_capacity", options.queue_capacity},
+      {"makespan_ns", timeline.makespan.count()},
+      {"time_per_input_ns", each.count()},
+      {"steady_period_ns", long_run(plan, timeline, options).count()},
+      {"throughput_per_s", rounded(rate)},
+      {"first_latency_ns", timeline.latencies.front().count()},
+      {"mean_latency_ns", mean(timeline.latencies).count()},
+      {"p50_latency_ns", percentile(timeline.latencies, 0.5).count()},
+      {"p99_latency_ns", percentile(timeline.latencies, 0.99).count()},
+      {"largest_latency_ns", std::ranges::max(timeline.latencies).count()},
+      {"single_device_ns", plan.predicted.single_device.count()},
+      {"speedup", rounded(to_s(plan.predicted.single_device) * rate)},
+      {"tera_operations_per_s", rounded(tera_operations_per_s(plan.model.macs, each))},
+      {"stages", std::move(stages)}};
+  add_ranges(document, plan, timeline, options);
+  return json::to_text(document);
 }
 
 }  // namespace segue

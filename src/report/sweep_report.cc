@@ -20,6 +20,8 @@ Table sweep_table(std::span<const SweepRow> rows) {
                    {"largest_MiB"},
                    {"per_s"},
                    {"ms"},
+                   {"low_ms"},
+                   {"high_ms"},
                    {"latency_ms"},
                    {"speedup"}};
   for (const SweepRow& row : rows) {
@@ -30,6 +32,7 @@ Table sweep_table(std::span<const SweepRow> rows) {
                    {fmt::format("{}", fmt::join(row.replicas, "+")), format_mib(row.host_bytes),
                     format_ms(row.host_time), format_mib(row.largest_segment_bytes),
                     fmt::format("{:.1f}", row.throughput_per_s), format_ms(row.bottleneck),
+                    format_ms(row.range.bottleneck.low), format_ms(row.range.bottleneck.high),
                     format_ms(row.latency), fmt::format("{:.2f}", row.speedup)});
     } else {
       cells.resize(table.columns.size(), "-");
@@ -46,7 +49,7 @@ std::string sweep_text(std::span<const SweepRow> rows) {
   std::string text = sweep_table(rows).to_text() + "\n";
   text += fmt::format(
       "Sweep {}: {} of {}; all numbers simulated. stages: TPUs of each. on_host_ms: operators that "
-      "no TPU computes (estimated).\n",
+      "no TPU computes (estimated). low_ms, high_ms: the range of ms.\n",
       printable(rows.front().sweep), rows.size(), format_count(rows.front().jobs, "job"));
   if (without > 0) {
     text += fmt::format(

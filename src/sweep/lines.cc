@@ -5,6 +5,7 @@
 #include <set>
 
 #include "json/node.h"
+#include "plan/time_json.h"
 #include "segue/error.h"
 #include "segue/sweep.h"
 #include "segue/units.h"
@@ -27,8 +28,9 @@ std::vector<std::string_view> keys_of(bool is_feasible) {
     return keys;
   }
   keys.insert(keys.end(),
-              {"stages", "replicas", "throughput_per_s", "latency_ns", "bottleneck_ns", "speedup",
-               "host_bytes", "host_operators", "host_ns", "largest_segment_bytes", "plan_sha256"});
+              {"stages", "replicas", "throughput_per_s", "throughput_range_per_s", "latency_ns",
+               "latency_range_ns", "bottleneck_ns", "bottleneck_range_ns", "speedup", "host_bytes",
+               "host_operators", "host_ns", "largest_segment_bytes", "plan_sha256"});
   return keys;
 }
 
@@ -44,6 +46,9 @@ void read_result(const Node& node, SweepRow& row) {
   constexpr std::uint64_t kLongest = 1ULL << 62U;
   row.latency = Nanoseconds(node["latency_ns"].number(kLongest));
   row.bottleneck = Nanoseconds(node["bottleneck_ns"].number(kLongest));
+  row.range = {read_range(node["bottleneck_range_ns"], row.bottleneck, kLongest),
+               read_range(node["latency_range_ns"], row.latency, kLongest)};
+  expect_rates(node["throughput_range_per_s"], row.range.throughput_per_s());
   row.speedup = node["speedup"].real();
   row.host_bytes = node["host_bytes"].number();
   row.host_operators = node["host_operators"].small_number();
@@ -116,8 +121,11 @@ std::string to_json(const SweepRow& row) {
     line.update({{"stages", row.stages},
                  {"replicas", row.replicas},
                  {"throughput_per_s", row.throughput_per_s},
+                 {"throughput_range_per_s", range_json(row.range.throughput_per_s())},
                  {"latency_ns", row.latency.count()},
+                 {"latency_range_ns", range_json(row.range.latency)},
                  {"bottleneck_ns", row.bottleneck.count()},
+                 {"bottleneck_range_ns", range_json(row.range.bottleneck)},
                  {"speedup", row.speedup},
                  {"host_bytes", row.host_bytes},
                  {"host_operators", row.host_operators},

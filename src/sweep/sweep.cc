@@ -40,6 +40,10 @@ Json constants_of(DeviceSpec device) {
   Json constants = Json::object();
   for (const NamedConstant& constant : device_constants())
     constants[std::string(constant.key)] = constant.of(device)->value;
+  // What the ranges depend on beside them.
+  constants["host_knowledge"] = to_string(host_knowledge(device));
+  if (device.calibration)
+    constants["calibrated"] = {device.calibration->low, device.calibration->high};
   return constants;
 }
 
@@ -125,6 +129,7 @@ void fill_in(SweepRow& row, Plan plan) {
   row.throughput_per_s = json::rounded(plan.predicted.throughput_per_s);
   row.latency = plan.predicted.latency;
   row.bottleneck = plan.predicted.bottleneck;
+  row.range = plan.predicted.range.value();  // of a plan just made
   row.speedup = json::rounded(plan.predicted.speedup);
   row.host_bytes = plan.host_bytes();
   row.host_operators = plan.host_operators();

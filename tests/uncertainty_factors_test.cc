@@ -1,0 +1,30 @@
+// The factors of ranges, derived again from the rows of docs/accuracy.md.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "segue/accuracy.h"
+#include "segue/uncertainty.h"
+#include "uncertainty/factors.h"
+
+namespace segue {
+namespace {
+
+// Prints what src/uncertainty/factors.h must hold where it does not.
+TEST(Uncertainty, FactorsAreThoseOfTheRows) {
+  const auto series = evaluate_accuracy();
+  for (const KindFactors& of_kind : kKindFactors) {
+    for (const auto host :
+         {HostKnowledge::kMeasured, HostKnowledge::kTypical, HostKnowledge::kUnknown}) {
+      const ErrorFactors used = error_factors(of_kind.kind, host);
+      const ErrorFactors derived = derived_factors(series, of_kind.kind, host);
+      EXPECT_TRUE(std::abs(used.low - derived.low) < 1e-9 &&
+                  std::abs(used.high - derived.high) < 1e-9)
+          << to_string(of_kind.kind) << ", host " << to_string(host) << ": {" << derived.low << ", "
+          << derived.high << "}";
+    }
+  }
+}
+
+}  // namespace
+}  // namespace segue
