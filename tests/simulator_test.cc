@@ -235,15 +235,16 @@ TEST_P(Laws, MoreCacheNeverStreamsMoreBytes) {
 TEST_P(Laws, PlansPredictThePaceOfTheTimeline) {
   const Model model = open_model(GetParam());
   const Graph graph(model);
-  const auto compiler = make_simulated_compiler(pcie());
-  for (const std::size_t count : {1, 2, 3, 5}) {
-    const Plan plan =
-        make_plan(graph, segment_as_vendor(graph, count), *compiler, pcie(), "compiler");
-    const auto loads = stage_loads(plan);
-    TimelineOptions options = timeline_options(loads, pcie());
-    options.inputs = 400;
-    const double pace = to_ms(simulate_timeline(loads, options).steady_period());
-    EXPECT_NEAR(pace, to_ms(plan.predicted.bottleneck), 0.05 * pace) << count;
+  for (const char* device : {"edgetpu-pcie", "edgetpu-pcie-busy"}) {
+    for (const std::size_t count : {1, 2, 3, 5}) {
+      const DevicePool pool{find_device(device), static_cast<std::uint32_t>(count)};
+      const Plan plan = make_plan(graph, segment_as_vendor(graph, count), {&pool, 1}, "compiler",
+                                  std::vector<PoolCounts>(count, PoolCounts{1}));
+      TimelineOptions options = timeline_options(plan, {&pool, 1});
+      options.inputs = 400;
+      const double pace = to_ms(simulate_timeline(stage_loads(plan), options).steady_period());
+      EXPECT_NEAR(pace, to_ms(plan.predicted.bottleneck), 0.05 * pace) << device << ' ' << count;
+    }
   }
 }
 

@@ -74,7 +74,16 @@ struct Timing {
   Constant output_ns_per_byte;  // host-bound, beside the link: outputs re-laid out on arrival
   Constant host_slowdown;       // of host-bound work; 1: desktop
   Constant hop_ns;              // host-bound: a pipeline's hand-over to the next stage
+  /// In a steady stream on several devices the host takes so many times as long for its share of
+  /// outputs at most, and keeps so many of its cores busy, reckoned at its pace for one device.
+  Constant busy_stretch;  // 1: it is as fast for several devices as for one
+  Constant busy_cores;
 };
+
+/// The only host whose stretch was measured: an i9-9900K with pycoral's runner, fitted on every
+/// second raw row of batches of 100 on 2, 3 and 4 devices (docs/cost-model.md, "A busy host").
+inline constexpr double kMostHostStretch = 3.2;
+inline constexpr double kBusyHostCores = 1.45;
 
 /// What the host's processor computes of the operators that the device leaves to it: one core of a
 /// desktop computer with the builtin kernels of TensorFlow Lite, scaled by `host_slowdown`.

@@ -51,6 +51,7 @@ struct TimelineOptions {
   std::uint64_t inputs = 15;         // all waiting at the start
   std::uint32_t queue_capacity = 2;  // results between two stages; 0: no bound
   Nanoseconds hop{0};                // of handing an input over to a stage
+  double host_stretch = 1;           // of the host's share of all outputs but the first input's
   std::vector<SharedLink> shared;
   std::uint32_t host_cores = 0;  // that compute operators on the host at a time; 0: no limit
   bool records_events = false;   // 56 bytes for each of up to 7 events per input and stage
@@ -103,7 +104,7 @@ struct Timeline {
   [[nodiscard]] Nanoseconds steady_period() const;
 };
 
-/// Options for a plan: hop and shared links of its devices.
+/// Options for a plan: hop, shared links, and the stretch of the host in a steady stream.
 [[nodiscard]] TimelineOptions timeline_options(const Plan& plan, std::span<const DevicePool> pools);
 
 /// O(inputs * stages * (stages + devices)). Throws Error(kInvalidArgument) when there is no stage

@@ -79,10 +79,6 @@ inline constexpr ErrorFactors kHostOperatorFactors{1.0 / 3, 3.0};
 [[nodiscard]] TimeRange time_range(const Graph& graph, std::span<const OperatorId> operators,
                                    const SegmentTime& time, const DeviceSpec& device);
 
-/// How much longer a host that serves several devices takes for its share of outputs, at most: one
-/// measured host (docs/cost-model.md, "A busy host").
-inline constexpr double kMostHostStretch = 3.2;
-
 /// The host's share of a segment's output, beside the link. O(1).
 [[nodiscard]] Nanoseconds host_share_of_output(const SegmentTime& time, const DeviceSpec& device);
 

@@ -55,9 +55,8 @@ struct CardPipeline {
 [[nodiscard]] SegmentTime predict_with_report(const Model& model, double on_chip_mib,
                                               double host_mib, const DeviceSpec& device);
 
-// The host of the pipelines' rows, an i9-9900K with pycoral's runner: fitted on every second raw
-// row of batches of 100 on 2, 3 and 4 devices.
-inline constexpr HostPace kMeasuredHost{kMostHostStretch, 1.45};
+// The host of the pipelines' rows.
+inline constexpr HostPace kMeasuredHost{kMostHostStretch, kBusyHostCores};
 
 // One model of the convolutional sweep, whole and in segments by Google's rule.
 class SweepPredictor {

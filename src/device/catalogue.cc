@@ -13,6 +13,8 @@ namespace {
 // times of the same models on an i9-9900K, over PCIe as it seems: they do not state it.
 constexpr const char* kSweeps =
     "github.com/Jorgitou98/EdgeTPU-QuantRL-Evaluation, CONV_MACs and FC_MACs results";
+constexpr const char* kPipelines =
+    "github.com/Jorgitou98/EdgeTPU-QuantRL-Evaluation, raw pipelines on 2, 3 and 4 TPUs";
 // Weights and instructions of 330 compiled files of 2019 to 2025, read without the compiler.
 constexpr const char* kFiles = "compiled files published with google-coral and others";
 // 7x7 convolution stacks, transfer tests and USB captures on a Jetson Nano.
@@ -62,9 +64,11 @@ struct Link {
   const char* host_source = "";
   double host_slowdown = 1;
   bool is_host_unknown = false;
+  double busy_stretch = 1;
 };
 
 constexpr Link kPcie{390e6, kSweeps, 0, 0.07e6, 3.8, kSweeps};
+constexpr Link kPcieBusy{390e6, kSweeps, 0, 0.07e6, 3.8, kSweeps, 1, false, kMostHostStretch};
 constexpr Link kCard8{390e6, kCard, 0, 0.07e6, 1.2, kCard};
 constexpr Link kDevBoard{390e6, kSweeps, 0, 0.07e6, 3.8, kCoralTable, 4, true};
 constexpr Link kUsb3{430e6, kCoralTable, 1, 0.11e6, 3.8, kUsbTests};
@@ -89,6 +93,8 @@ Timing timing(const Link& link, double clock_hz) {
       .host_slowdown = {link.host_slowdown, "ratio", Evidence::kDerived, link.host_source},
       .hop_ns = {0.01e6, "ns", Evidence::kDerived,
                  "1.4 us where Segue wakes a thread (docs/performance.md), more where cores sleep"},
+      .busy_stretch = {link.busy_stretch, "ratio", Evidence::kDerived, kPipelines},
+      .busy_cores = {kBusyHostCores, "cores", Evidence::kDerived, kPipelines},
   };
 }
 
@@ -134,6 +140,9 @@ const std::vector<DeviceSpec>& catalogue() {
              kStandardClockHz),
       device("edgetpu-pcie-max", "M.2 or mini PCIe card at 500 MHz, as its driver asks", kPcie,
              kMaximumClockHz),
+      device("edgetpu-pcie-busy",
+             "edgetpu-pcie on a host that several TPUs slow down, as one measured", kPcieBusy,
+             kStandardClockHz),
       device("edgetpu-card8", "PCIe card of 8 Edge TPUs, as one measured (250 MHz)", kCard8,
              kStandardClockHz),
       device("edgetpu-devboard", "Dev Board (500 MHz, a slow host)", kDevBoard, kMaximumClockHz),

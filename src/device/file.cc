@@ -107,7 +107,7 @@ void check_name(const Node& node) {
 }  // namespace
 
 std::span<const NamedConstant> device_constants() {
-  static const std::array<NamedConstant, 21> kConstants{{
+  static const std::array<NamedConstant, 23> kConstants{{
       {"clock", "MHz", 1e6, 1, 10'000, "clock of the array",
        [](DeviceSpec& d) { return &d.timing.clock_hz; }},
       {"operator", "cycles", 1, 0, 1e5, "cycles to start and end each operator",
@@ -130,6 +130,10 @@ std::span<const NamedConstant> device_constants() {
        [](DeviceSpec& d) { return &d.timing.host_slowdown; }},
       {"hop", "ms", 1e6, 0, 1000, "handing an input to the next stage, on a desktop host",
        [](DeviceSpec& d) { return &d.timing.hop_ns; }},
+      {"busy_stretch", "ratio", 1, 1, 1000, "of the host's share of outputs, on several devices",
+       [](DeviceSpec& d) { return &d.timing.busy_stretch; }},
+      {"busy_cores", "cores", 1, 0.01, 1024, "that the host keeps busy with that at most",
+       [](DeviceSpec& d) { return &d.timing.busy_cores; }},
       {"parameter_memory", "MiB", 1024.0 * 1024.0, 0.01, 65'536,
        "on-chip memory, of which the running layer reserves 0.27 MiB or more",
        [](DeviceSpec& d) { return &d.memory.capacity_bytes; }},

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "simulator/host_pace.h"
 #include "simulator/stage_pace.h"
 
 namespace segue {
@@ -40,11 +41,14 @@ double stretch_beyond_range(const DeviceSpec& device, double stretch) {
 Load load_of(const StageDevices& kind, const DeviceSpec& device, End end, double stretch) {
   const std::int64_t total_ns = kind.time.total().count();
   Load load{kind.pool, {kind.replicas, total_ns}, kind.time.link().count(), kind.time.host.count()};
-  if (end == End::kPredicted) return load;
+  const auto host_share = static_cast<double>(host_share_of_output(kind.time, device).count());
+  if (end == End::kPredicted) {
+    load.share.time_ns += std::llround((stretch - 1) * host_share);
+    return load;
+  }
   const std::int64_t end_ns = (end == End::kLow ? kind.range->low : kind.range->high).count();
   const double factor =
       total_ns > 0 ? static_cast<double>(end_ns) / static_cast<double>(total_ns) : 1;
-  const auto host_share = static_cast<double>(host_share_of_output(kind.time, device).count());
   load.share.time_ns =
       end_ns + std::llround(stretch_beyond_range(device, stretch) * host_share * factor);
   load.link_ns = scaled(load.link_ns, factor);
@@ -108,6 +112,19 @@ Nanoseconds latency_of(std::span<const StageLoads> stages, Nanoseconds hop) {
   return sum;
 }
 
+// A stage on devices of several kinds is taken as so many equal ones with its period.
+PacedStage paced(const Stage& stage, const StageLoads& loads, std::span<const DevicePool> pools) {
+  PacedStage result;
+  for (const StageDevices& kind : devices_of(stage)) {
+    const Nanoseconds share = host_share_of_output(kind.time, pools[kind.pool].device);
+    result.host_ns = std::max(result.host_ns, static_cast<double>(share.count()));
+  }
+  result.devices = stage.replicas;
+  result.device_ns =
+      static_cast<double>(stage_period_ns(shares_of(loads))) * stage.replicas - result.host_ns;
+  return result;
+}
+
 bool has_ranges(std::span<const Stage> stages) {
   return std::ranges::all_of(stages, [](const Stage& stage) {
     return stage.range && std::ranges::all_of(stage.devices, [](const auto& kind) {
@@ -117,6 +134,16 @@ bool has_ranges(std::span<const Stage> stages) {
 }
 
 }  // namespace
+
+double host_stretch(std::span<const Stage> stages, std::span<const DevicePool> pools) {
+  const HostPace pace = host_pace(pools);
+  const bool is_pipeline = stages.size() > 1 || stages[0].replicas > 1;
+  if (pace.most_stretch <= 1 || !is_pipeline) return 1;
+  const auto loads = loads_of(stages, pools, End::kPredicted, 1);
+  std::vector<PacedStage> all;
+  for (std::size_t i = 0; i < stages.size(); ++i) all.push_back(paced(stages[i], loads[i], pools));
+  return host_stretch(all, pace);
+}
 
 RateRange PredictionRange::throughput_per_s() const {
   const auto rate = [](Nanoseconds time) { return time.count() > 0 ? 1 / to_s(time) : 0.0; };
@@ -135,7 +162,8 @@ Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
   const auto predicted = loads_of(stages, pools, End::kPredicted, 1);
   Prediction result;
   result.single_device = single_device;
-  result.bottleneck = bottleneck_of(predicted, pools);
+  result.bottleneck =
+      bottleneck_of(loads_of(stages, pools, End::kPredicted, host_stretch(stages, pools)), pools);
   result.latency = latency_of(predicted, hop);
   if (result.bottleneck.count() > 0) {
     result.throughput_per_s = 1 / to_s(result.bottleneck);
@@ -144,7 +172,8 @@ Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
   if (!has_ranges(stages)) return result;
   const auto low = loads_of(stages, pools, End::kLow, 1);
   const auto high = loads_of(stages, pools, End::kHigh, 1);
-  const auto busy = loads_of(stages, pools, End::kHigh, is_pipeline ? kMostHostStretch : 1);
+  const double most = std::max(kMostHostStretch, host_pace(pools).most_stretch);
+  const auto busy = loads_of(stages, pools, End::kHigh, is_pipeline ? most : 1);
   result.range = PredictionRange{{bottleneck_of(low, pools), bottleneck_of(busy, pools)},
                                  {latency_of(low, hop), latency_of(high, hop)}};
   return result;

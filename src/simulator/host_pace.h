@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <span>
 
+#include "segue/device.h"
+
 namespace segue {
 
 // A host that stretches its share of outputs while it is busy: by `most_stretch` at most, and
@@ -12,6 +14,9 @@ struct HostPace {
   double most_stretch = 1;  // 1: nothing is stretched
   double busy_cores = 1;
 };
+
+// The slowest of several descriptions of the one host.
+[[nodiscard]] HostPace host_pace(std::span<const DevicePool> pools);
 
 // One stage on equal devices, for one input.
 struct PacedStage {
@@ -25,5 +30,8 @@ struct PacedStage {
 // found without iteration. O(stages). Source of the law, and of its two constants for one measured
 // host: docs/cost-model.md, "Pipelines".
 [[nodiscard]] double paced_period_ns(std::span<const PacedStage> stages, const HostPace& pace);
+
+// The x of that period; 1 where the host has no share.
+[[nodiscard]] double host_stretch(std::span<const PacedStage> stages, const HostPace& pace);
 
 }  // namespace segue

@@ -1,3 +1,4 @@
+#include "plan/prediction.h"
 #include "segue/timeline.h"
 
 namespace segue {
@@ -58,6 +59,7 @@ TimelineOptions timeline_options(const Plan& plan, std::span<const DevicePool> p
   TimelineOptions options;
   if (plan.stages.size() > 1 || plan.stages[0].replicas > 1) options.hop = runner_hop(pools);
   options.host_cores = host_cores(pools);
+  options.host_stretch = host_stretch(plan.stages, pools);
   std::vector<SharedLink> links(pools.size());
   std::uint32_t device = 0;
   for (const PoolCounts& counts : devices_of(plan, pools.size())) {

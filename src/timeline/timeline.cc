@@ -168,6 +168,13 @@ class Simulation {
 
   // --- a device
 
+  // The first input finds an idle host.
+  [[nodiscard]] Nanoseconds relayout_of(const SegmentTime& time, std::uint64_t input) const {
+    const Nanoseconds alone = time.output - time.output_on_link;
+    if (input == 0) return alone;
+    return Nanoseconds(std::llround(options_.host_stretch * static_cast<double>(alone.count())));
+  }
+
   [[nodiscard]] Nanoseconds duration_of(const Device& device) const {
     const SegmentTime& time = loads_[device.stage].time_of(device.replica);
     switch (device.next) {
@@ -182,7 +189,7 @@ class Simulation {
       case Activity::kOutput:
         return time.output_on_link;
       case Activity::kRelayout:
-        return time.output - time.output_on_link;
+        return relayout_of(time, device.input);
       case Activity::kHostWork:
         return time.host;
       case Activity::kHop:

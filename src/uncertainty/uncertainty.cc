@@ -125,8 +125,9 @@ TimeRange time_range(const Graph& graph, std::span<const OperatorId> operators,
   const ErrorFactors factors = error_factors(segment_kind(graph, operators, time, device), device);
   const double estimated = count(estimated_host_time(graph, operators, time, device));
   const double known = count(time.total()) - estimated;
+  const double most = std::max(kMostHostStretch, device.timing.busy_stretch.value);
   const double stretched = host_knowledge(device) == HostKnowledge::kUnknown
-                               ? (kMostHostStretch - 1) * count(host_share_of_output(time, device))
+                               ? (most - 1) * count(host_share_of_output(time, device))
                                : 0;
   return {scaled(known, factors.low) + scaled(estimated, kHostOperatorFactors.low),
           scaled(known + stretched, factors.high) + scaled(estimated, kHostOperatorFactors.high)};
