@@ -157,6 +157,8 @@ TEST(AccuracyPage, IsCurrent) {
                  paper::published_table().to_markdown());
   expect_current("accuracy.md", "<!-- memory -->\n", "<!-- end of memory -->",
                  memory_markdown(evaluate_memory()));
+  expect_current("accuracy.md", "<!-- programs -->\n", "<!-- end of programs -->",
+                 programs_markdown(evaluate_programs()));
   expect_current("accuracy.svg", "", "", accuracy_plot(evaluated()));
 }
 

@@ -123,9 +123,9 @@ TEST(CompileFolder, ForAnotherDeviceThanThePlansIsRefused) {
   const Graph graph(model);
   write_segments(model, balanced_plan(graph, 2), scratch.path());
   CompileOptions options = with_stand_in();
-  options.pools = {{find_device("edgetpu-usb3"), 2, false}};
+  options.pools = {{find_device("edgetpu-usb3"), 2, true}};
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)compile_folder(scratch.path(), options); },
-               {"'edgetpu-pcie'", "'edgetpu-usb3'"});
+               {"'edgetpu-pcie'", "'edgetpu-usb3:shared'"});
 }
 
 TEST(CompileFolder, WithoutACompilerIsAnErrorWhateverTheThreads) {

@@ -146,6 +146,18 @@ TEST(DevicePools, AreReadAndWrittenInTheSameForm) {
   EXPECT_EQ(to_string(one), "edgetpu-usb2:shared");
 }
 
+TEST(DevicePools, OfUsbShareTheirControllerUnlessSeparate) {
+  EXPECT_TRUE(open_devices("edgetpu-usb3", 5)[0].shares_link);
+  EXPECT_EQ(to_string(open_devices("edgetpu-usb3", 5)), "edgetpu-usb3:shared");
+  EXPECT_EQ(to_string(open_devices("edgetpu-usb3", 1)), "edgetpu-usb3");
+  EXPECT_FALSE(open_devices("edgetpu-usb3:separate", 5)[0].shares_link);
+  EXPECT_EQ(to_string(open_devices("edgetpu-usb3:separate", 5)), "edgetpu-usb3:separate");
+  EXPECT_FALSE(open_devices("edgetpu-pcie", 5)[0].shares_link);
+  EXPECT_TRUE(open_device_kind("edgetpu-usb2-max").shares_link);
+  expect_error(ErrorCode::kInvalidArgument, [] { (void)open_device_kind("2xedgetpu-usb3"); },
+               {"'2xedgetpu-usb3'", "without a count"});
+}
+
 TEST(DevicePools, ChoicesBeyondTheMostAreNotCountedFurther) {
   // 1024 to the 7th power is 2 to the 70th.
   const std::vector<DevicePool> pools(7, {find_device("edgetpu-pcie"), 1023, false});

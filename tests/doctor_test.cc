@@ -91,7 +91,7 @@ TEST(Doctor, SticksOnUsb2AndOnOneHubAreTold) {
   const auto findings = machine.diagnose();
   EXPECT_THAT(findings, says(Kind::kNote, "usb:2-1.4 is connected at 480 Mbit/s", "USB 3 port"));
   EXPECT_THAT(findings,
-              says(Kind::kNote, "2 Edge TPUs share the USB port 2-1", "2xedgetpu-usb3:shared"));
+              says(Kind::kNote, "2 Edge TPUs share the USB port 2-1", "2xedgetpu-usb3:separate"));
   EXPECT_THAT(findings, Not(Contains(Field(&Finding::what, HasSubstr("3-1")))));
 }
 

@@ -34,14 +34,15 @@ void print_operators(const Graph& graph, const DeviceSpec& device) {
   for (std::size_t i = 0; i < graph.operator_count(); ++i) {
     const OperatorId id = operator_id(i);
     const OperatorWork work = operator_work(model, id, device);
-    const ParameterFootprint footprint = parameter_footprint(model, id, device);
+    const ReservedRows rows = reserved_rows(model, id, device);
     const auto candidate = caching_candidate(model, id, device);
     if (candidate) order.push_back(*candidate);
     fmt::print(
-        " {{\"cycles\": {}, \"crossings\": {}, \"cacheable\": {}, \"cached_bytes\": {}, "
-        "\"streamed_bytes\": {}}}{}\n",
-        work.cycles, work.crossings, candidate.has_value(), footprint.cached_bytes,
-        footprint.streamed_bytes, i + 1 < graph.operator_count() ? "," : "");
+        " {{\"cycles\": {}, \"crossings\": {}, \"instruction_bytes\": {}, "
+        "\"parameter_bytes\": {}, \"rows_inside\": {}, \"rows_at_input\": {}}}{}\n",
+        work.cycles, work.crossings, work.instruction_bytes,
+        parameter_footprint(model, id, device).bytes, rows.inside, rows.at_input,
+        i + 1 < graph.operator_count() ? "," : "");
   }
   std::ranges::sort(order, is_cached_before);
   std::vector<std::size_t> places;
@@ -82,14 +83,14 @@ void print_tensors(const Model& model, const DeviceSpec& device) {
 void print_device(const DeviceSpec& device) {
   const Timing& t = device.timing;
   fmt::print(
-      "\"device\": {{\"capacity_bytes\": {:.17g}, \"input_share\": {:.17g}, \"clock_hz\": {:.17g}, "
-      "\"link_bytes_per_s\": {:.17g}, \"invoke_ns\": {:.17g}, \"input_ns_per_byte\": {:.17g}, "
-      "\"output_ns_per_byte\": {:.17g}, \"output_window_bytes\": {:.17g}, "
-      "\"exposed_share\": {:.17g}, \"host_slowdown\": {:.17g}, \"hop_ns\": {:.17g}}}\n",
-      device.memory.capacity_bytes.value, device.memory.input_share.value, t.clock_hz.value,
-      t.link_bytes_per_s.value, t.invoke_ns.value, t.input_ns_per_byte.value,
-      t.output_ns_per_byte.value, t.output_window_bytes.value, t.exposed_share.value,
-      t.host_slowdown.value, t.hop_ns.value);
+      "\"device\": {{\"capacity_bytes\": {:.17g}, \"row_bytes\": {:.17g}, \"least_rows\": {:.17g}, "
+      "\"clock_hz\": {:.17g}, \"link_bytes_per_s\": {:.17g}, \"instruction_share\": {:.17g}, "
+      "\"segment_instruction_bytes\": {}, \"invoke_ns\": {:.17g}, \"input_ns_per_byte\": {:.17g}, "
+      "\"output_ns_per_byte\": {:.17g}, \"host_slowdown\": {:.17g}}}\n",
+      device.memory.capacity_bytes.value, device.memory.reserved_row_bytes.value,
+      device.memory.least_reserved_rows.value, t.clock_hz.value, t.link_bytes_per_s.value,
+      t.instruction_share.value, kSegmentInstructionBytes, t.invoke_ns.value,
+      t.input_ns_per_byte.value, t.output_ns_per_byte.value, t.host_slowdown.value);
 }
 
 void evaluate(const Graph& graph, const DeviceSpec& device) {

@@ -37,7 +37,7 @@ class Program:
         self.columns = 0
         self.z = self.column(0, ceiling_us, cost=1.0)
         self.add_order()
-        self.add_hop()
+        self.add_used()
         for k in range(1, stages + 1):
             self.add_stage(k)
 
@@ -66,45 +66,41 @@ class Program:
                 for k in range(1, self.stages):
                     self.at_least(self.x[tensor["writer"]][k], self.x[reader][k])
 
-    def add_hop(self):
-        """A pipeline of m > 1 stages takes m hops; empty stages come last."""
+    def add_used(self):
+        """Empty stages come last."""
         self.used = [self.column() for _ in range(self.stages)]
         for before, after in zip(self.used, self.used[1:]):
             self.at_least(before, after)
-        hop = self.device["hop_ns"] * self.slowdown / 1e3
-        hops = [(2 * hop if k == 1 else hop, self.used[k]) for k in range(1, self.stages)]
-        self.at_least(self.z, plus(*hops))
 
     def add_stage(self, k):
         inside = [plus((1, x[k]), (-1, x[k - 1])) for x in self.x]
         for part in inside:
             self.at_least(self.used[k - 1], part)
         input_bytes, sent_bytes = self.border(inside)
-        output = self.output(sent_bytes)
-        cached = self.caching(inside, input_bytes)
-        input_us = self.link_us + self.device["input_ns_per_byte"] * self.slowdown / 1e3
-        parts = [
-            (self.device["invoke_ns"] * self.slowdown / 1e3, self.used[k - 1]),
-            (input_us, input_bytes),
-            (1, output),
-            (-1, self.hidden(inside, output, cached)),
-        ]
+        cached = self.caching(inside)
+        per_input = self.link_us + self.device["input_ns_per_byte"] * self.slowdown / 1e3
+        per_output = self.link_us + self.device["output_ns_per_byte"] * self.slowdown / 1e3
+        fixed = self.device["invoke_ns"] * self.slowdown / 1e3
+        fixed += self.instructions_us(self.device["segment_instruction_bytes"])
+        parts = [(fixed, self.used[k - 1]), (per_input, input_bytes), (per_output, sent_bytes)]
         for v, part in enumerate(inside):
-            parts.append((self.compute_us(v), part))
-            parts.append((self.streaming_us(v)[0], plus((1, part), (-1, cached.get(v, NOTHING)))))
+            instructions = self.instructions_us(self.operators[v]["instruction_bytes"])
+            parts.append((self.compute_us(v) + instructions, part))
+            parts.append((self.streaming_us(v), plus((1, part), (-1, cached.get(v, NOTHING)))))
         self.at_least(self.z, plus(*parts))
 
     def compute_us(self, v):
         return self.operators[v]["cycles"] / self.device["clock_hz"] * 1e6
 
+    def instructions_us(self, count):
+        return count * self.device["instruction_share"] * self.link_us
+
     def streaming_us(self, v):
-        """When v is streamed: beyond its computation, and during it. Whole ns, as simulated."""
-        link = self.operators[v]["streamed_bytes"] * self.link_us
+        """Beyond its computation, when v is streamed. Whole ns, as simulated."""
+        link = self.operators[v]["parameter_bytes"] * self.link_us
         crossings = self.operators[v]["crossings"]
-        compute = self.compute_us(v)
-        beyond = link * crossings if crossings > 1 else max(0.0, link - compute)
-        during = 0.0 if crossings > 1 else min(link, compute)
-        return round(beyond, 3), round(during, 3)
+        beyond = link * crossings if crossings > 1 else max(0.0, link - self.compute_us(v))
+        return round(beyond, 3)
 
     def border(self, inside):
         """Bytes in and out: each tensor once, however many readers it has on a side."""
@@ -117,31 +113,48 @@ class Program:
                 self.at_least(leaves, plus((1, written), (-1, inside[reader])))
             if tensor["is_output"]:
                 self.at_least(leaves, written)
-            # Nor more than that, or a feigned input would shrink the capacity to excuse skipping.
-            self.at_least(plus((1, constant(1.0)), (-1, written)), enters)
-            self.at_least(plus(*[(1, inside[reader]) for reader in tensor["readers"]]), enters)
             received.append((tensor["bytes"], enters))
             sent.append((tensor["sent_bytes"], leaves))
         return plus(*received), plus(*sent)
 
-    def output(self, sent_bytes):
-        """Convex in the bytes: the larger of two lines, since the rate beyond is the steeper."""
-        beyond = self.device["output_ns_per_byte"] * self.slowdown / 1e3
-        assert beyond >= self.link_us
-        output = self.column(high=highspy.kHighsInf)
-        self.at_least(output, plus((self.link_us, sent_bytes)))
-        window = constant(self.device["output_window_bytes"])
-        self.at_least(output, plus((beyond, sent_bytes), (self.link_us - beyond, window)))
-        return output
+    def rows(self, inside):
+        """The most rows that an operator of the stage reserves, and no more."""
+        rows = self.column(high=highspy.kHighsInf)
+        chosen = [(self.device["least_rows"], self.column())]
+        for v, operator in enumerate(self.operators):
+            if operator["rows_inside"] > self.device["least_rows"]:
+                chosen.append((operator["rows_inside"], inside[v]))
+            if operator["rows_at_input"] > max(operator["rows_inside"], self.device["least_rows"]):
+                chosen.append((operator["rows_at_input"], self.reads_from_host(v, inside)))
+        self.at_least(rows, constant(self.device["least_rows"]))
+        largest = [(count, self.column()) for count, _ in chosen]
+        self.at_least(plus(*largest), rows)
+        self.at_least(constant(1.0), plus(*[(1, column) for _, column in largest]))
+        for (count, applies), (_, column) in list(zip(chosen, largest))[1:]:
+            self.at_least(rows, plus((count, applies)))
+            self.at_least(applies, column)
+        return rows
 
-    def caching(self, inside, input_bytes):
+    def reads_from_host(self, v, inside):
+        """Whether v is in the stage and reads a tensor that is not written there."""
+        reads = self.column()
+        outside = []
+        for tensor in self.tensors:
+            if v in tensor["readers"]:
+                written = inside[tensor["writer"]] if tensor["writer"] >= 0 else NOTHING
+                self.at_least(reads, plus((1, inside[v]), (-1, written)))
+                outside.append((1, plus((1, constant(1.0)), (-1, written))))
+        self.at_least(inside[v], reads)
+        self.at_least(plus(*outside), reads)
+        return reads
+
+    def caching(self, inside):
         """In the greedy order: v is cached if, and only if, it fits beside those before it."""
-        # Not clipped at 0: an input of 13 MB alone takes longer than any bottleneck at hand.
         full = self.device["capacity_bytes"] / KIB
-        capacity = plus((1, constant(full)), (-self.device["input_share"] / KIB, input_bytes))
+        capacity = plus((1, constant(full)), (-self.device["row_bytes"] / KIB, self.rows(inside)))
         cached, filled = {}, NOTHING
         for v in self.caching_order:
-            size = self.operators[v]["cached_bytes"] / KIB
+            size = self.operators[v]["parameter_bytes"] / KIB
             cached[v] = self.column(integer=True)
             self.at_least(inside[v], cached[v])
             not_skipped = plus((1, constant(1.0)), (-1, inside[v]), (1, cached[v]))
@@ -150,24 +163,6 @@ class Program:
             filled = plus((1, filled), (size, cached[v]))
         self.at_least(capacity, filled)
         return cached
-
-    def hidden(self, inside, output, cached):
-        """How much of the output the last operator, in file order, hides."""
-        share = 1 - self.device["exposed_share"]
-        last = [self.column() for _ in inside]
-        self.at_least(constant(1.0), plus(*[(1, part) for part in last]))
-        not_before, busy = NOTHING, []
-        for v in reversed(range(len(inside))):
-            self.at_least(inside[v], last[v])
-            not_before = plus((1, not_before), (1, last[v]))
-            self.at_least(not_before, inside[v])  # so `last` is binary without being declared so
-            streams = self.column()
-            self.at_least(streams, plus((1, last[v]), (-1, cached.get(v, NOTHING))))
-            busy += [(self.compute_us(v), last[v]), (-self.streaming_us(v)[1], streams)]
-        hidden = self.column(high=highspy.kHighsInf)
-        self.at_least(plus((share, output)), hidden)
-        self.at_least(plus((share, plus(*busy))), hidden)
-        return hidden
 
     def fix(self, stage_of):
         for x, stage in zip(self.x, stage_of):

@@ -18,15 +18,13 @@ def output_of(*command, text=None):
     return done.stdout
 
 
-def true_bottlenecks(arguments, data, segmentations):
+def true_bottlenecks(arguments, segmentations):
     """As the simulator sees them."""
     text = "".join(" ".join(map(str, stage_of)) + "\n" for stage_of in segmentations)
-    hop = round(data["device"]["hop_ns"] * data["device"]["host_slowdown"])
     result = []
     lines = output_of(arguments.dump, arguments.model, arguments.device, "evaluate", text=text)
     for line in lines.splitlines():
-        times = [t for t in map(int, line.split()) if t > 0]
-        result.append(max(*times, len(times) * hop) if len(times) > 1 else times[0])
+        result.append(max(map(int, line.split())))
     return result
 
 
@@ -52,7 +50,7 @@ def compare_with_simulator(arguments, data, plan):
     for _ in range(arguments.check):
         tries.append(random_segmentation(data, arguments.tpus, generator))
     gaps = []
-    for stage_of, true_ns in zip(tries, true_bottlenecks(arguments, data, tries)):
+    for stage_of, true_ns in zip(tries, true_bottlenecks(arguments, tries)):
         program = Program(data, arguments.tpus)
         program.fix(stage_of)
         status = program.solve(60)
@@ -80,7 +78,7 @@ def search(arguments, data, planned, ceiling_ns):
     if found is None:
         print(f", bound {program.bound_ns():.0f} ns" if status != "Infeasible" else "")
         return
-    true_ns = true_bottlenecks(arguments, data, [found])[0]
+    true_ns = true_bottlenecks(arguments, [found])[0]
     print(f", best {program.value_ns():.0f} ns, bound {program.bound_ns():.0f} ns, "
           f"truly {true_ns} ns")  # fmt: skip
     if true_ns < planned:

@@ -75,11 +75,22 @@ struct MemoryAccuracy {
 [[nodiscard]] std::vector<MemoryAccuracy> evaluate_memory();
 [[nodiscard]] std::string memory_markdown(std::span<const MemoryAccuracy> groups);
 
+/// Bytes of parameters and of instructions in compiled files, beside those of the law: means of
+/// |simulated / in the file - 1|.
+struct ProgramAccuracy {
+  std::string title;
+  std::size_t files = 0;
+  double parameter_share = 0;
+  double instruction_share = 0;
+};
+[[nodiscard]] std::vector<ProgramAccuracy> evaluate_programs();
+[[nodiscard]] std::string programs_markdown(std::span<const ProgramAccuracy> families);
+
 /// Speed-up of 2 and 4 TPUs over one by Google's rule, batch 100, measured and simulated: the
 /// paper's figure 6. Markdown.
 [[nodiscard]] std::string speedup_markdown(std::span<const AccuracySeries> series);
 
-/// The factors of ranges, derived anew from the rows that took part in no fit (the procedure:
+/// The factors of ranges, derived again from the rows that took part in no fit (the procedure:
 /// docs/accuracy.md, "How sure"); what the library uses is error_factors.
 [[nodiscard]] ErrorFactors derived_factors(std::span<const AccuracySeries> series, SegmentKind kind,
                                            HostKnowledge host);

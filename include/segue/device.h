@@ -115,6 +115,9 @@ struct DeviceSpec {
   ActivationMemory activations;
   Timing timing;
   HostCompute host;
+  /// Several of them have one controller between them, which carries as much as the link of one:
+  /// USB, unless open_devices is told otherwise.
+  bool shares_controller = false;
   bool is_host_unknown = false;  // its host's constants are inferred, or a guess
   std::optional<Calibration> calibration = std::nullopt;
 };
@@ -123,7 +126,7 @@ struct DeviceSpec {
 struct DevicePool {
   DeviceSpec device;
   std::uint32_t count = 1;
-  bool shares_link = false;  // all behind one: a USB hub, a card with a bridge
+  bool shares_link = false;  // all behind one: a USB controller or hub, a card with a bridge
 };
 
 /// "edgetpu-usb3", "edgetpu-usb2", "edgetpu-pcie" at 250 MHz, each also as "…-max" at 500, and
@@ -137,10 +140,16 @@ struct DevicePool {
 /// that ends in ".json"). Throws as find_device and read_device.
 [[nodiscard]] DeviceSpec open_device(const std::string& name_or_path);
 
-/// Opens what commands call DEVICES: pools separated by commas, each `[COUNTx]DEVICE[:shared]`, as
-/// in "2xedgetpu-usb3:shared,2xedgetpu-pcie". A single pool without a count takes `count`. Throws
-/// as open_device, and Error(kInvalidArgument) for a count that is missing or of more than 1024.
+/// Opens what commands call DEVICES: pools separated by commas, each
+/// `[COUNTx]DEVICE[:shared|:separate]`, as in "2xedgetpu-usb3,2xedgetpu-pcie:shared". Without
+/// either, the devices of a pool share a link if they share a controller. A single pool without a
+/// count takes `count`. Throws as open_device, and Error(kInvalidArgument) for a count that is
+/// missing or of more than 1024.
 [[nodiscard]] std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t count);
+
+/// One kind of device, of as many as are asked for: `DEVICE[:shared|:separate]`. Throws as
+/// open_devices, and Error(kInvalidArgument) where there is a count or more than one pool.
+[[nodiscard]] DevicePool open_device_kind(const std::string& text);
 
 /// Whether a name begins with a count, as in "2xedgetpu-usb3".
 [[nodiscard]] bool has_device_count(std::string_view name);

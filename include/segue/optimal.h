@@ -94,13 +94,14 @@ struct OptimalSegmentation {
                                                   std::uint32_t count,
                                                   const OptimalOptions& options = {});
 
-/// What segmentations of one graph on one kind of device share: ideals, and times of the stages
+/// What segmentations of one graph on one kind of device have in common: ideals, and times of the stages
 /// between them, computed when first asked for. Thread-safe; each result is that of
 /// segment_optimal. The graph must outlive it.
 class OptimalPlanner {
  public:
-  /// For at most `most_devices` devices.
-  OptimalPlanner(const Graph& graph, const DeviceSpec& device, std::uint32_t most_devices);
+  /// For at most `most_devices` devices, which may share a link (DevicePool).
+  OptimalPlanner(const Graph& graph, const DeviceSpec& device, std::uint32_t most_devices,
+                 bool shares_link = false);
   OptimalPlanner(OptimalPlanner&& other) noexcept;
   OptimalPlanner& operator=(OptimalPlanner&& other) noexcept;
   ~OptimalPlanner();

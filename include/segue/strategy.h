@@ -59,8 +59,9 @@ struct StrategyPlan {
 /// must outlive it.
 class StrategyPlanner {
  public:
-  /// For at most `most_devices` devices.
-  StrategyPlanner(const Graph& graph, const DeviceSpec& device, std::uint32_t most_devices);
+  /// For at most `most_devices` devices, which may share a link (DevicePool).
+  StrategyPlanner(const Graph& graph, const DeviceSpec& device, std::uint32_t most_devices,
+                  bool shares_link = false);
   StrategyPlanner(StrategyPlanner&& other) noexcept;
   StrategyPlanner& operator=(StrategyPlanner&& other) noexcept;
   ~StrategyPlanner();
@@ -88,6 +89,7 @@ using ProgressFunction = std::function<void(std::uint64_t done, std::uint64_t al
 
 struct CompareOptions {
   std::uint32_t max_replicas = 0;       // of `kOptimal`
+  bool shares_link = false;             // as DevicePool
   std::uint32_t threads = 0;            // 0: one per core; the rows are the same
   ProgressFunction progress = nullptr;  // called after each plan, on the calling thread
 };

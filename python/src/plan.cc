@@ -150,13 +150,14 @@ Shared make(const SharedModel& model, std::uint32_t tpus, const std::string& str
 std::vector<Shared> compare(const SharedModel& model, std::uint32_t first, std::uint32_t last,
                             const std::string& device, std::uint32_t max_replicas) {
   nb::gil_scoped_release released;
-  const DeviceSpec spec = open_device(device);
+  const DevicePool kind = open_device_kind(device);
   std::vector<Shared> plans;
   for (ComparedPlan& row :
-       compare_strategies(model->graph, spec, first, last, {.max_replicas = max_replicas})) {
+       compare_strategies(model->graph, kind.device, first, last,
+                          {.max_replicas = max_replicas, .shares_link = kind.shares_link})) {
     identify_model(row.plan, model->model);
     plans.push_back(std::make_shared<const DevicedPlan>(
-        DevicedPlan{std::move(row.plan), {{spec, row.tpus, false}}}));
+        DevicedPlan{std::move(row.plan), {{kind.device, row.tpus, kind.shares_link}}}));
   }
   return plans;
 }

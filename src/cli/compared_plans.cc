@@ -17,21 +17,6 @@ TpuRange parse_counts(const std::string& text) {
                           kMostComparedTpus));
 }
 
-DevicePool open_one_kind(const std::string& name) {
-  const auto pools = open_devices(name, 1);
-  if (pools.size() == 1 && pools[0].shares_link) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("--device '{}': strategies are compared on links that nobody shares; "
-                            "`segue plan --device` plans for a shared one",
-                            name));
-  }
-  if (pools.size() == 1 && !has_device_count(name)) return pools[0];
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("--device '{}': the TPUs are counted by --tpus here; name one kind of "
-                          "device without a count",
-                          name));
-}
-
 }  // namespace
 
 void add_comparison(CLI::App& command, ComparisonOptions& options) {
@@ -43,11 +28,12 @@ void add_comparison(CLI::App& command, ComparisonOptions& options) {
 
 Comparison compare(const Graph& graph, const ComparisonOptions& options) {
   const auto [first, last] = parse_counts(options.tpus);
-  DevicePool pool = open_one_kind(options.device.empty() ? "edgetpu-pcie" : options.device);
+  DevicePool pool = open_device_kind(options.device.empty() ? "edgetpu-pcie" : options.device);
   Progress progress((last - first + 1) * kStrategies.size());
-  auto plans = compare_strategies(
-      graph, pool.device, first, last,
-      {.max_replicas = options.max_replicas, .progress = [&](auto, auto) { progress.advance(); }});
+  auto plans = compare_strategies(graph, pool.device, first, last,
+                                  {.max_replicas = options.max_replicas,
+                                   .shares_link = pool.shares_link,
+                                   .progress = [&](auto, auto) { progress.advance(); }});
   return {std::move(plans), std::move(pool)};
 }
 

@@ -90,8 +90,8 @@ void add_cut(CLI::App& command, CutOptions& options) {
   add_max_replicas(command, options.max_replicas);
   command.add_option("--device", options.device,
                      "Edge TPU to plan for: a name or a device file (default edgetpu-pcie); with "
-                     ":shared behind it, all on one link; unequal ones as "
-                     "2xedgetpu-usb3:shared,2xedgetpu-pcie");
+                     ":shared behind it, all on one link, as USB ones are unless it is :separate; "
+                     "unequal ones as 2xedgetpu-usb3,2xedgetpu-pcie");
   add_goals(command, options);
 }
 

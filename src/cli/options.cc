@@ -38,13 +38,12 @@ bool is_read_in(const fs::path& folder, const fs::path& output) {
          are_same_file(folder, output.has_parent_path() ? output.parent_path() : ".");
 }
 
-// Of "2xlane.json:shared,3xother.json", the files.
+// Of "2xlane.json:shared,3xother.json:separate", the files.
 std::vector<std::string> files_of(const std::string& devices) {
   std::vector<std::string> files;
   for (std::string part : CLI::detail::split(devices, ',')) {
     if (has_device_count(part)) part.erase(0, part.find('x') + 1);
-    constexpr std::string_view kShared = ":shared";
-    if (part.ends_with(kShared)) part.resize(part.size() - kShared.size());
+    if (part.ends_with(":shared") || part.ends_with(":separate")) part.resize(part.rfind(':'));
     files.push_back(part);
   }
   return files;

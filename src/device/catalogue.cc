@@ -65,15 +65,16 @@ struct Link {
   double host_slowdown = 1;
   bool is_host_unknown = false;
   double busy_stretch = 1;
+  bool shares_controller = false;
 };
 
 constexpr Link kPcie{390e6, kSweeps, 0, 0.07e6, 3.8, kSweeps};
 constexpr Link kPcieBusy{390e6, kSweeps, 0, 0.07e6, 3.8, kSweeps, 1, false, kMostHostStretch};
 constexpr Link kCard8{390e6, kCard, 0, 0.07e6, 1.2, kCard};
 constexpr Link kDevBoard{390e6, kSweeps, 0, 0.07e6, 3.8, kCoralTable, 4, true};
-constexpr Link kUsb3{430e6, kCoralTable, 1, 0.11e6, 3.8, kUsbTests};
-constexpr Link kUsb3Pi{320e6, kCard, 1, 0.11e6, 3.8, kCard, 1.5, true};
-constexpr Link kUsb2{36e6, kUsbTests, 1, 0.25e6, 20, kRaspberryPi, 1, true};
+constexpr Link kUsb3{430e6, kCoralTable, 1, 0.11e6, 3.8, kUsbTests, 1, false, 1, true};
+constexpr Link kUsb3Pi{320e6, kCard, 1, 0.11e6, 3.8, kCard, 1.5, true, 1, true};
+constexpr Link kUsb2{36e6, kUsbTests, 1, 0.25e6, 20, kRaspberryPi, 1, true, 1, true};
 
 constexpr double kStandardClockHz = 250e6;
 constexpr double kMaximumClockHz = 500e6;
@@ -121,6 +122,7 @@ DeviceSpec device(const char* name, const char* description, const Link& link, d
           activation_memory(),
           timing(link, clock_hz),
           host_compute(),
+          link.shares_controller,
           link.is_host_unknown};
 }
 

@@ -10,6 +10,14 @@ namespace {
 
 constexpr std::uint32_t kMostDevices = 1024;
 constexpr std::string_view kShared = ":shared";
+constexpr std::string_view kSeparate = ":separate";
+
+// Whether a name ends so; what is left of it then.
+bool remove_suffix(std::string_view& name, std::string_view suffix) {
+  if (!name.ends_with(suffix)) return false;
+  name.remove_suffix(suffix.size());
+  return true;
+}
 
 // The number before the first 'x', and what follows it; 0 where the text does not begin with one.
 std::pair<std::uint32_t, std::string_view> split_count(std::string_view text) {
@@ -28,11 +36,10 @@ DevicePool open_pool(std::string_view text) {
   auto [count, name] = split_count(text);
   DevicePool pool;
   pool.count = count;
-  if (name.ends_with(kShared)) {
-    pool.shares_link = true;
-    name.remove_suffix(kShared.size());
-  }
+  const bool is_shared = remove_suffix(name, kShared);
+  const bool is_separate = !is_shared && remove_suffix(name, kSeparate);
   pool.device = open_device(std::string(name));
+  pool.shares_link = is_shared || (pool.device.shares_controller && !is_separate);
   return pool;
 }
 
@@ -53,6 +60,15 @@ std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t coun
                             pool.device.name, pool.device.name));
   }
   return pools;
+}
+
+DevicePool open_device_kind(const std::string& text) {
+  auto pools = open_devices(text, 1);
+  if (pools.size() == 1 && !has_device_count(text)) return std::move(pools[0]);
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("device '{}': the TPUs are counted apart here; name one kind of device "
+                          "without a count",
+                          text));
 }
 
 bool has_device_count(std::string_view name) {
@@ -83,7 +99,9 @@ std::string to_string(std::span<const DevicePool> pools) {
     if (!text.empty()) text += ",";
     if (pools.size() > 1) text += fmt::format("{}x", pool.count);
     text += pool.device.name;
+    if (pool.count == 1) continue;
     if (pool.shares_link) text += kShared;
+    if (!pool.shares_link && pool.device.shares_controller) text += kSeparate;
   }
   return text;
 }

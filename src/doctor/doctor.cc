@@ -166,9 +166,10 @@ class Diagnosis {
       if (names.size() < 2) continue;
       note(
           fmt::format("{} Edge TPUs share the USB port {}", names.size(), hub),
-          fmt::format("plan with --device {}xedgetpu-usb3:shared, or plug them into separate ports "
-                      "(each takes up to 900 mA)",
-                      names.size()));
+          fmt::format("plan with --device {}xedgetpu-usb3, which takes them as sharing it, or plug "
+                      "them into ports of separate controllers (each takes up to 900 mA) and plan "
+                      "with {}xedgetpu-usb3:separate",
+                      names.size(), names.size()));
     }
   }
 

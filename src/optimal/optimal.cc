@@ -292,10 +292,19 @@ OptimalSegmentation with_labels(const SharedStages& shared, std::span<const Devi
 
 OptimalSegmentation segment_with(const SharedStages& shared, std::span<const DevicePool> pools,
                                  const OptimalOptions& options) {
-  const bool is_even = pools.size() == 1 && !pools[0].shares_link && !options.max_latency &&
-                       options.objective == Objective::kThroughput;
+  const bool is_of_pace =
+      pools.size() == 1 && !options.max_latency && options.objective == Objective::kThroughput;
+  const bool is_even = is_of_pace && !pools[0].shares_link;
   if (is_even && !shared.is_large()) return at_best_pace(shared, pools, options);
-  if (!shared.is_large()) return with_labels(shared, pools, options);
+  if (!shared.is_large()) {
+    OptimalSegmentation result = with_labels(shared, pools, options);
+    // On links of their own the devices are no slower.
+    if (is_of_pace && !result.bound.is_proven) {
+      const DevicePool apart{pools[0].device, pools[0].count, false};
+      raise_bound(result, at_best_pace(shared, {&apart, 1}, options).bound.value.count());
+    }
+    return result;
+  }
   if (is_even) {
     if (auto result = along_ranges(shared, pools[0], options)) return *result;
   }
@@ -320,22 +329,23 @@ OptimalSegmentation segment_optimal(const Graph& graph, const DeviceSpec& device
 
 class OptimalPlanner::Shared {
  public:
-  Shared(const Graph& graph, const DeviceSpec& kind, std::uint32_t most_devices)
-      : device(kind), stages(graph, {kind}, most_devices) {}
+  Shared(const Graph& graph, const DeviceSpec& kind, std::uint32_t most_devices, bool shares)
+      : device(kind), shares_link(shares), stages(graph, {kind}, most_devices) {}
   DeviceSpec device;
+  bool shares_link;
   SharedStages stages;
 };
 
 OptimalPlanner::OptimalPlanner(const Graph& graph, const DeviceSpec& device,
-                               std::uint32_t most_devices)
-    : shared_(std::make_unique<Shared>(graph, device, most_devices)) {}
+                               std::uint32_t most_devices, bool shares_link)
+    : shared_(std::make_unique<Shared>(graph, device, most_devices, shares_link)) {}
 OptimalPlanner::OptimalPlanner(OptimalPlanner&& other) noexcept = default;
 OptimalPlanner& OptimalPlanner::operator=(OptimalPlanner&& other) noexcept = default;
 OptimalPlanner::~OptimalPlanner() = default;
 
 OptimalSegmentation OptimalPlanner::segment(std::uint32_t count,
                                             const OptimalOptions& options) const {
-  const DevicePool pool{shared_->device, count, false};
+  const DevicePool pool{shared_->device, count, shared_->shares_link && count > 1};
   check({&pool, 1});
   if (count > shared_->stages.most_devices()) {
     throw Error(ErrorCode::kInvalidArgument,

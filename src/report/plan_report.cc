@@ -156,6 +156,7 @@ std::string bound_text(const Plan& plan) {
     return fmt::format("Proven: no other cuts and copies{} have a smaller {}.\n",
                        limits_text(*plan.bound), what);
   }
+  if (plan.bound->value.count() == 0) return "Not proven to be the best.\n";
   return fmt::format("Not proven to be the best{} no plan has a {} below {}.\n",
                      !has_host_work(plan) ? ";"
                      : is_host_measured(plan)

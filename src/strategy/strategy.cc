@@ -30,13 +30,17 @@ Plan optimal_plan(const Graph& graph, std::span<const DevicePool> pools,
 // On one kind of device.
 class Planning {
  public:
-  Planning(const Graph& graph, const DeviceSpec& device, std::uint32_t most_devices)
-      : graph_(graph), device_(device), optimal_(graph, device, most_devices) {}
+  Planning(const Graph& graph, const DeviceSpec& device, std::uint32_t most_devices,
+           bool shares_link)
+      : graph_(graph),
+        device_(device),
+        optimal_(graph, device, most_devices, shares_link),
+        shares_link_(shares_link) {}
 
-  [[nodiscard]] StrategyPlan plan(std::uint32_t count, bool shares_link, Strategy strategy,
+  [[nodiscard]] StrategyPlan plan(std::uint32_t count, Strategy strategy,
                                   const OptimalOptions& options) {
     check_can_be_planned(graph_.model());
-    const DevicePool pool{device_, count, shares_link};
+    const DevicePool pool{device_, count, shares_link_ && count > 1};
     const std::span pools(&pool, 1);
     if (strategy == Strategy::kOptimal)
       return {optimal_plan(graph_, pools, options, optimal_.segment(count, options))};
@@ -64,6 +68,7 @@ class Planning {
   const Graph& graph_;
   DeviceSpec device_;
   OptimalPlanner optimal_;
+  bool shares_link_;
   std::mutex profile_mutex_;
   std::optional<Profile> profile_;
 };
@@ -101,15 +106,15 @@ class StrategyPlanner::Shared : public Planning {
 };
 
 StrategyPlanner::StrategyPlanner(const Graph& graph, const DeviceSpec& device,
-                                 std::uint32_t most_devices)
-    : shared_(std::make_unique<Shared>(graph, device, most_devices)) {}
+                                 std::uint32_t most_devices, bool shares_link)
+    : shared_(std::make_unique<Shared>(graph, device, most_devices, shares_link)) {}
 StrategyPlanner::StrategyPlanner(StrategyPlanner&& other) noexcept = default;
 StrategyPlanner& StrategyPlanner::operator=(StrategyPlanner&& other) noexcept = default;
 StrategyPlanner::~StrategyPlanner() = default;
 
 StrategyPlan StrategyPlanner::plan(std::uint32_t count, Strategy strategy,
                                    const OptimalOptions& optimal) const {
-  return shared_->plan(count, false, strategy, optimal);
+  return shared_->plan(count, strategy, optimal);
 }
 
 StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> pools,
@@ -124,7 +129,7 @@ StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> po
                     to_string(strategy)));
   }
   const DevicePool& pool = pools[0];
-  return Planning(graph, pool.device, pool.count).plan(pool.count, pool.shares_link, strategy, {});
+  return Planning(graph, pool.device, pool.count, pool.shares_link).plan(pool.count, strategy, {});
 }
 
 std::vector<ComparedPlan> compare_strategies(const Graph& graph, const DeviceSpec& device,
@@ -136,7 +141,7 @@ std::vector<ComparedPlan> compare_strategies(const Graph& graph, const DeviceSpe
                             kMostComparedTpus));
   }
   check_can_be_planned(graph.model());
-  const StrategyPlanner planner(graph, device, last);
+  const StrategyPlanner planner(graph, device, last, options.shares_link);
   const std::size_t plans = (last - first + 1) * kStrategies.size();
   std::vector<ComparedPlan> rows;
   run_in_order(

@@ -60,7 +60,8 @@ struct OpenedModel {
 struct Subject {
   std::shared_ptr<const OpenedModel> model;
   std::string source;  // of the device
-  DeviceSpec device;
+  DevicePool kind;
+  std::string name;  // of several such devices
   StrategyPlanner planner;
 };
 
@@ -74,10 +75,12 @@ class Subjects {
     auto model = subject_ && subject_->model->source == job.model
                      ? subject_->model
                      : std::make_shared<const OpenedModel>(job.model);
-    DeviceSpec device = open_device(job.device);
-    StrategyPlanner planner(model->graph, device, kMostComparedTpus);
-    subject_ = std::make_shared<const Subject>(std::move(model), job.device, std::move(device),
-                                               std::move(planner));
+    DevicePool kind = open_device_kind(job.device);
+    StrategyPlanner planner(model->graph, kind.device, kMostComparedTpus, kind.shares_link);
+    kind.count = 2;
+    std::string name = to_string({&kind, 1});
+    subject_ = std::make_shared<const Subject>(std::move(model), job.device, std::move(kind),
+                                               std::move(name), std::move(planner));
     return subject_;
   }
 
@@ -90,7 +93,7 @@ class Subjects {
 void check_subjects(std::span<const SweepJob> jobs) {
   std::set<std::string_view> checked;
   for (const SweepJob& job : jobs) {
-    if (checked.insert(job.device).second) (void)open_device(job.device);
+    if (checked.insert(job.device).second) (void)open_device_kind(job.device);
     if (!checked.insert(job.model).second) continue;
     constexpr std::string_view kZoo = "zoo:";
     if (job.model.starts_with(kZoo)) {
@@ -106,7 +109,7 @@ SweepRow begin_row(const SweepJob& job, const SweepSpec& spec, const Subject& su
   row.job = job.number;
   row.model = subject.model->model.name();
   row.model_sha256 = subject.model->hash;
-  row.device = subject.device.name;
+  row.device = subject.name;
   row.tpus = job.tpus;
   row.strategy = job.strategy;
   row.max_replicas = job.strategy == Strategy::kOptimal ? spec.max_replicas : 0;
@@ -114,7 +117,7 @@ SweepRow begin_row(const SweepJob& job, const SweepSpec& spec, const Subject& su
                      {"model", row.model},
                      {"model_sha256", row.model_sha256},
                      {"device", row.device},
-                     {"constants", constants_of(subject.device)},
+                     {"constants", constants_of(subject.kind.device)},
                      {"tpus", row.tpus},
                      {"strategy", to_string(row.strategy)},
                      {"max_replicas", row.max_replicas}});
