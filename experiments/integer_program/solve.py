@@ -99,7 +99,7 @@ def main():
 
     plan = json.loads(output_of(arguments.segue, "plan", arguments.model, "--tpus",
                                 str(arguments.tpus), "--strategy", "optimal", "--max-replicas", "1",
-                                "--device", arguments.device, "--json"))  # fmt: skip
+                                "--device", f"{arguments.device}:separate", "--json"))  # fmt: skip
     data = json.loads(output_of(arguments.dump, arguments.model, arguments.device))
     planned = plan["predicted"]["bottleneck_ns"]
     stage_of = {v: stage["index"] for stage in plan["stages"] for v in stage["operators"]}
