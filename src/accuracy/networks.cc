@@ -3,27 +3,20 @@
 #include <algorithm>
 
 #include "zoo/architectures.h"
+#include "zoo/pieces.h"
 #include "zoo/serialize.h"
 
 namespace segue {
 namespace {
 
 using zoo::Activation;
+using zoo::conv_chain;
+using zoo::model_of;
 using zoo::Network;
 using zoo::Norm;
+using zoo::sample;
 using zoo::square;
 using zoo::ValueId;
-
-Model model_of(Network& net, ValueId output) {
-  net.set_output(output);
-  return parse_model(zoo::serialize(net), net.name());
-}
-
-// A 1x1 convolution that reads one pixel of the map.
-ValueId sample(Network& net, ValueId x, std::int32_t stride, std::int32_t filters) {
-  return net.conv(x, {square(1, stride), filters, true, Norm::kNone, Activation::kNone}, "sample",
-                  "sample");
-}
 
 }  // namespace
 
@@ -37,10 +30,7 @@ Model usb_stack(std::int32_t layers) {
   constexpr std::int32_t kFilters = 32;
   Network net("usb_stack");
   ValueId x = net.extend(net.input({2, 2, 3}, "input"), kSize - 2, kSize - 2, "pad");
-  for (std::int32_t i = 0; i < layers; ++i) {
-    const std::string name = net.auto_name("conv2d");
-    x = net.conv(x, {square(7), kFilters, true, Norm::kNone, Activation::kRelu}, name, name);
-  }
+  x = conv_chain(net, x, layers, square(7), kFilters);
   return model_of(net, sample(net, x, kSize, 1));
 }
 
@@ -48,12 +38,8 @@ Model conv_stack(std::int32_t layers, std::int32_t filters) {
   constexpr std::int32_t kSize = 64;
   Network net("conv_stack");
   net.leave_biases_zero();
-  ValueId x = net.input({kSize, kSize, 3}, "input");
-  for (std::int32_t i = 0; i < layers; ++i) {
-    const std::string name = net.auto_name("conv2d");
-    x = net.conv(x, {square(3), filters, true, Norm::kNone, Activation::kRelu}, name, name);
-  }
-  return model_of(net, x);
+  const ValueId x = net.input({kSize, kSize, 3}, "input");
+  return model_of(net, conv_chain(net, x, layers, square(3), filters));
 }
 
 Model residual_net(std::int32_t pixels) {

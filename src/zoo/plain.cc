@@ -4,6 +4,7 @@
 #include <array>
 
 #include "zoo/architectures.h"
+#include "zoo/pieces.h"
 
 namespace segue::zoo {
 namespace {
@@ -75,12 +76,8 @@ Network conv_stack(std::int32_t filters) {
   constexpr int kLayers = 5;
   Network net("conv5-f" + std::to_string(filters));
   net.leave_biases_zero();
-  ValueId x = net.input({kSize, kSize, 3}, "input_1");
-  for (int i = 0; i < kLayers; ++i) {
-    const std::string name = net.auto_name("conv2d");
-    x = net.conv(x, {square(3), filters, true, Norm::kNone, Activation::kRelu}, name, name);
-  }
-  net.set_output(x);
+  const ValueId x = net.input({kSize, kSize, 3}, "input_1");
+  net.set_output(conv_chain(net, x, kLayers, square(3), filters));
   return net;
 }
 
