@@ -4,7 +4,9 @@
 //
 // Arguments "fault=KIND[:WHERE]" before the compiler's own make it fail as the real one does: WHERE
 // names operators, "SOFTMAX" or "ADD+SOFTMAX", of which the model must hold all. "capacity=BYTES"
-// makes its device smaller, "passes_after=FILE" lets a fault pass when FILE is there, and makes it.
+// makes its device smaller, "takes=FILE" lets the compiled file take as long on the stand-in of
+// libedgetpu as it would on the device of that file, "passes_after=FILE" lets a fault pass when
+// FILE is there, and makes it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -24,6 +26,7 @@
 #include "segue/file.h"
 #include "segue/graph.h"
 #include "segue/model.h"
+#include "segue/simulator.h"
 #include "segue/units.h"
 #include "stand_in_edgetpu.h"
 
@@ -35,6 +38,7 @@ struct Arguments {
   std::string fault;
   std::string where;
   std::string passes_after;
+  std::string takes;
   std::uint64_t capacity = 0;
   std::string folder;
   std::string model;
@@ -52,6 +56,8 @@ Arguments parse(const std::vector<std::string>& words) {
       if (colon != std::string::npos) result.where = word.substr(colon + 1);
     } else if (word.starts_with("capacity=")) {
       result.capacity = std::stoull(word.substr(9));
+    } else if (word.starts_with("takes=")) {
+      result.takes = word.substr(6);
     } else if (word.starts_with("passes_after=")) {
       result.passes_after = word.substr(13);
     } else if (with_value.contains(word)) {
@@ -112,9 +118,20 @@ int fail(const std::string& fault) {
   return 1;
 }
 
+// Nothing: as long as computing on the CPU takes.
+std::uint64_t time_ns(const Model& model, const std::string& device_file) {
+  if (device_file.empty()) return 0;
+  const DeviceSpec device = read_device(device_file);
+  const Graph graph(model);
+  const auto all = graph.operators_between(1, graph.depth());
+  const MemoryReport memory = make_simulated_compiler(device)->compile(graph, all);
+  return static_cast<std::uint64_t>(simulate_segment(graph, all, memory, device).total().count());
+}
+
 // With one input or output too many where the fault is so named.
 void write_compiled(const Model& model, const std::filesystem::path& path,
-                    const std::string& fault) {
+                    const Arguments& arguments) {
+  const std::string& fault = arguments.fault;
   const std::vector<std::uint8_t> source(
       reinterpret_cast<const std::uint8_t*>(model.bytes().data()),
       reinterpret_cast<const std::uint8_t*>(model.bytes().data()) + model.bytes().size());
@@ -145,6 +162,9 @@ void write_compiled(const Model& model, const std::filesystem::path& path,
   take(whole.subgraphs[0]->inputs, graph->inputs, op->inputs);
   take(whole.subgraphs[0]->outputs, graph->outputs, op->outputs);
   op->custom_options.assign(kStandInMark, kStandInMark + sizeof(kStandInMark));
+  const std::uint64_t lasts_ns = time_ns(model, arguments.takes);
+  const auto* time = reinterpret_cast<const std::uint8_t*>(&lasts_ns);
+  op->custom_options.insert(op->custom_options.end(), time, time + sizeof lasts_ns);
   op->custom_options.insert(op->custom_options.end(), source.begin(), source.end());
   if (fault == "more_inputs") graph->inputs.push_back(graph->inputs[0]);
   if (fault == "more_outputs") graph->outputs.push_back(graph->outputs[0]);
@@ -226,7 +246,7 @@ int main(int count, char** words) {
   const std::filesystem::path result =
       std::filesystem::path(arguments.folder) /
       (std::filesystem::path(arguments.model).stem().string() + "_edgetpu.tflite");
-  if (arguments.fault != "no_file") write_compiled(model, result, arguments.fault);
+  if (arguments.fault != "no_file") write_compiled(model, result, arguments);
   if (arguments.fault == "no_file" || arguments.fault == "no_log") {
     fmt::print("Model compiled successfully in 12 ms.\n");
     return 0;

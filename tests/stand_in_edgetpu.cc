@@ -1,8 +1,8 @@
 // A stand-in for libedgetpu: three devices or as many as it is told, whose delegate takes the
 // operators "edgetpu-custom-op". Of a file of the stand-in compiler it runs the model that the
-// operator carries; of others it adds 1 to every byte of the input. All other operators stay with
-// the runtime. Devices can be told to fail. Structures as TensorFlow Lite 2.21 has them
-// (tensorflow/lite/c/common.h); only what is touched has a name.
+// operator carries, or takes as long as the file says; of others it adds 1 to every byte of the
+// input. All other operators stay with the runtime. Devices can be told to fail. Structures as
+// TensorFlow Lite 2.21 has them (tensorflow/lite/c/common.h); only what is touched has a name.
 #include "stand_in_edgetpu.h"
 
 #include <dlfcn.h>
@@ -134,8 +134,9 @@ class Program {
   explicit Program(const Node& node)
       : inputs_(node.inputs->data, node.inputs->data + node.inputs->size),
         outputs_(node.outputs->data, node.outputs->data + node.outputs->size) {
-    const auto* begin = static_cast<const char*>(node.custom_initial_data) + sizeof kStandInMark;
-    bytes_.assign(begin, begin + node.custom_initial_data_size - sizeof kStandInMark);
+    const auto* begin = static_cast<const char*>(node.custom_initial_data);
+    std::memcpy(&lasts_ns_, begin + sizeof kStandInMark, sizeof lasts_ns_);
+    bytes_.assign(begin + kHeaderBytes, begin + node.custom_initial_data_size);
     model_ =
         runtime<void*(const void*, std::size_t)>("TfLiteModelCreate")(bytes_.data(), bytes_.size());
     interpreter_ = runtime<void*(void*, void*)>("TfLiteInterpreterCreate")(model_, nullptr);
@@ -149,11 +150,15 @@ class Program {
   }
 
   static bool is_in(const Node& node) {
-    return node.custom_initial_data_size > static_cast<int>(sizeof kStandInMark) &&
+    return node.custom_initial_data_size > static_cast<int>(kHeaderBytes) &&
            std::memcmp(node.custom_initial_data, kStandInMark, sizeof kStandInMark) == 0;
   }
 
   int run(Context* context) {
+    if (lasts_ns_ > 0) {
+      std::this_thread::sleep_for(std::chrono::nanoseconds(lasts_ns_));
+      return 0;
+    }
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       Tensor* to = runtime<Tensor*(void*, int)>("TfLiteInterpreterGetInputTensor")(
           interpreter_, static_cast<int>(i));
@@ -169,8 +174,11 @@ class Program {
   }
 
  private:
+  static constexpr std::size_t kHeaderBytes = sizeof kStandInMark + sizeof(std::uint64_t);
+
   std::vector<int> inputs_;
   std::vector<int> outputs_;
+  std::uint64_t lasts_ns_ = 0;
   std::vector<char> bytes_;
   void* model_ = nullptr;
   void* interpreter_ = nullptr;

@@ -10,7 +10,8 @@ enum StandInFault {
   kStandInCrash    // opening a model kills the process, as libraries that do not fit together do
 };
 
-// What begins the custom options of files of the stand-in compiler; the model follows.
+// What begins the custom options of files of the stand-in compiler. The nanoseconds that it takes
+// follow in 64 bits (0: as long as the CPU computes; else nothing is computed), then the model.
 inline constexpr char kStandInMark[] = "segue stand-in:";
 
 extern "C" {
