@@ -11,7 +11,7 @@ LAYERS = [
     "error", "units", "names", "file", "process", "json", "model", "zoo", "graph", "device", "compiler",
     "edgetpu_compiler",
     "array", "simulator", "uncertainty", "segmentation", "optimal", "profile", "plan", "strategy", "sweep", "certificate", "timeline", "backend", "edgetpu", "doctor", "inputs", "measure", "pipeline", "verify",
-    "compile", "accuracy", "figure",
+    "compile", "calibrate", "accuracy", "figure",
     "report", "trace", "page", "paper", "cli",
 ]
 # Headers that belong to no layer because the build makes them.

@@ -1,0 +1,74 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "segue/calibrate.h"
+#include "segue/error.h"
+
+namespace segue {
+namespace {
+
+Nanoseconds steady_time() { return std::chrono::steady_clock::now().time_since_epoch(); }
+
+// At least one time.
+ProbeTime summary(std::vector<Nanoseconds> times) {
+  std::ranges::sort(times);
+  ProbeTime result;
+  result.runs = static_cast<std::uint32_t>(times.size());
+  result.median = times[times.size() / 2];
+  const Nanoseconds quartiles = times[times.size() * 3 / 4] - times[times.size() / 4];
+  if (result.median > Nanoseconds(0)) result.spread = to_s(quartiles) / to_s(result.median);
+  return result;
+}
+
+ProbeTime measure(Session& session, const CalibrateOptions& options) {
+  const auto clock = options.clock ? options.clock : steady_time;
+  const auto values = random_inputs(session.inputs(), 1);
+  const std::vector<std::span<const std::byte>> inputs(values.begin(), values.end());
+  std::vector<TensorBytes> outputs;
+  for (std::uint32_t i = 0; i < options.warm_up_runs; ++i) session.run_into(inputs, outputs);
+  std::vector<Nanoseconds> times;
+  const Nanoseconds begin = clock();
+  Nanoseconds now = begin;
+  const std::uint32_t runs = std::max(options.runs, 1U);
+  while (times.size() < runs &&
+         (times.size() < options.fewest_runs || now - begin < options.budget)) {
+    const Nanoseconds before = clock();
+    session.run_into(inputs, outputs);
+    now = clock();
+    times.push_back(now - before);
+  }
+  return summary(std::move(times));
+}
+
+void check(const ProbeTime& time, const std::string& name) {
+  if (time.median <= Nanoseconds(0))
+    throw Error(ErrorCode::kDevice,
+                fmt::format("{}: took no time; measure with a finer clock", name));
+  if (time.spread <= kMostProbeSpread) return;
+  throw Error(
+      ErrorCode::kDevice,
+      fmt::format("{}: half of its {} runs lie as far as {:.0f} % of {} apart, more than {:.0f} %; "
+                  "end other programs on this computer and this device, keep the clock of the "
+                  "processor steady (cpupower frequency-set -g performance), let the device cool, "
+                  "and measure again",
+                  name, time.runs, 100 * time.spread, format_time(time.median),
+                  100 * kMostProbeSpread));
+}
+
+}  // namespace
+
+std::vector<ProbeTime> measure_probes(std::span<const Model> compiled, const Backend& backend,
+                                      const CalibrateOptions& options) {
+  std::vector<ProbeTime> times;
+  for (const Model& probe : compiled) {
+    // One at a time: a second model on the device would take the memory of the first.
+    const auto session = backend.open(probe.runnable_bytes(), probe.name());
+    times.push_back(measure(*session, options));
+    check(times.back(), probe.name());
+  }
+  return times;
+}
+
+}  // namespace segue
