@@ -289,10 +289,10 @@ TEST(Probes, CompiledElsewhereAreReadAndOthersRefused) {
   EXPECT_EQ(read_compiled_probes(probes(), scratch.path()).size(), probes().size());
   const auto read = [&] { (void)read_compiled_probes(probes(), scratch.path()); };
   testing::write_bytes(file_of(2), compiled[3].bytes());
-  expect_error(ErrorCode::kMismatch, read,
+  expect_error(ErrorCode::kInvalidArgument, read,
                {"segue-probe-input_edgetpu.tflite: is not the probe", "1x64x64x3 instead of"});
   testing::write_bytes(file_of(2), probes()[2].model.bytes());
-  expect_error(ErrorCode::kMismatch, read, {"nothing in it is compiled", "--write-probes"});
+  expect_error(ErrorCode::kInvalidArgument, read, {"nothing in it is compiled", "--write-probes"});
   std::filesystem::remove(file_of(2));
   expect_error(ErrorCode::kIo, read, {"segue-probe-input_edgetpu.tflite: not there"});
 }

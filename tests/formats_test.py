@@ -143,6 +143,16 @@ class Schemas(unittest.TestCase):
                                                   text=True, check=False).stdout)
         self.assertEqual(doctor["schema"], "segue.doctor/1")
 
+    def test_documents_about_calibrations(self):
+        truth = self.folder / "truth.json"
+        truth.write_text(json.dumps({"schema": "segue.device/1", "name": "truth", "base": "edgetpu-pcie",
+                                     "constants": {"invoke": {"value": 6, "unit": "ms"},
+                                                   "output": {"value": 30, "unit": "ns/B"},
+                                                   "clock": {"value": 50, "unit": "MHz"}}}))
+        measured = segue("calibrate", "--edgetpu-library", LIBRARY, "--compiler-cmd", f"{COMPILER} takes={truth}",
+                         "-o", self.folder / "host.json", "--json")
+        self.assertEqual(self.expect_valid(measured)["schema"], "segue.calibrate/1")
+
     def test_a_document_with_a_key_too_many_or_too_few_is_refused(self):
         plan = json.loads(segue("plan", MODEL, "--tpus", "2", "--json"))
         schema = json.loads((SCHEMAS / "segue.plan.2.json").read_text())

@@ -48,14 +48,15 @@ struct Probe {
 [[nodiscard]] std::vector<Probe> make_probes();
 
 /// Compiles the probes in temporary folders inside `folder`. Throws Error(kCompiler) where the
-/// compiler cannot be started or fails, and as read_compiled_probes.
+/// compiler cannot be started, fails or leaves something to the host, and as compile_for_edgetpu.
 [[nodiscard]] std::vector<Model> compile_probes(std::span<const Probe> probes,
                                                 const std::filesystem::path& folder,
                                                 const EdgeTpuCompilerOptions& options);
 
 /// Opens "segue-probe-link_edgetpu.tflite" and the others, compiled elsewhere. Throws Error(kIo)
-/// for a file that is missing, Error(kMismatch) for one that is not this probe compiled as a whole:
-/// inputs and outputs must have its names, types and shapes, and nothing may be left to the host.
+/// for a file that is missing, Error(kInvalidArgument) for one that is not this probe compiled as a
+/// whole: inputs and outputs must have its names, types and shapes, and nothing may be left to the
+/// host.
 [[nodiscard]] std::vector<Model> read_compiled_probes(std::span<const Probe> probes,
                                                       const std::filesystem::path& folder);
 

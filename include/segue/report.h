@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "segue/accuracy.h"
+#include "segue/calibrate.h"
 #include "segue/certificate.h"
 #include "segue/compile.h"
 #include "segue/compiler.h"
@@ -106,6 +107,12 @@ struct RunReport {
 [[nodiscard]] std::string devices_json(std::span<const EdgeTpuDevice> devices);
 [[nodiscard]] std::string doctor_text(std::span<const Finding> findings);
 [[nodiscard]] std::string doctor_json(std::span<const Finding> findings);
+
+/// What was measured on a device: constants beside the base's, and the check. `device` names it.
+[[nodiscard]] std::string calibration_text(const CalibrationResult& result,
+                                           const std::string& device);
+[[nodiscard]] std::string calibration_json(const CalibrationResult& result,
+                                           const std::string& device);
 
 /// What Google's compiler made of segments: figures of each, and for what failed the reason.
 [[nodiscard]] std::string compile_text(const FolderCompilation& result);

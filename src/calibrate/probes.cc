@@ -85,22 +85,21 @@ std::string describe(const Model& model, std::span<const TensorId> tensors) {
   return text;
 }
 
-void check_compiled(const Model& compiled, const Model& probe, const std::string& file) {
-  const auto fail = [&](const std::string& reason) {
-    throw Error(ErrorCode::kMismatch,
-                fmt::format("{}: is not the probe {} compiled: {}; write the probes with `segue "
-                            "calibrate --write-probes DIR`, and compile them with edgetpu_compiler",
-                            file, probe.name(), reason));
-  };
-  if (!is_compiled(compiled)) fail("nothing in it is compiled for the Edge TPU");
+// Why a file is not this probe compiled as a whole; empty where it is.
+std::string difference(const Model& compiled, const Model& probe) {
+  if (!is_compiled(compiled)) return "nothing in it is compiled for the Edge TPU";
   if (compiled.operators().size() > 1) {
-    fail(fmt::format("of its {} operators some are left to the host", compiled.operators().size()));
+    return fmt::format("of its {} operators some are left to the host",
+                       compiled.operators().size());
   }
-  const auto expect = [&](const char* what, const std::string& found, const std::string& wanted) {
-    if (found != wanted) fail(fmt::format("{} {} instead of {}", what, found, wanted));
+  const auto compare = [](const char* what, const std::string& found, const std::string& wanted) {
+    return found == wanted ? "" : fmt::format("{} {} instead of {}", what, found, wanted);
   };
-  expect("inputs", describe(compiled, compiled.inputs()), describe(probe, probe.inputs()));
-  expect("outputs", describe(compiled, compiled.outputs()), describe(probe, probe.outputs()));
+  const std::string inputs =
+      compare("inputs", describe(compiled, compiled.inputs()), describe(probe, probe.inputs()));
+  if (!inputs.empty()) return inputs;
+  return compare("outputs", describe(compiled, compiled.outputs()),
+                 describe(probe, probe.outputs()));
 }
 
 }  // namespace
@@ -130,7 +129,12 @@ std::vector<Model> compile_probes(std::span<const Probe> probes, const fs::path&
                   fmt::format("{}: {}", name, compilation.failure->sentence()));
     }
     result.push_back(parse_model(std::move(compilation.compiled), name));
-    check_compiled(result.back(), probe.model, name);
+    const std::string reason = difference(result.back(), probe.model);
+    if (reason.empty()) continue;
+    throw Error(ErrorCode::kCompiler,
+                fmt::format("{}: the compiler did not compile all of it: {}; try another version "
+                            "of it (16 is the last)",
+                            name, reason));
   }
   return result;
 }
@@ -147,7 +151,12 @@ std::vector<Model> read_compiled_probes(std::span<const Probe> probes, const fs:
                               file.string()));
     }
     result.push_back(read_model(file));
-    check_compiled(result.back(), probe.model, file.string());
+    const std::string reason = difference(result.back(), probe.model);
+    if (reason.empty()) continue;
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: is not the probe {} compiled: {}; write the probes with `segue "
+                            "calibrate --write-probes DIR`, and compile them with edgetpu_compiler",
+                            file.string(), probe.model.name(), reason));
   }
   return result;
 }

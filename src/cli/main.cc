@@ -122,6 +122,7 @@ int run(int argc, char** argv) {
   add_compile(app);
   add_run(app);
   add_devices(app);
+  add_calibrate(app);
   add_simulate(app);
   add_compare(app);
   add_sweep(app);

@@ -1,0 +1,76 @@
+#include <fmt/format.h>
+
+#include "json/node.h"
+#include "segue/report.h"
+
+namespace segue {
+namespace {
+
+Table constants_table(const CalibrationResult& result) {
+  Table table;
+  table.columns = {{"constant", Table::Align::kLeft},
+                   {"unit", Table::Align::kLeft},
+                   {result.base},
+                   {"measured"}};
+  for (const CalibratedConstant& constant : result.constants) {
+    table.rows.push_back({constant.key, constant.unit, fmt::format("{:.4g}", constant.base),
+                          fmt::format("{:.4g}", constant.measured)});
+  }
+  return table;
+}
+
+Table check_table(const CalibrationResult& result) {
+  Table table;
+  table.columns = {
+      {"network", Table::Align::kLeft}, {"measured_ms"}, {"simulated_ms"}, {"measured/simulated"}};
+  for (const CalibratedProbe& probe : result.probes) {
+    if (!probe.measures.empty()) continue;
+    table.rows.push_back({probe.name, format_ms(probe.measured.median), format_ms(probe.simulated),
+                          fmt::format("{:.3f}", probe.ratio())});
+  }
+  return table;
+}
+
+}  // namespace
+
+std::string calibration_text(const CalibrationResult& result, const std::string& device) {
+  const Calibration check = result.device.calibration.value_or(Calibration{});
+  return fmt::format(
+      "Measured on {}, beside {}:\n\n{}\n{}\n\n"
+      "Check on networks that no constant was fitted to, simulated with those:\n\n{}\n"
+      "Ranges of plans for it are those of a measured host, and hold {:.2f} to {:.2f} times what "
+      "is "
+      "simulated.\n",
+      printable(device), result.base, constants_table(result).to_text(), clock_sentence(result),
+      check_table(result).to_text(), check.low, check.high);
+}
+
+std::string calibration_json(const CalibrationResult& result, const std::string& device) {
+  using Json = nlohmann::ordered_json;
+  Json constants = Json::array();
+  for (const CalibratedConstant& constant : result.constants) {
+    constants.push_back({{"name", constant.key},
+                         {"unit", constant.unit},
+                         {"base", constant.base},
+                         {"measured", constant.measured}});
+  }
+  Json probes = Json::array();
+  for (const CalibratedProbe& probe : result.probes) {
+    probes.push_back({{"name", probe.name},
+                      {"measures", probe.measures.empty() ? Json(nullptr) : Json(probe.measures)},
+                      {"runs", probe.measured.runs},
+                      {"measured_ns", probe.measured.median.count()},
+                      {"spread", probe.measured.spread},
+                      {"simulated_ns", probe.simulated.count()}});
+  }
+  const Calibration check = result.device.calibration.value_or(Calibration{});
+  return json::to_text({{"schema", "segue.calibrate/1"},
+                        {"device", device},
+                        {"base", result.base},
+                        {"constants", std::move(constants)},
+                        {"probes", std::move(probes)},
+                        {"calibrated", {{"low", check.low}, {"high", check.high}}},
+                        {"clock", clock_sentence(result)}});
+}
+
+}  // namespace segue
