@@ -71,7 +71,7 @@ void expect_same_constants(DeviceSpec found, DeviceSpec expected, double share) 
   }
 }
 
-TEST(FitCalibration, FindsTheConstantsOfEveryKindOfDevice) {
+TEST(FitCalibration, FindsTheConstantsOfEveryDevice) {
   constexpr double kShare = 0.001;
   for (const DeviceSpec& base : device_catalogue()) {
     const CalibrationResult result = fit_calibration(probes(), times_on(changed(base)), base);
@@ -105,7 +105,7 @@ TEST(FitCalibration, OnePercentOfNoiseIsAFewPercent) {
   }
 }
 
-TEST(FitCalibration, CheckIsTheErrorOfProbesThatFitNothing) {
+TEST(FitCalibration, CheckIsWhatOtherProbesAreOffBy) {
   const DeviceSpec& base = find_device("edgetpu-pcie");
   const CalibrationResult result = fit_calibration(
       probes(), times_on(changed(base), {{"mobilenet", 1.04}, {"streaming", 0.95}}), base);
@@ -233,7 +233,7 @@ std::vector<Model> one_model() {
   return models;
 }
 
-TEST(MeasureProbes, FirstRunsDoNotCountNorDoesARareSlowOne) {
+TEST(MeasureProbes, FirstAndRareSlowRunsDoNotCount) {
   const TimedDevice device([](int run) {
     return Nanoseconds(run < 2 ? 900'000'000 : run % 7 == 0 ? 5'000'000 : 1'000'000 + run);
   });

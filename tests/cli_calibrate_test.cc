@@ -62,7 +62,7 @@ TEST(CliCalibrate, WritesAMeasuredHostThatPlansTake) {
   EXPECT_LT(width(plan_on("my-host.json", scratch)), width(plan_on("edgetpu-usb3", scratch)));
 }
 
-TEST(CliCalibrate, ProbesAreCompiledElsewhereAndMeasuredHere) {
+TEST(CliCalibrate, ProbesCompiledElsewhereAreMeasured) {
   const ScratchFolder scratch;
   write_file(scratch.path() / "truth.json", kTruth);
   const auto written = run_segue({"calibrate", "--write-probes", "probes"}, scratch.path());
