@@ -75,6 +75,7 @@ class Schemas(unittest.TestCase):
     def test_every_schema_is_of_a_document_that_is_tested_here(self):
         tested = set(re.findall(r"segue\.\w+/\d", Path(__file__).read_text()))
         tested.add("segue.plan/1")  # read, no longer written: ParsePlan.VersionOneIsRead
+        tested.discard("segue.device/1")  # what users write; its reader names the key at fault
         self.assertEqual({path.name for path in SCHEMAS.iterdir()},
                          {f"{name.replace('/', '.')}.json" for name in tested})
 
