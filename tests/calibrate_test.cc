@@ -201,10 +201,8 @@ class TimedDevice : public Backend {
                                               const std::string&) const override {
     return std::make_unique<TimedSession>(*this);
   }
-  [[nodiscard]] CalibrateOptions options() const {
-    CalibrateOptions options;
-    options.clock = [this] { return now_; };
-    return options;
+  [[nodiscard]] std::function<Nanoseconds()> clock() const {
+    return [this] { return now_; };
   }
 
  private:
@@ -237,7 +235,7 @@ TEST(MeasureProbes, FirstAndRareSlowRunsDoNotCount) {
   const TimedDevice device([](int run) {
     return Nanoseconds(run < 2 ? 900'000'000 : run % 7 == 0 ? 5'000'000 : 1'000'000 + run);
   });
-  const auto times = measure_probes(one_model(), device, device.options());
+  const auto times = measure_probes(one_model(), device, device.clock());
   ASSERT_EQ(times.size(), 1U);
   EXPECT_EQ(times[0].runs, 40U);
   EXPECT_NEAR(to_ms(times[0].median), 1, 1e-4);
@@ -246,19 +244,18 @@ TEST(MeasureProbes, FirstAndRareSlowRunsDoNotCount) {
 
 TEST(MeasureProbes, SlowProbeEndsWithItsBudget) {
   const TimedDevice slow([](int) { return std::chrono::milliseconds(40); });
-  EXPECT_EQ(measure_probes(one_model(), slow, slow.options())[0].runs, 13U);
+  EXPECT_EQ(measure_probes(one_model(), slow, slow.clock())[0].runs, 13U);
   const TimedDevice slower([](int) { return std::chrono::milliseconds(300); });
-  EXPECT_EQ(measure_probes(one_model(), slower, slower.options())[0].runs, 10U);
+  EXPECT_EQ(measure_probes(one_model(), slower, slower.clock())[0].runs, 10U);
 }
 
 TEST(MeasureProbes, NoiseAndStandingClocksAreRefused) {
   const TimedDevice noisy([](int run) { return Nanoseconds(1'000'000 + 150'000 * (run % 2)); });
-  expect_error(ErrorCode::kDevice,
-               [&] { (void)measure_probes(one_model(), noisy, noisy.options()); },
+  expect_error(ErrorCode::kDevice, [&] { (void)measure_probes(one_model(), noisy, noisy.clock()); },
                {"probe: half of its 40 runs", "end other programs"});
   const TimedDevice standing([](int) { return Nanoseconds(0); });
   expect_error(ErrorCode::kDevice,
-               [&] { (void)measure_probes(one_model(), standing, standing.options()); },
+               [&] { (void)measure_probes(one_model(), standing, standing.clock()); },
                {"took no time"});
 }
 

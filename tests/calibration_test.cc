@@ -72,6 +72,37 @@ Cost conv_cost() {
   };
 }
 
+// How the host slows down: most stretch, and cores that it keeps busy.
+Cost busy_host_cost() {
+  struct Row {
+    std::unique_ptr<SweepPredictor> predictor;
+    std::size_t devices;
+    double measured_ms;
+  };
+  auto rows = std::make_shared<std::vector<Row>>();
+  constexpr std::int32_t kSmallest = 100;
+  for (std::size_t i = 0; i < conv_sweep().size(); i += 2) {
+    const ConvSweepRow& row = conv_sweep()[i];
+    if (row.filters < kSmallest) continue;
+    rows->push_back({std::make_unique<SweepPredictor>(row.filters), 2, row.two_batch_100});
+    if (row.four_batch_100 > 0)
+      rows->push_back({std::make_unique<SweepPredictor>(row.filters), 4, row.four_batch_100});
+  }
+  for (std::size_t i = 0; i < conv_sweep_on_three().size(); i += 2) {
+    const ThreeDevicesRow& row = conv_sweep_on_three()[i];
+    if (row.filters < kSmallest) continue;
+    rows->push_back({std::make_unique<SweepPredictor>(row.filters), 3, row.batch_100});
+  }
+  return [rows](const Constants& constants) {
+    double sum = 0;
+    for (const Row& row : *rows) {
+      const HostPace pace{constants[0], constants[1]};
+      sum += loss(to_ms(row.predictor->pipeline(row.devices, 100, pace)), row.measured_ms, 0);
+    }
+    return sum;
+  };
+}
+
 // Coordinate descent with shrinking steps.
 Constants fit(const Cost& cost, Constants constants, Constants steps) {
   double best = cost(constants);
@@ -113,6 +144,14 @@ TEST(Calibration, ConvolutionalRowsGiveTheOutput) {
   RecordProperty("session_ms", std::to_string(fitted[1]));
   EXPECT_NEAR(fitted[0], timing.output_ns_per_byte.value, 0.25);
   EXPECT_NEAR(fitted[1], kSweepSessionMs, 0.3);
+}
+
+TEST(Calibration, PipelinesGiveTheBusyHost) {
+  const Constants fitted = fit(busy_host_cost(), {2.5, 1.8}, {0.2, 0.1});
+  RecordProperty("most_stretch", std::to_string(fitted[0]));
+  RecordProperty("busy_cores", std::to_string(fitted[1]));
+  EXPECT_NEAR(fitted[0], kMostHostStretch, 0.15);
+  EXPECT_NEAR(fitted[1], kBusyHostCores, 0.05);
 }
 
 }  // namespace

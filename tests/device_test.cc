@@ -155,7 +155,7 @@ TEST(DevicePools, OfUsbShareTheirControllerUnlessSeparate) {
   EXPECT_FALSE(open_devices("edgetpu-pcie", 5)[0].shares_link);
   EXPECT_TRUE(open_device_kind("edgetpu-usb2-max").shares_link);
   expect_error(ErrorCode::kInvalidArgument, [] { (void)open_device_kind("2xedgetpu-usb3"); },
-               {"'2xedgetpu-usb3'", "without a count"});
+               {"'2xedgetpu-usb3'", "without a number"});
 }
 
 TEST(DevicePools, ChoicesBeyondTheMostAreNotCountedFurther) {

@@ -1,8 +1,8 @@
 /// Constants of a device and its host, measured on the user's own (`segue calibrate`).
 ///
-/// Times of small networks, the probes, are linear in five constants (docs/cost-model.md, "One
-/// inference of a segment"): `invoke`, `input`, `output`, 1 / `link` and 1 / `clock`. Five probes
-/// tell them apart, each of which has much of one of them:
+/// Times of small networks, the probes, are linear in five constants near those of the base
+/// (docs/cost-model.md, "One inference of a segment"): `invoke`, `input`, `output`, 1 / `link` and
+/// 1 / `clock`. Five probes tell them apart, each of which has much of one of them:
 ///   invoke   a few bytes in and out, one convolution: the fixed time.
 ///   link     one dense layer larger than the memory, so that all of it streams at every inference:
 ///            the only bytes that cross the link and no memory of the host. Without it, `input` and
@@ -60,14 +60,6 @@ struct Probe {
 [[nodiscard]] std::vector<Model> read_compiled_probes(std::span<const Probe> probes,
                                                       const std::filesystem::path& folder);
 
-struct CalibrateOptions {
-  std::uint32_t warm_up_runs = 2;  // do not count: the first one also loads parameters
-  std::uint32_t runs = 40;         // of each probe
-  std::uint32_t fewest_runs = 10;  // of a slow one, whose runs end with its budget
-  Nanoseconds budget = std::chrono::milliseconds(500);  // of the runs of one probe
-  std::function<Nanoseconds()> clock = {};  // the time since some moment; empty: steady_clock
-};
-
 struct ProbeTime {
   Nanoseconds median{0};
   double spread = 0;  // (third quartile - first quartile) / median
@@ -77,11 +69,14 @@ struct ProbeTime {
 /// The spread from which on times are too noisy to tell constants apart.
 inline constexpr double kMostProbeSpread = 0.1;
 
-/// Runs one compiled probe after the other on the device. Throws Error(kDevice) where one takes no
-/// time or has a spread above kMostProbeSpread, and as Backend::open and Session::run_into.
+/// Runs one compiled probe after the other on the device, each 10 to 40 times, and no more than 10
+/// times beyond half a second. Two runs before do not count: the first one also loads parameters.
+/// `clock` gives the time since some moment; empty: steady_clock. Throws Error(kDevice) where one
+/// takes no time or has a spread above kMostProbeSpread, and as Backend::open and
+/// Session::run_into.
 [[nodiscard]] std::vector<ProbeTime> measure_probes(std::span<const Model> compiled,
                                                     const Backend& backend,
-                                                    const CalibrateOptions& options = {});
+                                                    const std::function<Nanoseconds()>& clock = {});
 
 struct CalibratedConstant {
   std::string key;  // of device_constants(), in whose unit the values are

@@ -75,7 +75,8 @@ struct Timing {
   Constant host_slowdown;       // of host-bound work; 1: desktop
   Constant hop_ns;              // host-bound: a pipeline's hand-over to the next stage
   /// In a steady stream on several devices the host takes so many times as long for its share of
-  /// outputs at most, and keeps so many of its cores busy, reckoned at its pace for one device.
+  /// outputs at most, and no longer than keeps so many of its cores busy at its pace for one
+  /// device.
   Constant busy_stretch;  // 1: it is as fast for several devices as for one
   Constant busy_cores;
 };
@@ -142,13 +143,13 @@ struct DevicePool {
 
 /// Opens what commands call DEVICES: pools separated by commas, each
 /// `[COUNTx]DEVICE[:shared|:separate]`, as in "2xedgetpu-usb3,2xedgetpu-pcie:shared". Without
-/// either, the devices of a pool share a link if they share a controller. A single pool without a
-/// count takes `count`. Throws as open_device, and Error(kInvalidArgument) for a count that is
-/// missing or of more than 1024.
+/// either, the devices of a pool share a link if they share a controller; devices of different
+/// pools never do. A single pool without a count takes `count`. Throws as open_device, and
+/// Error(kInvalidArgument) for a count that is missing or of more than 1024.
 [[nodiscard]] std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t count);
 
-/// One kind of device, of as many as are asked for: `DEVICE[:shared|:separate]`. Throws as
-/// open_devices, and Error(kInvalidArgument) where there is a count or more than one pool.
+/// One kind of device, `DEVICE[:shared|:separate]`, as a pool of two. Throws as open_devices, and
+/// Error(kInvalidArgument) where there is a count or more than one pool.
 [[nodiscard]] DevicePool open_device_kind(const std::string& text);
 
 /// Whether a name begins with a count, as in "2xedgetpu-usb3".

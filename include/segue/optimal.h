@@ -94,8 +94,8 @@ struct OptimalSegmentation {
                                                   std::uint32_t count,
                                                   const OptimalOptions& options = {});
 
-/// What segmentations of one graph on one kind of device have in common: ideals, and times of the stages
-/// between them, computed when first asked for. Thread-safe; each result is that of
+/// What segmentations of one graph on one kind of device have in common: ideals, and times of the
+/// stages between them, computed when first asked for. Thread-safe; each result is that of
 /// segment_optimal. The graph must outlive it.
 class OptimalPlanner {
  public:

@@ -11,7 +11,8 @@
 ///   stages    [ {index, operators [positions in the file], first_depth, last_depth,
 ///              inputs [tensor names], outputs [tensor names], parameter_bytes, on_chip_bytes,
 ///              host_bytes, macs, input_bytes, output_bytes, replicas, host_operators,
-///              time_ns {compute, input, output, streaming, fixed, host, total},
+///              time_ns {compute, input, output, streaming, fixed, host, total,
+///              hidden_streaming, output_on_link},
 ///              time_range_ns [low, high],
 ///              devices [ {pool, replicas, time_ns, time_range_ns} ], only where there are several
 ///              pools} ]
@@ -104,7 +105,7 @@ struct RateRange {
 /// How sure a prediction is (segue/uncertainty.h). The latency adds up the ends of its stages, as
 /// if all erred alike. The time between two results is shortest where every stage, link and host
 /// takes its shortest; at the longest, a host that serves several devices also takes
-/// kMostHostStretch times as long for its share of outputs.
+/// kMostHostStretch times as long for its share of outputs, unless its device says how long.
 struct PredictionRange {
   TimeRange bottleneck;
   TimeRange latency;

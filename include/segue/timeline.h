@@ -57,7 +57,7 @@ struct TimelineOptions {
   bool records_events = false;   // 56 bytes for each of up to 7 events per input and stage
 };
 
-/// Options for a device: its hop, none for one stage on one device.
+/// Options for a device whose host is at full pace: its hop, none for one stage on one device.
 [[nodiscard]] TimelineOptions timeline_options(std::span<const StageLoad> stages,
                                                const DeviceSpec& device);
 

@@ -9,6 +9,11 @@
 namespace segue {
 namespace {
 
+constexpr std::uint32_t kWarmUpRuns = 2;
+constexpr std::uint32_t kMostRuns = 40;
+constexpr std::uint32_t kFewestRuns = 10;
+constexpr Nanoseconds kBudget = std::chrono::milliseconds(500);
+
 Nanoseconds steady_time() { return std::chrono::steady_clock::now().time_since_epoch(); }
 
 // At least one time.
@@ -22,18 +27,15 @@ ProbeTime summary(std::vector<Nanoseconds> times) {
   return result;
 }
 
-ProbeTime measure(Session& session, const CalibrateOptions& options) {
-  const auto clock = options.clock ? options.clock : steady_time;
+ProbeTime measure(Session& session, const std::function<Nanoseconds()>& clock) {
   const auto values = random_inputs(session.inputs(), 1);
   const std::vector<std::span<const std::byte>> inputs(values.begin(), values.end());
   std::vector<TensorBytes> outputs;
-  for (std::uint32_t i = 0; i < options.warm_up_runs; ++i) session.run_into(inputs, outputs);
+  for (std::uint32_t i = 0; i < kWarmUpRuns; ++i) session.run_into(inputs, outputs);
   std::vector<Nanoseconds> times;
   const Nanoseconds begin = clock();
   Nanoseconds now = begin;
-  const std::uint32_t runs = std::max(options.runs, 1U);
-  while (times.size() < runs &&
-         (times.size() < options.fewest_runs || now - begin < options.budget)) {
+  while (times.size() < kMostRuns && (times.size() < kFewestRuns || now - begin < kBudget)) {
     const Nanoseconds before = clock();
     session.run_into(inputs, outputs);
     now = clock();
@@ -60,12 +62,12 @@ void check(const ProbeTime& time, const std::string& name) {
 }  // namespace
 
 std::vector<ProbeTime> measure_probes(std::span<const Model> compiled, const Backend& backend,
-                                      const CalibrateOptions& options) {
+                                      const std::function<Nanoseconds()>& clock) {
   std::vector<ProbeTime> times;
   for (const Model& probe : compiled) {
     // One at a time: a second model on the device would take the memory of the first.
     const auto session = backend.open(probe.runnable_bytes(), probe.name());
-    times.push_back(measure(*session, options));
+    times.push_back(measure(*session, clock ? clock : steady_time));
     check(times.back(), probe.name());
   }
   return times;

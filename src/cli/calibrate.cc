@@ -44,8 +44,7 @@ void write_probes(const fs::path& folder) {
                   probes.size(), shown, shown, shown, shown));
 }
 
-std::vector<Model> compiled_probes(const Options& options, std::span<const Probe> probes) {
-  if (!options.probes.empty()) return read_compiled_probes(probes, options.probes);
+std::vector<Model> compile_here(const Options& options, std::span<const Probe> probes) {
   try {
     return compile_probes(probes, fs::temp_directory_path(),
                           edgetpu_compiler_options(options.compiler));
@@ -64,13 +63,22 @@ EdgeTpuDevice device_of(const Options& options, const EdgeTpuLibraries& librarie
 }
 
 void calibrate(const Options& options) {
-  // What cannot be written is not measured first.
+  // A name or a folder that is wrong shows before the measurement.
   const fs::path output = options.output;
   if (output.extension() != ".json") {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("-o {}: device files end in .json", options.output));
   }
+  const fs::path folder = output.has_parent_path() ? output.parent_path() : ".";
+  if (!fs::is_directory(folder)) {
+    throw Error(ErrorCode::kIo, fmt::format("-o {}: there is no folder {}; make it first",
+                                            printable(options.output), printable(folder.string())));
+  }
   const std::string name = output.stem().string();
+  const auto probes = make_probes();
+  std::vector<Model> compiled;
+  if (!options.probes.empty()) compiled = read_compiled_probes(probes, options.probes);
+  if (!options.base.empty()) (void)find_device(options.base);
   const EdgeTpuLibraries libraries{runtime_candidates(options.runtime),
                                    edgetpu_candidates(options.edgetpu_library)};
   const EdgeTpuDevice device = device_of(options, libraries);
@@ -78,8 +86,7 @@ void calibrate(const Options& options) {
       options.base.empty() ? calibration_base(device) : find_device(options.base);
   check_calibration_base(base, device);
   (void)calibrated_device_json({base.name, base, {}, {}}, name);
-  const auto probes = make_probes();
-  const auto compiled = compiled_probes(options, probes);
+  if (compiled.empty()) compiled = compile_here(options, probes);
   check_edgetpu(libraries, device, compiled[0].runnable_bytes(), compiled[0].name(),
                 std::chrono::seconds(30));
   const auto times = measure_probes(compiled, *make_edgetpu_backend(libraries, device));

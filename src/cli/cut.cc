@@ -254,7 +254,11 @@ CutResult make_cut(const Graph& graph, CutOptions options) {
         {.libraries = runtime_candidates(""), .kernels = kernels_of(options.kernels)});
     options.measured_host = measured_host({}, graph, *backend).measured;
   }
-  if (options.tpus == "auto") return choose_tpus(graph, options);
+  if (options.tpus == "auto") {
+    CutResult result = choose_tpus(graph, options);
+    result.notes += shared_link_note(result.plan, devices_of_plan(result.plan, options.device));
+    return result;
+  }
   if (!options.names_tpus()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "say how many TPUs: --tpus N or auto, or with the devices, as in --device "

@@ -46,6 +46,13 @@ SharedLink parse_shared(const std::string& list) {
   return link;
 }
 
+// Whether it says what of its outputs goes over the link; version 1 does not.
+bool knows_link(const Plan& plan) {
+  return std::ranges::all_of(plan.stages, [](const Stage& stage) {
+    return stage.time.output == Nanoseconds(0) || stage.time.output_on_link > Nanoseconds(0);
+  });
+}
+
 Plan planned(const CLI::App& command, const Options& options) {
   if (options.model.ends_with(".json")) {
     refuse_cut_options(command, "a plan.json has its cuts and TPUs already; leave it out");
@@ -56,19 +63,19 @@ Plan planned(const CLI::App& command, const Options& options) {
     }
     refuse_options(command, {{"--signature"}}, "goes with a model");
     const auto pools = devices_of_plan(plan, options.cut.device);
-    if (to_string(pools) != plan.device) {
+    if (!options.cut.device.empty() && to_string(pools) != plan.device) {
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("the times in {} are those of the device '{}'; make a plan for "
                               "another one with `segue plan --device`",
                               options.model, plan.device));
     }
-    check_plan_consistent(plan, pools);
     const bool shares = std::ranges::any_of(pools, &DevicePool::shares_link);
-    if (shares || !options.shared.empty()) {
+    if ((shares || !options.shared.empty()) && !knows_link(plan)) {
       throw Error(ErrorCode::kInvalidArgument,
-                  "a plan.json does not say what goes through a shared link; give the model too "
-                  "(--model)");
+                  "a plan.json of version 1 does not say what goes through a shared link; give the "
+                  "model too (--model)");
     }
+    check_plan_consistent(plan, pools);
     print_note(
         "the times are those stored in " + options.model +
         "; whether they are still those of its operators and device is checked with --model");
@@ -95,9 +102,15 @@ void check_trace(std::uint64_t inputs, std::size_t stages) {
 
 void run(const CLI::App& command, const Options& options) {
   const Plan plan = planned(command, options);
+  const auto pools = devices_of_plan(plan, options.cut.device);
   const auto loads = stage_loads(plan);
-  TimelineOptions timeline_settings =
-      timeline_options(plan, devices_of_plan(plan, options.cut.device));
+  TimelineOptions timeline_settings = timeline_options(plan, pools);
+  if (!timeline_settings.shared.empty() && !options.shared.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("--share: the devices of {} share a link already; plan for devices "
+                            "with ':separate' behind their name",
+                            plan.device));
+  }
   timeline_settings.inputs = options.inputs;
   timeline_settings.queue_capacity = options.queue;
   for (const std::string& list : options.shared)
@@ -120,7 +133,7 @@ void add_simulate(CLI::App& app) {
   command->add_option("MODEL", options->model, "A .tflite file, zoo:NAME[@SIZE], or a plan.json")
       ->required();
   command->add_option("--model", options->model_of_plan,
-                      "The model of a plan.json, to compute an edited plan anew");
+                      "The model of a plan.json, to compute an edited plan again");
   add_signature(*command, options->signature);
   add_cut(*command, options->cut);
   CLI::Option* tpus = command->get_option("--tpus");

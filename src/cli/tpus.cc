@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <optional>
 
 #include "segue/error.h"
@@ -62,9 +63,10 @@ struct Goals {
   }
 };
 
-std::string reached(const Plan& plan) {
-  return fmt::format("{}: {:.1f}/s, latency {:.4g} ms", format_count(plan.device_count(), "TPU"),
-                     plan.predicted.throughput_per_s, to_ms(plan.predicted.latency));
+std::string reached(const Plan& plan, const CutOptions& options) {
+  return fmt::format("{:.1f}/s with a latency of {} on {}",
+                     sustained_per_s(plan, devices_of_plan(plan, options.device)),
+                     format_time(plan.predicted.latency), format_count(plan.device_count(), "TPU"));
 }
 
 // Whether `a` misses the goals by less: quick enough first, then more results, then quicker.
@@ -118,9 +120,12 @@ CutResult reach_goals(const Graph& graph, const CutOptions& options, const Goals
               fmt::format("{}: no plan of strategy {} on up to {} gives {}; nearest: {} "
                           "(simulated){}",
                           graph.model().name(), options.strategy, format_count(most, "TPU"),
-                          goals.text(), nearest ? reached(nearest->plan) : "none",
+                          goals.text(), nearest ? reached(nearest->plan, options) : "none",
                           options.strategy == "optimal" ? "" : "; try `--strategy optimal`"));
 }
+
+// To one decimal, so that what is less than a number is not printed as that number.
+double rounded_down(double percent) { return std::floor(percent * 10) / 10; }
 
 // Stops where one more TPU brings less than the share asked for.
 CutResult while_worth_it(const Graph& graph, const CutOptions& options) {
@@ -144,7 +149,7 @@ CutResult while_worth_it(const Graph& graph, const CutOptions& options) {
       chosen->notes += fmt::format(
           "{}: one more would bring {:.1f} % more results per second, less than {:g} % "
           "(simulated).\n",
-          count(tpus), gain * 100, least_gain);
+          count(tpus), rounded_down(gain * 100), least_gain);
       return std::move(*chosen);
     }
     chosen = std::move(more);
@@ -227,8 +232,8 @@ void check_goals(const Plan& plan, const CutOptions& options) {
   const Goals goals(options);
   if (goals.are_met(plan, options)) return;
   throw Error(ErrorCode::kInfeasible,
-              fmt::format("{}: the plan does not give {}, but {} (simulated); {}", plan.model.name,
-                          goals.text(), reached(plan),
+              fmt::format("{}: the plan does not give {}; it gives {} (simulated); {}",
+                          plan.model.name, goals.text(), reached(plan, options),
                           options.strategy != "optimal"         ? "--strategy optimal may"
                           : plan.bound && plan.bound->is_proven ? "no plan on these devices does"
                                                                 : "the best plan found"));

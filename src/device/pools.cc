@@ -38,6 +38,11 @@ DevicePool open_pool(std::string_view text) {
   pool.count = count;
   const bool is_shared = remove_suffix(name, kShared);
   const bool is_separate = !is_shared && remove_suffix(name, kSeparate);
+  if (name.find(':') != std::string_view::npos && !name.ends_with(".json")) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("'{}': behind a device stands ':shared', ':separate' or nothing", text));
+  }
   pool.device = open_device(std::string(name));
   pool.shares_link = is_shared || (pool.device.shares_controller && !is_separate);
   return pool;
@@ -53,7 +58,8 @@ std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t coun
     begin = end + 1;
   }
   if (pools.size() == 1 && pools[0].count == 0) pools[0].count = count;
-  for (const DevicePool& pool : pools) {
+  for (DevicePool& pool : pools) {
+    pool.shares_link = pool.shares_link && pool.count > 1;
     if (pool.count > 0) continue;
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("'{}': say how many there are of '{}', as in 2x{}", text,
@@ -63,11 +69,11 @@ std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t coun
 }
 
 DevicePool open_device_kind(const std::string& text) {
-  auto pools = open_devices(text, 1);
+  auto pools = open_devices(text, 2);
   if (pools.size() == 1 && !has_device_count(text)) return std::move(pools[0]);
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("device '{}': the TPUs are counted apart here; name one kind of device "
-                          "without a count",
+              fmt::format("device '{}': --tpus says how many there are; name one kind of device "
+                          "without a number",
                           text));
 }
 
@@ -99,7 +105,7 @@ std::string to_string(std::span<const DevicePool> pools) {
     if (!text.empty()) text += ",";
     if (pools.size() > 1) text += fmt::format("{}x", pool.count);
     text += pool.device.name;
-    if (pool.count == 1) continue;
+    if (pool.count <= 1) continue;
     if (pool.shares_link) text += kShared;
     if (!pool.shares_link && pool.device.shares_controller) text += kSeparate;
   }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "optimal/equal_devices.h"
+#include "simulator/pipeline_pace.h"
 
 namespace segue {
 namespace {
@@ -137,20 +138,17 @@ PipelineSearch::Parts PipelineSearch::parts_of(const Layout& layout, const Allot
 
 PaceLimits PipelineSearch::pace(const Pipeline& pipeline) const {
   const bool has_hops = pipeline.size() > 1 || total(pipeline[0].devices) > 1;
-  PaceLimits result{0, 0};
-  Layout layout = layout_for({0, kNoLimit}, true, false);
-  Parts sums{};
+  std::vector<StageUses> stages;
   for (const PlannedStage& stage : pipeline) {
-    std::vector<IdealCosts::Cost> costs;
-    for (const IdealCosts& kind : costs_) costs.push_back(kind(stage.from, stage.to));
-    result.period_ns = std::max(result.period_ns, stage_period_ns(shares_of(stage.devices, costs)));
-    const Parts parts = parts_of(layout, stage.devices, costs);
-    for (std::size_t part = 0; part < layout.parts; ++part) sums[part] += parts[part];
-    result.latency_ns += parts[layout.latency] - (has_hops ? 0 : hop_ns_);
+    StageUses& uses = stages.emplace_back();
+    for (std::uint32_t pool = 0; pool < pools_.size(); ++pool) {
+      if (stage.devices[pool] == 0) continue;
+      const IdealCosts::Cost cost = costs_[pool](stage.from, stage.to);
+      // The host's cores are no limit of the search: what they compute is in no label.
+      uses.push_back({pool, {stage.devices[pool], cost.time_ns}, cost.link_ns, 0});
+    }
   }
-  for (std::size_t link = 0; link < layout.links; ++link)
-    result.period_ns = std::max(result.period_ns, sums[layout.first_link + link]);
-  return result;
+  return {pipeline_period_ns(stages, pools_), pipeline_latency_ns(stages, has_hops ? hop_ns_ : 0)};
 }
 
 std::int64_t PipelineSearch::least_period_ns() const {

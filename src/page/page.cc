@@ -35,7 +35,7 @@ std::string rates_text(const Prediction& predicted) {
   return fmt::format(" ({:.1f} to {:.1f})", range.low, range.high);
 }
 
-// Where plans of other strategies on as many TPUs may be the faster ones after all.
+// Where a measurement may reverse the order of this plan and others on as many TPUs.
 std::string overlaps(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
   std::vector<const Plan*> others;
   for (const ComparedPlan& other : rows) {
@@ -133,7 +133,8 @@ Json plan_json(const PageContent& content, const ComparedPlan& row) {
   for (const Stage& stage : plan.stages) stages.push_back(stage_json(content.graph, stage));
   std::vector<DevicePool> pools(content.pools.begin(), content.pools.end());
   if (pools.size() == 1) pools[0].count = plan.device_count();
-  const bool shares = std::ranges::any_of(pools, &DevicePool::shares_link);
+  const bool shares = std::ranges::any_of(
+      pools, [](const DevicePool& pool) { return pool.shares_link && pool.count > 1; });
   const Prediction& predicted = plan.predicted;
   return {{"tpus", row.tpus},
           {"strategy", plan.strategy},

@@ -83,22 +83,29 @@ double not_negative(const Node& node) {
   return node.real();
 }
 
-// Version 1 of plan.json has nothing about the host.
+// Version 1 of plan.json has nothing about the host, and does not say what the link is busy with.
 using Keys = std::vector<std::string_view>;
 
 SegmentTime parse_time(const Node& node, bool has_host) {
-  node.expect_keys(has_host
-                       ? Keys{"compute", "input", "output", "streaming", "fixed", "host", "total"}
-                       : Keys{"compute", "input", "output", "streaming", "fixed", "total"});
+  node.expect_keys(has_host ? Keys{"compute", "input", "output", "streaming", "fixed", "host",
+                                   "total", "hidden_streaming", "output_on_link"}
+                            : Keys{"compute", "input", "output", "streaming", "fixed", "total"});
   const auto part = [&](const char* key) { return duration(node[key], kLongestOfStageNs); };
-  const SegmentTime time{.fixed = part("fixed"),
-                         .input = part("input"),
-                         .compute = part("compute"),
-                         .streaming = part("streaming"),
-                         .output = part("output"),
-                         .host = has_host ? part("host") : Nanoseconds(0)};
+  SegmentTime time{.fixed = part("fixed"),
+                   .input = part("input"),
+                   .compute = part("compute"),
+                   .streaming = part("streaming"),
+                   .output = part("output"),
+                   .host = has_host ? part("host") : Nanoseconds(0)};
   if (part("total") != time.total())
-    node["total"].fail(fmt::format("must be the sum of the others, {}", time.total().count()));
+    node["total"].fail(fmt::format("must be the sum of those before, {}", time.total().count()));
+  if (!has_host) return time;
+  time.hidden_streaming = part("hidden_streaming");
+  time.output_on_link = part("output_on_link");
+  if (time.hidden_streaming > time.compute)
+    node["hidden_streaming"].fail(fmt::format("must be within compute, {}", time.compute.count()));
+  if (time.output_on_link > time.output)
+    node["output_on_link"].fail(fmt::format("must be within output, {}", time.output.count()));
   return time;
 }
 
@@ -109,8 +116,9 @@ std::optional<TimeRange> parse_range(const Node& node, const char* key, Nanoseco
 }
 
 // A stage that a busy, slow or unknown host serves may take many times as long.
-constexpr std::uint64_t kLongestRangeOfStageNs = 100 * kLongestOfStageNs;
-constexpr std::uint64_t kLongestRangeOfPlanNs = 100 * kLongestOfPlanNs;
+constexpr std::uint64_t kLongestRangeOfStageNs = 40 * kLongestOfStageNs;
+constexpr std::uint64_t kLongestRangeOfPlanNs = 40 * kLongestOfPlanNs;
+static_assert(kLongestRangeOfPlanNs < std::uint64_t{1} << 62);
 
 std::uint32_t parse_replicas(const Node& node) {
   constexpr std::uint32_t kMostReplicas = 8192;  // 1024 of each of 8 kinds

@@ -184,7 +184,12 @@ Plan describe(const Graph& graph, const Segmentation& segmentation, std::span<co
   Plan plan;
   plan.model = {graph.model().name(),    "",           graph.operator_count(),
                 graph.parameter_bytes(), graph.macs(), graph.depth()};
-  plan.device = to_string(pools);
+  std::vector<DevicePool> used(pools.begin(), pools.end());
+  if (used.size() == 1) {
+    used[0].count = 0;
+    for (const PoolCounts& counts : devices) used[0].count += counts[0];
+  }
+  plan.device = to_string(used);
   plan.strategy = strategy;
   for (std::size_t s = 0; s < segmentation.segments.size(); ++s) {
     std::vector<OperatorId> in_file_order = segmentation.segments[s];
@@ -420,9 +425,9 @@ void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools) 
   }
   if (plan.bound && !belongs_to(*plan.bound, plan))
     fail("the bound does not belong to the predictions");
-  if (std::ranges::any_of(pools, &DevicePool::shares_link)) return;
   const Prediction now = predict(plan.stages, plan.predicted.single_device, pools);
-  if (now.bottleneck != plan.predicted.bottleneck || now.latency != plan.predicted.latency)
+  if (now.bottleneck != plan.predicted.bottleneck || now.latency != plan.predicted.latency ||
+      (plan.predicted.range && now.range != plan.predicted.range))
     fail("the predictions of the plan do not follow from the times of its stages");
 }
 

@@ -4,21 +4,12 @@
 #include <cmath>
 
 #include "simulator/host_pace.h"
-#include "simulator/stage_pace.h"
+#include "simulator/pipeline_pace.h"
 
 namespace segue {
 namespace {
 
 enum class End { kPredicted, kLow, kHigh };
-
-// What the devices of one kind take for an input of the stage that they run.
-struct Load {
-  std::uint32_t pool = 0;
-  StageShare share;
-  std::int64_t link_ns = 0;
-  std::int64_t host_ns = 0;  // operators on the host
-};
-using StageLoads = std::vector<Load>;
 
 std::int64_t scaled(std::int64_t ns, double factor) {
   return std::llround(static_cast<double>(ns) * factor);
@@ -35,12 +26,21 @@ std::int64_t host_end_ns(const StageDevices& kind, std::int64_t end_ns, End end)
 
 // The range of a stage on an unknown host has a busy host's stretch already.
 double stretch_beyond_range(const DeviceSpec& device, double stretch) {
-  return host_knowledge(device) == HostKnowledge::kUnknown ? 0 : stretch - 1;
+  const double in_range = host_knowledge(device) == HostKnowledge::kUnknown
+                              ? std::max(kMostHostStretch, device.timing.busy_stretch.value)
+                              : 1;
+  return std::max(0.0, stretch - in_range);
 }
 
-Load load_of(const StageDevices& kind, const DeviceSpec& device, End end, double stretch) {
+// Shares of devices of several kinds do not move with the ends of their ranges.
+TimeRange around(Nanoseconds time, Nanoseconds low, Nanoseconds high) {
+  return {std::min(low, time), std::max(high, time)};
+}
+
+StageUse load_of(const StageDevices& kind, const DeviceSpec& device, End end, double stretch) {
   const std::int64_t total_ns = kind.time.total().count();
-  Load load{kind.pool, {kind.replicas, total_ns}, kind.time.link().count(), kind.time.host.count()};
+  StageUse load{
+      kind.pool, {kind.replicas, total_ns}, kind.time.link().count(), kind.time.host.count()};
   const auto host_share = static_cast<double>(host_share_of_output(kind.time, device).count());
   if (end == End::kPredicted) {
     load.share.time_ns += std::llround((stretch - 1) * host_share);
@@ -56,64 +56,19 @@ Load load_of(const StageDevices& kind, const DeviceSpec& device, End end, double
   return load;
 }
 
-std::vector<StageLoads> loads_of(std::span<const Stage> stages, std::span<const DevicePool> pools,
-                                 End end, double stretch) {
-  std::vector<StageLoads> result;
+std::vector<StageUses> loads_of(std::span<const Stage> stages, std::span<const DevicePool> pools,
+                                End end, double stretch) {
+  std::vector<StageUses> result;
   for (const Stage& stage : stages) {
-    StageLoads& loads = result.emplace_back();
+    StageUses& loads = result.emplace_back();
     for (const StageDevices& kind : devices_of(stage))
       loads.push_back(load_of(kind, pools[kind.pool].device, end, stretch));
   }
   return result;
 }
 
-std::vector<StageShare> shares_of(const StageLoads& loads) {
-  std::vector<StageShare> shares;
-  for (const Load& load : loads) shares.push_back(load.share);
-  return shares;
-}
-
-// The link that the devices of a pool share is busy for each input at every stage they run.
-std::int64_t busiest_link_ns(std::span<const StageLoads> stages,
-                             std::span<const DevicePool> pools) {
-  std::vector<std::int64_t> busy(pools.size());
-  for (const StageLoads& loads : stages) {
-    const auto shares = shares_of(loads);
-    for (std::size_t kind = 0; kind < loads.size(); ++kind) {
-      if (!pools[loads[kind].pool].shares_link) continue;
-      busy[loads[kind].pool] += stage_busy_ns(shares, kind, loads[kind].link_ns);
-    }
-  }
-  return std::ranges::max(busy);
-}
-
-// The host's cores compute the operators of all stages, each one at a time.
-std::int64_t host_period_ns(std::span<const StageLoads> stages, std::span<const DevicePool> pools) {
-  std::int64_t work_ns = 0;
-  for (const StageLoads& loads : stages) {
-    const auto shares = shares_of(loads);
-    for (std::size_t kind = 0; kind < loads.size(); ++kind)
-      work_ns += stage_busy_ns(shares, kind, loads[kind].host_ns);
-  }
-  return work_ns / static_cast<std::int64_t>(host_cores(pools));
-}
-
-Nanoseconds bottleneck_of(std::span<const StageLoads> stages, std::span<const DevicePool> pools) {
-  std::int64_t slowest_ns = std::max(busiest_link_ns(stages, pools), host_period_ns(stages, pools));
-  for (const StageLoads& loads : stages)
-    slowest_ns = std::max(slowest_ns, stage_period_ns(shares_of(loads)));
-  return Nanoseconds(slowest_ns);
-}
-
-Nanoseconds latency_of(std::span<const StageLoads> stages, Nanoseconds hop) {
-  Nanoseconds sum{0};
-  for (const StageLoads& loads : stages)
-    sum += Nanoseconds(stage_latency_ns(shares_of(loads))) + hop;
-  return sum;
-}
-
 // A stage on devices of several kinds is taken as so many equal ones with its period.
-PacedStage paced(const Stage& stage, const StageLoads& loads, std::span<const DevicePool> pools) {
+PacedStage paced(const Stage& stage, const StageUses& loads, std::span<const DevicePool> pools) {
   PacedStage result;
   for (const StageDevices& kind : devices_of(stage)) {
     const Nanoseconds share = host_share_of_output(kind.time, pools[kind.pool].device);
@@ -157,25 +112,32 @@ std::vector<StageDevices> devices_of(const Stage& stage) {
 
 Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
                    std::span<const DevicePool> pools) {
+  const auto bottleneck_of = [&](const std::vector<StageUses>& loads) {
+    return Nanoseconds(pipeline_period_ns(loads, pools));
+  };
   const bool is_pipeline = stages.size() > 1 || stages[0].replicas > 1;
-  const Nanoseconds hop = is_pipeline ? runner_hop(pools) : Nanoseconds(0);
-  const auto predicted = loads_of(stages, pools, End::kPredicted, 1);
+  const std::int64_t hop_ns = is_pipeline ? runner_hop(pools).count() : 0;
+  const auto latency_of = [&](const std::vector<StageUses>& loads) {
+    return Nanoseconds(pipeline_latency_ns(loads, hop_ns));
+  };
+  const double stretch = host_stretch(stages, pools);
   Prediction result;
   result.single_device = single_device;
-  result.bottleneck =
-      bottleneck_of(loads_of(stages, pools, End::kPredicted, host_stretch(stages, pools)), pools);
-  result.latency = latency_of(predicted, hop);
+  result.bottleneck = bottleneck_of(loads_of(stages, pools, End::kPredicted, stretch));
+  result.latency = latency_of(loads_of(stages, pools, End::kPredicted, 1));
   if (result.bottleneck.count() > 0) {
     result.throughput_per_s = 1 / to_s(result.bottleneck);
     result.speedup = to_s(single_device) / to_s(result.bottleneck);
   }
   if (!has_ranges(stages)) return result;
-  const auto low = loads_of(stages, pools, End::kLow, 1);
-  const auto high = loads_of(stages, pools, End::kHigh, 1);
-  const double most = std::max(kMostHostStretch, host_pace(pools).most_stretch);
-  const auto busy = loads_of(stages, pools, End::kHigh, is_pipeline ? most : 1);
-  result.range = PredictionRange{{bottleneck_of(low, pools), bottleneck_of(busy, pools)},
-                                 {latency_of(low, hop), latency_of(high, hop)}};
+  // A host whose stretch is described is as slow as described; of others only the most is known.
+  const bool is_described = host_pace(pools).most_stretch > 1;
+  const double most = is_pipeline && !is_described ? kMostHostStretch : stretch;
+  result.range = PredictionRange{
+      around(result.bottleneck, bottleneck_of(loads_of(stages, pools, End::kLow, stretch)),
+             bottleneck_of(loads_of(stages, pools, End::kHigh, most))),
+      around(result.latency, latency_of(loads_of(stages, pools, End::kLow, 1)),
+             latency_of(loads_of(stages, pools, End::kHigh, 1)))};
   return result;
 }
 

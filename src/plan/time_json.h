@@ -1,16 +1,23 @@
 // The times of a stage, and ranges, as every JSON document has them.
 #pragma once
 
+#include <fmt/format.h>
+
 #include "json/node.h"
 #include "segue/plan.h"
 
 namespace segue {
 
 [[nodiscard]] inline json::Json time_json(const SegmentTime& time) {
-  return {{"compute", time.compute.count()}, {"input", time.input.count()},
-          {"output", time.output.count()},   {"streaming", time.streaming.count()},
-          {"fixed", time.fixed.count()},     {"host", time.host.count()},
-          {"total", time.total().count()}};
+  return {{"compute", time.compute.count()},
+          {"input", time.input.count()},
+          {"output", time.output.count()},
+          {"streaming", time.streaming.count()},
+          {"fixed", time.fixed.count()},
+          {"host", time.host.count()},
+          {"total", time.total().count()},
+          {"hidden_streaming", time.hidden_streaming.count()},
+          {"output_on_link", time.output_on_link.count()}};
 }
 
 [[nodiscard]] inline json::Json range_json(const TimeRange& range) {
@@ -30,8 +37,10 @@ namespace segue {
     return Nanoseconds(static_cast<std::int64_t>(ends[i].number(longest_ns)));
   };
   const TimeRange range{end(0), end(1)};
-  if (range.low > within || range.high < within)
-    node.fail("must begin at or below what it is the range of, and end at or above it");
+  if (range.low > within || range.high < within) {
+    node.fail(fmt::format("{} to {} must hold {}, which it is the range of; make the plan again",
+                          range.low.count(), range.high.count(), within.count()));
+  }
   return range;
 }
 
@@ -40,7 +49,8 @@ inline void expect_rates(const json::Node& node, const RateRange& rates) {
   const auto ends = node.elements();
   if (ends.size() != 2 || ends[0].real() != json::rounded(rates.low) ||
       ends[1].real() != json::rounded(rates.high))
-    node.fail("does not follow from bottleneck_range_ns");
+    node.fail(fmt::format("must be {} to {}, which follows from bottleneck_range_ns",
+                          json::rounded(rates.low), json::rounded(rates.high)));
 }
 
 // The three keys that stand beside a predicted time between results, latency and throughput.

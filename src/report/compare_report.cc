@@ -36,7 +36,7 @@ std::string end_cell(const Prediction& predicted, Nanoseconds TimeRange::*end) {
   return range ? format_ms((*range).*end) : "-";
 }
 
-// Rows of the same time are the same in the ranking.
+// Where a measurement may reverse the order of the fastest plan and others.
 std::string overlaps(const ComparedPlan& fastest, std::span<const ComparedPlan> rows) {
   std::vector<const Plan*> others;
   for (const ComparedPlan& row : rows) others.push_back(&row.plan);
@@ -110,7 +110,7 @@ Table compare_table(std::span<const ComparedPlan> rows) {
 std::string compare_text(const std::string& model, std::span<const ComparedPlan> rows) {
   if (rows.empty()) return "";
   return fmt::format("{} on {}; all numbers simulated\n\n", printable(model),
-                     printable(rows[0].plan.device)) +
+                     printable(rows.back().plan.device)) +
          compare_table(rows).to_text() +
          "\nstages: TPUs of each stage. on_host_ms: operators that no TPU computes, of all stages. "
          "per_tpu_%: speed-up over one TPU, divided by the TPUs used.\n" +

@@ -129,9 +129,10 @@ std::string overlap_sentence(const Plan& best, const std::vector<const Plan*>& o
       nearest = other;
   }
   if (count == 0) return "";
-  const std::string more = count == 1 ? "" : fmt::format(", and of {} more,", count - 1);
-  return fmt::format("The ranges of {} and {}{} overlap: a measurement may reverse their order.\n",
-                     name_of(best), name_of(*nearest), more);
+  const std::string more = count == 1 ? "" : fmt::format(" and {} more", count - 1);
+  return fmt::format(
+      "The range of {} overlaps with that of {}{}: a measurement may reverse the order.\n",
+      name_of(best), name_of(*nearest), more);
 }
 
 bool is_host_measured(const Plan& plan) {
@@ -205,6 +206,14 @@ std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
         format_time(plan.host_time()));
   }
   if (stage.time.total() == Nanoseconds{0}) return "Nothing of it runs on a TPU.";
+  if (is_slower_than_its_stages(plan)) {
+    return fmt::format(
+        "The busy host sets the pace: with several TPUs it takes longer for its share of outputs. "
+        "Results come every {}, although no stage takes more than {} alone; {}.",
+        format_time(plan.predicted.bottleneck), format_time(stage.time.total() / stage.replicas),
+        plan.strategy == "optimal" ? "set its processor to full clock"
+                                   : "cut where tensors are small (`--strategy optimal`)");
+  }
   return fmt::format("Slowest is stage {}: {}; {}.", slowest, cause(stage.time),
                      advice(stage, plan, shares_link));
 }

@@ -47,9 +47,10 @@ Nanoseconds long_run(const Plan& plan, const Timeline& timeline, const TimelineO
 std::optional<TimeRange> in_proportion(Nanoseconds time, Nanoseconds predicted,
                                        const std::optional<TimeRange>& range) {
   if (!range || predicted.count() == 0) return std::nullopt;
+  constexpr double kLongestNs = 4e18;  // in 62 bits
   const auto end = [&](Nanoseconds of) {
-    return Nanoseconds(
-        std::llround(to_s(of) / to_s(predicted) * static_cast<double>(time.count())));
+    return Nanoseconds(std::llround(
+        std::min(kLongestNs, to_s(of) / to_s(predicted) * static_cast<double>(time.count()))));
   };
   return TimeRange{end(range->low), end(range->high)};
 }
@@ -57,6 +58,13 @@ std::optional<TimeRange> in_proportion(Nanoseconds time, Nanoseconds predicted,
 // Of the time between results, and of a batch per input.
 std::optional<TimeRange> period_range(const Plan& plan, Nanoseconds time) {
   return in_proportion(time, plan.predicted.bottleneck, bottleneck_range(plan.predicted));
+}
+
+// A batch of one takes the latency.
+std::optional<TimeRange> range_per_input(const Plan& plan, const Timeline& timeline) {
+  if (timeline.results.size() > 1) return period_range(plan, timeline.time_per_input());
+  return in_proportion(timeline.time_per_input(), plan.predicted.latency,
+                       latency_range(plan.predicted));
 }
 
 std::optional<TimeRange> first_latency_range(const Plan& plan, const Timeline& timeline) {
@@ -67,14 +75,15 @@ std::optional<TimeRange> first_latency_range(const Plan& plan, const Timeline& t
 // Beside the times they belong to; none of a plan that has none.
 void add_ranges(nlohmann::ordered_json& document, const Plan& plan, const Timeline& timeline,
                 const TimelineOptions& options) {
-  const auto each = period_range(plan, timeline.time_per_input());
-  if (!each) return;
+  const auto each = range_per_input(plan, timeline);
+  const auto first = first_latency_range(plan, timeline);
+  if (!each || !first || !plan.predicted.range) return;
   const PredictionRange of_batch{*each, {}};
   const Nanoseconds steady = long_run(plan, timeline, options);
   document["time_per_input_range_ns"] = range_json(*each);
   document["steady_period_range_ns"] = range_json(*period_range(plan, steady));
   document["throughput_range_per_s"] = range_json(of_batch.throughput_per_s());
-  document["first_latency_range_ns"] = range_json(*first_latency_range(plan, timeline));
+  document["first_latency_range_ns"] = range_json(*first);
 }
 
 std::string rate_text(Nanoseconds each, const std::optional<TimeRange>& range) {
@@ -123,8 +132,8 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline,
   text += simulate_table(plan, timeline).to_text() + "\n";
   text += fmt::format("{} in {}: {} each, {}; latency {} for the first, {} (p50), {} (p99).\n",
                       format_count(inputs, "input"), format_time(timeline.makespan),
-                      with_range(each, period_range(plan, each)),
-                      rate_text(each, period_range(plan, each)),
+                      with_range(each, range_per_input(plan, timeline)),
+                      rate_text(each, range_per_input(plan, timeline)),
                       with_range(timeline.latencies.front(), first_latency_range(plan, timeline)),
                       format_time(percentile(timeline.latencies, 0.5)),
                       format_time(percentile(timeline.latencies, 0.99)));

@@ -8,9 +8,11 @@
 #include <utility>
 
 #include "plan/limits.h"
+#include "plan/prediction.h"
 #include "segue/compiler.h"
 #include "segue/error.h"
 #include "segue/model.h"
+#include "simulator/host_pace.h"
 #include "strategy/no_plan.h"
 #include "strategy/ordered_work.h"
 
@@ -25,6 +27,36 @@ Plan optimal_plan(const Graph& graph, std::span<const DevicePool> pools,
   // Times on the host are estimates: what rests on them proves nothing.
   plan.bound->is_proven = is_reached(*plan.bound, plan);
   return plan;
+}
+
+// The pools with a host that always takes so many times as long for its share of outputs.
+std::vector<DevicePool> with_slow_outputs(std::span<const DevicePool> pools, double stretch) {
+  std::vector<DevicePool> result(pools.begin(), pools.end());
+  for (DevicePool& pool : result) pool.device.timing.output_ns_per_byte.value *= stretch;
+  return result;
+}
+
+// Searches know a host at one pace. Where it slows down for several devices, what is best at its
+// slowest pace, at the pace of the plan found, and on one device are candidates too. The bound is
+// that of a host at full pace.
+Plan best_on_busy_host(const Graph& graph, std::span<const DevicePool> pools,
+                       const OptimalOptions& options, Plan best) {
+  const double most = host_pace(pools).most_stretch;
+  if (most <= 1 || options.objective != Objective::kThroughput) return best;
+  const auto consider = [&](const OptimalSegmentation& found) {
+    Plan plan = optimal_plan(graph, pools, options, found);
+    const bool is_quick = !options.max_latency || plan.predicted.latency <= *options.max_latency;
+    if (!is_quick || plan.predicted.bottleneck >= best.predicted.bottleneck) return;
+    plan.bound = best.bound;
+    plan.bound->is_proven = is_reached(*plan.bound, plan);
+    best = std::move(plan);
+  };
+  OptimalOptions candidates = options;
+  candidates.max_latency.reset();
+  for (const double stretch : {most, host_stretch(best.stages, pools)})
+    consider(segment_optimal(graph, with_slow_outputs(pools, stretch), candidates));
+  if (pools.size() == 1) consider(segment_optimal(graph, pools[0].device, 1, candidates));
+  return best;
 }
 
 // On one kind of device.
@@ -43,7 +75,9 @@ class Planning {
     const DevicePool pool{device_, count, shares_link_ && count > 1};
     const std::span pools(&pool, 1);
     if (strategy == Strategy::kOptimal)
-      return {optimal_plan(graph_, pools, options, optimal_.segment(count, options))};
+      return {best_on_busy_host(
+          graph_, pools, options,
+          optimal_plan(graph_, pools, options, optimal_.segment(count, options)))};
     StrategyPlan result;
     const Segmentation cuts = even_cut(count, strategy, result);
     const std::vector<PoolCounts> devices(cuts.segments.size(), PoolCounts{1});
@@ -121,7 +155,9 @@ StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> po
                               Strategy strategy, const OptimalOptions& optimal) {
   check_can_be_planned(graph.model());
   if (strategy == Strategy::kOptimal)
-    return {optimal_plan(graph, pools, optimal, segment_optimal(graph, pools, optimal))};
+    return {best_on_busy_host(
+        graph, pools, optimal,
+        optimal_plan(graph, pools, optimal, segment_optimal(graph, pools, optimal)))};
   if (pools.size() != 1) {
     throw Error(
         ErrorCode::kInvalidArgument,

@@ -77,7 +77,6 @@ class Subjects {
                      : std::make_shared<const OpenedModel>(job.model);
     DevicePool kind = open_device_kind(job.device);
     StrategyPlanner planner(model->graph, kind.device, kMostComparedTpus, kind.shares_link);
-    kind.count = 2;
     std::string name = to_string({&kind, 1});
     subject_ = std::make_shared<const Subject>(std::move(model), job.device, std::move(kind),
                                                std::move(name), std::move(planner));
@@ -92,8 +91,17 @@ class Subjects {
 // What is misspelt or missing shall show before hours of work, not after.
 void check_subjects(std::span<const SweepJob> jobs) {
   std::set<std::string_view> checked;
+  std::map<std::string, std::string_view> devices;
   for (const SweepJob& job : jobs) {
-    if (checked.insert(job.device).second) (void)open_device_kind(job.device);
+    if (checked.insert(job.device).second) {
+      const DevicePool kind = open_device_kind(job.device);
+      const auto [same, is_new] = devices.emplace(to_string({&kind, 1}), job.device);
+      if (!is_new) {
+        throw Error(
+            ErrorCode::kInvalidArgument,
+            fmt::format("a sweep names a device twice: '{}' and '{}'", same->second, job.device));
+      }
+    }
     if (!checked.insert(job.model).second) continue;
     constexpr std::string_view kZoo = "zoo:";
     if (job.model.starts_with(kZoo)) {
