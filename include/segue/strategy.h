@@ -48,6 +48,8 @@ struct StrategyPlan {
 
 /// Cuts a model for these devices. All strategies but `kOptimal` give each device of the only pool
 /// one segment; that one uses at most the devices of all pools, and `optimal` says what limits it.
+/// On a host that several devices slow down (Timing::busy_stretch) it is the best of several
+/// searches, each for a host at one pace, and its bound is that of full pace.
 /// Throws as check_not_compiled, as the strategies do (Error(kInfeasible) where a model has fewer
 /// cuts than there are devices, Error(kUnsupported) where an exact search would take minutes), and
 /// Error(kInvalidArgument) for several pools.
