@@ -72,7 +72,8 @@ Cost conv_cost() {
   };
 }
 
-// How the host slows down: most stretch, and cores that it keeps busy.
+// How the host slows down: most stretch, and cores that it keeps busy. The mean of |error|, as
+// docs/accuracy.md reports it: three TPUs are bistable, and squares would follow their outliers.
 Cost busy_host_cost() {
   struct Row {
     std::unique_ptr<SweepPredictor> predictor;
@@ -97,9 +98,10 @@ Cost busy_host_cost() {
     double sum = 0;
     for (const Row& row : *rows) {
       const HostPace pace{constants[0], constants[1]};
-      sum += loss(to_ms(row.predictor->pipeline(row.devices, 100, pace)), row.measured_ms, 0);
+      const double simulated_ms = to_ms(row.predictor->pipeline(row.devices, 100, pace));
+      sum += std::abs(simulated_ms / row.measured_ms - 1);
     }
-    return sum;
+    return sum / static_cast<double>(rows->size());
   };
 }
 
@@ -147,11 +149,15 @@ TEST(Calibration, ConvolutionalRowsGiveTheOutput) {
 }
 
 TEST(Calibration, PipelinesGiveTheBusyHost) {
-  const Constants fitted = fit(busy_host_cost(), {2.5, 1.8}, {0.2, 0.1});
+  const Cost cost = busy_host_cost();
+  const Constants fitted = fit(cost, {2.5, 1.8}, {0.2, 0.1});
   RecordProperty("most_stretch", std::to_string(fitted[0]));
   RecordProperty("busy_cores", std::to_string(fitted[1]));
   EXPECT_NEAR(fitted[0], kMostHostStretch, 0.15);
-  EXPECT_NEAR(fitted[1], kBusyHostCores, 0.05);
+  EXPECT_NEAR(fitted[1], kBusyHostCores, 0.08);
+  // The minimum is flat. The catalogue's constants, fitted before the law of memory changed, are
+  // 0.4 percentage points worse on these rows, and 1.3 better on the held-out ones of three TPUs.
+  EXPECT_LT(cost({kMostHostStretch, kBusyHostCores}), cost(fitted) + 0.006);
 }
 
 }  // namespace

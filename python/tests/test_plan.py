@@ -147,7 +147,7 @@ def test_simulation_is_of_the_whole_batch():
     [
         (lambda: segue.open_model("/nowhere.tflite"), "io"),
         (lambda: segue.open_model("zoo:resnet5"), "invalid_argument"),
-        (lambda: segue.open_model(SMALL, signature="none"), "invalid_argument"),
+        (lambda: segue.open_model("zoo:conv5-f32", signature="none"), "invalid_argument"),
         (lambda: segue.plan("zoo:conv5-f32", 9, "balanced"), "infeasible"),
         (lambda: segue.plan("zoo:conv5-f32", 2, "fast"), "invalid_argument"),
         (lambda: segue.plan("zoo:conv5-f32", 0, "balanced"), "invalid_argument"),
