@@ -24,7 +24,7 @@ struct AccuracyRow {
   bool is_small = false;     // judged by the absolute difference, not by the share
   double low_ms = 0;         // the range that is simulated (segue/uncertainty.h)
   double high_ms = 0;
-  HostKnowledge host{};               // of whoever measured
+  HostKnowledge host{};               // of the measurement
   std::optional<SegmentKind> kind{};  // of all segments; none where they differ, or results stream
   [[nodiscard]] double share() const { return predicted_ms / measured_ms - 1; }
   [[nodiscard]] double difference_ms() const { return predicted_ms - measured_ms; }

@@ -20,7 +20,7 @@
 /// DeviceSpec::calibration. No Edge TPU was at hand: all is tested against a stand-in that takes as
 /// long as a simulated device.
 ///
-/// Thread-safety: pure functions, but for what they do to folders and devices.
+/// Thread-safety: pure functions, except for what they do to folders and devices.
 #pragma once
 
 #include <cstdint>

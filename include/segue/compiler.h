@@ -130,7 +130,8 @@ struct ParameterFootprint {
 ///                            outputs take more than `flatten_rows` rows of 64 bytes
 ///   recurrent layers         P(No) 4 ceil(Ni/4) for each matrix
 ///   constants of others      as stored, a constant per channel 16 times; never cached
-/// Exact for 35 published files of compilers 1.0 to 16 (docs/cost-model.md). O(inputs + outputs).
+/// The first three within 1.3 % in 35 published files of compilers 1.0 to 16, exact in most; the
+/// last two are less sure (docs/cost-model.md). O(inputs + outputs).
 [[nodiscard]] ParameterFootprint parameter_footprint(const Model& model, OperatorId id,
                                                      const DeviceSpec& device);
 

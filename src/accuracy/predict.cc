@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "segmentation/vendor.h"
 #include "segue/compiler.h"
 #include "segue/segmentation.h"
@@ -25,6 +23,12 @@ SegmentTime segment_time(const Graph& graph, std::span<const OperatorId> operato
 Plan one_device_each(const Graph& graph, const Segmentation& segments, const DevicePool& pool) {
   return make_plan(graph, segments, {&pool, 1}, "compiler",
                    std::vector<PoolCounts>(segments.segments.size(), PoolCounts{1}));
+}
+
+// Per input, where a result follows the first in each period.
+Nanoseconds of_batch(Nanoseconds first, Nanoseconds period, std::uint64_t batch) {
+  const auto count = static_cast<std::int64_t>(batch);
+  return (first + (count - 1) * period) / count;
 }
 
 // The time of one input through all stages of a plan.
@@ -111,18 +115,11 @@ Nanoseconds SweepPredictor::pipeline(std::size_t devices, std::uint64_t batch, c
 
 Nanoseconds SweepPredictor::in_segments(const Segmentation& segmentation, std::uint64_t batch,
                                         const HostPace& pace, const DeviceSpec& device) const {
-  std::vector<PacedStage> stages;
-  double first_ns = 0;
-  for (const auto& operators : segmentation.segments) {
-    const SegmentTime time = segment_time(graph_, operators, device);
-    const double host_ns = static_cast<double>((time.output - time.output_on_link).count());
-    const auto total_ns = static_cast<double>(time.total().count());
-    stages.push_back({total_ns - host_ns, host_ns, 1});
-    first_ns += total_ns + static_cast<double>(runner_hop(device.timing).count());
-  }
-  const auto count = static_cast<double>(batch);
-  return Nanoseconds(
-      std::llround((first_ns + (count - 1) * paced_period_ns(stages, pace)) / count));
+  DevicePool pool{device, static_cast<std::uint32_t>(segmentation.segments.size())};
+  pool.device.timing.busy_stretch.value = pace.most_stretch;
+  pool.device.timing.busy_cores.value = pace.busy_cores;
+  const Prediction predicted = one_device_each(graph_, segmentation, pool).predicted;
+  return of_batch(predicted.latency, predicted.bottleneck, batch);
 }
 
 RangedTime SweepPredictor::ranged_pipeline(std::size_t devices, std::uint64_t batch,
@@ -145,14 +142,10 @@ RangedTime SweepPredictor::ranged_segments(const Segmentation& segmentation, std
   RangedTime result = ranged_latency(plan, graph_, device);
   if (batch == 1) return result;
   result.time = in_segments(segmentation, batch, pace, device);
-  const auto of_batch = [&](Nanoseconds first, Nanoseconds period) {
-    const auto count = static_cast<std::int64_t>(batch);
-    return (first + (count - 1) * period) / count;
-  };
   const PredictionRange& range = *plan.predicted.range;
   result.kind.reset();
-  result.range = {of_batch(range.latency.low, range.bottleneck.low),
-                  of_batch(range.latency.high, range.bottleneck.high)};
+  result.range = {of_batch(range.latency.low, range.bottleneck.low, batch),
+                  of_batch(range.latency.high, range.bottleneck.high, batch)};
   return result;
 }
 

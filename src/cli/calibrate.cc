@@ -62,28 +62,31 @@ EdgeTpuDevice device_of(const Options& options, const EdgeTpuLibraries& librarie
   return find_edgetpu_device(found, options.use.empty() ? "0" : options.use);
 }
 
-void calibrate(const Options& options) {
-  // A name or a folder that is wrong shows before the measurement.
-  const fs::path output = options.output;
-  if (output.extension() != ".json") {
+// A name or a folder that is wrong shows before the measurement.
+std::string device_name(const std::string& output) {
+  const fs::path file = output;
+  if (file.extension() != ".json") {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("-o {}: device files end in .json", options.output));
+                fmt::format("-o {}: device files end in .json", output));
   }
-  const fs::path folder = output.has_parent_path() ? output.parent_path() : ".";
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : ".";
   if (!fs::is_directory(folder)) {
     throw Error(ErrorCode::kIo, fmt::format("-o {}: there is no folder {}; make it first",
-                                            printable(options.output), printable(folder.string())));
+                                            printable(output), printable(folder.string())));
   }
-  const std::string name = output.stem().string();
+  return file.stem().string();
+}
+
+void calibrate(const Options& options) {
+  const std::string name = device_name(options.output);
   const auto probes = make_probes();
   std::vector<Model> compiled;
   if (!options.probes.empty()) compiled = read_compiled_probes(probes, options.probes);
-  if (!options.base.empty()) (void)find_device(options.base);
+  const DeviceSpec* const named = options.base.empty() ? nullptr : &find_device(options.base);
   const EdgeTpuLibraries libraries{runtime_candidates(options.runtime),
                                    edgetpu_candidates(options.edgetpu_library)};
   const EdgeTpuDevice device = device_of(options, libraries);
-  const DeviceSpec base =
-      options.base.empty() ? calibration_base(device) : find_device(options.base);
+  const DeviceSpec& base = named == nullptr ? calibration_base(device) : *named;
   check_calibration_base(base, device);
   (void)calibrated_device_json({base.name, base, {}, {}}, name);
   if (compiled.empty()) compiled = compile_here(options, probes);
@@ -91,7 +94,7 @@ void calibrate(const Options& options) {
                 std::chrono::seconds(30));
   const auto times = measure_probes(compiled, *make_edgetpu_backend(libraries, device));
   const CalibrationResult result = fit_calibration(probes, times, base);
-  write_file(output, calibrated_device_json(result, name));
+  write_file(options.output, calibrated_device_json(result, name));
   if (options.json) return print(calibration_json(result, device.name()));
   print(calibration_text(result, device.name()) +
         fmt::format("Written to {}; next: segue plan MODEL --device {}\n",

@@ -31,12 +31,11 @@ DepthRanges::DepthRanges(const Graph& graph, const DeviceSpec& device)
 }
 
 std::vector<ReservedRanges::Item> DepthRanges::reserved_by_depth() const {
-  const auto least = static_cast<std::uint32_t>(device_.memory.least_reserved_rows.value);
   std::vector<ReservedRanges::Item> items;
-  for (std::size_t i = 0; i < graph_.operator_count(); ++i) {
-    const OperatorId id = operator_id(i);
-    add_reserved(reserved_rows(graph_.model(), id, device_), graph_.stats(id).depth,
-                 first_fed(graph_, id), least, items);
+  for (const Reserve& reserve : reserves_of(graph_.model(), device_)) {
+    const OperatorId id = operator_id(reserve.op);
+    items.push_back(
+        {graph_.stats(id).depth, reserve.is_at_input ? first_fed(graph_, id) : 0, reserve.rows});
   }
   return items;
 }

@@ -5,6 +5,18 @@
 
 namespace segue {
 
+std::vector<Reserve> reserves_of(const Model& model, const DeviceSpec& device) {
+  const auto least = static_cast<std::uint32_t>(device.memory.least_reserved_rows.value);
+  std::vector<Reserve> reserves;
+  for (std::size_t i = 0; i < model.operators().size(); ++i) {
+    const ReservedRows rows = reserved_rows(model, operator_id(i), device);
+    const auto op = static_cast<std::uint32_t>(i);
+    if (rows.inside > least) reserves.push_back({rows.inside, op, false});
+    if (rows.at_input > std::max(rows.inside, least)) reserves.push_back({rows.at_input, op, true});
+  }
+  return reserves;
+}
+
 ReservedRanges::ReservedRanges(std::size_t size, const std::vector<Item>& items)
     : size_(size), nodes_(2 * size) {
   for (const Item& item : items) {
@@ -36,13 +48,6 @@ std::uint32_t ReservedRanges::rows(std::size_t from, std::size_t to) const {
     if (high % 2 == 1) most = std::max(most, most_of(nodes_[--high], from));
   }
   return most;
-}
-
-void add_reserved(const ReservedRows& rows, std::size_t position, std::size_t first_fed,
-                  std::uint32_t least, std::vector<ReservedRanges::Item>& items) {
-  if (rows.inside > least) items.push_back({position, 0, rows.inside});
-  if (rows.at_input > std::max(rows.inside, least))
-    items.push_back({position, first_fed, rows.at_input});
 }
 
 }  // namespace segue

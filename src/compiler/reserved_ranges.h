@@ -1,5 +1,5 @@
-// The most rows that an operator of a range reserves, for ranges of positions in some order: of
-// operators, or of depths.
+// Operators that reserve more rows than every segment does, and the most rows of a range of
+// positions in some order: of operators, or of depths.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,16 @@
 #include "segue/compiler.h"
 
 namespace segue {
+
+// Rows that an operator reserves, more than any segment does.
+struct Reserve {
+  std::uint32_t rows = 0;
+  std::uint32_t op = 0;
+  bool is_at_input = false;  // only where it reads an activation from the host
+};
+
+// In file order. O(operators).
+[[nodiscard]] std::vector<Reserve> reserves_of(const Model& model, const DeviceSpec& device);
 
 class ReservedRanges {
  public:
@@ -18,7 +28,7 @@ class ReservedRanges {
     std::uint32_t rows = 0;
   };
 
-  // Of `size` positions. O(items log items) time and memory.
+  // Of `size` positions. O(items log size) memory, and the time to sort as much.
   ReservedRanges(std::size_t size, const std::vector<Item>& items);
 
   // Of positions from <= p < to; 0 where nothing is reserved. O(log^2 size).
@@ -39,10 +49,5 @@ class ReservedRanges {
   // A segment tree: the leaf of position p is node size_ + p. Steps ascend in both members.
   std::vector<std::vector<Step>> nodes_;
 };
-
-// What an operator at `position` reserves: `first_fed` is where the earliest range begins in which
-// it reads from the host. Nothing below `least`.
-void add_reserved(const ReservedRows& rows, std::size_t position, std::size_t first_fed,
-                  std::uint32_t least, std::vector<ReservedRanges::Item>& items);
 
 }  // namespace segue

@@ -105,19 +105,6 @@ void IdealCosts::take(const CachingCandidate& candidate, Cache& cache, SegmentSu
                            : costs_.operators()[op].spilled);
 }
 
-std::uint64_t IdealCosts::capacity(std::size_t from, std::size_t to) const {
-  const auto is_read_outside = [&](std::uint32_t t) {
-    const std::size_t writer = costs_.activations()[t].writer;
-    return writer == SegmentCosts::kNone || lattice_.contains(from, writer);
-  };
-  for (const Reserve& reserve : costs_.reserves()) {
-    if (!is_inside(from, to, reserve.op)) continue;
-    if (!reserve.is_at_input || std::ranges::any_of(costs_.reads(reserve.op), is_read_outside))
-      return parameter_capacity(costs_.device().memory, reserve.rows);
-  }
-  return costs_.largest_capacity();
-}
-
 IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const {
   if (sums_[to].unsupported != sums_[from].unsupported) return Row(*this, from)(to);
   SegmentSum sum;
@@ -134,7 +121,8 @@ IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const 
   const std::uint64_t cached_bytes = above.cached_bytes - below.cached_bytes;
   if (cached_bytes <= costs_.smallest_capacity())
     return to_cost(sum.time(costs_.device().timing), host_bytes);
-  Cache cache{capacity(from, to), lattice_.last_of_difference(from, to), is_crowded};
+  const auto is_ours = [&](std::size_t op) { return is_inside(from, to, op); };
+  Cache cache{costs_.capacity(is_ours), lattice_.last_of_difference(from, to), is_crowded};
   if (cached_bytes > cache.left_bytes) {
     for (std::size_t w = 0; w < words_per_ideal_; ++w) {
       IdealLattice::Word left =

@@ -91,8 +91,6 @@ class IdealCosts {
   void gather_ideal(std::size_t ideal);
   void gather_border(std::size_t ideal);
   void add_border(std::size_t from, std::size_t to, SegmentSum& sum, bool& is_crowded) const;
-  // For parameters, where the device computes all operators between the two.
-  [[nodiscard]] std::uint64_t capacity(std::size_t from, std::size_t to) const;
   void take(const CachingCandidate& candidate, Cache& cache, SegmentSum& sum,
             std::uint64_t& host_bytes) const;
   [[nodiscard]] static Cost to_cost(const SegmentTime& time, std::uint64_t host_bytes) {
@@ -132,7 +130,6 @@ class IdealCosts::Row {
   void remove(std::size_t op);
   void count_writes(std::size_t op, bool is_added);
   [[nodiscard]] bool is_ours(std::size_t op) const;
-  [[nodiscard]] std::uint64_t capacity() const;
   [[nodiscard]] bool leaves(const Activation& tensor, std::uint32_t readers) const {
     return tensor.is_model_output || readers < tensor.readers.size();
   }

@@ -115,18 +115,6 @@ void IdealCosts::Row::remove(std::size_t op) {
   flip(ours_, op);
 }
 
-std::uint64_t IdealCosts::Row::capacity() const {
-  const auto is_read_outside = [&](std::uint32_t t) {
-    return !is_ours(costs_.activations()[t].writer);
-  };
-  for (const Reserve& reserve : costs_.reserves()) {
-    if (!is_ours(reserve.op)) continue;
-    if (!reserve.is_at_input || std::ranges::any_of(costs_.reads(reserve.op), is_read_outside))
-      return parameter_capacity(costs_.device().memory, reserve.rows);
-  }
-  return costs_.largest_capacity();
-}
-
 IdealCosts::Cost IdealCosts::Row::operator()(std::size_t to) {
   if (ideals_.sums_[to].unsupported == ideals_.sums_[from_].unsupported) return ideals_(from_, to);
   if (ours_.empty()) begin();
@@ -143,7 +131,8 @@ IdealCosts::Cost IdealCosts::Row::operator()(std::size_t to) {
   sum.streaming_ns = sums_.uncached.added_ns;
   sum.hidden_streaming_ns = sums_.uncached.hidden_ns;
   std::uint64_t host_bytes = sums_.uncached_bytes;
-  Cache cache{capacity(), last, crowded_ > 0};
+  const auto is_in_segment = [&](std::size_t op) { return is_ours(op); };
+  Cache cache{costs_.capacity(is_in_segment), last, crowded_ > 0};
   if (sums_.cached_bytes > cache.left_bytes) {
     for (const CachingCandidate& candidate : costs_.caching_order()) {
       if (is_ours(index(candidate.op))) ideals_.take(candidate, cache, sum, host_bytes);

@@ -29,12 +29,6 @@ std::string name_text(std::string_view name) {
   return json::as_written(name.substr(0, std::min(name.size(), kLongestName)));
 }
 
-std::string rates_text(const Prediction& predicted) {
-  if (!predicted.range) return "";
-  const RateRange range = predicted.range->throughput_per_s();
-  return fmt::format(" ({:.1f} to {:.1f})", range.low, range.high);
-}
-
 // Where a measurement may reverse the order of this plan and others on as many TPUs.
 std::string overlaps(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
   std::vector<const Plan*> others;
@@ -43,7 +37,7 @@ std::string overlaps(const ComparedPlan& row, std::span<const ComparedPlan> rows
   }
   const std::string line = overlap_sentence(
       row.plan, others, [](const Plan& plan) { return strategy_title(plan.strategy); });
-  return line.empty() ? "" : " " + line.substr(0, line.size() - 1);
+  return line.empty() ? "" : " " + line;
 }
 
 // Low and high end; null of a plan that has no ranges.
@@ -62,7 +56,7 @@ std::string verdict(const Plan& plan, bool shares_link) {
   std::string text = fmt::format("{} on {}, {}: {:.1f} results per second{}, {:.2f} times one TPU",
                                  name_text(plan.model.name), format_count(tpus, "TPU"),
                                  strategy_title(plan.strategy), predicted.throughput_per_s,
-                                 rates_text(predicted), predicted.speedup);
+                                 rate_range_text(predicted), predicted.speedup);
   if (predicted.speedup > tpus) text += ", more than the number of TPUs, since less is streamed";
   text += plan.host_bytes() == 0
               ? ". All parameters stay on chip. "

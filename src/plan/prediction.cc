@@ -67,6 +67,10 @@ std::vector<StageUses> loads_of(std::span<const Stage> stages, std::span<const D
   return result;
 }
 
+bool uses_several_devices(std::span<const Stage> stages) {
+  return stages.size() > 1 || stages[0].replicas > 1;
+}
+
 // A stage on devices of several kinds is taken as so many equal ones with its period.
 PacedStage paced(const Stage& stage, const StageUses& loads, std::span<const DevicePool> pools) {
   PacedStage result;
@@ -92,8 +96,7 @@ bool has_ranges(std::span<const Stage> stages) {
 
 double host_stretch(std::span<const Stage> stages, std::span<const DevicePool> pools) {
   const HostPace pace = host_pace(pools);
-  const bool is_pipeline = stages.size() > 1 || stages[0].replicas > 1;
-  if (pace.most_stretch <= 1 || !is_pipeline) return 1;
+  if (pace.most_stretch <= 1 || !uses_several_devices(stages)) return 1;
   const auto loads = loads_of(stages, pools, End::kPredicted, 1);
   std::vector<PacedStage> all;
   for (std::size_t i = 0; i < stages.size(); ++i) all.push_back(paced(stages[i], loads[i], pools));
@@ -115,7 +118,7 @@ Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
   const auto bottleneck_of = [&](const std::vector<StageUses>& loads) {
     return Nanoseconds(pipeline_period_ns(loads, pools));
   };
-  const bool is_pipeline = stages.size() > 1 || stages[0].replicas > 1;
+  const bool is_pipeline = uses_several_devices(stages);
   const std::int64_t hop_ns = is_pipeline ? runner_hop(pools).count() : 0;
   const auto latency_of = [&](const std::vector<StageUses>& loads) {
     return Nanoseconds(pipeline_latency_ns(loads, hop_ns));

@@ -61,7 +61,8 @@ std::string next_step(std::span<const ComparedPlan> rows) {
       rows, [](const ComparedPlan& row) { return row.plan.host_bytes() == 0; });
   if (resident != rows.end() && resident->tpus > rows.front().tpus)
     text += fmt::format(" {} TPUs are the fewest that stream nothing.", resident->tpus);
-  return text + "\n" + overlaps(*fastest, rows);
+  const std::string line = overlaps(*fastest, rows);
+  return text + "\n" + (line.empty() ? "" : line + "\n");
 }
 
 // Whether every strategy has a row for every number of TPUs.

@@ -227,15 +227,13 @@ std::string plan_text(const Plan& plan, std::span<const Plan> others) {
   text += stage_table(plan).to_text() + "\n";
   if (!others.empty()) {
     text += strategy_table(plan, others).to_text();
-    text += fmt::format("Speed-up is over one TPU, {} per input. All numbers are simulated{}.\n\n",
+    text += fmt::format("Speed-up is over one TPU, {} per input. All numbers are simulated{}.\n",
                         format_time(plan.predicted.single_device),
                         has_host_work(plan) && is_host_measured(plan)
                             ? ", but for times on the host, which are measured"
                             : "");
-    if (const std::string line = overlaps(plan, others); !line.empty()) {
-      text.pop_back();
-      text += line + "\n";
-    }
+    if (const std::string line = overlaps(plan, others); !line.empty()) text += line + "\n";
+    text += "\n";
   }
   text += bottleneck_sentence(plan, has_shared_link(plan)) + "\n";
   if (plan.bound) text += bound_text(plan);

@@ -99,10 +99,13 @@ std::string with_range(Nanoseconds time, const std::optional<TimeRange>& range) 
 }
 
 std::string rate_with_range(const Prediction& predicted) {
-  if (!predicted.range) return fmt::format("{:.1f}/s", predicted.throughput_per_s);
+  return fmt::format("{:.1f}/s{}", predicted.throughput_per_s, rate_range_text(predicted));
+}
+
+std::string rate_range_text(const Prediction& predicted) {
+  if (!predicted.range) return "";
   const RateRange range = predicted.range->throughput_per_s();
-  return fmt::format("{:.1f}/s ({:.1f} to {:.1f})", predicted.throughput_per_s, range.low,
-                     range.high);
+  return fmt::format(" ({:.1f} to {:.1f})", range.low, range.high);
 }
 
 std::optional<TimeRange> bottleneck_range(const Prediction& predicted) {
@@ -131,7 +134,7 @@ std::string overlap_sentence(const Plan& best, const std::vector<const Plan*>& o
   if (count == 0) return "";
   const std::string more = count == 1 ? "" : fmt::format(" and {} more", count - 1);
   return fmt::format(
-      "The range of {} overlaps with that of {}{}: a measurement may reverse the order.\n",
+      "The range of {} overlaps with that of {}{}: a measurement may reverse the order.",
       name_of(best), name_of(*nearest), more);
 }
 

@@ -16,12 +16,14 @@ namespace segue {
 [[nodiscard]] std::string with_range(Nanoseconds time, const std::optional<TimeRange>& range);
 // "28.6/s (24.3 to 31.0)".
 [[nodiscard]] std::string rate_with_range(const Prediction& predicted);
+// " (24.3 to 31.0)", what stands behind a rate; empty without a range.
+[[nodiscard]] std::string rate_range_text(const Prediction& predicted);
 
 [[nodiscard]] std::optional<TimeRange> bottleneck_range(const Prediction& predicted);
 [[nodiscard]] std::optional<TimeRange> latency_range(const Prediction& predicted);
 
-// A line where the ranges of what a plan minimizes and of some of the others overlap; else nothing.
-// Others that take the same time are no ranking. `name_of` says which one it is.
+// A sentence where the ranges of what a plan minimizes and of some of the others overlap; else
+// nothing. Others that take the same time are no ranking. `name_of` says which one it is.
 [[nodiscard]] std::string overlap_sentence(const Plan& best, const std::vector<const Plan*>& others,
                                            const std::function<std::string(const Plan&)>& name_of);
 

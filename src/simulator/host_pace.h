@@ -8,8 +8,8 @@
 
 namespace segue {
 
-// A host that stretches its share of outputs while it is busy: by `most_stretch` at most, and
-// so that it keeps no more than `busy_cores` of its cores at the pace of a benchmark.
+// A host that stretches its share of outputs while it is busy: by `most_stretch` at most, and no
+// further than keeps `busy_cores` of its cores busy at the pace of a benchmark.
 struct HostPace {
   double most_stretch = 1;  // 1: nothing is stretched
   double busy_cores = 1;

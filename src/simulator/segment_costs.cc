@@ -24,18 +24,7 @@ void SegmentCosts::gather_operators() {
     if (operators_[i].candidate) caching_order_.push_back(*operators_[i].candidate);
   }
   std::ranges::sort(caching_order_, is_cached_before);
-  gather_reserves();
-}
-
-void SegmentCosts::gather_reserves() {
-  const auto least = static_cast<std::uint32_t>(device_->memory.least_reserved_rows.value);
-  for (std::size_t i = 0; i < operators_.size(); ++i) {
-    const ReservedRows rows = reserved_rows(graph_->model(), operator_id(i), *device_);
-    const auto op = static_cast<std::uint32_t>(i);
-    if (rows.inside > least) reserves_.push_back({rows.inside, op, false});
-    if (rows.at_input > std::max(rows.inside, least))
-      reserves_.push_back({rows.at_input, op, true});
-  }
+  reserves_ = reserves_of(graph_->model(), *device_);
   std::ranges::stable_sort(reserves_, std::ranges::greater{}, &Reserve::rows);
 }
 

@@ -3,10 +3,13 @@
 // certificate alone reads the law on its own.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "compiler/reserved_ranges.h"
+#include "segue/compiler.h"
 #include "segue/graph.h"
 #include "simulator/operator_facts.h"
 
@@ -27,13 +30,6 @@ struct Activation {
   std::vector<std::uint32_t> readers;          // operators, ascending, each once
   std::vector<std::uint32_t> crowded_readers;  // of those, whose tiles it crowds
   bool is_model_output = false;                // and computed
-};
-
-// Rows that an operator reserves, more than any segment does.
-struct Reserve {
-  std::uint32_t rows = 0;
-  std::uint32_t op = 0;
-  bool is_at_input = false;  // only where it reads an activation from the host
 };
 
 // Immutable; refers to the graph and the device.
@@ -70,6 +66,19 @@ class SegmentCosts {
   // For parameters, of any segment.
   [[nodiscard]] std::uint64_t largest_capacity() const;
   [[nodiscard]] std::uint64_t smallest_capacity() const;
+  // Of the segment of which `is_inside` says whether an operator is in it.
+  template <typename IsInside>
+  [[nodiscard]] std::uint64_t capacity(IsInside is_inside) const {
+    const auto comes_from_host = [&](std::uint32_t t) {
+      return activations_[t].writer == kNone || !is_inside(activations_[t].writer);
+    };
+    for (const Reserve& reserve : reserves_) {
+      if (!is_inside(reserve.op)) continue;
+      if (!reserve.is_at_input || std::ranges::any_of(reads_[reserve.op], comes_from_host))
+        return parameter_capacity(device_->memory, reserve.rows);
+    }
+    return largest_capacity();
+  }
   // The most rows first: the first that applies to a segment decides its capacity.
   [[nodiscard]] std::span<const Reserve> reserves() const { return reserves_; }
   [[nodiscard]] double instruction_ns_per_byte() const {
@@ -80,7 +89,6 @@ class SegmentCosts {
 
  private:
   void gather_operators();
-  void gather_reserves();
   void gather_activations();
 
   const Graph* graph_;

@@ -53,7 +53,9 @@ Plan best_on_busy_host(const Graph& graph, std::span<const DevicePool> pools,
   };
   OptimalOptions candidates = options;
   candidates.max_latency.reset();
-  for (const double stretch : {most, host_stretch(best.stages, pools)})
+  const double stretch = host_stretch(best.stages, pools);
+  consider(segment_optimal(graph, with_slow_outputs(pools, most), candidates));
+  if (stretch > 1 && stretch < most)
     consider(segment_optimal(graph, with_slow_outputs(pools, stretch), candidates));
   if (pools.size() == 1) consider(segment_optimal(graph, pools[0].device, 1, candidates));
   return best;

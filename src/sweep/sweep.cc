@@ -61,7 +61,6 @@ struct Subject {
   std::shared_ptr<const OpenedModel> model;
   std::string source;  // of the device
   DevicePool kind;
-  std::string name;  // of several such devices
   StrategyPlanner planner;
 };
 
@@ -77,9 +76,8 @@ class Subjects {
                      : std::make_shared<const OpenedModel>(job.model);
     DevicePool kind = open_device_kind(job.device);
     StrategyPlanner planner(model->graph, kind.device, kMostComparedTpus, kind.shares_link);
-    std::string name = to_string({&kind, 1});
     subject_ = std::make_shared<const Subject>(std::move(model), job.device, std::move(kind),
-                                               std::move(name), std::move(planner));
+                                               std::move(planner));
     return subject_;
   }
 
@@ -117,7 +115,7 @@ SweepRow begin_row(const SweepJob& job, const SweepSpec& spec, const Subject& su
   row.job = job.number;
   row.model = subject.model->model.name();
   row.model_sha256 = subject.model->hash;
-  row.device = subject.name;
+  row.device = to_string({&subject.kind, 1});
   row.tpus = job.tpus;
   row.strategy = job.strategy;
   row.max_replicas = job.strategy == Strategy::kOptimal ? spec.max_replicas : 0;

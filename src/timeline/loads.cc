@@ -57,7 +57,7 @@ TimelineOptions timeline_options(std::span<const StageLoad> stages, const Device
 
 TimelineOptions timeline_options(const Plan& plan, std::span<const DevicePool> pools) {
   TimelineOptions options;
-  if (plan.stages.size() > 1 || plan.stages[0].replicas > 1) options.hop = runner_hop(pools);
+  if (plan.device_count() > 1) options.hop = runner_hop(pools);
   options.host_cores = host_cores(pools);
   options.host_stretch = host_stretch(plan.stages, pools);
   std::vector<SharedLink> links(pools.size());
