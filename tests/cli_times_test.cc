@@ -153,6 +153,14 @@ TEST(CliPlan, AutoTakesTpusWhileOneMoreIsWorthIt) {
               HasSubstr("3 TPUs, the most tried (--max-tpus)"));
 }
 
+TEST(CliPlan, AutoNamesCopiesWherePipelineStops) {
+  const auto result =
+      run_segue({"plan", "zoo:mobilenet", "--tpus", "auto", "--strategy", "balanced"});
+  EXPECT_THAT(result.out, HasSubstr("1 TPU: one more would bring 7.8 % more"));
+  EXPECT_THAT(result.out,
+              HasSubstr("`--strategy optimal`, which copies segments, gives 562.5/s on 2 TPUs"));
+}
+
 TEST(CliPlan, AutoFindsTheFewestTpusThatReachTheGoals) {
   const auto plan = [](std::vector<std::string> more) {
     std::vector<std::string> arguments{"plan", "zoo:resnet50", "--tpus",

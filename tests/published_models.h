@@ -13,32 +13,39 @@ struct Published {
 };
 
 // InceptionV4: kentsommer's Keras model; EfficientNet-Lite: sebastian-sz's; SqueezeNet 1.1:
-// rcmalli's.
+// rcmalli's. Inception v1: torchvision's GoogLeNet without heads; EfficientNet-EdgeTPU: timm. Both
+// count trainable parameters of 1000 classes, to which the statistics of batch normalization and
+// the 1001st class are added.
 inline const std::vector<Published>& published() {
-  static const std::vector<Published> kModels{{"mobilenet", 4253864, 0.569},
-                                              {"mobilenetv2", 3538984, 0.301},
-                                              {"nasnetmobile", 5326716, 0.564},
-                                              {"efficientnetliteb0", 4694024, 0.385},
-                                              {"efficientnetliteb1", 5470344, 0.600},
-                                              {"efficientnetliteb2", 6150168, 0.860},
-                                              {"efficientnetliteb3", 8273768, 1.383},
-                                              {"efficientnetliteb4", 13118936, 2.553},
-                                              {"densenet121", 8062504, 2.834},
-                                              {"densenet169", 14307880, 3.360},
-                                              {"densenet201", 20242984, 4.291},
-                                              {"xception", 22910480, 8.357},
-                                              {"inceptionv3", 23851784, 5.713},
-                                              {"inceptionv4", 42712937, 12.254},
-                                              {"inceptionresnetv2", 55873736, 13.156},
-                                              {"resnet50", 25636712, 3.858},
-                                              {"resnet101", 44707176, 7.570},
-                                              {"resnet152", 60419944, 11.282},
-                                              {"resnet50v2", 25613800, 3.482},
-                                              {"resnet101v2", 44675560, 7.194},
-                                              {"resnet152v2", 60380648, 10.907},
-                                              {"vgg16", 138357544, 0},
-                                              {"vgg19", 143667240, 0},
-                                              {"squeezenet", 1235496, 0}};
+  static const std::vector<Published> kModels{
+      {"mobilenet", 4253864, 0.569},
+      {"mobilenetv2", 3538984, 0.301},
+      {"nasnetmobile", 5326716, 0.564},
+      {"efficientnetliteb0", 4694024, 0.385},
+      {"efficientnetliteb1", 5470344, 0.600},
+      {"efficientnetliteb2", 6150168, 0.860},
+      {"efficientnetliteb3", 8273768, 1.383},
+      {"efficientnetliteb4", 13118936, 2.553},
+      {"efficientnetedgetpus", 5438392 + 2 * 25720 + 1281, 0},
+      {"efficientnetedgetpum", 6899496 + 2 * 33904 + 1281, 0},
+      {"efficientnetedgetpul", 10589712 + 2 * 46104 + 1537, 0},
+      {"densenet121", 8062504, 2.834},
+      {"densenet169", 14307880, 3.360},
+      {"densenet201", 20242984, 4.291},
+      {"xception", 22910480, 8.357},
+      {"inceptionv1", 6624904 + 7280 + 1025, 0},
+      {"inceptionv3", 23851784, 5.713},
+      {"inceptionv4", 42712937, 12.254},
+      {"inceptionresnetv2", 55873736, 13.156},
+      {"resnet50", 25636712, 3.858},
+      {"resnet101", 44707176, 7.570},
+      {"resnet152", 60419944, 11.282},
+      {"resnet50v2", 25613800, 3.482},
+      {"resnet101v2", 44675560, 7.194},
+      {"resnet152v2", 60380648, 10.907},
+      {"vgg16", 138357544, 0},
+      {"vgg19", 143667240, 0},
+      {"squeezenet", 1235496, 0}};
   return kModels;
 }
 

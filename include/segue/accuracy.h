@@ -43,6 +43,7 @@ enum class AccuracyRole {
   kFitted,       // every second row, from the first, took part in a fit
   kLookedAt,     // they chose a form of the law or a constant, by eye
   kSeen,         // they chose nothing, but their error was in view while others did
+  kPredicted,    // added after the law was final; nothing was changed when their error was known
   kAlternative,  // another reading of rows that a series before it has; not in the plot
 };
 [[nodiscard]] std::string_view to_string(AccuracyRole role);

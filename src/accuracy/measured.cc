@@ -133,7 +133,16 @@ const std::vector<PublishedTime>& published_times() {
       {"inceptionv4", "Inception v4", 85, 102},
       {"inceptionresnetv2", "Inception-ResNet v2", 57, 69},
       {"vgg16", "VGG16", 296, 343},
-      {"vgg19", "VGG19", 308, 357}};
+      {"vgg19", "VGG19", 308, 357},
+      {"squeezenet@224", "SqueezeNet", 2.1, 2, true},
+      {"inceptionv1", "Inception v1", 3.4, 4.1, true},
+      {"efficientnetedgetpus", "EfficientNet-EdgeTPU S", 5.1, 5.5, true},
+      {"efficientnetedgetpum", "EfficientNet-EdgeTPU M", 8.7, 10.6, true},
+      {"efficientnetedgetpul", "EfficientNet-EdgeTPU L", 25.3, 30.5, true},
+      {"mobilenet", "MobileNet v1, pycoral", 2.17, 2.22, true},
+      {"mobilenetv2", "MobileNet v2, pycoral", 2.29, 2.56, true},
+      {"inceptionv1", "Inception v1, pycoral", 3.06, 4.0, true},
+      {"inceptionv4", "Inception v4, pycoral", 84.25, 100.33, true}};
   return kTimes;
 }
 

@@ -17,9 +17,10 @@ constexpr std::array kHosts{HostKnowledge::kMeasured, HostKnowledge::kTypical,
                             HostKnowledge::kUnknown};
 
 // Rows that say something of a kind of segment: they fitted nothing, and all their segments are of
-// that kind.
+// that kind. Predicted rows judge the ranges, so they do not make them.
 bool counts(const AccuracySeries& series, const AccuracyRow& row) {
-  return series.role != AccuracyRole::kAlternative && row.is_held_out && row.kind.has_value();
+  return series.role != AccuracyRole::kAlternative && series.role != AccuracyRole::kPredicted &&
+         row.is_held_out && row.kind.has_value();
 }
 
 double ratio_of(const AccuracyRow& row) { return row.measured_ms / row.predicted_ms; }
@@ -119,11 +120,21 @@ Coverage left_out_coverage(std::span<const AccuracySeries> series, SegmentKind k
   return coverage;
 }
 
+std::string predicted_rows(std::span<const AccuracySeries> series) {
+  Coverage coverage;
+  for (const AccuracySeries& one : series) {
+    if (one.role != AccuracyRole::kPredicted) continue;
+    for (const AccuracyRow& row : one.rows) add(coverage, row.is_in_range());
+  }
+  return fmt::format("| predicted rows, of which no range was made | any | {} | | | {} | |\n",
+                     coverage.rows, coverage.text());
+}
+
 // Rows without a kind: streams, and pipelines of segments of several kinds.
 std::string mixed_rows(std::span<const AccuracySeries> series) {
   Coverage coverage;
   for (const AccuracySeries& one : series) {
-    if (one.role == AccuracyRole::kAlternative) continue;
+    if (one.role == AccuracyRole::kAlternative || one.role == AccuracyRole::kPredicted) continue;
     for (const AccuracyRow& row : one.rows) {
       if (row.is_held_out && !row.kind) add(coverage, row.is_in_range());
     }
@@ -155,7 +166,7 @@ std::string ranges_markdown(std::span<const AccuracySeries> series) {
                           coverage.text(), left_out_coverage(series, of_kind.kind, host).text());
     }
   }
-  return text + mixed_rows(series);
+  return text + mixed_rows(series) + predicted_rows(series);
 }
 
 }  // namespace segue

@@ -47,6 +47,8 @@ std::string_view to_string(AccuracyRole role) {
       return "fitted";
     case AccuracyRole::kLookedAt:
       return "looked at";
+    case AccuracyRole::kPredicted:
+      return "predicted";
     case AccuracyRole::kSeen:
       return "seen";
     case AccuracyRole::kAlternative:

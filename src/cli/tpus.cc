@@ -127,6 +127,26 @@ CutResult reach_goals(const Graph& graph, const CutOptions& options, const Goals
 // To one decimal, so that what is less than a number is not printed as that number.
 double rounded_down(double percent) { return std::floor(percent * 10) / 10; }
 
+// What one more TPU brings to the best plan, copies of segments included, where the strategy asked
+// for makes no copies.
+std::string gain_with_copies(const Graph& graph, const CutOptions& options, const Plan& chosen,
+                             std::uint32_t tpus) {
+  if (options.strategy == "optimal") return "";
+  CutOptions best = options;
+  best.strategy = "optimal";
+  best.compiler.command.clear();
+  best.search.clear();
+  best.measure.clear();
+  const auto found = try_tpus(graph, best, tpus);
+  if (!found) return "";
+  const double per_s = found->plan.predicted.throughput_per_s;
+  const double gain = per_s / chosen.predicted.throughput_per_s - 1;
+  if (gain * 100 < options.min_gain_percent.value_or(kLeastGainPercent)) return "";
+  return fmt::format(
+      "`--strategy optimal`, which copies segments, gives {:.1f}/s on {} (simulated).\n", per_s,
+      format_count(tpus, "TPU"));
+}
+
 // Stops where one more TPU brings less than the share asked for.
 CutResult while_worth_it(const Graph& graph, const CutOptions& options) {
   const std::uint32_t most = options.max_tpus.value_or(kMostTpus);
@@ -143,6 +163,7 @@ CutResult while_worth_it(const Graph& graph, const CutOptions& options) {
         more->plan.predicted.throughput_per_s / chosen->plan.predicted.throughput_per_s - 1;
     if (gain <= 0) {
       chosen->notes += fmt::format("{}: one more would bring nothing (simulated).\n", count(tpus));
+      chosen->notes += gain_with_copies(graph, options, chosen->plan, tpus + 1);
       return std::move(*chosen);
     }
     if (gain * 100 < least_gain) {
@@ -150,6 +171,7 @@ CutResult while_worth_it(const Graph& graph, const CutOptions& options) {
           "{}: one more would bring {:.1f} % more results per second, less than {:g} % "
           "(simulated).\n",
           count(tpus), rounded_down(gain * 100), least_gain);
+      chosen->notes += gain_with_copies(graph, options, chosen->plan, tpus + 1);
       return std::move(*chosen);
     }
     chosen = std::move(more);

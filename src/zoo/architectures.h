@@ -16,8 +16,11 @@ namespace segue::zoo {
 [[nodiscard]] Network mobilenet_v2(std::int32_t size);
 [[nodiscard]] Network nasnet_mobile(std::int32_t size);
 [[nodiscard]] Network efficientnet_lite(int variant, std::int32_t size);
+// Variant 's', 'm' or 'l'.
+[[nodiscard]] Network efficientnet_edgetpu(char variant, std::int32_t size);
 [[nodiscard]] Network densenet(int depth, std::int32_t size);
 [[nodiscard]] Network xception(std::int32_t size);
+[[nodiscard]] Network inception_v1(std::int32_t size);
 [[nodiscard]] Network inception_v3(std::int32_t size);
 [[nodiscard]] Network inception_v4(std::int32_t size);
 [[nodiscard]] Network inception_resnet_v2(std::int32_t size);

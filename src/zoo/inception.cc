@@ -1,6 +1,9 @@
-// Inception-v3 (Szegedy et al. 2015) and Inception-ResNet-v2 (2016) as keras.applications defines
-// them; Inception-v4 (2016) as kentsommer/keras-inceptionV4 does. Every convolution is followed by
-// batch normalization without scale and ReLU, all folded into it.
+// Inception-v1 (Szegedy et al. 2014) as tensorflow/models/research/slim defines it, with batch
+// normalization and 3x3 instead of 5x5; Inception-v3 (2015) and Inception-ResNet-v2 (2016) as
+// keras.applications defines them; Inception-v4 (2016) as kentsommer/keras-inceptionV4 does. Every
+// convolution is followed by batch normalization without scale and ReLU, all folded into it.
+#include <array>
+
 #include "zoo/architectures.h"
 
 namespace segue::zoo {
@@ -240,7 +243,53 @@ ValueId mixed_7a(Network& net, ValueId x) {
   return net.concat({a, b, c, maximum(net, x)}, "mixed_7a");
 }
 
+struct Inception1 {
+  const char* name;
+  std::int32_t direct;
+  std::array<std::int32_t, 2> large;
+  std::array<std::int32_t, 2> small;
+  std::int32_t pooled;
+};
+
+ValueId v1_block(Network& net, ValueId x, const Inception1& block) {
+  const ValueId a = unit(net, x, block.direct, 1);
+  ValueId b = unit(net, x, block.large[0], 1);
+  b = unit(net, b, block.large[1], 3);
+  ValueId c = unit(net, x, block.small[0], 1);
+  c = unit(net, c, block.small[1], 3);
+  const ValueId d =
+      unit(net, net.max_pool(x, kPool3, net.auto_name("max_pooling2d")), block.pooled, 1);
+  return net.concat({a, b, c, d}, block.name);
+}
+
+ValueId v1_reduce(Network& net, ValueId x, std::int32_t size) {
+  return net.max_pool(x, square(size, 2), net.auto_name("max_pooling2d"));
+}
+
 }  // namespace
+
+Network inception_v1(std::int32_t size) {
+  Network net("inceptionv1");
+  ValueId x = unit(net, net.input({size, size, 3}, "input_1"), 64, square(7, 2));
+  x = unit(net, v1_reduce(net, x, 3), 64, 1);
+  x = v1_reduce(net, unit(net, x, 192, 3), 3);
+  x = v1_block(net, x, {"mixed_3b", 64, {96, 128}, {16, 32}, 32});
+  x = v1_block(net, x, {"mixed_3c", 128, {128, 192}, {32, 96}, 64});
+  x = v1_reduce(net, x, 3);
+  x = v1_block(net, x, {"mixed_4b", 192, {96, 208}, {16, 48}, 64});
+  x = v1_block(net, x, {"mixed_4c", 160, {112, 224}, {24, 64}, 64});
+  x = v1_block(net, x, {"mixed_4d", 128, {128, 256}, {24, 64}, 64});
+  x = v1_block(net, x, {"mixed_4e", 112, {144, 288}, {32, 64}, 64});
+  x = v1_block(net, x, {"mixed_4f", 256, {160, 320}, {32, 128}, 128});
+  x = v1_reduce(net, x, 2);
+  x = v1_block(net, x, {"mixed_5b", 256, {160, 320}, {32, 128}, 128});
+  x = v1_block(net, x, {"mixed_5c", 384, {192, 384}, {48, 128}, 128});
+  const Window everything{net.shape(x).height, net.shape(x).width, 1, Padding::kValid};
+  x = net.average_pool(x, everything, "avg_pool");
+  x = net.conv(x, {kPointwise, 1001, true}, "logits", "logits");
+  net.set_output(net.softmax(net.to_vector(x, "flatten"), "predictions"));
+  return net;
+}
 
 Network inception_v3(std::int32_t size) {
   Network net("inceptionv3");

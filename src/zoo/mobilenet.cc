@@ -1,5 +1,6 @@
 // MobileNet (Howard et al. 2017) and MobileNetV2 (Sandler et al. 2018) as keras.applications
-// defines them; EfficientNet-Lite (Google, 2020) as sebastian-sz/efficientnet-lite-keras does.
+// defines them; EfficientNet-Lite (Google, 2020) as sebastian-sz/efficientnet-lite-keras does;
+// EfficientNet-EdgeTPU (Gupta and Akin 2019) as tensorflow/tpu does.
 // Paddings before strided convolutions equal SAME, and the converter merges them.
 #include <array>
 #include <cmath>
@@ -18,6 +19,7 @@ struct InvertedResidual {
   std::int32_t stride = 1;
   std::int32_t expansion = 1;
   std::int32_t filters = 0;
+  bool has_residual = true;  // where stride and channels allow it
 };
 
 struct EfficientStage {
@@ -44,19 +46,40 @@ std::int32_t scaled_filters(std::int32_t filters, double width) {
   return rounded;
 }
 
+std::string efficient_name(std::size_t stage, int repeat) {
+  return "block" + std::to_string(stage + 1) + static_cast<char>('a' + repeat) + "_";
+}
+
+ValueId project(Network& net, ValueId x, std::int32_t filters, const std::string& name) {
+  return net.conv(x, normed(square(1), filters, Activation::kNone), name + "project_conv",
+                  name + "project_bn");
+}
+
 ValueId efficient_block(Network& net, ValueId x, const InvertedResidual& block,
-                        const std::string& name) {
+                        Activation activation, const std::string& name) {
   const std::int32_t channels = net.shape(x).channels;
   ValueId y = x;
   if (block.expansion != 1) {
-    y = net.conv(y, normed(square(1), channels * block.expansion, Activation::kRelu6),
-                 name + "expand_conv", name + "expand_activation");
+    y = net.conv(y, normed(square(1), channels * block.expansion, activation), name + "expand_conv",
+                 name + "expand_activation");
   }
-  y = net.depthwise(y, normed(square(block.kernel, block.stride), 0, Activation::kRelu6),
-                    name + "dwconv", name + "activation");
-  y = net.conv(y, normed(square(1), block.filters, Activation::kNone), name + "project_conv",
-               name + "project_bn");
+  y = net.depthwise(y, normed(square(block.kernel, block.stride), 0, activation), name + "dwconv",
+                    name + "activation");
+  y = project(net, y, block.filters, name);
   if (block.stride != 1 || channels != block.filters) return y;
+  return net.add(y, x, Activation::kNone, name + "add");
+}
+
+// One convolution of the whole window that expands, where an inverted residual has a pointwise and
+// a depthwise one.
+ValueId fused_block(Network& net, ValueId x, const InvertedResidual& block, std::int32_t expanded,
+                    const std::string& name) {
+  const std::int32_t channels = net.shape(x).channels;
+  const Window window = square(block.kernel, block.stride);
+  ValueId y = net.conv(x, normed(window, expanded, Activation::kRelu), name + "expand_conv",
+                       name + "expand_activation");
+  y = project(net, y, block.filters, name);
+  if (!block.has_residual || block.stride != 1 || channels != block.filters) return y;
   return net.add(y, x, Activation::kNone, name + "add");
 }
 
@@ -166,13 +189,53 @@ Network efficientnet_lite(int variant, std::int32_t size) {
       InvertedResidual block = kEfficientStages[s].block;
       block.filters = scaled_filters(block.filters, scaling.width);
       if (i > 0) block.stride = 1;
-      const std::string name = "block" + std::to_string(s + 1) + static_cast<char>('a' + i) + "_";
-      x = efficient_block(net, x, block, name);
+      x = efficient_block(net, x, block, Activation::kRelu6, efficient_name(s, i));
     }
   }
   x = net.conv(x, normed(square(1), 1280, Activation::kRelu6), "top_conv", "top_activation");
   x = net.global_average(x, false, "avg_pool");
   x = net.dense(x, {1000}, "predictions", "predictions/logits");
+  net.set_output(net.softmax(x, "predictions"));
+  return net;
+}
+
+Network efficientnet_edgetpu(char variant, std::int32_t size) {
+  struct Stage {
+    int repeats;
+    bool is_fused;
+    InvertedResidual block;
+  };
+  constexpr std::array<Stage, 6> kStages{{{1, true, {3, 1, 4, 24, false}},
+                                          {2, true, {3, 2, 8, 32}},
+                                          {4, true, {3, 2, 8, 48}},
+                                          {5, false, {5, 2, 8, 96}},
+                                          {4, false, {5, 1, 8, 144}},
+                                          {2, false, {5, 2, 8, 192}}}};
+  const double width = variant == 'l' ? 1.2 : 1.0;
+  const double depth = variant == 'l' ? 1.4 : variant == 'm' ? 1.1 : 1.0;
+  const auto filters = [&](std::int32_t count) { return scaled_filters(count, width); };
+  Network net(std::string("efficientnetedgetpu") + variant);
+  ValueId x = net.input({size, size, 3}, "input_1");
+  x = net.conv(x, normed(square(3, 2), filters(32), Activation::kRelu), "stem_conv",
+               "stem_activation");
+  // The first block expands as if the stem had 24 channels.
+  std::int32_t channels = filters(24);
+  for (std::size_t s = 0; s < kStages.size(); ++s) {
+    const int repeats = static_cast<int>(std::ceil(depth * kStages[s].repeats));
+    for (int i = 0; i < repeats; ++i) {
+      InvertedResidual block = kStages[s].block;
+      block.filters = filters(block.filters);
+      if (i > 0) block.stride = 1;
+      const std::string name = efficient_name(s, i);
+      x = kStages[s].is_fused ? fused_block(net, x, block, channels * block.expansion, name)
+                              : efficient_block(net, x, block, Activation::kRelu, name);
+      channels = block.filters;
+    }
+  }
+  x = net.conv(x, normed(square(1), filters(1280), Activation::kRelu), "top_conv",
+               "top_activation");
+  x = net.global_average(x, false, "avg_pool");
+  x = net.dense(x, {1001}, "predictions", "predictions/logits");
   net.set_output(net.softmax(x, "predictions"));
   return net;
 }
