@@ -110,6 +110,10 @@ class Schemas(unittest.TestCase):
         parts = self.folder / "other"
         split = segue("split", self.folder / "m.tflite", "--tpus", "3", "-o", parts, "--json")
         self.assertEqual(self.expect_valid(split)["schema"], "segue.split/2")
+        inspected = self.expect_valid(segue("inspect", parts, "--json"))
+        self.assertEqual(inspected["schema"], "segue.segments/1")
+        self.assertEqual([s["file"] for s in inspected["segments"]],
+                         [f["name"] for f in json.loads(split)["files"]])
         verified = self.expect_valid(segue("verify", self.folder / "m.tflite", parts, "--json"))
         self.assertEqual((verified["schema"], verified["agrees"]), ("segue.verify/2", True))
         wrong = self.expect_valid(segue("verify", "zoo:squeezenet", parts, "--json", status=7))

@@ -115,11 +115,11 @@ TEST(ReadSplit, CompiledFilesStandBesideTheirSegments) {
   split(model, {{operators(0, 0), operators(1, 3)}}, scratch.path());
   const fs::path first = scratch.path() / "model_segment_0_of_2_edgetpu.tflite";
   fs::copy_file(find_segments(scratch.path())[0], first);
-  expect_error(ErrorCode::kIo, [&] { (void)read_compiled(read_split(scratch.path())); },
+  expect_error(ErrorCode::kIo, [&] { (void)read_split(scratch.path(), SegmentFiles::kCompiled); },
                {"model_segment_1_of_2_edgetpu.tflite: not there"});
   fs::copy_file(find_segments(scratch.path())[1],
                 scratch.path() / "model_segment_1_of_2_edgetpu.tflite");
-  const Split compiled = read_compiled(read_split(scratch.path()));
+  const Split compiled = read_split(scratch.path(), SegmentFiles::kCompiled);
   EXPECT_EQ(compiled.files[0], first);
   const auto notes = notes_on_uncompiled(compiled);
   ASSERT_EQ(notes.size(), 2U);

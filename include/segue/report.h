@@ -178,6 +178,12 @@ struct RunReport {
 [[nodiscard]] std::string inspect_json(const Graph& graph,
                                        std::span<const CompiledExecutable> executables);
 
+/// Segments that lie in a folder: one row each, with what is in the file, the parameters of its
+/// programs where it is compiled, and what it reads and gives.
+[[nodiscard]] std::string segments_text(const Split& split);
+[[nodiscard]] Table segments_table(const Split& split);
+[[nodiscard]] std::string segments_json(const Split& split);
+
 [[nodiscard]] std::string verify_text(const VerifyReport& report, const std::string& backend);
 [[nodiscard]] Table verify_table(const VerifyReport& report);
 [[nodiscard]] std::string verify_json(const VerifyReport& report, const std::string& backend);

@@ -40,10 +40,12 @@ std::uint64_t write_segments(const Model& model, const Segmentation& segmentatio
 /// The same for a plan: its stages, and the plan itself with the hash of the model filled in.
 std::uint64_t write_segments(const Model& model, Plan plan, const std::filesystem::path& folder);
 
-/// Finds STEM_segment_0_of_N … in a folder. Throws Error(kIo) when there is none, when one is
-/// missing, or when sets of several sizes or stems lie there and no plan.json says which one
-/// counts.
-[[nodiscard]] std::vector<std::filesystem::path> find_segments(const std::filesystem::path& folder);
+/// Which files of a split: the segments as they were cut, those that Google's compiler made of
+/// them, or the cut ones where all of them are there, else the compiled ones.
+enum class SegmentFiles : std::uint8_t { kCut, kCompiled, kAny };
+
+/// The cut segments of find_split.
+[[nodiscard]] std::vector<std::filesystem::path> find_segments(const std::filesystem::path& path);
 
 /// How many files named like segments of `stem` lie in a folder that a split into `count` would not
 /// replace; 0 when the folder is not there.
@@ -60,17 +62,23 @@ struct Split : SplitFiles {
   std::vector<Model> segments;  // what is in the files
 };
 
-/// The segments of find_segments together with their plan. Throws as find_segments and read_plan.
-[[nodiscard]] SplitFiles find_split(const std::filesystem::path& folder);
+/// Finds STEM_segment_0_of_N.tflite …, or STEM_segment_0_of_N_edgetpu.tflite …, by their names, and
+/// the plan.json beside them, which is not needed. `path`: their folder, or one of the files, where
+/// the folder holds several sets and no plan.json says which one counts. Throws Error(kIo) when
+/// there is no set, when files are missing (all are counted, the first three named), or when there
+/// are several sets, and Error(kInvalidArgument) where kCut finds only compiled files; as
+/// read_plan.
+[[nodiscard]] SplitFiles find_split(const std::filesystem::path& path,
+                                    SegmentFiles files = SegmentFiles::kCut);
 
 /// Reads what find_split finds. Throws Error(kInvalidArgument) where a segment is not the stage of
-/// the plan, by its number of operators and the names of the tensors that it reads and gives (what
-/// it computes: verify_segments), and as find_split and read_model.
-[[nodiscard]] Split read_split(const std::filesystem::path& folder);
-
-/// The same split with what Google's compiler made of each segment, from the compiled files beside
-/// them. Throws Error(kIo) where one is missing, and as read_model.
-[[nodiscard]] Split read_compiled(Split split);
+/// the plan, by its number of operators (unless it is compiled) and the names of the tensors that
+/// it reads and gives (what it computes: verify_segments), where a segment reads a tensor with
+/// another type, shape or quantization than the one before gives it, or one that no segment before
+/// gives and that is no input of the first one (with a plan, of the model); as find_split and
+/// read_model.
+[[nodiscard]] Split read_split(const std::filesystem::path& path,
+                               SegmentFiles files = SegmentFiles::kCut);
 
 /// A sentence for each of these segments in which nothing is compiled: all of it would run on the
 /// host's processor without a word.

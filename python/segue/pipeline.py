@@ -24,9 +24,11 @@ Inputs = Union[Array, Sequence[Array], Mapping[str, Array]]
 class Pipeline:
     """Runs segments on several devices; results come in the order of the inputs.
 
-    source: the folder of a split, or a plan together with its model. backends: one for each device
-    in the order of the stages and their replicas, those left over being spares, or a single one
-    that opens all segments (default: the CPU). Edge TPUs take the compiled segments of a folder.
+    source: a folder of segments (of segue.split, or of Google's compiler; one of the files where it
+    holds several sets), or a plan together with its model. backends: one for each device in the
+    order of the stages and their replicas, those left over being spares, or a single one that opens
+    all segments (default: the CPU). Edge TPUs take the compiled segments of a folder, which need
+    neither plan.json nor the others.
 
     Arrays are not copied, but for one that is not C-contiguous. What was pushed must not change
     until its result was popped; outputs are arrays of their own. Any number of threads may push and pop;

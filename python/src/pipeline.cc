@@ -275,11 +275,8 @@ void warn(const std::vector<std::string>& notes) {
 }
 
 PipelineLayout layout_of_folder(const std::filesystem::path& folder, bool compiled) {
-  Split split = read_split(folder);
-  if (compiled) {
-    split = read_compiled(std::move(split));
-    warn(notes_on_uncompiled(split));
-  }
+  Split split = read_split(folder, compiled ? SegmentFiles::kCompiled : SegmentFiles::kCut);
+  if (compiled) warn(notes_on_uncompiled(split));
   const auto replicas = split.plan ? replicas_of(*split.plan) : std::vector<std::uint32_t>{};
   return pipeline_layout(std::move(split.segments), replicas);
 }

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -32,3 +33,12 @@ def expected(model: segue.Model):
     """What the whole model gives."""
     session = segue.open_session(model, segue.cpu_backend())
     return lambda image: session.run([image])[0]
+
+
+@pytest.fixture
+def stand_ins(monkeypatch):
+    """Backends of the devices of the stand-in for libedgetpu."""
+    if "SEGUE_TEST_STAND_IN" not in os.environ:
+        pytest.skip("SEGUE_TEST_STAND_IN names no stand-in for libedgetpu; scripts/test builds it")
+    monkeypatch.setenv("SEGUE_EDGETPU_LIB", os.environ["SEGUE_TEST_STAND_IN"])
+    return [segue.edgetpu_backend(name) for name, _ in segue.edgetpu_devices()]

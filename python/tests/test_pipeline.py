@@ -46,20 +46,11 @@ def test_inputs_by_name_in_order_or_alone(parts, images, expected):
             assert np.array_equal(only(pipeline.pop()), expected(images[0]))
 
 
-@pytest.fixture
-def stand_ins(monkeypatch):
-    """Backends of the two devices of the stand-in for libedgetpu."""
-    if "SEGUE_TEST_STAND_IN" not in os.environ:
-        pytest.skip("SEGUE_TEST_STAND_IN names no stand-in for libedgetpu; scripts/test builds it")
-    monkeypatch.setenv("SEGUE_EDGETPU_LIB", os.environ["SEGUE_TEST_STAND_IN"])
-    return [segue.edgetpu_backend(name) for name, _ in segue.edgetpu_devices()]
-
-
 def test_edge_tpus_run_the_compiled_segments_of_a_folder(
     stand_ins, model, images, expected, tmp_path
 ):
     files = segue.split(model, segue.plan(model, 2, "balanced"), tmp_path)
-    with pytest.raises(segue.Error, match="_segment_0_of_2_edgetpu.tflite: not there"):
+    with pytest.raises(segue.Error, match="_segment_0_of_2_edgetpu.tflite.*: not there"):
         segue.Pipeline(tmp_path, backends=stand_ins)
     for file in files:
         shutil.copy(file, file.with_name(file.stem + "_edgetpu.tflite"))
@@ -75,6 +66,28 @@ def test_edge_tpus_run_the_compiled_segments_of_a_folder(
         segue.Pipeline(tmp_path, backends=[stand_ins[0], segue.cpu_backend()])
     with pytest.raises(segue.Error, match="an Edge TPU runs compiled segments"):
         segue.Pipeline(segue.plan(model, 2, "balanced"), model, backends=stand_ins)
+
+
+def test_compiled_segments_alone_are_a_pipeline(stand_ins, parts, images, expected, tmp_path):
+    for file in parts.glob("*.tflite"):
+        shutil.copy(file, tmp_path / f"{file.stem}_edgetpu.tflite")
+    with pytest.warns(RuntimeWarning, match="nothing in it is compiled"):
+        pipeline = segue.Pipeline(tmp_path, backends=stand_ins)
+    with pipeline:
+        for image, result in zip(images, pipeline.run(images)):
+            assert np.array_equal(only(result), expected(image))
+    with pytest.raises(segue.Error, match="run on Edge TPUs only .*segue.edgetpu_backend"):
+        segue.Pipeline(tmp_path)
+    (first, *_) = sorted(tmp_path.iterdir())
+    shutil.copy(first, tmp_path / "other_segment_0_of_1_edgetpu.tflite")
+    with pytest.raises(segue.Error, match="2 different splits"):
+        segue.Pipeline(tmp_path, backends=stand_ins)
+    with pytest.warns(RuntimeWarning):
+        segue.Pipeline(first, backends=stand_ins).close()
+    first.unlink()
+    (tmp_path / "other_segment_0_of_1_edgetpu.tflite").unlink()
+    with pytest.raises(segue.Error, match="_segment_0_of_3_edgetpu.tflite: not there"):
+        segue.Pipeline(tmp_path, backends=stand_ins)
 
 
 def test_arguments_that_make_no_pipeline_are_refused(parts, model):

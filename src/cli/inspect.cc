@@ -1,7 +1,10 @@
+#include <array>
+#include <filesystem>
 #include <memory>
 
 #include "cli/commands.h"
 #include "segue/report.h"
+#include "segue/verify.h"
 
 namespace segue::cli {
 namespace {
@@ -13,7 +16,18 @@ struct Options {
   bool is_brief = false;
 };
 
-void run(const Options& options) {
+void show_folder(const CLI::App& command, const Options& options) {
+  constexpr std::array kOfModels{"--brief", "--signature"};
+  refuse_options(command, kOfModels, "goes with a model, not with a folder of segments");
+  const Split split = read_split(options.model, SegmentFiles::kAny);
+  if (options.format.json) return print(segments_json(split));
+  if (options.format.csv) return print(segments_table(split).to_csv());
+  print(segments_text(split));
+}
+
+void run(const CLI::App& command, const Options& options) {
+  std::error_code absent;
+  if (std::filesystem::is_directory(options.model, absent)) return show_folder(command, options);
   const Model model = open_noted(options.model, options.signature);
   if (!is_compiled(model)) {
     for (const std::string& obstacle : obstacles_to_cutting(model))
@@ -32,19 +46,20 @@ void run(const Options& options) {
 }  // namespace
 
 void add_inspect(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("inspect", "Show operators, depths, bytes and MACs of a model");
+  CLI::App* command = app.add_subcommand("inspect",
+                                         "Show operators, depths, bytes and MACs of a model, "
+                                         "or the segments in a folder");
   auto options = std::make_shared<Options>();
   command
       ->add_option("MODEL", options->model,
-                   "A .tflite file (also a compiled one), or zoo:NAME[@SIZE]")
+                   "A .tflite file (also a compiled one), zoo:NAME[@SIZE], or a folder of segments")
       ->required();
   add_signature(*command, options->signature);
   add_format(*command, options->format);
   command->add_flag("--brief", options->is_brief, "Leave out the list of operators")
       ->excludes("--json")
       ->excludes("--csv");
-  command->callback([options] { run(*options); });
+  command->callback([command, options] { run(*command, *options); });
 }
 
 }  // namespace segue::cli

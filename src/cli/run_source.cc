@@ -62,8 +62,8 @@ std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint
   if (chosen.size() < needed) {
     throw Error(
         ErrorCode::kDevice,
-        fmt::format("the plan needs {} Edge TPUs, there {} {}; `segue plan --tpus {}` makes "
-                    "one for those",
+        fmt::format("the segments need {} Edge TPUs, there {} {}; `segue plan --tpus {}` cuts "
+                    "the model for those",
                     needed, chosen.size() == 1 ? "is" : "are", chosen.size(),
                     std::max<std::size_t>(chosen.size(), 1)));
   }
@@ -91,10 +91,11 @@ RunSource open_source(const RunOptions& options) {
   if (!options.model.empty())
     source.model = std::make_shared<const Model>(open_noted(options.model, options.signature));
   if (!options.source.ends_with(".json")) {
-    Split split = read_split(options.source);
-    if (source.model != nullptr) check_model_of(split, *source.model);
-    if (options.backend == "edgetpu") {
-      split = read_compiled(std::move(split));
+    const bool is_for_edgetpu = options.backend == "edgetpu";
+    if (source.model != nullptr) check_model_of(read_split(options.source), *source.model);
+    Split split =
+        read_split(options.source, is_for_edgetpu ? SegmentFiles::kCompiled : SegmentFiles::kCut);
+    if (is_for_edgetpu) {
       for (const std::string& note : notes_on_uncompiled(split)) print_note(note);
     }
     const auto replicas = split.plan ? replicas_of(*split.plan) : std::vector<std::uint32_t>{};

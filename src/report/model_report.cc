@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "json/node.h"
+#include "report/border.h"
 #include "segue/report.h"
 #include "segue/units.h"
 
@@ -12,20 +13,6 @@ namespace segue {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string shape_text(const Tensor& tensor) {
-  return fmt::format("{}", fmt::join(tensor.shape, "x"));
-}
-
-std::string border_text(const Model& model, std::span<const TensorId> tensors) {
-  std::vector<std::string> parts;
-  for (const TensorId id : tensors) {
-    const Tensor& tensor = model.tensor(id);
-    parts.push_back(fmt::format("{} {} {}", printable(model.unique_name(id), 60),
-                                to_string(tensor.type), shape_text(tensor)));
-  }
-  return fmt::format("{}", fmt::join(parts, ", "));
-}
 
 std::string_view type_text(ExecutableType type) {
   switch (type) {
@@ -71,18 +58,6 @@ std::string executables_text(const Model& model, std::span<const CompiledExecuta
              format_bytes(cached), cached, format_bytes(streamed), streamed,
              printable(model.name())) +
          table.to_text();
-}
-
-Json border_json(const Model& model, std::span<const TensorId> tensors) {
-  Json list = Json::array();
-  for (const TensorId id : tensors) {
-    const Tensor& tensor = model.tensor(id);
-    list.push_back({{"name", model.unique_name(id)},
-                    {"type", to_string(tensor.type)},
-                    {"shape", std::vector<std::int32_t>(tensor.shape.begin(), tensor.shape.end())},
-                    {"bytes", tensor.bytes}});
-  }
-  return list;
 }
 
 // When the whole model is one segment.

@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <set>
 
 #include "json/node.h"
 #include "model/file_bytes.h"
@@ -10,69 +8,14 @@
 #include "segue/file.h"
 #include "segue/plan.h"
 #include "segue/verify.h"
+#include "verify/borders.h"
 #include "verify/plan_check.h"
+#include "verify/segment_sets.h"
 
 namespace segue {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct SegmentName {
-  std::string stem;
-  std::size_t position = 0;
-  std::size_t count = 0;
-};
-
-std::optional<std::size_t> parse_count(std::string_view text) {
-  std::size_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
-// STEM_segment_I_of_N.tflite
-std::optional<SegmentName> parse_segment_name(const fs::path& path) {
-  if (path.extension() != ".tflite") return std::nullopt;
-  constexpr std::string_view kInfix = "_segment_";
-  constexpr std::string_view kOf = "_of_";
-  const std::string name = path.stem().string();
-  const std::size_t infix = name.rfind(kInfix);
-  const std::size_t of = name.rfind(kOf);
-  if (infix == std::string::npos || of == std::string::npos || of < infix + kInfix.size())
-    return std::nullopt;
-  const auto position =
-      parse_count(std::string_view(name).substr(infix + kInfix.size(), of - infix - kInfix.size()));
-  const auto count = parse_count(std::string_view(name).substr(of + kOf.size()));
-  if (!position || !count || *position >= *count) return std::nullopt;
-  return SegmentName{name.substr(0, infix), *position, *count};
-}
-
-std::vector<SegmentName> segments_in(const fs::path& folder) {
-  std::error_code reason;
-  std::vector<SegmentName> result;
-  for (fs::directory_iterator entry(folder, reason), end; !reason && entry != end;
-       entry.increment(reason)) {
-    if (const auto name = parse_segment_name(entry->path())) result.push_back(*name);
-  }
-  if (reason)
-    throw Error(ErrorCode::kIo,
-                fmt::format("{}: cannot list the folder: {}", folder.string(), reason.message()));
-  return result;
-}
-
-std::vector<fs::path> complete_set(const fs::path& folder, const std::string& stem,
-                                   std::size_t count) {
-  std::vector<fs::path> result;
-  for (std::size_t i = 0; i < count; ++i) {
-    result.push_back(folder / segment_file_name(stem, i, count));
-    std::error_code unreadable;
-    if (!fs::exists(result.back(), unreadable)) {
-      throw Error(ErrorCode::kIo,
-                  fmt::format("{}: missing; split the model again", result.back().string()));
-    }
-  }
-  return result;
-}
 
 // plan.json would be refused with such a name.
 void check_stem(const std::string& stem) {
@@ -103,33 +46,40 @@ bool holds(const fs::path& path, const ModelImage& image) {
   return fs::exists(path, absent) && is_same(FileBytes(path).view(), image);
 }
 
-std::vector<fs::path> segments_of(const std::optional<Plan>& plan, const fs::path& folder) {
-  if (plan) return complete_set(folder, plan->model.name, plan->stages.size());
-  std::set<std::pair<std::string, std::size_t>> sets;
-  for (const SegmentName& name : segments_in(folder)) sets.emplace(name.stem, name.count);
-  if (sets.empty()) {
-    throw Error(ErrorCode::kIo,
-                fmt::format("{}: no segment files (NAME_segment_I_of_N.tflite); `segue split` "
-                            "writes them",
-                            folder.string()));
-  }
-  if (sets.size() > 1) {
-    throw Error(
-        ErrorCode::kIo,
-        fmt::format("{}: segments of {} different splits and no plan.json that says which one "
-                    "counts; keep one split per folder",
-                    folder.string(), sets.size()));
-  }
-  return complete_set(folder, sets.begin()->first, sets.begin()->second);
+// The folder of the segments, and the set that a caller named by one of its files.
+struct Source {
+  fs::path folder;
+  std::optional<SegmentName> named;
+};
+
+Source source_of(const fs::path& path) {
+  std::error_code reason;
+  if (fs::is_directory(path, reason)) return {path, std::nullopt};
+  const bool exists = fs::exists(path, reason);
+  if (auto name = exists ? parse_segment_name(path) : std::nullopt)
+    return {path.has_parent_path() ? path.parent_path() : fs::path("."), std::move(name)};
+  throw Error(ErrorCode::kIo,
+              fmt::format("{}: {}; give the folder that holds the segments", path.string(),
+                          exists ? "is a file, not a folder" : "no such folder"));
 }
 
-void check_folder(const fs::path& folder) {
-  std::error_code reason;
-  if (fs::is_directory(folder, reason)) return;
-  throw Error(
-      ErrorCode::kIo,
-      fmt::format("{}: {}; give the folder that `segue split -o` wrote", folder.string(),
-                  fs::exists(folder, reason) ? "is a file, not a folder" : "no such folder"));
+// The plan.json beside a set counts only where it is of that set.
+SegmentSet choose_set(const Source& source, std::optional<Plan>& plan) {
+  const auto sets = segment_sets(source.folder);
+  const auto find = [&](const std::string& stem, std::size_t count) {
+    const auto found = std::ranges::find_if(
+        sets, [&](const SegmentSet& set) { return set.stem == stem && set.count == count; });
+    return found == sets.end() ? SegmentSet{stem, count, {}, {}} : *found;
+  };
+  const auto is_planned = [&](const SegmentName& name) {
+    return name.stem == json::as_written(plan->model.name) && name.count == plan->stages.size();
+  };
+  if (source.named) {
+    if (plan && !is_planned(*source.named)) plan.reset();
+    return find(source.named->stem, source.named->count);
+  }
+  if (plan) return find(json::as_written(plan->model.name), plan->stages.size());
+  return only_set(sets, source.folder);
 }
 
 std::vector<Model> read_models(std::span<const fs::path> files) {
@@ -137,6 +87,22 @@ std::vector<Model> read_models(std::span<const fs::path> files) {
   models.reserve(files.size());
   for (const fs::path& file : files) models.push_back(read_model(file));
   return models;
+}
+
+// The compiler keeps names, but neither operators nor the order of outputs.
+bool is_compiled_stage(const Model& segment, const Stage& stage) {
+  if (!is_compiled(segment)) return false;
+  const auto have_same_names = [&](std::span<const TensorId> tensors,
+                                   std::span<const std::string> names) {
+    return tensors.size() == names.size() &&
+           std::ranges::all_of(names, [&](const std::string& name) {
+             return std::ranges::any_of(tensors, [&](const TensorId& id) {
+               return are_named(segment, std::span(&id, 1), std::span(&name, 1));
+             });
+           });
+  };
+  return have_same_names(segment.inputs(), stage.inputs) &&
+         have_same_names(segment.outputs(), stage.outputs);
 }
 
 // Files of another split, or a plan edited since.
@@ -149,6 +115,7 @@ void check_stages(const Split& split) {
         are_named(segment, segment.inputs(), stage.inputs) &&
         are_named(segment, segment.outputs(), stage.outputs))
       continue;
+    if (is_compiled_stage(segment, stage)) continue;
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{}: is not stage {} of the plan.json beside it (operators, or the "
                             "tensors it reads and gives); after an edit cut again: `segue split "
@@ -201,10 +168,11 @@ std::size_t count_other_segments(const fs::path& folder, const std::string& stem
                                  std::size_t count) {
   std::error_code absent;
   if (!fs::is_directory(folder, absent)) return 0;
-  const auto is_other = [&](const SegmentName& name) {
-    return name.stem != json::as_written(stem) || name.count != count;
-  };
-  return static_cast<std::size_t>(std::ranges::count_if(segments_in(folder), is_other));
+  std::size_t others = 0;
+  for (const SegmentSet& set : segment_sets(folder)) {
+    if (set.stem != json::as_written(stem) || set.count != count) others += set.cut.size();
+  }
+  return others;
 }
 
 std::uint64_t write_segments(const Model& model, Plan plan, const fs::path& folder) {
@@ -220,31 +188,22 @@ std::optional<Plan> find_plan(const fs::path& folder) {
 
 std::vector<fs::path> find_segments(const fs::path& folder) { return find_split(folder).files; }
 
-SplitFiles find_split(const fs::path& folder) {
-  check_folder(folder);
+SplitFiles find_split(const fs::path& path, SegmentFiles files) {
+  const Source source = source_of(path);
   SplitFiles found;
-  found.plan = find_plan(folder);
-  found.files = segments_of(found.plan, folder);
+  found.plan = find_plan(source.folder);
+  const SegmentSet set = choose_set(source, found.plan);
+  if (files == SegmentFiles::kAny && source.named)
+    files = source.named->is_compiled ? SegmentFiles::kCompiled : SegmentFiles::kCut;
+  found.files = complete_files(set, source.folder, files);
   return found;
 }
 
-Split read_split(const fs::path& folder) {
-  Split split{find_split(folder), {}};
+Split read_split(const fs::path& path, SegmentFiles files) {
+  Split split{find_split(path, files), {}};
   split.segments = read_models(split.files);
   check_stages(split);
-  return split;
-}
-
-Split read_compiled(Split split) {
-  for (fs::path& file : split.files) {
-    file = file.parent_path() / compiled_file_name(file.filename().string());
-    std::error_code absent;
-    if (fs::exists(file, absent)) continue;
-    throw Error(ErrorCode::kIo, fmt::format("{}: not there; the Edge TPU runs compiled segments: "
-                                            "make them with `segue compile {}`",
-                                            file.string(), file.parent_path().string()));
-  }
-  split.segments = read_models(split.files);
+  check_borders(split.segments, split.files, split.plan.has_value());
   return split;
 }
 
