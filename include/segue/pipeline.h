@@ -207,6 +207,11 @@ class Pipeline {
   /// Throws the error that ended the pipeline once all finished results before it were popped.
   [[nodiscard]] Flow pop(PipelineResult& result, Nanoseconds timeout = kForever);
 
+  /// Changes PipelineOptions::queue_capacity and result_capacity while the pipeline runs. Where
+  /// more waits already, it stays, and nothing is added until there is room. Throws
+  /// Error(kInvalidArgument) for 0.
+  void set_capacities(std::uint32_t queue, std::uint32_t results);
+
   /// No more inputs; what was accepted comes out.
   void close();
   /// Forgets everything that is on its way.

@@ -79,6 +79,9 @@ std::size_t Pipeline::output_position(std::string_view name) const {
 Flow Pipeline::pop(PipelineResult& result, Nanoseconds timeout) {
   return state_->pop(result, timeout);
 }
+void Pipeline::set_capacities(std::uint32_t queue, std::uint32_t results) {
+  state_->set_capacities(queue, results);
+}
 void Pipeline::close() { state_->close(); }
 void Pipeline::cancel() { state_->cancel(); }
 PipelineStatistics Pipeline::statistics() const { return state_->statistics(); }

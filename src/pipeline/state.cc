@@ -112,6 +112,18 @@ Flow PipelineState::pop(PipelineResult& result, Nanoseconds timeout) {
   return Flow::kOk;
 }
 
+void PipelineState::set_capacities(std::uint32_t queue, std::uint32_t results) {
+  if (queue == 0 || results == 0) refuse("queues hold at least 1 input");
+  const Lock lock(mutex_);
+  options_.queue_capacity = queue;
+  options_.result_capacity = results;
+  // What waited for room goes on.
+  const auto now = Clock::now();
+  for (std::size_t stage = stages_.size(); stage-- > 0;) hand_over(stage, now);
+  room_.notify_all();
+  if (!leave_to_workers()) call_for_help();
+}
+
 void PipelineState::close() {
   const Lock lock(mutex_);
   closed_ = true;

@@ -35,6 +35,7 @@ class [[gnu::visibility("hidden")]] PipelineState
   template <typename Input>
   Flow push(std::vector<Input> & inputs, Nanoseconds timeout);
   Flow pop(PipelineResult & result, Nanoseconds timeout);
+  void set_capacities(std::uint32_t queue, std::uint32_t results);
   void close();
   void cancel();
   [[nodiscard]] PipelineStatistics statistics() const;
