@@ -135,8 +135,9 @@ class Pipeline:
         return self._raw
 
     def _end(self) -> None:
-        self.cancel()
-        self._raw = None
+        raw, self._raw = self._raw, None
+        if raw is not None:
+            raw.end()
 
     def _next(self) -> Result:
         result = self.pop()

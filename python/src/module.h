@@ -62,6 +62,7 @@ void check_fits(const InputArray& array, const Port& port, const char* kind = "i
 void bind_models(nb::module_& module);
 void bind_plans(nb::module_& module);
 void bind_sessions(nb::module_& module);
+void bind_statistics(nb::module_& module);
 void bind_pipelines(nb::module_& module);
 
 }  // namespace segue::python

@@ -4,60 +4,19 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
-#include <mutex>
+#include <thread>
 
 #include "module.h"
+#include "released.h"
 #include "segue/error.h"
 #include "segue/verify.h"
 #include "session.h"
 
 namespace segue::python {
 namespace {
-
-int drop_arrays(void* arrays) {
-  delete static_cast<std::vector<InputArray>*>(arrays);
-  return 0;
-}
-
-// Arrays that the pipeline no longer reads. Its threads must not wait for the interpreter's lock,
-// so they leave the arrays here, and whoever has the lock next drops them; once the pipeline is
-// gone, the main thread.
-class Released {
- public:
-  void add(std::vector<InputArray>* arrays) {
-    const std::lock_guard lock(mutex_);
-    if (!has_ended_) {
-      arrays_.push_back(arrays);
-    } else if (Py_IsInitialized() != 0) {
-      Py_AddPendingCall(drop_arrays, arrays);
-    }
-  }
-  // From now on nobody will call drop.
-  void end() {
-    {
-      const std::lock_guard lock(mutex_);
-      has_ended_ = true;
-    }
-    drop();
-  }
-  // The caller holds the interpreter's lock.
-  void drop() {
-    std::vector<std::vector<InputArray>*> arrays;
-    {
-      const std::lock_guard lock(mutex_);
-      if (arrays_.empty()) return;
-      arrays.swap(arrays_);
-    }
-    for (const auto* one : arrays) delete one;
-  }
-
- private:
-  std::mutex mutex_;
-  bool has_ended_ = false;
-  std::vector<std::vector<InputArray>*> arrays_;
-};
 
 struct Result {
   std::uint64_t number = 0;
@@ -95,6 +54,26 @@ class ArrayPipeline {
   }
 
   [[nodiscard]] Pipeline& pipeline() const { return *pipeline_; }
+
+  // Cancels, and waits for the threads inside push and pop: at the end of a program they must leave
+  // while they can still take the interpreter's lock.
+  void end() const {
+    constexpr auto kLongest = std::chrono::seconds(5);
+    constexpr auto kLook = std::chrono::milliseconds(1);
+    const nb::gil_scoped_release released;
+    pipeline_->cancel();
+    const auto until = std::chrono::steady_clock::now() + kLongest;
+    while (callers_ > 0 && std::chrono::steady_clock::now() < until)
+      std::this_thread::sleep_for(kLook);
+  }
+
+  // Device and reason, in the order in which they failed.
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> failures() const {
+    std::vector<std::pair<std::string, std::string>> failures;
+    for (const DeviceLoss& loss : pipeline_->statistics().losses)
+      failures.emplace_back(loss.device, loss.reason);
+    return failures;
+  }
 
   // An array per input: by name, in order, or the only one. Whether they were taken in time.
   bool push(nb::handle inputs, std::optional<double> timeout_s) {
@@ -182,7 +161,8 @@ class ArrayPipeline {
 
   // Without the interpreter's lock, but for now and then: an interrupt must end a wait.
   template <typename Try>
-  static Flow wait(std::optional<double> timeout_s, const Try& attempt) {
+  Flow wait(std::optional<double> timeout_s, const Try& attempt) {
+    const Inside inside(callers_);
     using Clock = std::chrono::steady_clock;
     constexpr Nanoseconds kSlice = std::chrono::milliseconds(100);
     if (timeout_s && std::isnan(*timeout_s))
@@ -202,12 +182,25 @@ class ArrayPipeline {
     }
   }
 
+  // Counts a thread while it is inside a call.
+  class Inside {
+   public:
+    explicit Inside(std::atomic<int>& count) : count_(count) { ++count_; }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+    ~Inside() { --count_; }
+
+   private:
+    std::atomic<int>& count_;
+  };
+
   static std::vector<nb::str> names_of(std::span<const Port> ports) {
     std::vector<nb::str> names;
     for (const Port& port : ports) names.push_back(nb::cast<nb::str>(nb::cast(port.name)));
     return names;
   }
 
+  std::atomic<int> callers_ = 0;
   std::vector<nb::str> input_names_;
   std::vector<nb::str> output_names_;
   std::shared_ptr<Released> released_ = std::make_shared<Released>();
@@ -332,49 +325,18 @@ void bind_opening(nb::module_& module) {
       "backends"_a, "queue_capacity"_a = 2, "result_capacity"_a = 2, "watchdog_s"_a = 30.0);
 }
 
-void bind_statistics(nb::module_& module) {
+void bind_result(nb::module_& module) {
   nb::class_<Result>(module, "Result", "What one input came to.")
       .def_ro("number", &Result::number, "Of the input, from 0.")
       .def_ro("latency_ns", &Result::latency_ns, "From the accepted push until it could be popped.")
       .def_ro("outputs", &Result::outputs, nb::sig("def outputs(self) -> dict[str, numpy.ndarray]"),
               "Arrays by the names of the outputs.");
-  nb::class_<LatencyStatistics>(module, "LatencyStatistics")
-      .def_prop_ro("mean_ns", [](const LatencyStatistics& self) { return self.mean.count(); })
-      .def_prop_ro("p50_ns", [](const LatencyStatistics& self) { return self.p50.count(); })
-      .def_prop_ro("p99_ns", [](const LatencyStatistics& self) { return self.p99.count(); })
-      .def_prop_ro("max_ns", [](const LatencyStatistics& self) { return self.max.count(); });
-  nb::class_<PipelineStageStatistics>(module, "StageStatistics")
-      .def_ro("segment", &PipelineStageStatistics::segment)
-      .def_prop_ro("mean_time_ns",
-                   [](const PipelineStageStatistics& self) { return self.mean_time.count(); })
-      .def_ro("mean_queue", &PipelineStageStatistics::mean_queue)
-      .def_prop_ro("utilisations", [](const PipelineStageStatistics& self) {
-        std::vector<double> shares;
-        for (const DeviceStatistics& device : self.devices) shares.push_back(device.utilisation);
-        return shares;
-      });
-  nb::class_<PipelineStatistics>(module, "PipelineStatistics", "What a pipeline did (measured).")
-      .def_ro("results", &PipelineStatistics::results)
-      .def_prop_ro("elapsed_ns",
-                   [](const PipelineStatistics& self) { return self.elapsed.count(); })
-      .def_ro("throughput_per_s", &PipelineStatistics::throughput_per_s)
-      .def_ro("latency", &PipelineStatistics::latency)
-      .def_ro("stages", &PipelineStatistics::stages)
-      .def_prop_ro(
-          "losses",
-          [](const PipelineStatistics& self) {
-            std::vector<std::string> losses;
-            for (const DeviceLoss& loss : self.losses)
-              losses.push_back(loss.device + ": " + loss.reason + "; " + loss.remedy);
-            return losses;
-          },
-          "Devices that failed: why, and what took over.");
 }
 
 }  // namespace
 
 void bind_pipelines(nb::module_& module) {
-  bind_statistics(module);
+  bind_result(module);
   nb::class_<ArrayPipeline>(module, "RawPipeline")
       .def_prop_ro("inputs",
                    [](const ArrayPipeline& self) { return ports_of(self.pipeline().inputs()); })
@@ -384,11 +346,19 @@ void bind_pipelines(nb::module_& module) {
            nb::sig("def push(self, inputs: object, timeout_s: float | None = None) -> bool"))
       .def("pop", &ArrayPipeline::pop, "timeout_s"_a = nb::none())
       .def(
+          "set_capacities",
+          [](const ArrayPipeline& self, std::uint32_t queue, std::uint32_t results) {
+            self.pipeline().set_capacities(queue, results);
+          },
+          "queue"_a, "results"_a, nb::call_guard<nb::gil_scoped_release>())
+      .def("failures", &ArrayPipeline::failures, nb::call_guard<nb::gil_scoped_release>())
+      .def(
           "close", [](const ArrayPipeline& self) { self.pipeline().close(); },
           nb::call_guard<nb::gil_scoped_release>())
       .def(
           "cancel", [](const ArrayPipeline& self) { self.pipeline().cancel(); },
           nb::call_guard<nb::gil_scoped_release>())
+      .def("end", &ArrayPipeline::end)
       .def(
           "statistics", [](const ArrayPipeline& self) { return self.pipeline().statistics(); },
           nb::call_guard<nb::gil_scoped_release>());

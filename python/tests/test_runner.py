@@ -9,7 +9,10 @@ from segue import pipelined_model_runner as pipeline
 
 
 def interpreters(parts):
-    return [pipeline.make_interpreter(str(p), "cpu") for p in sorted(parts.glob("*.tflite"))]
+    made = [pipeline.make_interpreter(str(p), "cpu") for p in sorted(parts.glob("*.tflite"))]
+    for interpreter in made:
+        interpreter.allocate_tensors()
+    return made
 
 
 def classify(runner, images):
@@ -39,10 +42,7 @@ def classify(runner, images):
 
 
 def test_script_runs_with_one_import_changed(parts, images, expected):
-    made = interpreters(parts)
-    for interpreter in made:
-        interpreter.allocate_tensors()
-    runner = pipeline.PipelinedModelRunner(made)
+    runner = pipeline.PipelinedModelRunner(interpreters(parts))
     results = classify(runner, images)
     assert len(results) == len(images)
     for image, result in zip(images, results):
@@ -76,15 +76,6 @@ def test_buffer_may_be_used_again_after_push(parts, images, expected):
         assert np.array_equal(value, expected(image))
 
 
-def test_queue_sizes_are_limits(parts, images):
-    runner = pipeline.PipelinedModelRunner(interpreters(parts))
-    runner.set_input_queue_size(1)
-    runner.set_output_queue_size(1)
-    assert len(classify(runner, images)) == len(images)
-    with pytest.raises(RuntimeError):
-        runner.set_input_queue_size(2)
-
-
 def test_wrong_inputs_raise_what_pycoral_raises(parts, images):
     runner = pipeline.PipelinedModelRunner(interpreters(parts))
     name = runner.interpreters()[0].get_input_details()[0]["name"]
@@ -94,18 +85,6 @@ def test_wrong_inputs_raise_what_pycoral_raises(parts, images):
         runner.push({name: images[0].astype(np.float32)})
     with pytest.raises(ValueError):
         runner.push({"other": images[0]})
-
-
-def test_interpreter_computes_alone(parts, images):
-    interpreter = interpreters(parts)[0]
-    interpreter.allocate_tensors()
-    details = interpreter.get_input_details()[0]
-    assert tuple(details["shape"]) == images[0].shape and details["dtype"] == np.int8
-    assert details["quantization"][0] > 0
-    interpreter.set_tensor(details["index"], images[0])
-    interpreter.invoke()
-    output = interpreter.get_output_details()[0]
-    assert interpreter.get_tensor(output["index"]).shape == tuple(output["shape"])
 
 
 def test_interpreters_of_litert_work_as_they_are(parts, images, expected):

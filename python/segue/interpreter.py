@@ -1,0 +1,164 @@
+"""A model on one device, with the methods of TensorFlow Lite's interpreter that scripts use."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from segue import _segue
+from segue._segue import Backend, Session, Tensor
+from segue.errors import Error
+
+Array = npt.NDArray[Any]
+
+_DTYPES = {
+    "INT8": np.int8,
+    "UINT8": np.uint8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "FLOAT16": np.float16,
+    "FLOAT32": np.float32,
+    "FLOAT64": np.float64,
+    "BOOL": np.bool_,
+}
+
+
+def list_edge_tpus() -> list[dict[str, str]]:
+    """The Edge TPUs of this machine, as pycoral.utils.edgetpu lists them."""
+    return [
+        {"type": name.split(":")[0], "path": path} for name, path in _segue.edgetpu_devices()
+    ]
+
+
+def make_interpreter(model_path: str, device: str | None = None) -> Interpreter:
+    """device: "cpu", or an Edge TPU as pycoral names it: ":0", "usb", "pci:1" (None: the first)."""
+    return Interpreter(model_path, device)
+
+
+class Interpreter:
+    """As in TensorFlow Lite, allocate_tensors comes before everything that touches values.
+
+    The device is opened by the first invoke; a pipeline of interpreters opens it itself.
+    """
+
+    def __init__(self, model_path: str, device: str | None = None) -> None:
+        self.model_path = model_path
+        self._model = _segue.open_model(str(model_path))
+        self.backend = _backend(device)
+        self._session: Session | None = None
+        self._values: dict[int, Array] = {}  # by the index of the tensor; empty: not allocated
+
+    @property
+    def is_allocated(self) -> bool:
+        return bool(self._values)
+
+    def allocate_tensors(self) -> None:
+        if not self._values:
+            self._values = {
+                tensor.position: np.zeros(tensor.shape, _dtype(tensor))
+                for tensor in [*self._model.inputs, *self._model.outputs]
+            }
+
+    def get_input_details(self) -> list[dict[str, Any]]:
+        return [_details(tensor) for tensor in self._model.inputs]
+
+    def get_output_details(self) -> list[dict[str, Any]]:
+        return [_details(tensor) for tensor in self._model.outputs]
+
+    def tensor(self, index: int) -> Callable[[], Array]:
+        """A function that gives the value of an input or output, not a copy.
+
+        Inputs may be written through it. An invoke gives outputs new arrays: call it again then.
+        """
+        return lambda: self._value(index)
+
+    def set_tensor(self, index: int, value: Array) -> None:
+        """Copies the value of an input."""
+        current = self._value(index)
+        value = np.asarray(value)
+        if value.dtype != current.dtype or value.shape != current.shape:
+            raise ValueError(
+                f"Cannot set tensor {index}: it has {current.dtype} elements and shape "
+                f"{current.shape}, given {value.dtype} and {value.shape}"
+            )
+        current[...] = value
+
+    def get_tensor(self, index: int) -> Array:
+        """A copy of the value of an input or output."""
+        return self._value(index).copy()
+
+    def check_ready(self) -> None:
+        """Raises RuntimeError before allocate_tensors, as invoke does."""
+        if not self.is_allocated:
+            raise RuntimeError(
+                "Invoke called on model that is not ready. Call allocate_tensors() first."
+            )
+
+    def invoke(self) -> None:
+        self.check_ready()
+        if self._session is None:
+            self._session = _segue.open_session(self._model, self.backend)
+        inputs = [self._values[tensor.position] for tensor in self._model.inputs]
+        for tensor, value in zip(self._model.outputs, self._session.run(inputs)):
+            self._values[tensor.position] = value
+
+    def release_device(self) -> None:
+        """Until the next invoke the device is free, for a pipeline."""
+        self._session = None
+
+    def _get_full_signature_list(self) -> dict[str, Any]:
+        # pycoral.adapters.detect asks; without signatures it goes by the outputs' order and size.
+        return {}
+
+    def _value(self, index: int) -> Array:
+        if not self.is_allocated:
+            raise ValueError("Tensor data is null. Call allocate_tensors() first.")
+        if index not in self._values:
+            raise ValueError(
+                f"tensor {index} is neither an input nor an output; there are "
+                f"{', '.join(map(str, self._values))}"
+            )
+        return self._values[index]
+
+
+def _backend(device: str | None) -> Backend:
+    if device == "cpu":
+        return _segue.cpu_backend()
+    devices = _segue.edgetpu_devices()
+    kind, _, number = (device or "").partition(":")
+    matching = [name for name, _ in devices if not kind or name.startswith(kind + ":")]
+    position = int(number) if number else 0
+    if position >= len(matching):
+        raise ValueError(f"no Edge TPU '{device or ''}'; there are {[n for n, _ in devices]}")
+    return _segue.edgetpu_backend(matching[position])
+
+
+def _dtype(tensor: Tensor) -> type[np.generic]:
+    dtype = _DTYPES.get(tensor.type)
+    if dtype is None:
+        raise Error(
+            f"tensor '{tensor.name}' has {tensor.type} elements, which numpy lacks", "unsupported"
+        )
+    return dtype
+
+
+def _details(tensor: Tensor) -> dict[str, Any]:
+    scale = tensor.scales[0] if len(tensor.scales) == 1 else 0.0
+    zero_point = tensor.zero_points[0] if len(tensor.zero_points) == 1 else 0
+    return {
+        "name": tensor.name,
+        "index": tensor.position,
+        "shape": np.array(tensor.shape, dtype=np.int32),
+        "shape_signature": np.array(tensor.shape, dtype=np.int32),
+        "dtype": _dtype(tensor),
+        "quantization": (scale, zero_point),
+        "quantization_parameters": {
+            "scales": np.array(tensor.scales, dtype=np.float32),
+            "zero_points": np.array(tensor.zero_points, dtype=np.int32),
+            "quantized_dimension": 0,
+        },
+        "sparsity_parameters": {},
+    }

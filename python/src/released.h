@@ -1,0 +1,54 @@
+// Arrays that a pipeline borrowed, until a thread with the interpreter's lock drops them.
+#pragma once
+
+#include <mutex>
+#include <vector>
+
+#include "module.h"
+
+namespace segue::python {
+
+inline int drop_arrays(void* arrays) {
+  delete static_cast<std::vector<InputArray>*>(arrays);
+  return 0;
+}
+
+// Arrays that the pipeline no longer reads. Its threads must not wait for the interpreter's lock,
+// so they leave the arrays here, and whoever has the lock next drops them; once the pipeline is
+// gone, the main thread.
+class Released {
+ public:
+  void add(std::vector<InputArray>* arrays) {
+    const std::lock_guard lock(mutex_);
+    if (!has_ended_) {
+      arrays_.push_back(arrays);
+    } else if (Py_IsInitialized() != 0) {
+      Py_AddPendingCall(drop_arrays, arrays);
+    }
+  }
+  // From now on nobody will call drop.
+  void end() {
+    {
+      const std::lock_guard lock(mutex_);
+      has_ended_ = true;
+    }
+    drop();
+  }
+  // The caller holds the interpreter's lock.
+  void drop() {
+    std::vector<std::vector<InputArray>*> arrays;
+    {
+      const std::lock_guard lock(mutex_);
+      if (arrays_.empty()) return;
+      arrays.swap(arrays_);
+    }
+    for (const auto* one : arrays) delete one;
+  }
+
+ private:
+  std::mutex mutex_;
+  bool has_ended_ = false;
+  std::vector<std::vector<InputArray>*> arrays_;
+};
+
+}  // namespace segue::python
