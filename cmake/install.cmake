@@ -7,6 +7,8 @@ install(TARGETS segue_shared EXPORT segue-shared
 install(TARGETS segue_static EXPORT segue-static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
 install(TARGETS segue_headers EXPORT segue-headers
   FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
+# What a pipeline runs each Edge TPU in; src/edgetpu/device_process.cc looks for it there.
+install(TARGETS segue_device RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/segue COMPONENT library)
 install(TARGETS segue_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
 
 # find_package(segue)

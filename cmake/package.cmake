@@ -29,6 +29,8 @@ set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "balanced CNN segments for several E
 
 set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME segue)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION science)
+# For the program that an Edge TPU runs in.
+set(CPACK_DEBIAN_TOOLS_PACKAGE_DEPENDS "${soname} (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_TOOLS_PACKAGE_RECOMMENDS "libedgetpu1-std | libedgetpu1-max")
 set(CPACK_COMPONENT_TOOLS_DESCRIPTION "balanced CNN segments for several Edge TPUs, command line
  Plans, cuts, verifies, simulates and runs segments of a .tflite model.")

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <thread>
 
+#include "compiled_chain.h"
 #include "environment.h"
 #include "expect.h"
 #include "model_builder.h"
@@ -20,33 +21,15 @@ namespace segue {
 namespace {
 
 using std::chrono::milliseconds;
+using testing::bytes_with;
+using testing::chain;
+using testing::compiled;
 using testing::expect_error;
 using testing::ModelBuilder;
 using testing::ScratchFolder;
 using testing::stand_in;
 using testing::StandIn;
 using testing::TensorIndex;
-
-// A file as the Edge TPU compiler writes it, but for its program: one custom operator.
-std::vector<std::byte> compiled(const std::string& input, const std::string& output) {
-  ModelBuilder b;
-  const TensorIndex x = b.input(input, {1, 8});
-  const TensorIndex y = b.tensor(output, {1, 8});
-  b.op(tflite::BuiltinOperator::CUSTOM, {x}, {y});
-  b.raw().operator_codes[0]->custom_code = "edgetpu-custom-op";
-  b.output(y);
-  return b.bytes();
-}
-
-TensorBytes bytes_with(int value) { return TensorBytes(8, static_cast<std::byte>(value)); }
-
-PipelineLayout chain(const std::vector<std::vector<std::byte>>& files,
-                     std::vector<std::uint32_t> replicas) {
-  PipelineLayout layout;
-  for (std::size_t i = 0; i < files.size(); ++i)
-    layout.segments.push_back({"segment " + std::to_string(i), files[i], nullptr, replicas[i]});
-  return layout;
-}
 
 TEST(EdgeTpuDevices, AreListedWithWhatTheDriverTells) {
   const StandIn reset;
@@ -118,7 +101,7 @@ TEST(EdgeTpuBackend, TellsTheTemperatureThatTheDriverShows) {
   const auto folder = scratch.path() / "class" / "apex" / "apex_0";
   std::filesystem::create_directories(folder);
   const auto devices = list_edgetpu_devices(stand_in(), scratch.path());
-  const auto backend = make_edgetpu_backend(stand_in(), devices[0], scratch.path());
+  const auto backend = make_edgetpu_backend(stand_in(), devices[0], {.sysfs = scratch.path()});
   EXPECT_EQ(backend->temperature_c(), std::nullopt);
   std::ofstream(folder / "temp") << "84250\n";
   EXPECT_EQ(backend->temperature_c(), 84.25);
@@ -167,8 +150,8 @@ TEST_P(EdgeTpuFaults, OfOneDeviceOfAPipelineCostNoResult) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EdgeTpuFaults,
-                         ::testing::Values(kStandInError, kStandInHang, kStandInLate,
-                                           kStandInVanish));
+                         ::testing::Values(kStandInError, kStandInAbort, kStandInHang, kStandInLate,
+                                           kStandInVanish, kStandInExit));
 
 // --- what all backends have in common
 

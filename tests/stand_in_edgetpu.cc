@@ -1,19 +1,34 @@
 // A stand-in for libedgetpu: three devices or as many as it is told, whose delegate takes the
 // operators "edgetpu-custom-op". Of a file of the stand-in compiler it runs the model that the
 // operator carries, or takes as long as the file says; of others it adds 1 to every byte of the
-// input. All other operators stay with the runtime. Devices can be told to fail. Structures as
-// TensorFlow Lite 2.21 has them (tensorflow/lite/c/common.h); only what is touched has a name.
+// input. All other operators stay with the runtime. Structures as TensorFlow Lite 2.21 has them
+// (tensorflow/lite/c/common.h); only what is touched has a name.
+//
+// It behaves as the real one: a failed transfer ends the process; a device that computes holds its
+// lock, which opening another waits for, under the lock of all, which the version waits for; a
+// device belongs to one process; why opening failed is printed where the verbosity was raised.
+//
+// Devices can be told to fail. Their state lies in a file that all processes map which find its
+// name in STAND_IN_STATE.
 #include "stand_in_edgetpu.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <mutex>
+#include <new>
 #include <string>
 #include <thread>
 #include <vector>
@@ -86,36 +101,86 @@ constexpr std::int64_t kAllowsDynamicTensors = 1;
 struct Device {
   int type;
   const char* path;
+};
+constexpr int kAttached = 3;  // unless a test attaches more
+constexpr Device devices[] = {
+    {0, "/dev/apex_0"}, {0, "/dev/apex_1"}, {1, "/sys/bus/usb/devices/2-1"},
+    {0, "/dev/apex_2"}, {0, "/dev/apex_3"}, {0, "/dev/apex_4"},
+    {0, "/dev/apex_5"}, {0, "/dev/apex_6"}, {0, "/dev/apex_7"},
+    {0, "/dev/apex_8"}, {0, "/dev/apex_9"}, {0, "/dev/apex_10"}};
+
+struct DeviceState {
   std::atomic<int> fault{kStandInNone};
   std::atomic<int> at{0};
   std::atomic<int> runs{0};
   std::atomic<bool> is_gone{false};
+  std::atomic<int> process{0};  // that has it open
 };
-constexpr int kAttached = 3;  // unless a test attaches more
-Device devices[] = {{0, "/dev/apex_0"}, {0, "/dev/apex_1"}, {1, "/sys/bus/usb/devices/2-1"},
-                    {0, "/dev/apex_2"}, {0, "/dev/apex_3"}, {0, "/dev/apex_4"},
-                    {0, "/dev/apex_5"}, {0, "/dev/apex_6"}, {0, "/dev/apex_7"},
-                    {0, "/dev/apex_8"}, {0, "/dev/apex_9"}, {0, "/dev/apex_10"}};
-std::atomic<int> attached{kAttached};
-std::atomic<int> releases{0};
-std::atomic<int> open_delegates{0};
+// What all processes see.
+struct State {
+  std::atomic<int> attached{kAttached};
+  std::atomic<int> releases{0};
+  std::atomic<int> open_delegates{0};
+  std::atomic<int> open_ms{0};
+  std::atomic<int> failing_open{0};  // one in so many of USB devices; 0: none
+  std::atomic<int> usb_opens{0};
+  DeviceState of[std::size(devices)];
+};
+
+State* map_state() {
+  constexpr int kWritable = PROT_READ | PROT_WRITE;
+  const char* const name = std::getenv("STAND_IN_STATE");
+  const int file = name == nullptr ? -1 : open(name, O_RDWR | O_CLOEXEC);
+  if (file < 0) return new State;
+  struct stat status {};
+  fstat(file, &status);
+  const bool is_new = status.st_size == 0;
+  if (is_new && ftruncate(file, sizeof(State)) != 0) std::abort();
+  void* const memory = mmap(nullptr, sizeof(State), kWritable, MAP_SHARED, file, 0);
+  close(file);
+  return is_new ? new (memory) State : static_cast<State*>(memory);
+}
+State& state() {
+  static State* const mapped = map_state();
+  return *mapped;
+}
+DeviceState& state_of(const Device* device) { return state().of[device - devices]; }
+
+// Of this process, as those of the real library are.
+std::mutex manager_lock;
+std::mutex device_locks[std::size(devices)];
+int verbosity = 0;
+
+[[noreturn]] void fail_transfer() {
+  std::fputs(
+      "F driver/usb/usb_driver.cc:1150] transfer on tag 2 failed. Abort. "
+      "generic::unavailable: USB transfer error 5 [LibUsbDataInCallback]\n",
+      stderr);
+  std::abort();
+}
 
 // Whether the computation may go on.
-bool survive(Device& device) {
-  if (device.is_gone) return false;
+bool survive(const Device* which) {
+  DeviceState& device = state_of(which);
+  if (device.is_gone) fail_transfer();
   if (device.runs++ != device.at) return true;
   switch (device.fault.load()) {
     case kStandInError:
       return false;
+    case kStandInAbort:
+      fail_transfer();
     case kStandInHang:
-      releases.wait(releases);
+      for (const int before = state().releases; state().releases == before;)
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
       return true;
     case kStandInLate:
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       return true;
     case kStandInVanish:
       device.is_gone = true;
-      return false;
+      fail_transfer();
+    case kStandInExit:
+      std::exit(0);
     default:
       return true;
   }
@@ -186,23 +251,29 @@ class Program {
 
 // What a delegate holds of the operators it took.
 struct Kernel {
-  Device* device = nullptr;
+  const Device* device = nullptr;
   std::unique_ptr<Program> program;
 };
 
 int invoke(Context* context, Node* node) {
   auto* kernel = static_cast<Kernel*>(node->user_data);
-  if (!survive(*kernel->device)) {
-    context->report_error(context, "transfer on tag 2 failed. Abort. generic::unavailable");
+  const std::lock_guard lock(device_locks[kernel->device - devices]);
+  if (!survive(kernel->device)) {
+    context->report_error(context, "Failed to execute request. generic::unavailable");
     return 1;
   }
   if (kernel->program != nullptr) return kernel->program->run(context);
   const Tensor& input = context->tensors[node->inputs->data[0]];
+  const auto* from = static_cast<const unsigned char*>(input.data);
   for (int o = 0; o < node->outputs->size; ++o) {
     const Tensor& output = context->tensors[node->outputs->data[o]];
-    for (std::size_t i = 0; i < output.bytes; ++i) {
-      static_cast<unsigned char*>(output.data)[i] = static_cast<unsigned char>(
-          (input.bytes > 0 ? static_cast<unsigned char*>(input.data)[i % input.bytes] : 0) + 1);
+    auto* to = static_cast<unsigned char*>(output.data);
+    for (std::size_t done = 0; done < output.bytes;) {
+      const std::size_t count = std::min(output.bytes - done, input.bytes);
+      if (count == 0) break;
+      for (std::size_t i = 0; i < count; ++i)
+        to[done + i] = static_cast<unsigned char>(from[i] + 1);
+      done += count;
     }
   }
   return 0;
@@ -214,8 +285,8 @@ struct Params {  // TfLiteDelegateParams
 };
 
 int prepare(Context* context, Delegate* delegate) {
-  auto* device = static_cast<Device*>(delegate->data);
-  if (device->fault == kStandInCrash) std::raise(SIGSEGV);
+  const auto* device = static_cast<const Device*>(delegate->data);
+  if (state_of(device).fault == kStandInCrash) std::raise(SIGSEGV);
   IntArray* plan = nullptr;
   if (context->get_execution_plan(context, &plan) != 0) return 1;
   std::vector<int> ours{0};
@@ -232,7 +303,7 @@ int prepare(Context* context, Delegate* delegate) {
   Registration kernel{};
   kernel.init = [](Context* of, const char* text, std::size_t) -> void* {
     const auto* params = reinterpret_cast<const Params*>(text);
-    auto* taken = new Kernel{static_cast<Device*>(params->delegate->data), nullptr};
+    auto* taken = new Kernel{static_cast<const Device*>(params->delegate->data), nullptr};
     Node* node = nullptr;
     Registration* registration = nullptr;
     of->get_node(of, params->nodes->data[0], &node, &registration);
@@ -261,60 +332,89 @@ struct edgetpu_option {
   const char* value;
 };
 
+// Null where the device opens.
+static const char* why_not_open(const Device& device) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(state().open_ms));
+  DeviceState& of = state_of(&device);
+  if (of.is_gone) return "not found";
+  const int holder = of.process;
+  if (holder != 0 && holder != getpid() && kill(holder, 0) == 0) return "in use by another process";
+  if (device.type == 1 && state().failing_open > 0 &&
+      ++state().usb_opens % state().failing_open == 0)
+    return "timed out while it waited for the device to come back";
+  return nullptr;
+}
+
 // STAND_IN_VANISHES=1:5: device 1 is gone at its sixth computation; for programs of their own.
-void obey_environment() {
+[[gnu::constructor]] static void obey_environment() {
   const char* text = std::getenv("STAND_IN_VANISHES");
   if (text == nullptr || std::strlen(text) < 3) return;
-  Device& device = devices[(text[0] - '0') % 3];
+  DeviceState& device = state().of[(text[0] - '0') % 3];
   device.at = std::atoi(text + 2);
   device.fault = kStandInVanish;
 }
 
 edgetpu_device* edgetpu_list_devices(std::size_t* count) {
-  obey_environment();
   auto* list =
       static_cast<edgetpu_device*>(std::calloc(std::size(devices), sizeof(edgetpu_device)));
   *count = 0;
-  for (int i = 0; i < attached; ++i) {
-    if (!devices[i].is_gone) list[(*count)++] = {devices[i].type, devices[i].path};
+  for (int i = 0; i < state().attached; ++i) {
+    if (!state().of[i].is_gone) list[(*count)++] = {devices[i].type, devices[i].path};
   }
   return list;
 }
 void edgetpu_free_devices(edgetpu_device* list) { std::free(list); }
 
 Delegate* edgetpu_create_delegate(int type, const char* path, const edgetpu_option*, std::size_t) {
-  for (Device& device : devices) {
-    if (device.is_gone || device.type != type || std::string(device.path) != path) continue;
-    ++open_delegates;
-    return new Delegate{&device, prepare, nullptr, nullptr, nullptr, kAllowsDynamicTensors,
-                        nullptr};
+  const std::lock_guard manager(manager_lock);
+  // Those that this process has open are asked whether they are the one.
+  for (std::mutex& lock : device_locks) const std::lock_guard waits(lock);
+  for (const Device& device : devices) {
+    if (device.type != type || std::string(device.path) != path) continue;
+    const char* const reason = why_not_open(device);
+    if (reason == nullptr) {
+      ++state().open_delegates;
+      state_of(&device).process = getpid();
+      return new Delegate{const_cast<Device*>(&device), prepare, nullptr, nullptr, nullptr,
+                          kAllowsDynamicTensors,        nullptr};
+    }
+    if (verbosity > 0) std::fprintf(stderr, "I driver: %s: %s\n", path, reason);
   }
   return nullptr;
 }
 void edgetpu_free_delegate(Delegate* delegate) {
-  --open_delegates;
+  const std::lock_guard manager(manager_lock);
+  --state().open_delegates;
+  state_of(static_cast<const Device*>(delegate->data)).process = 0;
   delete delegate;
 }
 const char* edgetpu_version() {
+  const std::lock_guard manager(manager_lock);
   return "BuildLabel(TENSORFLOW_COMMIT=stand-in), RuntimeVersion(14)";
 }
+void edgetpu_verbosity(int level) { verbosity = level; }
 
-void stand_in_attach(int count) { attached = count; }
+void stand_in_attach(int count) { state().attached = count; }
 void stand_in_reset() {
-  attached = kAttached;
-  for (Device& device : devices) {
+  state().attached = kAttached;
+  state().open_ms = 0;
+  state().failing_open = 0;
+  state().usb_opens = 0;
+  state().open_delegates = 0;
+  for (DeviceState& device : state().of) {
     device.fault = kStandInNone;
     device.runs = 0;
     device.is_gone = false;
+    device.process = 0;
   }
 }
 void stand_in_fail(int device, int fault, int at) {
-  devices[device].at = at;
-  devices[device].fault = fault;
+  state().of[device].at = at;
+  state().of[device].fault = fault;
 }
-void stand_in_release() {
-  ++releases;
-  releases.notify_all();
-}
-int stand_in_open_delegates() { return open_delegates; }
+void stand_in_release() { ++state().releases; }
+int stand_in_open_delegates() { return state().open_delegates; }
+int stand_in_process(int device) { return state().of[device].process; }
+void stand_in_slow_open(int milliseconds) { state().open_ms = milliseconds; }
+void stand_in_fail_opens(int one_in) { state().failing_open = one_in; }
 }

@@ -3,10 +3,12 @@
 
 enum StandInFault {
   kStandInNone,
-  kStandInError,   // the n-th computation fails
-  kStandInHang,    // it returns when told to
+  kStandInError,   // the n-th computation fails and says so
+  kStandInAbort,   // a transfer of it fails, which ends the process, as in the real library
+  kStandInHang,    // it returns when told to, and holds the lock of the device until then
   kStandInLate,    // it takes 20 ms longer
-  kStandInVanish,  // it fails, and the device is gone
+  kStandInVanish,  // a transfer fails, and the device is gone
+  kStandInExit,    // it ends the process in order
   kStandInCrash    // opening a model kills the process, as libraries that do not fit together do
 };
 
@@ -20,4 +22,7 @@ using StandInAttach = void(int devices);
 using StandInFail = void(int device, int fault, int at);
 using StandInRelease = void();
 using StandInOpenDelegates = int();
+using StandInProcess = int(int device);          // that has it open; 0: none
+using StandInSlowOpen = void(int milliseconds);  // what opening a device takes
+using StandInFailOpens = void(int one_in);       // openings of USB devices; 0: none
 }

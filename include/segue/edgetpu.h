@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "segue/backend.h"
@@ -55,6 +56,23 @@ struct EdgeTpuDevice {
 [[nodiscard]] std::optional<double> read_temperature_c(const EdgeTpuDevice& device,
                                                        const std::filesystem::path& sysfs = "/sys");
 
+/// Names and values for libedgetpu.
+using EdgeTpuSettings = std::vector<std::pair<std::string, std::string>>;
+
+/// Reads "NAME=VALUE" each: "Performance" (Low, Medium, High, Max: the clock), "Usb.AlwaysDfu"
+/// (True, False: load the firmware each time), "Usb.MaxBulkInQueueLength" (0 to 255). libedgetpu
+/// ignores what it does not know, so Error(kInvalidArgument) names what is wrong.
+[[nodiscard]] EdgeTpuSettings parse_edgetpu_settings(std::span<const std::string> settings);
+
+struct EdgeTpuOptions {
+  EdgeTpuSettings settings = {};
+  /// Of the driver's files.
+  std::filesystem::path sysfs = "/sys";
+  /// The program that a pipeline runs the device in; empty: `segue-device` in the folder of the
+  /// program or shared library that contains Segue, or in the libexec folder beside it.
+  std::filesystem::path program = {};
+};
+
 struct EdgeTpuVersions {
   std::string runtime;  // TfLiteVersion(): "2.21.0"
   std::string edgetpu;  // edgetpu_version(): "BuildLabel(TENSORFLOW_COMMIT=…), RuntimeVersion(14)"
@@ -71,8 +89,18 @@ void check_edgetpu(const EdgeTpuLibraries& libraries, const EdgeTpuDevice& devic
 
 /// Opens models, compiled for the Edge TPU or not, on one device. Sessions throw Error(kDevice)
 /// when the device fails; each has the device for itself alone, so one at a time.
-[[nodiscard]] std::unique_ptr<Backend> make_edgetpu_backend(
-    const EdgeTpuLibraries& libraries, const EdgeTpuDevice& device,
-    const std::filesystem::path& sysfs = "/sys");
+///
+/// libedgetpu ends the process that uses it when a USB transfer fails. A pipeline therefore runs
+/// the device in a process of its own (Backend::in_own_process); a session that is opened here runs
+/// in this one. Throws Error(kDevice) when a library is missing.
+///
+///     const auto devices = list_edgetpu_devices(libraries);
+///     std::vector<PipelineDevice> ours;
+///     for (const EdgeTpuDevice& device : devices)
+///       ours.push_back({device.name(), make_edgetpu_backend(libraries, device)});
+///     Pipeline pipeline(pipeline_layout(files, {}), std::move(ours));
+[[nodiscard]] std::unique_ptr<Backend> make_edgetpu_backend(const EdgeTpuLibraries& libraries,
+                                                            const EdgeTpuDevice& device,
+                                                            const EdgeTpuOptions& options = {});
 
 }  // namespace segue

@@ -10,11 +10,15 @@
 /// Tensors are not copied on their way: a stage's outputs are written once and read where they lie,
 /// and so are inputs, the pipeline's own or borrowed ones.
 ///
-/// Devices may fail. One that throws, takes longer than the watchdog allows or gives outputs of a
-/// wrong size is taken out for good, and its input runs again: on another device of the stage, on a
-/// spare, or, when the stage has none left, after `replan` gave segments for the devices that are
-/// left. No result is lost, doubled or out of order. When nothing can take over, results that are
-/// finished still come, and then the error.
+/// A device whose library may end, or block, the process that uses it (Backend::in_own_process: an
+/// Edge TPU) runs in a process of its own. Tensors between stages then lie in memory that all of
+/// these processes see; inputs are copied into it, and results out of it.
+///
+/// Devices may fail. One whose process ends, that throws, takes longer than the watchdog allows or
+/// gives outputs of a wrong size is taken out for good, and its input runs again: on another device
+/// of the stage, on a spare, or, when the stage has none left, after `replan` gave segments for the
+/// devices that are left. No result is lost, doubled or out of order. When nothing can take over,
+/// results that are finished still come, and then the error.
 ///
 /// There is a thread per device, but no thread belongs to one: whoever finishes takes what is ready
 /// next. Nothing polls.
@@ -92,6 +96,12 @@ struct PipelineOptions {
   Nanoseconds watchdog = std::chrono::seconds(30);
   /// An input that this many devices failed on is at fault itself, and ends the pipeline.
   std::uint32_t most_attempts = 3;
+  /// False: all devices run in this process, which ends where libedgetpu ends it.
+  bool own_processes = true;
+  /// Called before each device opens its segment (an Edge TPU stick takes two seconds), from the
+  /// thread that makes the pipeline; counts from 1.
+  std::function<void(const std::string& device, std::uint32_t number, std::uint32_t devices)>
+      on_opening = {};
   /// The last so many computations are kept for `trace`; 0: none. Costs some 0.1 us for each, and
   /// leaves all work to the pipeline's threads.
   std::size_t trace_capacity = 0;

@@ -188,14 +188,17 @@ void bind_edgetpu(nb::module_& module) {
   module.def(
       "edgetpu_backend",
       [](const std::string& device, const std::optional<fs::path>& runtime,
-         const std::optional<fs::path>& edgetpu_library) {
+         const std::optional<fs::path>& edgetpu_library, const std::vector<std::string>& settings) {
         const EdgeTpuLibraries libraries = edgetpu_libraries(runtime, edgetpu_library);
         const nb::gil_scoped_release released;
         return SharedBackend(make_edgetpu_backend(
-            libraries, find_edgetpu_device(list_edgetpu_devices(libraries), device)));
+            libraries, find_edgetpu_device(list_edgetpu_devices(libraries), device),
+            {.settings = parse_edgetpu_settings(settings)}));
       },
       "device"_a, nb::kw_only(), "runtime"_a = nb::none(), "edgetpu_library"_a = nb::none(),
-      "One Edge TPU: pci:apex_0, usb:2-1, its path, or its place in edgetpu_devices().");
+      "settings"_a = std::vector<std::string>(),
+      "One Edge TPU: pci:apex_0, usb:2-1, its path, or its place in edgetpu_devices(). A pipeline "
+      "runs it in a process of its own. `settings` for libedgetpu, as in [\"Performance=Max\"].");
   module.def(
       "edgetpu_devices",
       [](const std::optional<fs::path>& runtime, const std::optional<fs::path>& edgetpu_library) {

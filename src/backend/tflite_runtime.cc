@@ -102,21 +102,21 @@ class TfLiteSession : public Session {
 
   void run_into(std::span<const std::span<const std::byte>> inputs,
                 std::vector<TensorBytes>& outputs) override {
-    check_sizes(inputs);
-    messages_.text.clear();
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      TfLiteTensor* tensor = api_.input(interpreter_.get(), static_cast<std::int32_t>(i));
-      if (api_.copy_in(tensor, inputs[i].data(), inputs[i].size()) != 0)
-        fail("cannot set the inputs");
-    }
-    if (api_.invoke(interpreter_.get()) != 0) fail("cannot run the model");
+    compute(inputs);
     outputs.resize(outputs_.size());
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
-      const TfLiteTensor* tensor = api_.output(interpreter_.get(), static_cast<std::int32_t>(i));
       // Sizes of dynamic outputs are known only now.
-      outputs[i].resize(api_.tensor_bytes(tensor));
-      if (api_.copy_out(tensor, outputs[i].data(), outputs[i].size()) != 0)
-        fail("cannot read the outputs");
+      outputs[i].resize(api_.tensor_bytes(output(i)));
+      copy_out(i, outputs[i]);
+    }
+  }
+
+  void run_to(std::span<const std::span<const std::byte>> inputs,
+              std::span<const std::span<std::byte>> outputs) override {
+    compute(inputs);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      check_output_size(outputs_.at(i), api_.tensor_bytes(output(i)), outputs[i].size());
+      copy_out(i, outputs[i]);
     }
   }
 
@@ -130,6 +130,25 @@ class TfLiteSession : public Session {
   [[noreturn]] void fail(const std::string& what) const {
     throw Error(error_, fmt::format("{}: TensorFlow Lite {} {}{}{}", name_, api_.version(), what,
                                     messages_.text.empty() ? "" : ": ", messages_.text));
+  }
+
+  void compute(std::span<const std::span<const std::byte>> inputs) {
+    check_sizes(inputs);
+    messages_.text.clear();
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      TfLiteTensor* tensor = api_.input(interpreter_.get(), static_cast<std::int32_t>(i));
+      if (api_.copy_in(tensor, inputs[i].data(), inputs[i].size()) != 0)
+        fail("cannot set the inputs");
+    }
+    if (api_.invoke(interpreter_.get()) != 0) fail("cannot run the model");
+  }
+
+  [[nodiscard]] const TfLiteTensor* output(std::size_t position) const {
+    return api_.output(interpreter_.get(), static_cast<std::int32_t>(position));
+  }
+
+  void copy_out(std::size_t position, std::span<std::byte> to) const {
+    if (api_.copy_out(output(position), to.data(), to.size()) != 0) fail("cannot read the outputs");
   }
 
   [[nodiscard]] Port describe(const TfLiteTensor* tensor) const {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <string>
 
 namespace segue::cli {
 
@@ -41,6 +42,27 @@ class Progress {
   std::uint64_t done_ = 0;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point last_ = begin_;
+};
+
+// Which device is being opened, on standard error where that is a terminal: an Edge TPU stick takes
+// two seconds.
+class OpeningProgress {
+ public:
+  OpeningProgress() = default;
+  OpeningProgress(const OpeningProgress&) = delete;
+  OpeningProgress& operator=(const OpeningProgress&) = delete;
+  ~OpeningProgress() {
+    if (was_shown_) std::fputs("\r\033[K", stderr);
+  }
+  void show(const std::string& device, std::uint32_t number, std::uint32_t devices) {
+    if (::isatty(STDERR_FILENO) != 1) return;
+    was_shown_ = true;
+    std::fputs(fmt::format("\ropening {} ({} of {}) \033[K", device, number, devices).c_str(),
+               stderr);
+  }
+
+ private:
+  bool was_shown_ = false;
 };
 
 }  // namespace segue::cli

@@ -151,6 +151,8 @@ void check_options(const CLI::App& command, const RunOptions& options) {
     throw Error(ErrorCode::kInvalidArgument, "--time-scale goes with --backend simulated");
   if (options.backend != "simulated" && command.count("--device") > 0)
     throw Error(ErrorCode::kInvalidArgument, "--device goes with --backend simulated");
+  if (options.backend != "edgetpu" && !options.edgetpu_settings.empty())
+    throw Error(ErrorCode::kInvalidArgument, "--edgetpu-option goes with --backend edgetpu");
   if (command.count("--compiler-cmd") > 0 &&
       (options.backend != "edgetpu" || options.model.empty()))
     throw Error(
@@ -158,12 +160,21 @@ void check_options(const CLI::App& command, const RunOptions& options) {
         "--compiler-cmd goes with --backend edgetpu and --model, whose segments it compiles");
 }
 
+std::unique_ptr<Pipeline> open_pipeline(const RunOptions& options, const RunSource& source,
+                                        const std::vector<PipelineDevice>& devices) {
+  OpeningProgress progress;
+  PipelineOptions settings = pipeline_options(options, source);
+  settings.on_opening = [&](const std::string& device, std::uint32_t number, std::uint32_t count) {
+    progress.show(device, number, count);
+  };
+  return std::make_unique<Pipeline>(source.layout, devices, std::move(settings));
+}
+
 void run(const CLI::App& command, RunOptions options) {
   check_options(command, options);
   const RunSource source = open_source(options);
   const auto devices = open_backends(options, source);
-  std::optional<Pipeline> pipeline(std::in_place, source.layout, devices,
-                                   pipeline_options(options, source));
+  std::unique_ptr<Pipeline> pipeline = open_pipeline(options, source, devices);
   const InputFiles files(options.files, pipeline->inputs());
   if (files.item_count() > 0 && command.count("--inputs") == 0) options.inputs = files.item_count();
   Temperatures temperatures(devices);
@@ -206,6 +217,9 @@ void add_devices_of_run(CLI::App& command, RunOptions& options) {
       ->check(CLI::Range(0.001, 86400.0));
   command.add_option("--use", options.devices,
                      "Edge TPUs to use, in this order: names of `segue devices` (default: all)");
+  command.add_option("--edgetpu-option", options.edgetpu_settings,
+                     "NAME=VALUE for libedgetpu: Performance=Low, Medium, High or Max; "
+                     "Usb.AlwaysDfu=True or False; Usb.MaxBulkInQueueLength=0..255");
   add_libraries(command, options.runtime, options.edgetpu_library);
   add_compiler_command(command, options.compiler,
                        "edgetpu_compiler (or SEGUE_EDGETPU_COMPILER) for --model on Edge TPUs");

@@ -46,8 +46,7 @@ Nanoseconds watchdog_of(const RunOptions& options) {
   return Nanoseconds(static_cast<std::int64_t>(options.watchdog_s * scale * 1e9));
 }
 
-std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint32_t needed,
-                                            const PipelineSegment& first) {
+std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint32_t needed) {
   const EdgeTpuLibraries libraries{runtime_candidates(options.runtime),
                                    edgetpu_candidates(options.edgetpu_library)};
   const auto found = list_edgetpu_devices(libraries);
@@ -67,10 +66,10 @@ std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint
                     needed, chosen.size() == 1 ? "is" : "are", chosen.size(),
                     std::max<std::size_t>(chosen.size(), 1)));
   }
-  check_edgetpu(libraries, chosen[0], first.model, first.name, watchdog_of(options));
+  const EdgeTpuOptions edgetpu{.settings = parse_edgetpu_settings(options.edgetpu_settings)};
   std::vector<PipelineDevice> devices;
   for (const EdgeTpuDevice& device : chosen)
-    devices.push_back({device.name(), make_edgetpu_backend(libraries, device)});
+    devices.push_back({device.name(), make_edgetpu_backend(libraries, device, edgetpu)});
   return devices;
 }
 
@@ -118,8 +117,7 @@ RunSource open_source(const RunOptions& options) {
 
 std::vector<PipelineDevice> open_backends(const RunOptions& options, const RunSource& source) {
   const std::uint32_t needed = source.layout.device_count();
-  if (options.backend == "edgetpu")
-    return edgetpu_devices(options, needed, source.layout.segments[0]);
+  if (options.backend == "edgetpu") return edgetpu_devices(options, needed);
   if (!options.devices.empty())
     throw Error(ErrorCode::kInvalidArgument, "--use goes with --backend edgetpu");
   std::shared_ptr<const Backend> backend =

@@ -30,8 +30,9 @@ struct RunOptions {
   std::uint32_t queue = 2;
   std::string runtime;
   std::string edgetpu_library;
-  std::string device;                // of the plan, where it is a file
-  std::vector<std::string> devices;  // to use
+  std::string device;                         // of the plan, where it is a file
+  std::vector<std::string> devices;           // to use
+  std::vector<std::string> edgetpu_settings;  // NAME=VALUE
   CompilerOptions compiler;
   std::string labels;
   std::string trace;

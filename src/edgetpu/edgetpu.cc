@@ -4,12 +4,16 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
+#include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
 
 #include "backend/isolated.h"
-#include "backend/runtime_faults.h"
 #include "backend/tflite_runtime.h"
+#include "edgetpu/device_process.h"
+#include "edgetpu/library.h"
+#include "edgetpu/library_device.h"
 #include "edgetpu/sysfs.h"
 #include "segue/error.h"
 
@@ -17,41 +21,6 @@ namespace segue {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Of edgetpu_c.h; only what we use.
-struct CDevice {
-  int type;  // 0: PCIe, 1: USB
-  const char* path;
-};
-struct COption {
-  const char* name;
-  const char* value;
-};
-
-constexpr std::array kFunctions{"edgetpu_list_devices", "edgetpu_free_devices",
-                                "edgetpu_create_delegate", "edgetpu_free_delegate",
-                                "edgetpu_version"};
-
-struct EdgeTpuLibrary {
-  explicit EdgeTpuLibrary(std::span<const fs::path> candidates)
-      : library(candidates, kFunctions, "libedgetpu",
-                "install libedgetpu1-std, or name it with --edgetpu-library or "
-                "SEGUE_EDGETPU_LIB") {
-    library.get(kFunctions[0], list_devices);
-    library.get(kFunctions[1], free_devices);
-    library.get(kFunctions[2], create_delegate);
-    library.get(kFunctions[3], free_delegate);
-    library.get(kFunctions[4], version);
-  }
-
-  Library library;
-  CDevice* (*list_devices)(std::size_t* count) = nullptr;
-  void (*free_devices)(CDevice*) = nullptr;
-  TfLiteDelegate* (*create_delegate)(int type, const char* path, const COption* options,
-                                     std::size_t count) = nullptr;
-  void (*free_delegate)(TfLiteDelegate*) = nullptr;
-  const char* (*version)() = nullptr;
-};
 
 // Where the driver tells of a device.
 fs::path folder_of(const EdgeTpuDevice& device, const fs::path& sysfs) {
@@ -72,48 +41,44 @@ void describe(EdgeTpuDevice& device, const fs::path& sysfs) {
 
 class EdgeTpuBackend : public Backend {
  public:
-  EdgeTpuBackend(const EdgeTpuLibraries& libraries, EdgeTpuDevice device, fs::path sysfs)
-      : runtime_(std::make_shared<TfLiteRuntime>(libraries.runtimes)),
-        faults_(runtime_),
-        library_(std::make_shared<EdgeTpuLibrary>(libraries.delegates)),
+  EdgeTpuBackend(EdgeTpuLibraries libraries, EdgeTpuDevice device, EdgeTpuOptions options)
+      : libraries_(std::move(libraries)),
         device_(std::move(device)),
-        sysfs_(std::move(sysfs)) {}
+        options_(std::move(options)) {}
 
   [[nodiscard]] bool wants_compiled() const override { return true; }
 
   [[nodiscard]] std::optional<double> temperature_c() const override {
-    return read_temperature_c(device_, sysfs_);
+    return read_temperature_c(device_, options_.sysfs);
   }
 
-  [[nodiscard]] std::string description() const override {
-    return fmt::format("Edge TPU {} (TensorFlow Lite {}, libedgetpu {})", device_.name(),
-                       runtime_->api.version(), library_->version());
+  [[nodiscard]] std::string description() const override { return library_device().description(); }
+
+  [[nodiscard]] std::shared_ptr<const Backend> in_own_process(
+      const std::shared_ptr<SharedMemory>& memory) const override {
+    return make_edgetpu_process_backend(libraries_, device_, options_, memory);
   }
 
   [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte> model,
                                               const std::string& name) const override {
-    faults_.check(model, name);
-    const int type = device_.link == EdgeTpuDevice::Link::kPcie ? 0 : 1;
-    // The delegate keeps the library loaded for as long as it lives.
-    DelegatePointer delegate(
-        library_->create_delegate(type, device_.path.c_str(), nullptr, 0),
-        [library = library_](TfLiteDelegate* freed) { library->free_delegate(freed); });
-    if (!delegate) {
-      throw Error(ErrorCode::kDevice,
-                  fmt::format("{}: libedgetpu cannot open the device; is another program using it, "
-                              "or does `segue devices` no longer show it?",
-                              device_.name()));
-    }
-    return open_tflite_session(runtime_, model, name, std::move(delegate),
-                               {.run_error = ErrorCode::kDevice});
+    const LibraryDevice& device = library_device();
+    return device.open(device.open_device(), model, name);
   }
 
  private:
-  std::shared_ptr<const TfLiteRuntime> runtime_;
-  RuntimeFaults faults_;
-  std::shared_ptr<const EdgeTpuLibrary> library_;
+  // Loaded when it is first used here: a pipeline uses it in another process.
+  [[nodiscard]] const LibraryDevice& library_device() const {
+    std::call_once(is_loaded_, [this] {
+      loaded_ = std::make_unique<LibraryDevice>(libraries_, device_, options_.settings);
+    });
+    return *loaded_;
+  }
+
+  EdgeTpuLibraries libraries_;
   EdgeTpuDevice device_;
-  fs::path sysfs_;
+  EdgeTpuOptions options_;
+  mutable std::once_flag is_loaded_;
+  mutable std::unique_ptr<LibraryDevice> loaded_;
 };
 
 }  // namespace
@@ -126,11 +91,11 @@ std::vector<EdgeTpuDevice> list_edgetpu_devices(const EdgeTpuLibraries& librarie
                                                 const fs::path& sysfs) {
   const EdgeTpuLibrary library(libraries.delegates);
   std::size_t count = 0;
-  const std::unique_ptr<CDevice, void (*)(CDevice*)> found(library.list_devices(&count),
-                                                           library.free_devices);
+  const std::unique_ptr<EdgeTpuCDevice, void (*)(EdgeTpuCDevice*)> found(
+      library.list_devices(&count), library.free_devices);
   std::vector<EdgeTpuDevice> devices;
   for (std::size_t i = 0; found && i < count; ++i) {
-    const CDevice& listed = found.get()[i];
+    const EdgeTpuCDevice& listed = found.get()[i];
     EdgeTpuDevice& device = devices.emplace_back();
     device.link = listed.type == 0 ? EdgeTpuDevice::Link::kPcie : EdgeTpuDevice::Link::kUsb;
     device.path = listed.path == nullptr ? "" : listed.path;
@@ -195,9 +160,43 @@ void check_edgetpu(const EdgeTpuLibraries& libraries, const EdgeTpuDevice& devic
   }
 }
 
+EdgeTpuSettings parse_edgetpu_settings(std::span<const std::string> settings) {
+  static const std::map<std::string, std::vector<std::string>, std::less<>> kValues{
+      {"Performance", {"Low", "Medium", "High", "Max"}},
+      {"Usb.AlwaysDfu", {"True", "False"}},
+      {"Usb.MaxBulkInQueueLength", {}}};
+  EdgeTpuSettings parsed;
+  for (const std::string& text : settings) {
+    const std::size_t equals = std::min(text.find('='), text.size());
+    const std::string name = text.substr(0, equals);
+    const std::string value = equals < text.size() ? text.substr(equals + 1) : "";
+    const auto known = kValues.find(name);
+    if (known == kValues.end()) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("'{}': libedgetpu knows Performance, Usb.AlwaysDfu and "
+                              "Usb.MaxBulkInQueueLength, as in Performance=Max",
+                              text));
+    }
+    const auto& values = known->second;
+    const bool is_number =
+        value.size() <= 3 && !value.empty() &&
+        std::ranges::all_of(value, [](char c) { return c >= '0' && c <= '9'; }) &&
+        std::stoi(value) <= 255;
+    if (values.empty() ? !is_number : std::ranges::count(values, value) == 0) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("'{}': {} is {}", text, name,
+                              values.empty() ? "a number from 0 to 255"
+                                             : fmt::format("{}", fmt::join(values, ", "))));
+    }
+    parsed.emplace_back(name, value);
+  }
+  return parsed;
+}
+
 std::unique_ptr<Backend> make_edgetpu_backend(const EdgeTpuLibraries& libraries,
-                                              const EdgeTpuDevice& device, const fs::path& sysfs) {
-  return std::make_unique<EdgeTpuBackend>(libraries, device, sysfs);
+                                              const EdgeTpuDevice& device,
+                                              const EdgeTpuOptions& options) {
+  return std::make_unique<EdgeTpuBackend>(libraries, device, options);
 }
 
 }  // namespace segue

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <span>
+#include <utility>
 
 namespace segue {
 
@@ -26,6 +27,11 @@ class Descriptor {
   explicit Descriptor(int number) : number_(number) {}
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
+  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(number_, other.number_);
+    return *this;
+  }
   ~Descriptor() { close(); }
   [[nodiscard]] int number() const { return number_; }
   void close() {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <future>
 #include <thread>
 #include <utility>
@@ -33,9 +34,29 @@ std::shared_ptr<Session> open_within(Nanoseconds timeout, const PipelineDevice& 
     thread.join();
     return opened.get();
   }
-  thread.detach();
+  device.backend->give_up();
+  // Where that ended it, the thread is about to end, too.
+  constexpr auto kGrace = std::chrono::seconds(1);
+  if (opened.wait_for(kGrace) == std::future_status::ready) {
+    thread.join();
+  } else {
+    thread.detach();
+  }
   throw Error(ErrorCode::kDevice, fmt::format("{}: {} did not open it within {}; reset the device",
                                               segment.name, device.name, format_time(timeout)));
+}
+
+// Devices that have a process of their own, if they are to: then there is memory for both sides.
+std::shared_ptr<SharedMemory> use_own_processes(std::vector<PipelineDevice>& devices) {
+  auto memory = std::make_shared<SharedMemory>();
+  bool is_used = false;
+  for (PipelineDevice& device : devices) {
+    auto apart = device.backend->in_own_process(memory);
+    if (apart == nullptr) continue;
+    device.backend = std::move(apart);
+    is_used = true;
+  }
+  return is_used ? memory : nullptr;
 }
 
 }  // namespace
@@ -59,8 +80,13 @@ PipelineState::PipelineState(PipelineLayout layout, std::vector<PipelineDevice> 
   options_.watchdog = std::min(options_.watchdog, kLongestWait);
   if (options_.queue_capacity == 0 || options_.result_capacity == 0)
     refuse("queues hold at least 1 input");
+  if (options_.own_processes) memory_ = use_own_processes(devices);
   std::vector<std::shared_ptr<Session>> sessions;
   open_all(layout, sessions, [&](std::size_t position, const PipelineSegment& segment) {
+    if (options_.on_opening) {
+      options_.on_opening(devices[position].name, static_cast<std::uint32_t>(position + 1),
+                          layout.device_count());
+    }
     return open_within(options_.watchdog, devices[position], segment);
   });
   for (PipelineDevice& device : devices) {
@@ -73,6 +99,9 @@ PipelineState::PipelineState(PipelineLayout layout, std::vector<PipelineDevice> 
   input_ports_ = routing.input_ports;
   output_ports_ = routing.output_ports;
   install(std::move(layout), std::move(routing), std::move(sessions));
+  for (const Device& device : devices_) {
+    if (device.state == Device::State::kSpare) device.backend->prepare();
+  }
 }
 
 Routing PipelineState::route(const PipelineLayout& layout,

@@ -22,6 +22,7 @@ void PipelineState::lose(std::size_t lost, const std::string& reason) {
     --stage.opening;
   }
   device.state = Device::State::kLost;
+  device.backend->give_up();
   doom(device.session, std::move(device.owner));
   std::erase(stage.devices, lost);
   std::uint32_t attempts = 0;
@@ -101,6 +102,7 @@ void PipelineState::lose_in_replan(std::size_t lost, const std::string& reason) 
   replanning_ = false;
   Device& device = devices_[lost];
   device.state = Device::State::kLost;
+  device.backend->give_up();
   doom(device.session, std::move(device.owner));
   if (device.stage != kNone) std::erase(stages_[device.stage].devices, lost);
   const std::size_t living = living_devices().size();

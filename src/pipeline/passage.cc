@@ -96,9 +96,10 @@ void PipelineState::take_result(Passage& passage, const Item& item) {
 void PipelineState::keep_values(Passage& passage, Item& item, std::size_t failed_stage) {
   passage.failed_stage = failed_stage;
   for (std::size_t at = 0; at < failed_stage; ++at) {
-    for (const std::size_t slot : routing_.stages[at].writes)
-      item.values[slot] =
-          std::make_shared<Tensor>(Tensor{std::move(*passage.values[slot].own), {}});
+    for (const std::size_t slot : routing_.stages[at].writes) {
+      item.values[slot] = std::make_shared<Tensor>();
+      item.values[slot]->bytes = std::move(*passage.values[slot].own);
+    }
   }
 }
 

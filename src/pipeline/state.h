@@ -12,6 +12,7 @@
 
 #include "pipeline/latency_histogram.h"
 #include "pipeline/routing.h"
+#include "process/shared_memory.h"
 #include "segue/error.h"
 #include "segue/pipeline.h"
 
@@ -43,15 +44,19 @@ class [[gnu::visibility("hidden")]] PipelineState
 
  private:
   using Clock = std::chrono::steady_clock;
-  // A tensor on its way: bytes of its own, or the caller's.
+  // A tensor on its way: bytes of its own, memory that processes of devices see, or the caller's.
   struct Tensor {
     TensorBytes bytes;
-    BorrowedTensor borrowed;  // counts where it has data
+    SharedMemory::Block shared;  // counts where there is one
+    BorrowedTensor borrowed;     // counts where it has data
     [[nodiscard]] std::span<const std::byte> view() const {
-      return borrowed.bytes.data() != nullptr ? borrowed.bytes : bytes;
+      if (borrowed.bytes.data() != nullptr) return borrowed.bytes;
+      return shared.is_empty() ? std::span<const std::byte>(bytes) : shared.bytes();
     }
     // What can be moved out of it.
-    [[nodiscard]] TensorBytes* own() { return borrowed.bytes.data() != nullptr ? nullptr : &bytes; }
+    [[nodiscard]] TensorBytes* own() {
+      return borrowed.bytes.data() != nullptr || !shared.is_empty() ? nullptr : &bytes;
+    }
   };
   using Value = std::shared_ptr<Tensor>;
   using Lock = std::unique_lock<std::mutex>;
@@ -124,7 +129,8 @@ class [[gnu::visibility("hidden")]] PipelineState
     std::vector<Value> inputs;
     std::vector<std::span<const std::byte>> spans;
     std::vector<TensorBytes> outputs;
-    std::vector<Value> results;  // what the outputs go into
+    std::vector<std::span<std::byte>> places;  // of the outputs, where memory is shared
+    std::vector<Value> results;                // what the outputs go into
     std::string error;
     Clock::time_point end;
     // Of kReplan, where `device` is the one that failed, if any.
@@ -239,6 +245,8 @@ class [[gnu::visibility("hidden")]] PipelineState
   static void take(Tensor & tensor, BorrowedTensor & input);
   void release(Value & value, std::size_t slot);
   [[nodiscard]] Value value_for(std::size_t slot);
+  // Where a session puts an output: in the value's own memory, or in the shared one.
+  void prepare_output(Job & job, const Value& value, std::uint64_t bytes) const;
   [[nodiscard]] ItemPointer new_item();
   [[nodiscard]] std::vector<TensorBytes> new_outputs();
   void recycle(ItemPointer item);
@@ -260,6 +268,8 @@ class [[gnu::visibility("hidden")]] PipelineState
     return in_flight_ == 0 && (closed_ || error_ || cancelled_);
   }
 
+  // Where a device has a process of its own: every tensor between stages lies there.
+  std::shared_ptr<SharedMemory> memory_;
   PipelineOptions options_;
   std::vector<Port> input_ports_;
   std::vector<Port> output_ports_;

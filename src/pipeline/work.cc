@@ -93,16 +93,27 @@ void PipelineState::begin_run(Job& job, std::size_t at, std::size_t home) {
     job.spans.push_back(job.inputs.back()->view());
   }
   job.results.clear();
-  job.outputs.resize(route.writes.size());
+  job.outputs.clear();
+  job.places.clear();
   for (std::size_t i = 0; i < route.writes.size(); ++i) {
     job.results.push_back(value_for(route.writes[i]));
-    job.outputs[i] = std::move(job.results.back()->bytes);
+    prepare_output(job, job.results.back(), route.output_ports[i].bytes);
   }
   if (at > 0) {
     hand_over(at - 1, now);
   } else if (producers_waiting_ > 0) {
     room_.notify_one();
   }
+}
+
+void PipelineState::prepare_output(Job& job, const Value& value, std::uint64_t bytes) const {
+  if (memory_ == nullptr) {
+    job.outputs.push_back(std::move(value->bytes));
+    return;
+  }
+  if (value->shared.is_empty() || value->shared.bytes().size() != bytes)
+    value->shared = memory_->allocate(bytes);
+  job.places.push_back(value->shared.bytes());
 }
 
 // One more thread for what is ready beside the job just taken. Short work waits for this thread,
@@ -121,7 +132,7 @@ void PipelineState::wake_for_rest(bool takes_long) {
 
 void PipelineState::choose_who_works() {
   is_done_by_callers_ =
-      options_.trace_capacity == 0 && losses_.empty() &&
+      options_.trace_capacity == 0 && losses_.empty() && memory_ == nullptr &&
       std::ranges::all_of(stages_, [this](const Stage& stage) {
         return is_short(stage) && std::ranges::all_of(stage.devices, [this](std::size_t i) {
                  return devices_[i].is_local;
@@ -172,7 +183,11 @@ void PipelineState::perform(Job& job) {
   const auto work = [&] {
     switch (job.kind) {
       case Job::Kind::kRun:
-        job.session->run_into(job.spans, job.outputs);
+        if (memory_ != nullptr) {
+          job.session->run_to(job.spans, job.places);
+        } else {
+          job.session->run_into(job.spans, job.outputs);
+        }
         break;
       case Job::Kind::kOpen: {
         job.owner = job.segment.owner;
@@ -293,7 +308,7 @@ void PipelineState::finish_run(Job& job) {
   const std::size_t at = device.stage;
   Stage& stage = stages_[at];
   const StageRoute& route = routing_.stages[at];
-  if (!job.error.empty() || !fits(route, job.outputs, job.error)) {
+  if (!job.error.empty() || (memory_ == nullptr && !fits(route, job.outputs, job.error))) {
     lose(job.device, job.error);
     return;
   }
@@ -309,7 +324,7 @@ void PipelineState::finish_run(Job& job) {
     return;
   }
   for (std::size_t i = 0; i < route.writes.size(); ++i) {
-    job.results[i]->bytes = std::move(job.outputs[i]);
+    if (memory_ == nullptr) job.results[i]->bytes = std::move(job.outputs[i]);
     item->values[route.writes[i]] = std::move(job.results[i]);
   }
   for (const std::size_t slot : route.frees) release(item->values[slot], slot);

@@ -1,0 +1,316 @@
+#include "edgetpu/device_process.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "edgetpu/protocol.h"
+#include "process/worker.h"
+#include "segue/error.h"
+
+namespace segue {
+namespace {
+
+namespace fs = std::filesystem;
+using edgetpu::Answer;
+using edgetpu::Request;
+using edgetpu::TensorPlace;
+
+MessageWriter begin(Request request) {
+  MessageWriter message;
+  message.number(static_cast<std::uint64_t>(request));
+  return message;
+}
+
+// Beside what contains this function, or in the libexec folder of its installation.
+fs::path find_program() {
+  Dl_info here{};
+  if (::dladdr(reinterpret_cast<const void*>(&find_program), &here) == 0 ||
+      here.dli_fname == nullptr)
+    return "segue-device";
+  std::error_code error;
+  fs::path folder = fs::canonical(here.dli_fname, error).parent_path();
+  // The name of the running program may be relative to a folder that has changed since.
+  if (error) folder = fs::read_symlink("/proc/self/exe", error).parent_path();
+  std::vector<std::string> tried;
+  for (const char* place :
+       {"segue-device", "../libexec/segue/segue-device", "../../libexec/segue/segue-device"}) {
+    const fs::path program = (folder / place).lexically_normal();
+    if (fs::exists(program, error)) return program;
+    tried.push_back(program.string());
+  }
+  throw Error(ErrorCode::kDevice,
+              fmt::format("segue-device, the program that runs an Edge TPU in its own process, is "
+                          "not at {}; name it in EdgeTpuOptions::program, or keep devices in this "
+                          "process (PipelineOptions::own_processes)",
+                          fmt::join(tried, " nor ")));
+}
+
+// What the process was doing when it ended.
+constexpr std::string_view kOpensModel = "opened a model";
+
+// The connection to the process. Thread-safe.
+class DeviceProcess {
+ public:
+  DeviceProcess(const EdgeTpuLibraries& libraries, const EdgeTpuDevice& device,
+                const EdgeTpuOptions& options, std::shared_ptr<const SharedMemory> memory)
+      : name_(device.name()),
+        memory_(std::move(memory)),
+        worker_(options.program.empty() ? find_program() : options.program,
+                "segue-device " + name_) {
+    MessageWriter message = begin(Request::kDevice);
+    edgetpu::put(message, libraries, device, options.settings);
+    is_opening_ = worker_.send(message.bytes());
+  }
+
+  void kill() noexcept { worker_.kill(); }
+
+  // Waits until the device is open. Throws what opening throws, each time it is asked.
+  std::string description() {
+    const std::lock_guard lock(mutex_);
+    wait_for_device();
+    return description_;
+  }
+
+  struct Opened {
+    std::uint64_t session = 0;
+    std::vector<Port> inputs;
+    std::vector<Port> outputs;
+  };
+  Opened open(std::span<const std::byte> model, const std::string& name) {
+    const MappedMemory file(model.size());
+    std::ranges::copy(model, file.bytes().begin());
+    MessageWriter message = begin(Request::kModel);
+    message.text(name);
+    message.number(model.size());
+    const std::lock_guard lock(mutex_);
+    wait_for_device();
+    MessageReader answer = ask(message, kOpensModel, file.descriptor());
+    Opened opened;
+    opened.session = answer.number();
+    opened.inputs = edgetpu::take_ports(answer);
+    opened.outputs = edgetpu::take_ports(answer);
+    return opened;
+  }
+
+  void run(std::uint64_t session, std::span<const TensorPlace> inputs,
+           std::span<const TensorPlace> outputs) {
+    const std::lock_guard lock(mutex_);
+    message_.clear();
+    message_.number(static_cast<std::uint64_t>(Request::kRun));
+    message_.number(session);
+    for (const std::span<const TensorPlace> places : {inputs, outputs}) {
+      message_.number(places.size());
+      for (const TensorPlace& place : places) {
+        show_chunks(place.chunk);
+        edgetpu::put(message_, place);
+      }
+    }
+    (void)ask(message_, "computed");
+  }
+
+  void close(std::uint64_t session) noexcept {
+    try {
+      MessageWriter message = begin(Request::kClose);
+      message.number(session);
+      const std::lock_guard lock(mutex_);
+      (void)worker_.send(message.bytes());
+    } catch (...) {
+      // Without memory for the message, the session ends with the process.
+    }
+  }
+
+ private:
+  [[noreturn]] void fail_as_ended(std::string_view doing) {
+    // It answers nothing any more, even if it should live.
+    worker_.kill();
+    const std::string words = worker_.last_words();
+    std::string text = fmt::format("{}: its process ended with {} while it {}{}{}", name_,
+                                   worker_.end(), doing, words.empty() ? "" : ": ", words);
+    if (doing == kOpensModel) {
+      text +=
+          "; libedgetpu and the TensorFlow Lite runtime must be built from the same version of "
+          "TensorFlow (`segue doctor` names both)";
+    }
+    throw Error(ErrorCode::kDevice, text);
+  }
+
+  MessageReader wait_for_answer(std::string_view doing) {
+    auto answer = worker_.receive();
+    if (!answer) fail_as_ended(doing);
+    if (static_cast<Answer>(answer->number()) == Answer::kDone) return *answer;
+    const auto code = static_cast<ErrorCode>(answer->number());
+    const std::string text = answer->text();
+    const std::string words = worker_.last_words();
+    throw Error(code, words.empty() ? text : fmt::format("{} (it printed: {})", text, words));
+  }
+
+  MessageReader ask(const MessageWriter& message, std::string_view doing, int file = -1) {
+    if (!worker_.send(message.bytes(), file)) fail_as_ended(doing);
+    return wait_for_answer(doing);
+  }
+
+  void wait_for_device() {
+    if (failure_) throw Error(*failure_);
+    if (!is_opening_) {
+      if (description_.empty()) fail_as_ended("started");
+      return;
+    }
+    is_opening_ = false;
+    try {
+      description_ = wait_for_answer("opened the device").text();
+    } catch (const Error& error) {
+      failure_ = error;
+      throw;
+    }
+  }
+
+  void show_chunks(std::size_t last) {
+    for (; shown_chunks_ <= last; ++shown_chunks_) {
+      const auto chunk = memory_->chunk(shown_chunks_);
+      MessageWriter message = begin(Request::kChunk);
+      message.number(chunk->bytes().size());
+      if (!worker_.send(message.bytes(), chunk->descriptor())) fail_as_ended("computed");
+    }
+  }
+
+  std::string name_;
+  std::shared_ptr<const SharedMemory> memory_;
+  std::mutex mutex_;
+  Worker worker_;
+  bool is_opening_ = false;  // the device, and the answer is not yet read
+  std::optional<Error> failure_;
+  std::string description_;
+  std::size_t shown_chunks_ = 0;
+  MessageWriter message_;
+};
+
+class ProcessSession : public Session {
+ public:
+  ProcessSession(std::shared_ptr<DeviceProcess> process, std::shared_ptr<SharedMemory> memory,
+                 DeviceProcess::Opened opened)
+      : process_(std::move(process)), memory_(std::move(memory)), opened_(std::move(opened)) {}
+  ~ProcessSession() override { process_->close(opened_.session); }
+
+  [[nodiscard]] std::span<const Port> inputs() const override { return opened_.inputs; }
+  [[nodiscard]] std::span<const Port> outputs() const override { return opened_.outputs; }
+
+  void run_into(std::span<const std::span<const std::byte>> inputs,
+                std::vector<TensorBytes>& outputs) override {
+    std::vector<SharedMemory::Block> blocks;
+    std::vector<std::span<std::byte>> places;
+    for (const Port& port : opened_.outputs) {
+      blocks.push_back(memory_->allocate(port.bytes));
+      places.push_back(blocks.back().bytes());
+    }
+    run_to(inputs, places);
+    outputs.resize(places.size());
+    for (std::size_t i = 0; i < places.size(); ++i)
+      outputs[i].assign(places[i].begin(), places[i].end());
+  }
+
+  void run_to(std::span<const std::span<const std::byte>> inputs,
+              std::span<const std::span<std::byte>> outputs) override {
+    input_places_.clear();
+    output_places_.clear();
+    staged_.resize(inputs.size());
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      input_places_.push_back(place_of_input(inputs[i], staged_[i]));
+    for (const std::span<std::byte> output : outputs) {
+      const auto place = memory_->place_of(output);
+      if (!place) throw Error(ErrorCode::kInternal, "an output outside the shared memory");
+      output_places_.push_back({place->chunk, place->offset, output.size()});
+    }
+    process_->run(opened_.session, input_places_, output_places_);
+  }
+
+ private:
+  // Copied where it lies in memory that the other process does not see.
+  TensorPlace place_of_input(std::span<const std::byte> input, SharedMemory::Block& staged) {
+    auto place = memory_->place_of(input);
+    if (!place) {
+      if (staged.is_empty() || staged.bytes().size() != input.size())
+        staged = memory_->allocate(input.size());
+      std::ranges::copy(input, staged.bytes().begin());
+      place = memory_->place_of(staged.bytes());
+    }
+    return {place->chunk, place->offset, input.size()};
+  }
+
+  std::shared_ptr<DeviceProcess> process_;
+  std::shared_ptr<SharedMemory> memory_;
+  DeviceProcess::Opened opened_;
+  std::vector<SharedMemory::Block> staged_;
+  std::vector<TensorPlace> input_places_;
+  std::vector<TensorPlace> output_places_;
+};
+
+class ProcessBackend : public Backend {
+ public:
+  ProcessBackend(EdgeTpuLibraries libraries, EdgeTpuDevice device, EdgeTpuOptions options,
+                 std::shared_ptr<SharedMemory> memory)
+      : libraries_(std::move(libraries)),
+        device_(std::move(device)),
+        options_(std::move(options)),
+        memory_(std::move(memory)) {}
+
+  [[nodiscard]] bool wants_compiled() const override { return true; }
+  [[nodiscard]] std::optional<double> temperature_c() const override {
+    return read_temperature_c(device_, options_.sysfs);
+  }
+  [[nodiscard]] std::string description() const override { return process()->description(); }
+  void prepare() const override {
+    try {
+      (void)process();
+    } catch (const Error&) {
+      // Opening a model tries again, and then throws.
+    }
+  }
+
+  void give_up() const noexcept override {
+    const std::lock_guard lock(mutex_);
+    is_given_up_ = true;
+    if (process_ != nullptr) process_->kill();
+  }
+
+  [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte> model,
+                                              const std::string& name) const override {
+    auto used = process();
+    auto opened = used->open(model, name);
+    return std::make_unique<ProcessSession>(std::move(used), memory_, std::move(opened));
+  }
+
+ private:
+  [[nodiscard]] std::shared_ptr<DeviceProcess> process() const {
+    const std::lock_guard lock(mutex_);
+    if (is_given_up_) throw Error(ErrorCode::kDevice, device_.name() + ": the device was given up");
+    if (process_ == nullptr)
+      process_ = std::make_shared<DeviceProcess>(libraries_, device_, options_, memory_);
+    return process_;
+  }
+
+  EdgeTpuLibraries libraries_;
+  EdgeTpuDevice device_;
+  EdgeTpuOptions options_;
+  std::shared_ptr<SharedMemory> memory_;
+  mutable std::mutex mutex_;
+  mutable std::shared_ptr<DeviceProcess> process_;
+  mutable bool is_given_up_ = false;
+};
+
+}  // namespace
+
+std::shared_ptr<const Backend> make_edgetpu_process_backend(const EdgeTpuLibraries& libraries,
+                                                            const EdgeTpuDevice& device,
+                                                            const EdgeTpuOptions& options,
+                                                            std::shared_ptr<SharedMemory> memory) {
+  return std::make_shared<ProcessBackend>(libraries, device, options, std::move(memory));
+}
+
+}  // namespace segue

@@ -1,0 +1,44 @@
+// What a pipeline's process and the process of an Edge TPU say to each other. Every request but
+// kChunk and kClose is answered, in order, by kDone or kFailed.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "process/message.h"
+#include "segue/backend.h"
+#include "segue/edgetpu.h"
+
+namespace segue::edgetpu {
+
+enum class Request : std::uint64_t {
+  kDevice,  // candidates for the libraries, device, settings; answer: description
+  kModel,   // name, size, with the file; answer: number of the session, ports
+  kChunk,   // size, with the file: the next chunk of the shared memory
+  kRun,     // session, places of the inputs, places of the outputs
+  kClose    // session
+};
+
+enum class Answer : std::uint64_t {
+  kDone,
+  kFailed  // code of the Error, text
+};
+
+// Where a tensor lies in the shared memory.
+struct TensorPlace {
+  std::uint64_t chunk = 0;
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+};
+
+void put(MessageWriter& to, const EdgeTpuLibraries& libraries, const EdgeTpuDevice& device,
+         const EdgeTpuSettings& settings);
+void take(MessageReader& from, EdgeTpuLibraries& libraries, EdgeTpuDevice& device,
+          EdgeTpuSettings& settings);
+void put(MessageWriter& to, std::span<const Port> ports);
+[[nodiscard]] std::vector<Port> take_ports(MessageReader& from);
+void put(MessageWriter& to, const TensorPlace& place);
+[[nodiscard]] TensorPlace take_place(MessageReader& from);
+
+}  // namespace segue::edgetpu

@@ -1,0 +1,133 @@
+#include "edgetpu/serve.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "edgetpu/library_device.h"
+#include "edgetpu/protocol.h"
+#include "process/message.h"
+#include "process/shared_memory.h"
+#include "process/worker.h"
+#include "segue/error.h"
+
+namespace segue::edgetpu {
+namespace {
+
+struct OpenModel {
+  std::unique_ptr<MappedMemory> bytes;
+  std::unique_ptr<Session> session;  // reads the bytes
+};
+
+class Server {
+ public:
+  explicit Server(int socket) : socket_(socket) {}
+
+  void run() {
+    while (auto message = socket_.receive()) {
+      answer_.clear();
+      const auto request = static_cast<Request>(message->number());
+      const bool is_answered = request != Request::kChunk && request != Request::kClose;
+      try {
+        perform(request, *message);
+      } catch (const Error& error) {
+        fail(error.code(), error.what());
+      } catch (const std::exception& error) {
+        fail(ErrorCode::kDevice, error.what());
+      }
+      if (is_answered && !socket_.send(answer_.bytes())) return;
+    }
+  }
+
+ private:
+  void fail(ErrorCode code, const char* text) {
+    answer_.clear();
+    answer_.number(static_cast<std::uint64_t>(Answer::kFailed));
+    answer_.number(static_cast<std::uint64_t>(code));
+    answer_.text(std::string_view(text).substr(0, MessageSocket::kLongest / 2));
+  }
+
+  void perform(Request request, MessageReader& from) {
+    answer_.number(static_cast<std::uint64_t>(Answer::kDone));
+    switch (request) {
+      case Request::kDevice:
+        return open_device(from);
+      case Request::kModel:
+        return open_model(from);
+      case Request::kRun:
+        return run_session(from);
+      case Request::kChunk:
+        // Where it cannot be mapped, what lies in it fails when it is first used.
+        chunks_.push_back(nullptr);
+        chunks_.back() = std::make_unique<MappedMemory>(socket_.take_file(), from.number());
+        return;
+      case Request::kClose:
+        models_.erase(from.number());
+        return;
+    }
+    throw Error(ErrorCode::kInternal, "an unknown request to the process of an Edge TPU");
+  }
+
+  void open_device(MessageReader& from) {
+    EdgeTpuLibraries libraries;
+    EdgeTpuDevice device;
+    EdgeTpuSettings settings;
+    take(from, libraries, device, settings);
+    device_.emplace(libraries, device, std::move(settings));
+    opened_ = device_->open_device();
+    answer_.text(device_->description());
+  }
+
+  void open_model(MessageReader& from) {
+    const std::string name = from.text();
+    OpenModel model;
+    model.bytes = std::make_unique<MappedMemory>(socket_.take_file(), from.number());
+    if (!opened_) opened_ = device_->open_device();
+    model.session = device_->open(std::move(opened_), model.bytes->bytes(), name);
+    opened_ = nullptr;
+    answer_.number(next_model_);
+    put(answer_, model.session->inputs());
+    put(answer_, model.session->outputs());
+    models_.insert_or_assign(next_model_++, std::move(model));
+  }
+
+  void run_session(MessageReader& from) {
+    Session& session = *models_.at(from.number()).session;
+    inputs_.clear();
+    outputs_.clear();
+    for (std::uint64_t left = from.number(); left > 0; --left) inputs_.push_back(bytes_at(from));
+    for (std::uint64_t left = from.number(); left > 0; --left) outputs_.push_back(bytes_at(from));
+    session.run_to(inputs_, outputs_);
+  }
+
+  [[nodiscard]] std::span<std::byte> bytes_at(MessageReader& from) const {
+    const TensorPlace place = take_place(from);
+    const auto& chunk = chunks_.at(place.chunk);
+    if (chunk == nullptr)
+      throw Error(ErrorCode::kDevice, "no memory for tensors in the process of the device");
+    return chunk->bytes().subspan(place.offset, place.size);
+  }
+
+  MessageSocket socket_;
+  MessageWriter answer_;
+  std::optional<LibraryDevice> device_;
+  DelegatePointer opened_;  // and not yet used by a model
+  std::vector<std::unique_ptr<MappedMemory>> chunks_;
+  std::map<std::uint64_t, OpenModel> models_;
+  std::uint64_t next_model_ = 0;
+  std::vector<std::span<const std::byte>> inputs_;
+  std::vector<std::span<std::byte>> outputs_;
+};
+
+}  // namespace
+
+void serve(int socket) {
+  end_with_parent(socket);
+  Server(socket).run();
+}
+
+}  // namespace segue::edgetpu

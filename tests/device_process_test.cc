@@ -1,0 +1,273 @@
+// Edge TPUs in processes of their own: what they print, how they end, and what is left of them.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#include "compiled_chain.h"
+#include "environment.h"
+#include "expect.h"
+#include "process/message.h"
+#include "process/shared_memory.h"
+#include "process/worker.h"
+#include "stand_in.h"
+
+namespace segue {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::bytes_with;
+using testing::chain;
+using testing::compiled_chain;
+using testing::expect_error;
+using ::testing::HasSubstr;
+using testing::stand_in_devices;
+using testing::StandIn;
+
+template <typename Condition>
+bool comes_true(const Condition& condition) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(milliseconds(2));
+  }
+  return true;
+}
+
+bool is_alive(int process) { return ::kill(process, 0) == 0; }
+
+std::vector<TensorBytes> one(TensorBytes value) {
+  std::vector<TensorBytes> values;
+  values.push_back(std::move(value));
+  return values;
+}
+
+// Pushes one and pops it.
+TensorBytes through(Pipeline& pipeline, TensorBytes value) {
+  EXPECT_EQ(pipeline.push(one(std::move(value))), Flow::kOk);
+  PipelineResult result;
+  EXPECT_EQ(pipeline.pop(result), Flow::kOk);
+  return result.outputs.at(0);
+}
+
+TEST(DeviceProcess, ComputesWhatTheLibraryDoes) {
+  const StandIn library;
+  const auto files = compiled_chain(2, 1000);
+  Pipeline pipeline(chain(files, {1, 1}), stand_in_devices(), {});
+  EXPECT_NE(library.process(0), ::getpid());
+  EXPECT_NE(library.process(0), library.process(1));
+  for (int i = 0; i < 10; ++i)
+    EXPECT_EQ(through(pipeline, bytes_with(i, 1000)), bytes_with(i + 2, 1000));
+}
+
+TEST(DeviceProcess, IsNotMadeWhereItIsNotWanted) {
+  const StandIn library;
+  const auto files = compiled_chain(1);
+  Pipeline pipeline(chain(files, {1}), stand_in_devices(), {.own_processes = false});
+  EXPECT_EQ(library.process(0), ::getpid());
+  EXPECT_EQ(through(pipeline, bytes_with(1)), bytes_with(2));
+}
+
+TEST(DeviceProcess, EndsWithItsPipeline) {
+  const StandIn library;
+  const auto files = compiled_chain(2);
+  std::vector<int> processes;
+  {
+    Pipeline pipeline(chain(files, {1, 1}), stand_in_devices(), {});
+    processes = {library.process(0), library.process(1)};
+    EXPECT_TRUE(is_alive(processes[0]));
+  }
+  for (const int process : processes) EXPECT_FALSE(is_alive(process));
+  EXPECT_EQ(library.open_delegates(), 0) << "freed in order";
+}
+
+TEST(DeviceProcess, LossNamesTheSignalAndTheLastWords) {
+  StandIn library;
+  library.fail(0, kStandInAbort, 0);
+  const auto files = compiled_chain(1);
+  Pipeline pipeline(chain(files, {1}), stand_in_devices(), {});
+  EXPECT_EQ(through(pipeline, bytes_with(1)), bytes_with(2));
+  const auto losses = pipeline.statistics().losses;
+  ASSERT_EQ(losses.size(), 1);
+  EXPECT_THAT(losses[0].reason, HasSubstr("pci:apex_0: its process ended with signal 6 (Aborted) "
+                                          "while it computed: F driver/usb/usb_driver.cc:1150] "
+                                          "transfer on tag 2 failed"));
+  EXPECT_EQ(losses[0].remedy, "the spare pci:apex_1");
+}
+
+TEST(DeviceProcess, HangWithSpareEndsWithinTheWatchdog) {
+  StandIn library;
+  library.fail(0, kStandInHang, 0);
+  const auto files = compiled_chain(1);
+  Pipeline pipeline(chain(files, {1}), stand_in_devices(), {.watchdog = milliseconds(300)});
+  const int hung = library.process(0);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(through(pipeline, bytes_with(1)), bytes_with(2));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(10));
+  EXPECT_TRUE(comes_true([&] { return !is_alive(hung); }));
+}
+
+TEST(DeviceProcess, SpareIsOpenBeforeItIsNeeded) {
+  const StandIn library;
+  const auto files = compiled_chain(1);
+  Pipeline pipeline(chain(files, {1}), stand_in_devices(), {});
+  EXPECT_TRUE(comes_true([&] { return library.process(1) != 0 && library.process(2) != 0; }));
+  EXPECT_TRUE(pipeline.statistics().losses.empty());
+}
+
+TEST(DeviceProcess, OpeningIsAnnounced) {
+  const StandIn library;
+  const auto files = compiled_chain(2);
+  std::vector<std::string> told;
+  const Pipeline pipeline(
+      chain(files, {1, 1}), stand_in_devices(),
+      {.on_opening = [&](const std::string& device, auto number, auto count) {
+        told.push_back(device + " " + std::to_string(number) + "/" + std::to_string(count));
+      }});
+  EXPECT_EQ(told, (std::vector<std::string>{"pci:apex_0 1/2", "pci:apex_1 2/2"}));
+}
+
+TEST(DeviceProcess, OpeningIsTriedAgain) {
+  StandIn library;
+  library.fail_opens(2);  // of USB devices, every second
+  const auto devices = list_edgetpu_devices(testing::stand_in());
+  const auto backend = make_edgetpu_backend(testing::stand_in(), devices[2]);
+  const auto model = testing::compiled("x", "y");
+  for (int i = 0; i < 4; ++i) EXPECT_NO_THROW((void)backend->open(model, "m"));
+}
+
+TEST(DeviceProcess, FailedOpeningTellsWhatTheLibraryPrinted) {
+  StandIn library;
+  library.fail_opens(1);
+  const auto files = compiled_chain(1);
+  auto devices = stand_in_devices();
+  devices.erase(devices.begin(), devices.begin() + 2);
+  expect_error(ErrorCode::kDevice,
+               [&] { const Pipeline pipeline(chain(files, {1}), std::move(devices), {}); },
+               {"usb:2-1", "tried 3 times",
+                "it printed: I driver: /sys/bus/usb/devices/2-1: timed out while it waited"});
+}
+
+TEST(DeviceProcess, DeviceOfAnotherPipelineIsInUse) {
+  const StandIn library;
+  const auto files = compiled_chain(1);
+  const Pipeline first(chain(files, {1}), stand_in_devices(), {});
+  expect_error(ErrorCode::kDevice,
+               [&] { const Pipeline second(chain(files, {1}), stand_in_devices(), {}); },
+               {"pci:apex_0", "in use by another process"});
+}
+
+TEST(DeviceProcess, LibraryThatDoesNotFitIsNamed) {
+  StandIn library;
+  library.fail(0, kStandInCrash, 0);
+  const auto files = compiled_chain(1);
+  expect_error(ErrorCode::kDevice,
+               [&] { const Pipeline pipeline(chain(files, {1}), stand_in_devices(), {}); },
+               {"ended with signal 11", "while it opened a model", "same version of TensorFlow"});
+}
+
+TEST(DeviceProcess, MissingProgramIsNamedWithTheWayOut) {
+  const StandIn library;
+  const auto files = compiled_chain(1);
+  const auto device = list_edgetpu_devices(testing::stand_in())[0];
+  const auto pipeline = [&] {
+    const Pipeline made(chain(files, {1}),
+                        {{device.name(), make_edgetpu_backend(testing::stand_in(), device,
+                                                              {.program = "/nowhere/device"})}},
+                        {});
+  };
+  expect_error(ErrorCode::kDevice, pipeline, {"/nowhere/device"});
+}
+
+TEST(DeviceProcess, FilesAndProcessesOfManyPipelinesAreGone) {
+  const StandIn library;
+  const auto files = compiled_chain(2);
+  const auto open_files = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+  };
+  std::ptrdiff_t before = 0;
+  for (int i = 0; i < 5; ++i) {
+    {
+      Pipeline pipeline(chain(files, {1, 1}), stand_in_devices(), {});
+      EXPECT_EQ(through(pipeline, bytes_with(i)), bytes_with(i + 2));
+    }
+    if (i == 0) before = open_files();
+  }
+  EXPECT_EQ(open_files(), before);
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "a child is left";
+}
+
+// What is left of a pipeline whose process is killed: its devices' processes, which end. A stopped
+// one too.
+class KilledParent : public ::testing::TestWithParam<bool> {};
+
+TEST_P(KilledParent, LeavesNoChild) {
+  const StandIn library;
+  const auto files = compiled_chain(2);
+  const pid_t parent = ::fork();
+  ASSERT_GE(parent, 0);
+  if (parent == 0) {
+    const Pipeline pipeline(chain(files, {1, 1}), stand_in_devices(), {});
+    ::pause();
+    ::_exit(0);
+  }
+  ASSERT_TRUE(comes_true([&] { return library.process(0) != 0 && library.process(1) != 0; }));
+  std::this_thread::sleep_for(milliseconds(50));
+  const std::vector<int> processes{library.process(0), library.process(1)};
+  if (GetParam()) ::kill(processes[0], SIGSTOP);
+  ::kill(parent, SIGKILL);
+  ::waitpid(parent, nullptr, 0);
+  for (const int process : processes)
+    EXPECT_TRUE(comes_true([&] { return !is_alive(process); })) << process;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, KilledParent, ::testing::Bool(), [](const auto& row) {
+  return row.param ? "WithAStoppedOne" : "WithRunningOnes";
+});
+
+TEST(EdgeTpuSettings, UnknownNamesAndValuesAreRefused) {
+  const std::vector<std::string> good{"Performance=Max", "Usb.MaxBulkInQueueLength=32"};
+  EXPECT_EQ(parse_edgetpu_settings(good),
+            (EdgeTpuSettings{{"Performance", "Max"}, {"Usb.MaxBulkInQueueLength", "32"}}));
+  for (const char* text : {"performance=Max", "Performance", "Performance=Fast", "Usb.AlwaysDfu=1",
+                           "Usb.MaxBulkInQueueLength=256", "=", ""}) {
+    const std::vector<std::string> bad{text};
+    expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_edgetpu_settings(bad); }, {text});
+  }
+}
+
+TEST(SharedMemory, BlocksAreUsedAgain) {
+  const auto memory = std::make_shared<SharedMemory>();
+  const std::byte* place = nullptr;
+  {
+    const auto block = memory->allocate(1000);
+    place = block.bytes().data();
+  }
+  auto block = memory->allocate(1000);
+  EXPECT_EQ(block.bytes().data(), place);
+  const auto other = memory->allocate(1000);
+  EXPECT_NE(other.bytes().data(), place);
+  const auto large = memory->allocate(std::size_t{9} << 20U);
+  EXPECT_EQ(memory->place_of(large.bytes())->chunk, 1);
+  const TensorBytes elsewhere(10);
+  EXPECT_FALSE(memory->place_of(elsewhere));
+}
+
+TEST(Messages, AreRefusedWhereTheyEndTooEarly) {
+  MessageWriter writer;
+  writer.number(7);
+  writer.text("text");
+  MessageReader reader(writer.bytes());
+  EXPECT_EQ(reader.number(), 7);
+  EXPECT_EQ(reader.text(), "text");
+  expect_error(ErrorCode::kInternal, [&] { (void)reader.number(); }, {"too early"});
+  MessageReader shorter(writer.bytes().first(18));
+  (void)shorter.number();
+  expect_error(ErrorCode::kInternal, [&] { (void)shorter.text(); }, {"too early"});
+}
+
+}  // namespace
+}  // namespace segue
