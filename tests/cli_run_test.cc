@@ -237,19 +237,22 @@ TEST(CliDevices, AreListedInAllFormats) {
   EXPECT_THAT(run_segue({"devices", library[0], library[1]}).out, HasSubstr("pci:apex_1"));
   const auto json =
       nlohmann::json::parse(run_segue({"devices", library[0], library[1], "--json"}).out);
+  EXPECT_EQ(json["schema"], "segue.devices/2");
   EXPECT_EQ(json["devices"][2]["name"], "usb:2-1");
+  EXPECT_EQ(json["devices"][2]["unlisted"], nullptr);
   EXPECT_THAT(run_segue({"devices", library[0], library[1], "--csv"}).out,
-              HasSubstr("device,path,unique_id,link_mbps,temperature_c"));
+              HasSubstr("device,path,unique_id,link_mbps,temperature_c,controller,listed"));
   EXPECT_EQ(run_segue({"devices", library[0], "/nowhere.so"}).status, kDevice);
 }
 
 TEST(CliDoctor, SaysWhatIsThereAndTheNextStep) {
   const auto doctor = run_segue({"doctor", "--edgetpu-library", "/nowhere.so"});
-  EXPECT_THAT(doctor.out, HasSubstr("good    TensorFlow Lite"));
+  EXPECT_THAT(doctor.out, HasSubstr("good     runtime         TensorFlow Lite"));
   EXPECT_THAT(doctor.out, HasSubstr("next: "));
   const auto json = nlohmann::json::parse(
       run_segue({"doctor", "--json", "--edgetpu-library", "/nowhere.so"}).out);
-  EXPECT_EQ(json["schema"], "segue.doctor/1");
+  EXPECT_EQ(json["schema"], "segue.doctor/2");
+  EXPECT_EQ(json["findings"][0]["key"], "runtime");
 }
 
 }  // namespace

@@ -1,109 +1,273 @@
-// What the doctor says of machines made of files.
+// What the doctor says of machines made of files: libraries, libedgetpu's list, nodes, USB.
 #include "segue/doctor.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
-#include <fstream>
-
-#include "environment.h"
+#include "backend/isolated.h"
+#include "backend/tflite_runtime.h"
+#include "doctor/access.h"
+#include "fake_machine.h"
+#include "segue/report.h"
 
 namespace segue {
 namespace {
 
-using ::testing::Contains;
-using ::testing::Field;
+using testing::FakeMachine;
+using testing::has_key;
+using testing::has_problem;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using testing::ScratchFolder;
+using testing::says;
+using testing::stand_in;
 using Kind = Finding::Kind;
-
-class FakeMachine {
- public:
-  void write(const std::string& path, const std::string& text) {
-    std::filesystem::create_directories((scratch_.path() / path).parent_path());
-    std::ofstream(scratch_.path() / path) << text << "\n";
-  }
-  void add_card(const std::string& slot) {
-    write("sys/bus/pci/devices/" + slot + "/vendor", "0x1ac1");
-    write("sys/bus/pci/devices/" + slot + "/device", "0x089a");
-  }
-  void add_stick(const std::string& port, const std::string& vendor, const std::string& product,
-                 const std::string& speed) {
-    write("sys/bus/usb/devices/" + port + "/idVendor", vendor);
-    write("sys/bus/usb/devices/" + port + "/idProduct", product);
-    write("sys/bus/usb/devices/" + port + "/speed", speed);
-  }
-  [[nodiscard]] std::vector<Finding> diagnose() const {
-    const Machine machine{
-        scratch_.path() / "sys", scratch_.path() / "dev", {scratch_.path() / "bin"}};
-    return segue::diagnose({{SEGUE_TEST_RUNTIME}, {SEGUE_TEST_STAND_IN}}, machine);
-  }
-  [[nodiscard]] const std::filesystem::path& root() const { return scratch_.path(); }
-
- private:
-  ScratchFolder scratch_;
-};
-
-auto says(Kind kind, const std::string& what, const std::string& next) {
-  return Contains(::testing::AllOf(Field(&Finding::kind, kind),
-                                   Field(&Finding::what, HasSubstr(what)),
-                                   Field(&Finding::next_step, HasSubstr(next))));
-}
 
 TEST(Doctor, MachineWithoutDevicesHasNoProblem) {
   const auto findings = FakeMachine().diagnose();
-  EXPECT_THAT(findings, says(Kind::kGood, "TensorFlow Lite 2.21.0", ""));
-  EXPECT_THAT(findings, says(Kind::kGood, "libedgetpu", ""));
-  EXPECT_THAT(findings, says(Kind::kNote, "no Edge TPU on PCIe or USB", "--backend cpu"));
-  EXPECT_THAT(findings, Not(Contains(Field(&Finding::kind, Kind::kProblem))));
+  EXPECT_THAT(findings, says(Kind::kGood, "runtime", "TensorFlow Lite 2.21.0"));
+  EXPECT_THAT(findings, says(Kind::kGood, "libedgetpu", "RuntimeVersion(14)"));
+  EXPECT_THAT(findings, says(Kind::kNote, "list", "no Edge TPU on PCIe or USB", "--backend cpu"));
+  EXPECT_THAT(findings, Not(has_problem()));
 }
 
-TEST(Doctor, CardWithoutItsDriverIsNamedWithThePackage) {
-  FakeMachine machine;
-  machine.add_card("0000:01:00.0");
-  machine.write("sys/bus/pci/devices/0000:00:00.0/vendor", "0x8086");
-  EXPECT_THAT(machine.diagnose(),
-              says(Kind::kProblem, "1 Edge TPU on PCIe, but the kernel's driver", "gasket-dkms"));
+TEST(Doctor, MissingRuntimeIsAProblem) {
+  EXPECT_THAT(FakeMachine().diagnose({{"/nowhere/tflite.so"}, {}}),
+              says(Kind::kProblem, "runtime", "/nowhere/tflite.so", "SEGUE_TFLITE_LIB"));
 }
 
-TEST(Doctor, CardsThatTheDriverDoesNotShowAndHotOnesAreTold) {
-  FakeMachine machine;
-  machine.add_card("0000:01:00.0");
-  machine.add_card("0000:02:00.0");
-  machine.write("sys/module/apex/refcnt", "0");
-  machine.write("sys/class/apex/apex_0/temp", "84000");
-  EXPECT_THAT(machine.diagnose(),
-              says(Kind::kProblem, "2 Edge TPUs on PCIe, but the driver shows 1", "dmesg"));
-  EXPECT_THAT(machine.diagnose(), says(Kind::kNote, "apex_0 is at 84 C", "cool it"));
-  EXPECT_THAT(machine.diagnose(), says(Kind::kProblem, "cannot be opened", "udev"));
-  machine.write("sys/class/apex/apex_1/temp", "45000");
-  machine.write("dev/apex_0", "");
-  machine.write("dev/apex_1", "");
-  EXPECT_THAT(machine.diagnose(), says(Kind::kGood, "2 Edge TPUs on PCIe", ""));
-  EXPECT_THAT(machine.diagnose(), Not(Contains(Field(&Finding::kind, Kind::kProblem))));
-}
-
-TEST(Doctor, SticksOnUsb2AndOnOneHubAreTold) {
-  FakeMachine machine;
-  machine.add_stick("2-1.1", "18d1", "9302", "5000");
-  machine.add_stick("2-1.4", "1a6e", "089a", "480");
-  machine.add_stick("3-1", "046d", "c52b", "12");
-  const auto findings = machine.diagnose();
-  EXPECT_THAT(findings, says(Kind::kNote, "usb:2-1.4 is connected at 480 Mbit/s", "USB 3 port"));
-  EXPECT_THAT(findings,
-              says(Kind::kNote, "2 Edge TPUs share the USB port 2-1", "2xedgetpu-usb3:separate"));
-  EXPECT_THAT(findings, Not(Contains(Field(&Finding::what, HasSubstr("3-1")))));
-}
-
-TEST(Doctor, MissingLibrariesAreAProblemOnlyWhereADeviceNeedsThem) {
-  FakeMachine machine;
-  const Machine here{machine.root() / "sys", machine.root() / "dev", {}};
+TEST(Doctor, MissingLibedgetpuIsAProblemForADevice) {
   const EdgeTpuLibraries none{{SEGUE_TEST_RUNTIME}, {"/nowhere/libedgetpu.so.1"}};
-  EXPECT_THAT(diagnose(none, here), says(Kind::kNote, "/nowhere/libedgetpu", "libedgetpu1-std"));
-  machine.add_stick("2-1", "18d1", "9302", "5000");
-  EXPECT_THAT(diagnose(none, here), says(Kind::kProblem, "/nowhere/libedgetpu", "libedgetpu1-std"));
-  EXPECT_THAT(diagnose({{"/nowhere/tflite.so"}, {}}, here),
-              says(Kind::kProblem, "/nowhere/tflite.so", "SEGUE_TFLITE_LIB"));
+  const FakeMachine machine;
+  const auto missing = [](Kind kind) {
+    return says(kind, "libedgetpu", "/nowhere/libedgetpu.so.1", "libedgetpu1-std");
+  };
+  EXPECT_THAT(machine.diagnose(none), missing(Kind::kNote));
+  EXPECT_THAT(machine.diagnose(none), has_key("list"));
+  machine.add_stick("2-1", "18d1:9302");
+  EXPECT_THAT(machine.diagnose(none), missing(Kind::kProblem));
+  EXPECT_THAT(machine.diagnose(none), Not(has_key("list"))) << "nobody asked libedgetpu";
+}
+
+TEST(Doctor, MissingLibusbIsNotAMissingLibedgetpu) {
+  const FakeMachine machine;
+  machine.add_stick("2-1", "18d1:9302");
+  const auto findings = machine.diagnose({{SEGUE_TEST_RUNTIME}, {SEGUE_TEST_NEEDS_LIBUSB}});
+  EXPECT_THAT(findings, says(Kind::kProblem, "libusb", "needs libusb-1.0.so.0.absent, which is",
+                             "apt install libusb-1.0-0"));
+  EXPECT_THAT(findings, Not(has_key("libedgetpu")));
+  EXPECT_THAT(findings, Not(testing::says(Kind::kProblem, "libusb", "install libedgetpu1-std")));
+}
+
+TEST(Library, MissingDependencyIsReadFromItsMessage) {
+  EXPECT_EQ(missing_dependency("libusb-1.0.so.0: cannot open shared object file: No such file or "
+                               "directory",
+                               "libedgetpu.so.1"),
+            "libusb-1.0.so.0");
+  EXPECT_EQ(missing_dependency("Error loading shared library libusb-1.0.so.0: No such file or "
+                               "directory (needed by /usr/lib/libedgetpu.so.1)",
+                               "libedgetpu.so.1"),
+            "libusb-1.0.so.0")
+      << "musl";
+  for (const char* itself :
+       {"libedgetpu.so.1: cannot open shared object file: No such file or directory",
+        "Error loading shared library libedgetpu.so.1: No such file or directory",
+        "/a/libedgetpu.so.1: undefined symbol: libusb_open"})
+    EXPECT_EQ(missing_dependency(itself, "libedgetpu.so.1"), "") << itself;
+}
+
+TEST(Doctor, ListNamesWhatLibedgetpuLists) {
+  const FakeMachine machine(1);
+  machine.add_working_card("apex_0", "0000:01:00.0");
+  const auto findings = machine.diagnose();
+  EXPECT_THAT(findings, says(Kind::kGood, "list", "libedgetpu lists 1 Edge TPU: pci:apex_0"));
+  EXPECT_THAT(findings, says(Kind::kNote, "versions", "must be built from the same version"));
+  EXPECT_THAT(findings, Not(has_problem()));
+}
+
+TEST(Doctor, DeviceThatLibedgetpuDoesNotListIsAProblem) {
+  const FakeMachine machine(1);
+  machine.add_working_card("apex_0", "0000:01:00.0");
+  machine.add_stick("3-2", "18d1:9302");
+  machine.add_node("dev/bus/usb/003/007");
+  EXPECT_THAT(machine.diagnose(),
+              says(Kind::kProblem, "list",
+                   "lists 1 Edge TPU: pci:apex_0; not usb:3-2 (libedgetpu does not list it)"));
+}
+
+TEST(Doctor, CompilerThatIsNamedMustBeAProgram) {
+  const FakeMachine machine;
+  const Machine named{.root = machine.root(), .compiler = machine.root() / "edgetpu_compiler"};
+  EXPECT_THAT(diagnose(stand_in(), named),
+              says(Kind::kProblem, "compiler", "no program that can be run"));
+  EXPECT_THAT(machine.diagnose(), says(Kind::kNote, "compiler", "no edgetpu_compiler in PATH"));
+  machine.write("bin/edgetpu_compiler", "");
+  std::filesystem::permissions(machine.root() / "bin/edgetpu_compiler",
+                               std::filesystem::perms::owner_all);
+  EXPECT_THAT(machine.diagnose(), says(Kind::kGood, "compiler", "bin/edgetpu_compiler"));
+}
+
+TEST(DeviceNode, MissingOneIsNamed) {
+  const FakeMachine machine;
+  machine.add_card("0000:01:00.0", "apex");
+  machine.add_apex("apex_0", "0000:01:00.0");
+  machine.add_stick("2-1.3", "18d1:9302");
+  const auto findings = machine.diagnose();
+  EXPECT_THAT(findings, says(Kind::kProblem, "apex-node", "/dev/apex_0 is missing", "--device"));
+  EXPECT_THAT(findings, says(Kind::kProblem, "usb-node",
+                             "/dev/bus/usb/002/007 (usb:2-1.3) is missing", "c 189:* rwm"));
+  EXPECT_THAT(findings, says(Kind::kProblem, "list", "libedgetpu lists no Edge TPU; not"));
+}
+
+TEST(DeviceNode, PlainFileIsNoDevice) {
+  const FakeMachine machine;
+  machine.add_card("0000:01:00.0", "apex");
+  machine.add_apex("apex_0", "0000:01:00.0");
+  machine.write("dev/apex_0", "");
+  machine.add_stick("2-1", "18d1:9302");
+  machine.write("dev/bus/usb/002/007", "");
+  const auto findings = machine.diagnose();
+  EXPECT_THAT(findings, says(Kind::kProblem, "apex-node", "/dev/apex_0 is not a character device",
+                             "remove it"));
+  EXPECT_THAT(findings, says(Kind::kProblem, "usb-node", "no character device"));
+  EXPECT_THAT(findings, says(Kind::kProblem, "list", "dev/apex_0 is not a character device"));
+}
+
+// The findings on a node that the user may not open, or only root may.
+std::vector<Finding> access_findings(const DeviceNode& node, const User& user) {
+  Findings findings;
+  check_access(findings, "/dev/apex_0", node, user, {"apex-access", "apex", "install the rule"});
+  return findings.take();
+}
+
+DeviceNode node_of(std::uint32_t mode, const std::string& group, bool can_open) {
+  return {DeviceNode::Kind::kDevice, can_open, mode, group, false};
+}
+
+TEST(Access, UserOutsideTheGroupIsTold) {
+  EXPECT_THAT(access_findings(node_of(0660, "apex", false), {"ada", false}),
+              says(Kind::kProblem, "apex-access",
+                   "user 'ada' cannot open /dev/apex_0 (group apex, mode 0660)",
+                   "`sudo usermod -aG apex ada`"));
+}
+
+TEST(Access, GroupThatTheLoginDoesNotKnowYetIsTold) {
+  DeviceNode node = node_of(0660, "apex", false);
+  node.group_lists_user = true;
+  EXPECT_THAT(access_findings(node, {"ada", false}),
+              says(Kind::kProblem, "apex-access", "cannot open", "log out and in again"));
+}
+
+TEST(Access, NodeWithoutItsRuleNeedsTheRule) {
+  for (const DeviceNode& node :
+       {node_of(0600, "root", false), node_of(0660, "root", false), node_of(0640, "apex", false)}) {
+    EXPECT_THAT(access_findings(node, {"ada", false}),
+                says(Kind::kProblem, "apex-access", "cannot open", "install the rule; then"));
+  }
+}
+
+TEST(Access, ContainerThatDoesNotKnowTheGroupIsTold) {
+  for (const char* group : {"", "nogroup"}) {
+    EXPECT_THAT(access_findings(node_of(0660, group, false), {"ada", false}),
+                says(Kind::kProblem, "apex-access", "cannot open", "a container"));
+  }
+}
+
+TEST(Access, RootMayWhereOthersMayNot) {
+  EXPECT_THAT(access_findings(node_of(0600, "root", true), {"root", true}),
+              says(Kind::kNote, "apex-access", "root can open /dev/apex_0, other users cannot",
+                   "install the rule, or keep to root"));
+  EXPECT_TRUE(access_findings(node_of(0660, "apex", true), {"root", true}).empty());
+  EXPECT_TRUE(access_findings(node_of(0666, "root", true), {"root", true}).empty());
+  EXPECT_TRUE(access_findings(node_of(0660, "apex", true), {"ada", false}).empty());
+}
+
+TEST(Access, RealNodeIsRefusedToAnotherUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "root alone can become another user";
+  const FakeMachine machine;
+  machine.add_card("0000:01:00.0", "apex");
+  machine.add_apex("apex_0", "0000:01:00.0");
+  std::filesystem::create_directory(machine.root() / "dev");
+  const std::string node = (machine.root() / "dev/apex_0").string();
+  if (::mknod(node.c_str(), S_IFCHR | 0600, ::makedev(1, 3)) != 0)
+    GTEST_SKIP() << "no permission to make a device";
+  std::filesystem::permissions(machine.root(), std::filesystem::perms::all);
+  EXPECT_THAT(machine.diagnose(), says(Kind::kNote, "apex-access", "root can open"));
+  constexpr uid_t kNobody = 65534;
+  const std::string text = run_isolated([&](const auto&) {
+    if (::setgid(kNobody) != 0 || ::setuid(kNobody) != 0) return std::string("not another user");
+    return doctor_text(machine.diagnose());
+  });
+  EXPECT_THAT(text, HasSubstr("cannot open /dev/apex_0 (group root, mode 0600)"));
+  EXPECT_THAT(text, HasSubstr("SUBSYSTEM==\"apex\""));
+}
+
+TEST(Usb, PortAndControllerAreNamed) {
+  const FakeMachine machine;
+  machine.add_stick("2-1.3", "18d1:9302");
+  machine.add_stick("4-1", "18d1:9302", "platform/axi/1000120000.pcie/1f00200000.usb/xhci-hcd.0");
+  machine.add_stick("3-1", "046d:c52b");
+  machine.add_node("dev/bus/usb/002/007");
+  const auto findings = machine.diagnose();
+  EXPECT_THAT(findings, says(Kind::kGood, "usb-device",
+                             "usb:2-1.3: an Edge TPU on USB at bus 2, port 1.3, controller "
+                             "0000:00:14.0 (18d1:9302)"));
+  EXPECT_THAT(findings, says(Kind::kGood, "usb-device", "port 1, controller xhci-hcd.0"));
+  EXPECT_THAT(findings, Not(says(Kind::kGood, "usb-device", "3-1"))) << "a mouse";
+  EXPECT_THAT(findings, Not(has_key("usb-controller")));
+}
+
+TEST(Usb, StickBeforeItsFirstUseIsTold) {
+  const FakeMachine machine;
+  machine.add_stick("2-1", "1a6e:089a");
+  EXPECT_THAT(machine.diagnose(),
+              says(Kind::kGood, "usb-device", "(1a6e:089a, until its first use"));
+}
+
+TEST(Usb, PortOfUsb2IsNoted) {
+  const FakeMachine machine;
+  machine.add_stick("1-4", "1a6e:089a", "pci0000:00/0000:00:14.0", "480");
+  machine.add_stick("2-1", "1a6e:089a", "pci0000:00/0000:00:14.0", "10000");
+  const auto findings = machine.diagnose();
+  EXPECT_THAT(findings, says(Kind::kNote, "usb-speed", "usb:1-4 is connected at 480 Mbit/s",
+                             "USB 3 port and cable"));
+  EXPECT_THAT(findings, Not(says(Kind::kNote, "usb-speed", "usb:2-1")));
+}
+
+TEST(Usb, SticksOnOneControllerAreGrouped) {
+  const FakeMachine machine;
+  machine.add_stick("1-4", "18d1:9302", "pci0000:00/0000:00:14.0", "480");
+  machine.add_stick("2-1", "18d1:9302");
+  machine.add_stick("4-1", "18d1:9302", "pci0000:00/0000:00:1c.0/0000:02:00.0");
+  const auto findings = machine.diagnose();
+  EXPECT_THAT(findings, says(Kind::kNote, "usb-controller",
+                             "2 Edge TPUs share the USB controller 0000:00:14.0: usb:1-4, usb:2-1",
+                             "2xedgetpu-usb3:separate"));
+  EXPECT_THAT(findings, Not(says(Kind::kNote, "usb-controller", "0000:02:00.0")));
+}
+
+TEST(Usb, SticksBehindOneHubNameTheHub) {
+  const FakeMachine machine;
+  machine.add_stick("2-1.1", "18d1:9302");
+  machine.add_stick("2-1.4", "18d1:9302");
+  EXPECT_THAT(machine.diagnose(),
+              says(Kind::kNote, "usb-controller", "0000:00:14.0 and the hub at 2-1: usb:2-1.1"));
+  machine.add_stick("2-2", "18d1:9302");
+  EXPECT_THAT(machine.diagnose(), says(Kind::kNote, "usb-controller", "0000:00:14.0: usb:2-1.1"));
+}
+
+TEST(DoctorReport, EveryFindingHasItsKey) {
+  const std::vector<Finding> findings{{Kind::kProblem, "gasket-build", "it fails", "do this"},
+                                      {Kind::kGood, "runtime", "it is there", ""}};
+  EXPECT_EQ(doctor_text(findings),
+            "problem  gasket-build    it fails\n"
+            "                         next: do this\n"
+            "good     runtime         it is there\n");
+  const auto json = nlohmann::json::parse(doctor_json(findings));
+  EXPECT_EQ(json["schema"], "segue.doctor/2");
+  EXPECT_EQ(json["findings"][0]["key"], "gasket-build");
+  EXPECT_EQ(json["findings"][0]["kind"], "problem");
 }
 
 }  // namespace

@@ -9,10 +9,12 @@
 #include "compiled_chain.h"
 #include "environment.h"
 #include "expect.h"
+#include "fake_machine.h"
 #include "model_builder.h"
 #include "segue/compiler.h"
 #include "segue/error.h"
 #include "segue/pipeline.h"
+#include "segue/report.h"
 #include "segue/simulator.h"
 #include "segue/zoo.h"
 #include "stand_in.h"
@@ -25,6 +27,7 @@ using testing::bytes_with;
 using testing::chain;
 using testing::compiled;
 using testing::expect_error;
+using testing::FakeMachine;
 using testing::ModelBuilder;
 using testing::ScratchFolder;
 using testing::stand_in;
@@ -55,6 +58,68 @@ TEST(EdgeTpuDevices, AreListedWithWhatTheDriverTells) {
   expect_error(ErrorCode::kDevice, [&] { (void)find_edgetpu_device(devices, "usb:9"); },
                {"'usb:9'", "pci:apex_0, pci:apex_1, usb:2-1"});
   expect_error(ErrorCode::kDevice, [&] { (void)find_edgetpu_device({}, "0"); }, {"segue doctor"});
+  expect_error(ErrorCode::kDevice,
+               [&] { (void)find_edgetpu_device(std::span(devices).first(1), "usb:9"); },
+               {"there is pci:apex_0"});
+}
+
+TEST(EdgeTpuDevices, NameTheControllerOfTheirBus) {
+  const FakeMachine machine(3);
+  machine.add_stick("2-1", "18d1:9302", "pci0000:00/0000:00:14.0", "5000");
+  const auto devices = list_edgetpu_devices(stand_in(), machine.root() / "sys");
+  EXPECT_EQ(devices.at(2).controller, "0000:00:14.0");
+  EXPECT_EQ(devices.at(0).controller, "");
+}
+
+TEST(UnlistedDevices, AreThoseThatOnlyTheKernelShows) {
+  const FakeMachine machine(3);
+  machine.add_working_card("apex_0", "0000:01:00.0");
+  machine.add_card("0000:02:00.0", "apex");
+  machine.add_apex("apex_7", "0000:02:00.0");
+  machine.write("sys/class/apex/apex_7/temp", "62500");
+  machine.write("sys/class/apex/apex_7/unique_id", "0x3e8a1b");
+  machine.add_card("0000:03:00.0");
+  machine.add_card("0000:04:00.0", "apex");
+  machine.add_stick("2-1", "18d1:9302");
+  machine.add_stick("2-2", "1a6e:089a", "pci0000:00/0000:00:14.0", "480");
+  const auto listed = list_edgetpu_devices(stand_in(), machine.root() / "sys");
+  const auto devices = find_unlisted_devices(listed, machine.root());
+  ASSERT_EQ(devices.size(), 4U);
+  const std::string dev = (machine.root() / "dev").string();
+  EXPECT_EQ(devices[0].name(), "pci:apex_7");
+  EXPECT_EQ(devices[0].unlisted, dev + "/apex_7 is missing");
+  EXPECT_EQ(devices[0].temperature_c, 62.5);
+  EXPECT_EQ(devices[0].unique_id, "0x3e8a1b");
+  EXPECT_EQ(devices[1].name(), "pci:0000:03:00.0");
+  EXPECT_EQ(devices[1].unlisted, "it has no driver");
+  EXPECT_EQ(devices[2].unlisted, "driver 'apex' shows no device for it");
+  EXPECT_EQ(devices[3].name(), "usb:2-2");
+  EXPECT_EQ(devices[3].unlisted, dev + "/bus/usb/002/007 is missing");
+  EXPECT_EQ(devices[3].link_speed_mbps, 480);
+  EXPECT_EQ(devices[3].controller, "0000:00:14.0");
+}
+
+TEST(DevicesReport, CountsWhatIsNotListed) {
+  EdgeTpuDevice stick;
+  stick.link = EdgeTpuDevice::Link::kUsb;
+  stick.path = "/sys/bus/usb/devices/2-1";
+  stick.controller = "0000:00:14.0";
+  EdgeTpuDevice file;
+  file.path = "/dev/apex_0";
+  file.unlisted = "/dev/apex_0 is not a character device";
+  using ::testing::HasSubstr;
+  EXPECT_THAT(devices_text({}), HasSubstr("No Edge TPU; `segue doctor`"));
+  EXPECT_THAT(devices_text(std::vector{stick}), ::testing::Not(HasSubstr("segue doctor")));
+  const std::vector<EdgeTpuDevice> both{stick, file};
+  EXPECT_THAT(devices_text(both),
+              HasSubstr("\n1 Edge TPU is not in libedgetpu's list; `segue doctor`"));
+  EXPECT_THAT(devices_text(both), HasSubstr("no: /dev/apex_0 is not a character device"));
+  EXPECT_THAT(devices_text(std::vector{file, file}), HasSubstr("\n2 Edge TPUs are not in"));
+  const auto json = nlohmann::json::parse(devices_json(both));
+  EXPECT_EQ(json["schema"], "segue.devices/2");
+  EXPECT_EQ(json["devices"][0]["controller"], "0000:00:14.0");
+  EXPECT_EQ(json["devices"][0]["unlisted"], nullptr);
+  EXPECT_EQ(json["devices"][1]["unlisted"], "/dev/apex_0 is not a character device");
 }
 
 TEST(EdgeTpuLibrary, MissingOneIsNamedWithTheWayOut) {

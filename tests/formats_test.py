@@ -142,11 +142,11 @@ class Schemas(unittest.TestCase):
                 run = segue("run", self.folder / "parts", "--inputs", "3", *options, "--json")
                 self.assertEqual(self.expect_valid(run)["schema"], "segue.run/1")
         devices = self.expect_valid(segue("devices", "--edgetpu-library", LIBRARY, "--json"))
-        self.assertEqual(devices["schema"], "segue.devices/1")
+        self.assertEqual(devices["schema"], "segue.devices/2")
         self.assertGreater(len(devices["devices"]), 0)
         doctor = self.expect_valid(subprocess.run([SEGUE, "doctor", "--json"], capture_output=True,
                                                   text=True, check=False).stdout)
-        self.assertEqual(doctor["schema"], "segue.doctor/1")
+        self.assertEqual(doctor["schema"], "segue.doctor/2")
 
     def test_documents_about_calibrations(self):
         truth = self.folder / "truth.json"

@@ -345,8 +345,11 @@ static const char* why_not_open(const Device& device) {
   return nullptr;
 }
 
-// STAND_IN_VANISHES=1:5: device 1 is gone at its sixth computation; for programs of their own.
+// For programs of their own. STAND_IN_VANISHES=1:5: device 1 is gone at its sixth computation.
+// STAND_IN_ATTACHED=1: only device 0 is there.
 [[gnu::constructor]] static void obey_environment() {
+  if (const char* count = std::getenv("STAND_IN_ATTACHED"); count != nullptr)
+    state().attached = std::atoi(count);
   const char* text = std::getenv("STAND_IN_VANISHES");
   if (text == nullptr || std::strlen(text) < 3) return;
   DeviceState& device = state().of[(text[0] - '0') % 3];

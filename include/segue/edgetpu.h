@@ -6,6 +6,7 @@
 /// is opened, so `check_edgetpu` tries it in a child process first.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -26,9 +27,10 @@ struct EdgeTpuLibraries {
   std::vector<std::filesystem::path> delegates{"libedgetpu.so.1"};
 };
 
-/// From here on a device may slow itself down; chips shut down at 90 to 100 (CodeProject.AI,
-/// google-coral/edgetpu #716, #741, #843).
-inline constexpr double kHotCelsius = 80;
+/// At each of these a device on PCIe halves its clock: from 500 to 250, 125 and 62.5 MHz. They are
+/// the defaults of the kernel's driver (trip_point0_temp to trip_point2_temp in apex_driver.c of
+/// google/gasket-driver); devices on USB tell no temperature.
+inline constexpr std::array<double, 3> kThrottleCelsius{85, 90, 95};
 
 struct EdgeTpuDevice {
   enum class Link { kPcie, kUsb };
@@ -37,8 +39,10 @@ struct EdgeTpuDevice {
   std::string unique_id;  // of the chip, where the driver tells it; stays when the order changes
   std::optional<double> temperature_c;           // PCIe only
   std::optional<std::uint32_t> link_speed_mbps;  // USB only: 480 or 5000
+  std::string controller = {};  // USB only: of its bus, "0000:00:14.0"; devices on one share it
+  std::string unlisted = {};    // why libedgetpu does not list it; empty where it does
 
-  /// "pci:apex_0" or "usb:2-1".
+  /// "pci:apex_0" or "usb:2-1"; "pci:0000:01:00.0" for a card that its driver does not show.
   [[nodiscard]] std::string name() const;
 };
 
@@ -46,6 +50,12 @@ struct EdgeTpuDevice {
 /// Error(kDevice) when a library is missing.
 [[nodiscard]] std::vector<EdgeTpuDevice> list_edgetpu_devices(
     const EdgeTpuLibraries& libraries, const std::filesystem::path& sysfs = "/sys");
+
+/// What the kernel shows below `root` and `listed` does not hold, each with the reason in
+/// `unlisted`: cards without a driver or a node in /dev, sticks that libusb cannot reach. Needs no
+/// library.
+[[nodiscard]] std::vector<EdgeTpuDevice> find_unlisted_devices(
+    std::span<const EdgeTpuDevice> listed, const std::filesystem::path& root = "/");
 
 /// Of the devices, the one that `text` names: "pci:apex_0", "usb:2-1", the unique id, the path, or
 /// its place in the list. Throws Error(kDevice) naming those that are there.

@@ -103,6 +103,8 @@ struct RunReport {
 /// read_text_file.
 [[nodiscard]] RunReport read_run(const std::filesystem::path& path);
 
+/// The table, and how many of the devices libedgetpu does not list.
+[[nodiscard]] std::string devices_text(std::span<const EdgeTpuDevice> devices);
 [[nodiscard]] Table devices_table(std::span<const EdgeTpuDevice> devices);
 [[nodiscard]] std::string devices_json(std::span<const EdgeTpuDevice> devices);
 [[nodiscard]] std::string doctor_text(std::span<const Finding> findings);

@@ -69,6 +69,11 @@ struct Messages {
   }
 };
 
+// libedgetpu needs libusb, also for devices on PCIe.
+std::string package_of(const std::string& library) {
+  return library.starts_with("libusb-1.0.so") ? "libusb-1.0-0 (libusb1 on Fedora)" : library;
+}
+
 class TfLiteSession : public Session {
  public:
   TfLiteSession(std::shared_ptr<const TfLiteRuntime> runtime, std::span<const std::byte> model,
@@ -189,18 +194,36 @@ class TfLiteSession : public Session {
 
 }  // namespace
 
+std::string missing_dependency(const std::string& reason, const std::filesystem::path& candidate) {
+  constexpr std::string_view kGlibc = ": cannot open shared object file";
+  constexpr std::string_view kMusl = "Error loading shared library ";
+  std::string name;
+  if (const auto end = reason.find(kGlibc); end != std::string::npos) {
+    name = reason.substr(0, end);
+  } else if (reason.starts_with(kMusl) && reason.find("(needed by ") != std::string::npos) {
+    name = reason.substr(kMusl.size(), reason.find(':') - kMusl.size());
+  }
+  return name == candidate.string() ? "" : name;
+}
+
 void Library::Closer::operator()(void* library) const { ::dlclose(library); }
 
 Library::Library(std::span<const std::filesystem::path> candidates,
                  std::span<const char* const> functions, const std::string& what,
                  const std::string& remedy) {
   std::vector<std::string> reasons;
+  std::string needed;
   for (const auto& candidate : candidates) {
     library_.reset(::dlopen(candidate.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE));
     path_ = candidate;
     if (!library_) {
-      const char* reason = ::dlerror();
-      reasons.push_back(reason == nullptr ? candidate.string() : reason);
+      const char* text = ::dlerror();
+      std::string reason = text == nullptr ? candidate.string() : text;
+      if (const std::string missing = missing_dependency(reason, candidate); !missing.empty()) {
+        needed = missing;
+        reason = fmt::format("{} needs {}, which is missing", candidate.string(), missing);
+      }
+      reasons.push_back(std::move(reason));
       continue;
     }
     std::vector<std::string> missing;
@@ -214,7 +237,10 @@ Library::Library(std::span<const std::filesystem::path> candidates,
             : fmt::format("{}: lacks {}", candidate.string(), fmt::join(missing, ", ")));
   }
   throw Error(ErrorCode::kDevice,
-              fmt::format("no {} found: {}; {}", what, fmt::join(reasons, "; "), remedy));
+              needed.empty()
+                  ? fmt::format("no {} found: {}; {}", what, fmt::join(reasons, "; "), remedy)
+                  : fmt::format("no {} loads: {}; install {}", what, fmt::join(reasons, "; "),
+                                package_of(needed)));
 }
 
 void* Library::find(const char* function) const { return ::dlsym(library_.get(), function); }

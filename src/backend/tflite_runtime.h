@@ -55,12 +55,19 @@ struct TfLiteApi {
   void (*xnnpack_delete)(TfLiteDelegate*);
 };
 
+// The library that `reason`, a text of dlerror, says is missing where it is not `candidate` itself
+// but one that `candidate` needs; empty where it says something else. Knows the texts of glibc and
+// of musl.
+[[nodiscard]] std::string missing_dependency(const std::string& reason,
+                                             const std::filesystem::path& candidate);
+
 // A library opened with dlopen. Its code stays in memory (RTLD_NODELETE): runtimes keep threads and
 // statics of their own.
 class Library {
  public:
   // Opens the first candidate that loads and has all `functions`; names without a slash are left to
-  // the system's loader. Throws Error(kDevice): `what` was not found, why not, and `remedy`.
+  // the system's loader. Throws Error(kDevice): `what` was not found, why not, and `remedy`; or
+  // which library one of the candidates needs that is missing.
   Library(std::span<const std::filesystem::path> candidates, std::span<const char* const> functions,
           const std::string& what, const std::string& remedy);
 

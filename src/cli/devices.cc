@@ -23,11 +23,12 @@ EdgeTpuLibraries libraries_of(const Options& options) {
 }
 
 void show_devices(const Options& options) {
-  const auto devices = list_edgetpu_devices(libraries_of(options));
+  auto devices = list_edgetpu_devices(libraries_of(options));
+  const auto unlisted = find_unlisted_devices(devices);
+  devices.insert(devices.end(), unlisted.begin(), unlisted.end());
   if (options.format.json) return print(devices_json(devices));
   if (options.format.csv) return print(devices_table(devices).to_csv());
-  if (devices.empty()) return print("No Edge TPU; `segue doctor` says what is missing.\n");
-  print(devices_table(devices).to_text());
+  print(devices_text(devices));
 }
 
 void show_diagnosis(const Options& options) {

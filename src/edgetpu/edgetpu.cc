@@ -12,6 +12,7 @@
 #include "backend/isolated.h"
 #include "backend/tflite_runtime.h"
 #include "edgetpu/device_process.h"
+#include "edgetpu/hardware.h"
 #include "edgetpu/library.h"
 #include "edgetpu/library_device.h"
 #include "edgetpu/sysfs.h"
@@ -34,9 +35,11 @@ void describe(EdgeTpuDevice& device, const fs::path& sysfs) {
   device.temperature_c = read_temperature_c(device, sysfs);
   if (device.link == EdgeTpuDevice::Link::kPcie) {
     device.unique_id = first_line(folder / "unique_id");
-  } else if (const auto speed = number_in(folder / "speed"); speed && *speed > 0) {
-    device.link_speed_mbps = static_cast<std::uint32_t>(*speed);
+    return;
   }
+  device.controller = usb_controller(folder);
+  if (const auto speed = number_in(folder / "speed"); speed && *speed > 0)
+    device.link_speed_mbps = static_cast<std::uint32_t>(*speed);
 }
 
 class EdgeTpuBackend : public Backend {
@@ -117,15 +120,14 @@ const EdgeTpuDevice& find_edgetpu_device(std::span<const EdgeTpuDevice> devices,
   throw Error(ErrorCode::kDevice,
               fmt::format("no Edge TPU '{}'; there {}", text,
                           names.empty() ? "is none: `segue doctor` says what is missing"
-                                        : fmt::format("are {}", fmt::join(names, ", "))));
+                                        : fmt::format("{} {}", names.size() == 1 ? "is" : "are",
+                                                      fmt::join(names, ", "))));
 }
 
 std::optional<double> read_temperature_c(const EdgeTpuDevice& device, const fs::path& sysfs) {
   if (device.link != EdgeTpuDevice::Link::kPcie) return std::nullopt;
   const auto millidegrees = number_in(folder_of(device, sysfs) / "temp");
-  // A chip that crashed reads -87.9 degrees.
-  constexpr std::int64_t kColdest = -50'000;
-  if (!millidegrees || *millidegrees < kColdest) return std::nullopt;
+  if (!millidegrees || *millidegrees < kNoTemperature) return std::nullopt;
   return static_cast<double>(*millidegrees) / 1000;
 }
 

@@ -1,14 +1,31 @@
 // Values as the kernel tells them: small files of one line.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace segue {
+
+// Below this a temperature, in thousandths of a degree, is none: -87.9 C is what the sensor of a
+// chip that no longer answers reads (google-coral/edgetpu #741, #843).
+inline constexpr std::int64_t kNoTemperature = -50'000;
+
+// Sorted by name; empty where there is no such folder.
+[[nodiscard]] inline std::vector<std::filesystem::path> entries(
+    const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> paths;
+  std::error_code absent;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, absent))
+    paths.push_back(entry.path());
+  std::ranges::sort(paths);
+  return paths;
+}
 
 // Empty when there is no such file.
 [[nodiscard]] inline std::string first_line(const std::filesystem::path& path) {

@@ -148,9 +148,9 @@ std::string run_text(const RunReport& report) {
   text += predicted_text(report) + scale_text(report);
   for (const DeviceTemperature& of : report.hottest) {
     text += fmt::format("{} reached {:.1f} degrees C{}.\n", printable(of.device), of.celsius,
-                        of.celsius < kHotCelsius
+                        of.celsius < kThrottleCelsius[0]
                             ? ""
-                            : ", where it may slow down: cool it, or the rates are not its best");
+                            : ": from 85, 90 and 95 its clock is lowered, so cool it");
   }
   if (measured.results > 0 && measured.stages.size() > 1) text += slowest_text(report);
   for (const DeviceLoss& loss : measured.losses) {
