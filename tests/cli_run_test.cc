@@ -232,6 +232,31 @@ TEST(CliRun, EdgeTpusThatAreNotThereAreDeviceErrors) {
   EXPECT_THAT(unknown.err, HasSubstr("there are pci:apex_0, pci:apex_1, usb:2-1"));
 }
 
+TEST(CliRun, TooFewEdgeTpusNameWhatThereIsAndTheWaysOut) {
+  const Split split;
+  for (const char* segment : {"0", "1"}) {
+    const auto stem = std::filesystem::path(split.folder()) /
+                      fmt::format("squeezenet@64_segment_{}_of_2", segment);
+    std::filesystem::copy_file(stem.string() + ".tflite", stem.string() + "_edgetpu.tflite");
+  }
+  const std::vector<std::string> run{"run",     split.folder(),      "--backend",
+                                     "edgetpu", "--edgetpu-library", SEGUE_TEST_STAND_IN};
+  const auto none = run_segue(run, ".", "export STAND_IN_ATTACHED=0");
+  EXPECT_EQ(none.status, kDevice);
+  EXPECT_THAT(none.err, HasSubstr("the plan needs 2 Edge TPUs, there is none; "));
+  EXPECT_THAT(none.err, HasSubstr("`segue doctor` says what is missing; `--backend cpu` runs it"));
+  const auto one = run_segue(run, ".", "export STAND_IN_ATTACHED=1");
+  EXPECT_EQ(one.status, kDevice);
+  EXPECT_THAT(one.err, HasSubstr("the plan needs 2 Edge TPUs, there is one: pci:apex_0; `segue "
+                                 "doctor` says what is missing; `segue split MODEL --tpus 1` makes "
+                                 "segments for one; `--backend cpu`"));
+  auto chosen = run;
+  for (const char* word : {"--use", "usb:2-1"}) chosen.emplace_back(word);
+  EXPECT_THAT(run_segue(chosen).err,
+              HasSubstr("2 Edge TPUs, --use names 1; there are 3: pci:apex_0, pci:apex_1, usb:2-1; "
+                        "`segue split"));
+}
+
 TEST(CliDevices, AreListedInAllFormats) {
   const std::vector<std::string> library{"--edgetpu-library", SEGUE_TEST_STAND_IN};
   EXPECT_THAT(run_segue({"devices", library[0], library[1]}).out, HasSubstr("pci:apex_1"));

@@ -241,7 +241,8 @@ std::vector<PipelineDevice> devices_of(const std::vector<SharedBackend>& backend
   if (want_compiled(backends) && backends.size() < needed) {
     throw Error(ErrorCode::kDevice,
                 "the pipeline needs " + std::to_string(needed) + " Edge TPUs, there " +
-                    (backends.size() == 1 ? "is " : "are ") + std::to_string(backends.size()));
+                    (backends.size() == 1 ? "is " : "are ") + std::to_string(backends.size()) +
+                    "; give one backend for each, or take segments for fewer");
   }
   std::vector<PipelineDevice> devices;
   const std::size_t count = backends.size() == 1 ? needed : backends.size();

@@ -9,6 +9,8 @@
 #include <map>
 #include <type_traits>
 
+#include "segue/units.h"
+
 namespace segue {
 namespace {
 
@@ -169,8 +171,9 @@ class TfLiteSession : public Session {
 
   void check_sizes(std::span<const std::span<const std::byte>> inputs) const {
     if (inputs.size() != inputs_.size()) {
-      throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {} inputs given, the model has {}",
-                                                           name_, inputs.size(), inputs_.size()));
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("{}: {} given, the model has {}", name_,
+                              format_count(inputs.size(), "input"), inputs_.size()));
     }
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       if (inputs[i].size() == inputs_[i].bytes) continue;

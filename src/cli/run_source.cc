@@ -1,6 +1,7 @@
 #include "cli/run_source.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -10,6 +11,7 @@
 #include "segue/edgetpu.h"
 #include "segue/error.h"
 #include "segue/strategy.h"
+#include "segue/units.h"
 #include "segue/verify.h"
 
 namespace segue::cli {
@@ -46,6 +48,37 @@ Nanoseconds watchdog_of(const RunOptions& options) {
   return Nanoseconds(static_cast<std::int64_t>(options.watchdog_s * scale * 1e9));
 }
 
+// "pci:apex_0, usb:2-1"; with the reason for those that libedgetpu does not list.
+std::string names_of(std::span<const EdgeTpuDevice> devices) {
+  std::vector<std::string> names;
+  for (const EdgeTpuDevice& device : devices) {
+    names.push_back(device.unlisted.empty()
+                        ? device.name()
+                        : fmt::format("{} ({})", device.name(), device.unlisted));
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+// What there is, what of it does not count and why, and the ways out.
+Error too_few_devices(const RunOptions& options, std::uint32_t needed, std::size_t chosen,
+                      std::span<const EdgeTpuDevice> found) {
+  std::string message = fmt::format("the plan needs {}, ", format_count(needed, "Edge TPU"));
+  if (!options.devices.empty()) message += fmt::format("--use names {}; ", chosen);
+  message += found.empty()       ? "there is none"
+             : found.size() == 1 ? fmt::format("there is one: {}", names_of(found))
+                                 : fmt::format("there are {}: {}", found.size(), names_of(found));
+  if (const auto unlisted = find_unlisted_devices(found); !unlisted.empty())
+    message += "; not usable: " + names_of(unlisted);
+  if (found.size() < needed) message += "; `segue doctor` says what is missing";
+  if (chosen > 0) {
+    const bool is_plan = options.source.ends_with(".json");
+    message += fmt::format("; `segue {} MODEL --tpus {}` makes {} for {}",
+                           is_plan ? "plan" : "split", chosen, is_plan ? "a plan" : "segments",
+                           chosen == 1 ? "one" : std::to_string(chosen));
+  }
+  return {ErrorCode::kDevice, message + "; `--backend cpu` runs it without Edge TPUs"};
+}
+
 std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint32_t needed) {
   const EdgeTpuLibraries libraries{runtime_candidates(options.runtime),
                                    edgetpu_candidates(options.edgetpu_library)};
@@ -58,14 +91,7 @@ std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint
                   fmt::format("--use {}: the device is named twice", name));
   }
   if (options.devices.empty()) chosen = found;
-  if (chosen.size() < needed) {
-    throw Error(
-        ErrorCode::kDevice,
-        fmt::format("the segments need {} Edge TPUs, there {} {}; `segue plan --tpus {}` cuts "
-                    "the model for those",
-                    needed, chosen.size() == 1 ? "is" : "are", chosen.size(),
-                    std::max<std::size_t>(chosen.size(), 1)));
-  }
+  if (chosen.size() < needed) throw too_few_devices(options, needed, chosen.size(), found);
   const EdgeTpuOptions edgetpu{.settings = parse_edgetpu_settings(options.edgetpu_settings)};
   std::vector<PipelineDevice> devices;
   for (const EdgeTpuDevice& device : chosen)

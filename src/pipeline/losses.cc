@@ -135,9 +135,10 @@ void PipelineState::finish_replan(Job& job) {
   }
   if (!job.error.empty() || !job.layout) {
     losses_.back().remedy = "nothing: no new plan could be made";
-    fail_at(last, Error(ErrorCode::kDevice,
-                        fmt::format("no plan for the {} devices that are left{}{}",
-                                    job.living.size(), job.error.empty() ? "" : ": ", job.error)));
+    fail_at(last, Error(ErrorCode::kDevice, fmt::format("no plan for the {} that {} left{}{}",
+                                                        format_count(job.living.size(), "device"),
+                                                        job.living.size() == 1 ? "is" : "are",
+                                                        job.error.empty() ? "" : ": ", job.error)));
     return;
   }
   adopt(job);
