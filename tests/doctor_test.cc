@@ -156,7 +156,8 @@ TEST(Access, GroupThatTheLoginDoesNotKnowYetIsTold) {
   DeviceNode node = node_of(0660, "apex", false);
   node.group_lists_user = true;
   EXPECT_THAT(access_findings(node, {"ada", false}),
-              says(Kind::kProblem, "apex-access", "cannot open", "log out and in again"));
+              says(Kind::kProblem, "apex-access", "cannot open",
+                   "'ada' is in group apex since this login began: log out and in again"));
 }
 
 TEST(Access, NodeWithoutItsRuleNeedsTheRule) {

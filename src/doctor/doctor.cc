@@ -101,8 +101,10 @@ class Diagnosis {
     std::vector<std::string> others;
     for (const EdgeTpuDevice& device : unlisted)
       others.push_back(fmt::format("{} ({})", device.name(), device.unlisted));
-    findings_.problem("list", fmt::format("{}; not {}", all, fmt::join(others, ", ")),
-                      "a run uses only those that it lists; what is below says how to get there");
+    findings_.problem(
+        "list", fmt::format("{}; not {}", all, fmt::join(others, ", ")),
+        "a run uses only those that it lists; the findings below say what to do, or plug the "
+        "device in again");
   }
 
   void report_no_device() {
