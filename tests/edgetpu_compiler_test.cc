@@ -172,44 +172,6 @@ TEST(CompilerLog, CutAnywhereIsReadOrRefusedButNeverMore) {
   }
 }
 
-// --- failures
-
-TEST(CompilerFailures, OfTheDocumentedTextsAreKnownWithTheirLine) {
-  const auto explain = [](const std::string& output) {
-    return explain_compiler_failure("Edge TPU Compiler version 16.0.384591198\n" + output,
-                                    "exit status 1", false);
-  };
-  const auto internal = explain("Internal compiler error. Aborting! \n\nCompilation failed!\n");
-  EXPECT_EQ(internal.kind, Kind::kInternal);
-  EXPECT_EQ(internal.message, "Internal compiler error. Aborting!");
-  EXPECT_TRUE(internal.may_pass_again);
-  EXPECT_EQ(explain("Compilation failed due to large activation tensors in model.\n").kind,
-            Kind::kLargeActivations);
-  EXPECT_EQ(explain("Model failed in Tflite interpreter. Please ensure").kind, Kind::kInterpreter);
-  EXPECT_EQ(explain("ERROR: a graph that has dynamic-sized tensors.\nModel failed in Tflite "
-                    "interpreter.")
-                .kind,
-            Kind::kDynamicTensors)
-      << "the reason, not that it failed";
-  EXPECT_EQ(explain("Invalid model: m.tflite\nModel not quantized\n").kind, Kind::kNotQuantized);
-  EXPECT_EQ(explain("ERROR: Unknown command line flag 'x'\n").kind, Kind::kUnknownOption);
-  EXPECT_EQ(explain("Something new\nCompilation failed!\n").message, "Compilation failed!");
-  EXPECT_EQ(explain("Invalid model: m.tflite\nCould not open").kind, Kind::kInvalidModel);
-  EXPECT_EQ(explain("ERROR: Op builtin_code out of range: 150").kind, Kind::kUnsupportedVersion);
-  EXPECT_EQ(explain("ERROR: Didn't find op for builtin opcode 'ADD' version '5'").kind,
-            Kind::kUnsupportedVersion);
-  EXPECT_EQ(explain("Compilation timed out").kind, Kind::kTimeout);
-  EXPECT_EQ(explain("").kind, Kind::kSilent);
-  const auto ssh = explain_compiler_failure(
-      "ssh: connect to host box port 22: Connection timed out", "exit status 255", false);
-  EXPECT_EQ(ssh.kind, Kind::kOther);
-  EXPECT_THAT(ssh.explanation, HasSubstr("is the command right?"));
-  EXPECT_THAT(explain("").explanation, HasSubstr("#411"));
-  EXPECT_EQ(explain_compiler_failure("", "signal 11 (Segmentation fault)", false).kind,
-            Kind::kCrash);
-  EXPECT_EQ(explain_compiler_failure(kLog, "not finished after 180 s", true).kind, Kind::kTimeout);
-}
-
 // --- the stand-in
 
 // CONV_2D, ADD, RELU, CONCATENATION, FULLY_CONNECTED.
@@ -319,6 +281,52 @@ TEST(EdgeTpuCompiler, CulpritsAreFoundAloneOrAsTheShortestRunThatFails) {
   EXPECT_THAT(culprit_of("internal:ADD+CONCATENATION"), ElementsAre(1, 2, 3));
   EXPECT_THAT(culprit_of("internal:SOFTMAX"), IsEmpty());
 }
+
+// As Google ships it: a shell script, whose exit status is all that tells of a crash.
+EdgeTpuCompilerOptions behind_shell(const std::string& fault) {
+  EdgeTpuCompilerOptions options;
+  options.command = {
+      "sh", "-c", "\"$@\" 2>/dev/null; exit $?", "sh", SEGUE_TEST_COMPILER, "fault=" + fault};
+  return options;
+}
+
+class EveryFault : public ::testing::TestWithParam<std::pair<const char*, Kind>> {};
+
+TEST_P(EveryFault, IsTracedToItsOperator) {
+  const ScratchFolder scratch;
+  const std::string fault = std::string(GetParam().first) + ":CONCATENATION";
+  EdgeTpuCompilerOptions options = behind_shell(fault);
+  options.attempts = 1;
+  const auto culprit = find_culprit(five_kinds(), scratch.path(), options);
+  ASSERT_TRUE(culprit.has_value());
+  EXPECT_EQ(culprit->failure.kind, GetParam().second);
+  EXPECT_THAT(culprit->operators, ElementsAre(operator_id(3)));
+  EXPECT_FALSE(culprit->whatever_fails);
+}
+
+TEST_P(EveryFault, IsTriedAgainIfThatHelped) {
+  const ScratchFolder scratch;
+  EdgeTpuCompilerOptions options = behind_shell(GetParam().first);
+  options.command.push_back("passes_after=" + (scratch.path() / "mark").string());
+  const Compilation compilation = compile(five_kinds(), scratch.path(), options);
+  const bool is_retried = GetParam().second != Kind::kTimeout &&
+                          GetParam().second != Kind::kLargeActivations &&
+                          GetParam().second != Kind::kInterpreter;
+  EXPECT_EQ(compilation.succeeded(), is_retried);
+  EXPECT_EQ(compilation.attempts, is_retried ? 2U : 1U);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EveryFault,
+                         ::testing::Values(std::pair{"crash", Kind::kCrash},
+                                           std::pair{"exception", Kind::kException},
+                                           std::pair{"internal", Kind::kInternal},
+                                           std::pair{"internal16", Kind::kInternal},
+                                           std::pair{"timeout", Kind::kTimeout},
+                                           std::pair{"failed", Kind::kSilent},
+                                           std::pair{"silent", Kind::kSilent},
+                                           std::pair{"large", Kind::kLargeActivations},
+                                           std::pair{"interpreter", Kind::kInterpreter}),
+                         [](const auto& fault) { return std::string(fault.param.first); });
 
 TEST(EdgeTpuCompiler, ThatRefusesEverythingBlamesNoOperator) {
   const ScratchFolder scratch;

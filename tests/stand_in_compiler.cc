@@ -93,6 +93,19 @@ int fail(const std::string& fault) {
       {"internal",
        "Internal compiler error. Aborting! \n\nCompilation child process completed within timeout "
        "period.\nCompilation failed! \n"},
+      {"internal16",
+       "Compilation failed: Internal error.\nCompilation child process completed within timeout "
+       "period.\nCompilation failed! \n"},
+      {"exception",
+       "libc++abi: terminating with uncaught exception of type std::out_of_range: vector\n"
+       "Compilation child process completed within timeout period.\nCompilation failed! \n"},
+      {"timeout",
+       "Compilation timeout. This is usually caused by large activations.\nCompilation failed! \n"},
+      {"failed",
+       "Compilation child process completed within timeout period.\nCompilation failed! \n"},
+      {"write",
+       "Model compiled successfully in 12 ms.\nError opening file for writing: m_edgetpu.tflite\n\n"
+       "Internal compiler error. Aborting! \n"},
       {"large",
        "Compilation failed: Compilation failed due to large activation tensors in model.\n"
        "Compilation child process completed within timeout period.\nCompilation failed!\n"},

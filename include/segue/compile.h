@@ -26,6 +26,8 @@ struct CompileOptions {
   /// Called when the compiler is done with a file, before its culprit is looked for; by one thread
   /// at a time.
   std::function<void(const std::string& file, const Compilation&)> on_compiled;
+  /// Whether what follows this outcome is a search for the operator at fault.
+  [[nodiscard]] bool looks_for_culprit(const Compilation& compilation) const;
 };
 
 /// What became of one file.
@@ -34,7 +36,8 @@ struct FileCompilation {
   std::string compiled_file;  // "resnet50_segment_0_of_4_edgetpu.tflite"
   std::string log_file;       // "resnet50_segment_0_of_4_edgetpu.log"
   Compilation compilation;    // its bytes are in the compiled file, no longer here
-  std::optional<Culprit> culprit;
+  bool looked_for_culprit = false;
+  std::optional<Culprit> culprit;          // none where it was not found
   std::vector<std::string> culprit_names;  // "SOFTMAX #30 'predictions'", one per operator
 };
 

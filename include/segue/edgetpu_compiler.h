@@ -2,7 +2,8 @@
 ///
 /// It is run on one segment at a time and never cuts: its own segmentation is what Segue replaces.
 /// What it prints is read, what it means when it fails is explained, and the operator at fault is
-/// found by compiling parts.
+/// found by compiling parts. `--num_segments` among the arguments of the command is refused: it
+/// ends without a word, or crashes, on models of today's converter (edgetpu issues #411, #669).
 ///
 /// Source of options, log lines and failure texts: coral.ai/docs/edgetpu/compiler, and issues of
 /// google-coral/edgetpu as named beside each. The program was not at hand: all is tested against a
@@ -40,6 +41,7 @@ struct CompilerLog {
   std::uint64_t host_bytes = 0;  // "Off-chip memory used for streaming uncached model parameters"
   std::uint32_t subgraphs = 0;   // "Number of Edge TPU subgraphs"
   std::uint32_t operation_count = 0;
+  std::uint32_t mapped_count = 0;  // of those, on the Edge TPU
   std::vector<CompiledOperation> operations;
   /// Operations that stay on the host's processor.
   [[nodiscard]] std::uint32_t unmapped_count() const;
@@ -48,20 +50,25 @@ struct CompilerLog {
 /// Throws Error(kCompiler) naming the first line that is missing or cannot be read.
 [[nodiscard]] CompilerLog parse_compiler_log(std::string_view text);
 
-/// Why a compilation failed.
+/// Why a compilation failed. What each kind is recognised by, what it means and what is done about
+/// it is one row of the table in src/edgetpu_compiler/failures.cc (docs/runtime.md, "Compiling").
 struct CompilerFailure {
   enum class Kind {
-    kInternal,            // "Internal compiler error. Aborting!"
+    kInternal,            // "Internal compiler error. Aborting!", "… failed: Internal error."
     kLargeActivations,    // "Compilation failed due to large activation tensors in model."
     kInterpreter,         // "Model failed in Tflite interpreter…"
     kDynamicTensors,      // "… dynamic-sized tensors"
     kNotQuantized,        // "Model not quantized"
     kInvalidModel,        // "Invalid model: …"
     kUnsupportedVersion,  // of an operator
-    kTimeout,             // its own, or ours
-    kCrash,               // killed by a signal
+    kTimeout,             // "Compilation timeout. …", or the time limit given here
+    kCrash,               // SIGSEGV, SIGABRT and such, also of a program behind the command
+    kException,           // "libc++abi: terminating with uncaught exception …"
+    kKilled,              // SIGKILL, SIGTERM: most often, memory ran out
+    kFileAccess,          // "Error opening file for writing: …"
     kSilent,              // ended without a result or a reason
     kUnknownOption,       // of an older compiler
+    kNothingMapped,       // a file of which the Edge TPU runs no operation
     kOther,
   };
   Kind kind = Kind::kOther;
@@ -69,12 +76,14 @@ struct CompilerFailure {
   std::string explanation;  // what that means, and what to do
   /// Whether the same input has been seen to pass later (edgetpu issues #173, #211).
   bool may_pass_again = false;
+  /// Whether an operator can be at fault, so that it is worth looking for.
+  bool may_have_culprit = false;
 
   /// Message and explanation.
   [[nodiscard]] std::string sentence() const;
 };
 
-/// `end`: how the program ended, "exit status 1". Always gives an answer.
+/// `end`: how the program ended, "exit status 1" or "signal 11 (…)". Always gives an answer.
 [[nodiscard]] CompilerFailure explain_compiler_failure(std::string_view output,
                                                        const std::string& end, bool timed_out);
 

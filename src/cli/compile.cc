@@ -34,10 +34,10 @@ CompileOptions compile_options(const Options& options) {
   result.compiler = edgetpu_compiler_options(options.compiler);
   result.jobs = options.jobs;
   result.finds_culprits = !options.no_bisect;
-  result.on_compiled = [&options](const std::string& file, const Compilation& compilation) {
+  result.on_compiled = [how = result](const std::string& file, const Compilation& compilation) {
     if (compilation.succeeded()) return;
     print_note(fmt::format("{}: {}{}", printable(file), printable(compilation.failure->message),
-                           options.no_bisect ? "" : "; looking for the operator"));
+                           how.looks_for_culprit(compilation) ? "; looking for the operator" : ""));
   };
   return result;
 }

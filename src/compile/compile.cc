@@ -66,10 +66,8 @@ FileCompilation compile_one(const Model& model, const fs::path& folder,
   if (compilation.succeeded()) files.stage(folder / result.compiled_file, std::span(&compiled, 1));
   files.commit();
   compilation.compiled = {};
-  // Of what is not the compiler's own failure no operator can be guilty.
-  if (compilation.succeeded() || !options.finds_culprits ||
-      compilation.failure->kind == CompilerFailure::Kind::kOther)
-    return result;
+  result.looked_for_culprit = options.looks_for_culprit(compilation);
+  if (!result.looked_for_culprit) return result;
   result.culprit = find_culprit(model, folder, options.compiler);
   if (!result.culprit) return result;
   for (const OperatorId id : result.culprit->operators)
@@ -87,6 +85,10 @@ std::vector<CompiledMemory> memory_of(const std::vector<FileCompilation>& files)
 }
 
 }  // namespace
+
+bool CompileOptions::looks_for_culprit(const Compilation& compilation) const {
+  return finds_culprits && compilation.failure && compilation.failure->may_have_culprit;
+}
 
 bool FolderCompilation::succeeded() const {
   return std::ranges::all_of(

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "edgetpu_compiler/failures.h"
 #include "file/temporary_folder.h"
 #include "process/process.h"
 #include "segue/edgetpu_compiler.h"
@@ -61,6 +62,23 @@ void check_remote(const EdgeTpuCompilerOptions& options, const fs::path& folder)
                           folder.parent_path().string()));
 }
 
+// Its own segmentation: what comes out would be other files than those that are waited for.
+void check_no_segmentation(const std::vector<std::string>& command) {
+  bool is_for_compiler = false;  // ssh, nice and others have a -n of their own
+  for (const std::string& word : command) {
+    if (word.starts_with("--num_segments") || word.starts_with("-num_segments") ||
+        (is_for_compiler && word.starts_with("-n"))) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("the compiler's command has {}: leave it out, and cut the model with "
+                              "`segue split`; edgetpu_compiler's own segmentation ends without a "
+                              "word, or crashes, on models of today's converter (edgetpu issues "
+                              "#411, #669)",
+                              word));
+    }
+    is_for_compiler |= fs::path(word).filename().string().starts_with("edgetpu_compiler");
+  }
+}
+
 CompilerFailure wrong_result(std::string message) {
   return {CompilerFailure::Kind::kOther, std::move(message),
           "is the command edgetpu_compiler, and does it see the same folders?", false};
@@ -94,15 +112,16 @@ class Attempt {
     compilation.time += process.time;
     compilation.transcript += fmt::format("$ {}\n{}\n[{}, {}]\n", fmt::join(command, " "),
                                           process.output, process.end(), format_time(process.time));
+    compilation.log.reset();
     compilation.failure.reset();
     if (process.succeeded() && fs::exists(result_, absent)) {
       take_result(process.output, compilation);
-    } else if (process.succeeded()) {
-      compilation.failure = wrong_result("it ended well, but wrote no file");
-    } else {
-      compilation.failure =
-          explain_compiler_failure(process.output, process.end(), process.timed_out);
+      return;
     }
+    compilation.failure = explain_compiler_failure(process.output + "\n" + log_text(),
+                                                   process.end(), process.timed_out);
+    if (process.succeeded() && compilation.failure->kind == CompilerFailure::Kind::kOther)
+      compilation.failure = wrong_result("it ended well, but wrote no file");
   }
 
  private:
@@ -128,6 +147,10 @@ class Attempt {
       if (const std::string difference = different_border(read_model(source_), compiled);
           !difference.empty()) {
         compilation.failure = wrong_result(difference);
+        return;
+      }
+      if (compilation.log->operation_count > 0 && compilation.log->mapped_count == 0) {
+        compilation.failure = nothing_mapped(*compilation.log);
         return;
       }
       compilation.compiled.assign(compiled.bytes().begin(), compiled.bytes().end());
@@ -172,6 +195,7 @@ Compilation compile_for_edgetpu(std::span<const std::span<const std::byte>> piec
     throw Error(ErrorCode::kInvalidArgument,
                 "the compiler needs a command, a time limit and at least one attempt");
   }
+  check_no_segmentation(options.command);
   TemporaryFolder temporary(folder);
   check_remote(options, temporary.path());
   const Attempt attempt(temporary, plain_stem(name), options);

@@ -97,9 +97,9 @@ class Lines {
     fail(key, "this line is missing; is it edgetpu_compiler, version 2 or later?");
   }
 
-  [[nodiscard]] std::uint32_t count(std::string_view key) const {
+  [[nodiscard]] std::uint32_t count(std::string_view key, std::uint32_t where_missing = 0) const {
     const auto value = find(key);
-    if (!value) return 0;
+    if (!value) return where_missing;
     const auto number = parse_count(*value);
     if (!number) fail(fmt::format("{} {}", key, *value), "a number is expected");
     return *number;
@@ -130,6 +130,7 @@ class Lines {
 bool CompiledOperation::is_mapped() const { return status == kMapped; }
 
 std::uint32_t CompilerLog::unmapped_count() const {
+  if (operations.empty()) return operation_count - mapped_count;
   std::uint32_t count = 0;
   for (const CompiledOperation& operation : operations)
     count += operation.is_mapped() ? 0 : operation.count;
@@ -148,6 +149,13 @@ CompilerLog parse_compiler_log(std::string_view text) {
   log.subgraphs = lines.count("Number of Edge TPU subgraphs:");
   log.operation_count = lines.count("Total number of operations:");
   log.operations = lines.operations();
+  // The line stands there where not all are mapped.
+  log.mapped_count = log.operation_count;
+  const std::uint32_t by_table =
+      log.operation_count - std::min(log.unmapped_count(), log.operation_count);
+  log.mapped_count =
+      std::min(lines.count("Number of operations that will run on Edge TPU:", by_table),
+               log.operation_count);
   return log;
 }
 

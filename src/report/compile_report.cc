@@ -33,6 +33,14 @@ const char* name_of(CompilerFailure::Kind kind) {
       return "timeout";
     case Kind::kCrash:
       return "crash";
+    case Kind::kException:
+      return "exception";
+    case Kind::kKilled:
+      return "killed";
+    case Kind::kFileAccess:
+      return "file_access";
+    case Kind::kNothingMapped:
+      return "nothing_mapped";
     case Kind::kSilent:
       return "silent";
     case Kind::kUnknownOption:
@@ -49,18 +57,9 @@ const CompiledStage* simulated_stage(const FolderCompilation& result, std::size_
   return &*result.plan->stages[position].compiled;
 }
 
-std::string success_text(const CompilerLog& log, const CompiledStage* simulated) {
-  std::string text = fmt::format("{} on chip, {} from host", format_bytes(log.on_chip_bytes),
-                                 format_bytes(log.host_bytes));
-  if (simulated != nullptr) {
-    text += fmt::format(" (simulated: {}, {})", format_bytes(simulated->simulated_on_chip_bytes),
-                        format_bytes(simulated->simulated_host_bytes));
-  }
-  text += fmt::format("; {} of {} operations on the Edge TPU",
-                      log.operation_count - std::min(log.unmapped_count(), log.operation_count),
-                      log.operation_count);
-  if (log.subgraphs > 1) text += fmt::format(", in {} parts", log.subgraphs);
-  text += "\n";
+// "  on the host: 2 SOFTMAX: Operation not supported", a line per row of the compiler's table.
+std::string host_rows(const CompilerLog& log) {
+  std::string text;
   for (const CompiledOperation& operation : log.operations) {
     if (operation.is_mapped()) continue;
     text += fmt::format("  on the host: {} {}: {}\n", operation.count, printable(operation.name),
@@ -69,26 +68,50 @@ std::string success_text(const CompilerLog& log, const CompiledStage* simulated)
   return text;
 }
 
+std::string success_text(const CompilerLog& log, const CompiledStage* simulated) {
+  std::string text = fmt::format("{} on chip, {} from host", format_bytes(log.on_chip_bytes),
+                                 format_bytes(log.host_bytes));
+  if (simulated != nullptr) {
+    text += fmt::format(" (simulated: {}, {})", format_bytes(simulated->simulated_on_chip_bytes),
+                        format_bytes(simulated->simulated_host_bytes));
+  }
+  text += fmt::format("; {} of {} on the Edge TPU", log.mapped_count,
+                      format_count(log.operation_count, "operation"));
+  if (log.subgraphs > 1) text += fmt::format(", in {} parts", log.subgraphs);
+  return text + "\n" + host_rows(log);
+}
+
+std::string culprit_text(const FileCompilation& file) {
+  if (!file.culprit) {
+    return "  No operator at fault was found: none of the parts that were compiled alone failed in "
+           "the same way.\n";
+  }
+  const auto& names = file.culprit_names;
+  std::string text;
+  if (file.culprit->whatever_fails) {
+    text = fmt::format(
+        "  At fault is no single operator: {} fails alone, and so does one of another kind; is it "
+        "the compiler itself?",
+        printable(names[0]));
+  } else if (names.size() == 1) {
+    text = fmt::format("  At fault: {}, which fails alone", printable(names[0]));
+  } else {
+    text = fmt::format(
+        "  At fault: {} operators from {} to {}, which fail together, and as far as bisection sees "
+        "no shorter run does",
+        names.size(), printable(names.front()), printable(names.back()));
+  }
+  return text +
+         fmt::format(" (found in {}).\n", format_count(file.culprit->compilations, "compilation"));
+}
+
 std::string failure_text(const FileCompilation& file) {
   const Compilation& compilation = file.compilation;
   std::string text = fmt::format("failed: {}\n  {}\n", printable(compilation.failure->message),
                                  compilation.failure->explanation);
-  if (file.culprit) {
-    const auto& names = file.culprit_names;
-    text += file.culprit->whatever_fails
-                ? fmt::format(
-                      "  At fault is no single operator: {} fails alone, and so does one of "
-                      "another kind; is it the compiler itself?",
-                      printable(names[0]))
-            : names.size() == 1
-                ? fmt::format("  At fault: {}, which fails alone", printable(names[0]))
-                : fmt::format(
-                      "  At fault: {} operators from {} to {}, which fail together, and as far as "
-                      "bisection sees no shorter run does",
-                      names.size(), printable(names.front()), printable(names.back()));
-    text +=
-        fmt::format(" (found in {}).\n", format_count(file.culprit->compilations, "compilation"));
-  }
+  if (compilation.failure->kind == CompilerFailure::Kind::kNothingMapped)
+    text += host_rows(*compilation.log);
+  if (file.looked_for_culprit) text += culprit_text(file);
   return text + fmt::format("  Its output, of {}: {}\n",
                             format_count(compilation.attempts, "attempt"),
                             printable(file.log_file));
@@ -143,8 +166,9 @@ std::string compile_text(const FolderCompilation& result) {
     return text + fmt::format("{} of {} failed to compile{}\n", failed,
                               format_count(result.files.size(), "file"),
                               result.plan ? "; plan.json is unchanged" : "");
-  text += fmt::format("{} compiled by edgetpu_compiler {}", result.files.size(),
-                      printable(result.files[0].compilation.log->version));
+  text +=
+      fmt::format("{} compiled by edgetpu_compiler {}", format_count(result.files.size(), "file"),
+                  printable(result.files[0].compilation.log->version));
   return text +
          (result.plan ? "; plan.json holds its bytes, and times simulated with them\n" : "\n");
 }

@@ -1,0 +1,11 @@
+// Failures that are not in what the compiler prints when it ends.
+#pragma once
+
+#include "segue/edgetpu_compiler.h"
+
+namespace segue {
+
+// Of a file in whose log no operation is mapped to the Edge TPU.
+[[nodiscard]] CompilerFailure nothing_mapped(const CompilerLog& log);
+
+}  // namespace segue
