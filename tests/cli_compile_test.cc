@@ -40,7 +40,7 @@ TEST_F(CliCompile, TextJsonAndCsvGiveTheCompilersFiguresBesideTheSimulated) {
   const auto text = run_segue({"compile", folder(), "--compiler-cmd", kStandIn});
   EXPECT_EQ(text.status, 0) << text.err;
   EXPECT_THAT(text.out, HasSubstr("on chip, 0 B from host (simulated: "));
-  EXPECT_THAT(text.out, HasSubstr("2 compiled by edgetpu_compiler 16.0.384591198"));
+  EXPECT_THAT(text.out, HasSubstr("2 files compiled by edgetpu_compiler 16.0.384591198"));
   const auto json = nlohmann::json::parse(
       run_segue({"compile", folder(), "--json"}, ".", "export SEGUE_EDGETPU_COMPILER=" + kStandIn)
           .out);
@@ -76,6 +76,74 @@ TEST_F(CliCompile, FailureNamesSegmentMessageMeaningAndOperator) {
   const auto json = nlohmann::json::parse(run_segue(as_json).out);
   EXPECT_EQ(json["files"][1]["failure"]["kind"], "large_activations");
   EXPECT_EQ(json["files"][1]["failure"]["culprit"]["operators"].size(), 1U);
+}
+
+// Operators that the log leaves to the host have host times wherever the plan is shown.
+TEST_F(CliCompile, HostOperatorsOfTheLogAreTimed) {
+  const auto host_ns = [&](const std::string& json) {
+    std::uint64_t sum = 0;
+    const auto document = nlohmann::json::parse(json);
+    for (const auto& stage : document["stages"])
+      sum += stage["time_ns"]["host"].get<std::uint64_t>();
+    return sum;
+  };
+  const std::string plan = folder() + "/plan.json";
+  const std::uint64_t before = host_ns(read_text_file(plan, 1 << 24U));
+  const auto text =
+      run_segue({"compile", folder(), "--compiler-cmd", kStandIn + " leaves=CONCATENATION"});
+  EXPECT_EQ(text.status, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr("on the host: 7 CONCATENATION: Operation not supported"));
+  EXPECT_THAT(text.out, HasSubstr("8 operators run on the host's processor, for "));
+  const auto written = nlohmann::json::parse(read_text_file(plan, 1 << 24U));
+  EXPECT_EQ(written["stages"][0]["host_operators"],
+            written["stages"][0]["compiled"]["operators_on_host"].size());
+  const std::uint64_t after = host_ns(written.dump());
+  EXPECT_GT(after, before);
+  EXPECT_EQ(host_ns(run_segue({"simulate", plan, "--json"}).out), after);
+  EXPECT_EQ(host_ns(run_segue({"simulate", plan, "--model", "zoo:squeezenet@64", "--json"}).out),
+            after);
+  const std::string page = (scratch() / "page.html").string();
+  ASSERT_EQ(run_segue({"report", plan, "--model", "zoo:squeezenet@64", "-o", page}).status, 0);
+  EXPECT_THAT(read_text_file(page, 1 << 24U),
+              HasSubstr("8 operators run on the host's processor, for "));
+}
+
+TEST_F(CliCompile, NothingOnTheEdgeTpuExitsWith5) {
+  const auto result = run_segue({"compile", folder(), "--compiler-cmd", kStandIn + " leaves=ALL"});
+  EXPECT_EQ(result.status, kCompiler);
+  EXPECT_THAT(result.err, HasSubstr("_segment_0_of_2.tflite: 0 of "));
+  EXPECT_THAT(result.err, Not(HasSubstr("looking for")));
+  EXPECT_THAT(result.out, HasSubstr("the whole file would run on the host's processor"));
+  EXPECT_THAT(result.out, HasSubstr("2 of 2 files failed to compile; plan.json is unchanged"));
+  const auto json = nlohmann::json::parse(
+      run_segue({"compile", folder(), "--json", "--compiler-cmd", kStandIn + " leaves=ALL"}).out);
+  EXPECT_EQ(json["files"][0]["failure"]["kind"], "nothing_mapped");
+}
+
+TEST_F(CliCompile, LooksForNoOperatorWhereNoneIsAtFault) {
+  const auto result = run_segue({"compile", folder(), "--compiler-cmd", kStandIn + " fault=write"});
+  EXPECT_EQ(result.status, kCompiler);
+  EXPECT_THAT(result.err, HasSubstr("Error opening file for writing"));
+  EXPECT_THAT(result.err, Not(HasSubstr("looking for")));
+  EXPECT_THAT(result.out, HasSubstr("make room on the disk"));
+  EXPECT_THAT(result.out, Not(HasSubstr("t fault")));
+  EXPECT_THAT(result.out, HasSubstr("Its output, of 1 attempt: "));
+}
+
+TEST_F(CliCompile, SearchThatFindsNoOperatorSaysSo) {
+  const std::string mark = (scratch() / "mark").string();
+  const auto result =
+      run_segue({"compile", folder(), "--jobs", "1", "--attempts", "1", "--compiler-cmd",
+                 kStandIn + " fault=internal16 passes_after=" + mark});
+  EXPECT_EQ(result.status, kCompiler);
+  EXPECT_THAT(result.err, HasSubstr("Internal error.; looking for the operator"));
+  EXPECT_THAT(result.out, HasSubstr("No operator at fault was found"));
+}
+
+TEST_F(CliCompile, OwnSegmentationOfTheCompilerIsRefused) {
+  testing::expect_failure(
+      run_segue({"compile", folder(), "--compiler-cmd", kStandIn + " --num_segments 2"}), kUsage,
+      "edgetpu_compiler's own segmentation ends without a word, or crashes");
 }
 
 TEST_F(CliCompile, WithoutCompilerOrWithWrongOptionsSaysWhatToDo) {

@@ -165,6 +165,102 @@ TEST(CompiledPlans, TakeTheCompilersBytesIntoTheirTimesAndKeepThemWhenReadAgain)
   EXPECT_TRUE(evaluated.stages[2].compiled);
 }
 
+// Expects the host's time of a stage to be that of these operators, and its device's time that of
+// the others alone.
+void expect_timed_on_host(const Stage& stage, const Graph& graph,
+                          const std::vector<OperatorId>& on_host) {
+  Nanoseconds host{0};
+  std::vector<OperatorId> on_device;
+  for (const OperatorId id : stage.operators) {
+    if (std::ranges::binary_search(on_host, id)) {
+      host += host_operator_time(graph, id, pcie());
+    } else {
+      on_device.push_back(id);
+    }
+  }
+  EXPECT_EQ(stage.time.host_operators, on_host.size());
+  EXPECT_EQ(stage.time.host, host);
+  const MemoryReport memory = make_simulated_compiler(pcie())->compile(graph, on_device);
+  const SegmentTime alone = simulate_segment(graph, on_device, memory, pcie());
+  EXPECT_EQ(stage.time.compute, alone.compute);
+  EXPECT_EQ(stage.time.input, alone.input);
+  EXPECT_EQ(stage.time.output, alone.output);
+}
+
+TEST(CompiledPlans, TimeOnTheHostWhatTheLogLeftThere) {
+  const ScratchFolder scratch;
+  const Model model = open_model("zoo:squeezenet");
+  const Graph graph(model);
+  const Plan plan = balanced_plan(graph, 3);
+  ASSERT_EQ(plan.host_operators(), 0U);
+  write_segments(model, plan, scratch.path());
+  const Plan compiled =
+      *compile_folder(scratch.path(), with_stand_in({"leaves=CONCATENATION"})).plan;
+  EXPECT_EQ(to_json(find_plan(scratch.path()).value()), to_json(compiled));
+  std::size_t concatenations = 0;
+  for (const Stage& stage : compiled.stages) {
+    std::vector<OperatorId> expected;
+    for (const OperatorId id : stage.operators) {
+      const bool is_left = model.op(id).code == OpCode::kConcatenation;
+      concatenations += is_left ? 1 : 0;
+      if (is_left || !is_supported_on_device(model, id)) expected.push_back(id);
+    }
+    ASSERT_TRUE(stage.compiled->host_operators.has_value());
+    EXPECT_EQ(*stage.compiled->host_operators, expected);
+    expect_timed_on_host(stage, graph, expected);
+    EXPECT_GT(stage.range->high - stage.range->low, stage.time.host) << "estimates of the host";
+  }
+  EXPECT_EQ(concatenations, 8U);
+  EXPECT_GT(compiled.predicted.latency, plan.predicted.latency);
+  const std::vector<DevicePool> pools{{pcie(), 3, false}};
+  EXPECT_EQ(to_json(evaluate_plan(compiled, graph, pools)), to_json(compiled));
+  EXPECT_NO_THROW(check_plan_consistent(compiled, pools));
+}
+
+TEST(CompiledPlans, OfEarlierVersionsHaveNoListAndAreRead) {
+  const Model model = open_model("zoo:squeezenet");
+  const Graph graph(model);
+  const std::vector<DevicePool> pools{{pcie(), 2, false}};
+  const std::vector<CompiledMemory> memory(2, {1000, 0, "16.0"});
+  const Plan plan = with_compiled_memory(balanced_plan(graph, 2), graph, memory, pools);
+  const std::string text = to_json(plan);
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("operators_on_host")));
+  const Plan read = parse_plan(text, "plan.json");
+  EXPECT_FALSE(read.stages[1].compiled->host_operators.has_value());
+  EXPECT_EQ(read.host_operators(), 0U) << "as simulated";
+  EXPECT_EQ(to_json(evaluate_plan(read, graph, pools)), text);
+}
+
+TEST(CompiledPlans, RefuseAListThatIsNotAscending) {
+  const Model model = open_model("zoo:squeezenet");
+  const Graph graph(model);
+  const std::vector<DevicePool> pools{{pcie(), 1, false}};
+  const std::vector<CompiledMemory> memory{
+      {1000, 0, "16.0", std::vector<OperatorId>{operator_id(3), operator_id(7)}}};
+  std::string text = to_json(with_compiled_memory(balanced_plan(graph, 1), graph, memory, pools));
+  EXPECT_EQ(parse_plan(text, "p").host_operators(), 2U);
+  const auto at = text.find("7", text.find("operators_on_host"));
+  text[at] = '3';
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_plan(text, "p"); },
+               {"stages[0].compiled.operators_on_host[1]", "larger than the one before"});
+}
+
+TEST(CompileFolder, WithNothingOnTheEdgeTpuHasFailed) {
+  const ScratchFolder scratch;
+  const Model model = open_model("zoo:squeezenet@64");
+  const Graph graph(model);
+  write_segments(model, balanced_plan(graph, 2), scratch.path());
+  const std::string before = read_text_file(scratch.path() / "plan.json", 1 << 24U);
+  const FolderCompilation result = compile_folder(scratch.path(), with_stand_in({"leaves=ALL"}));
+  const FileCompilation& file = result.files[0];
+  ASSERT_FALSE(file.compilation.succeeded());
+  EXPECT_EQ(file.compilation.failure->kind, CompilerFailure::Kind::kNothingMapped);
+  EXPECT_THAT(file.compilation.failure->message, HasSubstr("0 of "));
+  EXPECT_FALSE(file.looked_for_culprit);
+  EXPECT_FALSE(fs::exists(scratch.path() / file.compiled_file));
+  EXPECT_EQ(read_text_file(scratch.path() / "plan.json", 1 << 24U), before);
+}
+
 TEST(CompiledPlans, RefuseReportsOfAnotherNumberOfStages) {
   const Model model = open_model("zoo:squeezenet");
   const Graph graph(model);
@@ -192,6 +288,22 @@ TEST(RefineBalanced, MovesCutsUntilTheCompilerSaysThatNothingStreams) {
   EXPECT_NE(refined.cuts, simulated.cuts);
   EXPECT_EQ(refined.initial_cuts, simulated.cuts);
   check_segmentation(graph, refined.segmentation);
+}
+
+TEST(EdgeTpuOracle, SaysWhatIsLeftToTheHost) {
+  const ScratchFolder scratch;
+  const Model model = open_model("zoo:squeezenet");
+  const Graph graph(model);
+  const auto compiler =
+      make_edgetpu_compiler(scratch.path(), stand_in_compiler({"leaves=CONCATENATION"}));
+  const auto operators = graph.operators_between(4, 12);
+  const MemoryReport report = compiler->compile(graph, operators);
+  ASSERT_TRUE(report.host_operators.has_value());
+  std::vector<OperatorId> expected;
+  for (const OperatorId id : operators)
+    if (model.op(id).code == OpCode::kConcatenation) expected.push_back(id);
+  ASSERT_FALSE(expected.empty());
+  EXPECT_EQ(*report.host_operators, expected) << "of the whole model";
 }
 
 // What does not compile is no cut to move to.

@@ -129,7 +129,7 @@ class Schemas(unittest.TestCase):
         done = self.expect_valid(segue("compile", parts, "--compiler-cmd", COMPILER, "--json"))
         self.assertEqual(done["schema"], "segue.compile/1")
         plan = self.expect_valid((parts / "plan.json").read_text())
-        self.assertIn("compiled", plan["stages"][0])
+        self.assertIn("operators_on_host", plan["stages"][0]["compiled"])
         refusing = f"{COMPILER} fault=internal:SOFTMAX"
         failed = segue("compile", parts, "--compiler-cmd", refusing, "--json", status=5)
         self.assertTrue(any(file["failure"] for file in self.expect_valid(failed)["files"]))

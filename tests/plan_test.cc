@@ -104,7 +104,7 @@ TEST(Plan, OfUnequalDevicesEditedIntoWhatThereIsNotIsRefused) {
   plan.stages[1].devices[0] = {7, 1, {}};
   expect_error(ErrorCode::kInvalidArgument,
                [&] { (void)evaluate_plan(plan, graph, unequal_devices()); },
-               {"stage 1 names pool 7; there are 2"});
+               {"stage 1 names pool 7; the devices are 2 pools"});
   plan.stages[1].devices.clear();
   expect_error(ErrorCode::kInvalidArgument,
                [&] { (void)evaluate_plan(plan, graph, unequal_devices()); },

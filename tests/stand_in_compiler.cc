@@ -5,8 +5,9 @@
 // Arguments "fault=KIND[:WHERE]" before the compiler's own make it fail as the real one does: WHERE
 // names operators, "SOFTMAX" or "ADD+SOFTMAX", of which the model must hold all. "capacity=BYTES"
 // makes its device smaller, "takes=FILE" lets the compiled file take as long on the stand-in of
-// libedgetpu as it would on the device of that file, "passes_after=FILE" lets a fault pass when
-// FILE is there, and makes it.
+// libedgetpu as it would on the device of that file, "leaves=NAME" leaves all operators of a kind,
+// or of ALL, to the host by its log, "passes_after=FILE" lets a fault pass when FILE is there, and
+// makes it.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,6 +40,7 @@ struct Arguments {
   std::string where;
   std::string passes_after;
   std::string takes;
+  std::string leaves;
   std::uint64_t capacity = 0;
   std::string folder;
   std::string model;
@@ -58,6 +60,8 @@ Arguments parse(const std::vector<std::string>& words) {
       result.capacity = std::stoull(word.substr(9));
     } else if (word.starts_with("takes=")) {
       result.takes = word.substr(6);
+    } else if (word.starts_with("leaves=")) {
+      result.leaves = word.substr(7);
     } else if (word.starts_with("passes_after=")) {
       result.passes_after = word.substr(13);
     } else if (with_value.contains(word)) {
@@ -196,17 +200,28 @@ std::string size_text(std::uint64_t bytes) {
   return fmt::format("{:.2f}B", static_cast<double>(bytes));
 }
 
-std::string operation_table(const Graph& graph) {
+// What it says where not all operators are mapped, and the table of operators.
+std::string operation_table(const Graph& graph, const std::string& leaves) {
   const Model& model = graph.model();
   const auto all = graph.operators_between(1, graph.depth());
   const auto on_host = operators_on_host(graph, all);
   std::map<std::pair<std::string, std::string>, int> rows;
+  std::size_t mapped = 0;
   for (const OperatorId id : all) {
-    const bool is_on_host = std::ranges::find(on_host, id) != on_host.end();
+    const bool is_on_host = std::ranges::find(on_host, id) != on_host.end() ||
+                            model.op(id).name == leaves || leaves == "ALL";
+    mapped += is_on_host ? 0 : 1;
     ++rows[{std::string(model.op(id).name),
             is_on_host ? "Operation not supported" : "Mapped to Edge TPU"}];
   }
-  std::string text = "Operator                       Count      Status\n\n";
+  std::string text;
+  if (mapped < all.size()) {
+    text = fmt::format(
+        "Number of operations that will run on Edge TPU: {}\n"
+        "Number of operations that will run on CPU: {}\n\n",
+        mapped, all.size() - mapped);
+  }
+  text += "Operator                       Count      Status\n\n";
   for (const auto& [row, count] : rows)
     text += fmt::format("{:<30} {:<10} {}\n", row.first, count, row.second);
   return text;
@@ -221,7 +236,7 @@ void report(const Graph& graph, const Arguments& arguments, const std::filesyste
   const auto all = graph.operators_between(1, graph.depth());
   const MemoryReport memory = make_simulated_compiler(device)->compile(graph, all);
   const std::filesystem::path model = arguments.model;
-  const std::string table = operation_table(graph);
+  const std::string table = operation_table(graph, arguments.leaves);
   fmt::print(
       "Model compiled successfully in 12 ms.\n\nInput model: {}\nInput size: {}\n"
       "Output model: {}\nOutput size: {}\n"

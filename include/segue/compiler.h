@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -42,6 +43,8 @@ struct MemoryReport {
   std::uint64_t capacity_bytes = 0;       // for parameters, in this segment
   std::vector<OperatorMemory> operators;  // in file order; empty where only totals are known
   std::string compiler;                   // which one says so; empty: the simulated
+  /// What the compiler left to the host's processor, in file order; none: operators_on_host.
+  std::optional<std::vector<OperatorId>> host_operators = std::nullopt;
 };
 
 class Compiler {
@@ -106,6 +109,11 @@ struct HostReason {
 /// segment has one part for the device. O(operators of the model) where there are any.
 [[nodiscard]] std::vector<OperatorId> operators_on_host(const Graph& graph,
                                                         std::span<const OperatorId> operators);
+
+/// The same as a compiler's report says it, where it does.
+[[nodiscard]] std::vector<OperatorId> operators_on_host(const Graph& graph,
+                                                        std::span<const OperatorId> operators,
+                                                        const MemoryReport& report);
 
 /// By position, whether an operator runs on the host in some segment: those the device does not
 /// have, and whatever depends on one of them. O(operators + edges).

@@ -102,6 +102,9 @@ struct EdgeTpuCompilerOptions {
 struct Compilation {
   std::vector<std::byte> compiled;  // the file for the device; empty where it failed
   std::optional<CompilerLog> log;   // of what was compiled
+  /// What the log left to the host's processor, of the model that was compiled, in file order; none
+  /// where the log has no table of operations.
+  std::optional<std::vector<OperatorId>> host_operators;
   std::optional<CompilerFailure> failure;
   std::string transcript;  // all that was printed, attempt by attempt
   std::uint32_t attempts = 0;

@@ -23,11 +23,13 @@
 ///             can beat under the objective, and whether this one reaches it; never proven where
 ///             operators run on the host, since their times are estimates
 /// A stage whose segment Google's compiler has compiled has one key more,
-///   compiled  {compiler, simulated_on_chip_bytes, simulated_host_bytes}
-/// and its on_chip_bytes and host_bytes are then the compiler's. All other byte counts on a device,
-/// and all times, are simulated. A reader refuses unknown and missing keys
-/// by their path. It takes "segue.plan/1", too, which has no `host` and no `host_operators`, and
-/// plans of either version without ranges.
+///   compiled  {compiler, simulated_on_chip_bytes, simulated_host_bytes,
+///              operators_on_host [positions in the file]}
+/// and its on_chip_bytes and host_bytes are then the compiler's, and its operators on the host
+/// those that the compiler left there (a file without this list: those that are simulated there).
+/// All other byte counts on a device, and all times, are simulated. A reader refuses unknown and
+/// missing keys by their path. It takes "segue.plan/1", too, which has no `host` and no
+/// `host_operators`, and plans of either version without ranges.
 #pragma once
 
 #include <cstdint>
@@ -68,6 +70,8 @@ struct CompiledMemory {
   std::uint64_t on_chip_bytes = 0;
   std::uint64_t host_bytes = 0;
   std::string compiler;  // its version: "16.0.384591198"
+  /// What it left to the host's processor, in file order; none where it does not say.
+  std::optional<std::vector<OperatorId>> host_operators = std::nullopt;
 };
 
 /// That a stage's bytes on chip and from host are a compiler's, and what was simulated instead.
@@ -75,6 +79,8 @@ struct CompiledStage {
   std::string compiler;
   std::uint64_t simulated_on_chip_bytes = 0;
   std::uint64_t simulated_host_bytes = 0;
+  /// Of the whole model; none in plans of compilers that do not say.
+  std::optional<std::vector<OperatorId>> host_operators = std::nullopt;
 };
 
 struct Stage {
@@ -172,16 +178,16 @@ struct Plan {
 /// Makes the predictions anew from the times and replicas of the stages, as after an edit of those.
 void predict_anew(Plan& plan, std::span<const DevicePool> pools);
 
-/// The plan with a compiler's report of each stage in place of the simulated one: bytes, and times
-/// simulated with those. `segments` are the models of the stages; `pools` those the plan is for.
-/// Where that changes a prediction, the bound of "optimal", which was proven for the simulated
-/// ones, is left out. Throws Error(kInvalidArgument) where there is not one of each per stage, and
-/// as devices_of.
+/// The plan with a compiler's report of each stage in place of the simulated one: bytes, operators
+/// on the host, and times simulated with those. `segments` are the models of the stages, to which
+/// the reports' operators belong; `pools` those the plan is for. Where that changes a prediction,
+/// the bound of "optimal", which was proven for the simulated ones, is left out. Throws
+/// Error(kInvalidArgument) where there is not one of each per stage, and as devices_of.
 [[nodiscard]] Plan with_compiled_memory(const Plan& plan, std::span<const Model> segments,
                                         std::span<const CompiledMemory> memory,
                                         std::span<const DevicePool> pools);
 
-/// The same with the graph of the whole model.
+/// The same with the graph of the whole model, to which the reports' operators belong.
 [[nodiscard]] Plan with_compiled_memory(const Plan& plan, const Graph& graph,
                                         std::span<const CompiledMemory> memory,
                                         std::span<const DevicePool> pools);

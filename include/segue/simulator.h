@@ -78,8 +78,9 @@ struct SegmentTime {
 };
 
 /// Time of a convex set of operators, in file order, whose parameters lie as `memory` reports: by
-/// the simulated compiler or by another one. Parameters without an operator of their own (a report
-/// of totals only) are streamed once. O(k log k) for k operators.
+/// the simulated compiler or by another one, and of which the host computes what `memory` left to
+/// it. Parameters without an operator of their own (a report of totals only) are streamed once. O(k
+/// log k) for k operators.
 [[nodiscard]] SegmentTime simulate_segment(const Graph& graph,
                                            std::span<const OperatorId> operators,
                                            const MemoryReport& memory, const DeviceSpec& device);

@@ -67,17 +67,19 @@ struct ErrorFactors {
 /// a single operator is off by a factor of three (docs/cost-model.md, "What the host computes").
 inline constexpr ErrorFactors kHostOperatorFactors{1.0 / 3, 3.0};
 
-/// The kind of a segment whose time `simulate_segment` gave. Operators on the host do not count.
-/// O(operators).
+/// The kind of a segment whose time `simulate_segment` gave; `memory` is the report it was given,
+/// of which only the operators on the host matter: they do not count. O(operators).
 [[nodiscard]] SegmentKind segment_kind(const Graph& graph, std::span<const OperatorId> operators,
-                                       const SegmentTime& time, const DeviceSpec& device);
+                                       const SegmentTime& time, const DeviceSpec& device,
+                                       const MemoryReport& memory = {});
 
 /// The range of a segment's total time, alone on an idle host: its part on the device by its kind,
 /// operators on the host by kHostOperatorFactors, or, where they were measured on this machine
 /// (HostCompute::measured), as the rest of the segment. The high end of an unknown host also has
 /// its share of the output as slow as a busy host is (kMostHostStretch). O(operators).
 [[nodiscard]] TimeRange time_range(const Graph& graph, std::span<const OperatorId> operators,
-                                   const SegmentTime& time, const DeviceSpec& device);
+                                   const SegmentTime& time, const DeviceSpec& device,
+                                   const MemoryReport& memory = {});
 
 /// The host's share of a segment's output, beside the link. O(1).
 [[nodiscard]] Nanoseconds host_share_of_output(const SegmentTime& time, const DeviceSpec& device);

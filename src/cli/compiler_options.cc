@@ -15,7 +15,8 @@ void add_compiler_command(CLI::App& command, CompilerOptions& options, const std
 void add_compiler_options(CLI::App& command, CompilerOptions& options) {
   add_compiler_command(command, options,
                        "edgetpu_compiler to run (or SEGUE_EDGETPU_COMPILER), with arguments, as "
-                       "'ssh box edgetpu_compiler' where box sees the same folders");
+                       "'ssh box edgetpu_compiler' where box sees the same folders; never with "
+                       "--num_segments, which crashes on models of today's converter");
   command.add_option("--timeout", options.timeout_s, "Seconds for one attempt (default 180)")
       ->check(CLI::Range(0.1, 86400.0));
   command

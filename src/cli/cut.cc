@@ -64,7 +64,8 @@ void add_cut(CLI::App& command, CutOptions& options) {
           "--strategy", options.strategy,
           "optimal (default: stages and replicas with the smallest time, and a bound that "
           "proves it), balanced (Segm_Balanced of the paper), profile (best horizontal cuts "
-          "by measured times), or compiler (what edgetpu_compiler does)")
+          "by measured times), or compiler (the cuts of edgetpu_compiler --num_segments, which "
+          "itself crashes on models of today's converter)")
       ->check(CLI::IsMember(strategy_names()));
   command
       .add_option("--search", options.search,
@@ -185,7 +186,8 @@ CutResult refine_by_compiler(const Graph& graph, const CutOptions& options,
   std::vector<CompiledMemory> memory;
   for (const auto& segment : balanced.segmentation.segments) {
     const MemoryReport report = compiler->compile(graph, segment);
-    memory.push_back({report.on_chip_bytes, report.host_bytes, report.compiler});
+    memory.push_back(
+        {report.on_chip_bytes, report.host_bytes, report.compiler, report.host_operators});
   }
   const std::vector<PoolCounts> devices(memory.size(), PoolCounts{1});
   const Plan plan = make_plan(graph, balanced.segmentation, pools, options.strategy, devices);

@@ -79,7 +79,8 @@ std::vector<CompiledMemory> memory_of(const std::vector<FileCompilation>& files)
   std::vector<CompiledMemory> memory;
   for (const FileCompilation& file : files) {
     const CompilerLog& log = *file.compilation.log;
-    memory.push_back({log.on_chip_bytes, log.host_bytes, log.version});
+    memory.push_back(
+        {log.on_chip_bytes, log.host_bytes, log.version, file.compilation.host_operators});
   }
   return memory;
 }

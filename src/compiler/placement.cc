@@ -158,6 +158,11 @@ std::vector<OperatorId> operators_on_host(const Graph& graph,
   return result;
 }
 
+std::vector<OperatorId> operators_on_host(const Graph& graph, std::span<const OperatorId> operators,
+                                          const MemoryReport& report) {
+  return report.host_operators ? *report.host_operators : operators_on_host(graph, operators);
+}
+
 std::vector<bool> possible_host_operators(const Graph& graph) {
   std::vector<bool> may_be(graph.operator_count());
   for (std::size_t i = 0; i < may_be.size(); ++i) {

@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "edgetpu_compiler/failures.h"
+#include "edgetpu_compiler/host_operators.h"
 #include "file/temporary_folder.h"
 #include "process/process.h"
 #include "segue/edgetpu_compiler.h"
@@ -143,9 +144,9 @@ class Attempt {
   void take_result(const std::string& output, Compilation& compilation) const {
     try {
       compilation.log = parse_compiler_log(output + "\n" + log_text());
+      const Model source = read_model(source_);
       const Model compiled = read_model(result_);
-      if (const std::string difference = different_border(read_model(source_), compiled);
-          !difference.empty()) {
+      if (const std::string difference = different_border(source, compiled); !difference.empty()) {
         compilation.failure = wrong_result(difference);
         return;
       }
@@ -153,6 +154,7 @@ class Attempt {
         compilation.failure = nothing_mapped(*compilation.log);
         return;
       }
+      compilation.host_operators = operators_left_to_host(*compilation.log, source, compiled);
       compilation.compiled.assign(compiled.bytes().begin(), compiled.bytes().end());
     } catch (const Error& error) {
       compilation.failure = wrong_result(error.what());

@@ -50,11 +50,16 @@ class EdgeTpuCompiler : public Compiler {
                               model.describe(operators.back()), compilation.failure->sentence()));
     }
     const CompilerLog& log = *compilation.log;
-    return {log.on_chip_bytes,
-            log.host_bytes,
-            log.on_chip_bytes + log.remaining_bytes,
-            {},
-            log.version};
+    MemoryReport report{log.on_chip_bytes,
+                        log.host_bytes,
+                        log.on_chip_bytes + log.remaining_bytes,
+                        {},
+                        log.version};
+    if (!compilation.host_operators) return report;
+    report.host_operators.emplace();
+    for (const OperatorId id : *compilation.host_operators)
+      report.host_operators->push_back(operators[index(id)]);
+    return report;
   }
 
   std::filesystem::path folder_;

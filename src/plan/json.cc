@@ -19,11 +19,24 @@ constexpr std::string_view kSchema = "segue.plan/2";
 constexpr std::string_view kSchemaOf01 = "segue.plan/1";
 constexpr std::size_t kLargestFileBytes = std::size_t{64} << 20U;
 
+Json positions_json(std::span<const OperatorId> operators) {
+  Json result = Json::array();
+  for (const OperatorId id : operators) result.push_back(index(id));
+  return result;
+}
+
+Json to_json(const CompiledStage& compiled) {
+  Json result{{"compiler", compiled.compiler},
+              {"simulated_on_chip_bytes", compiled.simulated_on_chip_bytes},
+              {"simulated_host_bytes", compiled.simulated_host_bytes}};
+  if (compiled.host_operators)
+    result["operators_on_host"] = positions_json(*compiled.host_operators);
+  return result;
+}
+
 Json to_json(const Stage& stage, std::size_t position) {
-  Json operators = Json::array();
-  for (const OperatorId id : stage.operators) operators.push_back(index(id));
   Json result{{"index", position},
-              {"operators", std::move(operators)},
+              {"operators", positions_json(stage.operators)},
               {"first_depth", stage.first_depth},
               {"last_depth", stage.last_depth},
               {"inputs", stage.inputs},
@@ -38,11 +51,7 @@ Json to_json(const Stage& stage, std::size_t position) {
               {"host_operators", stage.time.host_operators},
               {"time_ns", time_json(stage.time)}};
   if (stage.range) result["time_range_ns"] = range_json(*stage.range);
-  if (stage.compiled) {
-    result["compiled"] = {{"compiler", stage.compiled->compiler},
-                          {"simulated_on_chip_bytes", stage.compiled->simulated_on_chip_bytes},
-                          {"simulated_host_bytes", stage.compiled->simulated_host_bytes}};
-  }
+  if (stage.compiled) result["compiled"] = to_json(*stage.compiled);
   if (stage.devices.empty()) return result;
   Json devices = Json::array();
   for (const StageDevices& of_pool : stage.devices) {
@@ -152,9 +161,19 @@ std::vector<StageDevices> parse_devices(const Node& node, const Stage& stage, bo
 }
 
 CompiledStage parse_compiled(const Node& node) {
-  node.expect_keys({"compiler", "simulated_on_chip_bytes", "simulated_host_bytes"});
-  return {node["compiler"].text(), node["simulated_on_chip_bytes"].number(),
-          node["simulated_host_bytes"].number()};
+  node.expect_keys({"compiler", "simulated_on_chip_bytes", "simulated_host_bytes"},
+                   {"operators_on_host"});
+  CompiledStage result{node["compiler"].text(), node["simulated_on_chip_bytes"].number(),
+                       node["simulated_host_bytes"].number()};
+  if (!node.has("operators_on_host")) return result;
+  result.host_operators.emplace();
+  for (const Node& element : node["operators_on_host"].elements()) {
+    const OperatorId id{element.small_number()};
+    if (!result.host_operators->empty() && id <= result.host_operators->back())
+      element.fail("must be larger than the one before");
+    result.host_operators->push_back(id);
+  }
+  return result;
 }
 
 Stage parse_stage(const Node& node, std::size_t position, bool has_host) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "plan/compiled.h"
 #include "plan/limits.h"
 #include "plan/prediction.h"
 #include "segue/error.h"
@@ -56,7 +57,8 @@ Stage describe_stage(const Graph& graph, std::vector<OperatorId> operators,
       stage.on_chip_bytes = memory.on_chip_bytes;
       stage.host_bytes = memory.host_bytes;
     }
-    const TimeRange range = time_range(graph, stage.operators, time, targets[pool].pool.device);
+    const TimeRange range =
+        time_range(graph, stage.operators, time, targets[pool].pool.device, memory);
     if (stage.replicas == 0 || time.total() > stage.time.total()) {
       stage.time = time;
       stage.range = range;
@@ -84,15 +86,16 @@ void check_pools(const Plan& plan, std::size_t pools) {
     const Stage& stage = plan.stages[s];
     if (stage.devices.empty() != (pools == 1)) {
       throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("stage {} {}; the devices are {} pool{}", s,
+                  fmt::format("stage {} {}; the devices are {}", s,
                               stage.devices.empty() ? "does not say which devices run it (devices)"
                                                     : "names devices of several pools",
-                              pools, pools == 1 ? "" : "s"));
+                              format_count(pools, "pool")));
     }
     for (const StageDevices& devices : stage.devices) {
       if (devices.pool < pools) continue;
       throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("stage {} names pool {}; there are {}", s, devices.pool, pools));
+                  fmt::format("stage {} names pool {}; the devices are {}", s, devices.pool,
+                              format_count(pools, "pool")));
     }
   }
 }
@@ -115,65 +118,6 @@ void check_devices(std::span<const DevicePool> pools, std::span<const PoolCounts
                             format_count(used[pool], "device"), pools[pool].device.name,
                             pools[pool].count));
   }
-}
-
-// How far a byte count may be off that a compiler prints with two decimals of its unit.
-std::uint64_t rounding_of(std::uint64_t bytes) {
-  if (bytes < kKiB) return 1;
-  return (bytes < kMiB ? kKiB : kMiB) / 200 + 1;
-}
-
-// What lies where in a segment of which a compiler reports totals. Where the simulated compiler
-// agrees with them, as far as logs are printed, it says which operators stream; else that is not
-// known, and all is taken to cross the link once.
-MemoryReport report_of(const CompiledMemory& memory, const Graph& graph,
-                       std::span<const OperatorId> operators, const DeviceSpec& device) {
-  MemoryReport simulated = make_simulated_compiler(device)->compile(graph, operators);
-  const auto [less, more] = std::minmax(simulated.host_bytes, memory.host_bytes);
-  if (more - less <= rounding_of(memory.host_bytes)) return simulated;
-  return {memory.on_chip_bytes, memory.host_bytes, simulated.capacity_bytes, {}, memory.compiler};
-}
-
-// The stage with a compiler's report in place of the simulated one. `operators` are its operators
-// in `graph`, which is that of the whole model or of the segment alone.
-void adopt(Stage& stage, const CompiledMemory& memory, const Graph& graph,
-           std::span<const OperatorId> operators, std::span<const DevicePool> pools) {
-  // Compiled twice: what was simulated is known from the first time.
-  if (!stage.compiled)
-    stage.compiled = CompiledStage{memory.compiler, stage.on_chip_bytes, stage.host_bytes};
-  stage.compiled->compiler = memory.compiler;
-  stage.on_chip_bytes = memory.on_chip_bytes;
-  stage.host_bytes = memory.host_bytes;
-  std::vector<StageDevices> devices = devices_of(stage);
-  stage.time = {};
-  for (StageDevices& kind : devices) {
-    const DeviceSpec& device = pools[kind.pool].device;
-    kind.time =
-        simulate_segment(graph, operators, report_of(memory, graph, operators, device), device);
-    kind.range = time_range(graph, operators, kind.time, device);
-    if (kind.time.total() <= stage.time.total()) continue;
-    stage.time = kind.time;
-    stage.range = kind.range;
-  }
-  if (!stage.devices.empty()) stage.devices = std::move(devices);
-}
-
-// The same for a stage's operators at their positions in its segment.
-std::vector<DevicePool> with_measured_host(const Plan& plan, const Stage& stage,
-                                           std::span<const DevicePool> pools) {
-  Plan of_segment;
-  for (std::size_t i = 0; i < stage.operators.size(); ++i) {
-    const auto measured = plan.measured_host.find(static_cast<std::uint32_t>(stage.operators[i]));
-    if (measured != plan.measured_host.end())
-      of_segment.measured_host.emplace(static_cast<std::uint32_t>(i), measured->second);
-  }
-  return segue::with_measured_host(of_segment, pools);
-}
-
-// Whether a stage of a file still is what it says that the compiler compiled.
-bool is_as_compiled(const Stage& in_file, const Stage& now) {
-  return in_file.compiled && in_file.inputs == now.inputs && in_file.outputs == now.outputs &&
-         in_file.parameter_bytes == now.parameter_bytes && in_file.macs == now.macs;
 }
 
 Plan describe(const Graph& graph, const Segmentation& segmentation, std::span<const Target> targets,
@@ -333,7 +277,9 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DeviceP
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     const Stage& stage = plan.stages[s];
     if (!is_as_compiled(stage, result.stages[s])) continue;
-    adopt(result.stages[s], {stage.on_chip_bytes, stage.host_bytes, stage.compiled->compiler},
+    adopt(result.stages[s],
+          {stage.on_chip_bytes, stage.host_bytes, stage.compiled->compiler,
+           stage.compiled->host_operators},
           graph, result.stages[s].operators, pools);
   }
   result.predicted = predict(result.stages, result.predicted.single_device, pools);
@@ -348,54 +294,6 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DeviceP
     result.strategy = "manual";
   }
   return result;
-}
-
-namespace {
-
-// `adopt_stage` does it for the stage of this position.
-template <typename AdoptStage>
-Plan with_adopted_stages(const Plan& plan, std::span<const CompiledMemory> memory,
-                         std::span<const DevicePool> pools, const AdoptStage& adopt_stage) {
-  check_pools(plan, pools.size());
-  if (memory.size() != plan.stages.size()) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format("{} of a compiler for a plan of {}", format_count(memory.size(), "report"),
-                    format_count(plan.stages.size(), "stage")));
-  }
-  Plan result = plan;
-  for (std::size_t s = 0; s < memory.size(); ++s) adopt_stage(result.stages[s], s);
-  result.predicted = predict(result.stages, plan.predicted.single_device, pools);
-  if (result.predicted.bottleneck != plan.predicted.bottleneck ||
-      result.predicted.latency != plan.predicted.latency)
-    result.bound.reset();
-  return result;
-}
-
-}  // namespace
-
-Plan with_compiled_memory(const Plan& plan, std::span<const Model> segments,
-                          std::span<const CompiledMemory> memory,
-                          std::span<const DevicePool> pools) {
-  if (segments.size() != plan.stages.size()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{} for a plan of {}", format_count(segments.size(), "segment"),
-                            format_count(plan.stages.size(), "stage")));
-  }
-  return with_adopted_stages(plan, memory, pools, [&](Stage& stage, std::size_t s) {
-    const Graph graph(segments[s]);
-    const auto measured = with_measured_host(plan, stage, pools);
-    adopt(stage, memory[s], graph, graph.operators_between(1, graph.depth()), measured);
-  });
-}
-
-Plan with_compiled_memory(const Plan& plan, const Graph& graph,
-                          std::span<const CompiledMemory> memory,
-                          std::span<const DevicePool> pools) {
-  const std::vector<DevicePool> measured = with_measured_host(plan, pools);
-  return with_adopted_stages(plan, memory, measured, [&](Stage& stage, std::size_t s) {
-    adopt(stage, memory[s], graph, stage.operators, measured);
-  });
 }
 
 Segmentation segmentation_of(const Plan& plan) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "json/node.h"
+#include "report/plan_words.h"
 #include "segue/names.h"
 #include "segue/report.h"
 #include "segue/units.h"
@@ -169,8 +170,9 @@ std::string compile_text(const FolderCompilation& result) {
   text +=
       fmt::format("{} compiled by edgetpu_compiler {}", format_count(result.files.size(), "file"),
                   printable(result.files[0].compilation.log->version));
-  return text +
-         (result.plan ? "; plan.json holds its bytes, and times simulated with them\n" : "\n");
+  if (!result.plan) return text + "\n";
+  return text + "; plan.json holds its bytes, and times simulated with them\n" +
+         host_operators_note(*result.plan);
 }
 
 Table compile_table(const FolderCompilation& result) {

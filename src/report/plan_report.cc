@@ -246,6 +246,21 @@ std::string plan_text(const Plan& plan, std::span<const Plan> others) {
   return text;
 }
 
+namespace {
+
+// What lies where, with the operators on the host that Google's compiler left there.
+std::vector<OperatorMemory> as_compiled(std::vector<OperatorMemory> simulated, const Stage& stage) {
+  if (!stage.compiled || !stage.compiled->host_operators) return simulated;
+  for (OperatorMemory& memory : simulated) {
+    const bool is_on_host = std::ranges::binary_search(*stage.compiled->host_operators, memory.op);
+    if (is_on_host == (memory.residency == Residency::kOnHost)) continue;
+    memory = {memory.op, is_on_host ? Residency::kOnHost : Residency::kNone, 0};
+  }
+  return simulated;
+}
+
+}  // namespace
+
 Table plan_operator_table(const Plan& plan, const Graph& graph, const DeviceSpec& device) {
   constexpr std::array kPlaces{"", "on chip", "streamed", "never cached", "host"};
   const Model& model = graph.model();
@@ -258,8 +273,8 @@ Table plan_operator_table(const Plan& plan, const Graph& graph, const DeviceSpec
                    {"cycles"},          {"host_ns"},
                    {"output_bytes"},    {"output", Table::Align::kLeft}};
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
-    for (const OperatorMemory& memory :
-         compiler->compile(graph, plan.stages[s].operators).operators) {
+    const MemoryReport report = compiler->compile(graph, plan.stages[s].operators);
+    for (const OperatorMemory& memory : as_compiled(report.operators, plan.stages[s])) {
       const OperatorStats& stats = graph.stats(memory.op);
       const Operator& op = model.op(memory.op);
       const Nanoseconds host_ns = memory.residency == Residency::kOnHost

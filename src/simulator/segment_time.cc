@@ -69,7 +69,7 @@ std::uint32_t host_cores(std::span<const DevicePool> pools) {
 SegmentTime simulate_segment(const Graph& graph, std::span<const OperatorId> operators,
                              const MemoryReport& memory, const DeviceSpec& device) {
   const Model& model = graph.model();
-  const auto on_host = operators_on_host(graph, operators);
+  const auto on_host = operators_on_host(graph, operators, memory);
   Nanoseconds host{0};
   for (const OperatorId id : on_host) host += host_operator_time(graph, id, device);
   const auto with_host = [&](SegmentTime time) {

@@ -30,10 +30,11 @@ bool is_of_dense_network(Loop loop) {
 
 // Of the operators on the host, those whose time is an estimate.
 Nanoseconds estimated_host_time(const Graph& graph, std::span<const OperatorId> operators,
-                                const SegmentTime& time, const DeviceSpec& device) {
+                                const SegmentTime& time, const DeviceSpec& device,
+                                const MemoryReport& memory) {
   if (time.host_operators == 0) return Nanoseconds(0);
   Nanoseconds estimated{0};
-  for (const OperatorId id : operators_on_host(graph, operators)) {
+  for (const OperatorId id : operators_on_host(graph, operators, memory)) {
     if (!device.host.measured.contains(static_cast<std::uint32_t>(id)))
       estimated += host_operator_time(graph, id, device);
   }
@@ -91,12 +92,13 @@ ErrorFactors error_factors(SegmentKind kind, const DeviceSpec& device) {
 }
 
 SegmentKind segment_kind(const Graph& graph, std::span<const OperatorId> operators,
-                         const SegmentTime& time, const DeviceSpec& device) {
+                         const SegmentTime& time, const DeviceSpec& device,
+                         const MemoryReport& memory) {
   if (count(time.streaming) > kStreamingShare * count(time.total() - time.host))
     return SegmentKind::kStreaming;
   const Model& model = graph.model();
   const DeviceSpec products_device = products_alone(device);
-  const auto on_host = operators_on_host(graph, operators);
+  const auto on_host = operators_on_host(graph, operators, memory);
   double products = 0;
   bool has_dense = false;
   bool has_others = false;
@@ -121,9 +123,11 @@ Nanoseconds host_share_of_output(const SegmentTime& time, const DeviceSpec& devi
 }
 
 TimeRange time_range(const Graph& graph, std::span<const OperatorId> operators,
-                     const SegmentTime& time, const DeviceSpec& device) {
-  const ErrorFactors factors = error_factors(segment_kind(graph, operators, time, device), device);
-  const double estimated = count(estimated_host_time(graph, operators, time, device));
+                     const SegmentTime& time, const DeviceSpec& device,
+                     const MemoryReport& memory) {
+  const ErrorFactors factors =
+      error_factors(segment_kind(graph, operators, time, device, memory), device);
+  const double estimated = count(estimated_host_time(graph, operators, time, device, memory));
   const double known = count(time.total()) - estimated;
   const double most = std::max(kMostHostStretch, device.timing.busy_stretch.value);
   const double stretched = host_knowledge(device) == HostKnowledge::kUnknown
