@@ -193,9 +193,9 @@ TEST(CompilerFailures, OtherProgramsAreNoCompiler) {
   }
 }
 
-TEST(CompilerFailures, NamesWithinWordsAreNoReasons) {
-  const auto failure = explain_compiler_failure(kVersion + "ERROR: tensor skilled/rekilled1\n",
-                                                "exit status 1", false);
+TEST(CompilerFailures, WordsWithinNamesAreNoReasons) {
+  const auto failure = explain_compiler_failure(
+      kVersion + "ERROR: skilled/rekilled1 /x/killed.tflite killed_2\n", "exit status 1", false);
   EXPECT_EQ(failure.kind, Kind::kOther);
 }
 

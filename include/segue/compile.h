@@ -49,10 +49,11 @@ struct FolderCompilation {
 
 /// Compiles all segments that `find_segments` finds in a folder. Beside each lies then its log and,
 /// where it succeeded, the compiled file. When all did, plan.json, where there is one, holds the
-/// compiler's on-chip and host bytes, and times simulated with those; else it stays as it was, and
-/// so do older compiled files of the segments that failed. That a segment fails is an answer.
-/// Throws Error(kCompiler) when the compiler cannot be started, Error(kInvalidArgument) where the
-/// pools are not those of the plan, and as read_split and StagedFiles.
+/// compiler's on-chip and host bytes, the operators that it left to the host, and times simulated
+/// with those; else it stays as it was, and so do older compiled files of the segments that failed.
+/// That a segment fails is an answer. Throws Error(kCompiler) when the compiler cannot be started,
+/// Error(kInvalidArgument) where the pools are not those of the plan, and as read_split and
+/// StagedFiles.
 [[nodiscard]] FolderCompilation compile_folder(const std::filesystem::path& folder,
                                                const CompileOptions& options);
 

@@ -195,14 +195,15 @@ Output read_output(std::string_view text) {
   return result;
 }
 
-// Whether the words stand in the line, and not inside longer ones.
+// Whether the words stand in the line, and not inside longer ones or names of files.
 bool holds_words(std::string_view line, std::string_view words) {
-  const auto is_part_of_word = [&](std::size_t position) {
+  const auto is_joined = [&](std::size_t position, std::string_view joints) {
     return position < line.size() &&
-           (std::isalnum(static_cast<unsigned char>(line[position])) != 0);
+           (std::isalnum(static_cast<unsigned char>(line[position])) != 0 ||
+            joints.find(line[position]) != std::string_view::npos);
   };
   for (auto at = line.find(words); at != std::string_view::npos; at = line.find(words, at + 1)) {
-    if ((at == 0 || !is_part_of_word(at - 1)) && !is_part_of_word(at + words.size())) return true;
+    if ((at == 0 || !is_joined(at - 1, "/_-")) && !is_joined(at + words.size(), "_-")) return true;
   }
   return false;
 }

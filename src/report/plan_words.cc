@@ -167,16 +167,15 @@ std::string host_operators_note(const Plan& plan) {
   if (count == 0) return "";
   Nanoseconds total{0};
   for (const Stage& stage : plan.stages) total += stage.time.total();
-  // The compiler's reasons are its own.
   const bool is_compiled = std::ranges::any_of(plan.stages, [](const Stage& stage) {
     return stage.compiled && stage.compiled->host_operators &&
            !stage.compiled->host_operators->empty();
   });
   return fmt::format(
-      "{} run{} on the host's processor, for {} of {} per input ({}; {} the reasons{}).\n",
+      "{} run{} on the host's processor, for {} of {} per input ({}; {}{}).\n",
       format_count(count, "operator"), count == 1 ? "s" : "", format_time(plan.host_time()),
       format_time(total), is_host_measured(plan) ? "measured" : "estimated",
-      is_compiled ? "the compiler's logs give" : "`segue inspect` gives",
+      is_compiled ? "edgetpu_compiler left them there" : "`segue inspect` gives the reasons",
       is_host_measured(plan) ? "" : ", `segue plan --measure cpu` measures");
 }
 
