@@ -217,7 +217,7 @@ TEST(CompiledPlans, TimeOnTheHostWhatTheLogLeftThere) {
   EXPECT_NO_THROW(check_plan_consistent(compiled, pools));
 }
 
-TEST(CompiledPlans, OfEarlierVersionsHaveNoListAndAreRead) {
+TEST(CompiledPlans, OfEarlierVersionsAreRead) {
   const Model model = open_model("zoo:squeezenet");
   const Graph graph(model);
   const std::vector<DevicePool> pools{{pcie(), 2, false}};

@@ -52,7 +52,7 @@ TEST(CompiledPlacement, WithoutATableIsUnknown) {
   EXPECT_EQ(operators_left_to_host({}, layers(2), compiled_with({})), std::nullopt);
 }
 
-TEST(CompiledPlacement, LastOnesAreLeftWhereTheFileDoesNotSay) {
+TEST(CompiledPlacement, LastOnesAreLeft) {
   const auto log = log_of({{"CONV_2D", 2, kMapped}, {"CONV_2D", 1, kLeft}, {"ADD", 3, kMapped}});
   EXPECT_THAT(operators_left_to_host(log, layers(3), compiled_with({})),
               Optional(ElementsAre(operator_id(6))));

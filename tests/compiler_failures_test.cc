@@ -160,7 +160,7 @@ TEST_P(FailureForm, IsKnown) {
 INSTANTIATE_TEST_SUITE_P(All, FailureForm, ::testing::ValuesIn(kForms),
                          [](const auto& form) { return std::string(form.param.name); });
 
-TEST(CompilerFailures, OurTimeLimitIsATimeoutWhateverWasPrinted) {
+TEST(CompilerFailures, OurTimeLimitIsATimeout) {
   const auto failure = explain_compiler_failure(kVersion + "Internal compiler error. Aborting!",
                                                 "not finished after 180.00 s", true);
   EXPECT_EQ(failure.kind, Kind::kTimeout);
@@ -233,7 +233,7 @@ class ScriptCompiler {
   mutable bool announced_ = false;
 };
 
-TEST(CompilerFailures, CrashBehindAShellIsTriedThriceAndTraced) {
+TEST(CompilerFailures, CrashBehindAShellIsTriedThrice) {
   // The inner shell dies; the outer one gives 128 + 11, and its output has no word of it.
   const ScriptCompiler compiler("echo '" + kVersion + "'; sh -c 'kill -SEGV $$' 2>/dev/null");
   const FileCompilation file = compiler.compile(two_layers());
@@ -263,7 +263,7 @@ TEST(CompilerFailures, ReasonCountsWhateverTheStatus) {
   EXPECT_EQ(file.compilation.attempts, 3U);
 }
 
-TEST(CompilerFailures, FileAccessIsTriedOnceAndBlamesNoOperator) {
+TEST(CompilerFailures, FileAccessBlamesNoOperator) {
   const ScriptCompiler compiler("echo '" + kVersion + "Error opening file for writing: x'; exit 1");
   const FileCompilation file = compiler.compile(two_layers());
   EXPECT_EQ(file.compilation.failure->kind, Kind::kFileAccess);
