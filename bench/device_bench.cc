@@ -1,7 +1,7 @@
-// What a process for each Edge TPU costs: one input at a time through two stages that hand 400 KB
-// on, on the stand-in for libedgetpu, whose stages add 1 to every byte. In processes of their own,
-// in this process, and by oneTBB with the copies that a runtime makes. And what an idle pipeline
-// costs.
+// What a process for each Edge TPU costs: one input at a time through stages that hand 400 KB on,
+// on the stand-in for libedgetpu, whose stages add 1 to every byte. In a process each, in this
+// process, and by oneTBB with the copies that a runtime makes. One stage more is one hop more; the
+// ends are the rest. And what an idle pipeline costs.
 #include <benchmark/benchmark.h>
 #include <oneapi/tbb/parallel_pipeline.h>
 #include <sys/resource.h>
@@ -20,13 +20,13 @@ namespace segue {
 namespace {
 
 constexpr std::int32_t kBytes = 400'000;
-constexpr std::size_t kStages = 2;
-
 void segue_pipeline(benchmark::State& state) {
-  const testing::StandIn library;
-  const auto files = testing::compiled_chain(kStages, kBytes);
-  Pipeline pipeline(testing::chain(files, {1, 1}), testing::stand_in_devices(),
-                    {.own_processes = state.range(0) == 1});
+  testing::StandIn library;
+  library.attach(4);
+  const auto stages = static_cast<std::size_t>(state.range(1));
+  const auto files = testing::compiled_chain(stages, kBytes);
+  Pipeline pipeline(testing::chain(files, std::vector<std::uint32_t>(stages, 1)),
+                    testing::stand_in_devices(), {.own_processes = state.range(0) == 1});
   std::vector<TensorBytes> inputs(1, TensorBytes(kBytes));
   PipelineResult result;
   for (auto _ : state) {
@@ -34,7 +34,7 @@ void segue_pipeline(benchmark::State& state) {
       std::abort();
     inputs.swap(result.outputs);
   }
-  state.SetLabel(state.range(0) == 1 ? "own processes" : "in process");
+  state.SetLabel(state.range(0) == 1 ? "a process each" : "in process");
 }
 
 // A stage as a runtime computes it: copied in, computed, copied out.
@@ -54,8 +54,9 @@ class Stage {
 
 void tbb_pipeline(benchmark::State& state) {
   using oneapi::tbb::filter_mode;
-  std::vector<Stage> stages(kStages);
-  std::vector<TensorBytes> tensors(kStages + 1, TensorBytes(kBytes));
+  const auto count = static_cast<std::size_t>(state.range(0));
+  std::vector<Stage> stages(count);
+  std::vector<TensorBytes> tensors(count + 1, TensorBytes(kBytes));
   const auto run = [&](std::size_t at) {
     stages[at].run(tensors[at], tensors[at + 1]);
     return at + 1;
@@ -70,9 +71,11 @@ void tbb_pipeline(benchmark::State& state) {
       });
   const auto sink =
       oneapi::tbb::make_filter<std::size_t, void>(filter_mode::serial_in_order, [](std::size_t) {});
+  auto chain = source;
+  for (std::size_t i = 0; i < count; ++i) chain = chain & step;
   for (auto _ : state) {
     is_done = false;
-    oneapi::tbb::parallel_pipeline(1, source & step & step & sink);
+    oneapi::tbb::parallel_pipeline(1, chain & sink);
   }
 }
 
@@ -89,7 +92,7 @@ double processor_seconds(int process) {
 // Share of one core that this process and those of two devices take while nothing is pushed.
 void idle_pipeline(benchmark::State& state) {
   const testing::StandIn library;
-  const auto files = testing::compiled_chain(kStages, kBytes);
+  const auto files = testing::compiled_chain(2, kBytes);
   const Pipeline pipeline(testing::chain(files, {1, 1}), testing::stand_in_devices(), {});
   const auto used = [&] {
     return processor_seconds(::getpid()) + processor_seconds(library.process(0)) +
@@ -105,8 +108,11 @@ void idle_pipeline(benchmark::State& state) {
   state.counters["core_share"] = share;
 }
 
-BENCHMARK(segue_pipeline)->Arg(1)->Arg(0)->UseRealTime()->Unit(benchmark::kMicrosecond);
-BENCHMARK(tbb_pipeline)->UseRealTime()->Unit(benchmark::kMicrosecond);
+BENCHMARK(segue_pipeline)
+    ->ArgsProduct({{1, 0}, {1, 2, 3, 4}})
+    ->UseRealTime()
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK(tbb_pipeline)->DenseRange(1, 4)->UseRealTime()->Unit(benchmark::kMicrosecond);
 BENCHMARK(idle_pipeline)->Iterations(1)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace

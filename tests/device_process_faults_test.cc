@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -29,6 +30,7 @@ using testing::StandIn;
 
 constexpr auto kWatchdog = milliseconds(400);
 constexpr int kInputs = 60;
+constexpr std::int32_t kBytes = 4096;
 
 struct Run {
   std::vector<std::uint32_t> replicas;
@@ -54,7 +56,7 @@ Run random_run(std::uint64_t seed) {
   run.spares = up_to(3);
   run.victim = static_cast<int>(up_to(run.stage_devices() + run.spares));
   run.signal = std::array{SIGKILL, SIGABRT, SIGSTOP, 0}.at(up_to(4));
-  run.after = microseconds(up_to(4000));
+  run.after = microseconds(up_to(run.stage_devices() * 15'000 + 20'000));
   return run;
 }
 
@@ -72,55 +74,73 @@ void strike(const StandIn& library, const Run& run) {
   if (process > 0 && process != ::getpid()) ::kill(process, run.signal);
 }
 
+void push_all(Pipeline& pipeline) {
+  try {
+    for (int i = 0; i < kInputs; ++i) {
+      std::vector<TensorBytes> inputs;
+      inputs.push_back(bytes_with(i, kBytes));
+      if (pipeline.push(std::move(inputs)) != Flow::kOk) return;
+    }
+    pipeline.close();
+  } catch (const Error&) {
+    // The consumer gets it, too.
+  }
+}
+
+struct Outcome {
+  int results = 0;
+  std::string ended_with;
+};
+
+Outcome pop_all(Pipeline& pipeline, int stages) {
+  Outcome outcome;
+  try {
+    PipelineResult result;
+    for (; pipeline.pop(result) == Flow::kOk; ++outcome.results) {
+      EXPECT_EQ(result.number, static_cast<std::uint64_t>(outcome.results));
+      EXPECT_EQ(result.outputs.at(0), bytes_with(outcome.results + stages, kBytes));
+    }
+  } catch (const Error& error) {
+    outcome.ended_with = error.what();
+  }
+  return outcome;
+}
+
+// The strike may come while devices open, compute or end. Sticks take their time to open, and one
+// in five fails.
 void run_with_faults(StandIn& library, std::uint64_t seed) {
   library.reset();
   library.attach(12);
+  library.slow_open(static_cast<int>(seed % 3) * 5);
+  library.fail_opens(5);
   const Run run = random_run(seed);
   if (run.signal == 0) library.fail(run.victim, kStandInExit, static_cast<int>(seed % kInputs));
-  const auto files = compiled_chain(run.replicas.size(), 4096);
+  const auto files = compiled_chain(run.replicas.size(), kBytes);
   auto devices = testing::stand_in_devices();
   devices.resize(run.stage_devices() + run.spares);
-  const auto begin = std::chrono::steady_clock::now();
-  int next = 0;
-  std::string ended_with;
-  {
+  std::thread saboteur([&] { strike(library, run); });
+  std::optional<Outcome> outcome;
+  auto ending = std::chrono::steady_clock::now();
+  try {
     Pipeline pipeline(chain(files, run.replicas), std::move(devices),
                       {.watchdog = kWatchdog,
                        .replan = [&](std::uint32_t left) { return on_fewer(files, left); }});
-    std::thread saboteur([&] { strike(library, run); });
-    std::thread producer([&] {
-      try {
-        for (int i = 0; i < kInputs; ++i) {
-          std::vector<TensorBytes> inputs;
-          inputs.push_back(bytes_with(i, 4096));
-          if (pipeline.push(std::move(inputs)) != Flow::kOk) return;
-        }
-        pipeline.close();
-      } catch (const Error&) {
-        // The consumer gets it, too.
-      }
-    });
-    try {
-      PipelineResult result;
-      for (; pipeline.pop(result) == Flow::kOk; ++next) {
-        ASSERT_EQ(result.number, static_cast<std::uint64_t>(next));
-        ASSERT_EQ(result.outputs.at(0), bytes_with(next + static_cast<int>(files.size()), 4096));
-      }
-    } catch (const Error& error) {
-      ended_with = error.what();
-    }
+    std::thread producer([&] { push_all(pipeline); });
+    outcome = pop_all(pipeline, static_cast<int>(files.size()));
     producer.join();
-    saboteur.join();
+    ending = std::chrono::steady_clock::now();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kDevice) << "while it opened: " << error.what();
   }
-  const auto lasted = std::chrono::steady_clock::now() - begin;
-  EXPECT_LT(lasted, kWatchdog + std::chrono::seconds(2 + 5)) << "with the time to open devices";
+  saboteur.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - ending, kWatchdog + std::chrono::seconds(2));
+  if (!outcome) return;
   // One loss is survived where a device can take over.
-  const bool has_another = run.stage_devices() + run.spares > run.replicas.size();
-  if (has_another) {
-    EXPECT_EQ(ended_with, "");
+  if (run.stage_devices() + run.spares > run.replicas.size()) {
+    EXPECT_EQ(outcome->ended_with, "");
   }
-  if (ended_with.empty()) {
-    EXPECT_EQ(next, kInputs);
+  if (outcome->ended_with.empty()) {
+    EXPECT_EQ(outcome->results, kInputs);
   }
 }
 
@@ -190,7 +210,7 @@ TEST(DeviceProcessFaults, LongRunWithLossesStaysFlat) {
 }
 
 // SEGUE_FAULT_RUNS: how many; a release runs 1000.
-TEST(DeviceProcessFaults, RandomEndsLoseDoubleAndDisorderNothing) {
+TEST(DeviceProcessFaults, RandomEndsLoseNothing) {
   StandIn library;
   const std::uint64_t runs = number_of("SEGUE_FAULT_RUNS", 100);
   for (std::uint64_t seed = 1; seed <= runs; ++seed) {

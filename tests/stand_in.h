@@ -58,6 +58,8 @@ class StandIn {
   [[nodiscard]] int process(int device) const {
     return get<StandInProcess>("stand_in_process")(device);
   }
+  // Openings of USB devices, failed ones too.
+  [[nodiscard]] int opens() const { return get<StandInOpens>("stand_in_opens")(); }
   void slow_open(int milliseconds) { get<StandInSlowOpen>("stand_in_slow_open")(milliseconds); }
   void fail_opens(int one_in) { get<StandInFailOpens>("stand_in_fail_opens")(one_in); }
 

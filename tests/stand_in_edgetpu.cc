@@ -13,9 +13,6 @@
 #include "stand_in_edgetpu.h"
 
 #include <dlfcn.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,10 +25,11 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "stand_in_edgetpu_state.h"
 
 namespace {
 
@@ -97,54 +95,6 @@ struct Delegate {
 static_assert(sizeof(Registration) == 88);
 static_assert(sizeof(Delegate) == 56);
 constexpr std::int64_t kAllowsDynamicTensors = 1;
-
-struct Device {
-  int type;
-  const char* path;
-};
-constexpr int kAttached = 3;  // unless a test attaches more
-constexpr Device devices[] = {
-    {0, "/dev/apex_0"}, {0, "/dev/apex_1"}, {1, "/sys/bus/usb/devices/2-1"},
-    {0, "/dev/apex_2"}, {0, "/dev/apex_3"}, {0, "/dev/apex_4"},
-    {0, "/dev/apex_5"}, {0, "/dev/apex_6"}, {0, "/dev/apex_7"},
-    {0, "/dev/apex_8"}, {0, "/dev/apex_9"}, {0, "/dev/apex_10"}};
-
-struct DeviceState {
-  std::atomic<int> fault{kStandInNone};
-  std::atomic<int> at{0};
-  std::atomic<int> runs{0};
-  std::atomic<bool> is_gone{false};
-  std::atomic<int> process{0};  // that has it open
-};
-// What all processes see.
-struct State {
-  std::atomic<int> attached{kAttached};
-  std::atomic<int> releases{0};
-  std::atomic<int> open_delegates{0};
-  std::atomic<int> open_ms{0};
-  std::atomic<int> failing_open{0};  // one in so many of USB devices; 0: none
-  std::atomic<int> usb_opens{0};
-  DeviceState of[std::size(devices)];
-};
-
-State* map_state() {
-  constexpr int kWritable = PROT_READ | PROT_WRITE;
-  const char* const name = std::getenv("STAND_IN_STATE");
-  const int file = name == nullptr ? -1 : open(name, O_RDWR | O_CLOEXEC);
-  if (file < 0) return new State;
-  struct stat status {};
-  fstat(file, &status);
-  const bool is_new = status.st_size == 0;
-  if (is_new && ftruncate(file, sizeof(State)) != 0) std::abort();
-  void* const memory = mmap(nullptr, sizeof(State), kWritable, MAP_SHARED, file, 0);
-  close(file);
-  return is_new ? new (memory) State : static_cast<State*>(memory);
-}
-State& state() {
-  static State* const mapped = map_state();
-  return *mapped;
-}
-DeviceState& state_of(const Device* device) { return state().of[device - devices]; }
 
 // Of this process, as those of the real library are.
 std::mutex manager_lock;
@@ -339,8 +289,9 @@ static const char* why_not_open(const Device& device) {
   if (of.is_gone) return "not found";
   const int holder = of.process;
   if (holder != 0 && holder != getpid() && kill(holder, 0) == 0) return "in use by another process";
-  if (device.type == 1 && state().failing_open > 0 &&
-      ++state().usb_opens % state().failing_open == 0)
+  if (device.type == 0) return nullptr;
+  const int opens = ++state().usb_opens;
+  if (state().failing_open > 0 && opens % state().failing_open == 0)
     return "timed out while it waited for the device to come back";
   return nullptr;
 }
@@ -418,6 +369,7 @@ void stand_in_fail(int device, int fault, int at) {
 void stand_in_release() { ++state().releases; }
 int stand_in_open_delegates() { return state().open_delegates; }
 int stand_in_process(int device) { return state().of[device].process; }
+int stand_in_opens() { return state().usb_opens; }
 void stand_in_slow_open(int milliseconds) { state().open_ms = milliseconds; }
 void stand_in_fail_opens(int one_in) { state().failing_open = one_in; }
 }

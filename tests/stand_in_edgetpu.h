@@ -23,6 +23,7 @@ using StandInFail = void(int device, int fault, int at);
 using StandInRelease = void();
 using StandInOpenDelegates = int();
 using StandInProcess = int(int device);          // that has it open; 0: none
+using StandInOpens = int();                      // of USB devices
 using StandInSlowOpen = void(int milliseconds);  // what opening a device takes
 using StandInFailOpens = void(int one_in);       // openings of USB devices; 0: none
 }

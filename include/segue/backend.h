@@ -18,7 +18,7 @@
 
 namespace [[gnu::visibility("default")]] segue {
 
-class SharedMemory;  // of a pipeline and the processes of its devices
+class SharedMemory;  // of a pipeline and the processes of its devices; for Segue's own backends
 
 /// The value of a tensor, in the runtime's layout.
 using TensorBytes = std::vector<std::byte>;
@@ -62,8 +62,9 @@ class Session {
   virtual void run_into(std::span<const std::span<const std::byte>> inputs,
                         std::vector<TensorBytes>& outputs) = 0;
 
-  /// The same into memory of the caller: one place per output, of exactly its port's size. Throws
-  /// Error(kDevice) where an output comes out in another size.
+  /// The same into memory of the caller: one place per output, of exactly its port's size, none of
+  /// which overlaps an input. The default computes by run_into and copies. Throws Error(kDevice)
+  /// where outputs come out in another number or size.
   virtual void run_to(std::span<const std::span<const std::byte>> inputs,
                       std::span<const std::span<std::byte>> outputs);
 
@@ -98,19 +99,23 @@ class Backend {
   /// What the runtime is known to compute wrongly, a sentence each, with what to do.
   [[nodiscard]] virtual std::vector<std::string> faults() const { return {}; }
 
-  /// The same device, driven by a process of its own whose death, abort or hang is an
-  /// Error(kDevice) of a session and harms nothing else. Tensors that lie in `memory` are not
-  /// copied on their way there. Nothing where sessions cannot harm this process (the default).
+  /// The same device, driven by a separate process whose death, abort or hang is an Error(kDevice)
+  /// of a session and harms nothing else. Tensors that lie in `memory` are not copied on their way
+  /// there. Nothing where sessions cannot harm this process (the default). Thread-safe.
   [[nodiscard]] virtual std::shared_ptr<const Backend> in_own_process(
       const std::shared_ptr<SharedMemory>& memory) const;
 
   /// Begins what opening the first model will have to wait for (an Edge TPU stick takes two
-  /// seconds); returns at once. `open` throws what fails.
+  /// seconds); returns at once, and throws nothing: `open` throws what fails. Thread-safe.
   virtual void prepare() const {}
 
   /// Ends what its sessions do at this moment, where it can: they throw. It opens nothing any more.
-  /// From any thread.
+  /// Returns at once. Thread-safe.
   virtual void give_up() const noexcept {}
+
+  /// Begins to end what the device runs in, in order; nothing computes and nothing is opened any
+  /// more. Returns at once. Thread-safe.
+  virtual void release() const noexcept {}
 
   /// Opens a model; the bytes must outlive the session. `name` is used in messages.
   /// Throws Error(kInvalidModel) with the runtime's own message when it does not accept the model,

@@ -3,7 +3,7 @@
 /// The runtime and libedgetpu must be built from the same generation of TensorFlow: a delegate
 /// hands structures over by value, and their sizes changed (TensorFlow Lite 2.9 to LiteRT 2.1:
 /// delegate 48 to 56 bytes, registration 64 to 88). What does not fit crashes when the first model
-/// is opened, so `check_edgetpu` tries it in a child process first.
+/// is opened: pipelines open it in another process, and `check_edgetpu` tries it in one.
 #pragma once
 
 #include <array>
@@ -66,7 +66,7 @@ struct EdgeTpuDevice {
 [[nodiscard]] std::optional<double> read_temperature_c(const EdgeTpuDevice& device,
                                                        const std::filesystem::path& sysfs = "/sys");
 
-/// Names and values for libedgetpu.
+/// Names and values for libedgetpu, which get there unchecked; see parse_edgetpu_settings.
 using EdgeTpuSettings = std::vector<std::pair<std::string, std::string>>;
 
 /// Reads "NAME=VALUE" each: "Performance" (Low, Medium, High, Max: the clock), "Usb.AlwaysDfu"
@@ -79,7 +79,8 @@ struct EdgeTpuOptions {
   /// Of the driver's files.
   std::filesystem::path sysfs = "/sys";
   /// The program that a pipeline runs the device in; empty: `segue-device` in the folder of the
-  /// program or shared library that contains Segue, or in the libexec folder beside it.
+  /// program or shared library that contains Segue, or in the libexec folder beside it. A relative
+  /// one is looked for in the current folder when the device is first used.
   std::filesystem::path program = {};
 };
 

@@ -11,7 +11,7 @@
 /// and so are inputs, the pipeline's own or borrowed ones.
 ///
 /// A device whose library may end, or block, the process that uses it (Backend::in_own_process: an
-/// Edge TPU) runs in a process of its own. Tensors between stages then lie in memory that all of
+/// Edge TPU) runs in a separate process. Tensors between stages then lie in memory that all of
 /// these processes see; inputs are copied into it, and results out of it.
 ///
 /// Devices may fail. One whose process ends, that throws, takes longer than the watchdog allows or
@@ -96,10 +96,12 @@ struct PipelineOptions {
   Nanoseconds watchdog = std::chrono::seconds(30);
   /// An input that this many devices failed on is at fault itself, and ends the pipeline.
   std::uint32_t most_attempts = 3;
-  /// False: all devices run in this process, which ends where libedgetpu ends it.
+  /// False: all devices run in this process, which ends where libedgetpu ends it. True: an Edge TPU
+  /// needs the program segue-device (EdgeTpuOptions::program); Error(kDevice) where there is none.
   bool own_processes = true;
-  /// Called before each device opens its segment (an Edge TPU stick takes two seconds), from the
-  /// thread that makes the pipeline; counts from 1.
+  /// Called before each device of a stage opens its segment (an Edge TPU stick takes two seconds),
+  /// from the thread that makes the pipeline, which what it throws ends; counts from 1. Not called
+  /// for spares and new plans.
   std::function<void(const std::string& device, std::uint32_t number, std::uint32_t devices)>
       on_opening = {};
   /// The last so many computations are kept for `trace`; 0: none. Costs some 0.1 us for each, and
@@ -217,7 +219,8 @@ class Pipeline {
   /// Throws the error that ended the pipeline once all finished results before it were popped.
   [[nodiscard]] Flow pop(PipelineResult& result, Nanoseconds timeout = kForever);
 
-  /// Changes PipelineOptions::queue_capacity and result_capacity while the pipeline runs. Where
+  /// Changes PipelineOptions::queue_capacity (of each stage) and result_capacity while the pipeline
+  /// runs. Where
   /// more waits already, it stays, and nothing is added until there is room. Throws
   /// Error(kInvalidArgument) for 0.
   void set_capacities(std::uint32_t queue, std::uint32_t results);

@@ -6,6 +6,7 @@
 
 #include "backend/tflite_runtime.h"
 #include "segue/error.h"
+#include "segue/units.h"
 
 namespace segue {
 
@@ -19,8 +20,13 @@ void Session::run_to(std::span<const std::span<const std::byte>> inputs,
                      std::span<const std::span<std::byte>> outputs) {
   std::vector<TensorBytes> values;
   run_into(inputs, values);
+  if (values.size() != outputs.size()) {
+    throw Error(
+        ErrorCode::kDevice,
+        fmt::format("gave {}, expected {}", format_count(values.size(), "output"), outputs.size()));
+  }
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    check_output_size(this->outputs()[i], values.at(i).size(), outputs[i].size());
+    check_output_size(this->outputs()[i], values[i].size(), outputs[i].size());
     std::ranges::copy(values[i], outputs[i].begin());
   }
 }

@@ -50,17 +50,6 @@ void send(int pipe, Kind kind, std::string_view text, ErrorCode code = ErrorCode
     ::_exit(EXIT_FAILURE);
 }
 
-// The caller's handlers are not meant for the child; its death shall be plain, leave no core file,
-// and follow when the caller dies.
-void become_expendable() {
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGSEGV, SIGBUS, SIGFPE,
-                           SIGILL, SIGABRT, SIGTRAP, SIGSYS})
-    std::signal(number, SIG_DFL);
-  const rlimit no_core{0, 0};
-  ::setrlimit(RLIMIT_CORE, &no_core);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-}
-
 // Pipes of other threads that this child kept open would never end for their readers.
 void close_all_but(int pipe) {
   const auto kept = static_cast<unsigned>(pipe);
@@ -71,7 +60,8 @@ void close_all_but(int pipe) {
 // Leaves by _exit: buffers of standard streams and objects of the caller belong to the parent.
 [[noreturn]] void be_child(int pipe,
                            const std::function<std::string(const Progress&)>& work) noexcept {
-  become_expendable();
+  forget_callers_signals();
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // it follows when the caller dies
   close_all_but(pipe);
   try {
     const std::string result =
@@ -123,9 +113,7 @@ std::optional<Record> read_record(int pipe, Clock::time_point deadline, bool& da
 std::string wait_for(pid_t child) {
   const auto status = wait_for_end(child);
   if (!status) return "unknown status";
-  if (WIFSIGNALED(*status))
-    return fmt::format("signal {}, {}", WTERMSIG(*status), ::strsignal(WTERMSIG(*status)));
-  return fmt::format("exit status {}", WEXITSTATUS(*status));
+  return end_text(*status);
 }
 
 // Ends the child however the caller is left, so that none stays as a zombie.

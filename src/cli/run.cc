@@ -177,10 +177,10 @@ void run(const CLI::App& command, RunOptions options) {
   std::unique_ptr<Pipeline> pipeline = open_pipeline(options, source, devices);
   const InputFiles files(options.files, pipeline->inputs());
   if (files.item_count() > 0 && command.count("--inputs") == 0) options.inputs = files.item_count();
+  const std::string backend = devices[0].backend->description();
   Temperatures temperatures(devices);
   Outcome outcome = pump(*pipeline, options, files, temperatures);
-  RunReport report{source.name, devices[0].backend->description(), pipeline->statistics(),
-                   source.plan};
+  RunReport report{source.name, backend, pipeline->statistics(), source.plan};
   if (!options.trace.empty()) write_file(options.trace, trace_json(source.name, pipeline->trace()));
   pipeline.reset();  // all losses are told then
   if (options.backend == "simulated") report.time_scale = options.time_scale;

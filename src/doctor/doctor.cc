@@ -83,8 +83,7 @@ class Diagnosis {
                    fmt::format("TensorFlow Lite {} and libedgetpu must be built from the same "
                                "version",
                                versions.runtime),
-                   "`segue run --backend edgetpu` tries them in a child process before it uses "
-                   "them");
+                   "`segue run --backend edgetpu` tells when they do not fit");
   }
 
   // What a run can use is what libedgetpu lists, whatever the kernel shows.

@@ -77,7 +77,7 @@ std::string text_of(const fs::path& path) {
 bool is_behind_if(const std::string& text, std::size_t position) {
   const std::size_t directive = text.rfind("\n#", position);
   return directive != std::string::npos &&
-         (text.compare(directive, 4, "\n#if") == 0 || text.compare(directive, 5, "\n#els") == 0);
+         (text.compare(directive, 4, "\n#if") == 0 || text.compare(directive, 4, "\n#el") == 0);
 }
 
 bool has_break(const fs::path& source, const Break& change) {
@@ -100,12 +100,14 @@ std::vector<std::string> breaks(Version kernel, const std::optional<fs::path>& s
   return found;
 }
 
-// "gasket-1.0" where a package or dkms has put it.
+// "gasket-1.0" where a package or dkms has put it; the last by name, which is the newest.
 std::optional<fs::path> find_source(const Machine& machine) {
+  std::optional<fs::path> newest;
   for (const fs::path& source : entries(machine.root / "usr/src")) {
-    if (source.filename().string().starts_with("gasket-")) return source;
+    if (source.filename().string().starts_with("gasket-") && (!newest || *newest < source))
+      newest = source;
   }
-  return std::nullopt;
+  return newest;
 }
 
 // What modprobe would find.

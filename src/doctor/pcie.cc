@@ -1,8 +1,9 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
+#include <iterator>
+#include <vector>
 
 #include "doctor/gasket.h"
 #include "doctor/links.h"
@@ -111,16 +112,21 @@ void check_missing(Findings& findings, std::span<const PcieCard> cards) {
 void check_pcie(Findings& findings, const Machine& machine, std::span<const PcieCard> cards,
                 const User& user) {
   const fs::path sysfs = machine.root / "sys";
-  const std::string count = format_count(cards.size(), "Edge TPU") + " on PCIe";
-  const auto is_other = [](const PcieCard& card) {
-    return !card.driver.empty() && card.driver != "apex";
+  const auto count_of = [](std::size_t count) {
+    return format_count(count, "Edge TPU") + " on PCIe";
   };
-  if (!cards.empty() && std::ranges::all_of(cards, is_other)) return check_missing(findings, cards);
+  std::vector<PcieCard> others;  // that another driver has
+  std::ranges::copy_if(cards, std::back_inserter(others), [](const PcieCard& card) {
+    return !card.driver.empty() && card.driver != "apex";
+  });
   std::error_code reason;
-  if (!cards.empty() && !fs::exists(sysfs / "module/apex", reason))
-    return check_gasket(findings, machine, count);
+  if (others.size() < cards.size() && !fs::exists(sysfs / "module/apex", reason)) {
+    check_missing(findings, others);
+    return check_gasket(findings, machine, count_of(cards.size() - others.size()));
+  }
+  if (!cards.empty() && others.size() == cards.size()) return check_missing(findings, cards);
   if (!cards.empty() && std::ranges::count(cards, "", &PcieCard::node) == 0)
-    findings.good("pcie-device", count);
+    findings.good("pcie-device", count_of(cards.size()));
   check_missing(findings, cards);
   for (const fs::path& device : entries(sysfs / "class/apex")) {
     const std::string name = device.filename().string();

@@ -3,16 +3,17 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <link.h>
 
 #include <algorithm>
 #include <mutex>
-#include <optional>
 #include <utility>
 #include <vector>
 
 #include "edgetpu/protocol.h"
 #include "process/worker.h"
 #include "segue/error.h"
+#include "segue/version.h"
 
 namespace segue {
 namespace {
@@ -28,16 +29,23 @@ MessageWriter begin(Request request) {
   return message;
 }
 
-// Beside what contains this function, or in the libexec folder of its installation.
-fs::path find_program() {
+// The folder of the program or shared library that contains this function. The loader knows the
+// program by the name it was started with, which may be another file in the current folder.
+fs::path own_folder() {
   Dl_info here{};
-  if (::dladdr(reinterpret_cast<const void*>(&find_program), &here) == 0 ||
-      here.dli_fname == nullptr)
-    return "segue-device";
+  link_map* loaded = nullptr;
+  const bool is_known = ::dladdr1(reinterpret_cast<const void*>(&own_folder), &here,
+                                  reinterpret_cast<void**>(&loaded), RTLD_DL_LINKMAP) != 0;
+  const bool is_program = !is_known || loaded == nullptr || *loaded->l_name == '\0';
   std::error_code error;
-  fs::path folder = fs::canonical(here.dli_fname, error).parent_path();
-  // The name of the running program may be relative to a folder that has changed since.
-  if (error) folder = fs::read_symlink("/proc/self/exe", error).parent_path();
+  const fs::path file =
+      is_program ? fs::read_symlink("/proc/self/exe", error) : fs::canonical(loaded->l_name, error);
+  return file.parent_path();
+}
+
+fs::path find_program() {
+  const fs::path folder = own_folder();
+  std::error_code error;
   std::vector<std::string> tried;
   for (const char* place :
        {"segue-device", "../libexec/segue/segue-device", "../../libexec/segue/segue-device"}) {
@@ -46,13 +54,15 @@ fs::path find_program() {
     tried.push_back(program.string());
   }
   throw Error(ErrorCode::kDevice,
-              fmt::format("segue-device, the program that runs an Edge TPU in its own process, is "
-                          "not at {}; name it in EdgeTpuOptions::program, or keep devices in this "
+              fmt::format("segue-device, the program that an Edge TPU runs in, is not at {}; name "
+                          "it in EdgeTpuOptions::program, or keep devices in this "
                           "process (PipelineOptions::own_processes)",
                           fmt::join(tried, " nor ")));
 }
 
-// What the process was doing when it ended.
+// When a process ended, and what it was doing or to do.
+constexpr std::string_view kWhile = "while";
+constexpr std::string_view kBefore = "before";
 constexpr std::string_view kOpensModel = "opened a model";
 
 // The connection to the process. Thread-safe.
@@ -64,14 +74,22 @@ class DeviceProcess {
         memory_(std::move(memory)),
         worker_(options.program.empty() ? find_program() : options.program,
                 "segue-device " + name_) {
-    MessageWriter message = begin(Request::kDevice);
-    edgetpu::put(message, libraries, device, options.settings);
-    is_opening_ = worker_.send(message.bytes());
+    hello_ = begin(Request::kDevice);
+    hello_.text(kVersion);
+    edgetpu::put(hello_, libraries, device, options.settings);
+  }
+
+  // Returns at once.
+  void begin_opening() {
+    const std::lock_guard lock(mutex_);
+    if (description_.empty() && !is_opening_)
+      is_opening_ = worker_.send(hello_.bytes(), memory_->opening_lock());
   }
 
   void kill() noexcept { worker_.kill(); }
+  void ask_to_end() noexcept { worker_.ask_to_end(); }
 
-  // Waits until the device is open. Throws what opening throws, each time it is asked.
+  // Waits until the device is open. Where that failed before, it is tried again.
   std::string description() {
     const std::lock_guard lock(mutex_);
     wait_for_device();
@@ -127,13 +145,13 @@ class DeviceProcess {
   }
 
  private:
-  [[noreturn]] void fail_as_ended(std::string_view doing) {
-    // It answers nothing any more, even if it should live.
-    worker_.kill();
+  [[noreturn]] void fail_as_ended(std::string_view when, std::string_view doing) {
+    const std::string end = worker_.end();
     const std::string words = worker_.last_words();
-    std::string text = fmt::format("{}: its process ended with {} while it {}{}{}", name_,
-                                   worker_.end(), doing, words.empty() ? "" : ": ", words);
-    if (doing == kOpensModel) {
+    std::string text = fmt::format("{}: its process ended with {} {} it {}{}{}", name_, end, when,
+                                   doing, words.empty() ? "" : ": ", words);
+    // What a library of another version does to memory.
+    if (when == kWhile && doing == kOpensModel && end.starts_with("signal 11")) {
       text +=
           "; libedgetpu and the TensorFlow Lite runtime must be built from the same version of "
           "TensorFlow (`segue doctor` names both)";
@@ -143,7 +161,7 @@ class DeviceProcess {
 
   MessageReader wait_for_answer(std::string_view doing) {
     auto answer = worker_.receive();
-    if (!answer) fail_as_ended(doing);
+    if (!answer) fail_as_ended(kWhile, doing);
     if (static_cast<Answer>(answer->number()) == Answer::kDone) return *answer;
     const auto code = static_cast<ErrorCode>(answer->number());
     const std::string text = answer->text();
@@ -152,23 +170,21 @@ class DeviceProcess {
   }
 
   MessageReader ask(const MessageWriter& message, std::string_view doing, int file = -1) {
-    if (!worker_.send(message.bytes(), file)) fail_as_ended(doing);
+    if (!worker_.send(message.bytes(), file)) fail_as_ended(kBefore, doing);
     return wait_for_answer(doing);
   }
 
   void wait_for_device() {
-    if (failure_) throw Error(*failure_);
-    if (!is_opening_) {
-      if (description_.empty()) fail_as_ended("started");
-      return;
+    constexpr std::string_view kDoing = "opened the device";
+    if (std::exchange(is_opening_, false)) {
+      try {
+        description_ = wait_for_answer(kDoing).text();
+      } catch (const Error&) {
+        // It failed in the background, when something else may have had the device.
+      }
     }
-    is_opening_ = false;
-    try {
-      description_ = wait_for_answer("opened the device").text();
-    } catch (const Error& error) {
-      failure_ = error;
-      throw;
-    }
+    if (!description_.empty()) return;
+    description_ = ask(hello_, kDoing, memory_->opening_lock()).text();
   }
 
   void show_chunks(std::size_t last) {
@@ -176,7 +192,7 @@ class DeviceProcess {
       const auto chunk = memory_->chunk(shown_chunks_);
       MessageWriter message = begin(Request::kChunk);
       message.number(chunk->bytes().size());
-      if (!worker_.send(message.bytes(), chunk->descriptor())) fail_as_ended("computed");
+      if (!worker_.send(message.bytes(), chunk->descriptor())) fail_as_ended(kBefore, "computed");
     }
   }
 
@@ -185,7 +201,7 @@ class DeviceProcess {
   std::mutex mutex_;
   Worker worker_;
   bool is_opening_ = false;  // the device, and the answer is not yet read
-  std::optional<Error> failure_;
+  MessageWriter hello_;
   std::string description_;
   std::size_t shown_chunks_ = 0;
   MessageWriter message_;
@@ -267,8 +283,8 @@ class ProcessBackend : public Backend {
   [[nodiscard]] std::string description() const override { return process()->description(); }
   void prepare() const override {
     try {
-      (void)process();
-    } catch (const Error&) {
+      process()->begin_opening();
+    } catch (...) {
       // Opening a model tries again, and then throws.
     }
   }
@@ -277,6 +293,12 @@ class ProcessBackend : public Backend {
     const std::lock_guard lock(mutex_);
     is_given_up_ = true;
     if (process_ != nullptr) process_->kill();
+  }
+
+  void release() const noexcept override {
+    const std::lock_guard lock(mutex_);
+    is_given_up_ = true;
+    if (process_ != nullptr) process_->ask_to_end();
   }
 
   [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte> model,

@@ -72,7 +72,8 @@ class EdgeTpuBackend : public Backend {
   // Loaded when it is first used here: a pipeline uses it in another process.
   [[nodiscard]] const LibraryDevice& library_device() const {
     std::call_once(is_loaded_, [this] {
-      loaded_ = std::make_unique<LibraryDevice>(libraries_, device_, options_.settings);
+      loaded_ = std::make_unique<LibraryDevice>(libraries_, device_, options_.settings,
+                                                LibraryDevice::Errors::kShown);
     });
     return *loaded_;
   }

@@ -31,12 +31,13 @@ EdgeTpuLibrary::EdgeTpuLibrary(std::span<const std::filesystem::path> candidates
 }
 
 LibraryDevice::LibraryDevice(const EdgeTpuLibraries& libraries, EdgeTpuDevice device,
-                             EdgeTpuSettings settings)
+                             EdgeTpuSettings settings, Errors errors)
     : runtime_(std::make_shared<TfLiteRuntime>(libraries.runtimes)),
       faults_(runtime_),
       library_(std::make_shared<EdgeTpuLibrary>(libraries.delegates)),
       device_(std::move(device)),
-      settings_(std::move(settings)) {}
+      settings_(std::move(settings)),
+      errors_(errors) {}
 
 std::string LibraryDevice::description() const {
   return fmt::format("Edge TPU {} (TensorFlow Lite {}, libedgetpu {})", device_.name(),
@@ -59,13 +60,12 @@ DelegatePointer LibraryDevice::open_device() const {
   constexpr auto kPause = std::chrono::milliseconds(300);
   constexpr int kAllMessages = 10;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    if (attempt > 0) {
-      std::this_thread::sleep_for(kPause);
-      // Without it libedgetpu does not say why it fails.
-      library_->verbosity(kAllMessages);
-    }
+    if (attempt > 0) std::this_thread::sleep_for(kPause);
+    // Without it libedgetpu does not say why it fails.
+    const bool asks = attempt > 0 && errors_ == Errors::kCaptured;
+    if (asks) library_->verbosity(kAllMessages);
     DelegatePointer opened = try_to_open();
-    library_->verbosity(0);
+    if (asks) library_->verbosity(0);
     if (opened) return opened;
   }
   throw Error(ErrorCode::kDevice,

@@ -15,7 +15,10 @@ struct EdgeTpuLibrary;
 // Thread-safe as backends are.
 class LibraryDevice {
  public:
-  LibraryDevice(const EdgeTpuLibraries& libraries, EdgeTpuDevice device, EdgeTpuSettings settings);
+  // Whether what libedgetpu prints is captured: only then is it asked for its reasons.
+  enum class Errors { kShown, kCaptured };
+  LibraryDevice(const EdgeTpuLibraries& libraries, EdgeTpuDevice device, EdgeTpuSettings settings,
+                Errors errors);
 
   [[nodiscard]] std::string description() const;
   // Takes two seconds for a USB stick. Tries again where libedgetpu fails, which it does now and
@@ -34,6 +37,7 @@ class LibraryDevice {
   std::shared_ptr<const EdgeTpuLibrary> library_;
   EdgeTpuDevice device_;
   EdgeTpuSettings settings_;
+  Errors errors_;
 };
 
 }  // namespace segue

@@ -13,11 +13,12 @@
 namespace segue::edgetpu {
 
 enum class Request : std::uint64_t {
-  kDevice,  // candidates for the libraries, device, settings; answer: description
-  kModel,   // name, size, with the file; answer: number of the session, ports
-  kChunk,   // size, with the file: the next chunk of the shared memory
-  kRun,     // session, places of the inputs, places of the outputs
-  kClose    // session
+  kDevice,  // version of Segue, candidates for the libraries, device, settings, with a file to
+            // lock; answer: description
+  kModel,  // name, size, with the file; answer: number of the session, ports
+  kChunk,  // size, with the file: the next chunk of the shared memory
+  kRun,    // session, places of the inputs, places of the outputs
+  kClose   // session
 };
 
 enum class Answer : std::uint64_t {

@@ -1,7 +1,9 @@
 #include "edgetpu/serve.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,8 +14,8 @@
 #include "edgetpu/protocol.h"
 #include "process/message.h"
 #include "process/shared_memory.h"
-#include "process/worker.h"
 #include "segue/error.h"
+#include "segue/version.h"
 
 namespace segue::edgetpu {
 namespace {
@@ -21,6 +23,26 @@ namespace {
 struct OpenModel {
   std::unique_ptr<MappedMemory> bytes;
   std::unique_ptr<Session> session;  // reads the bytes
+};
+
+// Held while a device is opened, by one process of the pipeline: a stick that gets its firmware
+// leaves the bus for a moment, which another one may take for its own.
+class OpeningLock {
+ public:
+  explicit OpeningLock(int file) : file_(file) { set(F_WRLCK); }
+  OpeningLock(const OpeningLock&) = delete;
+  OpeningLock& operator=(const OpeningLock&) = delete;
+  ~OpeningLock() { set(F_UNLCK); }
+
+ private:
+  void set(short kind) const {
+    struct flock lock {};
+    lock.l_type = kind;
+    lock.l_whence = SEEK_SET;
+    while (::fcntl(file_, F_SETLKW, &lock) != 0 && errno == EINTR) {
+    }
+  }
+  int file_;
 };
 
 class Server {
@@ -64,6 +86,7 @@ class Server {
         // Where it cannot be mapped, what lies in it fails when it is first used.
         chunks_.push_back(nullptr);
         chunks_.back() = std::make_unique<MappedMemory>(socket_.take_file(), from.number());
+        chunks_.back()->close_file();
         return;
       case Request::kClose:
         models_.erase(from.number());
@@ -73,11 +96,19 @@ class Server {
   }
 
   void open_device(MessageReader& from) {
+    const Descriptor lock(socket_.take_file());
+    if (const std::string version = from.text(); version != kVersion) {
+      throw Error(ErrorCode::kDevice,
+                  fmt::format("segue-device is of version {}, the program that uses it of {}; "
+                              "install both again",
+                              kVersion, version));
+    }
     EdgeTpuLibraries libraries;
     EdgeTpuDevice device;
     EdgeTpuSettings settings;
     take(from, libraries, device, settings);
-    device_.emplace(libraries, device, std::move(settings));
+    device_.emplace(libraries, device, std::move(settings), LibraryDevice::Errors::kCaptured);
+    const OpeningLock opening(lock.number());
     opened_ = device_->open_device();
     answer_.text(device_->description());
   }
@@ -86,6 +117,7 @@ class Server {
     const std::string name = from.text();
     OpenModel model;
     model.bytes = std::make_unique<MappedMemory>(socket_.take_file(), from.number());
+    model.bytes->close_file();
     if (!opened_) opened_ = device_->open_device();
     model.session = device_->open(std::move(opened_), model.bytes->bytes(), name);
     opened_ = nullptr;
@@ -125,9 +157,6 @@ class Server {
 
 }  // namespace
 
-void serve(int socket) {
-  end_with_parent(socket);
-  Server(socket).run();
-}
+void serve(int socket) { Server(socket).run(); }
 
 }  // namespace segue::edgetpu

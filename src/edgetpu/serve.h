@@ -3,8 +3,8 @@
 
 namespace segue::edgetpu {
 
-// Drives one device for the process at the other end of `socket` until that is gone. See
-// protocol.h.
+// Drives one device for the process at the other end of `socket` until that is gone. Throws
+// Error(kIo) where the system gives too little; see protocol.h.
 void serve(int socket);
 
 }  // namespace segue::edgetpu

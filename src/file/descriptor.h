@@ -34,6 +34,7 @@ class Descriptor {
   }
   ~Descriptor() { close(); }
   [[nodiscard]] int number() const { return number_; }
+  [[nodiscard]] int release() { return std::exchange(number_, -1); }
   void close() {
     if (number_ >= 0) ::close(number_);
     number_ = -1;

@@ -116,7 +116,7 @@ void PipelineState::finish_passage(Passage& passage) {
   const std::size_t finished = passage.finished;
   for (Stage& stage : stages_) stage.next_out += finished;
   for (std::size_t i = 0; i < finished; ++i) {
-    deliver(std::move(passage.results[i]), items[i]->pushed, passage.end);
+    deliver({std::move(passage.results[i]), {}}, items[i]->pushed, passage.end);
     recycle(std::move(items[i]));
   }
   passage.results.clear();

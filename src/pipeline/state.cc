@@ -96,20 +96,38 @@ Flow PipelineState::pop(PipelineResult& result, Nanoseconds timeout) {
     if (error_) throw Error(*error_);
     return Flow::kClosed;
   }
-  // The vector that the caller brings is filled again.
-  std::swap(result, results_.front());
-  if (free_outputs_.size() < options_.result_capacity) {
-    free_outputs_.push_back(std::move(results_.front().outputs));
-    free_outputs_.back().clear();
-  }
+  Finished finished = std::move(results_.front());
   results_.pop_front();
+  if (finished.shared.empty()) {
+    // The vector that the caller brings is filled again.
+    std::swap(result, finished.result);
+    if (free_outputs_.size() < options_.result_capacity) {
+      free_outputs_.push_back(std::move(finished.result.outputs));
+      free_outputs_.back().clear();
+    }
+  }
   if (!stages_.back().done.empty()) {
     hand_over(stages_.size() - 1, Clock::now());
     leave_to_workers();
   }
   // There is room for one more result: who waits with work may go on.
   if (is_done_by_callers_ && producers_waiting_ > 0) room_.notify_one();
+  if (!finished.shared.empty()) copy_out(finished, result, lock);
   return Flow::kOk;
+}
+
+void PipelineState::copy_out(Finished& finished, PipelineResult& result, Lock& lock) {
+  lock.unlock();
+  result.number = finished.result.number;
+  result.latency = finished.result.latency;
+  result.outputs.resize(finished.shared.size());
+  for (std::size_t i = 0; i < finished.shared.size(); ++i) {
+    const std::span<const std::byte> value = finished.shared[i]->view();
+    result.outputs[i].assign(value.begin(), value.end());
+  }
+  lock.lock();
+  for (std::size_t i = 0; i < finished.shared.size(); ++i)
+    release(finished.shared[i], routing_.outputs[i]);
 }
 
 void PipelineState::set_capacities(std::uint32_t queue, std::uint32_t results) {
@@ -280,22 +298,26 @@ void PipelineState::give_output(std::vector<TensorBytes>& outputs, std::size_t s
 }
 
 void PipelineState::deliver(ItemPointer item, Clock::time_point now) {
-  PipelineResult result;
-  result.number = item->number;
-  result.outputs = new_outputs();
+  Finished finished;
+  finished.result.number = item->number;
+  if (memory_ == nullptr) finished.result.outputs = new_outputs();
   for (const std::size_t slot : routing_.outputs) {
     const Value& value = item->values[slot];
-    give_output(result.outputs, slot, {value->view(), value->own()}, value.use_count() > 1);
+    if (memory_ != nullptr) {
+      finished.shared.push_back(value);
+    } else {
+      give_output(finished.result.outputs, slot, {value->view(), value->own()},
+                  value.use_count() > 1);
+    }
   }
-  deliver(std::move(result), item->pushed, now);
+  deliver(std::move(finished), item->pushed, now);
   recycle(std::move(item));
 }
 
-void PipelineState::deliver(PipelineResult result, Clock::time_point pushed,
-                            Clock::time_point now) {
-  result.latency = now - pushed;
-  latencies_.record(result.latency);
-  results_.push_back(std::move(result));
+void PipelineState::deliver(Finished finished, Clock::time_point pushed, Clock::time_point now) {
+  finished.result.latency = now - pushed;
+  latencies_.record(finished.result.latency);
+  results_.push_back(std::move(finished));
   ++result_count_;
   last_result_ = now;
   --in_flight_;

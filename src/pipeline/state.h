@@ -25,7 +25,7 @@ class [[gnu::visibility("hidden")]] PipelineState
                 PipelineOptions options);
 
   void start_threads();
-  // Ends all threads but those of devices that hang.
+  // Ends all threads but those of devices that hang, and what devices run in.
   void stop();
 
   // Those of the first layout; later ones have the same.
@@ -112,6 +112,12 @@ class [[gnu::visibility("hidden")]] PipelineState
     [[nodiscard]] std::size_t window() const { return devices.size() > 1 ? 2 * devices.size() : 1; }
   };
 
+  // What waits for pop. Outputs in shared memory are copied out there, without the lock.
+  struct Finished {
+    PipelineResult result;
+    std::vector<Value> shared;
+  };
+
   // Sessions that nobody needs: to end one is the device's work, too, and may take as long as any.
   struct Doomed {
     std::shared_ptr<const void> owner;  // outlives the session
@@ -129,6 +135,7 @@ class [[gnu::visibility("hidden")]] PipelineState
     std::vector<Value> inputs;
     std::vector<std::span<const std::byte>> spans;
     std::vector<TensorBytes> outputs;
+    std::vector<std::uint64_t> sizes;          // of the outputs
     std::vector<std::span<std::byte>> places;  // of the outputs, where memory is shared
     std::vector<Value> results;                // what the outputs go into
     std::string error;
@@ -237,7 +244,8 @@ class [[gnu::visibility("hidden")]] PipelineState
   void give_output(std::vector<TensorBytes> & outputs, std::size_t slot, const Passing& value,
                    bool is_shared) const;
   void deliver(ItemPointer item, Clock::time_point now);
-  void deliver(PipelineResult result, Clock::time_point pushed, Clock::time_point now);
+  void deliver(Finished finished, Clock::time_point pushed, Clock::time_point now);
+  void copy_out(Finished & finished, PipelineResult & result, Lock & lock);
   void enqueue(ItemPointer item, Stage & stage, Clock::time_point now);
   void put_back(ItemPointer item, std::size_t stage);
   static void change_queue(Stage & stage, Clock::time_point now);
@@ -245,8 +253,8 @@ class [[gnu::visibility("hidden")]] PipelineState
   static void take(Tensor & tensor, BorrowedTensor & input);
   void release(Value & value, std::size_t slot);
   [[nodiscard]] Value value_for(std::size_t slot);
-  // Where a session puts an output: in the value's own memory, or in the shared one.
-  void prepare_output(Job & job, const Value& value, std::uint64_t bytes) const;
+  // Computes into the memory that other processes see. Without the lock: the results are the job's.
+  void run_in_shared_memory(Job & job) const;
   [[nodiscard]] ItemPointer new_item();
   [[nodiscard]] std::vector<TensorBytes> new_outputs();
   void recycle(ItemPointer item);
@@ -285,7 +293,7 @@ class [[gnu::visibility("hidden")]] PipelineState
   std::deque<Stage> stages_;
   std::deque<Device> devices_;
   std::vector<Doomed> doomed_;
-  std::deque<PipelineResult> results_;
+  std::deque<Finished> results_;
   std::vector<std::vector<Value>> free_values_;  // per slot
   std::vector<ItemPointer> free_items_;
   std::vector<std::vector<TensorBytes>> free_outputs_;

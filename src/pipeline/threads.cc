@@ -44,6 +44,8 @@ void PipelineState::stop() {
     return left <= std::ranges::count(devices_, true, &Device::hangs) + static_cast<long>(but);
   };
   exit_.wait(lock, [&] { return have_ended(ending_); });
+  // All at once: each may take its time.
+  for (const Device& device : devices_) device.backend->release();
   const auto ends = [&] { return have_ended(0); };
   if (options_.watchdog > Nanoseconds::zero()) {
     exit_.wait_for(lock, options_.watchdog, ends);

@@ -93,11 +93,12 @@ void PipelineState::begin_run(Job& job, std::size_t at, std::size_t home) {
     job.spans.push_back(job.inputs.back()->view());
   }
   job.results.clear();
-  job.outputs.clear();
-  job.places.clear();
+  job.sizes.clear();
+  job.outputs.resize(route.writes.size());
   for (std::size_t i = 0; i < route.writes.size(); ++i) {
     job.results.push_back(value_for(route.writes[i]));
-    prepare_output(job, job.results.back(), route.output_ports[i].bytes);
+    job.sizes.push_back(route.output_ports[i].bytes);
+    job.outputs[i] = std::move(job.results.back()->bytes);
   }
   if (at > 0) {
     hand_over(at - 1, now);
@@ -106,14 +107,15 @@ void PipelineState::begin_run(Job& job, std::size_t at, std::size_t home) {
   }
 }
 
-void PipelineState::prepare_output(Job& job, const Value& value, std::uint64_t bytes) const {
-  if (memory_ == nullptr) {
-    job.outputs.push_back(std::move(value->bytes));
-    return;
+void PipelineState::run_in_shared_memory(Job& job) const {
+  job.places.clear();
+  for (std::size_t i = 0; i < job.results.size(); ++i) {
+    SharedMemory::Block& block = job.results[i]->shared;
+    if (block.is_empty() || block.bytes().size() != job.sizes[i])
+      block = memory_->allocate(job.sizes[i]);
+    job.places.push_back(block.bytes());
   }
-  if (value->shared.is_empty() || value->shared.bytes().size() != bytes)
-    value->shared = memory_->allocate(bytes);
-  job.places.push_back(value->shared.bytes());
+  job.session->run_to(job.spans, job.places);
 }
 
 // One more thread for what is ready beside the job just taken. Short work waits for this thread,
@@ -184,7 +186,7 @@ void PipelineState::perform(Job& job) {
     switch (job.kind) {
       case Job::Kind::kRun:
         if (memory_ != nullptr) {
-          job.session->run_to(job.spans, job.places);
+          run_in_shared_memory(job);
         } else {
           job.session->run_into(job.spans, job.outputs);
         }

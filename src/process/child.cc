@@ -1,10 +1,15 @@
 #include "process/child.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 #include "segue/error.h"
@@ -28,6 +33,38 @@ bool wait_for_input(std::span<pollfd> descriptors, std::chrono::steady_clock::ti
     if (ready > 0) return true;
     if (ready < 0 && errno != EINTR) fail_to_make("a wait for a program");
   }
+}
+
+int beyond_standard(int number) {
+  if (number > STDERR_FILENO) return number;
+  const int other = ::fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (number >= 0) ::close(number);
+  if (other < 0) fail_to_make("a descriptor");
+  return other;
+}
+
+int open_process(pid_t id) {
+  // The C library of Debian 12 declares pidfd_open for C alone.
+  const int handle = static_cast<int>(::syscall(SYS_pidfd_open, id, 0));
+  if (handle < 0) fail_to_make("a handle of a process (Linux 5.3 or later has them)");
+  return beyond_standard(handle);
+}
+
+std::string end_text(int wait_status) {
+  if (!WIFSIGNALED(wait_status)) return fmt::format("exit status {}", WEXITSTATUS(wait_status));
+  const int signal = WTERMSIG(wait_status);
+  return fmt::format("signal {} ({})", signal, ::strsignal(signal));
+}
+
+void forget_callers_signals() noexcept {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGCHLD, SIGSEGV, SIGBUS,
+                           SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS})
+    std::signal(number, SIG_DFL);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
 }
 
 std::optional<int> wait_for_end(pid_t child) {

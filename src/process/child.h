@@ -7,6 +7,7 @@
 #include <chrono>
 #include <optional>
 #include <span>
+#include <string>
 
 namespace segue {
 
@@ -17,6 +18,20 @@ namespace segue {
 // the system does not let it wait.
 [[nodiscard]] bool wait_for_input(std::span<pollfd> descriptors,
                                   std::chrono::steady_clock::time_point deadline);
+
+// The descriptor itself, or a copy of it beyond the numbers of the standard streams, which a caller
+// may have closed. Throws Error(kIo) where the system gives none.
+[[nodiscard]] int beyond_standard(int number);
+
+// A descriptor that can be polled for the end of a process, and signals it and no other.
+[[nodiscard]] int open_process(pid_t id);
+
+// "signal 6 (Aborted)", "exit status 1".
+[[nodiscard]] std::string end_text(int wait_status);
+
+// In a new child: the caller's handlers are not meant for it, and its death leaves no core file.
+// Async-signal-safe.
+void forget_callers_signals() noexcept;
 
 // The status of waitpid once the child has ended; nothing for callers that ignore SIGCHLD, who have
 // none to collect.

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "process/child.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -74,7 +75,9 @@ bool MessageSocket::send(std::span<const std::byte> message, int file) const {
   do {
     sent = ::sendmsg(socket_, &header, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
-  return sent >= 0;
+  if (sent >= 0) return true;
+  if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN) return false;
+  fail_to_make("a message to another process");
 }
 
 std::optional<MessageReader> MessageSocket::receive() {
@@ -91,6 +94,11 @@ std::optional<MessageReader> MessageSocket::receive() {
     got = ::recvmsg(socket_, &header, MSG_CMSG_CLOEXEC);
   } while (got < 0 && errno == EINTR);
   if (got <= 0) return std::nullopt;
+  if ((header.msg_flags & MSG_CTRUNC) != 0) {
+    throw Error(
+        ErrorCode::kIo,
+        "no descriptor is left for shared memory; raise the limit of open files (ulimit -n)");
+  }
   const cmsghdr* const rights = CMSG_FIRSTHDR(&header);
   if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS)
     std::memcpy(&file_, CMSG_DATA(rights), sizeof file_);

@@ -43,11 +43,12 @@ class MessageSocket {
   static constexpr std::size_t kLongest = std::size_t{128} << 10U;
 
   explicit MessageSocket(int socket);
-  // False where the other end is gone. Throws Error(kInternal) for a message above kLongest. A
-  // `file` goes along as a descriptor of the other process.
+  // False where the other end is gone. Throws Error(kInternal) for a message above kLongest,
+  // Error(kIo) where the system does not send it. A `file` goes along as a descriptor of the other
+  // process.
   [[nodiscard]] bool send(std::span<const std::byte> message, int file = -1) const;
   // Waits for the next message, which stays valid until the call after it. Nothing where the other
-  // end is gone.
+  // end is gone. Throws Error(kIo) where there is no descriptor for its file.
   [[nodiscard]] std::optional<MessageReader> receive();
   // The descriptor that came with the last message, given to the caller; -1: none.
   [[nodiscard]] int take_file();

@@ -27,16 +27,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Not one of the three numbers that a program expects its streams at, which a caller may have
-// closed.
-int beyond_standard(int number) {
-  if (number > STDERR_FILENO) return number;
-  const int other = ::fcntl(number, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-  if (number >= 0) ::close(number);
-  if (other < 0) fail_to_make("a descriptor");
-  return other;
-}
-
 // What a program prints, bounded: a program that prints for ever must not take all memory.
 class Transcript {
  public:
@@ -78,12 +68,7 @@ struct Start {
     static_cast<void>(told);  // who waits sees the end of the pipe too
     ::_exit(127);
   };
-  // Handlers first: those of the caller are not for this process.
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGCHLD})
-    std::signal(number, SIG_DFL);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  forget_callers_signals();
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != start.parent) ::_exit(127);
@@ -225,9 +210,7 @@ ProcessResult run_process(std::span<const std::string> command, const std::files
   failure_writer.close();
   if (const auto reason = failure_to_start(failure_reader.number(), deadline))
     cannot_start(command[0], *reason);
-  // The C library of Debian 12 declares pidfd_open for C alone.
-  const Descriptor ended(static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
-  if (ended.number() < 0) fail_to_make("a handle of a process (Linux 5.3 or later has them)");
+  const Descriptor ended(open_process(id));
   Transcript transcript;
   ProcessResult result;
   result.timed_out = !read_to_end(reader.number(), ended.number(), deadline, transcript);

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <functional>
 
 #include "process/child.h"
 #include "segue/error.h"
@@ -13,13 +13,11 @@
 namespace segue {
 namespace {
 
-int make_file(std::size_t size) {
-  const int file = ::memfd_create("segue-tensors", MFD_CLOEXEC);
-  if (file < 0) fail_to_make("shared memory");
-  if (::ftruncate(file, static_cast<off_t>(size)) != 0) {
-    ::close(file);
-    fail_to_make("shared memory");
-  }
+Descriptor make_file(std::size_t size) {
+  const int number = ::memfd_create("segue-tensors", MFD_CLOEXEC);
+  if (number < 0) fail_to_make("shared memory");
+  Descriptor file(beyond_standard(number));
+  if (::ftruncate(file.number(), static_cast<off_t>(size)) != 0) fail_to_make("shared memory");
   return file;
 }
 
@@ -33,7 +31,7 @@ std::size_t rounded_up(std::size_t size) {
 
 }  // namespace
 
-MappedMemory::MappedMemory(std::size_t size) : MappedMemory(make_file(size), size) {}
+MappedMemory::MappedMemory(std::size_t size) : MappedMemory(make_file(size).release(), size) {}
 
 MappedMemory::MappedMemory(int descriptor, std::size_t size) : file_(descriptor) {
   if (size == 0) return;
@@ -46,21 +44,25 @@ MappedMemory::~MappedMemory() {
   if (!bytes_.empty()) ::munmap(bytes_.data(), bytes_.size());
 }
 
+SharedMemory::SharedMemory() : opening_lock_(make_file(1)) {}
+
 SharedMemory::Block SharedMemory::allocate(std::size_t size) {
   const std::size_t rounded = rounded_up(size);
   const std::lock_guard lock(mutex_);
-  std::vector<std::byte*>& free = free_[rounded];
-  if (!free.empty()) {
-    std::byte* const begin = free.back();
-    free.pop_back();
+  Blocks& blocks = blocks_[rounded];
+  if (!blocks.free.empty()) {
+    std::byte* const begin = blocks.free.back();
+    blocks.free.pop_back();
     return {shared_from_this(), {begin, size}};
   }
+  blocks.free.reserve(blocks.count + 1);
   if (chunks_.empty() || used_of_last_ + rounded > chunks_.back()->bytes().size()) {
     chunks_.push_back(std::make_shared<const MappedMemory>(std::max(kChunkBytes, rounded)));
     used_of_last_ = 0;
   }
   const std::span<std::byte> bytes = chunks_.back()->bytes().subspan(used_of_last_, size);
   used_of_last_ += rounded;
+  ++blocks.count;
   return {shared_from_this(), bytes};
 }
 
@@ -81,9 +83,9 @@ std::shared_ptr<const MappedMemory> SharedMemory::chunk(std::size_t index) const
   return chunks_.at(index);
 }
 
-void SharedMemory::give_back(std::span<std::byte> bytes) {
+void SharedMemory::give_back(std::span<std::byte> bytes) noexcept {
   const std::lock_guard lock(mutex_);
-  free_[rounded_up(bytes.size())].push_back(bytes.data());
+  blocks_.find(rounded_up(bytes.size()))->second.free.push_back(bytes.data());
 }
 
 }  // namespace segue

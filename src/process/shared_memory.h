@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "file/descriptor.h"
@@ -27,6 +28,8 @@ class MappedMemory {
   ~MappedMemory();
 
   [[nodiscard]] int descriptor() const { return file_.number(); }
+  // The bytes stay.
+  void close_file() { file_.close(); }
   [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
 
  private:
@@ -37,6 +40,9 @@ class MappedMemory {
 // Grows by chunks; what is given back is used again for the next block of its size. Thread-safe.
 class SharedMemory : public std::enable_shared_from_this<SharedMemory> {
  public:
+  // Throws Error(kIo) where the system gives no descriptor.
+  SharedMemory();
+
   // A place in a chunk, as another process finds it.
   struct Place {
     std::size_t chunk = 0;
@@ -72,14 +78,21 @@ class SharedMemory : public std::enable_shared_from_this<SharedMemory> {
   // Nothing where the bytes lie elsewhere.
   [[nodiscard]] std::optional<Place> place_of(std::span<const std::byte> bytes) const;
   [[nodiscard]] std::shared_ptr<const MappedMemory> chunk(std::size_t index) const;
+  // A file that one process at a time locks (fcntl) while it opens a device.
+  [[nodiscard]] int opening_lock() const { return opening_lock_.number(); }
 
  private:
-  void give_back(std::span<std::byte> bytes);
+  struct Blocks {
+    std::size_t count = 0;
+    std::vector<std::byte*> free;  // has room for all
+  };
+  void give_back(std::span<std::byte> bytes) noexcept;
 
+  Descriptor opening_lock_;
   mutable std::mutex mutex_;
   std::vector<std::shared_ptr<const MappedMemory>> chunks_;
   std::size_t used_of_last_ = 0;
-  std::map<std::size_t, std::vector<std::byte*>> free_;  // by size
+  std::map<std::size_t, Blocks> blocks_;  // by size
 };
 
 }  // namespace segue

@@ -4,16 +4,15 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -25,14 +24,11 @@
 namespace segue {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 // To free a device in order takes less; what takes longer hangs.
 constexpr auto kGrace = std::chrono::seconds(1);
 
 int make_error_file() {
-  const int file = ::memfd_create("segue-errors", MFD_CLOEXEC);
-  if (file < 0) fail_to_make("a file for messages");
+  const int file = beyond_standard(::memfd_create("segue-errors", MFD_CLOEXEC));
   // So that what is written after the file was cut begins at its start.
   ::fcntl(file, F_SETFL, O_APPEND);
   return file;
@@ -41,36 +37,34 @@ int make_error_file() {
 // What the child needs: between fork and exec nothing may allocate.
 struct Start {
   const char* program = nullptr;
-  std::array<char*, 2> arguments{};
+  std::array<char*, 3> arguments{};
   int null = -1;
   int socket = -1;
   int errors = -1;
 };
 
-// A copy beyond the numbers that are given out below.
-int moved_up(int file) { return ::fcntl(file, F_DUPFD_CLOEXEC, kWorkerSocket + 1); }
+// The reason stands where the parent reads the worker's last words.
+[[noreturn]] void fail_to_start(int errors) {
+  const char* const reason = ::strerrordesc_np(errno);
+  const ssize_t written = ::write(errors, reason, std::strlen(reason));
+  static_cast<void>(written);  // the parent sees the exit status, too
+  constexpr int kNotStarted = 127;
+  ::_exit(kNotStarted);
+}
 
 [[noreturn]] void be_worker(const Start& start) {
-  constexpr int kNotStarted = 127;
   // Its own group: Ctrl-C is for this process, which ends its workers in order. And a stopped
   // worker whose parent dies gets SIGHUP from the system.
   ::setpgid(0, 0);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGCHLD})
-    std::signal(number, SIG_DFL);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  const rlimit no_core{0, 0};
-  ::setrlimit(RLIMIT_CORE, &no_core);
-  const int null = moved_up(start.null);
-  const int socket = moved_up(start.socket);
-  const int errors = moved_up(start.errors);
-  if (::dup2(null, STDIN_FILENO) < 0 || ::dup2(null, STDOUT_FILENO) < 0 ||
-      ::dup2(errors, STDERR_FILENO) < 0 || ::dup2(socket, kWorkerSocket) < 0)
-    ::_exit(kNotStarted);
+  forget_callers_signals();
+  // None of them has the number that another one gets.
+  const int socket = ::fcntl(start.socket, F_DUPFD_CLOEXEC, kWorkerSocket + 1);
+  if (socket < 0 || ::dup2(start.null, STDIN_FILENO) < 0 || ::dup2(start.null, STDOUT_FILENO) < 0 ||
+      ::dup2(start.errors, STDERR_FILENO) < 0 || ::dup2(socket, kWorkerSocket) < 0)
+    fail_to_start(start.errors);
   ::close_range(kWorkerSocket + 1, ~0U, 0);
   ::execv(start.program, const_cast<char* const*>(start.arguments.data()));
-  ::_exit(kNotStarted);
+  fail_to_start(STDERR_FILENO);
 }
 
 off_t size_of(int file) {
@@ -78,80 +72,105 @@ off_t size_of(int file) {
   return ::fstat(file, &status) == 0 ? status.st_size : 0;
 }
 
-std::array<int, 2> connect() {
+struct Connection {
+  Descriptor near;
+  Descriptor far;
+};
+Connection connect() {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
     fail_to_make("a connection");
-  return ends;
+  Descriptor other(ends[1]);
+  Descriptor near(beyond_standard(ends[0]));
+  return {std::move(near), Descriptor(beyond_standard(other.release()))};
 }
 
 }  // namespace
 
 Worker::Worker(const std::filesystem::path& program, const std::string& title)
-    : connection_(-1), errors_(make_error_file()), socket_(-1) {
+    : connection_(-1), errors_(make_error_file()), socket_(-1), handle_(-1) {
   if (::access(program.c_str(), X_OK) != 0) {
     throw Error(ErrorCode::kDevice, fmt::format("{}: {}; install the program again",
                                                 program.string(), std::strerror(errno)));
   }
-  const std::array<int, 2> ends = connect();
-  connection_ = Descriptor(ends[0]);
+  Connection ends = connect();
+  connection_ = std::move(ends.near);
   socket_ = MessageSocket(connection_.number());
-  const Descriptor far_end(ends[1]);
-  const Descriptor null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  const int null_number = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null_number < 0) fail_to_make("a descriptor of /dev/null");
+  const Descriptor null(beyond_standard(null_number));
   std::string name = title;
-  const Start start{
-      program.c_str(), {name.data(), nullptr}, null.number(), far_end.number(), errors_.number()};
+  std::string parent = std::to_string(::getpid());
+  const Start start{program.c_str(),
+                    {name.data(), parent.data(), nullptr},
+                    null.number(),
+                    ends.far.number(),
+                    errors_.number()};
   id_ = ::fork();
   if (id_ < 0) fail_to_make("a process");
   if (id_ == 0) be_worker(start);
+  try {
+    handle_ = Descriptor(open_process(id_));
+  } catch (...) {
+    ::kill(id_, SIGKILL);
+    (void)wait_for_end(id_);
+    throw;
+  }
 }
 
 Worker::~Worker() {
-  ::shutdown(connection_.number(), SHUT_WR);
-  if (!closes_connection()) kill();
+  ask_to_end();
+  (void)ends_by(asked_.value_or(Clock::now()) + kGrace);
   (void)end();
 }
 
-// Whether it does within the grace; answers that nobody waits for come before.
-bool Worker::closes_connection() {
-  const auto deadline = Clock::now() + kGrace;
-  pollfd event{connection_.number(), POLLIN, 0};
-  try {
-    while (wait_for_input({&event, 1}, deadline)) {
-      if (!receive()) return true;
-    }
-  } catch (const Error&) {
-    // The system does not let it wait: then it is killed.
-  }
-  return false;
+void Worker::ask_to_end() noexcept {
+  const std::lock_guard lock(end_mutex_);
+  if (asked_) return;
+  asked_ = Clock::now();
+  ::shutdown(connection_.number(), SHUT_WR);
+}
+
+void Worker::kill() noexcept {
+  // The C library of Debian 12 declares it for C alone.
+  ::syscall(SYS_pidfd_send_signal, handle_.number(), SIGKILL, nullptr, 0);
 }
 
 bool Worker::send(std::span<const std::byte> message, int file) {
-  if (size_of(errors_.number()) > 0) {
+  // It may have died since its last answer: then its last words are still of interest.
+  if (size_of(errors_.number()) > 0 && !ends_by(Clock::now())) {
     const int cut = ::ftruncate(errors_.number(), 0);
     static_cast<void>(cut);  // where it fails, an older line is the last
   }
   return socket_.send(message, file);
 }
 
-void Worker::kill() noexcept {
-  const std::lock_guard lock(end_mutex_);
-  if (!is_collected_) ::kill(id_, SIGKILL);
+bool Worker::ends_by(Clock::time_point deadline) const noexcept {
+  pollfd event{handle_.number(), POLLIN, 0};
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    const int ready = ::poll(&event, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
+    if (ready > 0) return true;
+    const bool goes_on = ready == 0 ? left > 0 : errno == EINTR;
+    if (!goes_on) return false;
+  }
 }
 
 std::string Worker::end() {
+  kill();
+  const bool has_ended = ends_by(Clock::now() + kGrace);
   const std::lock_guard lock(end_mutex_);
-  if (is_collected_) return end_;
+  if (end_) return *end_;
+  if (has_ended) return end_.emplace(collect());
+  // The system does not let it die, as with a driver that hangs: another thread waits for that.
+  std::thread([id = id_] { (void)wait_for_end(id); }).detach();
+  return end_.emplace("no end: the system still waits for the device");
+}
+
+// A caller that ignores SIGCHLD has no status to collect.
+std::string Worker::collect() {
   const auto status = wait_for_end(id_);
-  is_collected_ = true;
-  if (!status) {
-    end_ = "unknown status";
-  } else if (WIFSIGNALED(*status)) {
-    end_ = fmt::format("signal {} ({})", WTERMSIG(*status), ::strsignal(WTERMSIG(*status)));
-  } else {
-    end_ = fmt::format("exit status {}", WEXITSTATUS(*status));
-  }
-  return end_;
+  return status ? end_text(*status) : "unknown status";
 }
 
 std::string Worker::last_words() const {
@@ -169,10 +188,13 @@ std::string Worker::last_words() const {
   return text;
 }
 
-void end_with_parent(int socket) {
-  std::thread([socket] {
-    pollfd event{socket, POLLRDHUP, 0};
-    while (::poll(&event, 1, -1) < 0 && errno == EINTR) {
+void end_with_parent(int socket, pid_t parent) {
+  // The connection alone is not enough: a process that the parent forked may hold its other end.
+  const int handle = static_cast<int>(::syscall(SYS_pidfd_open, parent, 0));
+  if (::getppid() != parent) ::_exit(EXIT_SUCCESS);
+  std::thread([socket, handle] {
+    std::array<pollfd, 2> events{{{socket, POLLRDHUP, 0}, {handle, POLLIN, 0}}};
+    while (::poll(events.data(), events.size(), -1) < 0 && errno == EINTR) {
     }
     std::this_thread::sleep_for(kGrace);
     ::_exit(EXIT_SUCCESS);
