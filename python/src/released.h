@@ -14,7 +14,7 @@ inline int drop_arrays(void* arrays) {
 }
 
 // Arrays that the pipeline no longer reads. Its threads must not wait for the interpreter's lock,
-// so they leave the arrays here, and whoever has the lock next drops them; once the pipeline is
+// so they leave the arrays here, and the next thread that has the lock drops them; once the pipeline is
 // gone, the main thread.
 class Released {
  public:

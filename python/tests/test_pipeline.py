@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,6 +67,32 @@ def test_edge_tpus_run_the_compiled_segments_of_a_folder(
         segue.Pipeline(tmp_path, backends=[stand_ins[0], segue.cpu_backend()])
     with pytest.raises(segue.Error, match="an Edge TPU runs compiled segments"):
         segue.Pipeline(segue.plan(model, 2, "balanced"), model, backends=stand_ins)
+
+
+def device_processes() -> dict[str, int]:
+    """Of this process: title and number."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            title = (folder / "cmdline").read_bytes().split(b"\0")[0].decode()
+            parent = int((folder / "stat").read_text().rsplit(") ", 1)[1].split()[1])
+        except OSError:
+            continue  # it has ended meanwhile
+        if parent == os.getpid() and title.startswith("segue-device"):
+            found[title] = int(folder.name)
+    return found
+
+
+def test_killed_device_is_a_loss(stand_ins, parts, images, expected, tmp_path):
+    file = next(parts.glob("*_segment_0_of_3.tflite"))
+    shutil.copy(file, tmp_path / "one_segment_0_of_1_edgetpu.tflite")
+    with pytest.warns(RuntimeWarning), segue.Pipeline(tmp_path, backends=stand_ins) as pipeline:
+        pipeline.push([images[0]])
+        before = only(pipeline.pop())
+        os.kill(device_processes()["segue-device pci:apex_0"], signal.SIGKILL)
+        pipeline.push([images[0]])
+        assert np.array_equal(only(pipeline.pop()), before)
+    assert device_processes() == {}
 
 
 def test_compiled_segments_alone_are_a_pipeline(stand_ins, parts, images, expected, tmp_path):
