@@ -92,6 +92,8 @@ def test_killed_device_is_a_loss(stand_ins, parts, images, expected, tmp_path):
         os.kill(device_processes()["segue-device pci:apex_0"], signal.SIGKILL)
         pipeline.push([images[0]])
         assert np.array_equal(only(pipeline.pop()), before)
+    del pipeline
+    gc.collect()
     assert device_processes() == {}
 
 
