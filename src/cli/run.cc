@@ -231,10 +231,10 @@ void add_run(CLI::App& app) {
   CLI::App* command = app.add_subcommand("run", "Run segments as a pipeline, on CPUs or Edge TPUs");
   auto options = std::make_shared<RunOptions>();
   command
-      ->add_option(
-          "DIR", options->source,
-          "Folder of segments (NAME_segment_I_of_N.tflite, or …_edgetpu.tflite), one of them "
-          "where it holds several sets, or a plan.json (with --model)")
+      ->add_option("DIR", options->source,
+                   "Folder of segments (NAME_segment_I_of_N.tflite, or with _edgetpu before "
+                   ".tflite), one of them "
+                   "where it holds several sets, or a plan.json (with --model)")
       ->required();
   command->add_option("--model", options->model,
                       "The model of a plan.json; with a folder, what is planned anew when a device "
