@@ -138,10 +138,13 @@ TEST(DeviceProcess, SticksThatOpenSlowlyOpenOneAfterAnother) {
   library.slow_open(150);
   const auto files = compiled_chain(1);
   Pipeline pipeline(chain(files, {1}), stand_in_devices(), {});
-  EXPECT_TRUE(comes_true([&] { return library.process(1) != 0; }));
-  EXPECT_EQ(library.process(2), 0) << "the second spare waits for the first";
+  const auto open_spares = [&] {
+    return (library.process(1) != 0 ? 1 : 0) + (library.process(2) != 0 ? 1 : 0);
+  };
+  EXPECT_TRUE(comes_true([&] { return open_spares() > 0; }));
+  EXPECT_EQ(open_spares(), 1) << "the other spare waits for it";
   EXPECT_EQ(through(pipeline, bytes_with(1)), bytes_with(2)) << "and the pipeline for neither";
-  EXPECT_TRUE(comes_true([&] { return library.process(2) != 0; }));
+  EXPECT_TRUE(comes_true([&] { return open_spares() == 2; }));
 }
 
 TEST(DeviceProcess, SpareThatFailedToOpenIsTriedAgain) {
