@@ -1,9 +1,12 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -136,6 +139,20 @@ Outcome pump(Pipeline& pipeline, const RunOptions& options, const InputFiles& fi
   return outcome;
 }
 
+void make_output_folder(const RunOptions& options) {
+  if (options.output.empty()) return;
+  std::error_code reason;
+  std::filesystem::create_directories(options.output, reason);
+  if (!reason && ::access(options.output.c_str(), W_OK) != 0)
+    reason = std::error_code(errno, std::generic_category());
+  if (!reason && !std::filesystem::is_directory(options.output))
+    reason = std::make_error_code(std::errc::not_a_directory);
+  if (reason) {
+    throw Error(ErrorCode::kIo, fmt::format("-o {}: {}; name a folder that can be written to",
+                                            printable(options.output), reason.message()));
+  }
+}
+
 void print_report(const RunReport& report, const RunOptions& options) {
   if (options.format.json) return print(run_json(report));
   if (options.format.csv) return print(run_table(report).to_csv());
@@ -174,6 +191,7 @@ void run(const CLI::App& command, RunOptions options) {
   check_options(command, options);
   const RunSource source = open_source(options);
   const auto devices = open_backends(options, source);
+  make_output_folder(options);
   std::unique_ptr<Pipeline> pipeline = open_pipeline(options, source, devices);
   const InputFiles files(options.files, pipeline->inputs());
   if (files.item_count() > 0 && command.count("--inputs") == 0) options.inputs = files.item_count();

@@ -60,9 +60,10 @@ std::string names_of(std::span<const EdgeTpuDevice> devices) {
 }
 
 // What there is, what of it does not count and why, and the ways out.
-Error too_few_devices(const RunOptions& options, std::uint32_t needed, std::size_t chosen,
-                      std::span<const EdgeTpuDevice> found) {
-  std::string message = fmt::format("the plan needs {}, ", format_count(needed, "Edge TPU"));
+Error too_few_devices(const RunOptions& options, std::uint32_t needed, bool has_plan,
+                      std::size_t chosen, std::span<const EdgeTpuDevice> found) {
+  std::string message = fmt::format("the {} {}, ", has_plan ? "plan needs" : "segments need",
+                                    format_count(needed, "Edge TPU"));
   if (!options.devices.empty()) message += fmt::format("--use names {}; ", chosen);
   message += found.empty()       ? "there is none"
              : found.size() == 1 ? fmt::format("there is one: {}", names_of(found))
@@ -76,10 +77,13 @@ Error too_few_devices(const RunOptions& options, std::uint32_t needed, std::size
                            is_plan ? "plan" : "split", chosen, is_plan ? "a plan" : "segments",
                            chosen == 1 ? "one" : std::to_string(chosen));
   }
-  return {ErrorCode::kDevice, message + "; `--backend cpu` runs it without Edge TPUs"};
+  // Compiled segments alone run on Edge TPUs only.
+  if (has_plan) message += "; `--backend cpu` runs it without Edge TPUs";
+  return {ErrorCode::kDevice, message};
 }
 
-std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint32_t needed) {
+std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint32_t needed,
+                                            bool has_plan) {
   const EdgeTpuLibraries libraries{runtime_candidates(options.runtime),
                                    edgetpu_candidates(options.edgetpu_library)};
   const auto found = list_edgetpu_devices(libraries);
@@ -91,7 +95,8 @@ std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint
                   fmt::format("--use {}: the device is named twice", name));
   }
   if (options.devices.empty()) chosen = found;
-  if (chosen.size() < needed) throw too_few_devices(options, needed, chosen.size(), found);
+  if (chosen.size() < needed)
+    throw too_few_devices(options, needed, has_plan, chosen.size(), found);
   const EdgeTpuOptions edgetpu{.settings = parse_edgetpu_settings(options.edgetpu_settings)};
   std::vector<PipelineDevice> devices;
   for (const EdgeTpuDevice& device : chosen)
@@ -143,7 +148,8 @@ RunSource open_source(const RunOptions& options) {
 
 std::vector<PipelineDevice> open_backends(const RunOptions& options, const RunSource& source) {
   const std::uint32_t needed = source.layout.device_count();
-  if (options.backend == "edgetpu") return edgetpu_devices(options, needed);
+  if (options.backend == "edgetpu")
+    return edgetpu_devices(options, needed, source.plan.has_value());
   if (!options.devices.empty())
     throw Error(ErrorCode::kInvalidArgument, "--use goes with --backend edgetpu");
   std::shared_ptr<const Backend> backend =

@@ -57,8 +57,7 @@ SweepSpec spec_of(const SweepOptions& options) {
     }
   }
   if (spec.models.empty())
-    throw Error(ErrorCode::kInvalidArgument,
-                "name models, or --zoo for the built-in CNNs of Keras");
+    throw Error(ErrorCode::kInvalidArgument, "name models, or --zoo for the built-in CNNs");
   spec.devices = options.devices;
   spec.tpus = parse_numbers(options.tpus);
   spec.max_replicas = options.max_replicas;
@@ -183,7 +182,7 @@ void add_sweep(CLI::App& app) {
       "sweep", "Plans of models x devices x TPUs x strategies, one line of JSON each, in shards");
   auto options = std::make_shared<SweepOptions>();
   command->add_option("MODEL", options->models, ".tflite files, or zoo:NAME[@SIZE]");
-  command->add_flag("--zoo", options->whole_zoo, "Also the 24 built-in CNNs of Keras");
+  command->add_flag("--zoo", options->whole_zoo, "Also the built-in CNNs");
   command->add_option("--tpus", options->tpus, "Numbers and ranges, as 1,2,4..8 (default 1..8)");
   command
       ->add_option("--devices", options->devices,

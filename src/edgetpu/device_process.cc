@@ -53,11 +53,12 @@ fs::path find_program() {
     if (fs::exists(program, error)) return program;
     tried.push_back(program.string());
   }
-  throw Error(ErrorCode::kDevice,
-              fmt::format("segue-device, the program that an Edge TPU runs in, is not at {}; name "
-                          "it in EdgeTpuOptions::program, or keep devices in this "
-                          "process (PipelineOptions::own_processes)",
-                          fmt::join(tried, " nor ")));
+  throw Error(
+      ErrorCode::kDevice,
+      fmt::format("segue-device, the program that an Edge TPU runs in, is not at {}; install "
+                  "Segue again, or copy it there (C++: EdgeTpuOptions::program names "
+                  "another, PipelineOptions::own_processes needs none)",
+                  fmt::join(tried, " nor ")));
 }
 
 // When a process ended, and what it was doing or to do.

@@ -17,8 +17,11 @@
 namespace segue {
 
 void fail_to_make(const char* what) {
+  const int reason = errno;
   throw Error(ErrorCode::kIo,
-              fmt::format("cannot make {}: {}; end other programs", what, std::strerror(errno)));
+              fmt::format("cannot make {}: {}; {}", what, std::strerror(reason),
+                          reason == EMFILE ? "raise the limit of open files (ulimit -n)"
+                                           : "end other programs"));
 }
 
 bool wait_for_input(std::span<pollfd> descriptors, std::chrono::steady_clock::time_point deadline) {

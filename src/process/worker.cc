@@ -2,11 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,7 +15,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <thread>
+#include <system_error>
+#include <utility>
 
 #include "process/child.h"
 #include "segue/error.h"
@@ -37,8 +37,8 @@ int make_error_file() {
 // What the child needs: between fork and exec nothing may allocate.
 struct Start {
   const char* program = nullptr;
-  std::array<char*, 3> arguments{};
-  int null = -1;
+  std::array<char*, 2> arguments{};
+  pid_t parent = 0;
   int socket = -1;
   int errors = -1;
 };
@@ -53,13 +53,16 @@ struct Start {
 }
 
 [[noreturn]] void be_worker(const Start& start) {
-  // Its own group: Ctrl-C is for this process, which ends its workers in order. And a stopped
-  // worker whose parent dies gets SIGHUP from the system.
+  // Its own group: Ctrl-C is for this process, which ends its workers in order.
   ::setpgid(0, 0);
   forget_callers_signals();
+  // With the thread that waits for it, which ends before it only when the process does.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != start.parent) ::_exit(EXIT_FAILURE);
   // None of them has the number that another one gets.
   const int socket = ::fcntl(start.socket, F_DUPFD_CLOEXEC, kWorkerSocket + 1);
-  if (socket < 0 || ::dup2(start.null, STDIN_FILENO) < 0 || ::dup2(start.null, STDOUT_FILENO) < 0 ||
+  const int null = ::open("/dev/null", O_RDWR);
+  if (socket < 0 || ::dup2(null, STDIN_FILENO) < 0 || ::dup2(null, STDOUT_FILENO) < 0 ||
       ::dup2(start.errors, STDERR_FILENO) < 0 || ::dup2(socket, kWorkerSocket) < 0)
     fail_to_start(start.errors);
   ::close_range(kWorkerSocket + 1, ~0U, 0);
@@ -87,8 +90,38 @@ Connection connect() {
 
 }  // namespace
 
+// Runs in a thread: the system kills a child when the thread that forked it ends.
+void Worker::live(const std::shared_ptr<Life>& life, const std::string& program,
+                  const std::string& title, int socket, int errors) {
+  std::string name = title;
+  const Start start{program.c_str(), {name.data(), nullptr}, ::getpid(), socket, errors};
+  const pid_t id = ::fork();
+  if (id == 0) be_worker(start);
+  {
+    const std::lock_guard lock(life->mutex);
+    life->failure = errno;
+    life->id = id;
+    life->has_ended = id < 0;
+  }
+  life->changed.notify_all();
+  if (id < 0) return;
+  // It stays a zombie, so that its number is nobody else's, until `kill` can see that it ended.
+  siginfo_t unused{};
+  while (::waitid(P_PID, static_cast<id_t>(id), &unused, WEXITED | WNOWAIT) != 0 &&
+         errno == EINTR) {
+  }
+  {
+    const std::lock_guard lock(life->mutex);
+    // A caller that ignores SIGCHLD has no status to collect.
+    const auto status = wait_for_end(id);
+    life->end = status ? end_text(*status) : "unknown status";
+    life->has_ended = true;
+  }
+  life->changed.notify_all();
+}
+
 Worker::Worker(const std::filesystem::path& program, const std::string& title)
-    : connection_(-1), errors_(make_error_file()), socket_(-1), handle_(-1) {
+    : connection_(-1), errors_(make_error_file()), socket_(-1) {
   if (::access(program.c_str(), X_OK) != 0) {
     throw Error(ErrorCode::kDevice, fmt::format("{}: {}; install the program again",
                                                 program.string(), std::strerror(errno)));
@@ -96,44 +129,43 @@ Worker::Worker(const std::filesystem::path& program, const std::string& title)
   Connection ends = connect();
   connection_ = std::move(ends.near);
   socket_ = MessageSocket(connection_.number());
-  const int null_number = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (null_number < 0) fail_to_make("a descriptor of /dev/null");
-  const Descriptor null(beyond_standard(null_number));
-  std::string name = title;
-  std::string parent = std::to_string(::getpid());
-  const Start start{program.c_str(),
-                    {name.data(), parent.data(), nullptr},
-                    null.number(),
-                    ends.far.number(),
-                    errors_.number()};
-  id_ = ::fork();
-  if (id_ < 0) fail_to_make("a process");
-  if (id_ == 0) be_worker(start);
   try {
-    handle_ = Descriptor(open_process(id_));
-  } catch (...) {
-    ::kill(id_, SIGKILL);
-    (void)wait_for_end(id_);
-    throw;
+    thread_ = std::thread(&Worker::live, life_, program.string(), title, ends.far.number(),
+                          errors_.number());
+  } catch (const std::system_error&) {
+    fail_to_make("a thread");
   }
+  std::unique_lock lock(life_->mutex);
+  life_->changed.wait(lock, [&] { return life_->id != 0; });
+  if (life_->id > 0) return;
+  lock.unlock();
+  thread_.join();
+  errno = life_->failure;
+  fail_to_make("a process");
 }
 
 Worker::~Worker() {
   ask_to_end();
   (void)ends_by(asked_.value_or(Clock::now()) + kGrace);
-  (void)end();
+  kill();
+  if (ends_by(Clock::now() + kGrace)) {
+    thread_.join();
+  } else {
+    // The system does not let it die, as with a driver that hangs.
+    thread_.detach();
+  }
 }
 
 void Worker::ask_to_end() noexcept {
-  const std::lock_guard lock(end_mutex_);
+  const std::lock_guard lock(asked_mutex_);
   if (asked_) return;
   asked_ = Clock::now();
   ::shutdown(connection_.number(), SHUT_WR);
 }
 
 void Worker::kill() noexcept {
-  // The C library of Debian 12 declares it for C alone.
-  ::syscall(SYS_pidfd_send_signal, handle_.number(), SIGKILL, nullptr, 0);
+  const std::lock_guard lock(life_->mutex);
+  if (!life_->has_ended) ::kill(life_->id, SIGKILL);
 }
 
 bool Worker::send(std::span<const std::byte> message, int file) {
@@ -145,32 +177,16 @@ bool Worker::send(std::span<const std::byte> message, int file) {
   return socket_.send(message, file);
 }
 
-bool Worker::ends_by(Clock::time_point deadline) const noexcept {
-  pollfd event{handle_.number(), POLLIN, 0};
-  while (true) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    const int ready = ::poll(&event, 1, static_cast<int>(std::max<std::int64_t>(left, 0)));
-    if (ready > 0) return true;
-    const bool goes_on = ready == 0 ? left > 0 : errno == EINTR;
-    if (!goes_on) return false;
-  }
+bool Worker::ends_by(Clock::time_point deadline) const {
+  std::unique_lock lock(life_->mutex);
+  return life_->changed.wait_until(lock, deadline, [&] { return life_->has_ended; });
 }
 
 std::string Worker::end() {
   kill();
-  const bool has_ended = ends_by(Clock::now() + kGrace);
-  const std::lock_guard lock(end_mutex_);
-  if (end_) return *end_;
-  if (has_ended) return end_.emplace(collect());
-  // The system does not let it die, as with a driver that hangs: another thread waits for that.
-  std::thread([id = id_] { (void)wait_for_end(id); }).detach();
-  return end_.emplace("no end: the system still waits for the device");
-}
-
-// A caller that ignores SIGCHLD has no status to collect.
-std::string Worker::collect() {
-  const auto status = wait_for_end(id_);
-  return status ? end_text(*status) : "unknown status";
+  if (!ends_by(Clock::now() + kGrace)) return "no end: the system still waits for the device";
+  const std::lock_guard lock(life_->mutex);
+  return life_->end;
 }
 
 std::string Worker::last_words() const {
@@ -186,19 +202,6 @@ std::string Worker::last_words() const {
   std::ranges::replace_if(
       text, [](unsigned char c) { return c < ' '; }, ' ');
   return text;
-}
-
-void end_with_parent(int socket, pid_t parent) {
-  // The connection alone is not enough: a process that the parent forked may hold its other end.
-  const int handle = static_cast<int>(::syscall(SYS_pidfd_open, parent, 0));
-  if (::getppid() != parent) ::_exit(EXIT_SUCCESS);
-  std::thread([socket, handle] {
-    std::array<pollfd, 2> events{{{socket, POLLRDHUP, 0}, {handle, POLLIN, 0}}};
-    while (::poll(events.data(), events.size(), -1) < 0 && errno == EINTR) {
-    }
-    std::this_thread::sleep_for(kGrace);
-    ::_exit(EXIT_SUCCESS);
-  }).detach();
 }
 
 }  // namespace segue

@@ -4,27 +4,29 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <condition_variable>
 #include <filesystem>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 
 #include "file/descriptor.h"
 #include "process/message.h"
 
 namespace segue {
 
-// The descriptor at which a worker finds its end of the connection. Its second argument is the
-// number of the process that it works for.
+// The descriptor at which a worker finds its end of the connection.
 inline constexpr int kWorkerSocket = 3;
 
-// Ends with this process, however this process ends. One thread at a time sends and receives; any
-// thread may ask it to end, or kill it.
+// Killed with this process, however that ends. One thread at a time sends and receives; any thread
+// may ask it to end, or kill it.
 class Worker {
  public:
   // Throws Error(kDevice) where the program does not exist, Error(kIo) where the system gives no
-  // process, descriptor or handle.
+  // process, thread or descriptor.
   Worker(const std::filesystem::path& program, const std::string& title);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -47,22 +49,27 @@ class Worker {
 
  private:
   using Clock = std::chrono::steady_clock;
+  // What the thread that waits for the worker's end knows.
+  struct Life {
+    std::mutex mutex;
+    std::condition_variable changed;
+    pid_t id = 0;  // negative: not started, and why stands in `failure`
+    int failure = 0;
+    bool has_ended = false;
+    std::string end;
+  };
+  static void live(const std::shared_ptr<Life>& life, const std::string& program,
+                   const std::string& title, int socket, int errors);
   // Whether it ended before that.
-  [[nodiscard]] bool ends_by(Clock::time_point deadline) const noexcept;
-  [[nodiscard]] std::string collect();
+  [[nodiscard]] bool ends_by(Clock::time_point deadline) const;
 
   Descriptor connection_;
   Descriptor errors_;
   MessageSocket socket_;
-  pid_t id_ = 0;
-  Descriptor handle_;  // signals this process and no other, whatever its number is used for later
-  std::mutex end_mutex_;
+  std::shared_ptr<Life> life_ = std::make_shared<Life>();
+  std::thread thread_;
+  std::mutex asked_mutex_;
   std::optional<Clock::time_point> asked_;
-  std::optional<std::string> end_;
 };
-
-// In a worker: ends this process soon after `parent`, the process it works for, is gone, even where
-// the caller hangs. Until then the caller may end in order.
-void end_with_parent(int socket, pid_t parent);
 
 }  // namespace segue
