@@ -14,8 +14,8 @@ inline int drop_arrays(void* arrays) {
 }
 
 // Arrays that the pipeline no longer reads. Its threads must not wait for the interpreter's lock,
-// so they leave the arrays here, and the next thread that has the lock drops them; once the pipeline is
-// gone, the main thread.
+// so they leave the arrays here, and the next thread that has the lock drops them; once the
+// pipeline is gone, the main thread.
 class Released {
  public:
   void add(std::vector<InputArray>* arrays) {
