@@ -185,7 +185,8 @@ TEST(DeviceProcess, StoppedOnesEndTogether) {
   for (int i = 0; i < 3; ++i) ::kill(library.process(i), SIGSTOP);
   const auto begin = std::chrono::steady_clock::now();
   pipeline.reset();
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(2500));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, milliseconds(2900))
+      << "one after another takes 3 s";
 }
 
 // A run with the limit of open files at what is open now ends with a loss, not the program.
