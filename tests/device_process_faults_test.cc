@@ -162,8 +162,10 @@ Footprint footprint() {
     if (line.starts_with("VmRSS:")) now.resident_kib = std::stoull(line.substr(6));
   }
   now.files = std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
-  std::ifstream children("/proc/self/task/" + std::to_string(::getpid()) + "/children");
-  now.children = std::distance(std::istream_iterator<int>(children), {});
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream children(thread.path() / "children");
+    now.children += std::distance(std::istream_iterator<int>(children), {});
+  }
   return now;
 }
 
