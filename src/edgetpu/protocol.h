@@ -13,8 +13,9 @@
 namespace segue::edgetpu {
 
 enum class Request : std::uint64_t {
-  kDevice,  // version of Segue, candidates for the libraries, device, settings, with a file to
-            // lock; answer: description
+  // Version of Segue, candidates for the libraries, device, settings, with a file to lock; answer:
+  // description.
+  kDevice,
   kModel,  // name, size, with the file; answer: number of the session, ports
   kChunk,  // size, with the file: the next chunk of the shared memory
   kRun,    // session, places of the inputs, places of the outputs
