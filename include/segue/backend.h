@@ -100,8 +100,8 @@ class Backend {
   [[nodiscard]] virtual std::vector<std::string> faults() const { return {}; }
 
   /// The same device, driven by a separate process whose death, abort or hang is an Error(kDevice)
-  /// of a session and harms nothing else. Tensors that lie in `memory` are not copied on their way
-  /// there. Nothing where sessions cannot harm this process (the default). Thread-safe.
+  /// of a session and harms nothing else. Tensors that lie in `memory` get there without a
+  /// copy. Nothing where sessions cannot harm this process (the default). Thread-safe.
   [[nodiscard]] virtual std::shared_ptr<const Backend> in_own_process(
       const std::shared_ptr<SharedMemory>& memory) const;
 

@@ -220,8 +220,7 @@ class Pipeline {
   [[nodiscard]] Flow pop(PipelineResult& result, Nanoseconds timeout = kForever);
 
   /// Changes PipelineOptions::queue_capacity (of each stage) and result_capacity while the pipeline
-  /// runs. Where
-  /// more waits already, it stays, and nothing is added until there is room. Throws
+  /// runs. Where more waits already, it stays, and nothing is added until there is room. Throws
   /// Error(kInvalidArgument) for 0.
   void set_capacities(std::uint32_t queue, std::uint32_t results);
 

@@ -9,6 +9,7 @@
 #include <map>
 #include <type_traits>
 
+#include "backend/outputs.h"
 #include "segue/units.h"
 
 namespace segue {

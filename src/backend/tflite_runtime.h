@@ -99,9 +99,6 @@ struct TfLiteRuntime {
 // Freed after the interpreter that uses it.
 using DelegatePointer = std::unique_ptr<TfLiteDelegate, std::function<void(TfLiteDelegate*)>>;
 
-// Throws Error(kDevice) where an output came out in another size than expected.
-void check_output_size(const Port& port, std::uint64_t given, std::uint64_t expected);
-
 struct TfLiteSessionOptions {
   int threads = 1;
   // Of what the runtime refuses to compute, once it has accepted the model.

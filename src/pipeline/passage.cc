@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "backend/outputs.h"
 #include "pipeline/failure.h"
 #include "pipeline/state.h"
 
@@ -78,9 +79,9 @@ bool PipelineState::pass_stage(Passage& passage, std::size_t at) {
   std::vector<TensorBytes>& outputs = passage.outputs[at];
   outputs.resize(route.writes.size());
   Session& session = *devices_[passage.devices[at]].session;
-  if (!succeeds([&] { session.run_into(passage.spans, outputs); }, passage.error) ||
-      !fits(route, outputs, passage.error))
-    return false;
+  if (!succeeds([&] { session.run_into(passage.spans, outputs); }, passage.error)) return false;
+  passage.error = wrong_outputs(route.output_ports, outputs);
+  if (!passage.error.empty()) return false;
   for (std::size_t i = 0; i < route.writes.size(); ++i)
     passage.values[route.writes[i]] = {outputs[i], &outputs[i]};
   return true;

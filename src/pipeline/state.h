@@ -44,7 +44,8 @@ class [[gnu::visibility("hidden")]] PipelineState
 
  private:
   using Clock = std::chrono::steady_clock;
-  // A tensor on its way: bytes of its own, memory that processes of devices see, or the caller's.
+  // A tensor between stages: bytes of its own, memory that processes of devices see, or the
+  // caller's.
   struct Tensor {
     TensorBytes bytes;
     SharedMemory::Block shared;  // counts where there is one
@@ -258,9 +259,6 @@ class [[gnu::visibility("hidden")]] PipelineState
   [[nodiscard]] ItemPointer new_item();
   [[nodiscard]] std::vector<TensorBytes> new_outputs();
   void recycle(ItemPointer item);
-  // Whether the outputs are those that the stage gives; else `reason` is what is wrong.
-  [[nodiscard]] static bool fits(const StageRoute& route, std::span<const TensorBytes> outputs,
-                                 std::string& reason);
 
   // --- losses
   void lose(std::size_t lost, const std::string& reason);

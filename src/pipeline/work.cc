@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "backend/outputs.h"
 #include "pipeline/failure.h"
 #include "pipeline/state.h"
 #include "segue/units.h"
@@ -267,23 +268,6 @@ void PipelineState::finish(Job& job) {
   job.layout.reset();
 }
 
-bool PipelineState::fits(const StageRoute& route, std::span<const TensorBytes> outputs,
-                         std::string& reason) {
-  if (outputs.size() != route.writes.size()) {
-    reason = fmt::format("gave {}, expected {}", format_count(outputs.size(), "output"),
-                         route.writes.size());
-    return false;
-  }
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const Port& port = route.output_ports[i];
-    if (outputs[i].size() == port.bytes) continue;
-    reason = fmt::format("gave {} bytes for '{}', {} are expected", outputs[i].size(), port.name,
-                         port.bytes);
-    return false;
-  }
-  return true;
-}
-
 void PipelineState::record_run(Device& device, Nanoseconds time, std::uint64_t inputs) {
   Stage& stage = stages_[device.stage];
   device.busy += time;
@@ -310,7 +294,10 @@ void PipelineState::finish_run(Job& job) {
   const std::size_t at = device.stage;
   Stage& stage = stages_[at];
   const StageRoute& route = routing_.stages[at];
-  if (!job.error.empty() || (memory_ == nullptr && !fits(route, job.outputs, job.error))) {
+  // In shared memory the session has checked the sizes itself.
+  if (job.error.empty() && memory_ == nullptr)
+    job.error = wrong_outputs(route.output_ports, job.outputs);
+  if (!job.error.empty()) {
     lose(job.device, job.error);
     return;
   }

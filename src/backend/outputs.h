@@ -1,0 +1,19 @@
+// Whether a session gave outputs in the number and sizes that its caller expects.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "segue/backend.h"
+
+namespace segue {
+
+// What is wrong: "gave 3 bytes for 'y', 4 are expected"; empty where nothing is.
+[[nodiscard]] std::string wrong_outputs(std::span<const Port> ports,
+                                        std::span<const TensorBytes> outputs);
+
+// Throws Error(kDevice) where an output came out in another size than expected.
+void check_output_size(const Port& port, std::uint64_t given, std::uint64_t expected);
+
+}  // namespace segue
