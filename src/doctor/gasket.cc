@@ -23,7 +23,7 @@ struct Version {
   [[nodiscard]] std::string text() const { return fmt::format("{}.{}", major, minor); }
 };
 
-// "6.12.41+deb13-amd64" is 6.12; 0.0 for what is no such text.
+// "6.12.41+deb13-amd64" is 6.12; 0.0 for other texts.
 Version version_of(const std::string& release) {
   Version version;
   const char* const end = release.data() + release.size();

@@ -20,8 +20,7 @@ constexpr const char* kNode = "apex-node";
 const AccessRule& apex_rule() {
   static const AccessRule rule{"apex-access", "apex",
                                "install the udev rule SUBSYSTEM==\"apex\", MODE=\"0660\", "
-                               "GROUP=\"apex\" (gasket-dkms has it "
-                               "since 1.0-17)"};
+                               "GROUP=\"apex\" (gasket-dkms has it since 1.0-17)"};
   return rule;
 }
 
@@ -89,10 +88,14 @@ void check_node(Findings& findings, const fs::path& dev, const std::string& name
   }
 }
 
+bool has_other_driver(const PcieCard& card) {
+  return !card.driver.empty() && card.driver != "apex";
+}
+
 void check_missing(Findings& findings, std::span<const PcieCard> cards) {
   for (const PcieCard& card : cards) {
     if (!card.node.empty()) continue;
-    if (!card.driver.empty() && card.driver != "apex") {
+    if (has_other_driver(card)) {
       findings.problem("pcie-driver",
                        fmt::format("driver '{}' has the Edge TPU at {}", card.driver, card.address),
                        "where that is vfio-pci, the card is meant for a virtual machine: run Segue "
@@ -115,10 +118,8 @@ void check_pcie(Findings& findings, const Machine& machine, std::span<const Pcie
   const auto count_of = [](std::size_t count) {
     return format_count(count, "Edge TPU") + " on PCIe";
   };
-  std::vector<PcieCard> others;  // that another driver has
-  std::ranges::copy_if(cards, std::back_inserter(others), [](const PcieCard& card) {
-    return !card.driver.empty() && card.driver != "apex";
-  });
+  std::vector<PcieCard> others;
+  std::ranges::copy_if(cards, std::back_inserter(others), has_other_driver);
   std::error_code reason;
   if (others.size() < cards.size() && !fs::exists(sysfs / "module/apex", reason)) {
     check_missing(findings, others);

@@ -15,32 +15,12 @@
 #include "edgetpu/hardware.h"
 #include "edgetpu/library.h"
 #include "edgetpu/library_device.h"
-#include "edgetpu/sysfs.h"
 #include "segue/error.h"
 
 namespace segue {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Where the driver tells of a device.
-fs::path folder_of(const EdgeTpuDevice& device, const fs::path& sysfs) {
-  const fs::path name = fs::path(device.path).filename();
-  return device.link == EdgeTpuDevice::Link::kPcie ? sysfs / "class/apex" / name
-                                                   : sysfs / "bus/usb/devices" / name;
-}
-
-void describe(EdgeTpuDevice& device, const fs::path& sysfs) {
-  const fs::path folder = folder_of(device, sysfs);
-  device.temperature_c = read_temperature_c(device, sysfs);
-  if (device.link == EdgeTpuDevice::Link::kPcie) {
-    device.unique_id = first_line(folder / "unique_id");
-    return;
-  }
-  device.controller = usb_controller(folder);
-  if (const auto speed = number_in(folder / "speed"); speed && *speed > 0)
-    device.link_speed_mbps = static_cast<std::uint32_t>(*speed);
-}
 
 class EdgeTpuBackend : public Backend {
  public:
@@ -123,13 +103,6 @@ const EdgeTpuDevice& find_edgetpu_device(std::span<const EdgeTpuDevice> devices,
                           names.empty() ? "is none: `segue doctor` says what is missing"
                                         : fmt::format("{} {}", names.size() == 1 ? "is" : "are",
                                                       fmt::join(names, ", "))));
-}
-
-std::optional<double> read_temperature_c(const EdgeTpuDevice& device, const fs::path& sysfs) {
-  if (device.link != EdgeTpuDevice::Link::kPcie) return std::nullopt;
-  const auto millidegrees = number_in(folder_of(device, sysfs) / "temp");
-  if (!millidegrees || *millidegrees < kNoTemperature) return std::nullopt;
-  return static_cast<double>(*millidegrees) / 1000;
 }
 
 EdgeTpuVersions edgetpu_versions(const EdgeTpuLibraries& libraries) {

@@ -18,6 +18,13 @@ bool is_root_hub(const std::string& name) {
          name.find_first_not_of("0123456789", kPrefix.size()) == std::string::npos;
 }
 
+// Where the driver tells of a device.
+fs::path folder_of(const EdgeTpuDevice& device, const fs::path& sysfs) {
+  const fs::path name = fs::path(device.path).filename();
+  return device.link == EdgeTpuDevice::Link::kPcie ? sysfs / "class/apex" / name
+                                                   : sysfs / "bus/usb/devices" / name;
+}
+
 std::string link_target(const fs::path& link) {
   std::error_code reason;
   return fs::read_symlink(link, reason).filename().string();
@@ -48,22 +55,25 @@ std::string reason_unlisted(const PcieCard& card, const fs::path& dev) {
                                : fmt::format("driver '{}' has it", card.driver);
 }
 
-EdgeTpuDevice device_of(const PcieCard& card, const fs::path& root) {
+EdgeTpuDevice device_at(EdgeTpuDevice::Link link, const std::string& path, const fs::path& root) {
   EdgeTpuDevice device;
-  device.link = EdgeTpuDevice::Link::kPcie;
-  device.path = card.node.empty() ? "/sys/bus/pci/devices/" + card.address : "/dev/" + card.node;
-  device.unique_id = first_line(root / "sys/class/apex" / card.node / "unique_id");
-  device.temperature_c = read_temperature_c(device, root / "sys");
+  device.link = link;
+  device.path = path;
+  describe(device, root / "sys");
+  return device;
+}
+
+EdgeTpuDevice device_of(const PcieCard& card, const fs::path& root) {
+  EdgeTpuDevice device = device_at(
+      EdgeTpuDevice::Link::kPcie,
+      card.node.empty() ? "/sys/bus/pci/devices/" + card.address : "/dev/" + card.node, root);
   device.unlisted = reason_unlisted(card, root / "dev");
   return device;
 }
 
 EdgeTpuDevice device_of(const UsbStick& stick, const fs::path& root) {
-  EdgeTpuDevice device;
-  device.link = EdgeTpuDevice::Link::kUsb;
-  device.path = "/sys/bus/usb/devices/" + stick.port;
-  if (stick.speed_mbps > 0) device.link_speed_mbps = static_cast<std::uint32_t>(*stick.speed_mbps);
-  device.controller = stick.controller;
+  EdgeTpuDevice device =
+      device_at(EdgeTpuDevice::Link::kUsb, "/sys/bus/usb/devices/" + stick.port, root);
   device.unlisted = reason_unlisted(root / "dev" / stick.node);
   return device;
 }
@@ -80,6 +90,25 @@ std::string usb_controller(const fs::path& stick) {
     parent = part.string();
   }
   return "";
+}
+
+void describe(EdgeTpuDevice& device, const fs::path& sysfs) {
+  const fs::path folder = folder_of(device, sysfs);
+  device.temperature_c = read_temperature_c(device, sysfs);
+  if (device.link == EdgeTpuDevice::Link::kPcie) {
+    device.unique_id = first_line(folder / "unique_id");
+    return;
+  }
+  device.controller = usb_controller(folder);
+  if (const auto speed = number_in(folder / "speed"); speed && *speed > 0)
+    device.link_speed_mbps = static_cast<std::uint32_t>(*speed);
+}
+
+std::optional<double> read_temperature_c(const EdgeTpuDevice& device, const fs::path& sysfs) {
+  if (device.link != EdgeTpuDevice::Link::kPcie) return std::nullopt;
+  const auto millidegrees = number_in(folder_of(device, sysfs) / "temp");
+  if (!millidegrees || *millidegrees < kNoTemperature) return std::nullopt;
+  return static_cast<double>(*millidegrees) / 1000;
 }
 
 std::vector<PcieCard> find_pcie_cards(const fs::path& sysfs) {

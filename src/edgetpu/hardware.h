@@ -24,6 +24,9 @@ struct UsbStick {
   std::optional<std::int64_t> speed_mbps;
 };
 
+// Fills in what the kernel tells of the device of this link and path.
+void describe(EdgeTpuDevice& device, const std::filesystem::path& sysfs);
+
 // In the order of their addresses.
 [[nodiscard]] std::vector<PcieCard> find_pcie_cards(const std::filesystem::path& sysfs);
 

@@ -120,7 +120,6 @@ class Server {
     model.bytes->close_file();
     if (!opened_) opened_ = device_->open_device();
     model.session = device_->open(std::move(opened_), model.bytes->bytes(), name);
-    opened_ = nullptr;
     answer_.number(next_model_);
     put(answer_, model.session->inputs());
     put(answer_, model.session->outputs());

@@ -16,7 +16,7 @@ namespace segue {
 // chip that no longer answers reads (google-coral/edgetpu #741, #843).
 inline constexpr std::int64_t kNoTemperature = -50'000;
 
-// Sorted by name; empty where there is no such folder.
+// Sorted by name; empty where the folder does not exist.
 [[nodiscard]] inline std::vector<std::filesystem::path> entries(
     const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> paths;
