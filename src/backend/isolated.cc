@@ -110,12 +110,6 @@ std::optional<Record> read_record(int pipe, Clock::time_point deadline, bool& da
   return record;
 }
 
-std::string wait_for(pid_t child) {
-  const auto status = wait_for_end(child);
-  if (!status) return "unknown status";
-  return end_text(*status);
-}
-
 // Ends the child however the caller is left, so that none stays as a zombie.
 class Child {
  public:
@@ -125,9 +119,9 @@ class Child {
   ~Child() {
     if (id_ <= 0) return;
     ::kill(id_, SIGKILL);
-    (void)wait_for(id_);
+    (void)wait_for_end(id_);
   }
-  [[nodiscard]] std::string wait() { return wait_for(std::exchange(id_, 0)); }
+  [[nodiscard]] std::string wait() { return end_text(wait_for_end(std::exchange(id_, 0))); }
   void kill() const { ::kill(id_, SIGKILL); }
 
  private:

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,17 +45,15 @@ int beyond_standard(int number) {
   return other;
 }
 
-int open_process(pid_t id) {
-  // The C library of Debian 12 declares pidfd_open for C alone.
-  const int handle = static_cast<int>(::syscall(SYS_pidfd_open, id, 0));
-  if (handle < 0) fail_to_make("a handle of a process (Linux 5.3 or later has them)");
-  return beyond_standard(handle);
+std::string end_text(int signal, int exit_status) {
+  if (signal == 0) return fmt::format("exit status {}", exit_status);
+  return fmt::format("signal {} ({})", signal, ::strsignal(signal));
 }
 
-std::string end_text(int wait_status) {
-  if (!WIFSIGNALED(wait_status)) return fmt::format("exit status {}", WEXITSTATUS(wait_status));
-  const int signal = WTERMSIG(wait_status);
-  return fmt::format("signal {} ({})", signal, ::strsignal(signal));
+std::string end_text(std::optional<int> wait_status) {
+  if (!wait_status) return "unknown status";
+  return end_text(WIFSIGNALED(*wait_status) ? WTERMSIG(*wait_status) : 0,
+                  WEXITSTATUS(*wait_status));
 }
 
 void forget_callers_signals() noexcept {

@@ -23,11 +23,10 @@ namespace segue {
 // may have closed. Throws Error(kIo) where the system gives none.
 [[nodiscard]] int beyond_standard(int number);
 
-// A descriptor that can be polled for the end of a process, and signals it and no other.
-[[nodiscard]] int open_process(pid_t id);
-
-// "signal 6 (Aborted)", "exit status 1".
-[[nodiscard]] std::string end_text(int wait_status);
+// "signal 6 (Aborted)"; where the signal is 0, "exit status 1".
+[[nodiscard]] std::string end_text(int signal, int exit_status);
+// The same of what wait_for_end gives.
+[[nodiscard]] std::string end_text(std::optional<int> wait_status);
 
 // In a new child: the caller's handlers are not meant for it, and its death leaves no core file.
 // Async-signal-safe.

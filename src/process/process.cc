@@ -178,8 +178,7 @@ bool read_to_end(int output, int program, Clock::time_point deadline, Transcript
 
 std::string ProcessResult::end() const {
   if (timed_out) return fmt::format("not finished after {}", format_time(time));
-  if (signal != 0) return fmt::format("signal {} ({})", signal, ::strsignal(signal));
-  return fmt::format("exit status {}", exit_status);
+  return end_text(signal, exit_status);
 }
 
 ProcessResult run_process(std::span<const std::string> command, const std::filesystem::path& folder,
@@ -210,7 +209,9 @@ ProcessResult run_process(std::span<const std::string> command, const std::files
   failure_writer.close();
   if (const auto reason = failure_to_start(failure_reader.number(), deadline))
     cannot_start(command[0], *reason);
-  const Descriptor ended(open_process(id));
+  // The C library of Debian 12 declares pidfd_open for C alone.
+  const Descriptor ended(static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
+  if (ended.number() < 0) fail_to_make("a handle of a process (Linux 5.3 or later has them)");
   Transcript transcript;
   ProcessResult result;
   result.timed_out = !read_to_end(reader.number(), ended.number(), deadline, transcript);

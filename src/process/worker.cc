@@ -105,16 +105,14 @@ void Worker::live(const std::shared_ptr<Life>& life, const std::string& program,
   }
   life->changed.notify_all();
   if (id < 0) return;
-  // It stays a zombie, so that its number is nobody else's, until `kill` can see that it ended.
+  // It stays a zombie, which keeps its number, until `kill` can see that it ended.
   siginfo_t unused{};
   while (::waitid(P_PID, static_cast<id_t>(id), &unused, WEXITED | WNOWAIT) != 0 &&
          errno == EINTR) {
   }
   {
     const std::lock_guard lock(life->mutex);
-    // A caller that ignores SIGCHLD has no status to collect.
-    const auto status = wait_for_end(id);
-    life->end = status ? end_text(*status) : "unknown status";
+    life->end = end_text(wait_for_end(id));
     life->has_ended = true;
   }
   life->changed.notify_all();
@@ -146,7 +144,7 @@ Worker::Worker(const std::filesystem::path& program, const std::string& title)
 
 Worker::~Worker() {
   ask_to_end();
-  (void)ends_by(asked_.value_or(Clock::now()) + kGrace);
+  (void)ends_by(*asked_ + kGrace);
   kill();
   if (ends_by(Clock::now() + kGrace)) {
     thread_.join();
