@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "compiled_chain.h"
+#include "resident.h"
 #include "segue/error.h"
 #include "stand_in.h"
 
@@ -157,10 +158,7 @@ struct Footprint {
 
 Footprint footprint() {
   Footprint now;
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmRSS:")) now.resident_kib = std::stoull(line.substr(6));
-  }
+  now.resident_kib = testing::resident_kib();
   now.files = std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
   for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
     std::ifstream children(thread.path() / "children");

@@ -43,7 +43,7 @@ bool comes_true(const Condition& condition) {
 
 bool is_alive(int process) { return ::kill(process, 0) == 0; }
 
-// A child that nobody has waited for yet stays as a zombie.
+// A child that its parent has not waited for yet stays as a zombie.
 bool has_died(int process) {
   std::ifstream file("/proc/" + std::to_string(process) + "/stat");
   std::string id;

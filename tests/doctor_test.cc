@@ -47,7 +47,7 @@ TEST(Doctor, MissingLibedgetpuIsAProblemForADevice) {
   EXPECT_THAT(machine.diagnose(none), has_key("list"));
   machine.add_stick("2-1", "18d1:9302");
   EXPECT_THAT(machine.diagnose(none), missing(Kind::kProblem));
-  EXPECT_THAT(machine.diagnose(none), Not(has_key("list"))) << "nobody asked libedgetpu";
+  EXPECT_THAT(machine.diagnose(none), Not(has_key("list"))) << "libedgetpu was not asked";
 }
 
 TEST(Doctor, MissingLibusbIsNotAMissingLibedgetpu) {

@@ -43,7 +43,7 @@ class PipelineCapacity : public ::testing::TestWithParam<bool> {
     return pipeline;
   }
 
-  // How many inputs it takes while nobody pops.
+  // How many inputs it takes while no results are popped.
   static std::size_t fill(Pipeline& pipeline) {
     std::size_t accepted = 0;
     while (pipeline.push(input_of(0), milliseconds(200)) == Flow::kOk) ++accepted;

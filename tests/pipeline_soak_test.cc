@@ -2,12 +2,12 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <fstream>
 #include <string>
 #include <thread>
 
 #include "fake_backend.h"
 #include "faulty_devices.h"
+#include "resident.h"
 #include "segue/pipeline.h"
 
 namespace segue {
@@ -17,6 +17,7 @@ using testing::chain_of;
 using testing::devices_with;
 using testing::FakeBackend;
 using testing::layout_of;
+using testing::resident_kib;
 
 TEST(PipelineSoak, RandomFaultsLoseDoubleAndDisorderNothing) {
   std::string failed;
@@ -27,14 +28,6 @@ TEST(PipelineSoak, RandomFaultsLoseDoubleAndDisorderNothing) {
     break;
   }
   EXPECT_EQ(failed, "") << "the seed that failed";
-}
-
-std::uint64_t resident_kib() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmRSS:")) return std::stoull(line.substr(6));
-  }
-  return 0;
 }
 
 // Sanitizers make it fifty times as slow, and keep memory of their own.

@@ -64,9 +64,9 @@ struct Split : SplitFiles {
 
 /// Finds STEM_segment_0_of_N.tflite …, or STEM_segment_0_of_N_edgetpu.tflite …, by their names, and
 /// the plan.json beside them, which is not needed. `path`: their folder, or one of the files, where
-/// the folder holds several sets and no plan.json says which one counts. Throws Error(kIo) when
-/// there is no set, when files are missing (all are counted, the first three named), or when there
-/// are several sets, and Error(kInvalidArgument) where kCut finds only compiled files; as
+/// the folder holds several sets and no plan.json says which one counts. Throws Error(kIo) when the
+/// folder holds no set, when files are missing (all are counted, the first three named), or when
+/// there are several sets, and Error(kInvalidArgument) where kCut finds only compiled files; as
 /// read_plan.
 [[nodiscard]] SplitFiles find_split(const std::filesystem::path& path,
                                     SegmentFiles files = SegmentFiles::kCut);
@@ -75,8 +75,8 @@ struct Split : SplitFiles {
 /// the plan, by its number of operators (unless it is compiled) and the names of the tensors that
 /// it reads and gives (what it computes: verify_segments), where a segment reads a tensor with
 /// another type, shape or quantization than the one before gives it, or one that no segment before
-/// gives and that is no input of the first one (with a plan, of the model); as find_split and
-/// read_model.
+/// gives and that the first one does not read (with a plan: that is no model input); as find_split
+/// and read_model.
 [[nodiscard]] Split read_split(const std::filesystem::path& path,
                                SegmentFiles files = SegmentFiles::kCut);
 

@@ -26,7 +26,7 @@ class Released {
       Py_AddPendingCall(drop_arrays, arrays);
     }
   }
-  // From now on nobody will call drop.
+  // drop is not called any more after this.
   void end() {
     {
       const std::lock_guard lock(mutex_);

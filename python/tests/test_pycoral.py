@@ -59,7 +59,7 @@ def test_inputs_of_another_type_are_refused(files, inputs):
             runner.push({name: wrong for name in inputs})
 
 
-def test_program_may_end_with_results_that_nobody_popped(files):
+def test_program_may_end_with_unpopped_results(files):
     program = f"""
 import numpy as np
 from segue import pipelined_model_runner as pipeline

@@ -228,28 +228,26 @@ void add_published(std::vector<AccuracySeries>& all, const std::string& key_pref
                    const std::string& title, bool is_predicted) {
   constexpr const char* kSource = "coral.ai/docs/edgetpu/benchmarks, google-coral/pycoral";
   const Role role = is_predicted ? Role::kPredicted : Role::kLookedAt;
-  struct Host {
-    const char* key;
-    const char* title;
-    const char* device;
-    double PublishedTime::*measured;
-  };
-  for (const Host& host :
-       {Host{"usb3", "USB 3, 500 MHz", "edgetpu-usb3-max", &PublishedTime::desktop},
-        Host{"devboard", "Dev Board", "edgetpu-devboard", &PublishedTime::dev_board}}) {
-    AccuracySeries result =
-        series(key_prefix + host.key, title + ", " + host.title, kSource, host.device, role);
-    const DeviceSpec device = with_first_compilers(find_device(host.device));
-    for (const PublishedTime& row : published_times()) {
-      // Published is less than its parameters take on the link.
-      if (row.title == std::string_view("Inception-ResNet v2")) continue;
-      if (row.is_predicted != is_predicted) continue;
-      const Model model = open_model(std::string("zoo:") + row.model);
-      result.rows.push_back(row_of(row.title, row.*host.measured,
-                                   ranged(model, predict(model, device), device), device, true));
-    }
-    all.push_back(std::move(result));
+  AccuracySeries desktop =
+      series(key_prefix + "usb3", title + ", USB 3, 500 MHz", kSource, "edgetpu-usb3-max", role);
+  AccuracySeries board =
+      series(key_prefix + "devboard", title + ", Dev Board", kSource, "edgetpu-devboard", role);
+  const DeviceSpec usb3 = with_first_compilers(find_device(desktop.device));
+  const DeviceSpec dev_board = with_first_compilers(find_device(board.device));
+  for (const PublishedTime& row : published_times()) {
+    // Published is less than its parameters take on the link.
+    if (row.title == std::string_view("Inception-ResNet v2")) continue;
+    if (row.is_predicted != is_predicted) continue;
+    const Model model = open_model(std::string("zoo:") + row.model);
+    const auto add_row = [&](AccuracySeries& to, double measured, const DeviceSpec& device) {
+      to.rows.push_back(
+          row_of(row.title, measured, ranged(model, predict(model, device), device), device, true));
+    };
+    add_row(desktop, row.desktop, usb3);
+    add_row(board, row.dev_board, dev_board);
   }
+  all.push_back(std::move(desktop));
+  all.push_back(std::move(board));
 }
 
 void add_dense_sweep(std::vector<AccuracySeries>& all) {

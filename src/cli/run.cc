@@ -251,8 +251,8 @@ void add_run(CLI::App& app) {
   command
       ->add_option("DIR", options->source,
                    "Folder of segments (NAME_segment_I_of_N.tflite, or with _edgetpu before "
-                   ".tflite), one of them "
-                   "where it holds several sets, or a plan.json (with --model)")
+                   ".tflite), one of them where it holds several sets, or a plan.json (with "
+                   "--model)")
       ->required();
   command->add_option("--model", options->model,
                       "The model of a plan.json; with a folder, what is planned anew when a device "

@@ -122,11 +122,15 @@ RunSource open_source(const RunOptions& options) {
     source.model = std::make_shared<const Model>(open_noted(options.model, options.signature));
   if (!options.source.ends_with(".json")) {
     const bool is_for_edgetpu = options.backend == "edgetpu";
-    if (source.model != nullptr) check_model_of(read_split(options.source), *source.model);
+    // Compiled segments no longer show which model they were cut out of.
+    if (is_for_edgetpu && source.model != nullptr)
+      check_model_of(read_split(options.source), *source.model);
     Split split =
         read_split(options.source, is_for_edgetpu ? SegmentFiles::kCompiled : SegmentFiles::kCut);
     if (is_for_edgetpu) {
       for (const std::string& note : notes_on_uncompiled(split)) print_note(note);
+    } else if (source.model != nullptr) {
+      check_model_of(split, *source.model);
     }
     const auto replicas = split.plan ? replicas_of(*split.plan) : std::vector<std::uint32_t>{};
     source.layout = pipeline_layout(std::move(split.segments), replicas);

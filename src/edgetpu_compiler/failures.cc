@@ -90,8 +90,7 @@ constexpr std::array kKnown{
                  true,
                  "the search for a mapping did not end in time, usually because activations are "
                  "large (edgetpu issue #686); give more with --timeout, use a smaller input image, "
-                 "or cut the "
-                 "model into more segments"},
+                 "or cut the model into more segments"},
     KnownFailure{Kind::kInvalidModel,
                  {"invalid model", "model could not be parsed"},
                  {},
@@ -124,8 +123,7 @@ constexpr std::array kKnown{
         true,
         "the compiler gives no reason; it has been seen to pass on another try (edgetpu issues "
         "#173, #211), with other cuts, or with --search-delegate, which leaves the operators at "
-        "fault to "
-        "the host"},
+        "fault to the host"},
     KnownFailure{Kind::kCrash,
                  {"segmentation fault", "core dumped", "bus error", "illegal instruction",
                   "floating point exception", "uncaught target signal", "aborted"},

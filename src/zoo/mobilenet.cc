@@ -50,9 +50,13 @@ std::string efficient_name(std::size_t stage, int repeat) {
   return "block" + std::to_string(stage + 1) + static_cast<char>('a' + repeat) + "_";
 }
 
-ValueId project(Network& net, ValueId x, std::int32_t filters, const std::string& name) {
-  return net.conv(x, normed(square(1), filters, Activation::kNone), name + "project_conv",
-                  name + "project_bn");
+// The end of a block that read `x`: from what it computed to its filters, and the residual.
+ValueId end_block(Network& net, ValueId x, ValueId computed, const InvertedResidual& block,
+                  const std::string& name) {
+  const ValueId y = net.conv(computed, normed(square(1), block.filters, Activation::kNone),
+                             name + "project_conv", name + "project_bn");
+  const bool is_alike = block.stride == 1 && net.shape(x).channels == block.filters;
+  return block.has_residual && is_alike ? net.add(y, x, Activation::kNone, name + "add") : y;
 }
 
 ValueId efficient_block(Network& net, ValueId x, const InvertedResidual& block,
@@ -65,22 +69,17 @@ ValueId efficient_block(Network& net, ValueId x, const InvertedResidual& block,
   }
   y = net.depthwise(y, normed(square(block.kernel, block.stride), 0, activation), name + "dwconv",
                     name + "activation");
-  y = project(net, y, block.filters, name);
-  if (block.stride != 1 || channels != block.filters) return y;
-  return net.add(y, x, Activation::kNone, name + "add");
+  return end_block(net, x, y, block, name);
 }
 
 // One convolution of the whole window that expands, where an inverted residual has a pointwise and
 // a depthwise one.
 ValueId fused_block(Network& net, ValueId x, const InvertedResidual& block, std::int32_t expanded,
                     const std::string& name) {
-  const std::int32_t channels = net.shape(x).channels;
-  const Window window = square(block.kernel, block.stride);
-  ValueId y = net.conv(x, normed(window, expanded, Activation::kRelu), name + "expand_conv",
-                       name + "expand_activation");
-  y = project(net, y, block.filters, name);
-  if (!block.has_residual || block.stride != 1 || channels != block.filters) return y;
-  return net.add(y, x, Activation::kNone, name + "add");
+  const ConvOptions expand =
+      normed(square(block.kernel, block.stride), expanded, Activation::kRelu);
+  const ValueId y = net.conv(x, expand, name + "expand_conv", name + "expand_activation");
+  return end_block(net, x, y, block, name);
 }
 
 ValueId mobile_block(Network& net, ValueId x, const InvertedResidual& block, int number) {
