@@ -35,6 +35,7 @@ constexpr std::array kFunctions{"TfLiteVersion",
                                 "TfLiteTensorNumDims",
                                 "TfLiteTensorDim",
                                 "TfLiteTensorByteSize",
+                                "TfLiteTensorData",
                                 "TfLiteTensorName",
                                 "TfLiteTensorCopyFromBuffer",
                                 "TfLiteTensorCopyToBuffer"};
@@ -77,10 +78,11 @@ std::string package_of(const std::string& library) {
   return library.starts_with("libusb-1.0.so") ? "libusb-1.0-0 (libusb1 on Fedora)" : library;
 }
 
-class TfLiteSession : public Session {
+class InterpreterSession : public TfLiteSession {
  public:
-  TfLiteSession(std::shared_ptr<const TfLiteRuntime> runtime, std::span<const std::byte> model,
-                std::string name, DelegatePointer delegate, const TfLiteSessionOptions& session)
+  InterpreterSession(std::shared_ptr<const TfLiteRuntime> runtime, std::span<const std::byte> model,
+                     std::string name, DelegatePointer delegate,
+                     const TfLiteSessionOptions& session)
       : runtime_(std::move(runtime)),
         api_(runtime_->api),
         name_(std::move(name)),
@@ -108,6 +110,16 @@ class TfLiteSession : public Session {
   [[nodiscard]] std::span<const Port> inputs() const override { return inputs_; }
   [[nodiscard]] std::span<const Port> outputs() const override { return outputs_; }
 
+  [[nodiscard]] std::span<std::byte> input_memory(std::size_t position) const override {
+    const TfLiteTensor* tensor =
+        api_.input(interpreter_.get(), static_cast<std::int32_t>(position));
+    return {static_cast<std::byte*>(api_.tensor_data(tensor)), api_.tensor_bytes(tensor)};
+  }
+  [[nodiscard]] std::span<const std::byte> output_memory(std::size_t position) const override {
+    const TfLiteTensor* tensor = output(position);
+    return {static_cast<const std::byte*>(api_.tensor_data(tensor)), api_.tensor_bytes(tensor)};
+  }
+
   void run_into(std::span<const std::span<const std::byte>> inputs,
                 std::vector<TensorBytes>& outputs) override {
     compute(inputs);
@@ -123,8 +135,10 @@ class TfLiteSession : public Session {
               std::span<const std::span<std::byte>> outputs) override {
     compute(inputs);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
-      check_output_size(outputs_.at(i), api_.tensor_bytes(output(i)), outputs[i].size());
-      copy_out(i, outputs[i]);
+      const bool stays = outputs[i].data() == nullptr && outputs_.at(i).bytes > 0;
+      check_output_size(outputs_.at(i), api_.tensor_bytes(output(i)),
+                        stays ? outputs_[i].bytes : outputs[i].size());
+      if (!stays) copy_out(i, outputs[i]);
     }
   }
 
@@ -145,6 +159,7 @@ class TfLiteSession : public Session {
     messages_.text.clear();
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       TfLiteTensor* tensor = api_.input(interpreter_.get(), static_cast<std::int32_t>(i));
+      if (inputs[i].data() == api_.tensor_data(tensor)) continue;
       if (api_.copy_in(tensor, inputs[i].data(), inputs[i].size()) != 0)
         fail("cannot set the inputs");
     }
@@ -273,6 +288,7 @@ TfLiteRuntime::TfLiteRuntime(std::span<const std::filesystem::path> candidates)
   library.get("TfLiteTensorNumDims", api.tensor_rank);
   library.get("TfLiteTensorDim", api.tensor_extent);
   library.get("TfLiteTensorByteSize", api.tensor_bytes);
+  library.get("TfLiteTensorData", api.tensor_data);
   library.get("TfLiteTensorName", api.tensor_name);
   library.get("TfLiteTensorCopyFromBuffer", api.copy_in);
   library.get("TfLiteTensorCopyToBuffer", api.copy_out);
@@ -281,12 +297,13 @@ TfLiteRuntime::TfLiteRuntime(std::span<const std::filesystem::path> candidates)
   silence_information(library);
 }
 
-std::unique_ptr<Session> open_tflite_session(std::shared_ptr<const TfLiteRuntime> runtime,
-                                             std::span<const std::byte> model,
-                                             const std::string& name, DelegatePointer delegate,
-                                             const TfLiteSessionOptions& options) {
-  return std::make_unique<TfLiteSession>(std::move(runtime), model, name, std::move(delegate),
-                                         options);
+std::unique_ptr<TfLiteSession> open_tflite_session(std::shared_ptr<const TfLiteRuntime> runtime,
+                                                   std::span<const std::byte> model,
+                                                   const std::string& name,
+                                                   DelegatePointer delegate,
+                                                   const TfLiteSessionOptions& options) {
+  return std::make_unique<InterpreterSession>(std::move(runtime), model, name, std::move(delegate),
+                                              options);
 }
 
 }  // namespace segue

@@ -50,6 +50,7 @@ struct TfLiteApi {
   const char* (*tensor_name)(const TfLiteTensor*);
   int (*copy_in)(TfLiteTensor*, const void*, std::size_t);
   int (*copy_out)(const TfLiteTensor*, void*, std::size_t);
+  void* (*tensor_data)(const TfLiteTensor*);
   // Null where the runtime is built without.
   TfLiteDelegate* (*xnnpack_create)(const void* options);
   void (*xnnpack_delete)(TfLiteDelegate*);
@@ -105,8 +106,16 @@ struct TfLiteSessionOptions {
   ErrorCode run_error = ErrorCode::kInvalidModel;
 };
 
+// A session whose tensors another process may fill and read in place. run_to copies no input that
+// lies in its tensor already, and no output whose place has no memory.
+class TfLiteSession : public Session {
+ public:
+  [[nodiscard]] virtual std::span<std::byte> input_memory(std::size_t position) const = 0;
+  [[nodiscard]] virtual std::span<const std::byte> output_memory(std::size_t position) const = 0;
+};
+
 // Throws Error(kInvalidModel) with the runtime's own message when it does not accept the model.
-[[nodiscard]] std::unique_ptr<Session> open_tflite_session(
+[[nodiscard]] std::unique_ptr<TfLiteSession> open_tflite_session(
     std::shared_ptr<const TfLiteRuntime> runtime, std::span<const std::byte> model,
     const std::string& name, DelegatePointer delegate, const TfLiteSessionOptions& options);
 

@@ -65,6 +65,7 @@ fs::path find_program() {
 constexpr std::string_view kWhile = "while";
 constexpr std::string_view kBefore = "before";
 constexpr std::string_view kOpensModel = "opened a model";
+constexpr std::string_view kComputes = "computed";
 
 // The connection to the process. Thread-safe.
 class DeviceProcess {
@@ -101,6 +102,9 @@ class DeviceProcess {
     std::uint64_t session = 0;
     std::vector<Port> inputs;
     std::vector<Port> outputs;
+    std::vector<std::uint64_t> input_addresses;
+    // Whether this process may reach the tensors. Security modules and containers may forbid it.
+    bool is_reachable = false;
   };
   Opened open(std::span<const std::byte> model, const std::string& name) {
     const MappedMemory file(model.size());
@@ -115,11 +119,26 @@ class DeviceProcess {
     opened.session = answer.number();
     opened.inputs = edgetpu::take_ports(answer);
     opened.outputs = edgetpu::take_ports(answer);
+    for (std::size_t i = 0; i < opened.inputs.size(); ++i)
+      opened.input_addresses.push_back(answer.number());
+    std::byte first{};
+    opened.is_reachable = !opened.inputs.empty() &&
+                          worker_.read_memory(opened.input_addresses[0], std::span(&first, 1));
     return opened;
   }
 
+  // Before the run: a value for one of the session's inputs.
+  void write(std::span<const std::byte> value, std::uint64_t address) {
+    if (!worker_.write_memory(value, address)) {
+      const std::lock_guard lock(mutex_);
+      fail_as_ended(kBefore, kComputes);
+    }
+  }
+
+  // `outputs`: for each a place, and for those that stay in their tensors where to copy them.
   void run(std::uint64_t session, std::span<const TensorPlace> inputs,
-           std::span<const TensorPlace> outputs) {
+           std::span<const TensorPlace> outputs,
+           std::span<const std::span<std::byte>> copied_outputs) {
     const std::lock_guard lock(mutex_);
     message_.clear();
     message_.number(static_cast<std::uint64_t>(Request::kRun));
@@ -127,11 +146,16 @@ class DeviceProcess {
     for (const std::span<const TensorPlace> places : {inputs, outputs}) {
       message_.number(places.size());
       for (const TensorPlace& place : places) {
-        show_chunks(place.chunk);
+        if (place.chunk != TensorPlace::kInTensor) show_chunks(place.chunk);
         edgetpu::put(message_, place);
       }
     }
-    (void)ask(message_, "computed");
+    MessageReader answer = ask(message_, kComputes);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i].chunk == TensorPlace::kInTensor &&
+          !worker_.read_memory(answer.number(), copied_outputs[i]))
+        fail_as_ended(kWhile, kComputes);
+    }
   }
 
   void close(std::uint64_t session) noexcept {
@@ -193,7 +217,7 @@ class DeviceProcess {
       const auto chunk = memory_->chunk(shown_chunks_);
       MessageWriter message = begin(Request::kChunk);
       message.number(chunk->bytes().size());
-      if (!worker_.send(message.bytes(), chunk->descriptor())) fail_as_ended(kBefore, "computed");
+      if (!worker_.send(message.bytes(), chunk->descriptor())) fail_as_ended(kBefore, kComputes);
     }
   }
 
@@ -212,7 +236,11 @@ class ProcessSession : public Session {
  public:
   ProcessSession(std::shared_ptr<DeviceProcess> process, std::shared_ptr<SharedMemory> memory,
                  DeviceProcess::Opened opened)
-      : process_(std::move(process)), memory_(std::move(memory)), opened_(std::move(opened)) {}
+      : process_(std::move(process)), memory_(std::move(memory)), opened_(std::move(opened)) {
+    if (opened_.is_reachable) return;
+    stage(opened_.inputs, staged_inputs_);
+    stage(opened_.outputs, staged_outputs_);
+  }
   ~ProcessSession() override { process_->close(opened_.session); }
 
   [[nodiscard]] std::span<const Port> inputs() const override { return opened_.inputs; }
@@ -220,50 +248,75 @@ class ProcessSession : public Session {
 
   void run_into(std::span<const std::span<const std::byte>> inputs,
                 std::vector<TensorBytes>& outputs) override {
-    std::vector<SharedMemory::Block> blocks;
     std::vector<std::span<std::byte>> places;
-    for (const Port& port : opened_.outputs) {
-      blocks.push_back(memory_->allocate(port.bytes));
-      places.push_back(blocks.back().bytes());
+    outputs.resize(opened_.outputs.size());
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      outputs[i].resize(opened_.outputs[i].bytes);
+      places.emplace_back(outputs[i]);
     }
     run_to(inputs, places);
-    outputs.resize(places.size());
-    for (std::size_t i = 0; i < places.size(); ++i)
-      outputs[i].assign(places[i].begin(), places[i].end());
   }
 
   void run_to(std::span<const std::span<const std::byte>> inputs,
               std::span<const std::span<std::byte>> outputs) override {
     input_places_.clear();
     output_places_.clear();
-    staged_.resize(inputs.size());
+    check_inputs(inputs);
     for (std::size_t i = 0; i < inputs.size(); ++i)
-      input_places_.push_back(place_of_input(inputs[i], staged_[i]));
-    for (const std::span<std::byte> output : outputs) {
-      const auto place = memory_->place_of(output);
-      if (!place) throw Error(ErrorCode::kInternal, "an output outside the shared memory");
-      output_places_.push_back({place->chunk, place->offset, output.size()});
+      input_places_.push_back(place_of_input(inputs[i], i));
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      output_places_.push_back(place_of_output(outputs[i], i));
+    process_->run(opened_.session, input_places_, output_places_, outputs);
+    if (opened_.is_reachable) return;
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      if (!memory_->place_of(outputs[i]))
+        std::ranges::copy(staged_outputs_[i].bytes(), outputs[i].begin());
     }
-    process_->run(opened_.session, input_places_, output_places_);
   }
 
  private:
-  // Copied where it lies in memory that the other process does not see.
-  TensorPlace place_of_input(std::span<const std::byte> input, SharedMemory::Block& staged) {
-    auto place = memory_->place_of(input);
-    if (!place) {
-      if (staged.is_empty() || staged.bytes().size() != input.size())
-        staged = memory_->allocate(input.size());
+  // Values go straight into the tensors of the other process, which checks only what it is told.
+  void check_inputs(std::span<const std::span<const std::byte>> inputs) const {
+    bool fits = inputs.size() == opened_.inputs.size();
+    for (std::size_t i = 0; fits && i < inputs.size(); ++i)
+      fits = inputs[i].size() == opened_.inputs[i].bytes;
+    if (!fits) throw Error(ErrorCode::kInvalidArgument, "inputs of other sizes than the model has");
+  }
+
+  TensorPlace place_of_input(std::span<const std::byte> input, std::size_t position) {
+    if (const auto place = memory_->place_of(input))
+      return {place->chunk, place->offset, input.size()};
+    if (!opened_.is_reachable) {
+      SharedMemory::Block& staged = staged_inputs_[position];
       std::ranges::copy(input, staged.bytes().begin());
-      place = memory_->place_of(staged.bytes());
+      return staged_place(staged);
     }
-    return {place->chunk, place->offset, input.size()};
+    process_->write(input, opened_.input_addresses[position]);
+    return {TensorPlace::kInTensor, 0, input.size()};
+  }
+
+  TensorPlace place_of_output(std::span<const std::byte> output, std::size_t position) {
+    if (const auto place = memory_->place_of(output))
+      return {place->chunk, place->offset, output.size()};
+    if (!opened_.is_reachable) return staged_place(staged_outputs_[position]);
+    return {TensorPlace::kInTensor, 0, output.size()};
+  }
+
+  [[nodiscard]] TensorPlace staged_place(const SharedMemory::Block& staged) const {
+    const auto place = memory_->place_of(staged.bytes());
+    return {place->chunk, place->offset, staged.bytes().size()};
+  }
+
+  void stage(std::span<const Port> ports, std::vector<SharedMemory::Block>& blocks) {
+    for (const Port& port : ports) blocks.push_back(memory_->allocate(port.bytes));
   }
 
   std::shared_ptr<DeviceProcess> process_;
   std::shared_ptr<SharedMemory> memory_;
   DeviceProcess::Opened opened_;
-  std::vector<SharedMemory::Block> staged_;
+  // Where the tensors cannot be reached, for values outside the shared memory.
+  std::vector<SharedMemory::Block> staged_inputs_;
+  std::vector<SharedMemory::Block> staged_outputs_;
   std::vector<TensorPlace> input_places_;
   std::vector<TensorPlace> output_places_;
 };

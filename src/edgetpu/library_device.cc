@@ -74,9 +74,9 @@ DelegatePointer LibraryDevice::open_device() const {
                           device_.name(), kAttempts));
 }
 
-std::unique_ptr<Session> LibraryDevice::open(DelegatePointer device,
-                                             std::span<const std::byte> model,
-                                             const std::string& name) const {
+std::unique_ptr<TfLiteSession> LibraryDevice::open(DelegatePointer device,
+                                                   std::span<const std::byte> model,
+                                                   const std::string& name) const {
   faults_.check(model, name);
   return open_tflite_session(runtime_, model, name, std::move(device),
                              {.run_error = ErrorCode::kDevice});

@@ -25,9 +25,9 @@ class LibraryDevice {
   // then after another stick was opened. Throws Error(kDevice) with the reason that it prints,
   // where stderr is captured.
   [[nodiscard]] DelegatePointer open_device() const;
-  [[nodiscard]] std::unique_ptr<Session> open(DelegatePointer device,
-                                              std::span<const std::byte> model,
-                                              const std::string& name) const;
+  [[nodiscard]] std::unique_ptr<TfLiteSession> open(DelegatePointer device,
+                                                    std::span<const std::byte> model,
+                                                    const std::string& name) const;
 
  private:
   [[nodiscard]] DelegatePointer try_to_open() const;

@@ -16,10 +16,13 @@ enum class Request : std::uint64_t {
   // Version of Segue, candidates for the libraries, device, settings, with a file to lock; answer:
   // description.
   kDevice,
-  kModel,  // name, size, with the file; answer: number of the session, ports
+  // Name, size, with the file; answer: number of the session, ports, addresses of the inputs.
+  kModel,
   kChunk,  // size, with the file: the next chunk of the shared memory
-  kRun,    // session, places of the inputs, places of the outputs
-  kClose   // session
+  // Session, places of the inputs, places of the outputs; answer: addresses of the outputs that
+  // stay in their tensors.
+  kRun,
+  kClose  // session
 };
 
 enum class Answer : std::uint64_t {
@@ -27,8 +30,10 @@ enum class Answer : std::uint64_t {
   kFailed  // code of the Error, text
 };
 
-// Where a tensor lies in the shared memory.
+// Where a value lies: in the shared memory, or in the session's tensor, where the pipeline's
+// process writes an input before it asks for a run, and reads an output after it.
 struct TensorPlace {
+  static constexpr std::uint64_t kInTensor = ~std::uint64_t{0};  // as the chunk
   std::uint64_t chunk = 0;
   std::uint64_t offset = 0;
   std::uint64_t size = 0;

@@ -22,7 +22,7 @@ namespace {
 
 struct OpenModel {
   std::unique_ptr<MappedMemory> bytes;
-  std::unique_ptr<Session> session;  // reads the bytes
+  std::unique_ptr<TfLiteSession> session;  // reads the bytes
 };
 
 // Held while a device is opened, by one process of the pipeline: a stick that gets its firmware
@@ -123,20 +123,36 @@ class Server {
     answer_.number(next_model_);
     put(answer_, model.session->inputs());
     put(answer_, model.session->outputs());
+    for (std::size_t i = 0; i < model.session->inputs().size(); ++i)
+      answer_.number(address_of(model.session->input_memory(i)));
     models_.insert_or_assign(next_model_++, std::move(model));
   }
 
   void run_session(MessageReader& from) {
-    Session& session = *models_.at(from.number()).session;
+    TfLiteSession& session = *models_.at(from.number()).session;
     inputs_.clear();
     outputs_.clear();
-    for (std::uint64_t left = from.number(); left > 0; --left) inputs_.push_back(bytes_at(from));
-    for (std::uint64_t left = from.number(); left > 0; --left) outputs_.push_back(bytes_at(from));
+    for (std::uint64_t left = from.number(); left > 0; --left) {
+      const TensorPlace place = take_place(from);
+      inputs_.push_back(place.chunk == TensorPlace::kInTensor ? session.input_memory(inputs_.size())
+                                                              : bytes_at(place));
+    }
+    for (std::uint64_t left = from.number(); left > 0; --left) {
+      const TensorPlace place = take_place(from);
+      outputs_.push_back(place.chunk == TensorPlace::kInTensor ? std::span<std::byte>()
+                                                               : bytes_at(place));
+    }
     session.run_to(inputs_, outputs_);
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      if (outputs_[i].data() == nullptr) answer_.number(address_of(session.output_memory(i)));
+    }
   }
 
-  [[nodiscard]] std::span<std::byte> bytes_at(MessageReader& from) const {
-    const TensorPlace place = take_place(from);
+  static std::uint64_t address_of(std::span<const std::byte> bytes) {
+    return reinterpret_cast<std::uintptr_t>(bytes.data());
+  }
+
+  [[nodiscard]] std::span<std::byte> bytes_at(const TensorPlace& place) const {
     const auto& chunk = chunks_.at(place.chunk);
     if (chunk == nullptr)
       throw Error(ErrorCode::kDevice, "no memory for tensors in the process of the device");

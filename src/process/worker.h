@@ -38,6 +38,11 @@ class Worker {
   [[nodiscard]] bool send(std::span<const std::byte> message, int file = -1);
   [[nodiscard]] std::optional<MessageReader> receive() { return socket_.receive(); }
 
+  // Copies into or out of the worker's memory at `address`. False where the system does not allow
+  // it or the worker is gone. Any thread may call them.
+  [[nodiscard]] bool write_memory(std::span<const std::byte> from, std::uint64_t address) const;
+  [[nodiscard]] bool read_memory(std::uint64_t address, std::span<std::byte> to) const;
+
   // Return at once. A thread that waits for an answer learns that the worker is gone.
   void ask_to_end() noexcept;
   void kill() noexcept;
