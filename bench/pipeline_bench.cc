@@ -1,6 +1,7 @@
-// The cost of a hop: tokens through four stages that do nothing. Beside the pipeline, in the same
-// run, oneTBB's parallel_pipeline and a thread per stage with a queue of mutex and condition
-// variables between them. An empty token and one that carries 1 MB; nobody copies it.
+// The cost of a hop: tokens through four equal stages, in the same run as oneTBB's
+// parallel_pipeline and a thread per stage with a queue of mutex and condition variables between
+// them. Stages that do nothing, with an empty token and one of 1 MB that is not copied; and stages
+// that compute for 3 to 270 us, alone and beside another program that keeps a core busy.
 #include <benchmark/benchmark.h>
 #include <oneapi/tbb/parallel_pipeline.h>
 
@@ -28,11 +29,34 @@ constexpr std::size_t kStages = 4;
 constexpr std::size_t kInFlight = 16;
 constexpr std::int64_t kMegabyte = 1'000'000;
 
+// A multiplication that depends on the one before: a nanosecond or two for each step.
+void compute(std::int64_t steps) {
+  std::uint64_t value = 1;
+  for (std::int64_t i = 0; i < steps; ++i)
+    benchmark::DoNotOptimize(value = value * 6364136223846793005U + 1);
+}
+
+// Another program with one busy thread.
+class Neighbour {
+ public:
+  explicit Neighbour(bool is_busy) {
+    if (is_busy) {
+      thread_ = std::jthread([](const std::stop_token& stop) {
+        while (!stop.stop_requested()) compute(1000);
+      });
+    }
+  }
+
+ private:
+  std::jthread thread_;
+};
+
 // Stage i reads t<i> and writes t<i+1>, of no bytes; "payload" travels through all.
 class IdleSession : public Session {
  public:
-  IdleSession(std::size_t stage, std::uint64_t payload_bytes)
-      : inputs_{{"payload", ElementType::kInt8, {}, payload_bytes},
+  IdleSession(std::size_t stage, std::uint64_t payload_bytes, std::int64_t steps)
+      : steps_(steps),
+        inputs_{{"payload", ElementType::kInt8, {}, payload_bytes},
                 {"t" + std::to_string(stage), ElementType::kInt8, {}, 0}},
         outputs_{{"t" + std::to_string(stage + 1), ElementType::kInt8, {}, 0}} {}
   [[nodiscard]] std::span<const Port> inputs() const override { return inputs_; }
@@ -40,37 +64,46 @@ class IdleSession : public Session {
   void run_into(std::span<const std::span<const std::byte>> inputs,
                 std::vector<TensorBytes>& outputs) override {
     benchmark::DoNotOptimize(inputs[0].data());
+    compute(steps_);
     outputs[0].clear();
   }
 
  private:
+  std::int64_t steps_;
   std::vector<Port> inputs_;
   std::vector<Port> outputs_;
 };
 
 class IdleBackend : public Backend {
  public:
-  explicit IdleBackend(std::uint64_t payload_bytes) : payload_bytes_(payload_bytes) {}
-  [[nodiscard]] bool computes_in_caller() const override { return true; }
+  explicit IdleBackend(std::uint64_t payload_bytes, std::int64_t steps)
+      : payload_bytes_(payload_bytes), steps_(steps) {}
+  [[nodiscard]] bool computes_on_core() const override { return true; }
   [[nodiscard]] std::string description() const override { return "idle"; }
   [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte>,
                                               const std::string& name) const override {
-    return std::make_unique<IdleSession>(std::stoul(name), payload_bytes_);
+    return std::make_unique<IdleSession>(std::stoul(name), payload_bytes_, steps_);
   }
 
  private:
   std::uint64_t payload_bytes_;
+  std::int64_t steps_;
 };
 
+std::uint64_t tokens_for(std::int64_t steps) { return steps > 10'000 ? 2'000 : kTokens; }
+
 void report(benchmark::State& state) {
-  state.counters["hops_per_s"] = benchmark::Counter(
-      static_cast<double>(state.iterations()) * static_cast<double>(kTokens * kStages),
-      benchmark::Counter::kIsRate);
+  state.counters["hops_per_s"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) *
+                             static_cast<double>(tokens_for(state.range(1)) * kStages),
+                         benchmark::Counter::kIsRate);
 }
 
 void segue_pipeline(benchmark::State& state) {
   const auto bytes = static_cast<std::size_t>(state.range(0));
-  const auto backend = std::make_shared<IdleBackend>(bytes);
+  const auto backend = std::make_shared<IdleBackend>(bytes, state.range(1));
+  const Neighbour neighbour(state.range(2) == 1);
+  const std::uint64_t tokens = tokens_for(state.range(1));
   PipelineLayout layout;
   for (std::size_t i = 0; i < kStages; ++i)
     layout.segments.push_back({std::to_string(i), {}, nullptr, 1});
@@ -84,8 +117,8 @@ void segue_pipeline(benchmark::State& state) {
     std::uint64_t popped = 0;
     PipelineResult result;
     std::vector<TensorBytes> inputs(2);
-    while (popped < kTokens) {
-      while (pushed < kTokens && pushed - popped < kInFlight && !free.empty()) {
+    while (popped < tokens) {
+      while (pushed < tokens && pushed - popped < kInFlight && !free.empty()) {
         inputs[0] = std::move(free.back());
         free.pop_back();
         if (pipeline.push(std::move(inputs)) != Flow::kOk) std::abort();
@@ -103,8 +136,12 @@ void tbb_pipeline(benchmark::State& state) {
   const auto bytes = static_cast<std::size_t>(state.range(0));
   std::vector<TensorBytes> tokens(kInFlight, TensorBytes(bytes));
   using oneapi::tbb::filter_mode;
-  const auto stage = [](TensorBytes* token) {
+  const std::int64_t steps = state.range(1);
+  const std::uint64_t count = tokens_for(steps);
+  const Neighbour neighbour(state.range(2) == 1);
+  const auto stage = [steps](TensorBytes* token) {
     benchmark::DoNotOptimize(token->data());
+    compute(steps);
     return token;
   };
   for (auto _ : state) {
@@ -112,7 +149,7 @@ void tbb_pipeline(benchmark::State& state) {
     std::uint64_t popped = 0;
     const auto source = oneapi::tbb::make_filter<void, TensorBytes*>(
         filter_mode::serial_in_order, [&](oneapi::tbb::flow_control& control) -> TensorBytes* {
-          if (pushed == kTokens) {
+          if (pushed == count) {
             control.stop();
             return nullptr;
           }
@@ -129,7 +166,7 @@ void tbb_pipeline(benchmark::State& state) {
                                  if (token->size() != bytes) std::abort();
                                  ++popped;
                                }));
-    if (popped != kTokens) std::abort();
+    if (popped != count) std::abort();
   }
   report(state);
 }
@@ -157,24 +194,63 @@ class MutexQueue {
   std::deque<std::optional<TensorBytes>> tokens_;
 };
 
+// oneTBB with what a caller of Pipeline has: inputs come from another thread, and results go to it.
+void tbb_with_caller(benchmark::State& state) {
+  using oneapi::tbb::filter_mode;
+  const std::int64_t steps = state.range(1);
+  const std::uint64_t count = tokens_for(steps);
+  const Neighbour neighbour(state.range(2) == 1);
+  for (auto _ : state) {
+    MutexQueue inputs;
+    MutexQueue results;
+    auto chain = oneapi::tbb::make_filter<void, TensorBytes>(
+        filter_mode::serial_in_order, [&](oneapi::tbb::flow_control& control) -> TensorBytes {
+          auto token = inputs.pop();
+          if (!token) control.stop();
+          return token.value_or(TensorBytes());
+        });
+    for (std::size_t i = 0; i < kStages; ++i) {
+      chain = chain & oneapi::tbb::make_filter<TensorBytes, TensorBytes>(
+                          filter_mode::serial_in_order, [steps](TensorBytes token) {
+                            compute(steps);
+                            return token;
+                          });
+    }
+    const auto sink = oneapi::tbb::make_filter<TensorBytes, void>(
+        filter_mode::serial_in_order, [&](TensorBytes token) { results.push(std::move(token)); });
+    const std::jthread runner([&] { oneapi::tbb::parallel_pipeline(kInFlight, chain & sink); });
+    std::uint64_t pushed = 0;
+    for (std::uint64_t popped = 0; popped < count; ++popped) {
+      for (; pushed < count && pushed - popped < kInFlight; ++pushed) inputs.push(TensorBytes());
+      (void)results.pop();
+    }
+    inputs.push(std::nullopt);
+  }
+  report(state);
+}
+
 void mutex_queues(benchmark::State& state) {
   const auto bytes = static_cast<std::size_t>(state.range(0));
   std::vector<TensorBytes> free(kInFlight, TensorBytes(bytes));
+  const std::int64_t steps = state.range(1);
+  const std::uint64_t count = tokens_for(steps);
+  const Neighbour neighbour(state.range(2) == 1);
   for (auto _ : state) {
     std::vector<MutexQueue> queues(kStages + 1);
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i < kStages; ++i) {
-      threads.emplace_back([&queues, i] {
+      threads.emplace_back([&queues, i, steps] {
         while (auto token = queues[i].pop()) {
           benchmark::DoNotOptimize(token->data());
+          compute(steps);
           queues[i + 1].push(std::move(token));
         }
         queues[i + 1].push(std::nullopt);
       });
     }
     std::uint64_t pushed = 0;
-    for (std::uint64_t popped = 0; popped < kTokens; ++popped) {
-      while (pushed < kTokens && !free.empty()) {
+    for (std::uint64_t popped = 0; popped < count; ++popped) {
+      while (pushed < count && !free.empty()) {
         queues[0].push(std::move(free.back()));
         free.pop_back();
         ++pushed;
@@ -378,9 +454,18 @@ BENCHMARK_CAPTURE(two_cores, resnet50, "resnet50", 60)
     ->Iterations(1)
     ->Unit(benchmark::kMillisecond);
 BENCHMARK(simulated_time)->DenseRange(0, 9)->Iterations(1)->Unit(benchmark::kMillisecond);
-BENCHMARK(segue_pipeline)->Arg(0)->Arg(kMegabyte)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(tbb_pipeline)->Arg(0)->Arg(kMegabyte)->UseRealTime()->Unit(benchmark::kMillisecond);
-BENCHMARK(mutex_queues)->Arg(0)->Arg(kMegabyte)->UseRealTime()->Unit(benchmark::kMillisecond);
+// Bytes of the token, steps of each stage, and whether a neighbour is busy.
+void loads(benchmark::internal::Benchmark* benchmark) {
+  benchmark->ArgNames({"bytes", "steps", "busy"})->Args({0, 0, 0})->Args({kMegabyte, 0, 0});
+  for (const std::int64_t steps : {2'500, 22'500, 57'000, 226'000}) {
+    for (const std::int64_t is_busy : {0, 1}) benchmark->Args({0, steps, is_busy});
+  }
+}
+
+BENCHMARK(segue_pipeline)->Apply(loads)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(tbb_with_caller)->Apply(loads)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(tbb_pipeline)->Apply(loads)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(mutex_queues)->Apply(loads)->UseRealTime()->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace segue

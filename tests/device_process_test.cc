@@ -191,9 +191,10 @@ TEST(DeviceProcess, StoppedOnesEndTogether) {
 
 // A run with the limit of open files at what is open now ends with a loss, not the program.
 TEST(DeviceProcess, LackOfDescriptorsIsALoss) {
-  const StandIn library;
-  const auto files = compiled_chain(1);
-  Pipeline pipeline(chain(files, {1}), stand_in_devices(), {});
+  StandIn library;
+  library.attach(2);
+  const auto files = compiled_chain(2);
+  Pipeline pipeline(chain(files, {1, 1}), stand_in_devices(), {});
   rlimit before{};
   ::getrlimit(RLIMIT_NOFILE, &before);
   const int next = ::dup(0);

@@ -49,7 +49,7 @@ class FakeBackend : public Backend {
 
   explicit FakeBackend(const Segments& segments, Before before = {}, bool is_local = false)
       : segments_(segments), before_(std::move(before)), is_local_(is_local) {}
-  [[nodiscard]] bool computes_in_caller() const override { return is_local_; }
+  [[nodiscard]] bool computes_on_core() const override { return is_local_; }
 
   [[nodiscard]] std::string description() const override { return "a stand-in"; }
   [[nodiscard]] std::unique_ptr<Session> open(std::span<const std::byte>,

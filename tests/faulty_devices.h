@@ -153,7 +153,7 @@ inline FaultyRun random_run(std::uint64_t seed) {
     constexpr std::array kFaults{Fault::kError, Fault::kVanish,    Fault::kSlow,
                                  Fault::kHang,  Fault::kWrongSize, Fault::kLate};
     Fault fault = kFaults[draw(kFaults.size())];
-    // What computes in the caller promises to return.
+    // Nothing takes a core of this machine away from a session that hangs.
     if (is_local && (fault == Fault::kHang || fault == Fault::kLate)) fault = Fault::kSlow;
     run.devices->plan(i, fault, static_cast<int>(draw(30)));
   }

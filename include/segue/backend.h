@@ -82,9 +82,9 @@ class Backend {
   Backend& operator=(const Backend&) = delete;
   virtual ~Backend() = default;
 
-  /// Whether sessions compute in the calling thread and always return. Then a caller of the
-  /// pipeline may do work that takes less time than to wake another thread.
-  [[nodiscard]] virtual bool computes_in_caller() const { return false; }
+  /// Whether a session occupies a core of this machine while it computes. A pipeline runs no more
+  /// of these at a time than the machine has cores.
+  [[nodiscard]] virtual bool computes_on_core() const { return false; }
 
   /// Whether it should be given segments that Google's compiler compiled; one that was not compiled
   /// opens too, and then runs wholly on the host's processor.
@@ -101,7 +101,8 @@ class Backend {
 
   /// The same device, driven by a separate process whose death, abort or hang is an Error(kDevice)
   /// of a session and harms nothing else. Tensors that lie in `memory` get there without a
-  /// copy. Nothing where sessions cannot harm this process (the default). Thread-safe.
+  /// copy. Nothing where sessions cannot harm this process (the default). Thread-safe. See also
+  /// isolate().
   [[nodiscard]] virtual std::shared_ptr<const Backend> in_own_process(
       const std::shared_ptr<SharedMemory>& memory) const;
 
@@ -130,6 +131,13 @@ class Backend {
     return open(model, name);
   }
 };
+
+/// The backend to open single sessions on where no pipeline is wanted: driven by a separate process
+/// (Backend::in_own_process) where the device's library may end this one, else `backend` itself.
+///
+///     const auto tpu = isolate(make_edgetpu_backend(libraries, device));
+///     const auto session = tpu->open(model.bytes(), model.name());
+[[nodiscard]] std::shared_ptr<const Backend> isolate(std::shared_ptr<const Backend> backend);
 
 /// Which code computes. XNNPACK is several times faster; its results may differ from those of the
 /// builtin kernels in the last bit, so that models are compared only with the same kernels.

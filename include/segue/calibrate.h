@@ -69,11 +69,14 @@ struct ProbeTime {
 /// The spread from which on times are too noisy to tell constants apart.
 inline constexpr double kMostProbeSpread = 0.1;
 
+/// For one probe, from opening it to its last run.
+inline constexpr Nanoseconds kMostProbeTime = std::chrono::minutes(1);
+
 /// Runs one compiled probe after the other on the device, each 10 to 40 times, and no more than 10
 /// times beyond half a second. Two runs before do not count: the first one also loads parameters.
 /// `clock` gives the time since some moment; empty: steady_clock. Throws Error(kDevice) where one
-/// takes no time or has a spread above kMostProbeSpread, and as Backend::open and
-/// Session::run_into.
+/// takes no time, has a spread above kMostProbeSpread, or does not finish within kMostProbeTime on
+/// a backend that can give up (isolate), and as Backend::open and Session::run_into.
 [[nodiscard]] std::vector<ProbeTime> measure_probes(std::span<const Model> compiled,
                                                     const Backend& backend,
                                                     const std::function<Nanoseconds()>& clock = {});

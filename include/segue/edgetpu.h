@@ -102,8 +102,9 @@ void check_edgetpu(const EdgeTpuLibraries& libraries, const EdgeTpuDevice& devic
 /// when the device fails; each has the device for itself alone, so one at a time.
 ///
 /// libedgetpu ends the process that uses it when a USB transfer fails. A pipeline therefore runs
-/// the device in a process of its own (Backend::in_own_process); a session that is opened here runs
-/// in this one. Throws Error(kDevice) when a library is missing.
+/// the device in a separate process (Backend::in_own_process), and so does isolate(); a session
+/// that is opened on the backend itself runs in this process. Throws Error(kDevice) when a library
+/// is missing.
 ///
 ///     const auto devices = list_edgetpu_devices(libraries);
 ///     std::vector<PipelineDevice> ours;

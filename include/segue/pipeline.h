@@ -7,12 +7,13 @@
 /// stays bounded. A stage with several devices gives each input to one that is free; a device that
 /// overtakes another puts its results aside, as many as the stage has devices.
 ///
-/// Tensors are not copied on their way: a stage's outputs are written once and read where they lie,
-/// and so are inputs, the pipeline's own or borrowed ones.
+/// The pipeline copies no tensor: a stage's outputs are written once and read where they lie, and
+/// so are inputs, the pipeline's own or borrowed ones.
 ///
 /// A device whose library may end, or block, the process that uses it (Backend::in_own_process: an
 /// Edge TPU) runs in a separate process. Tensors between stages then lie in memory that all of
-/// these processes see; inputs are copied into it, and results out of it.
+/// these processes see. Inputs are copied straight into the runtime's tensors there, and results
+/// out of them; where the system does not allow that, both are copied once more.
 ///
 /// Devices may fail. One whose process ends, that throws, takes longer than the watchdog allows or
 /// gives outputs of a wrong size is taken out for good, and its input runs again: on another device
@@ -20,8 +21,9 @@
 /// devices that are left. No result is lost, doubled or out of order. When nothing can take over,
 /// results that are finished still come, and then the error.
 ///
-/// There is a thread per device, but no thread belongs to one: whoever finishes takes what is ready
-/// next. Nothing polls.
+/// There is a thread per device, but no thread belongs to one: a thread that finishes takes the run
+/// that comes next. Of sessions that compute on this machine's cores (Backend::computes_on_core),
+/// no more run at a time than there are cores. Nothing polls.
 #pragma once
 
 #include <chrono>
@@ -104,8 +106,7 @@ struct PipelineOptions {
   /// for spares and new plans.
   std::function<void(const std::string& device, std::uint32_t number, std::uint32_t devices)>
       on_opening = {};
-  /// The last so many computations are kept for `trace`; 0: none. Costs some 0.1 us for each, and
-  /// leaves all work to the pipeline's threads.
+  /// The last so many computations are kept for `trace`; 0: none. Costs some 0.1 us for each.
   std::size_t trace_capacity = 0;
   /// Called after each loss, one call at a time, from a thread of the pipeline or its destructor;
   /// must not call the pipeline. What it throws is ignored.
@@ -175,9 +176,7 @@ struct PipelineStatistics {
 };
 
 /// Thread-safe: any number of threads may push, pop, close, cancel and ask; none may be inside a
-/// call when it is destroyed. Where all stages last less than 20 us and compute in the caller
-/// (Backend::computes_in_caller), the threads inside push and pop do the work, a try included, and
-/// without them nothing moves.
+/// call when it is destroyed.
 class Pipeline {
  public:
   static constexpr Nanoseconds kForever = Nanoseconds::max();

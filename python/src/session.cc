@@ -197,8 +197,8 @@ void bind_edgetpu(nb::module_& module) {
       },
       "device"_a, nb::kw_only(), "runtime"_a = nb::none(), "edgetpu_library"_a = nb::none(),
       "settings"_a = std::vector<std::string>(),
-      "One Edge TPU: pci:apex_0, usb:2-1, its path, or its place in edgetpu_devices(). A pipeline "
-      "runs it in a process of its own. `settings` for libedgetpu, as in [\"Performance=Max\"].");
+      "One Edge TPU: pci:apex_0, usb:2-1, its path, or its place in edgetpu_devices(). It runs "
+      "in a separate process. `settings` for libedgetpu, as in [\"Performance=Max\"].");
   module.def(
       "edgetpu_devices",
       [](const std::optional<fs::path>& runtime, const std::optional<fs::path>& edgetpu_library) {
@@ -256,10 +256,11 @@ void bind_sessions(nb::module_& module) {
       "open_session",
       [](const SharedModel& model, const SharedBackend& backend) {
         nb::gil_scoped_release released;
-        return OpenedSession{model, backend,
-                             backend->open(model->model.bytes(), model->model.name())};
+        SharedBackend isolated = isolate(backend);
+        auto session = isolated->open(model->model.bytes(), model->model.name());
+        return OpenedSession{model, std::move(isolated), std::move(session)};
       },
-      "model"_a, "backend"_a);
+      "model"_a, "backend"_a, "Opens a model; an Edge TPU runs in a separate process.");
 }
 
 }  // namespace segue::python

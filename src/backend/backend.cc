@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "backend/outputs.h"
+#include "process/shared_memory.h"
 #include "segue/error.h"
 #include "segue/units.h"
 
@@ -49,6 +50,11 @@ void Session::run_to(std::span<const std::span<const std::byte>> inputs,
 std::shared_ptr<const Backend> Backend::in_own_process(
     const std::shared_ptr<SharedMemory>& /*memory*/) const {
   return nullptr;
+}
+
+std::shared_ptr<const Backend> isolate(std::shared_ptr<const Backend> backend) {
+  auto isolated = backend->in_own_process(std::make_shared<SharedMemory>());
+  return isolated == nullptr ? std::move(backend) : std::move(isolated);
 }
 
 }  // namespace segue

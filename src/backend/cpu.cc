@@ -19,7 +19,7 @@ class CpuBackend : public Backend {
     if (options_.kernels == CpuKernels::kXnnpack) check_xnnpack(runtime_);
   }
 
-  [[nodiscard]] bool computes_in_caller() const override { return true; }
+  [[nodiscard]] bool computes_on_core() const override { return true; }
 
   [[nodiscard]] std::string description() const override {
     return fmt::format("TensorFlow Lite {} on the CPU{}", runtime_->api.version(),

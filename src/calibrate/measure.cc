@@ -1,10 +1,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 
 #include "segue/calibrate.h"
 #include "segue/error.h"
+#include "segue/units.h"
 
 namespace segue {
 namespace {
@@ -44,6 +49,27 @@ ProbeTime measure(Session& session, const std::function<Nanoseconds()>& clock) {
   return summary(std::move(times));
 }
 
+// Gives the device up where a probe takes too long.
+class Watchdog {
+ public:
+  explicit Watchdog(const Backend& backend)
+      : thread_([this, &backend](const std::stop_token& stop) {
+          std::mutex mutex;
+          std::unique_lock lock(mutex);
+          std::condition_variable_any never;
+          if (never.wait_for(lock, stop, kMostProbeTime, [&] { return stop.stop_requested(); }))
+            return;
+          if (stop.stop_requested()) return;
+          has_bitten_ = true;
+          backend.give_up();
+        }) {}
+  [[nodiscard]] bool has_bitten() const { return has_bitten_; }
+
+ private:
+  std::atomic<bool> has_bitten_ = false;
+  std::jthread thread_;
+};
+
 void check(const ProbeTime& time, const std::string& name) {
   if (time.median <= Nanoseconds(0))
     throw Error(ErrorCode::kDevice,
@@ -65,9 +91,17 @@ std::vector<ProbeTime> measure_probes(std::span<const Model> compiled, const Bac
                                       const std::function<Nanoseconds()>& clock) {
   std::vector<ProbeTime> times;
   for (const Model& probe : compiled) {
-    // One at a time: a second model on the device would take the memory of the first.
-    const auto session = backend.open(probe.runnable_bytes(), probe.name());
-    times.push_back(measure(*session, clock ? clock : steady_time));
+    const Watchdog watchdog(backend);
+    try {
+      // One at a time: a second model on the device would take the memory of the first.
+      const auto session = backend.open(probe.runnable_bytes(), probe.name());
+      times.push_back(measure(*session, clock ? clock : steady_time));
+    } catch (const Error&) {
+      if (!watchdog.has_bitten()) throw;
+      throw Error(ErrorCode::kDevice, fmt::format("{}: the device did not finish within {}; reset "
+                                                  "it and measure again",
+                                                  probe.name(), format_time(kMostProbeTime)));
+    }
     check(times.back(), probe.name());
   }
   return times;

@@ -92,7 +92,7 @@ void calibrate(const Options& options) {
   if (compiled.empty()) compiled = compile_here(options, probes);
   check_edgetpu(libraries, device, compiled[0].runnable_bytes(), compiled[0].name(),
                 std::chrono::seconds(30));
-  const auto times = measure_probes(compiled, *make_edgetpu_backend(libraries, device));
+  const auto times = measure_probes(compiled, *isolate(make_edgetpu_backend(libraries, device)));
   const CalibrationResult result = fit_calibration(probes, times, base);
   write_file(options.output, calibrated_device_json(result, name));
   if (options.json) return print(calibration_json(result, device.name()));

@@ -7,7 +7,7 @@
 
 #include "segue/error.h"
 
-namespace segue {
+namespace segue::pipeline {
 
 [[noreturn]] inline void refuse(const std::string& reason) {
   throw Error(ErrorCode::kInvalidArgument, reason);
@@ -28,4 +28,4 @@ template <typename Work>
   return false;
 }
 
-}  // namespace segue
+}  // namespace segue::pipeline

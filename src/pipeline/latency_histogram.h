@@ -10,7 +10,7 @@
 
 #include "segue/pipeline.h"
 
-namespace segue {
+namespace segue::pipeline {
 
 class LatencyHistogram {
  public:
@@ -62,4 +62,4 @@ class LatencyHistogram {
   std::uint64_t max_ns_ = 0;
 };
 
-}  // namespace segue
+}  // namespace segue::pipeline

@@ -8,7 +8,7 @@
 
 #include "segue/error.h"
 
-namespace segue {
+namespace segue::pipeline {
 namespace {
 
 class Router {
@@ -28,6 +28,7 @@ class Router {
     choose_inputs();
     choose_outputs();
     find_last_readers();
+    find_leaving();
     routing_.slots = ports_.size();
     return std::move(routing_);
   }
@@ -118,6 +119,14 @@ class Router {
     }
   }
 
+  void find_leaving() {
+    for (StageRoute& stage : routing_.stages) {
+      for (const std::size_t slot : stage.writes)
+        stage.leaves.push_back(!read_.contains(slot) &&
+                               std::ranges::count(routing_.outputs, slot) == 1);
+    }
+  }
+
   const PipelineLayout& layout_;
   Routing routing_;
   std::unordered_map<std::string, std::size_t> slots_;
@@ -137,4 +146,4 @@ Routing make_routing(const PipelineLayout& layout,
   return router.finish();
 }
 
-}  // namespace segue
+}  // namespace segue::pipeline

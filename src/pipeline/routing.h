@@ -9,13 +9,14 @@
 #include "segue/backend.h"
 #include "segue/pipeline.h"
 
-namespace segue {
+namespace segue::pipeline {
 
 struct StageRoute {
   std::vector<std::size_t> reads;   // slots, in the order of the session's inputs
   std::vector<std::size_t> writes;  // in the order of its outputs
   std::vector<std::size_t> frees;   // read here for the last time
   std::vector<Port> output_ports;
+  std::vector<bool> leaves;  // of each output: the pipeline's, named once, and read by no stage
 };
 
 struct Routing {
@@ -32,4 +33,4 @@ struct Routing {
 [[nodiscard]] Routing make_routing(const PipelineLayout& layout,
                                    const std::vector<std::shared_ptr<Session>>& sessions);
 
-}  // namespace segue
+}  // namespace segue::pipeline
