@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "segue/plan.h"
+#include "segue/segmentation.h"
 #include "segue/zoo.h"
 
 namespace segue {

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <numeric>
 
-#include "segue/array.h"
+#include "evaluation/array/array.h"
 #include "segue/simulator.h"
 #include "segue/timeline.h"
 #include "segue/zoo.h"

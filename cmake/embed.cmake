@@ -1,5 +1,5 @@
-# Texts that are part of the library, as C++ constants: from cmake/FOLDER_assets.cc.in. There, @name_ext@ is the
-# content of FOLDER/name.ext, and @FOLDER_texts@ pairs of each name and the content of FOLDER/texts/name.md.
+# Texts as C++ constants: from cmake/NAME_assets.cc.in, where NAME is the last part of FOLDER. There, @name_ext@ is the
+# content of FOLDER/name.ext, and @NAME_texts@ pairs of each name and the content of FOLDER/texts/name.md.
 #   embed(FOLDER FILES name.ext… [TEXTS name…])
 function(embed folder)
   cmake_parse_arguments(PARSE_ARGV 1 asset "" "" "FILES;TEXTS")
@@ -15,6 +15,7 @@ function(embed folder)
     string(APPEND texts
       "std::pair<std::string_view, std::string_view>{\"${name}\", R\"asset(${text})asset\"},\n")
   endforeach()
-  set(${folder}_texts "${texts}")
-  configure_file(${PROJECT_SOURCE_DIR}/cmake/${folder}_assets.cc.in ${folder}_assets.cc @ONLY)
+  cmake_path(GET folder FILENAME name)
+  set(${name}_texts "${texts}")
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/${name}_assets.cc.in ${name}_assets.cc @ONLY)
 endfunction()

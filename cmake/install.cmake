@@ -5,14 +5,16 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/segue)
 install(TARGETS segue_shared EXPORT segue-shared
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library NAMELINK_COMPONENT development)
 install(TARGETS segue_static EXPORT segue-static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+install(TARGETS segue_zoo EXPORT segue-zoo ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development
+  FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
 install(TARGETS segue_headers EXPORT segue-headers
   FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
-# What a pipeline runs each Edge TPU in; src/edgetpu/device_process.cc looks for it there.
+# What a pipeline runs each Edge TPU in; src/runtime/edgetpu/device_process.cc looks for it there.
 install(TARGETS segue_device RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/segue COMPONENT library)
 install(TARGETS segue_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
 
 # find_package(segue)
-foreach(kind IN ITEMS headers static shared)
+foreach(kind IN ITEMS headers static shared zoo)
   install(EXPORT segue-${kind} NAMESPACE segue:: DESTINATION ${package_dir} COMPONENT development)
 endforeach()
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/segue-config.cmake.in segue-config.cmake

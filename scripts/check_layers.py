@@ -1,56 +1,120 @@
 #!/usr/bin/env python3
-"""Checks that data flows one way: a file includes only headers of its own layer and the layers
-before it. Each public header and each folder below src/ must belong to a layer."""
+"""Checks the walls between modules: a file includes headers of its own module and of the modules
+before it, and of those only public headers (include/segue) and the headers that SHARED lists.
+
+  scripts/check_layers.py           check; a test does so
+  scripts/check_layers.py --graph   print the modules and the arrows between them"""
 
 import re
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LAYERS = [
-    "error", "units", "names", "file", "process", "json", "model", "zoo", "graph", "device", "compiler",
-    "edgetpu_compiler",
-    "array", "simulator", "uncertainty", "segmentation", "optimal", "profile", "plan", "strategy", "sweep", "certificate", "timeline", "backend", "edgetpu", "doctor", "inputs", "measure", "pipeline", "verify",
-    "compile", "calibrate", "accuracy", "figure",
-    "report", "trace", "page", "paper", "cli",
-]
-# Headers that belong to no layer because the build makes them.
+# In order, each with its public headers. A module may use those above it.
+MODULES = {
+    "base": ["error", "units", "names", "file"],
+    "model": ["model"],
+    "graph": ["graph"],
+    "device": ["device", "compiler", "simulator", "uncertainty"],
+    "plan": ["plan", "timeline"],
+    "planner": ["segmentation", "optimal", "profile", "strategy", "sweep", "certificate"],
+    "runtime": ["backend", "edgetpu", "doctor", "inputs", "measure", "pipeline"],
+    "split": ["verify"],
+    "toolchain": ["edgetpu_compiler", "compile", "calibrate"],
+    "report": ["report", "page", "trace"],
+    "zoo": ["zoo"],
+    "evaluation": [],
+    "cli": [],
+}
+# Headers that are not installed and that other modules of this repository may use.
+SHARED = {
+    "base/file/descriptor.h", "base/file/temporary_folder.h", "base/json/node.h",
+    "base/process/child.h", "base/process/isolated.h", "base/process/message.h",
+    "base/process/process.h", "base/process/shared_memory.h", "base/process/worker.h",
+    "model/archive.h", "model/batch.h", "model/file_bytes.h", "model/flatbuffer.h",
+    "model/operator_kinds.h", "model/schema.h", "graph/reads.h", "device/factors.h",
+    "device/edgetpu/reserved_ranges.h", "device/edgetpu/segment_costs.h",
+    "device/edgetpu/segment_sum.h", "device/edgetpu/stage_pace.h",
+    "plan/host_pace.h", "plan/limits.h", "plan/pipeline_pace.h", "plan/prediction.h",
+    "plan/time_json.h",
+    "planner/segmentation/vendor.h",
+    "report/causes.h", "report/page/assets.h", "report/page/frame.h", "report/plan_words.h",
+    "zoo/architectures.h", "zoo/pieces.h", "zoo/serialize.h",
+    "evaluation/accuracy/accuracy.h", "evaluation/paper/paper.h",
+}
+# Where files lie: src/<module>, or beside src.
+OUTSIDE_SRC = ("zoo", "evaluation")
 GENERATED = {"segue/version.h"}
 INCLUDE = re.compile(r'^\s*#include\s+"([^"]+)"', re.MULTILINE)
+ORDER = list(MODULES)
+OF_HEADER = {header: module for module, headers in MODULES.items() for header in headers}
 
 
-def layer_of(path):
-    """The layer a source file or an included header belongs to, or None."""
-    parts = Path(path).parts
-    name = Path(path).stem if parts[0] == "segue" else parts[0]
-    return name if name in LAYERS else None
+def module_of(include):
+    """The module that an included path belongs to, or None."""
+    parts = Path(include).parts
+    if parts[0] == "segue":
+        return OF_HEADER.get(Path(include).stem)
+    return parts[0] if parts[0] in MODULES else None
+
+
+def sources():
+    """Each file with its module and the path that others include it by."""
+    for path in sorted((ROOT / "include" / "segue").glob("*.h")):
+        yield path, OF_HEADER.get(path.stem)
+    for folder in ["src", *OUTSIDE_SRC]:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix not in (".cc", ".h"):
+                continue
+            if "include" in path.relative_to(ROOT).parts:
+                yield path, OF_HEADER.get(path.stem)
+            else:
+                relative = path.relative_to(ROOT / "src" if folder == "src" else ROOT)
+                yield path, module_of(str(relative))
+
+
+def includes():
+    for path, module in sources():
+        for include in INCLUDE.findall(path.read_text()):
+            if include not in GENERATED and not include.startswith("segue_schema/"):
+                yield path.relative_to(ROOT), module, include, module_of(include)
 
 
 def violations():
-    sources = [(p, p.relative_to(ROOT / "include")) for p in (ROOT / "include").rglob("*.h")]
-    sources += [(p, p.relative_to(ROOT / "src")) for p in (ROOT / "src").rglob("*.*")
-                if p.name != "CMakeLists.txt"]
-    for path, relative in sorted(sources):
-        shown = path.relative_to(ROOT)
-        layer = layer_of(relative)
-        if layer is None:
-            yield f"{shown}: belongs to no layer; name its folder or header after one"
+    for path, module in sources():
+        if module is None:
+            yield f"{path.relative_to(ROOT)}: belongs to no module; MODULES lists them"
+    for path, module, include, other in includes():
+        if module is None:
             continue
-        for include in INCLUDE.findall(path.read_text()):
-            if include in GENERATED or include.startswith("segue_schema/"):
-                continue
-            other = layer_of(include)
-            if other is None:
-                yield f'{shown}: includes "{include}", which belongs to no layer'
-            elif layer == "cli" and other != "cli" and not include.startswith("segue/"):
-                yield f'{shown}: includes "{include}"; commands use public headers alone'
-            elif LAYERS.index(other) > LAYERS.index(layer):
-                yield f'{shown}: layer {layer} must not include "{include}" of layer {other}'
+        if other is None:
+            yield f'{path}: includes "{include}", which belongs to no module'
+        elif ORDER.index(other) > ORDER.index(module):
+            yield f'{path}: module {module} must not include "{include}" of module {other}'
+        elif other != module and not include.startswith("segue/") and include not in SHARED:
+            yield f'{path}: includes "{include}", which is private to module {other}'
+    used = {include for _, module, include, other in includes() if other != module}
+    for header in sorted(SHARED - used):
+        yield f"{header}: no other module includes it; take it out of SHARED"
+
+
+def graph():
+    arrows = defaultdict(set)
+    for _, module, _, other in includes():
+        if other != module:
+            arrows[module].add(other)
+    for module in ORDER:
+        below = sorted(arrows[module], key=ORDER.index)
+        yield f"{module:<10} -> {' '.join(below)}" if below else module
 
 
 def main():
+    if sys.argv[1:] == ["--graph"]:
+        print("\n".join(graph()))
+        return 0
     found = list(violations())
-    print("\n".join(found) if found else f"{len(LAYERS)} layers, one direction")
+    print("\n".join(found) if found else f"{len(MODULES)} modules, one direction")
     return 1 if found else 0
 
 

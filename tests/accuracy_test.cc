@@ -1,5 +1,5 @@
 // The error of the simulator on rows that others measured, and the page that publishes it.
-#include "segue/accuracy.h"
+#include "evaluation/accuracy/accuracy.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -10,11 +10,11 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "accuracy/measured.h"
-#include "accuracy/predict.h"
 #include "command.h"
 #include "environment.h"
-#include "paper/tables.h"
+#include "evaluation/accuracy/measured.h"
+#include "evaluation/accuracy/predict.h"
+#include "evaluation/paper/tables.h"
 #include "segue/file.h"
 #include "segue/report.h"
 #include "segue/zoo.h"

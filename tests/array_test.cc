@@ -1,4 +1,4 @@
-#include "segue/array.h"
+#include "evaluation/array/array.h"
 
 #include <gtest/gtest.h>
 

@@ -16,6 +16,7 @@
 #include "segue/graph.h"
 #include "segue/simulator.h"
 #include "segue/verify.h"
+#include "segue/zoo.h"
 #include "stand_in.h"
 
 namespace segue {

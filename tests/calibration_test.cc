@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "accuracy/measured.h"
-#include "accuracy/predict.h"
+#include "evaluation/accuracy/measured.h"
+#include "evaluation/accuracy/predict.h"
 
 namespace segue {
 namespace {

@@ -5,12 +5,13 @@
 
 #include <random>
 
-#include "certificate/wide.h"
 #include "expect.h"
 #include "model_builder.h"
+#include "planner/certificate/wide.h"
 #include "reference/random_device.h"
 #include "reference/random_model.h"
 #include "segue/error.h"
+#include "segue/segmentation.h"
 #include "segue/zoo.h"
 
 namespace segue {

@@ -8,6 +8,7 @@
 #include "environment.h"
 #include "segue/calibrate.h"
 #include "segue/file.h"
+#include "segue/zoo.h"
 
 namespace segue {
 namespace {

@@ -5,8 +5,8 @@
 #include <map>
 #include <random>
 
-#include "edgetpu_compiler/host_operators.h"
 #include "model_builder.h"
+#include "toolchain/edgetpu_compiler/host_operators.h"
 
 namespace segue {
 namespace {

@@ -11,12 +11,12 @@
 #include <memory>
 #include <thread>
 
+#include "base/process/message.h"
+#include "base/process/shared_memory.h"
+#include "base/process/worker.h"
 #include "compiled_chain.h"
 #include "environment.h"
 #include "expect.h"
-#include "process/message.h"
-#include "process/shared_memory.h"
-#include "process/worker.h"
 #include "stand_in.h"
 
 namespace segue {

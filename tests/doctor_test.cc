@@ -6,10 +6,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "backend/isolated.h"
-#include "backend/tflite_runtime.h"
-#include "doctor/access.h"
+#include "base/process/isolated.h"
 #include "fake_machine.h"
+#include "runtime/doctor/access.h"
+#include "runtime/tflite/tflite_runtime.h"
 #include "segue/report.h"
 
 namespace segue {

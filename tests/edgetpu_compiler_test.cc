@@ -8,10 +8,10 @@
 #include <fstream>
 #include <thread>
 
+#include "base/process/process.h"
 #include "environment.h"
 #include "expect.h"
 #include "model_builder.h"
-#include "process/process.h"
 #include "segue/error.h"
 #include "segue/graph.h"
 #include "stand_in.h"

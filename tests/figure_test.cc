@@ -1,5 +1,5 @@
 // Charts as SVG: what they say of their content, and that they do no harm.
-#include "figure/figure.h"
+#include "evaluation/figure/figure.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <set>
 
 #include "environment.h"
-#include "figure/canvas.h"
+#include "evaluation/figure/canvas.h"
 #include "segue/file.h"
 
 namespace segue::figure {
@@ -61,7 +61,8 @@ std::multiset<std::string> properties_in(const std::string& style) {
 }
 
 TEST(Figure, FilesHaveTheColoursOfPages) {
-  const auto page = properties_in(read_text_file(SEGUE_TEST_SOURCE "/src/page/page.css", 1 << 20));
+  const auto page =
+      properties_in(read_text_file(SEGUE_TEST_SOURCE "/src/report/page/page.css", 1 << 20));
   const auto file = properties_in(file_of(draw(line("t"), 400)));
   EXPECT_GT(file.size(), 20U);
   for (const std::string& property : file)

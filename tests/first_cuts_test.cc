@@ -1,11 +1,11 @@
 // What bounds the first stage of graphs whose ideals are too many to list.
-#include "optimal/first_cuts.h"
+#include "planner/optimal/first_cuts.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "optimal/min_cut.h"
+#include "planner/optimal/min_cut.h"
 #include "reference/random_device.h"
 #include "reference/random_model.h"
 #include "segue/optimal.h"

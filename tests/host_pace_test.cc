@@ -1,4 +1,4 @@
-#include "simulator/host_pace.h"
+#include "plan/host_pace.h"
 
 #include <gtest/gtest.h>
 

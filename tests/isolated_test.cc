@@ -1,5 +1,5 @@
-// src/backend/isolated.h: what a child returns, throws, or dies of.
-#include "backend/isolated.h"
+// src/base/process/isolated.h: what a child returns, throws, or dies of.
+#include "base/process/isolated.h"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>

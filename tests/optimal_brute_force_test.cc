@@ -4,7 +4,7 @@
 #include <random>
 
 #include "model_builder.h"
-#include "optimal/range_stages.h"
+#include "planner/optimal/range_stages.h"
 #include "reference/best_pipeline.h"
 #include "reference/random_device.h"
 #include "reference/random_model.h"

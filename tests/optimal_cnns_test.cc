@@ -3,6 +3,7 @@
 
 #include "segue/optimal.h"
 #include "segue/plan.h"
+#include "segue/segmentation.h"
 #include "segue/zoo.h"
 
 namespace segue {

@@ -7,7 +7,7 @@
 
 #include "expect.h"
 #include "faulty_devices.h"
-#include "pipeline/latency_histogram.h"
+#include "runtime/pipeline/latency_histogram.h"
 
 namespace segue {
 namespace {

@@ -9,6 +9,7 @@
 #include "expect.h"
 #include "model_builder.h"
 #include "segue/file.h"
+#include "segue/segmentation.h"
 #include "segue/zoo.h"
 
 namespace segue {

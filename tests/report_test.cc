@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "evaluation/array/array.h"
 #include "expect.h"
 #include "model_builder.h"
 #include "plans.h"

@@ -1,4 +1,4 @@
-#include "compiler/reserved_ranges.h"
+#include "device/edgetpu/reserved_ranges.h"
 
 #include <gtest/gtest.h>
 

@@ -12,14 +12,15 @@
 
 #include "command.h"
 #include "environment.h"
+#include "evaluation/accuracy/accuracy.h"
+#include "evaluation/paper/networks.h"
+#include "evaluation/paper/paper.h"
+#include "evaluation/paper/tables.h"
 #include "expect.h"
-#include "paper/networks.h"
-#include "paper/tables.h"
 #include "report/plan_words.h"
 #include "segue/compiler.h"
 #include "segue/file.h"
 #include "segue/optimal.h"
-#include "segue/paper.h"
 #include "segue/zoo.h"
 
 namespace segue {

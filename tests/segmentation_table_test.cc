@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "environment.h"
-#include "paper/networks.h"
+#include "evaluation/paper/networks.h"
 #include "segue/file.h"
 #include "segue/plan.h"
 #include "segue/report.h"

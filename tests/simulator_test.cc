@@ -4,15 +4,15 @@
 
 #include <random>
 
+#include "device/edgetpu/segment_sum.h"
 #include "expect.h"
 #include "model_builder.h"
-#include "optimal/range_stages.h"
+#include "planner/optimal/range_stages.h"
 #include "reference/random_model.h"
 #include "segue/plan.h"
 #include "segue/segmentation.h"
 #include "segue/timeline.h"
 #include "segue/zoo.h"
-#include "simulator/segment_sum.h"
 
 namespace segue {
 namespace {

@@ -25,10 +25,14 @@ SweepSpec small_sweep() {
   return spec;
 }
 
+SweepModels models() {
+  return {[](const std::string& name) { return open_model(name); }, check_model_name};
+}
+
 std::vector<SweepRow> run(const SweepSpec& spec, const Shard& shard = {},
                           std::span<const SweepRow> known = {}, std::size_t* kept = nullptr) {
   std::vector<SweepRow> rows;
-  run_sweep(spec, shard, known, [&](const SweepRow& row, bool is_known) {
+  run_sweep(spec, models(), shard, known, [&](const SweepRow& row, bool is_known) {
     rows.push_back(row);
     if (is_known && kept != nullptr) ++*kept;
   });
@@ -168,7 +172,8 @@ TEST(Sweep, WhatIsMisspeltShowsBeforeTheFirstRow) {
   SweepSpec spec{{"zoo:conv5-f8", "zoo:nope"}, {"edgetpu-pcie"}, {1}};
   const auto refuses = [&](ErrorCode code) {
     expect_error(code, [&] {
-      run_sweep(spec, {}, {}, [](const SweepRow&, bool) { FAIL() << "a row before the error"; });
+      run_sweep(spec, models(), {}, {},
+                [](const SweepRow&, bool) { FAIL() << "a row before the error"; });
     });
   };
   refuses(ErrorCode::kInvalidArgument);

@@ -3,14 +3,14 @@
 
 #include <cmath>
 
-#include "segue/accuracy.h"
+#include "device/factors.h"
+#include "evaluation/accuracy/accuracy.h"
 #include "segue/uncertainty.h"
-#include "uncertainty/factors.h"
 
 namespace segue {
 namespace {
 
-// Prints what src/uncertainty/factors.h must hold where it does not.
+// Prints what src/device/factors.h must hold where it does not.
 TEST(Uncertainty, FactorsAreThoseOfTheRows) {
   const auto series = evaluate_accuracy();
   for (const KindFactors& of_kind : kKindFactors) {

@@ -7,6 +7,7 @@
 #include "expect.h"
 #include "model_builder.h"
 #include "segue/plan.h"
+#include "segue/segmentation.h"
 #include "segue/zoo.h"
 
 namespace segue {

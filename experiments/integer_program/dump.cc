@@ -15,13 +15,13 @@
 #include <string>
 #include <vector>
 
-#include "compiler/caching.h"
+#include "device/edgetpu/caching.h"
+#include "device/edgetpu/segment_sum.h"
 #include "segue/compiler.h"
 #include "segue/device.h"
 #include "segue/graph.h"
 #include "segue/simulator.h"
 #include "segue/zoo.h"
-#include "simulator/segment_sum.h"
 
 namespace {
 

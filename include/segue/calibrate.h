@@ -44,9 +44,6 @@ struct Probe {
   std::string measures;  // key of device_constants(); empty: takes no part in the fit
 };
 
-/// All probes, in a fixed order, not compiled; 30 MB. Same bytes on every machine.
-[[nodiscard]] std::vector<Probe> make_probes();
-
 /// Compiles the probes in temporary folders inside `folder`. Throws Error(kCompiler) where the
 /// compiler cannot be started, fails or leaves something to the host, and as compile_for_edgetpu.
 [[nodiscard]] std::vector<Model> compile_probes(std::span<const Probe> probes,

@@ -130,6 +130,9 @@ struct DevicePool {
   bool shares_link = false;  // all behind one: a USB controller or hub, a card with a bridge
 };
 
+/// How many devices of each pool run a stage.
+using PoolCounts = std::vector<std::uint32_t>;
+
 /// "edgetpu-usb3", "edgetpu-usb2", "edgetpu-pcie" at 250 MHz, each also as "…-max" at 500, and
 /// "edgetpu-usb3-pi4", "edgetpu-card8", "edgetpu-devboard".
 [[nodiscard]] std::span<const DeviceSpec> device_catalogue();

@@ -51,7 +51,8 @@ struct CompilerLog {
 [[nodiscard]] CompilerLog parse_compiler_log(std::string_view text);
 
 /// Why a compilation failed. What each kind is recognised by, what it means and what is done about
-/// it is one row of the table in src/edgetpu_compiler/failures.cc (docs/runtime.md, "Compiling").
+/// it is one row of the table in src/toolchain/edgetpu_compiler/failures.cc (docs/runtime.md,
+/// "Compiling").
 struct CompilerFailure {
   enum class Kind {
     kInternal,            // "Internal compiler error. Aborting!", "… failed: Internal error."

@@ -102,4 +102,13 @@ class Graph {
   std::uint64_t macs_ = 0;
 };
 
+/// Segments in pipeline order; each a non-empty convex set of operators in file order. Together
+/// they hold every operator once, and no operator reads from a later segment.
+struct Segmentation {
+  std::vector<std::vector<OperatorId>> segments;
+};
+
+/// Throws Error(kInvalidArgument) naming the first operator that breaks the promise above.
+void check_segmentation(const Graph& graph, const Segmentation& segmentation);
+
 }  // namespace segue

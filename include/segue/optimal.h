@@ -29,34 +29,16 @@
 
 #include "segue/device.h"
 #include "segue/graph.h"
-#include "segue/segmentation.h"
+#include "segue/plan.h"
 #include "segue/units.h"
 
 namespace [[gnu::visibility("default")]] segue {
-
-enum class Objective {
-  kThroughput,  // smallest time between two results
-  kLatency      // smallest time of one input through all stages
-};
 
 struct OptimalOptions {
   std::uint32_t max_replicas = 0;  // of one stage; 1: a pure pipeline; 0: no limit
   Objective objective = Objective::kThroughput;
   std::optional<Nanoseconds> max_latency = std::nullopt;  // of one input
 };
-
-/// What no segmentation within these limits can beat, and whether the one given reaches it.
-struct Bound {
-  Nanoseconds value{0};
-  bool is_proven = false;  // value is what the segmentation reaches: it is optimal (for pure
-                           // pipelines of more than 6000 ideals: but for 10 ns of rounding)
-  std::uint32_t devices = 0;
-  std::uint32_t max_replicas = 0;  // 0: no limit
-  std::optional<Nanoseconds> max_latency = std::nullopt;
-};
-
-/// How many devices of each pool run a stage.
-using PoolCounts = std::vector<std::uint32_t>;
 
 struct OptimalSegmentation {
   Segmentation segmentation;

@@ -10,7 +10,6 @@
 #include <string_view>
 #include <vector>
 
-#include "segue/accuracy.h"
 #include "segue/calibrate.h"
 #include "segue/certificate.h"
 #include "segue/compile.h"
@@ -132,14 +131,6 @@ struct RunReport {
 /// Rows of a sweep, one line each; those without a plan have dashes.
 [[nodiscard]] std::string sweep_text(std::span<const SweepRow> rows);
 [[nodiscard]] Table sweep_table(std::span<const SweepRow> rows);
-
-/// The paper's figure 1: a 3x3 systolic array, cycle by cycle.
-[[nodiscard]] std::string array_figure();
-
-/// Every measured row beside its prediction; and as a picture (SVG), both axes logarithmic.
-[[nodiscard]] Table accuracy_table(std::span<const AccuracySeries> series);
-[[nodiscard]] std::string accuracy_json(std::span<const AccuracySeries> series);
-[[nodiscard]] std::string accuracy_plot(std::span<const AccuracySeries> series);
 
 /// " on 3 TPUs", " on 2xedgetpu-usb3 1xedgetpu-pcie"; nothing where a stage has one TPU of the only
 /// kind.

@@ -25,15 +25,6 @@
 
 namespace [[gnu::visibility("default")]] segue {
 
-/// Segments in pipeline order; each a non-empty convex set of operators in file order. Together
-/// they hold every operator once, and no operator reads from a later segment.
-struct Segmentation {
-  std::vector<std::vector<OperatorId>> segments;
-};
-
-/// Throws Error(kInvalidArgument) naming the first operator that breaks the promise above.
-void check_segmentation(const Graph& graph, const Segmentation& segmentation);
-
 /// Google's rule. Operators in `Graph::vendor_order()`; each of the first count - 1 segments takes
 /// operators while its parameter bytes stay within total / count + 1, and leaves one for each
 /// segment behind it up to the first operator whose outputs no operator reads; the last takes the

@@ -94,12 +94,20 @@ struct SweepRow {
 /// Throws Error(kInvalidArgument) with the path of the offending key.
 [[nodiscard]] SweepRow parse_sweep_row(std::string_view line, const std::string& label);
 
+/// How the models of a sweep are found.
+struct SweepModels {
+  std::function<Model(const std::string& name)> open;
+  /// Throws where `open` would, and takes less time; empty: `open` is called.
+  std::function<void(const std::string& name)> check = {};
+};
+
 /// Runs the jobs of a shard on `threads` threads, 0: one per core, and hands out each row in order
 /// on the calling one. `known` rows whose key is that of
 /// their job are handed out again instead of being computed. Models are opened once each. Throws as
-/// open_model and open_device, before the first row where a name or a file is wrong, and what
+/// `models` and open_device, before the first row where a name or a file is wrong, and what
 /// `accept` throws.
-void run_sweep(const SweepSpec& spec, const Shard& shard, std::span<const SweepRow> known,
+void run_sweep(const SweepSpec& spec, const SweepModels& models, const Shard& shard,
+               std::span<const SweepRow> known,
                const std::function<void(const SweepRow& row, bool is_known)>& accept,
                std::uint32_t threads = 0);
 

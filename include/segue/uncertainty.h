@@ -2,7 +2,7 @@
 ///
 /// The range is the predicted time, multiplied by a low and a high factor (measured / simulated)
 /// of its kind of segment. The factors are the 5 % and 95 % quantiles over measured rows that
-/// fitted nothing, widened by 0.02 (src/uncertainty/factors.h). Neither the rows nor the procedure
+/// fitted nothing, widened by 0.02 (src/device/factors.h). Neither the rows nor the procedure
 /// assumes a distribution; rows of one network are not independent, so that nine in ten is what
 /// the rows show and not a promise. docs/accuracy.md, "How sure", has the factors, the rows behind
 /// each, and how many rows of a series lie in the range that the other series give.

@@ -11,6 +11,7 @@
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
+#include "segue/zoo.h"
 
 namespace segue::cli {
 namespace {

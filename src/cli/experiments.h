@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "segue/paper.h"
+#include "evaluation/paper/paper.h"
 
 namespace segue::cli {
 

@@ -1,4 +1,4 @@
-#include "segue/paper.h"
+#include "evaluation/paper/paper.h"
 
 #include <fmt/format.h>
 
@@ -11,7 +11,7 @@
 #include "cli/commands.h"
 #include "cli/experiments.h"
 #include "cli/progress.h"
-#include "segue/accuracy.h"
+#include "evaluation/accuracy/accuracy.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"

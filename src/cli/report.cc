@@ -7,10 +7,10 @@
 #include "cli/commands.h"
 #include "cli/compared_plans.h"
 #include "cli/experiments.h"
+#include "evaluation/paper/paper.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/page.h"
-#include "segue/paper.h"
 #include "segue/units.h"
 
 namespace segue::cli {

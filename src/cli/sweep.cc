@@ -129,12 +129,16 @@ std::uint64_t jobs_of(const SweepSpec& spec, const Shard& shard) {
       std::ranges::count_if(jobs, [&](const SweepJob& job) { return shard.has(job.number); }));
 }
 
+SweepModels models() {
+  return {[](const std::string& name) { return open_model(name); }, check_model_name};
+}
+
 void sweep_into_file(const SweepSpec& spec, const Shard& shard, const std::string& path) {
   ShardFile file(path, sweep_id(spec));
   const std::uint64_t all = jobs_of(spec, shard);
   std::uint64_t kept = 0;
   Progress progress(all);
-  run_sweep(spec, shard, file.known(), [&](const SweepRow& row, bool is_known) {
+  run_sweep(spec, models(), shard, file.known(), [&](const SweepRow& row, bool is_known) {
     if (is_known) ++kept;
     file.take(row, is_known);
     progress.advance();
@@ -149,7 +153,7 @@ void sweep(const SweepOptions& options) {
   const SweepSpec spec = spec_of(options);
   const Shard shard = parse_shard(options.shard);
   if (!options.output.empty()) return sweep_into_file(spec, shard, options.output);
-  run_sweep(spec, shard, {}, [](const SweepRow& row, bool) { print(line_of(row)); });
+  run_sweep(spec, models(), shard, {}, [](const SweepRow& row, bool) { print(line_of(row)); });
 }
 
 struct MergeOptions {

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "file/descriptor.h"
+#include "base/file/descriptor.h"
 #include "segue/error.h"
 
 namespace segue {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "json/node.h"
+#include "base/json/node.h"
 #include "plan/time_json.h"
 #include "segue/file.h"
 #include "segue/plan.h"

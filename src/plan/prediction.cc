@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "simulator/host_pace.h"
-#include "simulator/pipeline_pace.h"
+#include "plan/host_pace.h"
+#include "plan/pipeline_pace.h"
 
 namespace segue {
 namespace {

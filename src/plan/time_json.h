@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "json/node.h"
+#include "base/json/node.h"
 #include "segue/plan.h"
 
 namespace segue {

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "json/node.h"
+#include "base/json/node.h"
 #include "segue/report.h"
 
 namespace segue {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <tuple>
 
-#include "json/node.h"
+#include "base/json/node.h"
 #include "plan/time_json.h"
 #include "report/causes.h"
 #include "report/plan_words.h"

@@ -4,7 +4,7 @@
 #include <array>
 #include <limits>
 
-#include "json/node.h"
+#include "base/json/node.h"
 #include "report/plan_words.h"
 #include "segue/report.h"
 #include "segue/units.h"

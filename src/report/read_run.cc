@@ -1,4 +1,4 @@
-#include "json/node.h"
+#include "base/json/node.h"
 #include "segue/file.h"
 #include "segue/report.h"
 

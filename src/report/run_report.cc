@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "json/node.h"
+#include "base/json/node.h"
 #include "report/plan_words.h"
 #include "segue/names.h"
 #include "segue/report.h"

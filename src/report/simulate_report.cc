@@ -5,7 +5,7 @@
 #include <cmath>
 #include <utility>
 
-#include "json/node.h"
+#include "base/json/node.h"
 #include "plan/time_json.h"
 #include "report/plan_words.h"
 #include "segue/report.h"

@@ -1,0 +1,35 @@
+// The simulator against all measured rows.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "evaluation/accuracy/accuracy_figure.h"
+#include "evaluation/paper/experiments.h"
+#include "evaluation/paper/write_up.h"
+
+namespace segue::paper {
+
+Experiment accuracy_experiment(Evaluation& evaluation) {
+  const auto& series = evaluation.accuracy();
+  std::size_t rows = 0;
+  double worst = 0;
+  for (const AccuracySeries& one : series) {
+    if (one.role == AccuracyRole::kAlternative) continue;
+    rows += one.rows.size();
+    worst = std::max(worst, one.held_out().mean_share);
+  }
+  Experiment experiment{
+      "accuracy",
+      "The simulator against measured times",
+      fmt::format("{} measured rows; the mean error of a series on rows that took no part in a fit "
+                  "is at most {:.1f} %, times too small to judge by their share left out.",
+                  rows, 100 * worst),
+      "",
+      {{"rows", "Every measured row", accuracy_table(series)}},
+      {chart_of("accuracy", "Simulated against measured; dashed: 10 % to both sides",
+                accuracy_figure(series))}};
+  write_readme(experiment, {{"errors", accuracy_markdown(series)}});
+  return experiment;
+}
+
+}  // namespace segue::paper

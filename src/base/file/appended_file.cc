@@ -1,0 +1,62 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "base/file/descriptor.h"
+#include "segue/error.h"
+#include "segue/file.h"
+
+namespace segue {
+
+namespace fs = std::filesystem;
+
+AppendedFile::AppendedFile(fs::path path) : path_(std::move(path)) {
+  std::error_code ignored;  // opening says what is wrong
+  if (const fs::path folder = path_.parent_path(); !folder.empty())
+    fs::create_directories(folder, ignored);
+  constexpr mode_t kOrdinaryFile = 0666;
+  do {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, kOrdinaryFile);
+    if (descriptor_ < 0) fail("cannot be opened");
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+      const int reason = errno;
+      ::close(descriptor_);
+      errno = reason;
+      fail(reason == EWOULDBLOCK
+               ? "another process writes to it; name another file"
+               : "its file system cannot lock it; name a file on another, as a local one");
+    }
+  } while (!is_still_there());
+}
+
+// Who had the file before may have put a new one in its place.
+bool AppendedFile::is_still_there() const {
+  struct stat ours {};
+  struct stat there {};
+  return ::fstat(descriptor_, &ours) == 0 && ::stat(path_.c_str(), &there) == 0 &&
+         ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+AppendedFile::~AppendedFile() { ::close(descriptor_); }
+
+void AppendedFile::append(std::string_view text) {
+  if (!write_all(descriptor_, std::as_bytes(std::span(text)))) fail("cannot be written");
+}
+
+void AppendedFile::cut_to(std::size_t bytes) {
+  if (::ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) fail("cannot be cut short");
+}
+
+void AppendedFile::fail(const char* what) const {
+  throw Error(ErrorCode::kIo,
+              fmt::format("{}: {}: {}", path_.string(), what, std::strerror(errno)));
+}
+
+}  // namespace segue

@@ -1,0 +1,54 @@
+#include "device/edgetpu/geometry.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "device/edgetpu/map_part.h"
+#include "model/operator_kinds.h"
+
+namespace segue {
+namespace {
+
+// The largest strip that fits; 0 when not even one row does.
+std::uint64_t strip_rows(const MapPart& part, std::uint64_t tile_bytes) {
+  if (part.strip_bytes(1) > tile_bytes) return 0;
+  const std::uint64_t per_row =
+      part.window.stride_high * part.input_row_bytes() + part.output_row_bytes();
+  if (per_row == 0) return part.output.rows;
+  return std::min(part.output.rows, 1 + (tile_bytes - part.strip_bytes(1)) / per_row);
+}
+
+}  // namespace
+
+std::uint32_t crossings(const Model& model, OperatorId id, const ActivationMemory& memory) {
+  const auto part = map_part(model, id, memory);
+  if (!part) return 1;
+  const std::uint64_t rows = strip_rows(*part, as_integer(memory.narrow_tile_bytes));
+  if (rows >= part->output.rows) return 1;
+  if (2 * rows >= part->output.rows) return 3;
+  constexpr std::uint64_t kSixteenths = 16;
+  const std::uint64_t missing =
+      kSixteenths / 2 - kSixteenths * rows / part->output.rows;  // sixteenths, to half of the rows
+  return static_cast<std::uint32_t>(3 + 2 * missing);
+}
+
+bool input_crowds_tile(const Model& model, OperatorId id, const ActivationMemory& memory) {
+  if (kind_of(model.op(id).code).loop != Loop::kConvolution) return false;
+  const auto part = map_part(model, id, memory);
+  constexpr std::uint64_t kRoomToWork = 6 * 1024;
+  return part && part->input_rows(part->output.rows) * part->input_row_bytes() + kRoomToWork >
+                     as_integer(memory.narrow_tile_bytes);
+}
+
+std::uint64_t border_words(const Model& model, OperatorId id, const DeviceSpec& device) {
+  const auto part = map_part(model, id, device.activations);
+  if (!part || part->window.height * part->window.width == 1) return 0;
+  const TilePart& own = part->input;
+  const std::uint64_t needed = part->input_rows(part->output.rows) * part->input_columns();
+  return needed > own.rows * own.columns
+             ? (needed - own.rows * own.columns) *
+                   divide_up(own.channels, as_integer(device.memory.input_lanes))
+             : 0;
+}
+
+}  // namespace segue

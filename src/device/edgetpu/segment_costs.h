@@ -1,0 +1,108 @@
+// What decides the costs of all segments of one graph on one kind of device, gathered once:
+// searches over lattices, ranges and first cuts, their bounds and the profile all ask here. The
+// certificate alone reads the law on its own.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "device/edgetpu/operator_facts.h"
+#include "device/edgetpu/reserved_ranges.h"
+#include "segue/compiler.h"
+#include "segue/graph.h"
+
+namespace segue {
+
+// What an operator costs at least, whatever segment it is in.
+struct OperatorBound {
+  std::int64_t work_ns = 0;        // computation, and streaming of what is never cached
+  std::int64_t spill_ns = 0;       // more, if its parameters are streamed
+  std::uint64_t cached_bytes = 0;  // on chip, if they are not
+};
+
+// A tensor that is computed or given, not a constant.
+struct Activation {
+  std::size_t writer = 0;  // operator; SegmentCosts::kNone: a model input
+  std::uint64_t bytes = 0;
+  std::uint64_t sent_bytes = 0;
+  std::vector<std::uint32_t> readers;          // operators, ascending, each once
+  std::vector<std::uint32_t> crowded_readers;  // of those, whose tiles it crowds
+  bool is_model_output = false;                // and computed
+};
+
+// Immutable; refers to the graph and the device.
+class SegmentCosts {
+ public:
+  static constexpr auto kNone = static_cast<std::size_t>(-1);
+
+  // O(operators log operators + edges); in O(operators^2) at worst where some run on the host.
+  SegmentCosts(const Graph& graph, const DeviceSpec& device);
+
+  [[nodiscard]] const Graph& graph() const { return *graph_; }
+  [[nodiscard]] const DeviceSpec& device() const { return *device_; }
+  [[nodiscard]] std::span<const OperatorFacts> operators() const { return operators_; }
+  [[nodiscard]] std::span<const Activation> activations() const { return activations_; }
+  // Positions in activations(): what an operator reads, each once, and what it writes.
+  [[nodiscard]] std::span<const std::uint32_t> reads(std::size_t op) const { return reads_[op]; }
+  [[nodiscard]] std::span<const std::uint32_t> writes(std::size_t op) const { return writes_[op]; }
+  // Operators with parameters that can be cached, in the order in which they are.
+  [[nodiscard]] std::span<const CachingCandidate> caching_order() const { return caching_order_; }
+
+  // Whether some operator runs on the host, whatever the segments.
+  [[nodiscard]] bool has_host() const { return has_host_; }
+  [[nodiscard]] bool is_supported(std::size_t op) const { return is_supported_[op]; }
+  // In some segment.
+  [[nodiscard]] bool may_run_on_host(std::size_t op) const { return may_run_on_host_[op]; }
+  // There; 0 where it never runs there.
+  [[nodiscard]] std::int64_t host_ns(std::size_t op) const { return host_ns_[op]; }
+
+  [[nodiscard]] OperatorBound bound(std::size_t op) const;
+  // Of every segment that has operators on the device: its invocation and its own instructions.
+  [[nodiscard]] std::int64_t fixed_ns() const;
+  [[nodiscard]] std::int64_t input_ns(std::uint64_t bytes) const;
+  [[nodiscard]] std::int64_t output_ns(std::uint64_t bytes) const;
+  // For parameters, of any segment.
+  [[nodiscard]] std::uint64_t largest_capacity() const;
+  [[nodiscard]] std::uint64_t smallest_capacity() const;
+  // Of the segment of which `is_inside` says whether an operator is in it.
+  template <typename IsInside>
+  [[nodiscard]] std::uint64_t capacity(IsInside is_inside) const {
+    const auto comes_from_host = [&](std::uint32_t t) {
+      return activations_[t].writer == kNone || !is_inside(activations_[t].writer);
+    };
+    for (const Reserve& reserve : reserves_) {
+      if (!is_inside(reserve.op)) continue;
+      if (!reserve.is_at_input || std::ranges::any_of(reads_[reserve.op], comes_from_host))
+        return parameter_capacity(device_->memory, reserve.rows);
+    }
+    return largest_capacity();
+  }
+  // The most rows first: the first that applies to a segment decides its capacity.
+  [[nodiscard]] std::span<const Reserve> reserves() const { return reserves_; }
+  [[nodiscard]] double instruction_ns_per_byte() const {
+    return device_->timing.instruction_share.value / device_->timing.link_bytes_per_s.value * 1e9;
+  }
+  // Of an operator whose parameters do not fit, and that is the last of its segment.
+  [[nodiscard]] Streaming spilled_last(std::size_t op, bool is_crowded) const;
+
+ private:
+  void gather_operators();
+  void gather_activations();
+
+  const Graph* graph_;
+  const DeviceSpec* device_;
+  std::vector<OperatorFacts> operators_;
+  std::vector<bool> is_supported_;
+  std::vector<bool> may_run_on_host_;
+  std::vector<std::int64_t> host_ns_;
+  bool has_host_ = false;
+  std::vector<Activation> activations_;
+  std::vector<std::vector<std::uint32_t>> reads_;
+  std::vector<std::vector<std::uint32_t>> writes_;
+  std::vector<CachingCandidate> caching_order_;
+  std::vector<Reserve> reserves_;
+};
+
+}  // namespace segue

@@ -1,0 +1,91 @@
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "device/edgetpu/caching.h"
+#include "device/edgetpu/depth_ranges.h"
+
+namespace segue {
+namespace {
+
+// Whether an operator reads an activation that none of `operators` writes.
+bool reads_from_host(const Model& model, OperatorId id, std::span<const OperatorId> operators) {
+  return std::ranges::any_of(model.op(id).inputs, [&](std::int32_t position) {
+    if (position < 0) return false;
+    const Tensor& tensor = model.tensor(tensor_id(position));
+    if (tensor.is_constant() || tensor.is_variable) return false;
+    const auto writer = model.producer(tensor_id(position));
+    return !writer || !std::ranges::binary_search(operators, *writer);
+  });
+}
+
+// Of operators that the device computes.
+std::uint64_t capacity_of(const Model& model, std::span<const OperatorId> operators,
+                          const DeviceSpec& device) {
+  std::uint32_t most = 0;
+  for (const OperatorId id : operators) {
+    const ReservedRows rows = reserved_rows(model, id, device);
+    most = std::max(most, rows.inside);
+    if (rows.at_input > most && reads_from_host(model, id, operators)) most = rows.at_input;
+  }
+  return parameter_capacity(device.memory, most);
+}
+
+class SimulatedCompiler : public Compiler {
+ public:
+  explicit SimulatedCompiler(DeviceSpec device) : device_(std::move(device)) {}
+
+  [[nodiscard]] MemoryReport compile(const Graph& graph,
+                                     std::span<const OperatorId> operators) const override {
+    const Model& model = graph.model();
+    const auto host = operators_on_host(graph, operators);
+    MemoryReport report;
+    std::vector<OperatorId> ours;
+    std::ranges::set_difference(operators, host, std::back_inserter(ours));
+    report.capacity_bytes = capacity_of(model, ours, device_);
+    std::vector<std::pair<CachingCandidate, std::size_t>> candidates;  // and place in the report
+    for (const OperatorId id : operators) {
+      report.operators.push_back({id, Residency::kNone, 0});
+      if (std::ranges::binary_search(host, id)) {
+        report.operators.back().residency = Residency::kOnHost;
+        continue;
+      }
+      if (const auto candidate = caching_candidate(model, id, device_)) {
+        candidates.emplace_back(*candidate, report.operators.size() - 1);
+      } else if (const auto bytes = parameter_footprint(model, id, device_).bytes; bytes > 0) {
+        report.operators.back() = {id, Residency::kUncached, bytes};
+        report.host_bytes += bytes;
+      }
+    }
+    std::ranges::sort(candidates, is_cached_before,
+                      &std::pair<CachingCandidate, std::size_t>::first);
+    for (const auto& [candidate, place] : candidates) {
+      const bool fits = report.on_chip_bytes + candidate.footprint.bytes <= report.capacity_bytes;
+      OperatorMemory& memory = report.operators[place];
+      memory.residency = fits ? Residency::kCached : Residency::kStreamed;
+      memory.bytes = candidate.footprint.bytes;
+      (fits ? report.on_chip_bytes : report.host_bytes) += memory.bytes;
+    }
+    return report;
+  }
+
+  [[nodiscard]] DepthHostBytes depth_host_bytes(const Graph& graph) const override {
+    const auto ranges = std::make_shared<const DepthRanges>(graph, device_);
+    return [ranges, compiled = Compiler::depth_host_bytes(graph)](std::uint32_t first,
+                                                                  std::uint32_t last) {
+      return ranges->is_on_device(first, last) ? ranges->host_bytes(first, last)
+                                               : compiled(first, last);
+    };
+  }
+
+ private:
+  DeviceSpec device_;
+};
+
+}  // namespace
+
+std::unique_ptr<Compiler> make_simulated_compiler(const DeviceSpec& device) {
+  return std::make_unique<SimulatedCompiler>(device);
+}
+
+}  // namespace segue

@@ -1,0 +1,178 @@
+#include "planner/optimal/ideal_costs.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace segue {
+namespace {
+
+constexpr std::size_t kWordBits = 64;
+
+}  // namespace
+
+IdealCosts::IdealCosts(const SegmentCosts& costs, const IdealLattice& lattice)
+    : costs_(costs),
+      lattice_(lattice),
+      words_per_ideal_((costs.caching_order().size() + kWordBits - 1) / kWordBits) {
+  for (std::size_t i = 0; i < lattice.size(); ++i) {
+    gather_ideal(i);
+    gather_border(i);
+  }
+}
+
+void IdealCosts::gather_ideal(std::size_t ideal) {
+  IdealSums& sums = sums_.emplace_back();
+  for (std::size_t op = 0; op < costs_.operators().size(); ++op) {
+    if (!lattice_.contains(ideal, op)) continue;
+    sums.add(costs_.operators()[op]);
+    if (!costs_.is_supported(op)) ++sums.unsupported;
+  }
+  candidates_.resize(candidates_.size() + words_per_ideal_);
+  IdealLattice::Word* words = candidates_.data() + ideal * words_per_ideal_;
+  for (std::size_t c = 0; c < costs_.caching_order().size(); ++c) {
+    if (lattice_.contains(ideal, index(costs_.caching_order()[c].op)))
+      words[c / kWordBits] |= IdealLattice::Word{1} << (c % kWordBits);
+  }
+}
+
+void IdealCosts::gather_border(std::size_t ideal) {
+  Border& border = borders_.emplace_back();
+  border.readers.resize(lattice_.words(ideal).size());
+  for (std::size_t t = 0; t < costs_.activations().size(); ++t) {
+    const Activation& tensor = costs_.activations()[t];
+    if (tensor.writer != SegmentCosts::kNone && !lattice_.contains(ideal, tensor.writer)) continue;
+    if (tensor.is_model_output) border.model_output_bytes += tensor.sent_bytes;
+    bool crosses = false;
+    for (const std::size_t reader : tensor.readers) {
+      if (lattice_.contains(ideal, reader)) continue;
+      crosses = true;
+      border.readers[reader / kWordBits] |= IdealLattice::Word{1} << (reader % kWordBits);
+    }
+    if (!crosses) continue;
+    border.tensors.push_back(static_cast<std::uint32_t>(t));
+    border.input_bytes += tensor.bytes;
+    border.is_crowded |= std::ranges::any_of(
+        tensor.crowded_readers, [&](std::size_t op) { return !lattice_.contains(ideal, op); });
+    if (tensor.writer != SegmentCosts::kNone && !tensor.is_model_output)
+      border.output_bytes += tensor.sent_bytes;
+  }
+}
+
+bool IdealCosts::reads_all(std::size_t from, std::size_t to) const {
+  const auto above = lattice_.words(to);
+  const auto& readers = borders_[from].readers;
+  for (std::size_t w = 0; w < above.size(); ++w) {
+    if ((readers[w] & ~above[w]) != 0) return false;
+  }
+  return true;
+}
+
+void IdealCosts::add_border(std::size_t from, std::size_t to, SegmentSum& sum,
+                            bool& is_crowded) const {
+  const Border& begin = borders_[from];
+  const Border& end = borders_[to];
+  sum.output_bytes += end.model_output_bytes - begin.model_output_bytes;
+  if (reads_all(from, to)) {
+    sum.input_bytes += begin.input_bytes;
+    sum.output_bytes += end.output_bytes;
+    is_crowded |= begin.is_crowded;
+    return;
+  }
+  const auto is_ours = [&](std::size_t op) { return is_inside(from, to, op); };
+  for (const std::uint32_t t : begin.tensors) {
+    const Activation& tensor = costs_.activations()[t];
+    if (!std::ranges::any_of(tensor.readers, is_ours)) continue;
+    sum.input_bytes += tensor.bytes;
+    is_crowded |= std::ranges::any_of(tensor.crowded_readers, is_ours);
+  }
+  for (const std::uint32_t t : end.tensors) {
+    const Activation& tensor = costs_.activations()[t];
+    if (tensor.writer != SegmentCosts::kNone && !tensor.is_model_output && is_ours(tensor.writer))
+      sum.output_bytes += tensor.sent_bytes;
+  }
+}
+
+// In the order of caching; only what does not fit adds to the sum.
+void IdealCosts::take(const CachingCandidate& candidate, Cache& cache, SegmentSum& sum,
+                      std::uint64_t& host_bytes) const {
+  if (candidate.footprint.bytes <= cache.left_bytes) {
+    cache.left_bytes -= candidate.footprint.bytes;
+    return;
+  }
+  const std::size_t op = index(candidate.op);
+  host_bytes += candidate.footprint.bytes;
+  sum.add(op == cache.last ? costs_.spilled_last(op, cache.is_crowded)
+                           : costs_.operators()[op].spilled);
+}
+
+IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const {
+  if (sums_[to].unsupported != sums_[from].unsupported) return Row(*this, from)(to);
+  SegmentSum sum;
+  bool is_crowded = false;
+  add_border(from, to, sum, is_crowded);
+  const IdealSums& below = sums_[from];
+  const IdealSums& above = sums_[to];
+  sum.cycles = above.cycles - below.cycles;
+  sum.instruction_bytes =
+      kSegmentInstructionBytes + above.instruction_bytes - below.instruction_bytes;
+  sum.streaming_ns = above.uncached.added_ns - below.uncached.added_ns;
+  sum.hidden_streaming_ns = above.uncached.hidden_ns - below.uncached.hidden_ns;
+  std::uint64_t host_bytes = above.uncached_bytes - below.uncached_bytes;
+  const std::uint64_t cached_bytes = above.cached_bytes - below.cached_bytes;
+  if (cached_bytes <= costs_.smallest_capacity())
+    return to_cost(sum.time(costs_.device().timing), host_bytes);
+  const auto is_ours = [&](std::size_t op) { return is_inside(from, to, op); };
+  Cache cache{costs_.capacity(is_ours), lattice_.last_of_difference(from, to), is_crowded};
+  if (cached_bytes > cache.left_bytes) {
+    for (std::size_t w = 0; w < words_per_ideal_; ++w) {
+      IdealLattice::Word left =
+          candidates_[to * words_per_ideal_ + w] & ~candidates_[from * words_per_ideal_ + w];
+      for (; left != 0; left &= left - 1)
+        take(costs_
+                 .caching_order()[w * kWordBits + static_cast<std::size_t>(std::countr_zero(left))],
+             cache, sum, host_bytes);
+    }
+  }
+  return to_cost(sum.time(costs_.device().timing), host_bytes);
+}
+
+std::int64_t IdealCosts::least_fixed_ns() const {
+  return costs_.has_host() ? 0 : costs_.fixed_ns();
+}
+
+std::int64_t IdealCosts::input_ns(std::size_t ideal) const {
+  return costs_.has_host() ? 0 : costs_.input_ns(borders_[ideal].input_bytes);
+}
+
+std::int64_t IdealCosts::output_ns(std::size_t ideal) const {
+  return costs_.has_host() ? 0 : costs_.output_ns(borders_[ideal].output_bytes);
+}
+
+bool IdealCosts::may_run_on_host(std::size_t from, std::size_t to) const {
+  for (std::size_t op = 0; costs_.has_host() && op < costs_.operators().size(); ++op) {
+    if (costs_.may_run_on_host(op) && is_inside(from, to, op)) return true;
+  }
+  return false;
+}
+
+std::int64_t IdealCosts::least_beginning_ns(std::size_t from, std::size_t to) const {
+  return Row(*this, from).least_beginning_ns(to);
+}
+
+std::int64_t IdealCosts::least_ending_ns(std::size_t from, std::size_t to) const {
+  return Row(*this, from).least_ending_ns(to);
+}
+
+std::int64_t IdealCosts::least_sum_ns() const {
+  if (costs_.has_host()) return 0;
+  const std::size_t full = lattice_.size() - 1;
+  SegmentSum sum;
+  sum.cycles = sums_[full].cycles;
+  sum.instruction_bytes = kSegmentInstructionBytes + sums_[full].instruction_bytes;
+  sum.streaming_ns = sums_[full].uncached.added_ns;
+  bool is_crowded = false;
+  add_border(0, full, sum, is_crowded);
+  return sum.time(costs_.device().timing).total().count();
+}
+
+}  // namespace segue

@@ -1,0 +1,251 @@
+#include "planner/optimal/ideals.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+#include <set>
+
+namespace segue {
+namespace {
+
+using Bits = std::vector<IdealLattice::Word>;
+constexpr std::size_t kBits = 64;
+
+void insert(Bits& bits, std::size_t op) {
+  bits[op / kBits] |= IdealLattice::Word{1} << (op % kBits);
+}
+
+bool holds(const Bits& bits, std::size_t op) {
+  return ((bits[op / kBits] >> (op % kBits)) & 1U) != 0;
+}
+
+bool is_ready(const Graph& graph, const Bits& ideal, std::size_t op) {
+  return !holds(ideal, op) &&
+         std::ranges::all_of(graph.writers(operator_id(op)),
+                             [&](OperatorId writer) { return holds(ideal, index(writer)); });
+}
+
+// The ideals between the first `first` operators and the first `last`, without both, by number of
+// operators; nothing when there are more than `limit`. Level by level: those of n + 1 operators are
+// those of n with one operator more. A set keeps each once and in an order that depends on nothing
+// but its operators.
+std::optional<std::vector<Bits>> ideals_between(const Graph& graph, std::size_t first,
+                                                std::size_t last, std::size_t limit) {
+  std::vector<Bits> ideals;
+  Bits begin((graph.operator_count() + kBits - 1) / kBits);
+  for (std::size_t op = 0; op < first; ++op) insert(begin, op);
+  std::set<Bits> level{begin};
+  for (std::size_t size = first + 1; size < last; ++size) {
+    std::set<Bits> next;
+    for (const Bits& ideal : level) {
+      for (std::size_t op = first; op < last; ++op) {
+        if (!is_ready(graph, ideal, op)) continue;
+        Bits larger = ideal;
+        insert(larger, op);
+        next.insert(std::move(larger));
+      }
+      if (ideals.size() + next.size() > limit) return std::nullopt;
+    }
+    level = std::move(next);
+    ideals.insert(ideals.end(), level.begin(), level.end());
+  }
+  return ideals;
+}
+
+}  // namespace
+
+// A prefix is such an ideal where each operator that could follow it directly reads from each
+// operator of it that nothing in it reads from. Both are counted for all prefixes at once, and so
+// are the pairs that are connected, by where they begin and end to be so.
+std::vector<std::uint32_t> narrow_prefixes(const Graph& graph) {
+  const std::size_t count = graph.operator_count();
+  std::vector<std::int64_t> lasts(count + 2);
+  std::vector<std::int64_t> nexts(count + 2);
+  std::vector<std::int64_t> pairs(count + 2);
+  const auto from_to = [](std::vector<std::int64_t>& changes, std::size_t from, std::size_t to) {
+    if (from > to) return;
+    ++changes[from];
+    --changes[to + 1];
+  };
+  const auto first_reader = [&](OperatorId id) {
+    const auto readers = graph.readers(id);
+    return readers.empty() ? count : index(readers.front());
+  };
+  for (std::size_t op = 0; op < count; ++op) {
+    const auto writers = graph.writers(operator_id(op));
+    std::size_t ready = 0;
+    for (const OperatorId writer : writers) ready = std::max(ready, index(writer) + 1);
+    from_to(lasts, op + 1, first_reader(operator_id(op)));
+    from_to(nexts, ready, op);
+    for (const OperatorId writer : writers) from_to(pairs, ready, first_reader(writer));
+  }
+  std::vector<std::uint32_t> prefixes;
+  for (std::size_t size = 0; size <= count; ++size) {
+    if (size > 0) {
+      lasts[size] += lasts[size - 1];
+      nexts[size] += nexts[size - 1];
+      pairs[size] += pairs[size - 1];
+    }
+    if (size == 0 || size == count || pairs[size] == lasts[size] * nexts[size])
+      prefixes.push_back(static_cast<std::uint32_t>(size));
+  }
+  return prefixes;
+}
+
+void IdealLattice::append(const std::vector<Word>& ideal) {
+  std::uint32_t count = 0;
+  for (const Word word : ideal) count += static_cast<std::uint32_t>(std::popcount(word));
+  sizes_.push_back(count);
+  words_.insert(words_.end(), ideal.begin(), ideal.end());
+}
+
+std::optional<IdealLattice> IdealLattice::all(const Graph& graph, std::size_t limit) {
+  std::vector<IdealGap> gaps;
+  IdealLattice lattice = narrow(graph, limit, gaps);
+  if (!gaps.empty() || lattice.size() > limit) return std::nullopt;
+  return lattice;
+}
+
+IdealLattice IdealLattice::narrow(const Graph& graph, std::size_t limit,
+                                  std::vector<IdealGap>& gaps) {
+  const auto prefixes = narrow_prefixes(graph);
+  std::vector<std::optional<std::vector<Bits>>> between;  // each prefix and the next
+  std::vector<std::pair<std::size_t, std::size_t>> by_width;
+  for (std::size_t i = 0; i + 1 < prefixes.size(); ++i) {
+    between.push_back(ideals_between(graph, prefixes[i], prefixes[i + 1], limit));
+    by_width.emplace_back(between[i] ? between[i]->size() : limit + 1, i);
+  }
+  std::ranges::sort(by_width);
+  std::size_t size = prefixes.size();
+  for (const auto& [width, i] : by_width) {
+    size += width;
+    if (width > 0 && size > limit) between[i].reset();
+  }
+  IdealLattice lattice(graph.operator_count());
+  Bits ideal(lattice.words_per_ideal_);
+  for (std::size_t i = 0; i < prefixes.size(); ++i) {
+    for (std::size_t op = i == 0 ? 0 : prefixes[i - 1]; op < prefixes[i]; ++op) insert(ideal, op);
+    lattice.append(ideal);
+    if (i == between.size()) break;
+    const auto at = static_cast<std::uint32_t>(lattice.size() - 1);
+    if (!between[i]) gaps.push_back({at, at + 1});
+    if (!between[i]) continue;
+    for (const Bits& other : *between[i]) lattice.append(other);
+  }
+  return lattice;
+}
+
+IdealLattice IdealLattice::along_depths(const Graph& graph) {
+  IdealLattice lattice(graph.operator_count());
+  Bits ideal(lattice.words_per_ideal_);
+  lattice.append(ideal);
+  for (std::uint32_t depth = 1; depth <= graph.depth(); ++depth) {
+    for (const OperatorId id : graph.operators_between(depth, depth)) insert(ideal, index(id));
+    lattice.append(ideal);
+  }
+  return lattice;
+}
+
+IdealLattice IdealLattice::along_some_depths(const Graph& graph, std::uint32_t count) {
+  const IdealLattice depths = along_depths(graph);
+  const std::size_t last = depths.size() - 1;
+  IdealLattice lattice(graph.operator_count());
+  std::size_t previous = last + 1;
+  for (std::size_t n = 0; n <= count; ++n) {
+    const std::size_t i = n * last / count;
+    if (i == previous) continue;
+    lattice.append(Bits(depths.words(i).begin(), depths.words(i).end()));
+    previous = i;
+  }
+  return lattice;
+}
+
+IdealLattice IdealLattice::along_orders(const Graph& graph) {
+  const std::size_t count = graph.operator_count();
+  const IdealLattice depths = along_depths(graph);
+  std::set<std::pair<std::uint32_t, Bits>> ideals;
+  for (std::size_t i = 0; i < depths.size(); ++i) {
+    const auto words = depths.words(i);
+    ideals.emplace(depths.operators_in(i), Bits(words.begin(), words.end()));
+  }
+  const auto add_along = [&](std::span<const OperatorId> order) {
+    Bits ideal(depths.words_per_ideal_);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      insert(ideal, index(order[i]));
+      ideals.emplace(i + 1, ideal);
+    }
+  };
+  std::vector<OperatorId> by_file(count);
+  for (std::size_t i = 0; i < count; ++i) by_file[i] = operator_id(i);
+  add_along(by_file);
+  add_along(graph.vendor_order());
+  IdealLattice lattice(count);
+  for (const auto& [unused, bits] : ideals) lattice.append(bits);
+  return lattice;
+}
+
+IdealLattice IdealLattice::with(std::span<const std::vector<bool>> ideals) const {
+  IdealLattice more(0);
+  more.words_per_ideal_ = words_per_ideal_;
+  for (const std::vector<bool>& ideal : ideals) {
+    Bits bits(words_per_ideal_);
+    for (std::size_t op = 0; op < ideal.size(); ++op) {
+      if (ideal[op]) insert(bits, op);
+    }
+    more.append(bits);
+  }
+  return with(more);
+}
+
+IdealLattice IdealLattice::with(const IdealLattice& other) const {
+  std::set<std::pair<std::uint32_t, Bits>> all;
+  for (const IdealLattice* lattice : {this, &other}) {
+    for (std::size_t i = 0; i < lattice->size(); ++i) {
+      const auto words = lattice->words(i);
+      all.emplace(lattice->operators_in(i), Bits(words.begin(), words.end()));
+    }
+  }
+  IdealLattice result(0);
+  result.words_per_ideal_ = words_per_ideal_;
+  for (const auto& [unused, bits] : all) result.append(bits);
+  return result;
+}
+
+std::vector<std::uint32_t> IdealLattice::positions_of(const IdealLattice& other) const {
+  std::vector<std::uint32_t> positions;
+  std::uint32_t at = 0;
+  for (std::size_t i = 0; i < other.size(); ++i) {
+    while (!std::ranges::equal(words(at), other.words(i))) ++at;
+    positions.push_back(at);
+  }
+  return positions;
+}
+
+bool IdealLattice::is_subset(std::size_t smaller, std::size_t larger) const {
+  const auto a = words(smaller);
+  const auto b = words(larger);
+  for (std::size_t w = 0; w < a.size(); ++w) {
+    if ((a[w] & ~b[w]) != 0) return false;
+  }
+  return true;
+}
+
+std::vector<OperatorId> IdealLattice::difference(std::size_t smaller, std::size_t larger) const {
+  std::vector<OperatorId> result;
+  for (std::size_t w = 0; w < words_per_ideal_; ++w) {
+    Word left = words(larger)[w] & ~words(smaller)[w];
+    for (; left != 0; left &= left - 1)
+      result.push_back(operator_id(w * kBits + static_cast<std::size_t>(std::countr_zero(left))));
+  }
+  return result;
+}
+
+std::size_t IdealLattice::last_of_difference(std::size_t smaller, std::size_t larger) const {
+  for (std::size_t w = words_per_ideal_; w-- > 0;) {
+    const Word left = words(larger)[w] & ~words(smaller)[w];
+    if (left != 0) return w * kBits + kBits - 1 - static_cast<std::size_t>(std::countl_zero(left));
+  }
+  return 0;
+}
+
+}  // namespace segue

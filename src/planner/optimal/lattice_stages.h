@@ -1,0 +1,78 @@
+// The stages between the ideals of a lattice, with what each takes at least and exactly: what
+// searches for several numbers of devices share.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "planner/optimal/ideal_costs.h"
+#include "planner/optimal/ideals.h"
+#include "planner/optimal/work_bounds.h"
+
+namespace segue {
+
+// Thread-safe. The costs, of one graph, must outlive it.
+class LatticeStages {
+ public:
+  static constexpr bool kIsOrdered = false;  // by the work before them
+
+  // For at most `most_devices` devices of each kind together.
+  LatticeStages(std::span<const SegmentCosts> kinds, IdealLattice lattice,
+                std::uint32_t most_devices);
+  LatticeStages(const LatticeStages&) = delete;
+  LatticeStages& operator=(const LatticeStages&) = delete;
+
+  [[nodiscard]] const IdealLattice& lattice() const { return lattice_; }
+  [[nodiscard]] std::span<const IdealCosts> costs() const { return costs_; }
+  [[nodiscard]] const WorkBounds& bounds() const { return bounds_; }
+  [[nodiscard]] std::size_t size() const { return lattice_.size(); }
+
+  // Below: of one kind of device.
+
+  // Whether there is a stage between two ideals, and its bounds leave it a chance to take no
+  // longer.
+  [[nodiscard]] bool may_take(std::size_t from, std::size_t to, std::int64_t longest_ns) const {
+    if (bounds_.least_sum_ns(from, to, 1) > longest_ns) return false;
+    const std::int64_t known = times_.empty() ? kUnknown : times_[slot(from, to)].load(kRelaxed);
+    if (known != kUnknown) return known != kNoStage && known - 1 <= longest_ns;
+    if (lattice_.is_subset(from, to)) return bounds_.least_ns(from, to) <= longest_ns;
+    if (!times_.empty()) times_[slot(from, to)].store(kNoStage, kRelaxed);
+    return false;
+  }
+  // No ideal beyond this one ends a stage that may take no longer.
+  [[nodiscard]] std::size_t last_within(std::size_t, std::int64_t) const { return size() - 1; }
+
+  // Computed when first asked for. `from` is a proper subset of `to`.
+  [[nodiscard]] std::int64_t time_ns(std::size_t from, std::size_t to) const;
+
+  // Of a stage from this ideal to a cut in the gap, all but the work in the gap.
+  [[nodiscard]] std::int64_t least_beginning_ns(std::size_t from, const IdealGap& gap) const;
+  // Of a stage from a cut in the gap to this ideal, all but the work in the gap.
+  [[nodiscard]] std::int64_t least_ending_ns(const IdealGap& gap, std::size_t to) const;
+  // Of a stage from a cut in a gap to one in the same or a later gap, all but the work in them.
+  [[nodiscard]] std::int64_t least_between_ns(const IdealGap& gap, const IdealGap& later) const;
+
+ private:
+  static constexpr std::int64_t kUnknown = 0;
+  static constexpr std::int64_t kNoStage = -1;
+  static constexpr auto kRelaxed = std::memory_order_relaxed;
+  // No part of a time is rounded by more than this together.
+  static constexpr std::int64_t kRounding = 4;
+
+  // Where a device computes all of a gap, a stage that has some of it has a device.
+  [[nodiscard]] std::int64_t fixed_ns_within(const IdealGap& gap) const;
+  // All pairs of one `from` follow one another.
+  [[nodiscard]] std::size_t slot(std::size_t from, std::size_t to) const {
+    return from * (2 * size() - from - 1) / 2 + (to - from - 1);
+  }
+
+  IdealLattice lattice_;
+  std::vector<IdealCosts> costs_;  // per kind
+  WorkBounds bounds_;
+  // One more than the time of a stage, or one of the two below. Every thread computes the same.
+  mutable std::vector<std::atomic<std::int64_t>> times_;
+};
+
+}  // namespace segue

@@ -1,0 +1,358 @@
+#include "segue/optimal.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "planner/optimal/equal_devices.h"
+#include "planner/optimal/first_cuts.h"
+#include "planner/optimal/search.h"
+#include "planner/optimal/shared_stages.h"
+#include "segue/error.h"
+
+namespace segue {
+namespace {
+
+constexpr int kCutsToDive = 300;
+constexpr int kCutsToProve = 6000;
+
+void check(std::span<const DevicePool> pools) {
+  const auto fail = [](ErrorCode code, const std::string& reason) { throw Error(code, reason); };
+  if (pools.empty() || std::ranges::any_of(pools, [](const DevicePool& p) { return p.count == 0; }))
+    fail(ErrorCode::kInvalidArgument, "0 devices asked for; at least 1 is needed");
+  if (pools.size() > kMostPools) {
+    fail(ErrorCode::kInvalidArgument,
+         fmt::format("{} kinds of devices; at most {} are planned for", pools.size(), kMostPools));
+  }
+  const std::uint64_t choices = device_choices(pools);
+  if (choices > kMostDeviceChoices) {
+    fail(ErrorCode::kInvalidArgument,
+         fmt::format("{} ways to choose among these unequal devices; at most {} are searched: plan "
+                     "for fewer of each kind",
+                     choices, kMostDeviceChoices));
+  }
+}
+
+// Stages and replicas that one pass over the pairs of ideals may look at.
+double work_of(std::size_t ideals, std::span<const DevicePool> pools,
+               const OptimalOptions& options) {
+  const double devices = device_count(pools);
+  const double replicas =
+      options.max_replicas > 0 ? std::min<double>(options.max_replicas, devices) : devices;
+  return static_cast<double>(ideals) * static_cast<double>(ideals) / 2 * devices * replicas;
+}
+constexpr double kMostWork = 1.5e10;  // some seconds
+
+// A search over one lattice, and what it found.
+class LatticeSearch {
+ public:
+  LatticeSearch(const LatticeStages& stages, std::span<const DevicePool> pools,
+                const OptimalOptions& options)
+      : stages_(stages), pools_(pools), options_(options) {}
+
+  // `known`: what some pipeline is known to reach.
+  void run(const PaceLimits& known) {
+    PaceLimits limits = known;
+    if (options_.max_latency)
+      limits.latency_ns = std::min(limits.latency_ns, options_.max_latency->count());
+    PipelineSearch search(stages_, pools_, options_.max_replicas);
+    best_ = is_latency() ? search.shortest_latency(limits) : search.fastest_pace(limits);
+    if (best_) reached_ = search.pace(*best_);
+    least_ns_ = is_latency() ? search.least_latency_ns() : search.least_period_ns();
+    proven_ns_ = search.proven_ns();
+  }
+
+  [[nodiscard]] const IdealLattice& lattice() const { return stages_.lattice(); }
+  [[nodiscard]] bool found() const { return best_.has_value(); }
+  // Limits that a search over more ideals can keep too.
+  [[nodiscard]] PaceLimits reached() const {
+    PaceLimits limits;
+    if (found()) (is_latency() ? limits.latency_ns : limits.period_ns) = objective_ns();
+    return limits;
+  }
+  // No pipeline takes less, whichever its ideals.
+  [[nodiscard]] std::int64_t least_ns() const { return least_ns_; }
+
+  [[nodiscard]] OptimalSegmentation result(bool is_complete) const {
+    OptimalSegmentation result;
+    for (const PlannedStage& stage : *best_) {
+      result.segmentation.segments.push_back(stages_.lattice().difference(stage.from, stage.to));
+      result.devices.emplace_back(
+          stage.devices.begin(),
+          stage.devices.begin() + static_cast<std::ptrdiff_t>(pools_.size()));
+    }
+    result.bottleneck = Nanoseconds(reached_.period_ns);
+    result.latency = Nanoseconds(reached_.latency_ns);
+    const std::int64_t bound = is_complete ? proven_ns_ : least_ns_;
+    result.bound = {Nanoseconds(bound), bound == objective_ns(), device_count(pools_),
+                    options_.max_replicas, options_.max_latency};
+    result.ideals = stages_.size();
+    return result;
+  }
+
+ private:
+  [[nodiscard]] bool is_latency() const { return options_.objective == Objective::kLatency; }
+  [[nodiscard]] std::int64_t objective_ns() const {
+    return is_latency() ? reached_.latency_ns : reached_.period_ns;
+  }
+
+  const LatticeStages& stages_;
+  std::span<const DevicePool> pools_;
+  const OptimalOptions& options_;
+  std::optional<Pipeline> best_;
+  PaceLimits reached_;
+  std::int64_t least_ns_ = 0;
+  std::int64_t proven_ns_ = 0;
+};
+
+void raise_bound(OptimalSegmentation& result, std::int64_t least_ns) {
+  result.bound.value =
+      std::max(result.bound.value, std::min(Nanoseconds(least_ns), result.bottleneck));
+  result.bound.is_proven = result.bound.value == result.bottleneck;
+}
+
+// For pure pipelines on equal devices: more candidates for the first cut, and what it proves.
+void improve_at_first_cut(const SharedStages& shared, std::span<const DevicePool> pools,
+                          const OptimalOptions& options, const LatticeSearch& known,
+                          OptimalSegmentation& result) {
+  // A few cuts for candidates, then as many as the proof needs.
+  for (const bool dives : {true, false}) {
+    if (result.bound.is_proven) return;
+    const auto cuts = find_first_cuts(shared.costs()[0], pools[0].count,
+                                      static_cast<double>(result.bottleneck.count()),
+                                      dives ? kCutsToDive : kCutsToProve, dives);
+    if (!cuts) return;
+    const LatticeStages stages(shared.costs(), known.lattice().with(cuts->ideals), pools[0].count);
+    LatticeSearch search(stages, pools, options);
+    search.run(known.reached());
+    const OptimalSegmentation found = search.result(false);
+    if (found.bottleneck < result.bottleneck) {
+      const Bound bound = result.bound;
+      result = found;
+      raise_bound(result, bound.value.count());
+    }
+    // The bound is that of exact times; those of stages are rounded part by part.
+    constexpr std::int64_t kRoundingNs = 5;
+    const auto least = static_cast<std::int64_t>(cuts->least_ns) - kRoundingNs;
+    const bool is_close = result.bottleneck.count() - least <= 2 * kRoundingNs;
+    raise_bound(result, is_close ? result.bottleneck.count() : least);
+  }
+}
+
+[[noreturn]] void throw_too_many(const Graph& graph, std::span<const DevicePool> pools) {
+  throw Error(
+      ErrorCode::kUnsupported,
+      fmt::format("{}: too many ways to use the devices {}; plan for fewer kinds, or without "
+                  "shared links",
+                  graph.model().name(), to_string(pools)));
+}
+
+// Where devices leave too much open even along three orders: the best of some horizontal cuts.
+OptimalSegmentation along_few_cuts(const SharedStages& shared, std::span<const DevicePool> pools,
+                                   const OptimalOptions& options) {
+  const Graph& graph = shared.graph();
+  for (const std::uint32_t cuts : {48U, 24U, 12U, 6U, 3U, 1U}) {
+    try {
+      const LatticeStages stages(shared.costs(), IdealLattice::along_some_depths(graph, cuts),
+                                 device_count(pools));
+      LatticeSearch search(stages, pools, options);
+      search.run({});
+      if (search.found()) return search.result(false);
+    } catch (const TooMuchWork&) {
+      continue;
+    }
+  }
+  throw_too_many(graph, pools);
+}
+
+[[noreturn]] void fail_on_latency(const Graph& graph, std::span<const DevicePool> pools,
+                                  OptimalOptions options) {
+  if (!options.max_latency)
+    throw Error(ErrorCode::kInternal, graph.model().name() + ": no pipeline found, not even one");
+  const std::int64_t asked = options.max_latency->count();
+  options.max_latency.reset();
+  options.objective = Objective::kLatency;
+  const OptimalSegmentation shortest = segment_optimal(graph, pools, options);
+  const std::string_view what = shortest.bound.is_proven ? "no plan on these devices has"
+                                                         : "found no plan on these devices with";
+  throw Error(ErrorCode::kInfeasible,
+              fmt::format("{}: {} a latency of {}; the smallest{} is {}", graph.model().name(),
+                          what, format_time(Nanoseconds(asked)),
+                          shortest.bound.is_proven ? "" : " found", format_time(shortest.latency)));
+}
+
+// The whole model on so many devices, as one stage.
+OptimalSegmentation undivided(const RangeStages& stages, std::uint32_t replicas, std::int64_t hop) {
+  const std::int64_t alone = stages.time_ns(0, stages.size() - 1);
+  OptimalSegmentation result;
+  result.segmentation.segments = {stages.operators(0, stages.size() - 1)};
+  result.devices = {{replicas}};
+  result.bottleneck = Nanoseconds(alone / replicas);
+  result.latency = Nanoseconds(replicas == 1 ? alone : alone + hop);
+  return result;
+}
+
+OptimalSegmentation divided(const RangeStages& stages,
+                            std::span<const EqualDevices<RangeStages>::Stage> pipeline,
+                            std::int64_t hop) {
+  OptimalSegmentation result;
+  for (const auto& stage : pipeline) {
+    const Nanoseconds time(stages.time_ns(stage.from, stage.to));
+    result.segmentation.segments.push_back(stages.operators(stage.from, stage.to));
+    result.devices.push_back({stage.replicas});
+    result.bottleneck = std::max(result.bottleneck, time / stage.replicas);
+    result.latency += time + Nanoseconds(hop);
+  }
+  return result;
+}
+
+// Along orders, one after another; nothing where stages are no sums.
+std::optional<OptimalSegmentation> along_ranges(const SharedStages& shared, const DevicePool& pool,
+                                                const OptimalOptions& options) {
+  const SharedStages::Ranges& ranges = shared.ranges();
+  if (ranges.orders.empty()) return std::nullopt;
+  const std::uint32_t replicas =
+      options.max_replicas == 0 ? pool.count : std::min(options.max_replicas, pool.count);
+  const std::int64_t hop = runner_hop(pool.device.timing).count();
+  const RangeStages& file = ranges.orders[0];
+  OptimalSegmentation result = undivided(file, 1, hop);
+  const auto take = [&](OptimalSegmentation other) {
+    if (other.bottleneck < result.bottleneck) result = std::move(other);
+  };
+  take(undivided(file, replicas, hop));
+  const std::int64_t at_most = result.bottleneck.count();
+  const std::int64_t least = file.bounds().least_period_ns(pool.count);
+  std::int64_t stages_ns = at_most;  // of the slowest in two or more
+  for (const RangeStages& stages : ranges.orders) {
+    std::vector<std::uint32_t> cuts(stages.size());
+    std::iota(cuts.begin(), cuts.end(), 0U);
+    EqualDevices<RangeStages> search(stages, std::move(cuts), {}, pool.count, replicas);
+    const auto found = search.solve(least, stages_ns - 1);
+    if (!found) continue;
+    stages_ns = *found;
+    take(divided(stages, search.pipeline(), hop));
+  }
+  if (!ranges.gaps.empty() && least < stages_ns) {
+    EqualDevices<RangeStages> relaxed(file, ranges.narrow, ranges.gaps, pool.count, replicas);
+    stages_ns = relaxed.solve(least, stages_ns - 1).value_or(stages_ns);
+  }
+  const std::int64_t bound = std::min(at_most, stages_ns);
+  result.bound = {Nanoseconds(0), false, pool.count, options.max_replicas, std::nullopt};
+  raise_bound(result, bound);
+  result.ideals = file.size();
+  return result;
+}
+
+// Where the stages alone decide.
+OptimalSegmentation at_best_pace(const SharedStages& shared, std::span<const DevicePool> pools,
+                                 const OptimalOptions& options) {
+  const SharedStages::Listed& listed = shared.listed();
+  LatticeSearch search(*listed.stages, pools, options);
+  search.run({});
+  OptimalSegmentation result = search.result(listed.gaps.empty());
+  if (listed.gaps.empty() || result.bound.is_proven) return result;
+  const std::uint32_t devices = pools[0].count;
+  EqualDevices<LatticeStages> relaxed(
+      *listed.stages, listed.narrow, listed.gaps, devices,
+      options.max_replicas == 0 ? devices : std::min(options.max_replicas, devices));
+  raise_bound(result, relaxed.solve(search.least_ns(), result.bottleneck.count() - 1)
+                          .value_or(result.bottleneck.count()));
+  // They have no replicas.
+  if (options.max_replicas == 1) improve_at_first_cut(shared, pools, options, search, result);
+  return result;
+}
+
+// Along orders, which takes little time; from there over all ideals.
+OptimalSegmentation with_labels(const SharedStages& shared, std::span<const DevicePool> pools,
+                                const OptimalOptions& options) {
+  const Graph& graph = shared.graph();
+  LatticeSearch orders(shared.orders(), pools, options);
+  try {
+    if (work_of(shared.orders().size(), pools, options) > kMostWork) throw TooMuchWork();
+    orders.run({});
+  } catch (const TooMuchWork&) {
+    return along_few_cuts(shared, pools, options);
+  }
+  const SharedStages::Listed& listed = shared.listed();
+  if (!listed.gaps.empty() || work_of(listed.stages->size(), pools, options) > kMostWork) {
+    if (!orders.found()) fail_on_latency(graph, pools, options);
+    return orders.result(false);
+  }
+  LatticeSearch search(*listed.stages, pools, options);
+  try {
+    search.run(orders.reached());
+  } catch (const TooMuchWork&) {
+    if (orders.found()) return orders.result(false);
+    throw_too_many(graph, pools);
+  }
+  if (!search.found()) fail_on_latency(graph, pools, options);
+  return search.result(true);
+}
+
+OptimalSegmentation segment_with(const SharedStages& shared, std::span<const DevicePool> pools,
+                                 const OptimalOptions& options) {
+  const bool is_of_pace =
+      pools.size() == 1 && !options.max_latency && options.objective == Objective::kThroughput;
+  const bool is_even = is_of_pace && !pools[0].shares_link;
+  if (is_even && !shared.is_large()) return at_best_pace(shared, pools, options);
+  if (!shared.is_large()) {
+    OptimalSegmentation result = with_labels(shared, pools, options);
+    // On links of their own the devices are no slower.
+    if (is_of_pace && !result.bound.is_proven) {
+      const DevicePool apart{pools[0].device, pools[0].count, false};
+      raise_bound(result, at_best_pace(shared, {&apart, 1}, options).bound.value.count());
+    }
+    return result;
+  }
+  if (is_even) {
+    if (auto result = along_ranges(shared, pools[0], options)) return *result;
+  }
+  return along_few_cuts(shared, pools, options);
+}
+
+}  // namespace
+
+OptimalSegmentation segment_optimal(const Graph& graph, std::span<const DevicePool> pools,
+                                    const OptimalOptions& options) {
+  check(pools);
+  std::vector<DeviceSpec> kinds;
+  for (const DevicePool& pool : pools) kinds.push_back(pool.device);
+  return segment_with(SharedStages(graph, std::move(kinds), device_count(pools)), pools, options);
+}
+
+OptimalSegmentation segment_optimal(const Graph& graph, const DeviceSpec& device,
+                                    std::uint32_t count, const OptimalOptions& options) {
+  const DevicePool pool{device, count, false};
+  return segment_optimal(graph, std::span(&pool, 1), options);
+}
+
+class OptimalPlanner::Shared {
+ public:
+  Shared(const Graph& graph, const DeviceSpec& kind, std::uint32_t most_devices, bool shares)
+      : device(kind), shares_link(shares), stages(graph, {kind}, most_devices) {}
+  DeviceSpec device;
+  bool shares_link;
+  SharedStages stages;
+};
+
+OptimalPlanner::OptimalPlanner(const Graph& graph, const DeviceSpec& device,
+                               std::uint32_t most_devices, bool shares_link)
+    : shared_(std::make_unique<Shared>(graph, device, most_devices, shares_link)) {}
+OptimalPlanner::OptimalPlanner(OptimalPlanner&& other) noexcept = default;
+OptimalPlanner& OptimalPlanner::operator=(OptimalPlanner&& other) noexcept = default;
+OptimalPlanner::~OptimalPlanner() = default;
+
+OptimalSegmentation OptimalPlanner::segment(std::uint32_t count,
+                                            const OptimalOptions& options) const {
+  const DevicePool pool{shared_->device, count, shared_->shares_link && count > 1};
+  check({&pool, 1});
+  if (count > shared_->stages.most_devices()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{} devices asked for; the planner was made for {}", count,
+                            shared_->stages.most_devices()));
+  }
+  return segment_with(shared_->stages, {&pool, 1}, options);
+}
+
+}  // namespace segue

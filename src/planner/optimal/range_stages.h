@@ -1,0 +1,104 @@
+// The stages between the cuts along one order of the operators, as LatticeStages between ideals,
+// for graphs of up to some hundred thousand operators. Sums over operators are differences of sums
+// from the first on; what crosses a cut lies in the order in which it is read and was written.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "device/edgetpu/reserved_ranges.h"
+#include "device/edgetpu/segment_costs.h"
+#include "planner/optimal/work_bounds.h"
+
+namespace segue {
+
+// Thread-safe. The costs must outlive it.
+class RangeStages {
+ public:
+  static constexpr bool kIsOrdered = true;  // by the work before them
+
+  // Nothing where some operators run on the host, so that their times are no sums, or where so many
+  // tensors are read so late that they would fill the memory.
+  [[nodiscard]] static std::optional<RangeStages> along(const SegmentCosts& costs,
+                                                        std::vector<OperatorId> order,
+                                                        std::uint32_t most_devices);
+
+  [[nodiscard]] const WorkBounds& bounds() const { return bounds_; }
+  // Cut `i` is behind the first `i` operators.
+  [[nodiscard]] std::size_t size() const { return order_.size() + 1; }
+  // In file order.
+  [[nodiscard]] std::vector<OperatorId> operators(std::size_t from, std::size_t to) const;
+
+  [[nodiscard]] bool may_take(std::size_t from, std::size_t to, std::int64_t longest_ns) const;
+  [[nodiscard]] std::size_t last_within(std::size_t from, std::int64_t longest_ns) const;
+  [[nodiscard]] std::int64_t time_ns(std::size_t from, std::size_t to) const;
+  [[nodiscard]] std::int64_t least_beginning_ns(std::size_t from, const IdealGap& gap) const;
+  [[nodiscard]] std::int64_t least_ending_ns(const IdealGap& gap, std::size_t to) const;
+  [[nodiscard]] std::int64_t least_between_ns(const IdealGap& gap, const IdealGap& later) const;
+
+ private:
+  // Operators before a cut.
+  struct Sums {
+    std::uint64_t cycles = 0;
+    std::uint64_t instruction_bytes = 0;
+    std::uint64_t cached_bytes = 0;
+    std::uint64_t model_output_bytes = 0;
+    Streaming uncached;
+    Streaming spilled;  // if nothing were kept on chip
+  };
+  // A tensor that crosses a cut, with all that are read before it, or that were written behind it.
+  struct Crossing {
+    std::uint32_t operator_position = 0;  // that reads it next, or writes it
+    std::uint64_t bytes = 0;
+  };
+  struct Crossings {
+    std::vector<std::uint64_t> starts;  // per cut, in `all`
+    std::vector<Crossing> all;
+  };
+  [[nodiscard]] std::int64_t least_ns_without_border(std::size_t from, std::size_t to) const;
+  RangeStages(const SegmentCosts& costs, std::vector<OperatorId> order, std::uint32_t most_devices);
+  [[nodiscard]] const OperatorFacts& op_at(std::size_t position) const {
+    return costs_->operators()[index(order_[position])];
+  }
+  [[nodiscard]] const Timing& timing() const { return costs_->device().timing; }
+  [[nodiscard]] std::size_t first_cut_of(const Activation& tensor) const;
+  [[nodiscard]] std::vector<std::uint32_t> readers_of(const Activation& tensor) const;
+  [[nodiscard]] bool gather_tensors();
+  void gather_last_operators();
+  void gather_crossings();
+  template <typename Compare>
+  void sum_crossings(Crossings& crossings, Compare compare) const;
+  void gather_crowding();
+  [[nodiscard]] std::vector<ReservedRanges::Item> reserves() const;
+  void gather_candidates();
+  [[nodiscard]] std::uint64_t input_bytes(std::size_t from, std::size_t to) const;
+  [[nodiscard]] std::uint64_t output_bytes(std::size_t from, std::size_t to) const;
+  [[nodiscard]] std::uint32_t last_operator(std::size_t from, std::size_t to) const;
+  [[nodiscard]] SegmentSum sum_without_spilling(std::size_t from, std::size_t to) const;
+  // For parameters.
+  [[nodiscard]] std::uint64_t capacity(std::size_t from, std::size_t to) const;
+  [[nodiscard]] bool spills(std::size_t from, std::size_t to) const;
+  template <typename Visit>
+  void for_each_rank(std::size_t from, std::size_t to, Visit visit) const;
+  void add_spilled(std::size_t from, std::size_t to, SegmentSum& sum) const;
+
+  const SegmentCosts* costs_;
+  std::vector<OperatorId> order_;
+  std::vector<std::uint32_t> positions_;  // in the order, per operator
+  WorkBounds bounds_;
+  std::vector<Sums> sums_;
+  ReservedRanges reserved_;
+  Crossings next_reads_;                             // per cut; the next read first
+  Crossings writes_;                                 // per cut; the last written first
+  std::vector<std::uint32_t> next_crowded_;          // per cut: reads a map that crowds its tiles
+  std::vector<std::vector<std::uint32_t>> last_of_;  // [k][i]: of 2^k operators from the i-th
+  std::vector<std::uint32_t> ranked_;                // positions of operators with parameters
+  std::vector<std::uint32_t> ranks_;                 // per position
+  std::vector<std::uint64_t> least_bytes_from_;      // per rank: the fewest of it and all behind
+  std::size_t words_per_cut_ = 0;
+  std::vector<std::uint64_t> ranks_before_;  // of every kStep-th cut: the ranks before it, as bits
+};
+
+}  // namespace segue

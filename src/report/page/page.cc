@@ -1,0 +1,217 @@
+#include "segue/page.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/json/node.h"
+#include "plan/time_json.h"
+#include "report/causes.h"
+#include "report/page/assets.h"
+#include "report/page/frame.h"
+#include "report/plan_words.h"
+#include "segue/error.h"
+#include "segue/timeline.h"
+#include "segue/units.h"
+#include "segue/version.h"
+
+namespace segue {
+namespace {
+
+using json::Json;
+using json::rounded;
+
+// Names may be as long as a file; a page shows their beginning.
+constexpr std::size_t kLongestName = 200;
+
+std::string name_text(std::string_view name) {
+  return json::as_written(name.substr(0, std::min(name.size(), kLongestName)));
+}
+
+// Where a measurement may reverse the order of this plan and others on as many TPUs.
+std::string overlaps(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
+  std::vector<const Plan*> others;
+  for (const ComparedPlan& other : rows) {
+    if (other.tpus == row.tpus) others.push_back(&other.plan);
+  }
+  const std::string line = overlap_sentence(
+      row.plan, others, [](const Plan& plan) { return strategy_title(plan.strategy); });
+  return line.empty() ? "" : " " + line;
+}
+
+// Low and high end; null of a plan that has no ranges.
+Json range_json(const std::optional<TimeRange>& range) {
+  return range ? segue::range_json(*range) : Json(nullptr);
+}
+
+Json rates_json(const Prediction& predicted) {
+  return predicted.range ? segue::range_json(predicted.range->throughput_per_s()) : Json(nullptr);
+}
+
+// "ResNet101 on 6 TPUs …": the answer, before all charts.
+std::string verdict(const Plan& plan, bool shares_link) {
+  const Prediction& predicted = plan.predicted;
+  const std::uint32_t tpus = plan.device_count();
+  std::string text = fmt::format("{} on {}, {}: {:.1f} results per second{}, {:.2f} times one TPU",
+                                 name_text(plan.model.name), format_count(tpus, "TPU"),
+                                 strategy_title(plan.strategy), predicted.throughput_per_s,
+                                 rate_range_text(predicted), predicted.speedup);
+  if (predicted.speedup > tpus) text += ", more than the number of TPUs, since less is streamed";
+  text += plan.host_bytes() == 0
+              ? ". All parameters stay on chip. "
+              : fmt::format(". {} MiB of parameters are streamed at each inference. ",
+                            format_mib(plan.host_bytes()));
+  text += bottleneck_sentence(plan, shares_link);
+  if (const std::string note = host_operators_note(plan); !note.empty()) text += " " + note;
+  std::erase(text, '`');  // of commands, as a terminal shows them
+  return text;
+}
+
+Json stage_json(const Graph& graph, const Stage& stage) {
+  const SegmentTime& time = stage.time;
+  return {{"devices", stage.replicas},
+          {"operators", stage.operators.size()},
+          {"on_chip_bytes", stage.on_chip_bytes},
+          {"host_bytes", stage.host_bytes},
+          {"time_ns",
+           {{"fixed", time.fixed.count()},
+            {"input", time.input.count()},
+            {"compute", time.compute.count()},
+            {"streaming", time.streaming.count()},
+            {"output", time.output.count()},
+            {"host", time.host.count()}}},
+          {"host_operators", time.host_operators},
+          {"first", name_text(graph.model().describe(stage.operators.front()))}};
+}
+
+Json timeline_json(const Plan& plan, std::span<const DevicePool> pools, std::uint64_t inputs) {
+  TimelineOptions options = timeline_options(plan, pools);
+  options.inputs = inputs;
+  options.records_events = true;
+  const Timeline timeline = simulate_timeline(stage_loads(plan), options);
+  Json devices = Json::array();
+  for (std::size_t s = 0; s < plan.stages.size(); ++s) {
+    for (std::uint32_t replica = 0; replica < plan.stages[s].replicas; ++replica)
+      devices.push_back(plan.stages[s].replicas > 1 ? fmt::format("stage {}.{}", s, replica)
+                                                    : fmt::format("stage {}", s));
+  }
+  const auto microseconds = [](Nanoseconds time) { return (time.count() + 500) / 1000; };
+  Json events = Json::array();
+  for (const TimelineEvent& event : timeline.events) {
+    const auto cause = cause_of(event.activity);
+    if (!cause || microseconds(event.begin) == microseconds(event.end)) continue;
+    events.push_back(
+        {event.device, event.input, *cause, microseconds(event.begin), microseconds(event.end)});
+  }
+  return {{"devices", std::move(devices)}, {"events", std::move(events)}};
+}
+
+// Depths that a stage shares with those before it make a cut that is no line: [from, to].
+Json cuts_json(const Plan& plan) {
+  Json cuts = Json::array();
+  std::uint32_t deepest = 0;
+  for (std::size_t s = 0; s + 1 < plan.stages.size(); ++s) {
+    deepest = std::max(deepest, plan.stages[s].last_depth);
+    std::uint32_t shallowest = plan.model.depth;
+    for (std::size_t later = s + 1; later < plan.stages.size(); ++later)
+      shallowest = std::min(shallowest, plan.stages[later].first_depth);
+    cuts.push_back({std::min(deepest, shallowest - 1), deepest});
+  }
+  return cuts;
+}
+
+Json plan_json(const PageContent& content, const ComparedPlan& row) {
+  const Plan& plan = row.plan;
+  Json stages = Json::array();
+  for (const Stage& stage : plan.stages) stages.push_back(stage_json(content.graph, stage));
+  std::vector<DevicePool> pools(content.pools.begin(), content.pools.end());
+  if (pools.size() == 1) pools[0].count = plan.device_count();
+  const bool shares = std::ranges::any_of(
+      pools, [](const DevicePool& pool) { return pool.shares_link && pool.count > 1; });
+  const Prediction& predicted = plan.predicted;
+  return {{"tpus", row.tpus},
+          {"strategy", plan.strategy},
+          {"title", strategy_title(plan.strategy)},
+          {"verdict", verdict(plan, shares) + overlaps(row, content.plans)},
+          {"throughput_per_s", rounded(predicted.throughput_per_s)},
+          {"throughput_range_per_s", rates_json(predicted)},
+          {"latency_ns", predicted.latency.count()},
+          {"latency_range_ns", range_json(latency_range(predicted))},
+          {"speedup", rounded(predicted.speedup)},
+          {"efficiency", rounded(predicted.speedup / plan.device_count())},
+          {"pareto", content.plans.size() > 1 && is_on_front(row, content.plans)},
+          {"cuts", cuts_json(plan)},
+          {"stages", std::move(stages)},
+          {"timeline", timeline_json(plan, pools, content.inputs)}};
+}
+
+Json model_json(const Graph& graph) {
+  Json bytes = Json::array();
+  Json macs = Json::array();
+  for (const Level& level : graph.levels()) {
+    bytes.push_back(level.parameter_bytes);
+    macs.push_back(level.macs);
+  }
+  return {{"name", name_text(graph.model().name())},
+          {"operators", graph.operator_count()},
+          {"parameter_bytes", graph.parameter_bytes()},
+          {"macs", graph.macs()},
+          {"levels", {{"bytes", std::move(bytes)}, {"macs", std::move(macs)}}}};
+}
+
+// Beside the plan that it followed, as long as it has its stages.
+Json run_json(const RunReport& run, const ComparedPlan& of) {
+  const PipelineStatistics& measured = run.measured;
+  Json stages = nullptr;
+  if (measured.stages.size() == of.plan.stages.size()) {
+    stages = Json::array();
+    for (const PipelineStageStatistics& stage : measured.stages)
+      stages.push_back(stage.mean_time.count());
+  }
+  return {{"backend", name_text(run.backend)},
+          {"tpus", of.tpus},
+          {"strategy", of.plan.strategy},
+          {"results", measured.results},
+          {"elapsed_ns", measured.elapsed.count()},
+          {"throughput_per_s", rounded(measured.throughput_per_s)},
+          {"p50_ns", measured.latency.p50.count()},
+          {"p99_ns", measured.latency.p99.count()},
+          {"stages_ns", std::move(stages)}};
+}
+
+// "</script>" in a name would end the data: no "<" stands in it.
+std::string embedded(const Json& document) {
+  std::string text = document.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string result;
+  result.reserve(text.size());
+  for (const char c : text) result += c == '<' ? std::string("\\u003c") : std::string(1, c);
+  return result;
+}
+
+}  // namespace
+
+std::string plans_page(const PageContent& content) {
+  if (content.chosen >= content.plans.size())
+    throw Error(ErrorCode::kInvalidArgument, "a page needs a plan to show first");
+  const ComparedPlan& chosen = content.plans[content.chosen];
+  Json plans = Json::array();
+  for (const ComparedPlan& row : content.plans) plans.push_back(plan_json(content, row));
+  const DeviceSpec& device = content.pools[0].device;
+  const std::string data = embedded(
+      {{"schema", "segue.page/1"},
+       {"model", model_json(content.graph)},
+       {"device",
+        {{"name", name_text(chosen.plan.device)},
+         {"capacity_bytes", parameter_capacity(device.memory, 0)}}},
+       {"inputs", content.inputs},
+       {"chosen", {{"tpus", chosen.tpus}, {"strategy", chosen.plan.strategy}}},
+       {"plans", std::move(plans)},
+       {"run", content.run ? run_json(*content.run, chosen) : Json(nullptr)},
+       {"origin", fmt::format("Made by segue {}. Simulated times: docs/cost-model.md; how far "
+                              "they are from hardware: docs/accuracy.md.",
+                              kVersion)}});
+  return framed_page("Segue report", page_style, filled(page_body, {{"DATA", data}}), page_script);
+}
+
+}  // namespace segue

@@ -1,0 +1,41 @@
+// segue-device: runs one Edge TPU for the program that starts it. Not for the command line.
+#include <sys/socket.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "base/process/child.h"
+#include "base/process/worker.h"
+#include "runtime/edgetpu/serve.h"
+
+namespace {
+
+bool is_started_by_segue() {
+  int type = 0;
+  socklen_t size = sizeof type;
+  return ::getsockopt(segue::kWorkerSocket, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+         type == SOCK_SEQPACKET;
+}
+
+}  // namespace
+
+int main() {
+  if (!is_started_by_segue()) {
+    std::fputs("segue-device runs an Edge TPU for Segue, which starts it\n", stderr);
+    return EXIT_FAILURE;
+  }
+  // A sanitizer's handlers would hide how the library ends the process.
+  segue::forget_callers_signals();
+  // What ends all processes of a service is for the one that ends this in order.
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) std::signal(number, SIG_IGN);
+  try {
+    segue::edgetpu::serve(segue::kWorkerSocket);
+  } catch (const std::exception& error) {
+    // The parent repeats it.
+    std::fprintf(stderr, "%s\n", error.what());
+    return EXIT_FAILURE;
+  }
+  return EXIT_SUCCESS;
+}

@@ -1,0 +1,125 @@
+#include "runtime/pipeline/failures.h"
+
+#include <fmt/format.h>
+
+#include "segue/units.h"
+
+namespace segue::pipeline {
+
+void Failures::lose(std::size_t device, const std::string& reason) {
+  const auto input = scheduler_.remove_device(device, Clock::now());
+  devices_.lose(device);
+  const Device& lost = devices_[device];
+  losses_.push_back(
+      {lost.name, segments_[lost.stage].name, reason, take_over(device, input, reason)});
+}
+
+std::string Failures::take_over(std::size_t lost,
+                                const std::optional<Scheduler::Interrupted>& input,
+                                const std::string& reason) {
+  const Device& device = devices_[lost];
+  const std::string& segment = segments_[device.stage].name;
+  if (scheduler_.is_dropped(device.stage)) return "nothing: the pipeline ends";
+  if (input && input->attempts >= options_.most_attempts) {
+    fail_at(device.stage, fmt::format("{}: input {} failed on {}, most recently on {}: {}", segment,
+                                      input->number, format_count(input->attempts, "device"),
+                                      device.name, reason));
+    return "nothing: the input is at fault";
+  }
+  std::string fallback = find_fallback(device.stage);
+  if (!fallback.empty()) return fallback;
+  fail_at(device.stage, fmt::format("{}: no device is left for it; the last one, {}, was lost: {}",
+                                    segment, device.name, reason));
+  return "nothing: no device is left for the segment";
+}
+
+std::string Failures::find_fallback(std::size_t stage) {
+  if (must_replan_) return "the new plan that is being made";
+  const std::size_t left =
+      scheduler_.stages()[stage].devices.size() + devices_.count_opening(stage);
+  if (const std::size_t spare = devices_.find(Device::State::kSpare); spare != kNone) {
+    devices_[spare].state = Device::State::kToOpen;
+    devices_[spare].stage = stage;
+    return fmt::format("the spare {}", devices_[spare].name);
+  }
+  if (left > 0) return fmt::format("the other devices of the stage ({})", left);
+  const std::size_t living = devices_.living().size();
+  if (!options_.replan || living == 0) return {};
+  must_replan_ = true;
+  return "a new plan for " + format_count(living, "device");
+}
+
+bool Failures::can_begin_plan() const {
+  return must_replan_ && !replanning_ && scheduler_.running() == 0 &&
+         devices_.find(Device::State::kToOpen) == kNone &&
+         devices_.find(Device::State::kOpening) == kNone;
+}
+
+void Failures::begin_plan(NewPlan& plan) {
+  replanning_ = true;
+  plan.attempt = ++plan_attempt_;
+  plan.living = devices_.living();
+  plan.device = kNone;
+}
+
+void Failures::lose_in_new_plan(std::size_t device, const std::string& reason) {
+  ++plan_attempt_;
+  replanning_ = false;
+  (void)scheduler_.remove_device(device, Clock::now());
+  devices_.lose(device);
+  const bool is_last = devices_.living().empty();
+  losses_.push_back({devices_[device].name, "the new plan", reason,
+                     is_last ? "nothing: no device is left" : "another plan"});
+  if (is_last) {
+    fail_at(segments_.size() - 1, fmt::format("no device is left; the last one, {}, was lost: {}",
+                                              devices_[device].name, reason));
+  }
+}
+
+bool Failures::finish_new_plan(NewPlan& plan, const std::string& error) {
+  if (!is_current(plan)) {
+    // The watchdog gave up the device that it waited for, and its thread is back.
+    if (plan.device != kNone) devices_[plan.device].hangs = false;
+    return false;
+  }
+  replanning_ = false;
+  if (cancelled_) {
+    if (plan.device != kNone) devices_[plan.device].state = Device::State::kSpare;
+    return false;
+  }
+  if (!error.empty() && plan.device != kNone) {
+    lose_in_new_plan(plan.device, error);
+    return false;
+  }
+  if (error.empty() && plan.layout) {
+    must_replan_ = false;
+    return true;
+  }
+  losses_.back().remedy = "nothing: no new plan could be made";
+  fail_at(
+      segments_.size() - 1,
+      fmt::format("no plan for the {} that {} left{}{}", format_count(plan.living.size(), "device"),
+                  plan.living.size() == 1 ? "is" : "are", error.empty() ? "" : ": ", error));
+  return false;
+}
+
+void Failures::fail_at(std::size_t stage, const std::string& reason) {
+  const auto now = Clock::now();
+  if (!error_) {
+    error_.emplace(ErrorCode::kDevice, reason);
+    ended_ = now;
+  }
+  must_replan_ = false;
+  scheduler_.drop_up_to(stage, true);
+  scheduler_.finish_all_results(now);
+}
+
+void Failures::cancel() {
+  if (!cancelled_ && !error_) ended_ = Clock::now();
+  cancelled_ = true;
+  must_replan_ = false;
+  scheduler_.drop_up_to(segments_.size() - 1, false);
+  scheduler_.drop_results();
+}
+
+}  // namespace segue::pipeline

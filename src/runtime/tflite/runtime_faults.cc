@@ -1,0 +1,105 @@
+#include "runtime/tflite/runtime_faults.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "model/flatbuffer.h"
+#include "model/schema.h"
+#include "runtime/tflite/probe_models.h"
+#include "segue/error.h"
+
+namespace segue {
+namespace {
+
+bool is_dense(const tflite::OperatorCode& code) {
+  constexpr auto kDense = tflite::BuiltinOperator::FULLY_CONNECTED;
+  return code.builtin_code() == kDense ||
+         code.deprecated_builtin_code() == static_cast<std::int8_t>(kDense);
+}
+
+// The weights of a FULLY_CONNECTED; null for other operators, and where an index leads nowhere,
+// since these bytes need not have passed the reader. The runtime says what is wrong with them.
+const tflite::Tensor* dense_weights(const tflite::Operator& op, const tflite::SubGraph& graph,
+                                    const tflite::Model& model) {
+  if (op.inputs() == nullptr || op.inputs()->size() < 2) return nullptr;
+  if (op.opcode_index() >= model.operator_codes()->size()) return nullptr;
+  if (!is_dense(*model.operator_codes()->Get(op.opcode_index()))) return nullptr;
+  const std::int32_t weights = op.inputs()->Get(1);
+  if (weights < 0 || static_cast<std::uint32_t>(weights) >= graph.tensors()->size()) return nullptr;
+  return graph.tensors()->Get(static_cast<std::uint32_t>(weights));
+}
+
+// The weights of the first FULLY_CONNECTED with several scales; null where there is none.
+const tflite::Tensor* find_dense_per_output(const tflite::SubGraph& graph,
+                                            const tflite::Model& model) {
+  if (graph.operators() == nullptr || graph.tensors() == nullptr) return nullptr;
+  for (const tflite::Operator* op : *graph.operators()) {
+    const tflite::Tensor* weights = dense_weights(*op, graph, model);
+    if (weights == nullptr || weights->type() != tflite::TensorType::INT8) continue;
+    const auto* quantization = weights->quantization();
+    if (quantization != nullptr && quantization->scale() != nullptr &&
+        quantization->scale()->size() > 1)
+      return weights;
+  }
+  return nullptr;
+}
+
+const tflite::Tensor* find_dense_per_output(std::span<const std::byte> bytes) {
+  const auto reach = std::min<std::uint64_t>(bytes.size(), kLargestFlatbufferBytes);
+  if (!is_model_flatbuffer(bytes.first(reach))) return nullptr;  // the runtime says what is wrong
+  const tflite::Model& model = *tflite::GetModel(bytes.data());
+  if (model.subgraphs() == nullptr || model.operator_codes() == nullptr) return nullptr;
+  for (const tflite::SubGraph* graph : *model.subgraphs()) {
+    if (const auto* found = find_dense_per_output(*graph, model)) return found;
+  }
+  return nullptr;
+}
+
+constexpr const char* kDenseFault =
+    "computes FULLY_CONNECTED wrongly where the weights have one scale per output, as TensorFlow "
+    "2.17 and later convert every int8 Dense layer";
+constexpr const char* kRemedy =
+    "use TensorFlow Lite 2.14 or later (`scripts/setup` fetches 2.21; --runtime or "
+    "SEGUE_TFLITE_LIB names another)";
+
+bool computes_dense_wrongly(const std::shared_ptr<const TfLiteRuntime>& runtime) {
+  const std::vector<std::byte> model = dense_with_scale_per_output();
+  const auto session = open_tflite_session(runtime, model, "a test of the runtime", {}, {});
+  const std::array input{std::byte{10}, std::byte{20}};
+  const std::span<const std::byte> inputs(input);
+  // 10 * 1 + 20 * 1, and 0.5 * (10 * 2 + 20 * 4).
+  const TensorBytes expected{std::byte{30}, std::byte{50}};
+  return session->run({&inputs, 1}).at(0) != expected;
+}
+
+}  // namespace
+
+bool RuntimeFaults::has_dense_fault() const {
+  std::call_once(is_tried_, [this] {
+    try {
+      has_dense_fault_ = computes_dense_wrongly(runtime_);
+    } catch (const Error&) {
+      // It does not run the test. The real model then loads, or fails with its own name.
+    }
+  });
+  return has_dense_fault_;
+}
+
+void RuntimeFaults::check(std::span<const std::byte> model, const std::string& name) const {
+  const tflite::Tensor* weights = find_dense_per_output(model);
+  if (weights == nullptr || !has_dense_fault()) return;
+  throw Error(ErrorCode::kDevice,
+              fmt::format("{}: TensorFlow Lite {} {}; here '{}' has {} scales; {}", name,
+                          runtime_->api.version(), kDenseFault,
+                          weights->name() == nullptr ? "" : weights->name()->string_view(),
+                          weights->quantization()->scale()->size(), kRemedy));
+}
+
+std::vector<std::string> RuntimeFaults::sentences() const {
+  if (!has_dense_fault()) return {};
+  return {fmt::format("TensorFlow Lite {} {}; {}", runtime_->api.version(), kDenseFault, kRemedy)};
+}
+
+}  // namespace segue

@@ -1,0 +1,309 @@
+// What the failures of edgetpu_compiler mean: one row per kind, with the words and signals that it
+// is recognised by, what to do about it, and what is worth trying. The words are those of public
+// reports (numbers are issues of google-coral/edgetpu); what helps is what helped there.
+#include "toolchain/edgetpu_compiler/failures.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+#include <optional>
+
+#include "segue/units.h"
+
+namespace segue {
+namespace {
+
+using Kind = CompilerFailure::Kind;
+
+struct KnownFailure {
+  Kind kind;
+  std::array<std::string_view, 7> words;  // in lower case, whole words of one line
+  std::array<int, 8> signals;             // that ended the compiler, or a program it runs behind
+  bool may_pass_again;
+  bool may_have_culprit;
+  const char* explanation;
+};
+
+// The first row that matches counts: what names a reason stands before what only says that the
+// compilation failed.
+constexpr std::array kKnown{
+    KnownFailure{Kind::kDynamicTensors,
+                 {"dynamic-sized tensors"},
+                 {},
+                 false,
+                 true,
+                 "some shape is only known at run time (a batch of -1, a NonMaxSuppression); "
+                 "convert the model again with fixed input shapes and cut off what decides shapes"},
+    KnownFailure{Kind::kLargeActivations,
+                 {"large activation tensors"},
+                 {},
+                 false,
+                 true,
+                 "a tensor between two operators does not fit the device's memory; use a smaller "
+                 "input image, or leave the first operators to the host"},
+    KnownFailure{Kind::kInterpreter,
+                 {"failed in tflite interpreter", "unresolved custom op"},
+                 {},
+                 false,
+                 true,
+                 "TensorFlow Lite itself refuses this file: the lines before say which operator; "
+                 "`segue verify` shows whether the whole model runs"},
+    KnownFailure{Kind::kNotQuantized,
+                 {"model not quantized"},
+                 {},
+                 false,
+                 false,
+                 "the compiler wants int8 or uint8 tensors; convert the model with full integer "
+                 "quantization"},
+    KnownFailure{Kind::kUnsupportedVersion,
+                 {"op builtin_code out of range", "didn't find op for builtin opcode"},
+                 {},
+                 false,
+                 true,
+                 "an operator, or its version, is newer than this compiler; convert the model with "
+                 "an older TensorFlow (compiler 16 knows operators up to TensorFlow 2.5)"},
+    KnownFailure{Kind::kUnknownOption,
+                 {"unknown command line flag"},
+                 {},
+                 false,
+                 false,
+                 "this compiler is older than the options asked for; use version 16"},
+    // Before internal errors, which the compiler prints after it (#400).
+    KnownFailure{Kind::kFileAccess,
+                 {"error opening file for writing", "could not open '", "no space left on device",
+                  "read-only file system", "disk quota exceeded"},
+                 {SIGXFSZ},
+                 false,
+                 false,
+                 "the compiler could not read or write in the folder it was given; make room on "
+                 "the disk, and let the command (docker, ssh, another user) see and write that "
+                 "folder under the same path"},
+    KnownFailure{Kind::kTimeout,
+                 {"compilation timeout", "compilation timed out", "not complete within timeout"},
+                 {SIGXCPU},
+                 false,
+                 true,
+                 "the search for a mapping did not end in time, usually because activations are "
+                 "large (edgetpu issue #686); give more with --timeout, use a smaller input image, "
+                 "or cut the model into more segments"},
+    KnownFailure{Kind::kInvalidModel,
+                 {"invalid model", "model could not be parsed"},
+                 {},
+                 false,
+                 true,
+                 "the compiler cannot read this file; `segue inspect` shows what is in it"},
+    KnownFailure{
+        Kind::kKilled,
+        {"std::bad_alloc", "out of memory", "cannot allocate memory", "killed"},
+        {SIGKILL, SIGTERM, SIGINT, SIGHUP},
+        false,
+        false,
+        "memory ran out, or another program ended the compiler; compile one segment at a time "
+        "with --jobs 1, or give the machine (or container) more memory"},
+    // For one model that failed with an exception another try passed (#173), for others not (#728).
+    KnownFailure{Kind::kException,
+                 {"uncaught exception", "libc++abi", "terminate called", "std::out_of_range",
+                  "std::length_error"},
+                 {},
+                 true,
+                 true,
+                 "the compiler ended itself by a C++ exception, which is a fault of the compiler; "
+                 "try other cuts, or --search-delegate, which leaves the operators at fault to the "
+                 "host (edgetpu issue #728)"},
+    KnownFailure{
+        Kind::kInternal,
+        {"internal compiler error", "internal error"},
+        {},
+        true,
+        true,
+        "the compiler gives no reason; it has been seen to pass on another try (edgetpu issues "
+        "#173, #211), with other cuts, or with --search-delegate, which leaves the operators at "
+        "fault to the host"},
+    KnownFailure{Kind::kCrash,
+                 {"segmentation fault", "core dumped", "bus error", "illegal instruction",
+                  "floating point exception", "uncaught target signal", "aborted"},
+                 {SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS},
+                 true,
+                 true,
+                 "the compiler crashed; it has been seen to with fully connected layers behind a "
+                 "flattened map (edgetpu issue #669): try other cuts"},
+    // Its output has nothing but progress.
+    KnownFailure{
+        Kind::kSilent,
+        {},
+        {},
+        true,
+        true,
+        "the compiler ended without a reason (edgetpu issues #411, #800); try other cuts, or "
+        "--search-delegate, which leaves the operators at fault to the host"},
+    KnownFailure{Kind::kNothingMapped,
+                 {},
+                 {},
+                 false,
+                 false,
+                 "the whole file would run on the host's processor; convert the model with full "
+                 "integer quantization, and ask for no older runtime than needed with "
+                 "--min-runtime-version; `segue inspect` gives the reason for each operator"},
+};
+
+// Lines that the compiler prints whatever happens, some with names of tensors.
+constexpr std::array<std::string_view, 8> kProgress{"edge tpu compiler version",
+                                                    "started a compilation timeout timer",
+                                                    "compilation child process completed",
+                                                    "compilation failed!",
+                                                    "searching for valid delegate",
+                                                    "try to compile segment",
+                                                    "intermediate tensors:",
+                                                    "error: restored original execution plan"};
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::ranges::transform(result, result.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return result;
+}
+
+struct Output {
+  std::vector<std::string_view> lines;  // that say something, without white space around them
+  std::string_view progress;            // the last of the others; empty: not of edgetpu_compiler
+};
+
+Output read_output(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  constexpr std::size_t kLongestProgress = 50;
+  Output result;
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    line.remove_prefix(std::min(line.find_first_not_of(kBlank), line.size()));
+    line = line.substr(0, line.find_last_not_of(kBlank) + 1);
+    if (line.empty()) continue;
+    const std::string start = lower(line.substr(0, kLongestProgress));
+    if (std::ranges::any_of(kProgress, [&](auto progress) { return start.starts_with(progress); }))
+      result.progress = line;
+    else
+      result.lines.push_back(line);
+  }
+  return result;
+}
+
+// Whether the words stand in the line, and not inside longer ones or names of files.
+bool holds_words(std::string_view line, std::string_view words) {
+  const auto is_joined = [&](std::size_t position, std::string_view joints) {
+    return position < line.size() &&
+           (std::isalnum(static_cast<unsigned char>(line[position])) != 0 ||
+            joints.find(line[position]) != std::string_view::npos);
+  };
+  for (auto at = line.find(words); at != std::string_view::npos; at = line.find(words, at + 1)) {
+    if ((at == 0 || !is_joined(at - 1, "/_-")) && !is_joined(at + words.size(), "_-")) return true;
+  }
+  return false;
+}
+
+std::optional<int> number_behind(std::string_view text, std::string_view start) {
+  if (!text.starts_with(start)) return std::nullopt;
+  int number = 0;
+  const char* first = text.data() + start.size();
+  const auto [end, error] = std::from_chars(first, text.data() + text.size(), number);
+  return error == std::errc{} ? std::optional(number) : std::nullopt;
+}
+
+// The signal that ended the compiler. A shell, docker and qemu give its number plus 128 as their
+// own exit status, Python the number below 256.
+int signal_of(std::string_view end) {
+  constexpr int kShell = 128;
+  constexpr int kPython = 256;
+  constexpr int kLastSignal = 64;
+  if (const auto signal = number_behind(end, "signal ")) return *signal;
+  const int status = number_behind(end, "exit status ").value_or(0);
+  if (status > kShell && status <= kShell + kLastSignal) return status - kShell;
+  for (const int signal : {SIGSEGV, SIGABRT, SIGKILL}) {
+    if (status == kPython - signal) return signal;
+  }
+  return 0;
+}
+
+std::string how_it_ended(const std::string& end) {
+  const int signal = signal_of(end);
+  if (signal == 0 || end.starts_with("signal ")) return end;
+  return fmt::format("{}, which stands for signal {} ({})", end, signal, ::strsignal(signal));
+}
+
+std::string message_of(std::string_view line) {
+  constexpr std::size_t kLongest = 500;
+  return std::string(line.substr(0, kLongest));
+}
+
+CompilerFailure failure_of(const KnownFailure& known, std::string message) {
+  return {known.kind, std::move(message), known.explanation, known.may_pass_again,
+          known.may_have_culprit};
+}
+
+const KnownFailure& row_of(Kind kind) {
+  return *std::ranges::find(kKnown, kind, &KnownFailure::kind);
+}
+
+std::optional<CompilerFailure> known_failure(const std::vector<std::string_view>& lines,
+                                             const std::string& end) {
+  std::vector<std::string> in_lower_case;
+  for (const std::string_view line : lines) in_lower_case.push_back(lower(line));
+  const int signal = signal_of(end);
+  for (const KnownFailure& known : kKnown) {
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      const bool matches = std::ranges::any_of(known.words, [&](std::string_view words) {
+        return !words.empty() && holds_words(in_lower_case[i], words);
+      });
+      if (matches) return failure_of(known, message_of(lines[i]));
+    }
+    if (signal != 0 && std::ranges::find(known.signals, signal) != known.signals.end())
+      return failure_of(known, how_it_ended(end));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string CompilerFailure::sentence() const {
+  return fmt::format("{}; {}", message, explanation);
+}
+
+CompilerFailure nothing_mapped(const CompilerLog& log) {
+  const auto most = std::ranges::max_element(log.operations, {}, &CompiledOperation::count);
+  return failure_of(
+      row_of(Kind::kNothingMapped),
+      fmt::format("0 of {} on the Edge TPU{}", format_count(log.operation_count, "operation"),
+                  most == log.operations.end()
+                      ? ""
+                      : fmt::format(" ({} {}: {})", most->count, most->name, most->status)));
+}
+
+CompilerFailure explain_compiler_failure(std::string_view output, const std::string& end,
+                                         bool timed_out) {
+  // The status of timeout(1), where the command has it in front.
+  if (timed_out || end == "exit status 124") return failure_of(row_of(Kind::kTimeout), end);
+  const Output said = read_output(output);
+  if (auto known = known_failure(said.lines, end)) return *known;
+  const bool has_begun = !said.progress.empty();
+  if (has_begun && said.lines.empty()) {
+    return failure_of(row_of(Kind::kSilent),
+                      fmt::format("no reason given, {}, after '{:.80}'", end, said.progress));
+  }
+  CompilerFailure failure;
+  failure.message = said.lines.empty() ? end : message_of(said.lines.back());
+  failure.may_have_culprit = has_begun;
+  failure.explanation =
+      has_begun ? fmt::format("{}; its whole output is in the log", end)
+                : fmt::format(
+                      "{}, and nothing of what edgetpu_compiler prints; is the command right, "
+                      "and can it run here (it is a program for x86-64 Linux)?",
+                      end);
+  return failure;
+}
+
+}  // namespace segue

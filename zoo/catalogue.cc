@@ -1,0 +1,180 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <optional>
+
+#include "segue/error.h"
+#include "segue/names.h"
+#include "segue/zoo.h"
+#include "zoo/architectures.h"
+#include "zoo/converter.h"
+#include "zoo/serialize.h"
+
+namespace segue {
+namespace {
+
+using zoo::Network;
+
+struct Recipe {
+  ZooEntry entry;  // without the parameter count, which the network gives
+  std::function<Network(std::int32_t size)> build;
+  std::int32_t smallest_size = 32;
+};
+
+const std::vector<Recipe>& recipes() {
+  static const std::vector<Recipe> kRecipes{
+      {{"mobilenet", "MobileNet", 224}, [](auto s) { return zoo::mobilenet(s); }},
+      {{"mobilenetv2", "MobileNetV2", 224}, zoo::mobilenet_v2},
+      {{"nasnetmobile", "NASNetMobile", 224}, zoo::nasnet_mobile},
+      {{"efficientnetliteb0", "EfficientNet-Lite B0", 224},
+       [](auto s) { return zoo::efficientnet_lite(0, s); }},
+      {{"efficientnetliteb1", "EfficientNet-Lite B1", 240},
+       [](auto s) { return zoo::efficientnet_lite(1, s); }},
+      {{"efficientnetliteb2", "EfficientNet-Lite B2", 260},
+       [](auto s) { return zoo::efficientnet_lite(2, s); }},
+      {{"efficientnetliteb3", "EfficientNet-Lite B3", 280},
+       [](auto s) { return zoo::efficientnet_lite(3, s); }},
+      {{"efficientnetliteb4", "EfficientNet-Lite B4", 300},
+       [](auto s) { return zoo::efficientnet_lite(4, s); }},
+      {{"efficientnetedgetpus", "EfficientNet-EdgeTPU S", 224},
+       [](auto s) { return zoo::efficientnet_edgetpu('s', s); }},
+      {{"efficientnetedgetpum", "EfficientNet-EdgeTPU M", 240},
+       [](auto s) { return zoo::efficientnet_edgetpu('m', s); }},
+      {{"efficientnetedgetpul", "EfficientNet-EdgeTPU L", 300},
+       [](auto s) { return zoo::efficientnet_edgetpu('l', s); }},
+      {{"densenet121", "DenseNet121", 224}, [](auto s) { return zoo::densenet(121, s); }},
+      {{"densenet169", "DenseNet169", 224}, [](auto s) { return zoo::densenet(169, s); }},
+      {{"densenet201", "DenseNet201", 224}, [](auto s) { return zoo::densenet(201, s); }},
+      {{"xception", "Xception", 299}, zoo::xception, 71},
+      {{"inceptionv1", "Inception v1", 224}, zoo::inception_v1},
+      {{"inceptionv3", "InceptionV3", 299}, zoo::inception_v3, 75},
+      {{"inceptionv4", "InceptionV4", 299}, zoo::inception_v4, 75},
+      {{"inceptionresnetv2", "InceptionResNetV2", 299}, zoo::inception_resnet_v2, 75},
+      {{"resnet50", "ResNet50", 224}, [](auto s) { return zoo::resnet(50, s); }},
+      {{"resnet101", "ResNet101", 224}, [](auto s) { return zoo::resnet(101, s); }},
+      {{"resnet152", "ResNet152", 224}, [](auto s) { return zoo::resnet(152, s); }},
+      {{"resnet50v2", "ResNet50V2", 224}, [](auto s) { return zoo::resnet_v2(50, s); }},
+      {{"resnet101v2", "ResNet101V2", 224}, [](auto s) { return zoo::resnet_v2(101, s); }},
+      {{"resnet152v2", "ResNet152V2", 224}, [](auto s) { return zoo::resnet_v2(152, s); }},
+      {{"vgg16", "VGG16", 224}, [](auto s) { return zoo::vgg(16, s); }},
+      {{"vgg19", "VGG19", 224}, [](auto s) { return zoo::vgg(19, s); }},
+      {{"squeezenet", "SqueezeNet 1.1", 227}, zoo::squeezenet, 48},
+  };
+  return kRecipes;
+}
+
+[[noreturn]] void fail(std::string_view name, const std::string& reason) {
+  throw Error(ErrorCode::kInvalidArgument, fmt::format("zoo:{}: {}", name, reason));
+}
+
+std::optional<std::int32_t> parse_number(std::string_view text) {
+  std::int32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size() || number < 1) return std::nullopt;
+  return number;
+}
+
+// "conv5-f442" and "dense4-n1500": a family and its free width.
+std::optional<Network> make_synthetic(std::string_view name) {
+  struct Family {
+    std::string_view prefix;
+    Network (*build)(std::int32_t);
+    std::int32_t largest;
+  };
+  constexpr std::array<Family, 2> kFamilies{
+      {{"conv5-f", zoo::conv_stack, 4096}, {"dense4-n", zoo::dense_stack, 16384}}};
+  for (const Family& family : kFamilies) {
+    if (!name.starts_with(family.prefix)) continue;
+    const auto width = parse_number(name.substr(family.prefix.size()));
+    if (!width || *width > family.largest) {
+      fail(name, fmt::format("the width after '{}' must be a number from 1 to {}", family.prefix,
+                             family.largest));
+    }
+    return family.build(*width);
+  }
+  return std::nullopt;
+}
+
+Network make_network(std::string_view name) {
+  const std::size_t at = name.find('@');
+  const std::string_view base = name.substr(0, at);
+  if (at == std::string_view::npos) {
+    if (auto synthetic = make_synthetic(base)) return std::move(*synthetic);
+  }
+  const auto recipe =
+      std::ranges::find_if(recipes(), [&](const Recipe& r) { return r.entry.name == base; });
+  if (recipe == recipes().end()) {
+    std::vector<std::string> known;
+    for (const ZooEntry& entry : zoo_catalogue()) known.push_back(entry.name);
+    fail(name, fmt::format("no such model{}; `segue zoo` lists all", did_you_mean(base, known)));
+  }
+  std::int32_t size = recipe->entry.input_size;
+  if (at != std::string_view::npos) {
+    constexpr std::int32_t kLargestSize = 2048;
+    const auto asked = parse_number(name.substr(at + 1));
+    if (!asked || *asked < recipe->smallest_size || *asked > kLargestSize) {
+      fail(name, fmt::format("the input size after '@' must be a number from {} to {}",
+                             recipe->smallest_size, kLargestSize));
+    }
+    size = *asked;
+  }
+  return recipe->build(size);
+}
+
+}  // namespace
+
+std::span<const ZooEntry> zoo_catalogue() {
+  static const std::vector<ZooEntry> kEntries = [] {
+    std::vector<ZooEntry> entries{{"conv5-fN", "five 3x3 convolutions of N filters", 64, 0},
+                                  {"dense4-nN", "dense 64 -> N (4 times, tanh) -> 10", 0, 0}};
+    for (const Recipe& recipe : recipes()) {
+      entries.push_back(recipe.entry);
+      entries.back().keras_parameters = recipe.build(recipe.entry.input_size).keras_parameters();
+    }
+    return entries;
+  }();
+  return kEntries;
+}
+
+std::vector<std::byte> make_zoo_model(std::string_view name) {
+  const Network network = make_network(name);
+  constexpr std::uint64_t kMostParameters = 1'900'000'000;  // a .tflite file ends at 2 GB
+  if (network.keras_parameters() > kMostParameters) {
+    fail(name,
+         fmt::format("{} parameters do not fit a .tflite file of 2 GB; ask for a smaller input",
+                     network.keras_parameters()));
+  }
+  return zoo::serialize(zoo::as_converted(network));
+}
+
+std::uint64_t zoo_keras_parameters(std::string_view name) {
+  return make_network(name).keras_parameters();
+}
+
+namespace {
+
+constexpr std::string_view kPrefix = "zoo:";
+
+}  // namespace
+
+Model open_model(const std::string& path_or_zoo_name, const ReadOptions& options) {
+  if (path_or_zoo_name.empty()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                "no model named; give a .tflite file, or zoo:NAME for a built-in one");
+  }
+  if (!path_or_zoo_name.starts_with(kPrefix)) return read_model(path_or_zoo_name, options);
+  const std::string name = path_or_zoo_name.substr(kPrefix.size());
+  return parse_model(make_zoo_model(name), name, options);
+}
+
+void check_model_name(const std::string& path_or_zoo_name) {
+  if (path_or_zoo_name.starts_with(kPrefix)) {
+    (void)zoo_keras_parameters(path_or_zoo_name.substr(kPrefix.size()));
+  } else {
+    (void)open_model(path_or_zoo_name);
+  }
+}
+
+}  // namespace segue
