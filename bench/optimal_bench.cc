@@ -6,10 +6,9 @@
 #include <cstdlib>
 #include <map>
 
-#include "segue/certificate.h"
-#include "segue/optimal.h"
+#include "segue/planner.h"
 #include "segue/plan.h"
-#include "segue/profile.h"
+#include "segue/segmentation.h"
 #include "segue/zoo.h"
 
 namespace segue {

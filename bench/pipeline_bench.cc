@@ -16,7 +16,7 @@
 #include <optional>
 #include <thread>
 
-#include "segue/measure.h"
+#include "segue/runtime.h"
 #include "segue/pipeline.h"
 #include "segue/timeline.h"
 #include "segue/zoo.h"

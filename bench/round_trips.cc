@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <vector>
 
-#include "segue/backend.h"
+#include "segue/runtime.h"
 #include "segue/pipeline.h"
 #include "segue/verify.h"
 

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "evaluation/array/array.h"
-#include "segue/simulator.h"
+#include "segue/cost.h"
 #include "segue/timeline.h"
 #include "segue/zoo.h"
 

@@ -3,7 +3,7 @@
 //   custom_device slow_lane.json
 #include <segue/device.h>
 #include <segue/error.h>
-#include <segue/strategy.h>
+#include <segue/planner.h>
 #include <segue/zoo.h>
 
 #include <cstdio>

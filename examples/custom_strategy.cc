@@ -1,8 +1,8 @@
 // A strategy of one's own: any cuts become a plan, with all its numbers. Here each segment gets as
 // many depths of the graph as the others; beside it what the balanced strategy does.
-#include <segue/compiler.h>
+#include <segue/cost.h>
 #include <segue/error.h>
-#include <segue/strategy.h>
+#include <segue/planner.h>
 #include <segue/zoo.h>
 
 #include <cstdio>

@@ -1,5 +1,5 @@
 // What Google's compiler prints.
-#include "segue/edgetpu_compiler.h"
+#include "segue/toolchain.h"
 #include "target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,11 +1,10 @@
 // The reader of models, and everything that looks at one without running it.
 #include "segue/model.h"
 
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/graph.h"
 #include "segue/report.h"
 #include "segue/segmentation.h"
-#include "segue/simulator.h"
 #include "target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

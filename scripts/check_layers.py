@@ -13,16 +13,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # In order, each with its public headers. A module may use those above it.
 MODULES = {
-    "base": ["error", "units", "names", "file"],
+    "base": ["error", "units", "file"],
     "model": ["model"],
     "graph": ["graph"],
-    "device": ["device", "compiler", "simulator", "uncertainty"],
+    "device": ["device", "cost"],
     "plan": ["plan", "timeline"],
-    "planner": ["segmentation", "optimal", "profile", "strategy", "sweep", "certificate"],
-    "runtime": ["backend", "edgetpu", "doctor", "inputs", "measure", "pipeline"],
+    "planner": ["segmentation", "planner"],
+    "runtime": ["runtime", "edgetpu", "pipeline"],
     "split": ["verify"],
-    "toolchain": ["edgetpu_compiler", "compile", "calibrate"],
-    "report": ["report", "page", "trace"],
+    "toolchain": ["toolchain", "calibrate"],
+    "report": ["report"],
     "zoo": ["zoo"],
     "evaluation": [],
     "cli": [],
@@ -38,8 +38,8 @@ SHARED = {
     "device/edgetpu/segment_sum.h", "device/edgetpu/stage_pace.h",
     "plan/host_pace.h", "plan/limits.h", "plan/pipeline_pace.h", "plan/prediction.h",
     "plan/time_json.h",
-    "planner/segmentation/vendor.h",
-    "report/causes.h", "report/page/assets.h", "report/page/frame.h", "report/plan_words.h",
+    "planner/segmentation/vendor.h", "planner/sweep/sweep.h", "runtime/inputs.h",
+    "report/causes.h", "report/page/assets.h", "report/page/frame.h", "report/page/page.h", "report/sweep_report.h", "report/trace.h", "report/plan_words.h",
     "zoo/architectures.h", "zoo/pieces.h", "zoo/serialize.h",
     "evaluation/accuracy/accuracy.h", "evaluation/paper/paper.h",
 }

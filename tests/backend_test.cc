@@ -1,4 +1,4 @@
-#include "segue/backend.h"
+#include "segue/runtime.h"
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>

@@ -10,11 +10,10 @@
 
 #include "environment.h"
 #include "expect.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/graph.h"
-#include "segue/simulator.h"
 #include "segue/verify.h"
 #include "segue/zoo.h"
 #include "stand_in.h"

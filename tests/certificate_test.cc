@@ -1,4 +1,4 @@
-#include "segue/certificate.h"
+#include "segue/planner.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // Folders of segments through a stand-in for Google's compiler, and on stand-ins for Edge TPUs.
-#include "segue/compile.h"
+#include "segue/toolchain.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/graph.h"
-#include "segue/optimal.h"
+#include "segue/planner.h"
 #include "segue/segmentation.h"
 #include "segue/verify.h"
 #include "segue/zoo.h"

@@ -8,8 +8,7 @@
 #include "environment.h"
 #include "expect.h"
 #include "model_builder.h"
-#include "segue/compile.h"
-#include "segue/edgetpu_compiler.h"
+#include "segue/toolchain.h"
 #include "segue/error.h"
 #include "stand_in.h"
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/units.h"
 
 namespace segue::testing {

@@ -1,5 +1,5 @@
 // What the doctor says of machines made of files: libraries, libedgetpu's list, nodes, USB.
-#include "segue/doctor.h"
+#include "segue/edgetpu.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

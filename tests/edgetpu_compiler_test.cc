@@ -1,5 +1,5 @@
 // Google's compiler as a program that is driven: its logs, its failures, and a stand-in for it.
-#include "segue/edgetpu_compiler.h"
+#include "segue/toolchain.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

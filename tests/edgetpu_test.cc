@@ -11,11 +11,10 @@
 #include "expect.h"
 #include "fake_machine.h"
 #include "model_builder.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/pipeline.h"
 #include "segue/report.h"
-#include "segue/simulator.h"
 #include "segue/zoo.h"
 #include "stand_in.h"
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "segue/backend.h"
+#include "segue/runtime.h"
 
 namespace segue::testing {
 

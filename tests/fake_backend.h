@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "segue/backend.h"
+#include "segue/runtime.h"
 #include "segue/error.h"
 #include "segue/pipeline.h"
 

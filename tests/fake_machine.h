@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "environment.h"
-#include "segue/doctor.h"
+#include "segue/edgetpu.h"
 #include "segue/file.h"
 #include "stand_in.h"
 

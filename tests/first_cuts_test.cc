@@ -8,7 +8,7 @@
 #include "planner/optimal/min_cut.h"
 #include "reference/random_device.h"
 #include "reference/random_model.h"
-#include "segue/optimal.h"
+#include "segue/planner.h"
 #include "segue/zoo.h"
 
 namespace segue {

@@ -8,7 +8,6 @@
 #include "environment.h"
 #include "expect.h"
 #include "segue/file.h"
-#include "segue/names.h"
 #include "segue/units.h"
 
 namespace segue {

@@ -1,5 +1,5 @@
 // Latencies of segments, measured on a backend whose times are known.
-#include "segue/measure.h"
+#include "segue/runtime.h"
 
 #include <gtest/gtest.h>
 

@@ -9,7 +9,7 @@
 #include "compiler_log.h"
 #include "environment.h"
 #include "measurements.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/segmentation.h"
 #include "segue/units.h"
 #include "segue/zoo.h"

@@ -53,7 +53,7 @@ BREAKS = [
      "if (used > bound_.devices) return false;", ""),
     ("a bound may be above what the plan reaches", "src/planner/certificate/check.cc",
      "if (bound.value > reached || bound.is_proven", "if (bound.is_proven"),
-    ("nothing is handed over ahead", "src/plan/timeline/timeline.cc",
+    ("nothing is handed over ahead", "src/plan/timeline.cc",
      "static_cast<std::uint64_t>(idle) + stage.devices.size();", "static_cast<std::uint64_t>(idle);"),
     ("constants are compared by their size", "src/split/structure.cc",
      "if (!std::ranges::equal(a.data.subspan(begin, size), b.data.subspan(begin, size)))",

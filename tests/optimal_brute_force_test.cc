@@ -8,8 +8,8 @@
 #include "reference/best_pipeline.h"
 #include "reference/random_device.h"
 #include "reference/random_model.h"
-#include "segue/optimal.h"
-#include "segue/simulator.h"
+#include "segue/planner.h"
+#include "segue/cost.h"
 
 namespace segue {
 namespace {

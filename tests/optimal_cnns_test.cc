@@ -1,7 +1,7 @@
 // The best pipelines of whole CNNs against the other strategies and what the plan predicts.
 #include <gtest/gtest.h>
 
-#include "segue/optimal.h"
+#include "segue/planner.h"
 #include "segue/plan.h"
 #include "segue/segmentation.h"
 #include "segue/zoo.h"

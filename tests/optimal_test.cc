@@ -1,4 +1,4 @@
-#include "segue/optimal.h"
+#include "segue/planner.h"
 
 #include <gtest/gtest.h>
 
@@ -16,9 +16,7 @@
 #include "reference/best_pipeline.h"
 #include "reference/random_device.h"
 #include "reference/random_model.h"
-#include "segue/certificate.h"
 #include "segue/plan.h"
-#include "segue/strategy.h"
 #include "segue/zoo.h"
 
 namespace segue {

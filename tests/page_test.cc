@@ -1,5 +1,5 @@
 // Pages and traces as data; tests/report_page_test.py looks at pages in a browser.
-#include "segue/page.h"
+#include "report/page/page.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 #include "plans.h"
 #include "segue/error.h"
 #include "segue/timeline.h"
-#include "segue/trace.h"
+#include "report/trace.h"
 #include "segue/zoo.h"
 
 namespace segue {

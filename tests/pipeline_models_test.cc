@@ -8,8 +8,8 @@
 
 #include "environment.h"
 #include "expect.h"
-#include "segue/compile.h"
-#include "segue/optimal.h"
+#include "segue/toolchain.h"
+#include "segue/planner.h"
 #include "segue/pipeline.h"
 #include "segue/timeline.h"
 #include "segue/zoo.h"

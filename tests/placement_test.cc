@@ -4,11 +4,9 @@
 
 #include "expect.h"
 #include "model_builder.h"
-#include "segue/certificate.h"
-#include "segue/compiler.h"
+#include "segue/planner.h"
+#include "segue/cost.h"
 #include "segue/report.h"
-#include "segue/simulator.h"
-#include "segue/strategy.h"
 #include "segue/timeline.h"
 
 namespace segue {

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/device.h"
 #include "segue/plan.h"
 #include "segue/segmentation.h"

@@ -1,4 +1,4 @@
-#include "segue/profile.h"
+#include "segue/segmentation.h"
 
 #include <gtest/gtest.h>
 

@@ -10,12 +10,11 @@
 
 #include "reference/random_device.h"
 #include "reference/random_model.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/graph.h"
-#include "segue/optimal.h"
+#include "segue/planner.h"
 #include "segue/plan.h"
 #include "segue/segmentation.h"
-#include "segue/strategy.h"
 #include "segue/timeline.h"
 
 namespace segue {

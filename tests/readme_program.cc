@@ -1,6 +1,6 @@
 // The program of the README, as a stranger would type it; run by a test in an empty folder that
 // holds model.tflite.
-#include <segue/compiler.h>
+#include <segue/cost.h>
 #include <segue/segmentation.h>
 #include <segue/verify.h>
 

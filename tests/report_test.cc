@@ -10,7 +10,7 @@
 #include "expect.h"
 #include "model_builder.h"
 #include "plans.h"
-#include "segue/strategy.h"
+#include "segue/planner.h"
 #include "segue/zoo.h"
 
 namespace segue {

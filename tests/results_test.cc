@@ -18,9 +18,9 @@
 #include "evaluation/paper/tables.h"
 #include "expect.h"
 #include "report/plan_words.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/file.h"
-#include "segue/optimal.h"
+#include "segue/planner.h"
 #include "segue/zoo.h"
 
 namespace segue {

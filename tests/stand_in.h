@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "segue/edgetpu.h"
-#include "segue/edgetpu_compiler.h"
+#include "segue/toolchain.h"
 #include "segue/pipeline.h"
 #include "stand_in_edgetpu.h"
 

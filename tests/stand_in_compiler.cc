@@ -22,12 +22,11 @@
 #include <vector>
 
 #include "model/schema.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/device.h"
 #include "segue/file.h"
 #include "segue/graph.h"
 #include "segue/model.h"
-#include "segue/simulator.h"
 #include "segue/units.h"
 #include "stand_in_edgetpu.h"
 

@@ -56,6 +56,7 @@ FORWARD(std::int32_t, TfLiteTensorNumDims, (const void* tensor), tensor)
 FORWARD(std::int32_t, TfLiteTensorDim, (const void* tensor, std::int32_t dimension), tensor,
         dimension)
 FORWARD(std::size_t, TfLiteTensorByteSize, (const void* tensor), tensor)
+FORWARD(void*, TfLiteTensorData, (const void* tensor), tensor)
 FORWARD(const char*, TfLiteTensorName, (const void* tensor), tensor)
 FORWARD(int, TfLiteTensorCopyFromBuffer, (void* tensor, const void* data, std::size_t size), tensor,
         data, size)

@@ -1,4 +1,4 @@
-#include "segue/sweep.h"
+#include "planner/sweep/sweep.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

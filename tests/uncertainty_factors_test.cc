@@ -5,7 +5,7 @@
 
 #include "device/factors.h"
 #include "evaluation/accuracy/accuracy.h"
-#include "segue/uncertainty.h"
+#include "segue/cost.h"
 
 namespace segue {
 namespace {

@@ -4,9 +4,9 @@
 #include <thread>
 
 #include "environment.h"
-#include "segue/optimal.h"
+#include "segue/planner.h"
 #include "segue/plan.h"
-#include "segue/profile.h"
+#include "segue/segmentation.h"
 #include "segue/verify.h"
 #include "segue/zoo.h"
 

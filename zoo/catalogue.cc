@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "segue/error.h"
-#include "segue/names.h"
+#include "segue/units.h"
 #include "segue/zoo.h"
 #include "zoo/architectures.h"
 #include "zoo/converter.h"

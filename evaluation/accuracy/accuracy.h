@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "segue/report.h"
-#include "segue/uncertainty.h"
+#include "segue/cost.h"
 
 namespace [[gnu::visibility("default")]] segue {
 
@@ -23,7 +23,7 @@ struct AccuracyRow {
   double predicted_ms = 0;   // simulated
   bool is_held_out = false;  // took no part in the fit
   bool is_small = false;     // judged by the absolute difference, not by the share
-  double low_ms = 0;         // the range that is simulated (segue/uncertainty.h)
+  double low_ms = 0;         // the range that is simulated (segue/cost.h)
   double high_ms = 0;
   HostKnowledge host{};               // of the measurement
   std::optional<SegmentKind> kind{};  // of all segments; none where they differ, or results stream

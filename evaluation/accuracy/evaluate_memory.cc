@@ -6,7 +6,7 @@
 #include "evaluation/accuracy/accuracy.h"
 #include "evaluation/accuracy/measured.h"
 #include "evaluation/accuracy/predict.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/segmentation.h"
 #include "segue/zoo.h"
 

@@ -5,8 +5,7 @@
 #include "device/edgetpu/segment_sum.h"
 #include "evaluation/accuracy/accuracy.h"
 #include "evaluation/accuracy/networks.h"
-#include "segue/compiler.h"
-#include "segue/simulator.h"
+#include "segue/cost.h"
 #include "segue/zoo.h"
 
 namespace segue {

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "planner/segmentation/vendor.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/segmentation.h"
 #include "segue/zoo.h"
 

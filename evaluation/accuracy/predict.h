@@ -11,8 +11,7 @@
 #include "segue/model.h"
 #include "segue/plan.h"
 #include "segue/segmentation.h"
-#include "segue/simulator.h"
-#include "segue/uncertainty.h"
+#include "segue/cost.h"
 
 namespace segue {
 

@@ -9,7 +9,7 @@
 #include "evaluation/paper/tables.h"
 #include "evaluation/paper/write_up.h"
 #include "report/plan_words.h"
-#include "segue/simulator.h"
+#include "segue/cost.h"
 
 namespace segue::paper {
 namespace {

@@ -5,10 +5,9 @@
 #include <algorithm>
 
 #include "evaluation/accuracy/measured.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/error.h"
-#include "segue/profile.h"
-#include "segue/simulator.h"
+#include "segue/segmentation.h"
 #include "segue/zoo.h"
 
 namespace segue::paper {

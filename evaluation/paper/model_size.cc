@@ -6,7 +6,7 @@
 #include "evaluation/accuracy/measured.h"
 #include "evaluation/paper/experiments.h"
 #include "evaluation/paper/write_up.h"
-#include "segue/simulator.h"
+#include "segue/cost.h"
 
 namespace segue::paper {
 namespace {

@@ -8,9 +8,9 @@
 #include <mutex>
 #include <thread>
 
-#include "segue/compiler.h"
-#include "segue/optimal.h"
-#include "segue/profile.h"
+#include "segue/cost.h"
+#include "segue/planner.h"
+#include "segue/segmentation.h"
 #include "segue/timeline.h"
 #include "segue/zoo.h"
 

@@ -8,7 +8,7 @@
 #include "evaluation/paper/experiments.h"
 #include "evaluation/paper/tables.h"
 #include "evaluation/paper/write_up.h"
-#include "segue/simulator.h"
+#include "segue/cost.h"
 
 namespace segue::paper {
 namespace {

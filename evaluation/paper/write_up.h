@@ -9,7 +9,7 @@
 
 #include "evaluation/figure/figure.h"
 #include "evaluation/paper/paper.h"
-#include "segue/simulator.h"
+#include "segue/cost.h"
 
 namespace segue::paper {
 

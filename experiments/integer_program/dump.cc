@@ -17,10 +17,9 @@
 
 #include "device/edgetpu/caching.h"
 #include "device/edgetpu/segment_sum.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/device.h"
 #include "segue/graph.h"
-#include "segue/simulator.h"
 #include "segue/zoo.h"
 
 namespace {

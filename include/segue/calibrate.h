@@ -30,11 +30,11 @@
 #include <string>
 #include <vector>
 
-#include "segue/backend.h"
 #include "segue/device.h"
 #include "segue/edgetpu.h"
-#include "segue/edgetpu_compiler.h"
 #include "segue/model.h"
+#include "segue/runtime.h"
+#include "segue/toolchain.h"
 #include "segue/units.h"
 
 namespace [[gnu::visibility("default")]] segue {

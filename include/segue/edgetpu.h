@@ -1,9 +1,4 @@
-/// Edge TPUs through Google's libedgetpu, loaded with dlopen like the runtime.
-///
-/// The runtime and libedgetpu must be built from the same generation of TensorFlow: a delegate
-/// hands structures over by value, and their sizes changed (TensorFlow Lite 2.9 to LiteRT 2.1:
-/// delegate 48 to 56 bytes, registration 64 to 88). What does not fit crashes when the first model
-/// is opened: pipelines open it in another process, and `check_edgetpu` tries it in one.
+/// Edge TPUs through libedgetpu, and what is missing on a machine where they do not run.
 #pragma once
 
 #include <array>
@@ -16,10 +11,17 @@
 #include <utility>
 #include <vector>
 
-#include "segue/backend.h"
+#include "segue/runtime.h"
 #include "segue/units.h"
 
 namespace [[gnu::visibility("default")]] segue {
+
+/// Edge TPUs through Google's libedgetpu, loaded with dlopen like the runtime.
+///
+/// The runtime and libedgetpu must be built from the same generation of TensorFlow: a delegate
+/// hands structures over by value, and their sizes changed (TensorFlow Lite 2.9 to LiteRT 2.1:
+/// delegate 48 to 56 bytes, registration 64 to 88). What does not fit crashes when the first model
+/// is opened: pipelines open it in another process, and `check_edgetpu` tries it in one.
 
 struct EdgeTpuLibraries {
   /// Candidates for each, tried in order; names without a slash are left to the system's loader.
@@ -114,5 +116,35 @@ void check_edgetpu(const EdgeTpuLibraries& libraries, const EdgeTpuDevice& devic
 [[nodiscard]] std::unique_ptr<Backend> make_edgetpu_backend(const EdgeTpuLibraries& libraries,
                                                             const EdgeTpuDevice& device,
                                                             const EdgeTpuOptions& options = {});
+
+/// What a machine needs to run Edge TPUs, what of it is there, and the next step for what is not.
+///
+/// Compares the kernel's view of the hardware (sysfs) with libedgetpu's list, and looks at drivers,
+/// permissions, libraries and whether they fit together. Changes nothing and opens no device.
+
+struct Finding {
+  enum class Kind {
+    kGood,
+    kNote,    // works, but slowly, hot, or not at all used
+    kProblem  // does not work
+  };
+  Kind kind{};
+  std::string key;        // what was looked at, as docs/runtime.md lists: "gasket-build"
+  std::string what;       // one sentence
+  std::string next_step;  // empty where there is nothing to do
+};
+
+struct Machine {
+  /// Below it lie sys, dev, proc, lib/modules, usr/src and var/lib/dkms.
+  std::filesystem::path root = "/";
+  /// Where programs are looked for, as PATH lists it.
+  std::vector<std::filesystem::path> programs = {};
+  /// Google's compiler, where the user names one; empty: it is looked for among those.
+  std::filesystem::path compiler = {};
+};
+
+/// In the order: runtime, libedgetpu and its list, PCIe devices, USB devices, compiler.
+[[nodiscard]] std::vector<Finding> diagnose(const EdgeTpuLibraries& libraries,
+                                            const Machine& machine);
 
 }  // namespace segue

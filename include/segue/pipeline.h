@@ -37,8 +37,8 @@
 #include <string>
 #include <vector>
 
-#include "segue/backend.h"
 #include "segue/plan.h"
+#include "segue/runtime.h"
 #include "segue/units.h"
 
 namespace [[gnu::visibility("default")]] segue {

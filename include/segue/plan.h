@@ -39,10 +39,8 @@
 #include <string_view>
 #include <vector>
 
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/graph.h"
-#include "segue/simulator.h"
-#include "segue/uncertainty.h"
 
 namespace [[gnu::visibility("default")]] segue {
 
@@ -122,7 +120,7 @@ struct RateRange {
   double high = 0;
 };
 
-/// How sure a prediction is (segue/uncertainty.h). The latency adds up the ends of its stages, as
+/// How sure a prediction is (segue/cost.h). The latency adds up the ends of its stages, as
 /// if all erred alike. The time between two results is shortest where every stage, link and host
 /// takes its shortest; at the longest, a host that serves several devices also takes
 /// kMostHostStretch times as long for its share of outputs, unless its device says how long.

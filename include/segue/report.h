@@ -11,19 +11,16 @@
 #include <vector>
 
 #include "segue/calibrate.h"
-#include "segue/certificate.h"
-#include "segue/compile.h"
-#include "segue/compiler.h"
-#include "segue/doctor.h"
+#include "segue/cost.h"
+#include "segue/edgetpu.h"
 #include "segue/graph.h"
 #include "segue/model.h"
 #include "segue/pipeline.h"
 #include "segue/plan.h"
-#include "segue/profile.h"
+#include "segue/planner.h"
 #include "segue/segmentation.h"
-#include "segue/strategy.h"
-#include "segue/sweep.h"
 #include "segue/timeline.h"
+#include "segue/toolchain.h"
 #include "segue/verify.h"
 
 namespace [[gnu::visibility("default")]] segue {
@@ -127,10 +124,6 @@ struct RunReport {
 [[nodiscard]] Table compare_table(std::span<const ComparedPlan> rows);
 [[nodiscard]] std::string compare_json(const std::string& model,
                                        std::span<const ComparedPlan> rows);
-
-/// Rows of a sweep, one line each; those without a plan have dashes.
-[[nodiscard]] std::string sweep_text(std::span<const SweepRow> rows);
-[[nodiscard]] Table sweep_table(std::span<const SweepRow> rows);
 
 /// " on 3 TPUs", " on 2xedgetpu-usb3 1xedgetpu-pcie"; nothing where a stage has one TPU of the only
 /// kind.

@@ -20,9 +20,9 @@
 #include <span>
 #include <vector>
 
+#include "segue/cost.h"
 #include "segue/device.h"
 #include "segue/plan.h"
-#include "segue/simulator.h"
 #include "segue/units.h"
 
 namespace [[gnu::visibility("default")]] segue {

@@ -1,15 +1,18 @@
-/// Units of bytes, work and time and their text form, in one place.
-///
-/// KiB and MiB are powers of two everywhere. The Edge TPU compiler's reports print MiB with two
-/// decimals, and so do we, so that the two can be laid side by side.
+/// Numbers with units and names, as text.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
 namespace [[gnu::visibility("default")]] segue {
+
+/// Units of bytes, work and time and their text form, in one place.
+///
+/// KiB and MiB are powers of two everywhere. The Edge TPU compiler's reports print MiB with two
+/// decimals, and so do we, so that the two can be laid side by side.
 
 inline constexpr std::uint64_t kKiB = 1024;
 inline constexpr std::uint64_t kMiB = 1024 * kKiB;
@@ -50,5 +53,11 @@ inline constexpr Nanoseconds kLongestWait = std::chrono::hours(24 * 365);
 /// Returns "1.25 s", "41.34 ms", "12.50 us" or "3 ns": the largest unit that keeps the number at
 /// least 1.
 [[nodiscard]] std::string format_time(Nanoseconds time);
+
+/// Suggestions for misspelled names.
+
+/// Returns "; did you mean 'a', 'b'?" with up to three of `known` that are closest to `name` in
+/// edit distance, or an empty string when none is close. O(known * length^2).
+[[nodiscard]] std::string did_you_mean(std::string_view name, std::span<const std::string> known);
 
 }  // namespace segue

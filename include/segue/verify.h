@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
-#include "segue/backend.h"
 #include "segue/model.h"
 #include "segue/plan.h"
+#include "segue/runtime.h"
 #include "segue/segmentation.h"
 
 namespace [[gnu::visibility("default")]] segue {

@@ -1,9 +1,9 @@
 // Models, their tensors and operators, and the built-in networks.
 #include "module.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/file.h"
-#include "segue/names.h"
+#include "segue/units.h"
 #include "segue/report.h"
 #include "segue/zoo.h"
 #include "session.h"

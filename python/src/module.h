@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "segue/backend.h"
+#include "segue/runtime.h"
 #include "segue/device.h"
 #include "segue/graph.h"
 #include "segue/model.h"

@@ -4,7 +4,7 @@
 #include "module.h"
 #include "segue/error.h"
 #include "segue/report.h"
-#include "segue/strategy.h"
+#include "segue/planner.h"
 #include "segue/timeline.h"
 #include "segue/verify.h"
 

@@ -1,4 +1,4 @@
-#include "segue/names.h"
+#include "segue/units.h"
 
 #include <algorithm>
 #include <numeric>

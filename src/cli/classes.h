@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "segue/backend.h"
+#include "segue/runtime.h"
 #include "segue/report.h"
 
 namespace segue::cli {

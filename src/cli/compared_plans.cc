@@ -5,7 +5,7 @@
 #include "cli/progress.h"
 #include "cli/tpus.h"
 #include "segue/error.h"
-#include "segue/strategy.h"
+#include "segue/planner.h"
 
 namespace segue::cli {
 namespace {

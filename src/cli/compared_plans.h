@@ -8,7 +8,7 @@
 #include "cli/commands.h"
 #include "segue/device.h"
 #include "segue/graph.h"
-#include "segue/strategy.h"
+#include "segue/planner.h"
 
 namespace segue::cli {
 

@@ -1,4 +1,4 @@
-#include "segue/compile.h"
+#include "segue/toolchain.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include "cli/commands.h"
 #include "cli/compiler_options.h"
 #include "segue/error.h"
-#include "segue/names.h"
+#include "segue/units.h"
 #include "segue/report.h"
 #include "segue/verify.h"
 #include "segue/zoo.h"

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "segue/edgetpu_compiler.h"
+#include "segue/toolchain.h"
 
 namespace segue::cli {
 

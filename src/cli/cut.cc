@@ -7,12 +7,12 @@
 #include "cli/commands.h"
 #include "cli/libraries.h"
 #include "cli/tpus.h"
-#include "segue/edgetpu_compiler.h"
+#include "segue/toolchain.h"
 #include "segue/error.h"
-#include "segue/measure.h"
+#include "segue/runtime.h"
 #include "segue/report.h"
 #include "segue/segmentation.h"
-#include "segue/strategy.h"
+#include "segue/planner.h"
 #include "segue/units.h"
 
 namespace segue::cli {

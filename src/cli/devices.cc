@@ -5,7 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/libraries.h"
-#include "segue/doctor.h"
+#include "segue/edgetpu.h"
 #include "segue/error.h"
 #include "segue/report.h"
 

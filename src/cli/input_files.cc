@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "segue/error.h"
-#include "segue/inputs.h"
+#include "runtime/inputs.h"
 #include "segue/units.h"
 
 namespace segue::cli {

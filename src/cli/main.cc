@@ -8,10 +8,10 @@
 #include <new>
 
 #include "cli/commands.h"
-#include "segue/edgetpu_compiler.h"
+#include "segue/toolchain.h"
 #include "segue/error.h"
 #include "segue/file.h"
-#include "segue/names.h"
+#include "segue/units.h"
 #include "segue/report.h"
 #include "segue/version.h"
 

@@ -10,7 +10,7 @@
 #include "evaluation/paper/paper.h"
 #include "segue/error.h"
 #include "segue/file.h"
-#include "segue/page.h"
+#include "report/page/page.h"
 #include "segue/units.h"
 
 namespace segue::cli {

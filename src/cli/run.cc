@@ -22,7 +22,7 @@
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
-#include "segue/trace.h"
+#include "report/trace.h"
 #include "segue/units.h"
 
 namespace segue::cli {

@@ -7,10 +7,10 @@
 #include <filesystem>
 
 #include "cli/libraries.h"
-#include "segue/compile.h"
+#include "segue/toolchain.h"
 #include "segue/edgetpu.h"
 #include "segue/error.h"
-#include "segue/strategy.h"
+#include "segue/planner.h"
 #include "segue/units.h"
 #include "segue/verify.h"
 

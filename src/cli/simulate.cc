@@ -8,7 +8,7 @@
 #include "segue/file.h"
 #include "segue/report.h"
 #include "segue/timeline.h"
-#include "segue/trace.h"
+#include "report/trace.h"
 
 namespace segue::cli {
 namespace {

@@ -1,4 +1,4 @@
-#include "segue/sweep.h"
+#include "planner/sweep/sweep.h"
 
 #include <fmt/format.h>
 
@@ -11,6 +11,7 @@
 #include "cli/tpus.h"
 #include "segue/error.h"
 #include "segue/file.h"
+#include "report/sweep_report.h"
 #include "segue/report.h"
 #include "segue/units.h"
 #include "segue/zoo.h"

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "segue/error.h"
-#include "segue/strategy.h"
+#include "segue/planner.h"
 #include "segue/timeline.h"
 #include "segue/units.h"
 

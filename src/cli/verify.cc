@@ -8,7 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/libraries.h"
-#include "segue/certificate.h"
+#include "segue/planner.h"
 #include "segue/error.h"
 #include "segue/report.h"
 

@@ -1,9 +1,9 @@
-// The factors of segue/uncertainty.h, as the rows of src/accuracy give them.
+// The factors of segue/cost.h, as the rows of src/accuracy give them.
 #pragma once
 
 #include <array>
 
-#include "segue/uncertainty.h"
+#include "segue/cost.h"
 
 namespace segue {
 

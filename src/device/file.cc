@@ -8,7 +8,7 @@
 #include "base/json/node.h"
 #include "segue/device.h"
 #include "segue/error.h"
-#include "segue/names.h"
+#include "segue/units.h"
 
 namespace segue {
 namespace {

@@ -1,4 +1,4 @@
-#include "segue/uncertainty.h"
+#include "segue/cost.h"
 
 #include <algorithm>
 #include <cmath>

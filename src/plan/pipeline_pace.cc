@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "segue/simulator.h"
+#include "segue/cost.h"
 
 namespace segue {
 namespace {

@@ -1,4 +1,4 @@
-#include "segue/strategy.h"
+#include "segue/planner.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,7 +12,7 @@
 #include "plan/prediction.h"
 #include "planner/no_plan.h"
 #include "planner/ordered_work.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/model.h"
 

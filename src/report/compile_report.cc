@@ -4,9 +4,8 @@
 
 #include "base/json/node.h"
 #include "report/plan_words.h"
-#include "segue/names.h"
-#include "segue/report.h"
 #include "segue/units.h"
+#include "segue/report.h"
 
 namespace segue {
 namespace {

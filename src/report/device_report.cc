@@ -3,9 +3,8 @@
 #include <algorithm>
 
 #include "base/json/node.h"
-#include "segue/names.h"
-#include "segue/report.h"
 #include "segue/units.h"
+#include "segue/report.h"
 
 namespace segue {
 namespace {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "report/sweep_report.h"
 #include "segue/report.h"
 #include "segue/units.h"
 

@@ -1,4 +1,4 @@
-#include "segue/trace.h"
+#include "report/trace.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "segue/backend.h"
+#include "segue/runtime.h"
 
 #include <fmt/format.h>
 

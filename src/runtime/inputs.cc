@@ -1,4 +1,4 @@
-#include "segue/inputs.h"
+#include "runtime/inputs.h"
 
 #include <fmt/format.h>
 

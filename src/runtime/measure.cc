@@ -1,4 +1,4 @@
-#include "segue/measure.h"
+#include "segue/runtime.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <cmath>
 #include <thread>
 
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/error.h"
 
 namespace segue {

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "segue/backend.h"
+#include "segue/runtime.h"
 
 namespace segue {
 

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <random>
 
-#include "segue/backend.h"
+#include "segue/runtime.h"
 
 namespace segue {
 namespace {

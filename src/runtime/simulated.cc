@@ -3,11 +3,10 @@
 #include <chrono>
 #include <thread>
 
-#include "segue/backend.h"
-#include "segue/compiler.h"
+#include "segue/runtime.h"
+#include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/graph.h"
-#include "segue/simulator.h"
 
 namespace segue {
 namespace {

@@ -1,4 +1,4 @@
-#include "segue/compile.h"
+#include "segue/toolchain.h"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 // What someone writes who has Segue installed: plans a network, and cuts the plan's first segment.
 #include <segue/error.h>
-#include <segue/strategy.h>
+#include <segue/planner.h>
 #include <segue/units.h>
 #include <segue/version.h>
 #include <segue/zoo.h>

@@ -12,10 +12,9 @@
 #include <span>
 #include <vector>
 
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/device.h"
 #include "segue/graph.h"
-#include "segue/simulator.h"
 
 namespace segue::testing {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "segue/compiler.h"
+#include "segue/cost.h"
 
 namespace segue {
 

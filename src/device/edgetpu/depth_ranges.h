@@ -8,7 +8,7 @@
 
 #include "device/edgetpu/caching.h"
 #include "device/edgetpu/reserved_ranges.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 
 namespace segue {
 

@@ -2,7 +2,7 @@
 
 #include "device/edgetpu/tiles.h"
 #include "model/operator_kinds.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 
 namespace segue {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "device/edgetpu/segment_sum.h"
 #include "model/operator_kinds.h"
-#include "segue/simulator.h"
+#include "segue/cost.h"
 
 namespace segue {
 namespace {

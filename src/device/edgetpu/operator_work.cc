@@ -5,7 +5,7 @@
 #include "device/edgetpu/geometry.h"
 #include "device/edgetpu/map_part.h"
 #include "model/operator_kinds.h"
-#include "segue/simulator.h"
+#include "segue/cost.h"
 
 namespace segue {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "model/operator_kinds.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/units.h"
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "segue/compiler.h"
+#include "segue/cost.h"
 
 namespace segue {
 

@@ -3,7 +3,7 @@
 
 #include "device/edgetpu/map_part.h"
 #include "model/operator_kinds.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 
 namespace segue {
 namespace {

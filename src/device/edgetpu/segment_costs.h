@@ -10,7 +10,7 @@
 
 #include "device/edgetpu/operator_facts.h"
 #include "device/edgetpu/reserved_ranges.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/graph.h"
 
 namespace segue {

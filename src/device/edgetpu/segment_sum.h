@@ -8,7 +8,7 @@
 
 #include "device/edgetpu/geometry.h"
 #include "device/edgetpu/tiles.h"
-#include "segue/simulator.h"
+#include "segue/cost.h"
 
 namespace segue {
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "device/edgetpu/segment_sum.h"
-#include "segue/simulator.h"
+#include "segue/cost.h"
 
 namespace segue {
 namespace {

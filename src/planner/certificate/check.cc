@@ -9,10 +9,9 @@
 #include "device/edgetpu/stage_pace.h"
 #include "plan/limits.h"
 #include "planner/certificate/wide.h"
-#include "segue/certificate.h"
-#include "segue/compiler.h"
+#include "segue/planner.h"
+#include "segue/cost.h"
 #include "segue/error.h"
-#include "segue/simulator.h"
 
 namespace segue {
 namespace {

@@ -6,8 +6,7 @@
 #include <memory>
 
 #include "device/edgetpu/segment_sum.h"
-#include "segue/compiler.h"
-#include "segue/simulator.h"
+#include "segue/cost.h"
 
 namespace segue {
 

@@ -11,7 +11,7 @@
 
 #include "segue/device.h"
 #include "segue/graph.h"
-#include "segue/optimal.h"
+#include "segue/planner.h"
 
 namespace segue {
 

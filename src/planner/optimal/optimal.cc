@@ -1,4 +1,4 @@
-#include "segue/optimal.h"
+#include "segue/planner.h"
 
 #include <fmt/format.h>
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "segue/profile.h"
+#include "segue/segmentation.h"
 
 namespace segue {
 

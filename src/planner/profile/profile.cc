@@ -1,4 +1,4 @@
-#include "segue/profile.h"
+#include "segue/segmentation.h"
 
 #include <fmt/format.h>
 
@@ -8,9 +8,8 @@
 #include "graph/reads.h"
 #include "planner/optimal/ideal_costs.h"
 #include "planner/optimal/ideals.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/error.h"
-#include "segue/simulator.h"
 
 namespace segue {
 namespace {

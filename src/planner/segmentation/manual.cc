@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "segue/error.h"
-#include "segue/names.h"
+#include "segue/units.h"
 #include "segue/segmentation.h"
 
 namespace segue {

@@ -8,7 +8,7 @@
 #include "plan/time_json.h"
 #include "planner/sweep/limits.h"
 #include "segue/error.h"
-#include "segue/sweep.h"
+#include "planner/sweep/sweep.h"
 #include "segue/units.h"
 
 namespace segue {

@@ -1,4 +1,4 @@
-#include "segue/page.h"
+#include "report/page/page.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "segue/doctor.h"
+#include "segue/edgetpu.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

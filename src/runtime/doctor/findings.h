@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "segue/doctor.h"
+#include "segue/edgetpu.h"
 
 namespace segue {
 

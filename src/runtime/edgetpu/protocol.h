@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/process/message.h"
-#include "segue/backend.h"
+#include "segue/runtime.h"
 #include "segue/edgetpu.h"
 
 namespace segue::edgetpu {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "segue/backend.h"
+#include "segue/runtime.h"
 #include "segue/pipeline.h"
 
 namespace segue::pipeline {

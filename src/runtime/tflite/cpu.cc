@@ -3,7 +3,7 @@
 #include "runtime/tflite/runtime_faults.h"
 #include "runtime/tflite/tflite_runtime.h"
 #include "runtime/tflite/xnnpack.h"
-#include "segue/backend.h"
+#include "segue/runtime.h"
 #include "segue/error.h"
 
 namespace segue {

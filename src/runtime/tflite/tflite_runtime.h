@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "segue/backend.h"
+#include "segue/runtime.h"
 #include "segue/error.h"
 
 namespace segue {

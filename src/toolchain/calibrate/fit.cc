@@ -8,10 +8,9 @@
 #include <optional>
 
 #include "segue/calibrate.h"
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/graph.h"
-#include "segue/simulator.h"
 #include "toolchain/calibrate/least_squares.h"
 
 namespace segue {

@@ -5,7 +5,7 @@
 
 #include "base/file/temporary_folder.h"
 #include "base/process/process.h"
-#include "segue/edgetpu_compiler.h"
+#include "segue/toolchain.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "toolchain/edgetpu_compiler/failures.h"

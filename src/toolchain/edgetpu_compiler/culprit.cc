@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "segue/edgetpu_compiler.h"
+#include "segue/toolchain.h"
 #include "segue/error.h"
 
 namespace segue {

@@ -1,7 +1,7 @@
 // Failures that are not in what the compiler prints when it ends.
 #pragma once
 
-#include "segue/edgetpu_compiler.h"
+#include "segue/toolchain.h"
 
 namespace segue {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <tuple>
 
-#include "segue/compiler.h"
+#include "segue/cost.h"
 #include "segue/graph.h"
 
 namespace segue {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "segue/edgetpu_compiler.h"
+#include "segue/toolchain.h"
 #include "segue/model.h"
 
 namespace segue {

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "segue/edgetpu_compiler.h"
+#include "segue/toolchain.h"
 #include "segue/error.h"
 
 namespace segue {

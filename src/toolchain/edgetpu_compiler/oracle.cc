@@ -4,7 +4,7 @@
 #include <map>
 #include <mutex>
 
-#include "segue/edgetpu_compiler.h"
+#include "segue/toolchain.h"
 #include "segue/error.h"
 
 namespace segue {

@@ -1,3 +1,25 @@
+/// Google's compiler: run on one model, on the segments of a plan, and what is known of its
+/// failures.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "segue/cost.h"
+#include "segue/device.h"
+#include "segue/model.h"
+#include "segue/pipeline.h"
+#include "segue/plan.h"
+#include "segue/units.h"
+
+namespace [[gnu::visibility("default")]] segue {
+
 /// Google's edgetpu_compiler, the closed program that turns a .tflite file into one for the device.
 ///
 /// It is run on one segment at a time and never cuts: its own segmentation is what Segue replaces.
@@ -8,21 +30,6 @@
 /// Source of options, log lines and failure texts: coral.ai/docs/edgetpu/compiler, and issues of
 /// google-coral/edgetpu as named beside each. The program was not at hand: all is tested against a
 /// stand-in that prints what those document.
-#pragma once
-
-#include <cstdint>
-#include <filesystem>
-#include <memory>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <vector>
-
-#include "segue/compiler.h"
-#include "segue/model.h"
-#include "segue/units.h"
-
-namespace [[gnu::visibility("default")]] segue {
 
 /// A row of the table of operations: how many of a kind are where, and why.
 struct CompiledOperation {
@@ -146,5 +153,59 @@ void stop_compilers() noexcept;
 /// Error(kCompiler) with message and explanation when the compiler fails.
 [[nodiscard]] std::unique_ptr<Compiler> make_edgetpu_compiler(
     const std::filesystem::path& folder, const EdgeTpuCompilerOptions& options);
+
+/// Segments through Google's compiler: every segment of a folder, several at a time, with the
+/// compiler's own figures in plan.json.
+///
+/// The compiler is edgetpu_compiler.h; it never cuts.
+
+struct CompileOptions {
+  EdgeTpuCompilerOptions compiler;
+  std::vector<DevicePool> pools;  // of the plan; empty: those it names
+  std::uint32_t jobs = 0;         // compilers at a time; 0: one per core of this machine
+  bool finds_culprits = true;     // where a segment fails: which operator
+  /// Called when the compiler is done with a file, before its culprit is looked for; by one thread
+  /// at a time.
+  std::function<void(const std::string& file, const Compilation&)> on_compiled;
+  /// Whether what follows this outcome is a search for the operator at fault.
+  [[nodiscard]] bool looks_for_culprit(const Compilation& compilation) const;
+};
+
+/// What became of one file.
+struct FileCompilation {
+  std::string file;           // "resnet50_segment_0_of_4.tflite"
+  std::string compiled_file;  // "resnet50_segment_0_of_4_edgetpu.tflite"
+  std::string log_file;       // "resnet50_segment_0_of_4_edgetpu.log"
+  Compilation compilation;    // its bytes are in the compiled file, no longer here
+  bool looked_for_culprit = false;
+  std::optional<Culprit> culprit;          // none where it was not found
+  std::vector<std::string> culprit_names;  // "SOFTMAX #30 'predictions'", one per operator
+};
+
+struct FolderCompilation {
+  std::vector<FileCompilation> files;  // in the order of the pipeline
+  std::optional<Plan> plan;            // as it was written; nothing where none was there
+  [[nodiscard]] bool succeeded() const;
+};
+
+/// Compiles all segments that `find_segments` finds in a folder. Beside each lies then its log and,
+/// where it succeeded, the compiled file. When all did, plan.json, where there is one, holds the
+/// compiler's on-chip and host bytes, the operators that it left to the host, and times simulated
+/// with those; else it stays as it was, and so do older compiled files of the segments that failed.
+/// That a segment fails is an answer. Throws Error(kCompiler) when the compiler cannot be started,
+/// Error(kInvalidArgument) where the pools are not those of the plan, and as read_split and
+/// StagedFiles.
+[[nodiscard]] FolderCompilation compile_folder(const std::filesystem::path& folder,
+                                               const CompileOptions& options);
+
+/// The same for one model; its compiled file and log go into `folder`.
+[[nodiscard]] FileCompilation compile_model(const Model& model, const std::filesystem::path& folder,
+                                            const CompileOptions& options);
+
+/// The segments of a plan, compiled in a temporary folder inside `folder`, as a pipeline takes
+/// them. Throws Error(kCompiler) where one fails, and as the other pipeline_layout.
+[[nodiscard]] PipelineLayout compiled_layout(const Model& model, const Plan& plan,
+                                             const std::filesystem::path& folder,
+                                             const CompileOptions& options);
 
 }  // namespace segue

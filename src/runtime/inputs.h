@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "segue/backend.h"
+#include "segue/runtime.h"
 
 namespace [[gnu::visibility("default")]] segue {
 

@@ -22,7 +22,7 @@
 #include <string_view>
 #include <vector>
 
-#include "segue/strategy.h"
+#include "segue/planner.h"
 #include "segue/units.h"
 
 namespace [[gnu::visibility("default")]] segue {

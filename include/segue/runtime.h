@@ -1,12 +1,9 @@
-/// What runs a segment. A backend opens models as sessions; a session computes.
-///
-/// The CPU backend drives the classic TensorFlow Lite C API, loaded with dlopen: nothing of
-/// TensorFlow is linked, and one build of Segue works with any runtime of TensorFlow Lite 2.5 or
-/// later that has that API.
+/// Runtimes: what opens a segment and computes it, and how long that takes here.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -14,9 +11,18 @@
 #include <vector>
 
 #include "segue/device.h"
+#include "segue/graph.h"
 #include "segue/model.h"
+#include "segue/segmentation.h"
+#include "segue/units.h"
 
 namespace [[gnu::visibility("default")]] segue {
+
+/// What runs a segment. A backend opens models as sessions; a session computes.
+///
+/// The CPU backend drives the classic TensorFlow Lite C API, loaded with dlopen: nothing of
+/// TensorFlow is linked, and one build of Segue works with any runtime of TensorFlow Lite 2.5 or
+/// later that has that API.
 
 class SharedMemory;  // of a pipeline and the processes of its devices; for Segue's own backends
 
@@ -161,5 +167,36 @@ struct CpuOptions {
 /// longer. Links that devices share are not in it. Its sessions throw what those of `computes` do.
 [[nodiscard]] std::unique_ptr<Backend> make_simulated_backend(
     std::shared_ptr<const Backend> computes, const DeviceSpec& device, double time_scale = 1);
+
+/// Latencies of segments, measured by running them.
+
+struct MeasureOptions {
+  std::uint32_t runs = 7;  // after one that does not count
+  std::uint64_t seed = 1;  // of the input
+  /// Each run of a segment between two of the whole model, which measure how fast the machine is at
+  /// this moment: one that others use too changes by a tenth within seconds, and segments are
+  /// compared with each other that are measured minutes apart. Not for a device that two open
+  /// models disturb.
+  bool in_turns = true;
+  /// Cores that run the whole model meanwhile, as the other stages of a pipeline will: what shares
+  /// caches and memory is slower then, and not all segments by as much.
+  std::uint32_t busy_cores = 0;
+  std::function<Nanoseconds()> clock = {};  // the time since some moment; empty: steady_clock
+};
+
+/// Cuts a segment out of the model in memory, opens it on the backend and times it: the median
+/// share of the whole model's time, times the fastest run of that; or, not in turns, the fastest
+/// run. Graph and its model must outlive it. The callable is for one thread at a time, and throws
+/// as extract_segment and Backend::open, as does this function for the whole model.
+[[nodiscard]] SegmentLatency measured_latency(const Graph& graph,
+                                              std::shared_ptr<const Backend> backend,
+                                              const MeasureOptions& options = {});
+
+/// The host with the times of those operators of a model that the device leaves to it, or may leave
+/// to it since they depend on an operator left to it, each run alone on the backend: the fastest of
+/// `options.runs` runs. One that cannot be run alone keeps its estimate. Takes a moment for each
+/// operator. Throws as Backend::open where the runtime is unfit.
+[[nodiscard]] HostCompute measured_host(HostCompute host, const Graph& graph,
+                                        const Backend& backend, const MeasureOptions& options = {});
 
 }  // namespace segue
