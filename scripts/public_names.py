@@ -49,11 +49,13 @@ def names(header):
 
 
 def headers():
-    return sorted((ROOT / "include" / "segue").glob("*.h"), key=lambda path: check_layers.LAYERS.index(path.stem))
+    order = [header for headers in check_layers.MODULES.values() for header in headers]
+    found = [*(ROOT / "include" / "segue").glob("*.h"), *(ROOT / "zoo" / "include" / "segue").glob("*.h")]
+    return sorted(found, key=lambda path: order.index(path.stem))
 
 
 def table():
-    rows = (f"| [{h.name}](../include/segue/{h.name}) | {', '.join(f'`{name}`' for name in names(h))} |\n"
+    rows = (f"| [{h.name}](../{h.relative_to(ROOT).as_posix()}) | {', '.join(f'`{name}`' for name in names(h))} |\n"
             for h in headers())
     return "| header | names |\n|---|---|\n" + "".join(rows)
 

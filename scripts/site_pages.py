@@ -37,7 +37,7 @@ def write_cpp(folder):
     headers = public_names.headers()
     table = "".join(f"| [{h.name}](cpp/{h.stem}.md) | {first_sentence(h)} |\n" for h in headers)
     (folder / "docs" / "cpp.md").write_text(
-        "# C++\n\nIn the order of the layers: a header includes only what stands above it. All is in the namespace "
+        "# C++\n\nIn the order of the modules: a header includes only headers above it. All is in the namespace "
         f"`segue`; failures throw `segue::Error`.\n\n| | |\n|---|---|\n{table}")
     for header in headers:
         (folder / "docs" / "cpp" / f"{header.stem}.md").write_text(header_page(header))
@@ -63,7 +63,7 @@ def with_links_kept_inside(text, page, pages):
 
 
 def copy_pages(folder):
-    sources = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+    sources = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "HACKING.md")]
     sources += sorted((ROOT / "docs").rglob("*.*")) + sorted((ROOT / "experiments").rglob("*.*"))
     sources = [path for path in sources if path.suffix in {".md", ".svg", ".png", ".csv", ".json"}]
     pages = {path.relative_to(ROOT).as_posix() for path in sources}

@@ -65,7 +65,7 @@ def check_pkg_config(prefix, work):
 
 
 def check_headers(prefix):
-    declared = {path.name for path in (SOURCE / "include" / "segue").glob("*.h")} | {"version.h"}
+    declared = {path.name for path in public_names.headers()} | {"version.h"}
     expect({path.name for path in (prefix / "include" / "segue").iterdir()} == declared, "every public header")
 
 
