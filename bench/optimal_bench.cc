@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <map>
 
-#include "segue/planner.h"
 #include "segue/plan.h"
+#include "segue/planner.h"
 #include "segue/segmentation.h"
 #include "segue/zoo.h"
 
@@ -42,7 +42,7 @@ void check(benchmark::State& state, const char* name) {
   const Graph graph(model_of(name));
   const auto pools = open_devices("edgetpu-pcie", kTpus);
   const auto best = segment_optimal(graph, pools);
-  Plan plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
+  Plan plan = make_plan(graph, best.segmentation, pools, Strategy::kOptimal, best.devices);
   plan.bound = best.bound;
   for (auto _ : state) {
     if (!check_certificate(plan, graph, pools).is_accepted) std::abort();

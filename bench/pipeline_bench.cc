@@ -16,8 +16,8 @@
 #include <optional>
 #include <thread>
 
-#include "segue/runtime.h"
 #include "segue/pipeline.h"
+#include "segue/runtime.h"
 #include "segue/timeline.h"
 #include "segue/zoo.h"
 
@@ -292,7 +292,7 @@ void simulated_time(benchmark::State& state) {
   }
   const DevicePool pool{find_device(plan_case.device), plan_case.stages * plan_case.replicas,
                         false};
-  Plan plan = make_plan(graph, segmentation, std::span(&pool, 1), "manual",
+  Plan plan = make_plan(graph, segmentation, std::span(&pool, 1), Strategy::kManual,
                         std::vector<PoolCounts>(plan_case.stages, PoolCounts{plan_case.replicas}));
   identify_model(plan, model);
   constexpr double kPeriodNs = 2e7;  // between results: much longer than a CPU computes
@@ -360,7 +360,7 @@ class TwoCores {
         Profile::of_depths(graph, measured_latency(graph, backend_, {.busy_cores = 1}));
     best_ = segment_profiled(profile, 2);
     const DevicePool pool{find_device("edgetpu-pcie"), 2, false};
-    plan_ = make_plan(graph, best_.segmentation, std::span(&pool, 1), "profile",
+    plan_ = make_plan(graph, best_.segmentation, std::span(&pool, 1), Strategy::kProfile,
                       std::vector<PoolCounts>(2, PoolCounts{1}));
     identify_model(plan_, model_);
   }

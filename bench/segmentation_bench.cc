@@ -85,7 +85,7 @@ void plan_balanced(benchmark::State& state, const char* name, std::size_t tpus) 
     const Graph graph(model);
     const auto balanced = segment_balanced(graph, tpus, *compiler);
     benchmark::DoNotOptimize(make_plan(graph, balanced.segmentation, *compiler,
-                                       find_device("edgetpu-pcie"), "balanced"));
+                                       find_device("edgetpu-pcie"), Strategy::kBalanced));
   }
 }
 BENCHMARK_CAPTURE(plan_balanced, resnet152_8, "resnet152", 8)->Unit(benchmark::kMillisecond);

@@ -35,7 +35,7 @@ int main() {
     const auto compiler = segue::make_simulated_compiler(device);
     const segue::Segmentation even = segment_evenly(graph, 4);
     segue::check_segmentation(graph, even);
-    show("even", segue::make_plan(graph, even, *compiler, device, "manual"));
+    show("even", segue::make_plan(graph, even, *compiler, device, segue::Strategy::kManual));
     const segue::DevicePool tpus{device, 4};
     show("balanced", segue::plan_by_strategy(graph, {&tpus, 1}, segue::Strategy::kBalanced).plan);
   } catch (const segue::Error& error) {

@@ -1,5 +1,3 @@
-#include "segue/planner.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,6 +9,7 @@
 #include "reference/random_device.h"
 #include "reference/random_model.h"
 #include "segue/error.h"
+#include "segue/planner.h"
 #include "segue/segmentation.h"
 #include "segue/zoo.h"
 
@@ -22,8 +21,8 @@ using ::testing::HasSubstr;
 Plan best_plan(const Graph& graph, std::span<const DevicePool> pools,
                const OptimalOptions& options = {}) {
   const OptimalSegmentation best = segment_optimal(graph, pools, options);
-  Plan plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
-  if (options.objective == Objective::kLatency) plan.objective = "latency";
+  Plan plan = make_plan(graph, best.segmentation, pools, Strategy::kOptimal, best.devices);
+  plan.objective = options.objective;
   plan.bound = best.bound;
   return plan;
 }
@@ -63,7 +62,7 @@ TEST(Certificate, OfAPlanThatIsNotTheBestIsRejected) {
   const DevicePool pool{find_device("edgetpu-pcie"), 4, false};
   const std::span pools(&pool, 1);
   const std::vector<PoolCounts> devices(4, PoolCounts{1});
-  Plan plan = make_plan(graph, segment_as_vendor(graph, 4), pools, "optimal", devices);
+  Plan plan = make_plan(graph, segment_as_vendor(graph, 4), pools, Strategy::kOptimal, devices);
   EXPECT_THAT(check_certificate(plan, graph, pools).reason, HasSubstr("no bound"));
   plan.bound = Bound{plan.predicted.bottleneck, true, 4, 1};
   const CertificateVerdict verdict = check_certificate(plan, graph, pools);
@@ -113,7 +112,7 @@ TEST(Certificate, MayHoldForFewerDevicesThanThereAre) {
   const std::vector<DevicePool> pools{{find_device("edgetpu-usb2"), 2, false}, fast};
   std::vector<PoolCounts> devices;
   for (const PoolCounts& counts : best.devices) devices.push_back({0, counts[0]});
-  Plan plan = make_plan(graph, best.segmentation, pools, "optimal", devices);
+  Plan plan = make_plan(graph, best.segmentation, pools, Strategy::kOptimal, devices);
   plan.bound = Bound{plan.predicted.bottleneck, true, 2, 0};
   const CertificateVerdict verdict = check_certificate(plan, graph, pools);
   EXPECT_TRUE(verdict.is_accepted) << verdict.reason;
@@ -127,7 +126,7 @@ TEST(Certificate, OfTooManyIdealsFollowsFromTheWorkOrStaysOpen) {
   const DevicePool pool{find_device("edgetpu-pcie"), 4, false};
   const std::span pools(&pool, 1);
   EXPECT_TRUE(check_certificate(best_plan(graph, pools), graph, pools).is_accepted);
-  Plan plan = make_plan(graph, segment_as_vendor(graph, 2), pools, "optimal",
+  Plan plan = make_plan(graph, segment_as_vendor(graph, 2), pools, Strategy::kOptimal,
                         std::vector<PoolCounts>{{1}, {1}});
   plan.bound = Bound{plan.predicted.bottleneck, true, 4, 1};
   testing::expect_error(ErrorCode::kUnsupported,

@@ -1,6 +1,4 @@
 // Folders of segments through a stand-in for Google's compiler, and on stand-ins for Edge TPUs.
-#include "segue/toolchain.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -16,6 +14,7 @@
 #include "segue/graph.h"
 #include "segue/planner.h"
 #include "segue/segmentation.h"
+#include "segue/toolchain.h"
 #include "segue/verify.h"
 #include "segue/zoo.h"
 #include "stand_in.h"
@@ -160,7 +159,7 @@ TEST(CompiledPlans, TakeTheCompilersBytesIntoTheirTimesAndKeepThemWhenReadAgain)
   edited.stages[1].operators.erase(edited.stages[1].operators.begin());
   edited.stages[0].operators.push_back(moved);
   const Plan evaluated = evaluate_plan(edited, graph, pools);
-  EXPECT_EQ(evaluated.strategy, "manual");
+  EXPECT_EQ(evaluated.strategy, Strategy::kManual);
   EXPECT_FALSE(evaluated.stages[0].compiled || evaluated.stages[1].compiled);
   EXPECT_TRUE(evaluated.stages[2].compiled);
 }

@@ -1,8 +1,8 @@
 // The best pipelines of whole CNNs against the other strategies and what the plan predicts.
 #include <gtest/gtest.h>
 
-#include "segue/planner.h"
 #include "segue/plan.h"
+#include "segue/planner.h"
 #include "segue/segmentation.h"
 #include "segue/zoo.h"
 
@@ -26,7 +26,7 @@ TEST_P(OptimalOnCnns, IsWhatThePlanPredictsAndNeverWorseThanTheOthers) {
     const auto best = segment_optimal(graph, device, devices);
     const DevicePool pool{device, devices, false};
     const Plan plan =
-        make_plan(graph, best.segmentation, std::span(&pool, 1), "optimal", best.devices);
+        make_plan(graph, best.segmentation, std::span(&pool, 1), Strategy::kOptimal, best.devices);
     EXPECT_EQ(plan.predicted.bottleneck, best.bottleneck);
     EXPECT_EQ(plan.predicted.latency, best.latency);
     EXPECT_LE(best.bottleneck, before) << "more devices must not hurt";
@@ -34,7 +34,8 @@ TEST_P(OptimalOnCnns, IsWhatThePlanPredictsAndNeverWorseThanTheOthers) {
     const auto pure = segment_optimal(graph, device, devices, {.max_replicas = 1});
     EXPECT_LE(best.bottleneck, pure.bottleneck);
     const auto bottleneck_of = [&](const Segmentation& segmentation) {
-      return make_plan(graph, segmentation, *compiler, device, "").predicted.bottleneck;
+      return make_plan(graph, segmentation, *compiler, device, Strategy::kManual)
+          .predicted.bottleneck;
     };
     EXPECT_LE(pure.bottleneck,
               bottleneck_of(segment_balanced(graph, devices, *compiler).segmentation));

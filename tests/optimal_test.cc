@@ -1,5 +1,3 @@
-#include "segue/planner.h"
-
 #include <gtest/gtest.h>
 
 #include <numeric>
@@ -17,6 +15,7 @@
 #include "reference/random_device.h"
 #include "reference/random_model.h"
 #include "segue/plan.h"
+#include "segue/planner.h"
 #include "segue/zoo.h"
 
 namespace segue {
@@ -71,7 +70,8 @@ TEST_P(OptimalBySeed, EqualsTheBestOfAllPipelinesOnUnequalDevices) {
     EXPECT_EQ(found.bottleneck.count(), best.bottleneck()) << "round " << round;
     const auto quick = segment_optimal(graph, pools, {replicas, Objective::kLatency});
     EXPECT_EQ(quick.latency.count(), best.latency()) << "round " << round;
-    const Plan plan = make_plan(graph, found.segmentation, pools, "optimal", found.devices);
+    const Plan plan =
+        make_plan(graph, found.segmentation, pools, Strategy::kOptimal, found.devices);
     EXPECT_EQ(plan.predicted.bottleneck, found.bottleneck);
     EXPECT_EQ(plan.predicted.latency, found.latency);
   }
@@ -91,7 +91,7 @@ TEST(Optimal, DevicesThatAreGoodAtDifferentThingsAreBothUsedForThem) {
   const Model model = open_model("zoo:squeezenet");
   const Graph graph(model);
   const auto best = segment_optimal(graph, pools);
-  Plan plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
+  Plan plan = make_plan(graph, best.segmentation, pools, Strategy::kOptimal, best.devices);
   plan.bound = best.bound;
   EXPECT_TRUE(best.bound.is_proven);
   const CertificateVerdict verdict = check_certificate(plan, graph, pools);
@@ -299,7 +299,8 @@ TEST(Optimal, LargeGraphHasAPlanWithinItsBound) {
     EXPECT_LE(best.bound.value, best.bottleneck);
     EXPECT_GT(best.bound.value, best.bottleneck * 97 / 100);
     const DevicePool pool{pcie(), 4};
-    const Plan plan = make_plan(graph, best.segmentation, {&pool, 1}, "optimal", best.devices);
+    const Plan plan =
+        make_plan(graph, best.segmentation, {&pool, 1}, Strategy::kOptimal, best.devices);
     EXPECT_EQ(plan.predicted.bottleneck, best.bottleneck);
     EXPECT_EQ(plan.predicted.latency, best.latency);
   }

@@ -8,10 +8,10 @@
 
 #include "environment.h"
 #include "expect.h"
-#include "segue/toolchain.h"
-#include "segue/planner.h"
 #include "segue/pipeline.h"
+#include "segue/planner.h"
 #include "segue/timeline.h"
+#include "segue/toolchain.h"
 #include "segue/zoo.h"
 #include "stand_in.h"
 
@@ -38,7 +38,7 @@ Plan even_plan(const Graph& graph, std::uint32_t stages, std::uint32_t replicas)
     first = end + 1;
   }
   const DevicePool pool{find_device("edgetpu-pcie"), stages * replicas, false};
-  Plan plan = make_plan(graph, segmentation, std::span(&pool, 1), "manual",
+  Plan plan = make_plan(graph, segmentation, std::span(&pool, 1), Strategy::kManual,
                         std::vector<PoolCounts>(stages, PoolCounts{replicas}));
   identify_model(plan, graph.model());
   return plan;

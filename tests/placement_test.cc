@@ -4,8 +4,8 @@
 
 #include "expect.h"
 #include "model_builder.h"
-#include "segue/planner.h"
 #include "segue/cost.h"
+#include "segue/planner.h"
 #include "segue/report.h"
 #include "segue/timeline.h"
 
@@ -256,7 +256,7 @@ TEST(HostCost, CoresLimitThePace) {
   pool.device.host.measured[2] = Nanoseconds(1'000'000);
   const Segmentation whole{{{OperatorId{0}, OperatorId{1}, OperatorId{2}}}};
   const std::vector<PoolCounts> devices{{4}};
-  const Plan plan = make_plan(graph, whole, {&pool, 1}, "manual", devices);
+  const Plan plan = make_plan(graph, whole, {&pool, 1}, Strategy::kManual, devices);
   EXPECT_GE(plan.predicted.bottleneck, plan.host_time());
   EXPECT_GT(plan.host_time(), plan.stages[0].time.total() / 4);
   EXPECT_THAT(plan_text(plan, {}), HasSubstr("host's processor sets the pace"));

@@ -22,7 +22,7 @@ Plan plan_of(const Model& model, std::size_t count) {
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-usb3"));
   Plan plan = make_plan(graph, segment_balanced(graph, count, *compiler).segmentation, *compiler,
-                        find_device("edgetpu-usb3"), "balanced");
+                        find_device("edgetpu-usb3"), Strategy::kBalanced);
   identify_model(plan, model);
   return plan;
 }
@@ -55,7 +55,7 @@ TEST(Plan, OfTheSlowestDeviceIsReadAgain) {
   const std::vector<DevicePool> pools{{device, 8, false}};
   const auto devices = std::vector<PoolCounts>(8, {1});
   const std::string json =
-      to_json(make_plan(graph, segment_as_vendor(graph, 8), pools, "compiler", devices));
+      to_json(make_plan(graph, segment_as_vendor(graph, 8), pools, Strategy::kCompiler, devices));
   EXPECT_EQ(to_json(parse_plan(json, "plan")), json);
 }
 
@@ -73,7 +73,7 @@ Plan unequal_plan(const Model& model) {
   const Graph graph(model);
   const auto pools = unequal_devices();
   const std::vector<PoolCounts> devices{{1, 1}, {1, 0}};
-  Plan plan = make_plan(graph, segment_as_vendor(graph, 2), pools, "manual", devices);
+  Plan plan = make_plan(graph, segment_as_vendor(graph, 2), pools, Strategy::kManual, devices);
   identify_model(plan, model);
   return plan;
 }
@@ -118,11 +118,11 @@ TEST(Plan, SharedLinkBoundsThePaceByAllThatGoesThroughIt) {
   DevicePool pool{find_device("edgetpu-usb2"), 3, true};
   const std::vector<PoolCounts> devices(3, PoolCounts{1});
   const auto segments = segment_as_vendor(graph, 3);
-  const Plan shared = make_plan(graph, segments, std::span(&pool, 1), "compiler", devices);
+  const Plan shared = make_plan(graph, segments, std::span(&pool, 1), Strategy::kCompiler, devices);
   Nanoseconds link{0};
   for (const Stage& stage : shared.stages) link += stage.time.link();
   pool.shares_link = false;
-  const Plan own = make_plan(graph, segments, std::span(&pool, 1), "compiler", devices);
+  const Plan own = make_plan(graph, segments, std::span(&pool, 1), Strategy::kCompiler, devices);
   ASSERT_GT(link, own.predicted.bottleneck);
   EXPECT_EQ(shared.predicted.bottleneck, link);
 }

@@ -15,7 +15,7 @@ inline Plan balanced_plan(const Graph& graph, std::size_t count) {
   const DeviceSpec& device = find_device("edgetpu-pcie");
   const auto compiler = make_simulated_compiler(device);
   return make_plan(graph, segment_balanced(graph, count, *compiler).segmentation, *compiler, device,
-                   "balanced");
+                   Strategy::kBalanced);
 }
 
 }  // namespace segue::testing

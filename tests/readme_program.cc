@@ -11,6 +11,6 @@ int main() {
   const auto compiler = segue::make_simulated_compiler(device);
   const auto balanced = segue::segment_balanced(graph, 6, *compiler);
   const segue::Plan plan =
-      segue::make_plan(graph, balanced.segmentation, *compiler, device, "balanced");
+      segue::make_plan(graph, balanced.segmentation, *compiler, device, segue::Strategy::kBalanced);
   segue::write_segments(model, plan, "parts");
 }

@@ -26,7 +26,8 @@ VerifyReport split_and_verify(const Model& model, const Segmentation& segmentati
   const ScratchFolder scratch;
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-pcie"));
-  Plan plan = make_plan(graph, segmentation, *compiler, find_device("edgetpu-pcie"), "manual");
+  Plan plan =
+      make_plan(graph, segmentation, *compiler, find_device("edgetpu-pcie"), Strategy::kManual);
   identify_model(plan, model);
   write_segments(model, segmentation, to_json(plan), scratch.path());
   return verify_segments(model, find_segments(scratch.path()), cpu_backend(),

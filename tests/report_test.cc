@@ -98,7 +98,7 @@ TEST(HostileNames, ReachNeitherTerminalNorBreakJsonNorCsv) {
   const Graph graph(model);
   const DeviceSpec& device = find_device("edgetpu-pcie");
   const auto compiler = make_simulated_compiler(device);
-  Plan plan = make_plan(graph, segment_as_vendor(graph, 3), *compiler, device, "compiler");
+  Plan plan = make_plan(graph, segment_as_vendor(graph, 3), *compiler, device, Strategy::kCompiler);
   identify_model(plan, model);
   const auto loads = stage_loads(plan);
   const TimelineOptions options = timeline_options(loads, device);
@@ -140,8 +140,8 @@ TEST(PlanText, SaysThatBytesAreSimulated) {
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-usb3"));
   const auto balanced = segment_balanced(graph, 2, *compiler);
-  const Plan plan =
-      make_plan(graph, balanced.segmentation, *compiler, find_device("edgetpu-usb3"), "balanced");
+  const Plan plan = make_plan(graph, balanced.segmentation, *compiler, find_device("edgetpu-usb3"),
+                              Strategy::kBalanced);
   EXPECT_THAT(plan_text(plan, {}), ::testing::HasSubstr("simulated"));
   EXPECT_EQ(plan_table(plan).rows.size(), 2U);
   EXPECT_EQ(refinement_text(balanced), "");
@@ -164,7 +164,8 @@ TEST(SimulateText, NamesTheSlowestStageItsCauseAndWhatToTry) {
   const Graph graph(model);
   const DeviceSpec& device = find_device("edgetpu-pcie");
   const auto compiler = make_simulated_compiler(device);
-  const Plan plan = make_plan(graph, segment_as_vendor(graph, 2), *compiler, device, "compiler");
+  const Plan plan =
+      make_plan(graph, segment_as_vendor(graph, 2), *compiler, device, Strategy::kCompiler);
   const auto loads = stage_loads(plan);
   const TimelineOptions options = timeline_options(loads, device);
   const std::string text = simulate_text(plan, simulate_timeline(loads, options), options);

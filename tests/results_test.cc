@@ -252,12 +252,13 @@ TEST(Paper, BalancedIsSuperlinearWhereGooglesSegmentsStream) {
     if (network.tpus == 1) continue;
     const Model model = open_model(fmt::format("zoo:{}", network.name));
     const Graph graph(model);
-    const Plan vendor =
-        paper::even_plan(graph, segment_as_vendor(graph, network.tpus), device, "compiler");
+    const Plan vendor = paper::even_plan(graph, segment_as_vendor(graph, network.tpus), device,
+                                         Strategy::kCompiler);
     if (vendor.host_bytes() < kMiB) continue;
     ++streaming;
-    const Plan balanced = paper::even_plan(
-        graph, segment_balanced(graph, network.tpus, *compiler).segmentation, device, "balanced");
+    const Plan balanced =
+        paper::even_plan(graph, segment_balanced(graph, network.tpus, *compiler).segmentation,
+                         device, Strategy::kBalanced);
     const Nanoseconds time = paper::batch_time(balanced, device);
     EXPECT_LE(balanced.host_bytes(), vendor.host_bytes()) << network.name;
     constexpr double kNearly = 1.01;

@@ -71,12 +71,12 @@ Result segment(const Network& test) {
   const Model model = open_model(std::string("zoo:") + test.name);
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-pcie"));
-  const auto plan = [&](const Segmentation& segmentation, const char* strategy) {
+  const auto plan = [&](const Segmentation& segmentation, Strategy strategy) {
     return make_plan(graph, segmentation, *compiler, find_device("edgetpu-pcie"), strategy);
   };
   return {graph.depth(), graph.parameter_bytes(),
-          plan(segment_as_vendor(graph, test.tpus), "compiler"),
-          plan(segment_balanced(graph, test.tpus, *compiler).segmentation, "balanced")};
+          plan(segment_as_vendor(graph, test.tpus), Strategy::kCompiler),
+          plan(segment_balanced(graph, test.tpus, *compiler).segmentation, Strategy::kBalanced)};
 }
 
 std::string markdown_table() {

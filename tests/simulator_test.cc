@@ -1,5 +1,3 @@
-#include "segue/cost.h"
-
 #include <gtest/gtest.h>
 
 #include <random>
@@ -9,6 +7,7 @@
 #include "model_builder.h"
 #include "planner/optimal/range_stages.h"
 #include "reference/random_model.h"
+#include "segue/cost.h"
 #include "segue/plan.h"
 #include "segue/segmentation.h"
 #include "segue/timeline.h"
@@ -238,8 +237,9 @@ TEST_P(Laws, PlansPredictThePaceOfTheTimeline) {
   for (const char* device : {"edgetpu-pcie", "edgetpu-pcie-busy"}) {
     for (const std::size_t count : {1, 2, 3, 5}) {
       const DevicePool pool{find_device(device), static_cast<std::uint32_t>(count)};
-      const Plan plan = make_plan(graph, segment_as_vendor(graph, count), {&pool, 1}, "compiler",
-                                  std::vector<PoolCounts>(count, PoolCounts{1}));
+      const Plan plan =
+          make_plan(graph, segment_as_vendor(graph, count), {&pool, 1}, Strategy::kCompiler,
+                    std::vector<PoolCounts>(count, PoolCounts{1}));
       TimelineOptions options = timeline_options(plan, {&pool, 1});
       options.inputs = 400;
       const double pace = to_ms(simulate_timeline(stage_loads(plan), options).steady_period());

@@ -20,7 +20,7 @@ inline ModelBuilder skipping() {
 inline Plan plan_for(const Model& model, const Segmentation& segmentation) {
   const Graph graph(model);
   Plan plan = make_plan(graph, segmentation, *make_simulated_compiler(find_device("edgetpu-pcie")),
-                        find_device("edgetpu-pcie"), "manual");
+                        find_device("edgetpu-pcie"), Strategy::kManual);
   identify_model(plan, model);
   return plan;
 }

@@ -1,11 +1,10 @@
-#include "segue/cost.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "expect.h"
 #include "model_builder.h"
+#include "segue/cost.h"
 #include "segue/plan.h"
 #include "segue/segmentation.h"
 #include "segue/zoo.h"
@@ -100,7 +99,7 @@ TEST(Uncertainty, LatencyAddsTheEndsOfTheStages) {
   const Whole whole("conv5-f256");
   const DevicePool pool{whole.device, 3};
   const Plan plan = make_plan(whole.graph, segment_as_vendor(whole.graph, 3), std::span(&pool, 1),
-                              "compiler", std::vector<PoolCounts>(3, PoolCounts{1}));
+                              Strategy::kCompiler, std::vector<PoolCounts>(3, PoolCounts{1}));
   TimeRange sum{3 * runner_hop(whole.device.timing), 3 * runner_hop(whole.device.timing)};
   for (const Stage& stage : plan.stages) {
     sum.low += stage.range->low;
@@ -115,7 +114,7 @@ TEST(Uncertainty, PeriodStretchesTheHostOfSeveralDevices) {
   const auto period = [&](std::size_t count) {
     const DevicePool pool{whole.device, static_cast<std::uint32_t>(count)};
     return make_plan(whole.graph, segment_as_vendor(whole.graph, count), std::span(&pool, 1),
-                     "compiler", std::vector<PoolCounts>(count, PoolCounts{1}));
+                     Strategy::kCompiler, std::vector<PoolCounts>(count, PoolCounts{1}));
   };
   EXPECT_EQ(period(1).predicted.range->bottleneck, period(1).stages[0].range);
   const Plan two = period(2);
@@ -137,7 +136,7 @@ TEST(Uncertainty, PlanWithoutRangesIsReadAndWritten) {
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-pcie"));
   Plan plan = make_plan(graph, segment_as_vendor(graph, 2), *compiler, find_device("edgetpu-pcie"),
-                        "compiler");
+                        Strategy::kCompiler);
   identify_model(plan, model);
   Plan older = plan;
   older.predicted.range.reset();
@@ -153,7 +152,7 @@ TEST(Uncertainty, RangeThatDoesNotHoldItsTimeIsRefused) {
   const Graph graph(model);
   Plan plan = make_plan(graph, segment_as_vendor(graph, 1),
                         *make_simulated_compiler(find_device("edgetpu-pcie")),
-                        find_device("edgetpu-pcie"), "compiler");
+                        find_device("edgetpu-pcie"), Strategy::kCompiler);
   identify_model(plan, model);
   plan.stages[0].range->low = plan.stages[0].time.total() + Nanoseconds(1);
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_plan(to_json(plan), "plan"); },

@@ -4,8 +4,8 @@
 #include <thread>
 
 #include "environment.h"
-#include "segue/planner.h"
 #include "segue/plan.h"
+#include "segue/planner.h"
 #include "segue/segmentation.h"
 #include "segue/verify.h"
 #include "segue/zoo.h"
@@ -22,8 +22,8 @@ TEST_P(ZooFamily, IsTheSameInTwoToEightBalancedSegments) {
   for (std::size_t count = 2; count <= 8; ++count) {
     const testing::ScratchFolder scratch;
     const auto balanced = segment_balanced(graph, count, *compiler);
-    Plan plan =
-        make_plan(graph, balanced.segmentation, *compiler, find_device("edgetpu-pcie"), "balanced");
+    Plan plan = make_plan(graph, balanced.segmentation, *compiler, find_device("edgetpu-pcie"),
+                          Strategy::kBalanced);
     identify_model(plan, model);
     write_segments(model, balanced.segmentation, to_json(plan), scratch.path());
     const auto report =
@@ -44,12 +44,12 @@ std::vector<Plan> plans_of(const Graph& graph) {
                                        segment_profiled(profile, 4).segmentation};
   const auto compiler = make_simulated_compiler(device);
   for (const Segmentation& segmentation : even)
-    plans.push_back(make_plan(graph, segmentation, *compiler, device, "profile"));
+    plans.push_back(make_plan(graph, segmentation, *compiler, device, Strategy::kProfile));
   const auto equal = open_devices("edgetpu-pcie", 6);
   const auto unequal = open_devices("2xedgetpu-usb3:shared,2xedgetpu-pcie", 0);
   const auto add = [&](std::span<const DevicePool> pools, const OptimalOptions& options) {
     const auto best = segment_optimal(graph, pools, options);
-    plans.push_back(make_plan(graph, best.segmentation, pools, "optimal", best.devices));
+    plans.push_back(make_plan(graph, best.segmentation, pools, Strategy::kOptimal, best.devices));
     plans.back().bound = best.bound;
   };
   add(equal, {});

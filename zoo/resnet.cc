@@ -21,7 +21,7 @@ ConvOptions normed(const Window& window, std::int32_t filters, bool has_bias,
   return {window, filters, has_bias, Norm::kBatch, activation};
 }
 
-ValueId classify(Network& net, ValueId x) {
+ValueId classify_map(Network& net, ValueId x) {
   x = net.global_average(x, false, "avg_pool");
   x = net.dense(x, {1000}, "predictions", "predictions/logits");
   return net.softmax(x, "predictions");
@@ -95,7 +95,7 @@ Network resnet(int depth, std::int32_t size) {
                    block_name(stage, block));
     }
   }
-  net.set_output(classify(net, x));
+  net.set_output(classify_map(net, x));
   return net;
 }
 
@@ -114,7 +114,7 @@ Network resnet_v2(int depth, std::int32_t size) {
     }
   }
   x = net.batch_norm(x, Activation::kRelu, "post_bn", "post_relu");
-  net.set_output(classify(net, x));
+  net.set_output(classify_map(net, x));
   return net;
 }
 

@@ -21,7 +21,7 @@ SegmentTime segment_time(const Graph& graph, std::span<const OperatorId> operato
 }
 
 Plan one_device_each(const Graph& graph, const Segmentation& segments, const DevicePool& pool) {
-  return make_plan(graph, segments, {&pool, 1}, "compiler",
+  return make_plan(graph, segments, {&pool, 1}, Strategy::kCompiler,
                    std::vector<PoolCounts>(segments.segments.size(), PoolCounts{1}));
 }
 

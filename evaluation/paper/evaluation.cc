@@ -17,7 +17,7 @@ SweepPoint evaluate_point(const std::string& model_name, std::int32_t size,
                           const DeviceSpec& device) {
   const Model model = open_model(model_name);
   const Graph graph(model);
-  const Plan whole = even_plan(graph, segment_as_vendor(graph, 1), device, "compiler");
+  const Plan whole = even_plan(graph, segment_as_vendor(graph, 1), device, Strategy::kCompiler);
   SweepPoint point{size,
                    graph.parameter_bytes(),
                    graph.macs(),
@@ -29,9 +29,9 @@ SweepPoint evaluate_point(const std::string& model_name, std::int32_t size,
   for (std::size_t i = 0; i < point.pipelines.size(); ++i) {
     const std::size_t tpus = i + 2;
     SweepPoint::Pipeline& pipeline = point.pipelines[i];
-    pipeline.vendor = even_plan(graph, segment_as_vendor(graph, tpus), device, "compiler");
-    pipeline.profiled =
-        even_plan(graph, segment_by_exhaustion(profile, tpus).segmentation, device, "profile");
+    pipeline.vendor = even_plan(graph, segment_as_vendor(graph, tpus), device, Strategy::kCompiler);
+    pipeline.profiled = even_plan(graph, segment_by_exhaustion(profile, tpus).segmentation, device,
+                                  Strategy::kProfile);
     pipeline.vendor_batch = batch_time(pipeline.vendor, device);
     pipeline.profiled_batch = batch_time(pipeline.profiled, device);
   }

@@ -81,9 +81,9 @@ Experiment host_layers_experiment(Evaluation& /*nothing of it is needed*/) {
   const Model model = open_model(fmt::format("zoo:{}", kModel));
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(device);
-  const Plan one = even_plan(graph, segment_as_vendor(graph, 1), device, "compiler");
-  const Plan three =
-      even_plan(graph, segment_balanced(graph, kTpus, *compiler).segmentation, device, "balanced");
+  const Plan one = even_plan(graph, segment_as_vendor(graph, 1), device, Strategy::kCompiler);
+  const Plan three = even_plan(graph, segment_balanced(graph, kTpus, *compiler).segmentation,
+                               device, Strategy::kBalanced);
   figure::Lanes chart{
       "One TPU with host layers, and three without", "ms", {"one TPU"}, causes(), {}, {}};
   for (std::uint32_t i = 0; i < kTpus; ++i) chart.names.push_back(fmt::format("TPU {} of 3", i));

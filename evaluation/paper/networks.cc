@@ -20,13 +20,14 @@ Plan optimal_plan(const Graph& graph, const DeviceSpec& device, std::uint32_t tp
                   std::uint32_t max_replicas) {
   const DevicePool pool{device, tpus, false};
   const auto best = segment_optimal(graph, std::span(&pool, 1), {max_replicas});
-  Plan plan = make_plan(graph, best.segmentation, std::span(&pool, 1), "optimal", best.devices);
+  Plan plan =
+      make_plan(graph, best.segmentation, std::span(&pool, 1), Strategy::kOptimal, best.devices);
   plan.bound = best.bound;
   return plan;
 }
 
 Plan even_plan(const Graph& graph, const Segmentation& segmentation, const DeviceSpec& device,
-               const char* strategy) {
+               Strategy strategy) {
   const DevicePool pool{device, static_cast<std::uint32_t>(segmentation.segments.size()), false};
   const std::vector<PoolCounts> devices(pool.count, PoolCounts{1});
   return make_plan(graph, segmentation, std::span(&pool, 1), strategy, devices);
@@ -40,9 +41,10 @@ NetworkPlans plan_network(const Network& network, const DeviceSpec& device) {
   NetworkPlans result{network, {}};
   for (std::uint32_t tpus = 1; tpus <= kMostTpus; ++tpus) {
     result.by_tpus[tpus - 1] = {
-        even_plan(graph, segment_as_vendor(graph, tpus), device, "compiler"),
-        even_plan(graph, segment_balanced(graph, tpus, *compiler).segmentation, device, "balanced"),
-        even_plan(graph, segment_profiled(profile, tpus).segmentation, device, "profile"),
+        even_plan(graph, segment_as_vendor(graph, tpus), device, Strategy::kCompiler),
+        even_plan(graph, segment_balanced(graph, tpus, *compiler).segmentation, device,
+                  Strategy::kBalanced),
+        even_plan(graph, segment_profiled(profile, tpus).segmentation, device, Strategy::kProfile),
         optimal_plan(graph, device, tpus, 1), optimal_plan(graph, device, tpus, 0)};
   }
   return result;

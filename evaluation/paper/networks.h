@@ -56,7 +56,7 @@ struct NetworkPlans {
 
 // One TPU for each segment.
 [[nodiscard]] Plan even_plan(const Graph& graph, const Segmentation& segmentation,
-                             const DeviceSpec& device, const char* strategy);
+                             const DeviceSpec& device, Strategy strategy);
 
 // Proven; `max_replicas` 0: any number of TPUs on one stage.
 [[nodiscard]] Plan optimal_plan(const Graph& graph, const DeviceSpec& device, std::uint32_t tpus,

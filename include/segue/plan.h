@@ -32,6 +32,7 @@
 /// `host_operators`, and plans of either version without ranges.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -44,11 +45,43 @@
 
 namespace [[gnu::visibility("default")]] segue {
 
+/// How the segments of a plan were chosen.
+enum class Strategy {
+  kCompiler,  // as edgetpu_compiler --num_segments does
+  kBalanced,  // the smallest largest segment, then nothing streams
+  kProfile,   // the best horizontal cuts by the times of candidates
+  kOptimal,   // stages and replicas, proven best in time
+  kManual     // by hand, or edited
+};
+
+/// A strategy's key in plan.json and options, and its title in reports. A new strategy has a row
+/// here: commands, files, reports, comparisons and Python read the names from it.
+struct StrategyName {
+  Strategy strategy{};
+  std::string_view key;
+  std::string_view title;
+};
+inline constexpr std::array kStrategyNames{
+    StrategyName{Strategy::kCompiler, "compiler", "Segm_Comp"},
+    StrategyName{Strategy::kBalanced, "balanced", "Segm_Balanced"},
+    StrategyName{Strategy::kProfile, "profile", "Segm_Prof"},
+    StrategyName{Strategy::kOptimal, "optimal", "Optimal"},
+    StrategyName{Strategy::kManual, "manual", "Cuts by hand"}};
+
+/// The key: "compiler", "balanced", "profile", "optimal", "manual".
+[[nodiscard]] std::string_view to_string(Strategy strategy);
+[[nodiscard]] std::string_view title_of(Strategy strategy);
+
 /// What a plan is to be best at.
 enum class Objective {
   kThroughput,  // smallest time between two results
   kLatency      // smallest time of one input through all stages
 };
+
+/// "throughput" or "latency".
+[[nodiscard]] std::string_view to_string(Objective objective);
+/// Throws Error(kInvalidArgument) for another text.
+[[nodiscard]] Objective parse_objective(std::string_view text);
 
 /// What no segmentation within these limits can beat, and whether the one given reaches it.
 struct Bound {
@@ -144,8 +177,8 @@ struct Prediction {
 struct Plan {
   PlanModel model;
   std::string device;
-  std::string strategy;
-  std::string objective = "throughput";
+  Strategy strategy = Strategy::kManual;
+  Objective objective = Objective::kThroughput;
   std::vector<Stage> stages;
   Prediction predicted;
   std::optional<Bound> bound = std::nullopt;  // strategy "optimal" only
@@ -164,15 +197,14 @@ struct Plan {
 /// until `identify_model`. `replicas`, when given, has one number per segment. Throws as
 /// check_segmentation.
 [[nodiscard]] Plan make_plan(const Graph& graph, const Segmentation& segmentation,
-                             const Compiler& compiler, const DeviceSpec& device,
-                             const std::string& strategy,
+                             const Compiler& compiler, const DeviceSpec& device, Strategy strategy,
                              std::span<const std::uint32_t> replicas = {});
 
 /// Describes a segmentation on pools of devices, as the simulated compiler lays each segment out.
 /// `devices` has for each segment a count per pool. Throws as check_segmentation, and
 /// Error(kInvalidArgument) where a stage has no device or a pool not as many.
 [[nodiscard]] Plan make_plan(const Graph& graph, const Segmentation& segmentation,
-                             std::span<const DevicePool> pools, const std::string& strategy,
+                             std::span<const DevicePool> pools, Strategy strategy,
                              std::span<const PoolCounts> devices);
 
 /// The devices with the plan's measured times of operators on the host.

@@ -112,18 +112,11 @@ class OptimalPlanner {
 ///
 /// Thread-safety: pure functions.
 
-enum class Strategy {
-  kCompiler,  // Segm_Comp: what edgetpu_compiler --num_segments does
-  kBalanced,  // Segm_Balanced: the smallest largest segment, then nothing streams
-  kProfile,   // Segm_Prof: the best horizontal cuts by simulated times
-  kOptimal    // stages and replicas, proven best in time
-};
+/// What plan_by_strategy takes.
 inline constexpr std::array kStrategies{Strategy::kCompiler, Strategy::kBalanced,
                                         Strategy::kProfile, Strategy::kOptimal};
 
-/// "compiler", "balanced", "profile", "optimal".
-[[nodiscard]] std::string_view to_string(Strategy strategy);
-/// Throws Error(kInvalidArgument) naming all of them.
+/// One of kStrategies by its key. Throws Error(kInvalidArgument) naming all of them.
 [[nodiscard]] Strategy parse_strategy(std::string_view name);
 
 /// A plan, and how its cuts came about.

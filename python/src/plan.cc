@@ -3,8 +3,8 @@
 
 #include "module.h"
 #include "segue/error.h"
-#include "segue/report.h"
 #include "segue/planner.h"
+#include "segue/report.h"
 #include "segue/timeline.h"
 #include "segue/verify.h"
 
@@ -77,7 +77,9 @@ void bind_plan(nb::module_& module) {
   nb::class_<DevicedPlan>(module, "Plan", "Where a model is cut, and what runs on which devices.")
       .def_prop_ro("model_name", [](const DevicedPlan& self) { return self.plan.model.name; })
       .def_prop_ro("device", [](const DevicedPlan& self) { return self.plan.device; })
-      .def_prop_ro("strategy", [](const DevicedPlan& self) { return self.plan.strategy; })
+      .def_prop_ro(
+          "strategy",
+          [](const DevicedPlan& self) { return std::string(to_string(self.plan.strategy)); })
       .def_prop_ro("stages", [](const DevicedPlan& self) { return self.plan.stages; })
       .def_prop_ro("predicted", [](const DevicedPlan& self) { return self.plan.predicted; })
       .def_prop_ro("device_count", [](const DevicedPlan& self) { return self.plan.device_count(); })
@@ -91,7 +93,8 @@ void bind_plan(nb::module_& module) {
           "The text of plan.json.")
       .def("__str__", [](const DevicedPlan& self) { return plan_text(self.plan, {}); })
       .def("__repr__", [](const DevicedPlan& self) {
-        return "<segue.Plan '" + self.plan.model.name + "', " + self.plan.strategy + ", " +
+        return "<segue.Plan '" + self.plan.model.name + "', " +
+               std::string(to_string(self.plan.strategy)) + ", " +
                std::to_string(self.plan.stages.size()) + " stages on " +
                std::to_string(self.plan.device_count()) + " TPUs>";
       });

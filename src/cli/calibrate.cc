@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct CalibrateArguments {
   std::string output;
   std::string base;
   std::string use;
@@ -45,7 +45,7 @@ void write_probes(const fs::path& folder) {
                   probes.size(), shown, shown, shown, shown));
 }
 
-std::vector<Model> compile_here(const Options& options, std::span<const Probe> probes) {
+std::vector<Model> compile_here(const CalibrateArguments& options, std::span<const Probe> probes) {
   try {
     return compile_probes(probes, fs::temp_directory_path(),
                           edgetpu_compiler_options(options.compiler));
@@ -58,7 +58,7 @@ std::vector<Model> compile_here(const Options& options, std::span<const Probe> p
   }
 }
 
-EdgeTpuDevice device_of(const Options& options, const EdgeTpuLibraries& libraries) {
+EdgeTpuDevice device_of(const CalibrateArguments& options, const EdgeTpuLibraries& libraries) {
   const auto found = list_edgetpu_devices(libraries);
   return find_edgetpu_device(found, options.use.empty() ? "0" : options.use);
 }
@@ -78,7 +78,7 @@ std::string device_name(const std::string& output) {
   return file.stem().string();
 }
 
-void calibrate(const Options& options) {
+void calibrate(const CalibrateArguments& options) {
   const std::string name = device_name(options.output);
   const auto probes = make_probes();
   std::vector<Model> compiled;
@@ -102,7 +102,7 @@ void calibrate(const Options& options) {
                     printable(options.output), printable(options.output)));
 }
 
-void run(const CLI::App& command, const Options& options) {
+void run(const CLI::App& command, const CalibrateArguments& options) {
   if (options.write_probes.empty()) {
     if (options.output.empty())
       throw Error(ErrorCode::kInvalidArgument, "name the device file to write: -o my-host.json");
@@ -122,7 +122,7 @@ void run(const CLI::App& command, const Options& options) {
 void add_calibrate(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("calibrate", "Measure an Edge TPU and its host, and write a device file");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CalibrateArguments>();
   add_output(*command, options->output,
              "Device file to write, as my-host.json; its name is the device's");
   command->add_option("--base", options->base,

@@ -7,14 +7,14 @@
 namespace segue::cli {
 namespace {
 
-struct Options {
+struct CompareArguments {
   std::string model;
   std::string signature;
   ComparisonOptions comparison;
   FormatOptions format;
 };
 
-void run(const Options& options) {
+void run(const CompareArguments& options) {
   const Model model = open_noted(options.model, options.signature);
   const auto plans = compare(Graph(model), options.comparison).plans;
   if (options.format.json) return print(compare_json(model.name(), plans));
@@ -27,7 +27,7 @@ void run(const Options& options) {
 void add_compare(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("compare", "All strategies on several numbers of TPUs in one table");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompareArguments>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
   add_signature(*command, options->signature);
   add_comparison(*command, options->comparison);

@@ -1,5 +1,3 @@
-#include "segue/toolchain.h"
-
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -8,8 +6,9 @@
 #include "cli/commands.h"
 #include "cli/compiler_options.h"
 #include "segue/error.h"
-#include "segue/units.h"
 #include "segue/report.h"
+#include "segue/toolchain.h"
+#include "segue/units.h"
 #include "segue/verify.h"
 #include "segue/zoo.h"
 
@@ -18,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Options {
+struct CompileArguments {
   std::string source;  // folder of segments, or a model
   std::string output;  // of a model
   std::string device;
@@ -29,7 +28,7 @@ struct Options {
   FormatOptions format;
 };
 
-CompileOptions compile_options(const Options& options) {
+CompileOptions compile_options(const CompileArguments& options) {
   CompileOptions result;
   result.compiler = edgetpu_compiler_options(options.compiler);
   result.jobs = options.jobs;
@@ -42,7 +41,7 @@ CompileOptions compile_options(const Options& options) {
   return result;
 }
 
-FolderCompilation compile(const Options& options) {
+FolderCompilation compile(const CompileArguments& options) {
   CompileOptions how = compile_options(options);
   std::error_code absent;
   if (fs::is_directory(options.source, absent)) {
@@ -81,7 +80,7 @@ FolderCompilation compile(const Options& options) {
   return result;
 }
 
-void run(const Options& options) {
+void run(const CompileArguments& options) {
   const FolderCompilation result = compile(options);
   if (options.format.json) {
     print(compile_json(result));
@@ -99,7 +98,7 @@ void run(const Options& options) {
 void add_compile(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "compile", "Compile segments for the Edge TPU with Google's edgetpu_compiler");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CompileArguments>();
   command
       ->add_option("DIR", options->source,
                    "Folder that `segue split` wrote; or a model: a .tflite file, or "

@@ -7,12 +7,12 @@
 #include "cli/commands.h"
 #include "cli/libraries.h"
 #include "cli/tpus.h"
-#include "segue/toolchain.h"
 #include "segue/error.h"
-#include "segue/runtime.h"
-#include "segue/report.h"
-#include "segue/segmentation.h"
 #include "segue/planner.h"
+#include "segue/report.h"
+#include "segue/runtime.h"
+#include "segue/segmentation.h"
+#include "segue/toolchain.h"
 #include "segue/units.h"
 
 namespace segue::cli {
@@ -171,7 +171,7 @@ CutResult cut_by_profile(const Graph& graph, const CutOptions& options,
                          std::span<const DevicePool> pools) {
   const ProfiledSegmentation profiled = search_profile(graph, options, pools[0]);
   const std::vector<PoolCounts> devices(profiled.segmentation.segments.size(), PoolCounts{1});
-  return {make_plan(graph, profiled.segmentation, pools, options.strategy, devices),
+  return {make_plan(graph, profiled.segmentation, pools, parse_strategy(options.strategy), devices),
           profile_notes(graph, options, pools[0].count, profiled)};
 }
 
@@ -190,7 +190,8 @@ CutResult refine_by_compiler(const Graph& graph, const CutOptions& options,
         {report.on_chip_bytes, report.host_bytes, report.compiler, report.host_operators});
   }
   const std::vector<PoolCounts> devices(memory.size(), PoolCounts{1});
-  const Plan plan = make_plan(graph, balanced.segmentation, pools, options.strategy, devices);
+  const Plan plan =
+      make_plan(graph, balanced.segmentation, pools, parse_strategy(options.strategy), devices);
   return {with_compiled_memory(plan, graph, memory, pools),
           refinement_text(balanced) +
               fmt::format("Memory as edgetpu_compiler {} reports it.\n", memory[0].compiler)};

@@ -12,17 +12,17 @@
 namespace segue::cli {
 namespace {
 
-struct Options {
+struct DevicesArguments {
   std::string runtime;
   std::string edgetpu_library;
   FormatOptions format;
 };
 
-EdgeTpuLibraries libraries_of(const Options& options) {
+EdgeTpuLibraries libraries_of(const DevicesArguments& options) {
   return {runtime_candidates(options.runtime), edgetpu_candidates(options.edgetpu_library)};
 }
 
-void show_devices(const Options& options) {
+void show_devices(const DevicesArguments& options) {
   auto devices = list_edgetpu_devices(libraries_of(options));
   const auto unlisted = find_unlisted_devices(devices);
   devices.insert(devices.end(), unlisted.begin(), unlisted.end());
@@ -31,7 +31,7 @@ void show_devices(const Options& options) {
   print(devices_text(devices));
 }
 
-void show_diagnosis(const Options& options) {
+void show_diagnosis(const DevicesArguments& options) {
   Machine machine;
   if (const char* path = std::getenv("PATH"); path != nullptr) {
     for (const std::string& folder : CLI::detail::split(path, ':'))
@@ -52,13 +52,13 @@ void show_diagnosis(const Options& options) {
 }  // namespace
 
 void add_devices(CLI::App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<DevicesArguments>();
   CLI::App* devices = app.add_subcommand("devices", "List the Edge TPUs of this machine");
   add_libraries(*devices, options->runtime, options->edgetpu_library);
   add_format(*devices, options->format);
   devices->callback([options] { show_devices(*options); });
 
-  auto of_doctor = std::make_shared<Options>();
+  auto of_doctor = std::make_shared<DevicesArguments>();
   CLI::App* doctor =
       app.add_subcommand("doctor", "Say what is missing to run Edge TPUs, and the next step");
   add_libraries(*doctor, of_doctor->runtime, of_doctor->edgetpu_library);

@@ -9,14 +9,14 @@
 namespace segue::cli {
 namespace {
 
-struct Options {
+struct InspectArguments {
   std::string model;
   std::string signature;
   FormatOptions format;
   bool is_brief = false;
 };
 
-void show_folder(const CLI::App& command, const Options& options) {
+void show_folder(const CLI::App& command, const InspectArguments& options) {
   constexpr std::array kOfModels{"--brief", "--signature"};
   refuse_options(command, kOfModels, "goes with a model, not with a folder of segments");
   const Split split = read_split(options.model, SegmentFiles::kAny);
@@ -25,7 +25,7 @@ void show_folder(const CLI::App& command, const Options& options) {
   print(segments_text(split));
 }
 
-void run(const CLI::App& command, const Options& options) {
+void run(const CLI::App& command, const InspectArguments& options) {
   std::error_code absent;
   if (std::filesystem::is_directory(options.model, absent)) return show_folder(command, options);
   const Model model = open_noted(options.model, options.signature);
@@ -49,7 +49,7 @@ void add_inspect(CLI::App& app) {
   CLI::App* command = app.add_subcommand("inspect",
                                          "Show operators, depths, bytes and MACs of a model, "
                                          "or the segments in a folder");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<InspectArguments>();
   command
       ->add_option("MODEL", options->model,
                    "A .tflite file (also a compiled one), zoo:NAME[@SIZE], or a folder of segments")

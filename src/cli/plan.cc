@@ -9,7 +9,7 @@
 namespace segue::cli {
 namespace {
 
-struct Options {
+struct PlanArguments {
   std::string model;
   std::string signature;
   CutOptions cut;
@@ -20,11 +20,11 @@ struct Options {
 
 // What Google's rule, the paper's and ours make of as many equal devices; fewer where one of them
 // has no plan, none where devices differ.
-std::vector<Plan> other_plans(const Graph& graph, const Options& options, const Plan& plan) {
+std::vector<Plan> other_plans(const Graph& graph, const PlanArguments& options, const Plan& plan) {
   std::vector<Plan> others;
   if (devices_of_plan(plan, options.cut.device).size() > 1) return others;
   for (const char* strategy : {"compiler", "balanced", "optimal"}) {
-    if (plan.strategy == strategy) continue;
+    if (to_string(plan.strategy) == strategy) continue;
     CutOptions other;
     other.strategy = strategy;
     other.device = options.cut.device;
@@ -38,7 +38,7 @@ std::vector<Plan> other_plans(const Graph& graph, const Options& options, const 
   return others;
 }
 
-std::string operators_of(const Plan& plan, const Graph& graph, const Options& options) {
+std::string operators_of(const Plan& plan, const Graph& graph, const PlanArguments& options) {
   const auto pools = devices_of_plan(plan, options.cut.device);
   if (pools.size() > 1)
     throw Error(ErrorCode::kInvalidArgument,
@@ -48,7 +48,7 @@ std::string operators_of(const Plan& plan, const Graph& graph, const Options& op
   return options.format.csv ? table.to_csv() : table.to_text();
 }
 
-void run(const Options& options) {
+void run(const PlanArguments& options) {
   const Model model = open_noted(options.model, options.signature);
   const Graph graph(model);
   CutResult result = make_cut(graph, options.cut);
@@ -64,7 +64,7 @@ void run(const Options& options) {
 
 void add_plan(CLI::App& app) {
   CLI::App* command = app.add_subcommand("plan", "Choose where to cut a model for N Edge TPUs");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<PlanArguments>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
   add_signature(*command, options->signature);
   add_cut(*command, options->cut);

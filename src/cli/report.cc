@@ -8,15 +8,15 @@
 #include "cli/compared_plans.h"
 #include "cli/experiments.h"
 #include "evaluation/paper/paper.h"
+#include "report/page/page.h"
 #include "segue/error.h"
 #include "segue/file.h"
-#include "report/page/page.h"
 #include "segue/units.h"
 
 namespace segue::cli {
 namespace {
 
-struct Options {
+struct ReportArguments {
   std::string signature;
   std::string source;
   std::string model_of_plan;
@@ -32,17 +32,17 @@ struct Options {
 std::uint32_t fewest_without_streaming(std::span<const ComparedPlan> plans,
                                        const std::string& strategy) {
   for (const ComparedPlan& row : plans) {
-    if (row.plan.strategy == strategy && row.plan.host_bytes() == 0) return row.tpus;
+    if (to_string(row.plan.strategy) == strategy && row.plan.host_bytes() == 0) return row.tpus;
   }
   return plans.back().tpus;
 }
 
-std::size_t shown(std::span<const ComparedPlan> plans, const Options& options) {
+std::size_t shown(std::span<const ComparedPlan> plans, const ReportArguments& options) {
   const std::uint32_t tpus = options.shown_tpus > 0
                                  ? options.shown_tpus
                                  : fewest_without_streaming(plans, options.shown_strategy);
   const auto found = std::ranges::find_if(plans, [&](const ComparedPlan& row) {
-    return row.tpus == tpus && row.plan.strategy == options.shown_strategy;
+    return row.tpus == tpus && to_string(row.plan.strategy) == options.shown_strategy;
   });
   if (found != plans.end()) return static_cast<std::size_t>(found - plans.begin());
   throw Error(ErrorCode::kInvalidArgument,
@@ -59,7 +59,7 @@ RunReport run_of(const Plan& plan, const std::string& path) {
                           plan.stages.size()));
 }
 
-std::string page_of_plan(const CLI::App& command, const Options& options) {
+std::string page_of_plan(const CLI::App& command, const ReportArguments& options) {
   refuse_options(command, {{"--tpus", "--max-replicas", "--show", "--strategy"}},
                  "a plan.json has its cuts and TPUs already; leave it out");
   if (options.model_of_plan.empty())
@@ -74,7 +74,7 @@ std::string page_of_plan(const CLI::App& command, const Options& options) {
   return plans_page({graph, {&plan, 1}, 0, pools, run, options.inputs});
 }
 
-std::string page_of_model(const Options& options) {
+std::string page_of_model(const ReportArguments& options) {
   if (!options.model_of_plan.empty() || !options.run.empty())
     throw Error(ErrorCode::kInvalidArgument, "--model and --run go with a plan.json");
   const Model model = open_noted(options.source, options.signature);
@@ -96,13 +96,13 @@ std::string page_of_paper(const CLI::App& command) {
   return paper_page(reproduce(experiment_names()));
 }
 
-std::string page_of(const CLI::App& command, const Options& options) {
+std::string page_of(const CLI::App& command, const ReportArguments& options) {
   if (options.source == "paper") return page_of_paper(command);
   if (options.source.ends_with(".json")) return page_of_plan(command, options);
   return page_of_model(options);
 }
 
-void run(const CLI::App& command, const Options& options) {
+void run(const CLI::App& command, const ReportArguments& options) {
   const std::string page = page_of(command, options);
   write_file(options.output, page);
   print(fmt::format("{}: {} KB; open it in a browser\n", options.output, page.size() / 1000));
@@ -113,7 +113,7 @@ void run(const CLI::App& command, const Options& options) {
 void add_report(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("report", "Write a page with charts of plans that opens in any browser");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReportArguments>();
   command
       ->add_option("MODEL", options->source,
                    "A .tflite file, zoo:NAME[@SIZE], or a plan.json; or `paper`, for the page of "

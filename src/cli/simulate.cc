@@ -4,16 +4,16 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "report/trace.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
 #include "segue/timeline.h"
-#include "report/trace.h"
 
 namespace segue::cli {
 namespace {
 
-struct Options {
+struct SimulateArguments {
   std::string model;
   std::string signature;
   std::string model_of_plan;
@@ -53,7 +53,7 @@ bool knows_link(const Plan& plan) {
   });
 }
 
-Plan planned(const CLI::App& command, const Options& options) {
+Plan planned(const CLI::App& command, const SimulateArguments& options) {
   if (options.model.ends_with(".json")) {
     refuse_cut_options(command, "a plan.json has its cuts and TPUs already; leave it out");
     Plan plan = read_plan(options.model);
@@ -100,7 +100,7 @@ void check_trace(std::uint64_t inputs, std::size_t stages) {
                           inputs, stages, kMostPassages / stages));
 }
 
-void run(const CLI::App& command, const Options& options) {
+void run(const CLI::App& command, const SimulateArguments& options) {
   const Plan plan = planned(command, options);
   const auto pools = devices_of_plan(plan, options.cut.device);
   const auto loads = stage_loads(plan);
@@ -129,7 +129,7 @@ void run(const CLI::App& command, const Options& options) {
 void add_simulate(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("simulate", "Show how long a model takes on N Edge TPUs, stage by stage");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SimulateArguments>();
   command->add_option("MODEL", options->model, "A .tflite file, zoo:NAME[@SIZE], or a plan.json")
       ->required();
   command->add_option("--model", options->model_of_plan,

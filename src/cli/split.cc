@@ -13,7 +13,7 @@
 namespace segue::cli {
 namespace {
 
-struct Options {
+struct SplitArguments {
   std::string model;
   std::string signature;
   CutOptions cut;
@@ -41,25 +41,25 @@ std::vector<std::string> tensor_names(const std::string& list) {
       fmt::format("--at '{}': a name is empty; separate tensor names by single commas", list));
 }
 
-CutResult cut_by_hand(const Graph& graph, const Options& options) {
+CutResult cut_by_hand(const Graph& graph, const SplitArguments& options) {
   check_not_compiled(graph.model());
   check_static_shapes(graph.model());
   const Segmentation segmentation = segment_at(graph, tensor_names(options.at));
   const auto count = static_cast<std::uint32_t>(segmentation.segments.size());
   const auto pools = open_devices(options.cut.device_or_default(), count);
   const std::vector<PoolCounts> devices(count, PoolCounts{1});
-  return {make_plan(graph, segmentation, pools, "manual", devices), ""};
+  return {make_plan(graph, segmentation, pools, Strategy::kManual, devices), ""};
 }
 
 // The operators of each stage decide; every number is computed anew.
-CutResult cut_by_plan(const Graph& graph, const Options& options) {
+CutResult cut_by_plan(const Graph& graph, const SplitArguments& options) {
   check_not_compiled(graph.model());
   check_static_shapes(graph.model());
   const Plan plan = read_plan(options.plan);
   return {evaluate_plan(plan, graph, devices_of_plan(plan, options.cut.device)), ""};
 }
 
-CutResult cut(const CLI::App& command, const Graph& graph, const Options& options) {
+CutResult cut(const CLI::App& command, const Graph& graph, const SplitArguments& options) {
   if (!options.at.empty()) {
     refuse_cut_options(command, "goes without --at, which says where to cut");
     return cut_by_hand(graph, options);
@@ -104,7 +104,7 @@ void print_notes(const Model& model, const Plan& plan, const std::string& folder
   }
 }
 
-void run(const CLI::App& command, const Options& options) {
+void run(const CLI::App& command, const SplitArguments& options) {
   const Model model = open_noted(options.model, options.signature);
   const Graph graph(model);
   CutResult result = cut(command, graph, options);
@@ -138,7 +138,7 @@ void run(const CLI::App& command, const Options& options) {
 
 void add_split(CLI::App& app) {
   CLI::App* command = app.add_subcommand("split", "Write the segments of a model as .tflite files");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SplitArguments>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
   add_signature(*command, options->signature);
   add_cut(*command, options->cut);

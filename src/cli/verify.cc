@@ -8,8 +8,8 @@
 
 #include "cli/commands.h"
 #include "cli/libraries.h"
-#include "segue/planner.h"
 #include "segue/error.h"
+#include "segue/planner.h"
 #include "segue/report.h"
 
 namespace segue::cli {
@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kMismatchStatus = 7;
 
-struct Options {
+struct VerifyArguments {
   std::string model;
   std::string signature;
   std::string folder;
@@ -29,11 +29,11 @@ struct Options {
 };
 
 // Whether a plan that claims to be the best is.
-void check_plan(const Options& options) {
+void check_plan(const VerifyArguments& options) {
   const Plan plan = read_plan(options.folder);
   const Model model = open_noted(options.model, options.signature);
   check_plan_matches(plan, model);
-  if (plan.strategy != "optimal" || !plan.bound) {
+  if (plan.strategy != Strategy::kOptimal || !plan.bound) {
     throw Error(
         ErrorCode::kInvalidArgument,
         fmt::format("{}: only plans of --strategy optimal carry a proof; to see that this one "
@@ -47,7 +47,7 @@ void check_plan(const Options& options) {
   if (!verdict.is_accepted) throw ExitStatus{kMismatchStatus};
 }
 
-void run(const CLI::App& command, const Options& options) {
+void run(const CLI::App& command, const VerifyArguments& options) {
   if (options.folder.ends_with(".json")) {
     constexpr std::array kOfRuns{"--inputs", "--seed", "--threads", "--runtime"};
     refuse_options(command, kOfRuns,
@@ -81,7 +81,7 @@ void run(const CLI::App& command, const Options& options) {
 void add_verify(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "verify", "Prove that segment files compute what the whole model computes");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<VerifyArguments>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
   command
       ->add_option(

@@ -15,7 +15,7 @@
 namespace segue::cli {
 namespace {
 
-struct Options {
+struct ZooArguments {
   std::string name;
   std::string output;
   FormatOptions format;
@@ -47,7 +47,7 @@ std::string zoo_json() {
          "\n";
 }
 
-void write_model(const Options& options) {
+void write_model(const ZooArguments& options) {
   const std::vector<std::byte> bytes = make_zoo_model(options.name);
   const std::string path = options.output.empty() ? options.name + ".tflite" : options.output;
   StagedFiles files;
@@ -57,7 +57,7 @@ void write_model(const Options& options) {
   print(fmt::format("{} written to {}\n", format_bytes(bytes.size()), printable(path)));
 }
 
-void run(const Options& options) {
+void run(const ZooArguments& options) {
   if (!options.name.empty()) {
     if (options.format.json || options.format.csv)
       throw Error(ErrorCode::kInvalidArgument, "--json and --csv print the list; leave out NAME");
@@ -77,7 +77,7 @@ void run(const Options& options) {
 void add_zoo(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("zoo", "List the built-in CNNs, or write one as a .tflite file");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ZooArguments>();
   command->add_option("NAME", options->name, "Model to write, as NAME or NAME@SIZE");
   add_output(*command, options->output, "File to write (default NAME.tflite)");
   add_format(*command, options->format);

@@ -14,10 +14,6 @@ std::uint64_t element_count(const Tensor& tensor) {
   return count;
 }
 
-std::uint64_t extent(const Tensor& tensor, std::size_t dimension) {
-  return dimension < tensor.shape.size() ? static_cast<std::uint64_t>(tensor.shape[dimension]) : 1;
-}
-
 const Tensor* input(const Model& model, const Operator& op, std::size_t position) {
   if (position >= op.inputs.size() || op.inputs[position] < 0) return nullptr;
   return &model.tensor(tensor_id(op.inputs[position]));

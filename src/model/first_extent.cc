@@ -90,7 +90,7 @@ constexpr std::array kAlongAnAxis{
 constexpr std::array kReducing{Code::MEAN,       Code::SUM,         Code::REDUCE_MAX,
                                Code::REDUCE_MIN, Code::REDUCE_PROD, Code::REDUCE_ANY,
                                Code::REDUCE_ALL};
-constexpr std::array kPadding{Code::PAD, Code::PADV2, Code::MIRROR_PAD};
+constexpr std::array kPaddingCodes{Code::PAD, Code::PADV2, Code::MIRROR_PAD};
 
 Rule rule_of(Code code) {
   const auto is_in = [&](const auto& codes) {
@@ -101,7 +101,7 @@ Rule rule_of(Code code) {
   if (is_in(kKeepFirst)) return Rule::kFirstInput;
   if (is_in(kAlongAnAxis)) return Rule::kUnlessAxis;
   if (is_in(kReducing)) return Rule::kReduce;
-  if (is_in(kPadding)) return Rule::kPad;
+  if (is_in(kPaddingCodes)) return Rule::kPad;
   switch (code) {
     case Code::TRANSPOSE_CONV:
     case Code::CONV_3D_TRANSPOSE:

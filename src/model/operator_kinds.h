@@ -37,6 +37,11 @@ struct OperatorKind {
 // O(1). Operators without a row are arithmetic of the host's.
 [[nodiscard]] OperatorKind kind_of(OpCode code);
 
+// Size of a dimension; 1 where the tensor has fewer.
+[[nodiscard]] inline std::uint64_t extent(const Tensor& tensor, std::size_t dimension) {
+  return dimension < tensor.shape.size() ? static_cast<std::uint64_t>(tensor.shape[dimension]) : 1;
+}
+
 [[nodiscard]] constexpr bool is_pointwise(Loop loop) { return loop >= Loop::kBinary; }
 
 // Whether the second input holds weights with a window: [.., kh, kw, ..].

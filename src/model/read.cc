@@ -24,7 +24,7 @@ static_assert(std::endian::native == std::endian::little, "tensor views alias th
 
 namespace fb = flatbuffers;
 
-constexpr std::size_t kSmallestFileBytes = 24;
+constexpr std::size_t kMinFileBytes = 24;
 
 [[noreturn]] void fail(ErrorCode code, const std::string& file, const std::string& reason) {
   throw Error(code, fmt::format("{}: {}", file, reason));
@@ -69,7 +69,7 @@ class Builder {
     const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
     if (bytes.empty())
       fail(ErrorCode::kInvalidModel, label_, "the file is empty; give a .tflite model");
-    if (bytes.size() < kSmallestFileBytes || !tflite::ModelBufferHasIdentifier(data)) {
+    if (bytes.size() < kMinFileBytes || !tflite::ModelBufferHasIdentifier(data)) {
       const std::string kind = describe_foreign_file(bytes);
       fail(ErrorCode::kInvalidModel, label_,
            "not a TensorFlow Lite model: " +

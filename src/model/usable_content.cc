@@ -12,9 +12,9 @@ namespace {
 
 namespace fb = flatbuffers;
 
-using Kind = UnusableContent::Kind;
+using Reason = UnusableContent::Kind;
 
-UnusableContent unknown(std::string what) { return {Kind::kUnknown, std::move(what)}; }
+UnusableContent unknown(std::string what) { return {Reason::kUnknown, std::move(what)}; }
 
 struct Field {
   const fb::TypeTable& owner;
@@ -64,7 +64,7 @@ fb::uoffset_t length_at(const std::uint8_t* value) {
 
 std::optional<UnusableContent> check_size(const UnpackedSize& size, const std::string& path) {
   if (!size.is_too_large()) return std::nullopt;
-  return UnusableContent{Kind::kTooLarge, path};
+  return UnusableContent{Reason::kTooLarge, path};
 }
 
 bool is_aligned(const std::uint8_t* address, std::size_t bytes) {
@@ -81,7 +81,7 @@ std::optional<UnusableContent> check_list(const Field& field, const std::uint8_t
     const auto type = static_cast<fb::ElementaryType>(field.code().base_type);
     const std::size_t element_bytes = fb::InlineSize(type, field.type());
     if (length > 0 && !is_aligned(element, element_bytes))
-      return UnusableContent{Kind::kMisaligned, path};
+      return UnusableContent{Reason::kMisaligned, path};
     size.bytes += length * element_bytes;
     return check_size(size, path);
   }

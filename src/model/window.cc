@@ -10,7 +10,7 @@ std::uint32_t at_least_one(std::int32_t value) {
   return static_cast<std::uint32_t>(std::max(value, 1));
 }
 
-std::uint32_t extent(const Tensor& tensor, std::size_t dimension) {
+std::uint32_t window_extent(const Tensor& tensor, std::size_t dimension) {
   return dimension < tensor.shape.size() ? at_least_one(tensor.shape[dimension]) : 1;
 }
 
@@ -45,8 +45,8 @@ OperatorWindow Model::window(OperatorId id) const {
   // Weights are [Co, kh, kw, Ci], and [1, kh, kw, C] for DEPTHWISE_CONV_2D.
   if (operation.inputs.size() > 1 && operation.inputs[1] >= 0) {
     const Tensor& weights = tensor(tensor_id(operation.inputs[1]));
-    window.height = extent(weights, 1);
-    window.width = extent(weights, 2);
+    window.height = window_extent(weights, 1);
+    window.width = window_extent(weights, 2);
   }
   return window;
 }

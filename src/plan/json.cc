@@ -274,6 +274,11 @@ Json measured_host_json(const Plan& plan) {
   return result;
 }
 
+Strategy parse_strategy_key(const Node& node) {
+  const std::string key = node.choice({"compiler", "balanced", "profile", "optimal", "manual"});
+  return std::ranges::find(kStrategyNames, key, &StrategyName::key)->strategy;
+}
+
 }  // namespace
 
 std::string to_json(const Plan& plan) {
@@ -288,8 +293,8 @@ std::string to_json(const Plan& plan) {
                   {"macs", plan.model.macs},
                   {"depth", plan.model.depth}}},
                 {"device", plan.device},
-                {"strategy", plan.strategy},
-                {"objective", plan.objective},
+                {"strategy", to_string(plan.strategy)},
+                {"objective", to_string(plan.objective)},
                 {"stages", std::move(stages)},
                 {"predicted", prediction_json(plan.predicted)}};
   if (plan.bound) {
@@ -316,8 +321,8 @@ Plan parse_plan(std::string_view text, const std::string& label) {
   Plan plan;
   plan.model = parse_model_part(root["model"]);
   plan.device = root["device"].text();
-  plan.strategy = root["strategy"].choice({"compiler", "balanced", "profile", "optimal", "manual"});
-  plan.objective = root["objective"].choice({"throughput", "latency"});
+  plan.strategy = parse_strategy_key(root["strategy"]);
+  plan.objective = parse_objective(root["objective"].choice({"throughput", "latency"}));
   const auto stages = root["stages"].elements();
   if (stages.empty()) root["stages"].fail("a plan needs at least one stage");
   for (std::size_t i = 0; i < stages.size(); ++i)

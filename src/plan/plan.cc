@@ -121,7 +121,7 @@ void check_devices(std::span<const DevicePool> pools, std::span<const PoolCounts
 }
 
 Plan describe(const Graph& graph, const Segmentation& segmentation, std::span<const Target> targets,
-              std::span<const DevicePool> pools, const std::string& strategy,
+              std::span<const DevicePool> pools, Strategy strategy,
               std::span<const PoolCounts> devices) {
   check_segmentation(graph, segmentation);
   check_devices(pools, devices);
@@ -177,7 +177,7 @@ std::string broken_limit(const Plan& plan, const Bound& bound) {
 }
 
 Nanoseconds objective_time(const Plan& plan) {
-  return plan.objective == "latency" ? plan.predicted.latency : plan.predicted.bottleneck;
+  return plan.objective == Objective::kLatency ? plan.predicted.latency : plan.predicted.bottleneck;
 }
 
 bool is_reached(const Bound& bound, const Plan& plan) {
@@ -225,7 +225,7 @@ std::uint64_t Plan::largest_stage_parameter_bytes() const {
 }
 
 Plan make_plan(const Graph& graph, const Segmentation& segmentation, const Compiler& compiler,
-               const DeviceSpec& device, const std::string& strategy,
+               const DeviceSpec& device, Strategy strategy,
                std::span<const std::uint32_t> replicas) {
   DevicePool pool{device, 0, false};
   std::vector<PoolCounts> devices;
@@ -239,7 +239,7 @@ Plan make_plan(const Graph& graph, const Segmentation& segmentation, const Compi
 }
 
 Plan make_plan(const Graph& graph, const Segmentation& segmentation,
-               std::span<const DevicePool> pools, const std::string& strategy,
+               std::span<const DevicePool> pools, Strategy strategy,
                std::span<const PoolCounts> devices) {
   std::vector<std::unique_ptr<Compiler>> compilers;
   std::vector<Target> targets;
@@ -291,7 +291,7 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DeviceP
                                         broken_limit(result, *plan.bound).empty()))) {
     result.bound = plan.bound;
   } else {
-    result.strategy = "manual";
+    result.strategy = Strategy::kManual;
   }
   return result;
 }

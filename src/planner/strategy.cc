@@ -1,5 +1,3 @@
-#include "segue/planner.h"
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -15,14 +13,15 @@
 #include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/model.h"
+#include "segue/planner.h"
 
 namespace segue {
 namespace {
 
 Plan optimal_plan(const Graph& graph, std::span<const DevicePool> pools,
                   const OptimalOptions& options, const OptimalSegmentation& best) {
-  Plan plan = make_plan(graph, best.segmentation, pools, "optimal", best.devices);
-  if (options.objective == Objective::kLatency) plan.objective = "latency";
+  Plan plan = make_plan(graph, best.segmentation, pools, Strategy::kOptimal, best.devices);
+  plan.objective = options.objective;
   plan.bound = best.bound;
   // Times on the host are estimates: what rests on them proves nothing.
   plan.bound->is_proven = is_reached(*plan.bound, plan);
@@ -61,11 +60,13 @@ Plan best_on_busy_host(const Graph& graph, std::span<const DevicePool> pools,
   return best;
 }
 
+}  // namespace
+
 // On one kind of device.
-class Planning {
+class StrategyPlanning {
  public:
-  Planning(const Graph& graph, const DeviceSpec& device, std::uint32_t most_devices,
-           bool shares_link)
+  StrategyPlanning(const Graph& graph, const DeviceSpec& device, std::uint32_t most_devices,
+                   bool shares_link)
       : graph_(graph),
         device_(device),
         optimal_(graph, device, most_devices, shares_link),
@@ -83,7 +84,7 @@ class Planning {
     StrategyPlan result;
     const Segmentation cuts = even_cut(count, strategy, result);
     const std::vector<PoolCounts> devices(cuts.segments.size(), PoolCounts{1});
-    result.plan = make_plan(graph_, cuts, pools, std::string(to_string(strategy)), devices);
+    result.plan = make_plan(graph_, cuts, pools, strategy, devices);
     return result;
   }
 
@@ -109,22 +110,6 @@ class Planning {
   std::optional<Profile> profile_;
 };
 
-}  // namespace
-
-std::string_view to_string(Strategy strategy) {
-  switch (strategy) {
-    case Strategy::kCompiler:
-      return "compiler";
-    case Strategy::kBalanced:
-      return "balanced";
-    case Strategy::kProfile:
-      return "profile";
-    case Strategy::kOptimal:
-      return "optimal";
-  }
-  throw Error(ErrorCode::kInternal, "a strategy without a name");
-}
-
 Strategy parse_strategy(std::string_view name) {
   const auto* const found =
       std::ranges::find(kStrategies, name, [](Strategy strategy) { return to_string(strategy); });
@@ -136,9 +121,9 @@ Strategy parse_strategy(std::string_view name) {
               fmt::format("strategy '{}': there are {}", name, fmt::join(known, ", ")));
 }
 
-class StrategyPlanner::Shared : public Planning {
+class StrategyPlanner::Shared : public StrategyPlanning {
  public:
-  using Planning::Planning;
+  using StrategyPlanning::StrategyPlanning;
 };
 
 StrategyPlanner::StrategyPlanner(const Graph& graph, const DeviceSpec& device,
@@ -167,7 +152,8 @@ StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> po
                     to_string(strategy)));
   }
   const DevicePool& pool = pools[0];
-  return Planning(graph, pool.device, pool.count, pool.shares_link).plan(pool.count, strategy, {});
+  return StrategyPlanning(graph, pool.device, pool.count, pool.shares_link)
+      .plan(pool.count, strategy, {});
 }
 
 std::vector<ComparedPlan> compare_strategies(const Graph& graph, const DeviceSpec& device,

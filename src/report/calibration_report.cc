@@ -46,18 +46,19 @@ std::string calibration_text(const CalibrationResult& result, const std::string&
 }
 
 std::string calibration_json(const CalibrationResult& result, const std::string& device) {
-  using Json = nlohmann::ordered_json;
-  Json constants = Json::array();
+  using nlohmann::ordered_json;
+  ordered_json constants = ordered_json::array();
   for (const CalibratedConstant& constant : result.constants) {
     constants.push_back({{"name", constant.key},
                          {"unit", constant.unit},
                          {"base", constant.base},
                          {"measured", constant.measured}});
   }
-  Json probes = Json::array();
+  ordered_json probes = ordered_json::array();
   for (const CalibratedProbe& probe : result.probes) {
     probes.push_back({{"name", probe.name},
-                      {"measures", probe.measures.empty() ? Json(nullptr) : Json(probe.measures)},
+                      {"measures", probe.measures.empty() ? ordered_json(nullptr)
+                                                          : ordered_json(probe.measures)},
                       {"runs", probe.measured.runs},
                       {"measured_ns", probe.measured.median.count()},
                       {"spread", probe.measured.spread},

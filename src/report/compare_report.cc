@@ -19,7 +19,7 @@ using json::rounded;
 // Against Google's cuts on as many TPUs, where they exist.
 std::optional<double> against_vendor(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
   for (const ComparedPlan& other : rows) {
-    if (other.tpus != row.tpus || other.plan.strategy != "compiler") continue;
+    if (other.tpus != row.tpus || other.plan.strategy != Strategy::kCompiler) continue;
     if (row.plan.predicted.bottleneck == Nanoseconds{0}) break;  // nothing runs on a TPU
     return to_s(other.plan.predicted.bottleneck) / to_s(row.plan.predicted.bottleneck);
   }
@@ -43,7 +43,7 @@ std::string overlaps(const ComparedPlan& fastest, std::span<const ComparedPlan> 
   return overlap_sentence(fastest.plan, others, [&](const Plan& plan) {
     const auto row =
         std::ranges::find(rows, &plan, [](const ComparedPlan& one) { return &one.plan; });
-    return fmt::format("{} on {}", plan.strategy, format_count(row->tpus, "TPU"));
+    return fmt::format("{} on {}", to_string(plan.strategy), format_count(row->tpus, "TPU"));
   });
 }
 
@@ -53,10 +53,10 @@ std::string next_step(std::span<const ComparedPlan> rows) {
     return std::tuple(row.plan.predicted.bottleneck, row.plan.device_count(),
                       row.plan.predicted.latency);
   });
-  std::string text =
-      fmt::format("Fastest: {} on {}, {} (`segue plan` with --tpus {} --strategy {}).",
-                  fastest->plan.strategy, format_count(fastest->plan.device_count(), "TPU"),
-                  rate_with_range(fastest->plan.predicted), fastest->tpus, fastest->plan.strategy);
+  std::string text = fmt::format(
+      "Fastest: {} on {}, {} (`segue plan` with --tpus {} --strategy {}).",
+      to_string(fastest->plan.strategy), format_count(fastest->plan.device_count(), "TPU"),
+      rate_with_range(fastest->plan.predicted), fastest->tpus, to_string(fastest->plan.strategy));
   const auto resident = std::ranges::find_if(
       rows, [](const ComparedPlan& row) { return row.plan.host_bytes() == 0; });
   if (resident != rows.end() && resident->tpus > rows.front().tpus)
@@ -94,16 +94,16 @@ Table compare_table(std::span<const ComparedPlan> rows) {
   for (const ComparedPlan& row : rows) {
     const Prediction& predicted = row.plan.predicted;
     const auto against = against_vendor(row, rows);
-    table.rows.push_back({std::to_string(row.tpus), row.plan.strategy, replicas_text(row.plan),
-                          format_mib(row.plan.host_bytes()), format_ms(row.plan.host_time()),
-                          fmt::format("{:.1f}", predicted.throughput_per_s),
-                          format_ms(predicted.bottleneck), end_cell(predicted, &TimeRange::low),
-                          end_cell(predicted, &TimeRange::high), format_ms(predicted.latency),
-                          fmt::format("{:.2f}", predicted.speedup),
-                          against ? fmt::format("{:.2f}", *against) : "-",
-                          fmt::format("{:.0f}", 100 * predicted.speedup / row.plan.device_count()),
-                          is_on_front(row, rows) ? "*" : "",
-                          std::to_string(slowest_stage(row.plan)), cause_of_slowest(row.plan)});
+    table.rows.push_back(
+        {std::to_string(row.tpus), std::string(to_string(row.plan.strategy)),
+         replicas_text(row.plan), format_mib(row.plan.host_bytes()),
+         format_ms(row.plan.host_time()), fmt::format("{:.1f}", predicted.throughput_per_s),
+         format_ms(predicted.bottleneck), end_cell(predicted, &TimeRange::low),
+         end_cell(predicted, &TimeRange::high), format_ms(predicted.latency),
+         fmt::format("{:.2f}", predicted.speedup), against ? fmt::format("{:.2f}", *against) : "-",
+         fmt::format("{:.0f}", 100 * predicted.speedup / row.plan.device_count()),
+         is_on_front(row, rows) ? "*" : "", std::to_string(slowest_stage(row.plan)),
+         cause_of_slowest(row.plan)});
   }
   return table;
 }
@@ -130,7 +130,7 @@ std::string compare_json(const std::string& model, std::span<const ComparedPlan>
     const auto against = against_vendor(row, rows);
     nlohmann::ordered_json& one = list.emplace_back(nlohmann::ordered_json{
         {"tpus", row.tpus},
-        {"strategy", row.plan.strategy},
+        {"strategy", to_string(row.plan.strategy)},
         {"stages", row.plan.stages.size()},
         {"replicas", replicas_of(row.plan)},
         {"throughput_per_s", rounded(predicted.throughput_per_s)},

@@ -107,7 +107,7 @@ Table strategy_table(const Plan& plan, std::span<const Plan> others) {
                    {"speed-up"}};
   const auto add_row = [&](const Plan& one) {
     const Prediction& predicted = one.predicted;
-    table.rows.push_back({strategy_title(one.strategy), replicas_text(one),
+    table.rows.push_back({std::string(title_of(one.strategy)), replicas_text(one),
                           format_mib(one.host_bytes()), format_ms(predicted.bottleneck),
                           fmt::format("{:.1f}", predicted.throughput_per_s),
                           format_ms(predicted.latency), fmt::format("{:.2f}", predicted.speedup)});
@@ -121,11 +121,12 @@ Table strategy_table(const Plan& plan, std::span<const Plan> others) {
 std::string overlaps(const Plan& plan, std::span<const Plan> others) {
   std::vector<const Plan*> rest;
   for (const Plan& other : others) rest.push_back(&other);
-  return overlap_sentence(plan, rest, [](const Plan& one) { return strategy_title(one.strategy); });
+  return overlap_sentence(plan, rest,
+                          [](const Plan& one) { return std::string(title_of(one.strategy)); });
 }
 
 Nanoseconds objective_of(const Plan& plan, const Prediction& predicted) {
-  return plan.objective == "latency" ? predicted.latency : predicted.bottleneck;
+  return plan.objective == Objective::kLatency ? predicted.latency : predicted.bottleneck;
 }
 
 // Before everything else where another strategy is faster.
@@ -136,7 +137,7 @@ std::string better_choice(const Plan& plan, std::span<const Plan> others) {
   if (fastest == others.end() || to_s(time_of(*fastest)) > kWorthSaying * to_s(time_of(plan)))
     return "";
   return fmt::format("Use `--strategy {}` instead: {} on {} instead of {} (simulated).\n\n",
-                     fastest->strategy, format_time(time_of(*fastest)),
+                     to_string(fastest->strategy), format_time(time_of(*fastest)),
                      format_count(fastest->device_count(), "TPU"), format_time(time_of(plan)));
 }
 
@@ -145,13 +146,13 @@ std::string prediction(const Plan& plan) {
   const Prediction& predicted = plan.predicted;
   return fmt::format(
       "{}: {} per input, {}, latency {}; one TPU {}, speed-up {:.2f} (simulated).\n",
-      strategy_title(plan.strategy), with_range(predicted.bottleneck, bottleneck_range(predicted)),
+      title_of(plan.strategy), with_range(predicted.bottleneck, bottleneck_range(predicted)),
       rate_with_range(predicted), with_range(predicted.latency, latency_range(predicted)),
       format_time(predicted.single_device), predicted.speedup);
 }
 
 std::string bound_text(const Plan& plan) {
-  const std::string what = plan.objective == "latency" ? "latency" : "time per input";
+  const std::string what = plan.objective == Objective::kLatency ? "latency" : "time per input";
   if (plan.bound->is_proven) {
     return fmt::format("Proven: no other cuts and copies{} have a smaller {}.\n",
                        limits_text(*plan.bound), what);
@@ -189,7 +190,7 @@ std::string verdict(const Plan& plan, const Plan& vendor) {
   return fmt::format("{}: {} {} instead of {} with Segm_Comp (simulated). ",
                      ours < theirs ? "Gain" : (ours > theirs ? "Loss" : "No difference in time"),
                      format_time(ours),
-                     plan.objective == "latency" ? "for an input alone" : "per input",
+                     plan.objective == Objective::kLatency ? "for an input alone" : "per input",
                      format_time(theirs)) +
          bytes_verdict(plan, vendor);
 }
@@ -238,7 +239,7 @@ std::string plan_text(const Plan& plan, std::span<const Plan> others) {
   text += bottleneck_sentence(plan, has_shared_link(plan)) + "\n";
   if (plan.bound) text += bound_text(plan);
   text += host_operators_note(plan);
-  const auto vendor = std::ranges::find(others, "compiler", &Plan::strategy);
+  const auto vendor = std::ranges::find(others, Strategy::kCompiler, &Plan::strategy);
   text += vendor != others.end()
               ? verdict(plan, *vendor)
               : fmt::format("The host streams {} per inference (simulated).\n",

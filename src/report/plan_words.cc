@@ -48,7 +48,7 @@ bool is_one_large_operator(const Stage& stage) {
 }
 
 std::string advice(const Stage& stage, const Plan& plan, bool shares) {
-  const bool is_best = plan.strategy == "optimal";
+  const bool is_best = plan.strategy == Strategy::kOptimal;
   const SegmentTime& time = stage.time;
   const Nanoseconds transfers = time.input + time.output;
   if (time.host > time.total() - time.host)
@@ -58,7 +58,7 @@ std::string advice(const Stage& stage, const Plan& plan, bool shares) {
                      "with a copy of the stage make it faster"
                    : "the parameters of this one operator do not fit a TPU; `--strategy optimal` "
                      "gives it more TPUs";
-  if (plan.bound && plan.bound->is_proven && !shares && plan.objective == "throughput")
+  if (plan.bound && plan.bound->is_proven && !shares && plan.objective == Objective::kThroughput)
     return "no plan" + limits_text(*plan.bound) + " is faster";
   if (time.streaming > time.compute && time.streaming > transfers)
     return is_best || plan.device_count() == 1 ? "use more TPUs, so that its parameters fit"
@@ -120,7 +120,7 @@ std::optional<TimeRange> latency_range(const Prediction& predicted) {
 
 std::string overlap_sentence(const Plan& best, const std::vector<const Plan*>& others,
                              const std::function<std::string(const Plan&)>& name_of) {
-  const bool is_latency = best.objective == "latency";
+  const bool is_latency = best.objective == Objective::kLatency;
   const auto [time, range] = objective_of(best, is_latency);
   const Plan* nearest = nullptr;
   std::size_t count = 0;
@@ -153,15 +153,6 @@ std::string limits_text(const Bound& bound) {
                                                      : " on these devices";
 }
 
-std::string strategy_title(const std::string& strategy) {
-  if (strategy == "compiler") return "Segm_Comp";
-  if (strategy == "balanced") return "Segm_Balanced";
-  if (strategy == "profile") return "Segm_Prof";
-  if (strategy == "optimal") return "Optimal";
-  if (strategy == "manual") return "Cuts by hand";
-  return strategy;
-}
-
 std::string host_operators_note(const Plan& plan) {
   const std::uint32_t count = plan.host_operators();
   if (count == 0) return "";
@@ -189,6 +180,8 @@ std::string replicas_text(const Plan& plan) {
   return fmt::format("{}", fmt::join(replicas_of(plan), "+"));
 }
 
+std::string percent(double share) { return fmt::format("{:.0f}", 100 * share); }
+
 bool has_shared_link(const Plan& plan) { return plan.device.find(":shared") != std::string::npos; }
 
 bool is_host_bound(const Plan& plan) {
@@ -201,7 +194,7 @@ std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
   if (is_link_bound(plan)) {
     return fmt::format("The shared link sets the pace: it is busy for {} of each input; {}.",
                        format_time(plan.predicted.bottleneck),
-                       plan.strategy == "optimal"
+                       plan.strategy == Strategy::kOptimal
                            ? "give TPUs links of their own"
                            : "cut where tensors are small (`--strategy optimal`), or give TPUs "
                              "links of their own");
@@ -218,8 +211,8 @@ std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
         "The busy host sets the pace: with several TPUs it takes longer for its share of outputs. "
         "Results come every {}, although no stage takes more than {} alone; {}.",
         format_time(plan.predicted.bottleneck), format_time(stage.time.total() / stage.replicas),
-        plan.strategy == "optimal" ? "set its processor to full clock"
-                                   : "cut where tensors are small (`--strategy optimal`)");
+        plan.strategy == Strategy::kOptimal ? "set its processor to full clock"
+                                            : "cut where tensors are small (`--strategy optimal`)");
   }
   return fmt::format("Slowest is stage {}: {}; {}.", slowest, cause(stage.time),
                      advice(stage, plan, shares_link));

@@ -27,9 +27,6 @@ namespace segue {
 [[nodiscard]] std::string overlap_sentence(const Plan& best, const std::vector<const Plan*>& others,
                                            const std::function<std::string(const Plan&)>& name_of);
 
-// A strategy as the paper calls it.
-[[nodiscard]] std::string strategy_title(const std::string& strategy);
-
 // Whether the times of all operators that run on the host were measured.
 [[nodiscard]] bool is_host_measured(const Plan& plan);
 
@@ -48,6 +45,9 @@ namespace segue {
 
 // TPUs of each stage, as "2+1+1".
 [[nodiscard]] std::string replicas_text(const Plan& plan);
+
+// A share in percent, without the sign: "42".
+[[nodiscard]] std::string percent(double share);
 
 // Whether devices of the plan share a link.
 [[nodiscard]] bool has_shared_link(const Plan& plan);

@@ -5,13 +5,11 @@
 
 #include "base/json/node.h"
 #include "report/plan_words.h"
-#include "segue/units.h"
 #include "segue/report.h"
+#include "segue/units.h"
 
 namespace segue {
 namespace {
-
-std::string percent(double share) { return fmt::format("{:.0f}", share * 100); }
 
 double utilisation(const PipelineStageStatistics& stage) {
   double sum = 0;

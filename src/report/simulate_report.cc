@@ -14,8 +14,6 @@
 namespace segue {
 namespace {
 
-std::string percent(double share) { return fmt::format("{:.0f}", 100 * share); }
-
 double mean(const std::vector<double>& values) {
   double sum = 0;
   for (const double value : values) sum += value;
@@ -128,7 +126,7 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline,
   std::string text =
       fmt::format("{} on {} ({}), {}, {}; all times simulated\n\n", printable(plan.model.name),
                   format_count(devices, "Edge TPU"), printable(plan.device),
-                  strategy_title(plan.strategy), format_count(inputs, "input"));
+                  title_of(plan.strategy), format_count(inputs, "input"));
   text += simulate_table(plan, timeline).to_text() + "\n";
   text += fmt::format("{} in {}: {} each, {}; latency {} for the first, {} (p50), {} (p99).\n",
                       format_count(inputs, "input"), format_time(timeline.makespan),
@@ -181,7 +179,7 @@ std::string simulate_json(const Plan& plan, const Timeline& timeline,
       {"kind", "simulated"},
       {"model", plan.model.name},
       {"device", plan.device},
-      {"strategy", plan.strategy},
+      {"strategy", to_string(plan.strategy)},
       {"inputs", timeline.results.size()},
       {"queue_capacity", options.queue_capacity},
       {"makespan_ns", timeline.makespan.count()},

@@ -3,15 +3,15 @@
 #include <chrono>
 #include <thread>
 
-#include "segue/runtime.h"
 #include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/graph.h"
+#include "segue/runtime.h"
 
 namespace segue {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using SteadyClock = std::chrono::steady_clock;
 
 class SimulatedSession : public Session {
  public:
@@ -23,7 +23,7 @@ class SimulatedSession : public Session {
 
   void run_into(std::span<const std::span<const std::byte>> inputs,
                 std::vector<TensorBytes>& outputs) override {
-    const auto end = Clock::now() + lasts_;
+    const auto end = SteadyClock::now() + lasts_;
     computes_->run_into(inputs, outputs);
     std::this_thread::sleep_until(end);
   }

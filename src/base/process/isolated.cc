@@ -30,9 +30,9 @@ namespace segue {
 namespace {
 
 // A record on the pipe: kind, code of an Error, bytes of text, text.
-enum class Kind : std::uint32_t { kStep, kResult, kError, kNoMemory };
+enum class MessageKind : std::uint32_t { kStep, kResult, kError, kNoMemory };
 struct Header {
-  Kind kind{};
+  MessageKind kind{};
   std::uint32_t code = 0;
   std::uint64_t size = 0;
 };
@@ -42,7 +42,8 @@ using Clock = std::chrono::steady_clock;
 // A child whose memory is damaged may ask for anything.
 constexpr std::uint64_t kLongestText = std::uint64_t{1} << 24U;
 
-void send(int pipe, Kind kind, std::string_view text, ErrorCode code = ErrorCode::kInternal) {
+void send(int pipe, MessageKind kind, std::string_view text,
+          ErrorCode code = ErrorCode::kInternal) {
   const Header header{kind, static_cast<std::uint32_t>(code), text.size()};
   // A write fails when the parent is gone: no process is left to tell.
   if (!write_all(pipe, std::as_bytes(std::span(&header, 1))) ||
@@ -65,15 +66,15 @@ void close_all_but(int pipe) {
   close_all_but(pipe);
   try {
     const std::string result =
-        work([&](const std::string& step) { send(pipe, Kind::kStep, step); });
+        work([&](const std::string& step) { send(pipe, MessageKind::kStep, step); });
     if (result.size() > kLongestText) throw Error(ErrorCode::kInternal, "a result above 16 MiB");
-    send(pipe, Kind::kResult, result);
+    send(pipe, MessageKind::kResult, result);
   } catch (const Error& error) {
-    send(pipe, Kind::kError, error.what(), error.code());
+    send(pipe, MessageKind::kError, error.what(), error.code());
   } catch (const std::bad_alloc&) {
-    send(pipe, Kind::kNoMemory, "");
+    send(pipe, MessageKind::kNoMemory, "");
   } catch (const std::exception& error) {
-    send(pipe, Kind::kError, error.what());
+    send(pipe, MessageKind::kError, error.what());
   }
   ::_exit(EXIT_SUCCESS);
 }
@@ -146,16 +147,16 @@ std::string run_isolated(const std::function<std::string(const Progress&)>& work
   bool damaged = false;
   while (auto record = read_record(reader.number(), deadline, damaged)) {
     switch (record->header.kind) {
-      case Kind::kStep:
+      case MessageKind::kStep:
         step = std::move(record->text);
         break;
-      case Kind::kResult:
+      case MessageKind::kResult:
         (void)child.wait();
         return std::move(record->text);
-      case Kind::kError:
+      case MessageKind::kError:
         (void)child.wait();
         throw Error(static_cast<ErrorCode>(record->header.code), record->text);
-      case Kind::kNoMemory:
+      case MessageKind::kNoMemory:
         (void)child.wait();
         throw std::bad_alloc();
     }

@@ -36,7 +36,7 @@ int make_error_file() {
 }
 
 // What the child needs: between fork and exec nothing may allocate.
-struct Start {
+struct WorkerStart {
   const char* program = nullptr;
   std::array<char*, 2> arguments{};
   pid_t parent = 0;
@@ -53,7 +53,7 @@ struct Start {
   ::_exit(kNotStarted);
 }
 
-[[noreturn]] void be_worker(const Start& start) {
+[[noreturn]] void be_worker(const WorkerStart& start) {
   // Its own group: Ctrl-C is for this process, which ends its workers in order.
   ::setpgid(0, 0);
   forget_callers_signals();
@@ -95,7 +95,7 @@ Connection connect() {
 void Worker::live(const std::shared_ptr<Life>& life, const std::string& program,
                   const std::string& title, int socket, int errors) {
   std::string name = title;
-  const Start start{program.c_str(), {name.data(), nullptr}, ::getpid(), socket, errors};
+  const WorkerStart start{program.c_str(), {name.data(), nullptr}, ::getpid(), socket, errors};
   const pid_t id = ::fork();
   if (id == 0) be_worker(start);
   {

@@ -27,7 +27,7 @@ std::uint64_t lanes(std::uint64_t channels, const Constant& width) {
   return divide_up(channels, as_integer(width));
 }
 
-std::uint64_t elements(const Tensor& tensor) {
+std::uint64_t element_count(const Tensor& tensor) {
   std::uint64_t count = 1;
   for (std::size_t d = 0; d < tensor.shape.size(); ++d) count = product({count, extent(tensor, d)});
   return count;
@@ -113,8 +113,8 @@ std::uint64_t transposed_cycles(const Subject& subject, const Tensor& weights) {
 
 std::uint64_t dense_cycles(const Subject& subject, const Tensor& weights) {
   const std::uint64_t outputs = std::max<std::uint64_t>(extent(weights, 0), 1);
-  return matrix_cycles(outputs, extent(weights, 1), divide_up(elements(subject.output()), outputs),
-                       subject.device);
+  return matrix_cycles(outputs, extent(weights, 1),
+                       divide_up(element_count(subject.output()), outputs), subject.device);
 }
 
 // A row of taps is read once, a window of several rows tap by tap.
@@ -150,7 +150,7 @@ std::uint64_t loop_cycles(const Subject& subject, Loop loop) {
       if (subject.input(0) != nullptr) return words(*subject.input(0), subject.device);
       break;
     case Loop::kSoftmax:
-      return scaled(elements(subject.output()), subject.device.timing.softmax_cycles);
+      return scaled(element_count(subject.output()), subject.device.timing.softmax_cycles);
     default:
       break;
   }

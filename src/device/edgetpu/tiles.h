@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "model/operator_kinds.h"
 #include "segue/device.h"
 #include "segue/model.h"
 
@@ -10,11 +11,6 @@ namespace segue {
 
 inline std::uint64_t as_integer(const Constant& constant) {
   return static_cast<std::uint64_t>(constant.value);
-}
-
-// Size of a dimension; 1 where the tensor has fewer.
-inline std::uint64_t extent(const Tensor& tensor, std::size_t dimension) {
-  return dimension < tensor.shape.size() ? static_cast<std::uint64_t>(tensor.shape[dimension]) : 1;
 }
 
 inline std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple) {

@@ -9,9 +9,9 @@
 #include "device/edgetpu/stage_pace.h"
 #include "plan/limits.h"
 #include "planner/certificate/wide.h"
-#include "segue/planner.h"
 #include "segue/cost.h"
 #include "segue/error.h"
+#include "segue/planner.h"
 
 namespace segue {
 namespace {
@@ -271,7 +271,7 @@ bool follows_from_work(const Plan& plan, const Graph& graph, std::span<const Dev
     memory.host_bytes -= op.bytes;
   }
   const SegmentTime time = simulate_segment(graph, all, memory, device);
-  const std::uint32_t devices = plan.objective == "latency" ? 1 : plan.bound->devices;
+  const std::uint32_t devices = plan.objective == Objective::kLatency ? 1 : plan.bound->devices;
   return time.host_operators == 0 && plan.bound->value <= time.total() / devices;
 }
 
@@ -283,7 +283,7 @@ CertificateVerdict check_wide(const Plan& plan, const Graph& graph,
   verdict.reason = "all operators together take as long on all devices";
   if (verdict.is_accepted) return verdict;
   const bool is_even = pools.size() == 1 && !pools[0].shares_link && !plan.bound->max_latency &&
-                       plan.objective != "latency";
+                       plan.objective != Objective::kLatency;
   if (is_even) {
     const WideResult result = look_below(graph, pools[0], *plan.bound, limits.ideals);
     verdict.is_accepted = result.is_none_below;
@@ -325,7 +325,7 @@ CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
   if (!verdict.reason.empty()) return verdict;
   const auto ideals = ideals_between(graph, 0, graph.operator_count(), limits.ideals);
   if (!ideals) return check_wide(plan, graph, within, limits);
-  Refutation refutation(graph, within, *plan.bound, plan.objective == "latency", *ideals,
+  Refutation refutation(graph, within, *plan.bound, plan.objective == Objective::kLatency, *ideals,
                         limits.work);
   verdict.is_accepted = !refutation.exists();
   verdict.ideals = ideals->size();

@@ -22,7 +22,7 @@ std::int64_t capacity(double ns) {
 }
 
 // What is known of the first stage.
-struct Node {
+struct Branch {
   std::size_t first = 0;  // its last operator in file order is one of [first, last]
   std::size_t last = 0;
   Set inside;
@@ -71,22 +71,22 @@ class FirstCutSearch {
 
   [[nodiscard]] FirstCuts run() {
     // Candidates come from nodes where much is decided; a proof from those with the lowest bound.
-    const auto is_worse = [&](const Node& a, const Node& b) {
-      const auto width = [&](const Node& node) { return dives_ ? node.last - node.first : 0; };
+    const auto is_worse = [&](const Branch& a, const Branch& b) {
+      const auto width = [&](const Branch& node) { return dives_ ? node.last - node.first : 0; };
       return std::pair(width(a), a.least_ns) > std::pair(width(b), b.least_ns);
     };
-    std::vector<Node> open{solved(root())};
+    std::vector<Branch> open{solved(root())};
     double settled_ns = known_ns_;
     while (!open.empty() && cuts_ < most_cuts_) {
       std::ranges::pop_heap(open, is_worse);
-      const Node node = std::move(open.back());
+      const Branch node = std::move(open.back());
       open.pop_back();
       if (node.least_ns >= known_ns_) continue;
       if (node.is_settled) {
         settled_ns = std::min(settled_ns, node.least_ns);
         continue;
       }
-      for (Node& child : branches(node)) {
+      for (Branch& child : branches(node)) {
         if (!is_possible(child)) continue;
         open.push_back(solved(std::move(child)));
         std::ranges::push_heap(open, is_worse);
@@ -94,7 +94,7 @@ class FirstCutSearch {
     }
     // What was left out is no better than the best that is known by now.
     double least_ns = std::min(settled_ns, known_ns_);
-    for (const Node& node : open) least_ns = std::min(least_ns, node.least_ns);
+    for (const Branch& node : open) least_ns = std::min(least_ns, node.least_ns);
     return {least_ns, {ideals_.begin(), ideals_.end()}};
   }
 
@@ -107,27 +107,27 @@ class FirstCutSearch {
   };
 
   // The first operator is in the first stage, the last one is not.
-  [[nodiscard]] Node root() const {
-    Node node{0, count_ - 2, Set(count_), Set(count_)};
+  [[nodiscard]] Branch root() const {
+    Branch node{0, count_ - 2, Set(count_), Set(count_)};
     node.inside[0] = true;
     node.outside[count_ - 1] = true;
     return node;
   }
 
-  void put_inside(Node& node, std::size_t op) const {
+  void put_inside(Branch& node, std::size_t op) const {
     if (node.inside[op]) return;
     node.inside[op] = true;
     for (const OperatorId writer : graph_.writers(operator_id(op))) put_inside(node, index(writer));
   }
-  void put_outside(Node& node, std::size_t op) const {
+  void put_outside(Branch& node, std::size_t op) const {
     if (node.outside[op]) return;
     node.outside[op] = true;
     for (const OperatorId reader : graph_.readers(operator_id(op)))
       put_outside(node, index(reader));
   }
 
-  [[nodiscard]] std::vector<Node> branches(const Node& node) const {
-    std::vector<Node> children(2, node);
+  [[nodiscard]] std::vector<Branch> branches(const Branch& node) const {
+    std::vector<Branch> children(2, node);
     if (node.first == node.last) {
       put_inside(children[0], node.undecided);
       put_outside(children[1], node.undecided);
@@ -137,7 +137,7 @@ class FirstCutSearch {
     const std::size_t middle = (node.first + node.last) / 2;
     children[0].last = middle;
     children[1].first = middle + 1;
-    for (Node& child : children) {
+    for (Branch& child : children) {
       for (std::size_t op = child.last + 1; op < count_; ++op) put_outside(child, op);
       if (child.first == child.last) put_inside(child, child.first);
     }
@@ -145,7 +145,7 @@ class FirstCutSearch {
   }
 
   // Not both inside and outside, and no bound that takes no cut is reached already.
-  [[nodiscard]] bool is_possible(const Node& node) const {
+  [[nodiscard]] bool is_possible(const Branch& node) const {
     double first_ns = first_ns_;
     double rest_ns = rest_ns_;
     for (std::size_t op = 0; op < count_; ++op) {
@@ -157,13 +157,13 @@ class FirstCutSearch {
   }
 
   // In a network: 0 inside, 1 outside, else a node of its own.
-  [[nodiscard]] static std::size_t node_of(const Node& node, std::size_t op) {
+  [[nodiscard]] static std::size_t node_of(const Branch& node, std::size_t op) {
     if (node.inside[op]) return 0;
     return node.outside[op] ? 1 : op + 2;
   }
 
   // Adds what the operators' work costs on either side; returns that of those already decided.
-  [[nodiscard]] double add_work(const Node& node, double weight, double rest_weight,
+  [[nodiscard]] double add_work(const Branch& node, double weight, double rest_weight,
                                 MinCut& network) const {
     double decided_ns = 0;
     for (std::size_t op = 0; op < count_; ++op) {
@@ -178,7 +178,7 @@ class FirstCutSearch {
   }
 
   // A tensor that crosses costs output and input once, however many read it.
-  void add_transfers(const Node& node, double per_sent_byte, double per_read_byte,
+  void add_transfers(const Branch& node, double per_sent_byte, double per_read_byte,
                      MinCut& network) const {
     for (std::size_t t = 0; t < crossing_.size(); ++t) {
       const Activation& tensor = *crossing_[t];
@@ -197,7 +197,7 @@ class FirstCutSearch {
     }
   }
 
-  [[nodiscard]] Cut cut(const Node& node, double weight) {
+  [[nodiscard]] Cut cut(const Branch& node, double weight) {
     ++cuts_;
     const double rest_weight = (1 - weight) * rest_share_;
     MinCut network(count_ + 2 + crossing_.size());
@@ -237,7 +237,7 @@ class FirstCutSearch {
 
   // The largest bound over weights, by bisection: a cut that the first stage is the larger part of
   // asks for more weight on it.
-  [[nodiscard]] Node solved(Node node) {
+  [[nodiscard]] Branch solved(Branch node) {
     // A bound over many last operators is loose however long one looks for the best.
     const int most_steps = node.first < node.last ? 4 : 24;
     std::optional<Cut> first_larger;  // the latest of either kind
@@ -268,7 +268,7 @@ class FirstCutSearch {
 
   // An operator that one of the two cuts has inside and the other outside; where they agree, any
   // that is neither.
-  [[nodiscard]] std::size_t undecided(const Node& node, const std::optional<Cut>& a,
+  [[nodiscard]] std::size_t undecided(const Branch& node, const std::optional<Cut>& a,
                                       const std::optional<Cut>& b) const {
     for (std::size_t op = 0; a && b && op < count_; ++op) {
       if (a->inside[op] != b->inside[op]) return op;

@@ -7,20 +7,20 @@
 namespace segue {
 namespace {
 
-constexpr std::size_t kWordBits = 64;
+constexpr std::size_t kRowWordBits = 64;
 
 bool has(std::span<const IdealLattice::Word> words, std::size_t op) {
-  return ((words[op / kWordBits] >> (op % kWordBits)) & 1U) != 0;
+  return ((words[op / kRowWordBits] >> (op % kRowWordBits)) & 1U) != 0;
 }
 
 void flip(std::span<IdealLattice::Word> words, std::size_t op) {
-  words[op / kWordBits] ^= IdealLattice::Word{1} << (op % kWordBits);
+  words[op / kRowWordBits] ^= IdealLattice::Word{1} << (op % kRowWordBits);
 }
 
 template <typename Visit>
 void for_each_bit(IdealLattice::Word word, std::size_t w, Visit visit) {
   for (; word != 0; word &= word - 1)
-    visit(w * kWordBits + static_cast<std::size_t>(std::countr_zero(word)));
+    visit(w * kRowWordBits + static_cast<std::size_t>(std::countr_zero(word)));
 }
 
 }  // namespace
@@ -124,7 +124,7 @@ IdealCosts::Cost IdealCosts::Row::operator()(std::size_t to) {
   const std::int64_t host_ns = std::min(host_ns_, SegmentSum::kLongest);
   if (w == 0) return {.time_ns = host_ns};
   const std::size_t last =
-      w * kWordBits - 1 - static_cast<std::size_t>(std::countl_zero(ours_[w - 1]));
+      w * kRowWordBits - 1 - static_cast<std::size_t>(std::countl_zero(ours_[w - 1]));
   SegmentSum sum = border_;
   sum.cycles = sums_.cycles;
   sum.instruction_bytes = kSegmentInstructionBytes + sums_.instruction_bytes;

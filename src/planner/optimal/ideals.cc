@@ -29,8 +29,8 @@ bool is_ready(const Graph& graph, const Bits& ideal, std::size_t op) {
 // operators; nothing when there are more than `limit`. Level by level: those of n + 1 operators are
 // those of n with one operator more. A set keeps each once and in an order that depends on nothing
 // but its operators.
-std::optional<std::vector<Bits>> ideals_between(const Graph& graph, std::size_t first,
-                                                std::size_t last, std::size_t limit) {
+std::optional<std::vector<Bits>> bits_between(const Graph& graph, std::size_t first,
+                                              std::size_t last, std::size_t limit) {
   std::vector<Bits> ideals;
   Bits begin((graph.operator_count() + kBits - 1) / kBits);
   for (std::size_t op = 0; op < first; ++op) insert(begin, op);
@@ -112,7 +112,7 @@ IdealLattice IdealLattice::narrow(const Graph& graph, std::size_t limit,
   std::vector<std::optional<std::vector<Bits>>> between;  // each prefix and the next
   std::vector<std::pair<std::size_t, std::size_t>> by_width;
   for (std::size_t i = 0; i + 1 < prefixes.size(); ++i) {
-    between.push_back(ideals_between(graph, prefixes[i], prefixes[i + 1], limit));
+    between.push_back(bits_between(graph, prefixes[i], prefixes[i + 1], limit));
     by_width.emplace_back(between[i] ? between[i]->size() : limit + 1, i);
   }
   std::ranges::sort(by_width);

@@ -30,13 +30,13 @@ std::string name_text(std::string_view name) {
 }
 
 // Where a measurement may reverse the order of this plan and others on as many TPUs.
-std::string overlaps(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
+std::string overlap_note(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
   std::vector<const Plan*> others;
   for (const ComparedPlan& other : rows) {
     if (other.tpus == row.tpus) others.push_back(&other.plan);
   }
   const std::string line = overlap_sentence(
-      row.plan, others, [](const Plan& plan) { return strategy_title(plan.strategy); });
+      row.plan, others, [](const Plan& plan) { return std::string(title_of(plan.strategy)); });
   return line.empty() ? "" : " " + line;
 }
 
@@ -53,10 +53,10 @@ Json rates_json(const Prediction& predicted) {
 std::string verdict(const Plan& plan, bool shares_link) {
   const Prediction& predicted = plan.predicted;
   const std::uint32_t tpus = plan.device_count();
-  std::string text = fmt::format("{} on {}, {}: {:.1f} results per second{}, {:.2f} times one TPU",
-                                 name_text(plan.model.name), format_count(tpus, "TPU"),
-                                 strategy_title(plan.strategy), predicted.throughput_per_s,
-                                 rate_range_text(predicted), predicted.speedup);
+  std::string text =
+      fmt::format("{} on {}, {}: {:.1f} results per second{}, {:.2f} times one TPU",
+                  name_text(plan.model.name), format_count(tpus, "TPU"), title_of(plan.strategy),
+                  predicted.throughput_per_s, rate_range_text(predicted), predicted.speedup);
   if (predicted.speedup > tpus) text += ", more than the number of TPUs, since less is streamed";
   text += plan.host_bytes() == 0
               ? ". All parameters stay on chip. "
@@ -131,9 +131,9 @@ Json plan_json(const PageContent& content, const ComparedPlan& row) {
       pools, [](const DevicePool& pool) { return pool.shares_link && pool.count > 1; });
   const Prediction& predicted = plan.predicted;
   return {{"tpus", row.tpus},
-          {"strategy", plan.strategy},
-          {"title", strategy_title(plan.strategy)},
-          {"verdict", verdict(plan, shares) + overlaps(row, content.plans)},
+          {"strategy", to_string(plan.strategy)},
+          {"title", title_of(plan.strategy)},
+          {"verdict", verdict(plan, shares) + overlap_note(row, content.plans)},
           {"throughput_per_s", rounded(predicted.throughput_per_s)},
           {"throughput_range_per_s", rates_json(predicted)},
           {"latency_ns", predicted.latency.count()},
@@ -171,7 +171,7 @@ Json run_json(const RunReport& run, const ComparedPlan& of) {
   }
   return {{"backend", name_text(run.backend)},
           {"tpus", of.tpus},
-          {"strategy", of.plan.strategy},
+          {"strategy", to_string(of.plan.strategy)},
           {"results", measured.results},
           {"elapsed_ns", measured.elapsed.count()},
           {"throughput_per_s", rounded(measured.throughput_per_s)},
@@ -205,7 +205,7 @@ std::string plans_page(const PageContent& content) {
         {{"name", name_text(chosen.plan.device)},
          {"capacity_bytes", parameter_capacity(device.memory, 0)}}},
        {"inputs", content.inputs},
-       {"chosen", {{"tpus", chosen.tpus}, {"strategy", chosen.plan.strategy}}},
+       {"chosen", {{"tpus", chosen.tpus}, {"strategy", to_string(chosen.plan.strategy)}}},
        {"plans", std::move(plans)},
        {"run", content.run ? run_json(*content.run, chosen) : Json(nullptr)},
        {"origin", fmt::format("Made by segue {}. Simulated times: docs/cost-model.md; how far "

@@ -1,15 +1,15 @@
 #include <algorithm>
 
-#include "segue/toolchain.h"
 #include "segue/error.h"
+#include "segue/toolchain.h"
 
 namespace segue {
 namespace {
 
 // Runs of operators [begin, end) in file order, compiled.
-class Probe {
+class Trial {
  public:
-  Probe(const Model& model, const std::filesystem::path& folder,
+  Trial(const Model& model, const std::filesystem::path& folder,
         const EdgeTpuCompilerOptions& options)
       : model_(model), folder_(folder), options_(options) {}
 
@@ -51,36 +51,36 @@ class Probe {
 
 std::optional<Culprit> find_culprit(const Model& model, const std::filesystem::path& folder,
                                     const EdgeTpuCompilerOptions& options) {
-  Probe probe(model, folder, options);
+  Trial trial(model, folder, options);
   const std::size_t count = model.operators().size();
-  if (count == 0 || !probe.fails(0, count)) return std::nullopt;
+  if (count == 0 || !trial.fails(0, count)) return std::nullopt;
   // [0, end) fails, [0, passes) does not.
   std::size_t passes = 0;
   std::size_t end = count;
   while (passes + 1 < end) {
     const std::size_t middle = passes + (end - passes) / 2;
-    (probe.fails(0, middle) ? end : passes) = middle;
+    (trial.fails(0, middle) ? end : passes) = middle;
   }
   // [begin, end) fails, [too_late, end) does not.
   std::size_t begin = 0;
   std::size_t too_late = end;
   // Most often it is the last one alone.
-  if (end > 1 && probe.fails(end - 1, end)) begin = end - 1;
+  if (end > 1 && trial.fails(end - 1, end)) begin = end - 1;
   while (begin + 1 < too_late) {
     const std::size_t middle = begin + (too_late - begin) / 2;
-    (probe.fails(middle, end) ? begin : too_late) = middle;
+    (trial.fails(middle, end) ? begin : too_late) = middle;
   }
   Culprit culprit;
-  culprit.failure = probe.failure();
+  culprit.failure = trial.failure();
   for (std::size_t i = begin; i < end; ++i) culprit.operators.push_back(operator_id(i));
   if (end - begin == 1) {
     const auto other = std::ranges::find_if(model.operators(), [&](const Operator& op) {
       return op.name != model.operators()[begin].name;
     });
     const auto at = static_cast<std::size_t>(other - model.operators().begin());
-    culprit.whatever_fails = at < count && probe.fails(at, at + 1);
+    culprit.whatever_fails = at < count && trial.fails(at, at + 1);
   }
-  culprit.compilations = probe.compilations();
+  culprit.compilations = trial.compilations();
   return culprit;
 }
 

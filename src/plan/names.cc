@@ -1,0 +1,33 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "segue/error.h"
+#include "segue/plan.h"
+
+namespace segue {
+namespace {
+
+const StrategyName& name_of(Strategy strategy) {
+  return *std::ranges::find(kStrategyNames, strategy, &StrategyName::strategy);
+}
+
+}  // namespace
+
+std::string_view to_string(Strategy strategy) { return name_of(strategy).key; }
+
+std::string_view title_of(Strategy strategy) { return name_of(strategy).title; }
+
+std::string_view to_string(Objective objective) {
+  return objective == Objective::kLatency ? "latency" : "throughput";
+}
+
+Objective parse_objective(std::string_view text) {
+  for (const Objective objective : {Objective::kThroughput, Objective::kLatency}) {
+    if (to_string(objective) == text) return objective;
+  }
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("objective '{}': there are throughput and latency", text));
+}
+
+}  // namespace segue
