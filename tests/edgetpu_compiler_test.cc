@@ -1,6 +1,4 @@
 // Google's compiler as a program that is driven: its logs, its failures, and a stand-in for it.
-#include "segue/toolchain.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -14,6 +12,7 @@
 #include "model_builder.h"
 #include "segue/error.h"
 #include "segue/graph.h"
+#include "segue/toolchain.h"
 #include "stand_in.h"
 
 namespace segue {
@@ -30,7 +29,7 @@ using testing::ScratchFolder;
 using testing::stand_in_compiler;
 using testing::TensorIndex;
 
-using Kind = CompilerFailure::Kind;
+using FailureKind = CompilerFailure::Kind;
 
 // --- programs
 
@@ -221,7 +220,7 @@ TEST(EdgeTpuCompiler, IsTriedAgainWhereThatHasBeenSeenToHelpOnly) {
   EXPECT_THAT(flaky.transcript, HasSubstr("Internal compiler error"));
   const Compilation internal =
       compile(five_kinds(), scratch.path(), stand_in_compiler({"fault=internal"}));
-  EXPECT_EQ(internal.failure->kind, Kind::kInternal);
+  EXPECT_EQ(internal.failure->kind, FailureKind::kInternal);
   EXPECT_EQ(internal.attempts, 3U);
   EXPECT_EQ(compile(five_kinds(), scratch.path(), stand_in_compiler({"fault=large"})).attempts, 1U);
 }
@@ -244,10 +243,10 @@ TEST(EdgeTpuCompiler, ThatHangsCrashesOrIsSomethingElseIsAnAnswer) {
     options.attempts = 1;
     return compile(five_kinds(), scratch.path(), options).failure.value();
   };
-  EXPECT_EQ(failure("hang", milliseconds(300)).kind, Kind::kTimeout);
-  EXPECT_EQ(failure("crash").kind, Kind::kCrash);
-  EXPECT_EQ(failure("silent").kind, Kind::kSilent);
-  EXPECT_EQ(failure("flood", milliseconds(300)).kind, Kind::kTimeout);
+  EXPECT_EQ(failure("hang", milliseconds(300)).kind, FailureKind::kTimeout);
+  EXPECT_EQ(failure("crash").kind, FailureKind::kCrash);
+  EXPECT_EQ(failure("silent").kind, FailureKind::kSilent);
+  EXPECT_EQ(failure("flood", milliseconds(300)).kind, FailureKind::kTimeout);
   EXPECT_THAT(failure("no_log").message, HasSubstr("On-chip memory used"));
   EXPECT_THAT(failure("no_file").message, HasSubstr("wrote no file"));
   EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
@@ -290,7 +289,7 @@ EdgeTpuCompilerOptions behind_shell(const std::string& fault) {
   return options;
 }
 
-class EveryFault : public ::testing::TestWithParam<std::pair<const char*, Kind>> {};
+class EveryFault : public ::testing::TestWithParam<std::pair<const char*, FailureKind>> {};
 
 TEST_P(EveryFault, IsTracedToItsOperator) {
   const ScratchFolder scratch;
@@ -309,23 +308,23 @@ TEST_P(EveryFault, IsTriedAgainIfThatHelped) {
   EdgeTpuCompilerOptions options = behind_shell(GetParam().first);
   options.command.push_back("passes_after=" + (scratch.path() / "mark").string());
   const Compilation compilation = compile(five_kinds(), scratch.path(), options);
-  const bool is_retried = GetParam().second != Kind::kTimeout &&
-                          GetParam().second != Kind::kLargeActivations &&
-                          GetParam().second != Kind::kInterpreter;
+  const bool is_retried = GetParam().second != FailureKind::kTimeout &&
+                          GetParam().second != FailureKind::kLargeActivations &&
+                          GetParam().second != FailureKind::kInterpreter;
   EXPECT_EQ(compilation.succeeded(), is_retried);
   EXPECT_EQ(compilation.attempts, is_retried ? 2U : 1U);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EveryFault,
-                         ::testing::Values(std::pair{"crash", Kind::kCrash},
-                                           std::pair{"exception", Kind::kException},
-                                           std::pair{"internal", Kind::kInternal},
-                                           std::pair{"internal16", Kind::kInternal},
-                                           std::pair{"timeout", Kind::kTimeout},
-                                           std::pair{"failed", Kind::kSilent},
-                                           std::pair{"silent", Kind::kSilent},
-                                           std::pair{"large", Kind::kLargeActivations},
-                                           std::pair{"interpreter", Kind::kInterpreter}),
+                         ::testing::Values(std::pair{"crash", FailureKind::kCrash},
+                                           std::pair{"exception", FailureKind::kException},
+                                           std::pair{"internal", FailureKind::kInternal},
+                                           std::pair{"internal16", FailureKind::kInternal},
+                                           std::pair{"timeout", FailureKind::kTimeout},
+                                           std::pair{"failed", FailureKind::kSilent},
+                                           std::pair{"silent", FailureKind::kSilent},
+                                           std::pair{"large", FailureKind::kLargeActivations},
+                                           std::pair{"interpreter", FailureKind::kInterpreter}),
                          [](const auto& fault) { return std::string(fault.param.first); });
 
 TEST(EdgeTpuCompiler, ThatRefusesEverythingBlamesNoOperator) {

@@ -219,17 +219,17 @@ INSTANTIATE_TEST_SUITE_P(All, EdgeTpuFaults,
 
 // --- what all backends have in common
 
-struct Kind {
+struct BackendKind {
   const char* name;
   std::unique_ptr<Backend> (*make)();
 };
-void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+void PrintTo(const BackendKind& kind, std::ostream* out) { *out << kind.name; }
 
 std::unique_ptr<Backend> cpu(CpuKernels kernels) {
   return make_cpu_backend({.libraries = {SEGUE_TEST_RUNTIME}, .kernels = kernels});
 }
 
-class EveryBackend : public ::testing::TestWithParam<Kind> {};
+class EveryBackend : public ::testing::TestWithParam<BackendKind> {};
 
 TEST_P(EveryBackend, ComputesTheSameAgainAndAgainIntoTheSameMemory) {
   const StandIn reset;
@@ -269,14 +269,14 @@ TEST_P(EveryBackend, RefusesWrongInputsAndDamagedModels) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, EveryBackend,
-    ::testing::Values(Kind{"cpu", [] { return cpu(CpuKernels::kBuiltin); }},
-                      Kind{"xnnpack", [] { return cpu(CpuKernels::kXnnpack); }},
-                      Kind{"simulated",
+    ::testing::Values(BackendKind{"cpu", [] { return cpu(CpuKernels::kBuiltin); }},
+                      BackendKind{"xnnpack", [] { return cpu(CpuKernels::kXnnpack); }},
+                      BackendKind{"simulated",
                            [] {
                              return make_simulated_backend(cpu(CpuKernels::kBuiltin),
                                                            find_device("edgetpu-pcie"));
                            }},
-                      Kind{"edgetpu",
+                      BackendKind{"edgetpu",
                            [] {
                              return make_edgetpu_backend(stand_in(),
                                                          list_edgetpu_devices(stand_in())[0]);

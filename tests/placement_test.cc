@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 using testing::ModelBuilder;
 using testing::TensorIndex;
 using B = tflite::BuiltinOperator;
-using Shape = std::vector<std::int32_t>;
+using TensorShape = std::vector<std::int32_t>;
 
 struct Case {
   const char* name;
@@ -219,7 +219,8 @@ TEST(HostCost, FloatTransposeConvolutionTakesTheRateOfFloats) {
 TEST(HostCost, TransposedMatrixHasTheSameProducts) {
   const auto product = [](bool is_transposed) {
     ModelBuilder b;
-    const auto left = b.input("left", is_transposed ? Shape{2, 512, 16} : Shape{2, 16, 512});
+    const auto left =
+        b.input("left", is_transposed ? TensorShape{2, 512, 16} : TensorShape{2, 16, 512});
     const auto right = b.input("right", {2, 512, 32});
     const auto y = b.tensor("y", {2, 16, 32});
     tflite::BatchMatMulOptionsT options;

@@ -54,15 +54,15 @@ TEST(Plan, OfTheSlowestDeviceIsReadAgain) {
   const Graph graph(model);
   const std::vector<DevicePool> pools{{device, 8, false}};
   const auto devices = std::vector<PoolCounts>(8, {1});
-  const std::string json =
+  const std::string text =
       to_json(make_plan(graph, segment_as_vendor(graph, 8), pools, Strategy::kCompiler, devices));
-  EXPECT_EQ(to_json(parse_plan(json, "plan")), json);
+  EXPECT_EQ(to_json(parse_plan(text, "plan")), text);
 }
 
 TEST(Plan, JsonRoundTripKeepsEveryByte) {
   const Plan plan = plan_of(testing::conv_chain({8, 16, 8, 300}), 3);
-  const std::string json = to_json(plan);
-  EXPECT_EQ(to_json(parse_plan(json, "plan")), json);
+  const std::string text = to_json(plan);
+  EXPECT_EQ(to_json(parse_plan(text, "plan")), text);
 }
 
 std::vector<DevicePool> unequal_devices() {
@@ -87,10 +87,10 @@ TEST(Plan, OfUnequalDevicesSaysWhichRunEachStageAndRoundTrips) {
   EXPECT_EQ(plan.stages[0].time.total(), std::max(plan.stages[0].devices[0].time.total(),
                                                   plan.stages[0].devices[1].time.total()));
   EXPECT_EQ(plan.device_count(), 3U);
-  const std::string json = to_json(plan);
-  const Plan read = parse_plan(json, "plan");
-  EXPECT_EQ(to_json(read), json);
-  EXPECT_EQ(to_json(evaluate_plan(read, Graph(model), unequal_devices())), json);
+  const std::string text = to_json(plan);
+  const Plan read = parse_plan(text, "plan");
+  EXPECT_EQ(to_json(read), text);
+  EXPECT_EQ(to_json(evaluate_plan(read, Graph(model), unequal_devices())), text);
 }
 
 TEST(Plan, OfUnequalDevicesEditedIntoWhatThereIsNotIsRefused) {
@@ -239,9 +239,9 @@ TEST(PlanFile, DeepNestingIsRefusedWithoutACrash) {
 }
 
 TEST(PlanFile, ObjectOfThousandsOfKeysIsRefusedInsteadOfSearchedForEachOfThem) {
-  std::string json = "{";
-  for (int i = 0; i < 5000; ++i) json += (i == 0 ? "\"" : ", \"") + std::to_string(i) + "\": 0";
-  expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_plan(json + "}", "wide"); },
+  std::string text = "{";
+  for (int i = 0; i < 5000; ++i) text += (i == 0 ? "\"" : ", \"") + std::to_string(i) + "\": 0";
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_plan(text + "}", "wide"); },
                {"wide", "more than 1000 keys in one object"});
 }
 
@@ -269,9 +269,9 @@ TEST(CheckPlanMatches, PlanJustMadeIsComparedBySizes) {
 TEST(PlanFile, KeysThatStandTwiceAreRefusedWithTheirPath) {
   const auto refuses = [](const std::string& once, const std::string& twice,
                           const std::string& path) {
-    std::string json = to_json(plan_of(testing::conv_chain({8, 8}), 2));
-    json.replace(json.rfind(once), once.size(), twice);
-    expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_plan(json, "my.json"); },
+    std::string text = to_json(plan_of(testing::conv_chain({8, 8}), 2));
+    text.replace(text.rfind(once), once.size(), twice);
+    expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_plan(text, "my.json"); },
                  {"my.json: " + path + ": the key stands twice"});
   };
   refuses("\"device\":", "\"device\": \"a\", \"device\":", "device");
