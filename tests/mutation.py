@@ -103,7 +103,7 @@ BREAKS = [
     ("spares stay idle", "src/runtime/pipeline/failures.cc",
      "spare != kNone) {", "spare == kNone - 1) {"),
     ("a child without memory answers with nothing", "src/base/process/isolated.cc",
-     'send(pipe, Kind::kNoMemory, "");', 'send(pipe, Kind::kResult, "");'),
+     'send(pipe, MessageKind::kNoMemory, "");', 'send(pipe, Kind::kResult, "");'),
 ]
 
 
