@@ -1,11 +1,22 @@
-/// The operator graph of a model: depths, costs, and what crosses a cut.
+/// The operator graph of a model: depths, costs per operator, and tensors that cross a cut.
 ///
-/// depth(v) is the longest path, counted in operators, from a model input to v: inputs have depth
-/// 0, an operator that reads only inputs and constants has depth 1. Every edge goes strictly up in
-/// depth, so cutting between two depths always leaves convex segments in a chain ("horizontal
-/// cut"). Source: "Balanced segmentation of CNNs for multi-TPU inference", section on definitions.
+/// The depth of an operator is the longest path to it from a model input, counted in operators. An
+/// operator that reads only inputs and constants has depth 1. Every edge leads to a larger depth,
+/// so a cut between two depths (a "horizontal cut") always yields convex segments that form a
+/// chain. The strategies of segmentation.h and planner.h return a `Segmentation` of such a graph.
 ///
-/// Thread-safety: immutable after construction.
+/// Example:
+///
+///     const segue::Model model = segue::read_model("resnet50.tflite");
+///     const segue::Graph graph(model);
+///     for (const segue::Level& level : graph.levels())
+///       std::printf("%u: %llu bytes cross\n", level.depth,
+///                   static_cast<unsigned long long>(level.crossing_bytes));
+///
+/// Source of the definitions: "Balanced segmentation of CNNs for multi-TPU inference" (J.
+/// Supercomputing 81, 2025), as its abstract and summaries state them (docs/segmentation.md).
+///
+/// Thread-safety: a Graph is immutable; any number of threads may read it.
 #pragma once
 
 #include <cstdint>
@@ -16,31 +27,37 @@
 
 namespace [[gnu::visibility("default")]] segue {
 
-/// What one operator weighs.
+// --- Costs
+
+/// Size and work of one operator.
 struct OperatorStats {
   std::uint32_t depth = 0;            // 1 .. Graph::depth()
-  std::uint64_t parameter_bytes = 0;  // its constant inputs, as stored in the file
-  std::uint64_t macs = 0;             // multiply-accumulates of one inference
-  std::uint64_t input_bytes = 0;      // its computed inputs
-  std::uint64_t output_bytes = 0;     // its outputs
+  std::uint64_t parameter_bytes = 0;  // constant inputs, as stored in the file
+  std::uint64_t macs = 0;             // multiply-accumulates per inference
+  std::uint64_t input_bytes = 0;      // computed inputs
+  std::uint64_t output_bytes = 0;     // outputs
 };
 
-/// Sums over all operators of one depth.
+/// Sums over all operators of one depth, and the cut below it.
 struct Level {
   std::uint32_t depth = 0;
   std::uint32_t operator_count = 0;
   std::uint64_t parameter_bytes = 0;
   std::uint64_t macs = 0;
   std::uint64_t output_bytes = 0;
-  // The cut below this level: computed tensors written at this depth or above it (model inputs
-  // included) and read deeper.
+  // Tensors that cross the cut below this level: model inputs and computed tensors that are written
+  // at this depth or a smaller one and read at a larger depth.
   std::uint32_t crossing_tensors = 0;
   std::uint64_t crossing_bytes = 0;
 };
 
+// --- Graph
+
+/// The operators of a model as a directed acyclic graph. It refers to the model, which must outlive
+/// it.
 class Graph {
  public:
-  /// O(operators + tensors). The model must outlive the graph.
+  /// O(operators + tensors).
   explicit Graph(const Model& model);
   explicit Graph(Model&&) = delete;
 
@@ -48,41 +65,43 @@ class Graph {
   [[nodiscard]] std::size_t operator_count() const { return stats_.size(); }
   [[nodiscard]] const OperatorStats& stats(OperatorId id) const { return stats_[index(id)]; }
 
-  /// Operators that read a result of `id`, each once, in file order.
+  /// Operators that read an output of `id`, each once, in file order.
   [[nodiscard]] std::span<const OperatorId> readers(OperatorId id) const {
     return readers_[index(id)];
   }
-  /// Operators whose results `id` reads, each once, in file order.
+  /// Operators whose outputs `id` reads, each once, in file order.
   [[nodiscard]] std::span<const OperatorId> writers(OperatorId id) const {
     return writers_[index(id)];
   }
 
   /// The largest depth.
   [[nodiscard]] std::uint32_t depth() const { return static_cast<std::uint32_t>(levels_.size()); }
-  /// Depths 1 .. depth(), in order: levels()[d - 1] has depth d.
+  /// Levels of depth 1 .. depth() in order: levels()[d - 1] has depth d.
   [[nodiscard]] std::span<const Level> levels() const { return levels_; }
 
-  /// Operators with first <= depth <= last, in file order. O(k log k) for k of them.
+  /// Operators with first <= depth <= last, in file order. O(k log k) for k operators.
   [[nodiscard]] std::vector<OperatorId> operators_between(std::uint32_t first,
                                                           std::uint32_t last) const;
 
-  /// Computed tensors that cross the cut below `depth`, by position. O(tensors).
+  /// Tensors that cross the cut below `depth`, by position. O(tensors).
   [[nodiscard]] std::vector<TensorId> crossing(std::uint32_t depth) const;
 
+  /// Sums over all operators.
   [[nodiscard]] std::uint64_t parameter_bytes() const { return parameter_bytes_; }
   [[nodiscard]] std::uint64_t macs() const { return macs_; }
 
-  /// The order in which Google's compiler counts operators into segments: Kahn's algorithm with a
-  /// stack. An operator that nobody reads is put at the bottom when its last input is written, and
-  /// so comes late; those without computed inputs begin in file order. Readers of an operator
-  /// follow its outputs as it lists them; libcoral's order is that of a hash table there.
-  /// Source: google-coral/libcoral, coral/tools/partitioner. O(operators + edges).
+  /// The order in which Google's compiler assigns operators to segments: Kahn's algorithm with a
+  /// stack. Operators without computed inputs are pushed in file order. An operator that becomes
+  /// ready is pushed on top, or, if no operator reads its outputs, at the bottom, so that it comes
+  /// late. Readers of an operator with several outputs are visited in the order of the outputs;
+  /// libcoral visits them in the order of a hash table. O(operators + edges).
+  /// Source: google-coral/libcoral, coral/tools/partitioner.
   [[nodiscard]] std::vector<OperatorId> vendor_order() const;
 
  private:
   struct Lifetime {
-    std::uint32_t written = 0;    // depth of the writer; 0: model input
-    std::uint32_t last_read = 0;  // depth of the last reader; 0: none
+    std::uint32_t written = 0;    // depth of the writer; 0: a model input
+    std::uint32_t last_read = 0;  // depth of the last reader; 0: no reader
   };
 
   void link(OperatorId id);
@@ -102,13 +121,17 @@ class Graph {
   std::uint64_t macs_ = 0;
 };
 
-/// Segments in pipeline order; each a non-empty convex set of operators in file order. Together
-/// they hold every operator once, and no operator reads from a later segment.
+// --- Segmentation
+
+/// A partition of the graph into segments, in pipeline order. Each segment is a non-empty convex
+/// set of operators in file order. Every operator is in exactly one segment, and no operator reads
+/// from a later segment.
 struct Segmentation {
   std::vector<std::vector<OperatorId>> segments;
 };
 
-/// Throws Error(kInvalidArgument) naming the first operator that breaks the promise above.
+/// Throws Error(kInvalidArgument) when `segmentation` violates these conditions. The message names
+/// the first segment or operator that does. O(operators + edges).
 void check_segmentation(const Graph& graph, const Segmentation& segmentation);
 
 }  // namespace segue
