@@ -1,17 +1,31 @@
-/// What is known of an Edge TPU: every constant with its unit, its source and how it is known.
+/// Device descriptions: the constants of an Edge TPU, its link and its host, and pools of devices.
 ///
-/// A constant that no vendor page states was derived from measurements that others published; the
-/// source names them. docs/cost-model.md explains each, docs/accuracy.md what error is left.
+/// Every constant has a value, a unit, a source and the kind of its evidence. Constants that no
+/// vendor document states were derived from published measurements. docs/cost-model.md explains
+/// each one, and docs/accuracy.md reports the remaining error.
 ///
-/// A device file describes another device by what differs from one of the catalogue:
-///   { "schema": "segue.device/1",
-///     "name": "my-card",
-///     "base": "edgetpu-pcie",
-///     "description": "M.2 card behind a slow bridge",          (optional)
-///     "constants": { "link": {"value": 195, "unit": "MB/s",
-///                             "source": "measured here"} },     (source optional)
-///     "calibrated": { "low": 0.97, "high": 1.04 } }           (optional; by `segue calibrate`)
-/// Each constant needs its unit; `device_constants` lists keys, units and ranges.
+/// Example:
+///
+///     const segue::DeviceSpec& usb = segue::find_device("edgetpu-usb3");
+///     std::printf("%.0f MB/s\n", usb.timing.link_bytes_per_s.value / 1e6);
+///     const std::vector<segue::DevicePool> pools =
+///         segue::open_devices("2xedgetpu-usb3,2xedgetpu-pcie:shared", 0);
+///     const std::uint32_t tpus = segue::device_count(pools);  // 4
+///
+/// A device file describes a device by its differences from a catalogue entry:
+///
+///     { "schema": "segue.device/1",
+///       "name": "my-card",
+///       "base": "edgetpu-pcie",
+///       "description": "M.2 card behind a slow bridge",          (optional)
+///       "constants": { "link": {"value": 195, "unit": "MB/s",
+///                               "source": "measured here"} },     (source optional)
+///       "calibrated": { "low": 0.97, "high": 1.04 } }           (optional; by `segue calibrate`)
+///
+/// Each constant needs its unit. `device_constants` lists keys, units and ranges.
+///
+/// Thread-safety: all types are plain values and all functions are pure. The catalogue is
+/// immutable.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +41,15 @@
 
 namespace [[gnu::visibility("default")]] segue {
 
+// --- Constants
+
+/// How a constant is known: stated by a vendor's document or source code, measured, derived from
+/// published measurements (or guessed; the source says so), or set by a device file.
 enum class Evidence { kDocumented, kMeasured, kDerived, kUser };
+/// "documented", "measured", "derived", "user".
 [[nodiscard]] std::string_view to_string(Evidence evidence);
 
-/// A number with its pedigree.
+/// A number with its provenance.
 struct Constant {
   double value = 0;
   std::string unit;
@@ -38,77 +57,81 @@ struct Constant {
   std::string source;
 };
 
-/// The wide memory of one Edge TPU. Parameters stay in it; the layer that runs reserves rows of it
-/// in every tile (see reserved_rows in compiler.h).
+/// The wide memory of one Edge TPU, which caches parameters. The running layer reserves rows of it
+/// in every tile (reserved_rows in cost.h).
 struct ParameterMemory {
   Constant capacity_bytes;       // of all tiles together
-  Constant reserved_row_bytes;   // a row that is reserved, in all tiles together
-  Constant least_reserved_rows;  // in every segment
-  Constant output_lanes;         // outputs that a tile computes at a time
-  Constant input_lanes;          // inputs that it multiplies at a time
-  Constant narrow_outputs;       // unit of layers with fewer outputs than a tile computes at a time
-  Constant small_layer_bytes;    // up to here a layer is cached before all others
-  Constant
-      flatten_rows;  // of 64 outputs of a dense layer behind a flattened map; above, it streams
+  Constant reserved_row_bytes;   // size of one reserved row, over all tiles
+  Constant least_reserved_rows;  // rows that every segment reserves at least
+  Constant output_lanes;         // outputs that a tile computes in parallel
+  Constant input_lanes;          // inputs that a tile multiplies in parallel
+  Constant narrow_outputs;       // outputs of smaller layers are padded to a multiple of this
+  Constant small_layer_bytes;    // layers up to this size are cached first
+  // Limit for 64 outputs of a dense layer after a flattened map; a larger layer streams.
+  Constant flatten_rows;
 };
 
-/// The memory of one Edge TPU for activations: a grid of tiles that share height and width of a map
-/// among them, each with all channels of its part.
+/// The narrow memory of one Edge TPU, which holds activations. A grid of tiles shares the height
+/// and width of a feature map [N, H, W, C]; each tile has all channels of its part.
 struct ActivationMemory {
-  Constant tiles_high;         //
-  Constant tiles_wide;         //
+  Constant tiles_high;         // rows of the grid
+  Constant tiles_wide;         // columns of the grid
   Constant narrow_tile_bytes;  // in each tile
 };
 
-/// What a device takes per inference: an array with a clock, a link, and a host. Host-bound work is
-/// stated for a desktop computer and scaled by `host_slowdown`.
+/// Time constants of a device: the array and its clock, the link, and the host. Host-bound times
+/// are those of a desktop computer and are multiplied by `host_slowdown`.
 struct Timing {
-  Constant clock_hz;         // of the array
-  Constant operator_cycles;  // to start and end each operator
-  Constant tap_cycles;       // per word of 4 channels that a window or a neighbour tile is read for
-  Constant softmax_cycles;   // per element
-  Constant link_bytes_per_s;    // either way: inputs, parameters, instructions, outputs
-  Constant instruction_share;   // of the instructions, sent before every input; USB: 1, PCIe: 0
+  Constant clock_hz;            // of the array
+  Constant operator_cycles;     // overhead of each operator
+  Constant tap_cycles;          // per word of 4 channels that a window or a neighbour tile reads
+  Constant softmax_cycles;      // per element
+  Constant link_bytes_per_s;    // in either direction: inputs, parameters, instructions, outputs
+  Constant instruction_share;   // share of the instructions sent before each input; USB 1, PCIe 0
   Constant invoke_ns;           // host-bound: request, interrupt, driver
-  Constant input_ns_per_byte;   // host-bound, beside the link: inputs copied for the driver
-  Constant output_ns_per_byte;  // host-bound, beside the link: outputs re-laid out on arrival
-  Constant host_slowdown;       // of host-bound work; 1: desktop
+  Constant input_ns_per_byte;   // host-bound, added to the link: copying inputs for the driver
+  Constant output_ns_per_byte;  // host-bound, added to the link: re-laying out outputs
+  Constant host_slowdown;       // factor on host-bound work; 1: desktop computer
   Constant hop_ns;              // host-bound: a pipeline's hand-over to the next stage
-  /// In a steady stream on several devices the host takes so many times as long for its share of
-  /// outputs at most, and no longer than keeps so many of its cores busy at its pace for one
-  /// device.
-  Constant busy_stretch;  // 1: it is as fast for several devices as for one
+  // A host that serves several devices in a steady stream takes up to `busy_stretch` times as long
+  // for its share of outputs, limited by `busy_cores` cores of work at the pace for one device.
+  // Law and source: docs/cost-model.md, "A busy host".
+  Constant busy_stretch;  // 1: no slower for several devices than for one
   Constant busy_cores;
 };
 
-/// The only host whose stretch was measured: an i9-9900K with pycoral's runner, fitted on every
-/// second raw row of batches of 100 on 2, 3 and 4 devices (docs/cost-model.md, "A busy host").
+/// `busy_stretch` and `busy_cores` of the only measured host, an i9-9900K with pycoral's runner.
+/// Fitted on every second raw row of batches of 100 on 2, 3 and 4 devices (docs/cost-model.md, "A
+/// busy host").
 inline constexpr double kMostHostStretch = 3.2;
 inline constexpr double kBusyHostCores = 1.45;
 
-/// What the host's processor computes of the operators that the device leaves to it: one core of a
-/// desktop computer with the builtin kernels of TensorFlow Lite, scaled by `host_slowdown`.
+/// Rates of the host's processor for operators that the device does not run: one core of a desktop
+/// computer with the builtin kernels of TensorFlow Lite, slowed down by `host_slowdown`. Measured
+/// values and machine: docs/cost-model.md, "What the host computes".
 struct HostCompute {
-  Constant int8_macs_per_s;       // convolutions and dense layers of 8-bit integers
-  Constant float_macs_per_s;      // the same of floating point
+  Constant int8_macs_per_s;       // convolutions and dense layers, 8-bit integers
+  Constant float_macs_per_s;      // convolutions and dense layers, floating point
   Constant depthwise_macs_per_s;  // depthwise convolutions
-  Constant element_ns;            // of other arithmetic, per element of its largest activation
-  Constant moved_element_ns;      // the same of operators that copy, look up or convert
+  Constant element_ns;            // other arithmetic, per element of the largest activation
+  Constant moved_element_ns;      // copies, look-ups and conversions, per element
   Constant memory_bytes_per_s;    // weights and activations read and written
-  Constant operator_ns;           // fixed
-  Constant cores;                 // that compute operators of different stages at a time
-  /// Times of operators of one model, by position, as measured_host took them; they take the place
-  /// of the rates.
+  Constant operator_ns;           // overhead of each operator
+  Constant cores;                 // that compute operators of different stages in parallel
+  /// Measured times of the operators of one model, by operator position (measured_host in
+  /// runtime.h). They replace the rates.
   std::map<std::uint32_t, Nanoseconds> measured = {};
 };
 
-/// That the constants of a device were measured on the host it is used with (`segue calibrate`),
-/// and the smallest and largest measured / simulated that this left over the networks measured.
+/// Present when the constants of a device were measured on the host it is used with (`segue
+/// calibrate`): the smallest and largest ratio measured / simulated of the networks that checked
+/// them.
 struct Calibration {
   double low = 1;
   double high = 1;
 };
 
+/// One kind of device: an Edge TPU with its link and its host.
 struct DeviceSpec {
   std::string name;
   std::string description;
@@ -116,10 +139,10 @@ struct DeviceSpec {
   ActivationMemory activations;
   Timing timing;
   HostCompute host;
-  /// Several of them have one controller between them, which carries as much as the link of one:
-  /// USB, unless open_devices is told otherwise.
+  // USB: several devices share one controller, which has the bandwidth of one link. The default of
+  // open_devices; ":separate" overrides it.
   bool shares_controller = false;
-  bool is_host_unknown = false;  // its host's constants are inferred, or a guess
+  bool is_host_unknown = false;  // the host's constants are inferred or guessed
   std::optional<Calibration> calibration = std::nullopt;
 };
 
@@ -127,66 +150,74 @@ struct DeviceSpec {
 struct DevicePool {
   DeviceSpec device;
   std::uint32_t count = 1;
-  bool shares_link = false;  // all behind one: a USB controller or hub, a card with a bridge
+  bool shares_link = false;  // one link for all: a USB controller or hub, a card with a bridge
 };
 
-/// How many devices of each pool run a stage.
+/// The number of devices of each pool that run a stage.
 using PoolCounts = std::vector<std::uint32_t>;
 
-/// "edgetpu-usb3", "edgetpu-usb2", "edgetpu-pcie" at 250 MHz, each also as "…-max" at 500, and
-/// "edgetpu-usb3-pi4", "edgetpu-card8", "edgetpu-devboard".
+// --- Catalogue and device files
+
+/// Returns the built-in devices: "edgetpu-usb3", "edgetpu-usb2" and "edgetpu-pcie" at 250 MHz and,
+/// with the suffix "-max", at 500 MHz; "edgetpu-usb3-pi4", "edgetpu-pcie-busy", "edgetpu-card8" and
+/// "edgetpu-devboard". docs/cost-model.md, "The constants", describes them.
 [[nodiscard]] std::span<const DeviceSpec> device_catalogue();
 
-/// Throws Error(kInvalidArgument) listing the catalogue when the name is not in it.
+/// Returns the catalogue entry of this name. Throws Error(kInvalidArgument) listing all names when
+/// there is none.
 [[nodiscard]] const DeviceSpec& find_device(std::string_view name);
 
-/// Opens what commands call DEVICE: a name of the catalogue, or the path of a device file (anything
+/// Opens the DEVICE argument of commands: a catalogue name, or the path of a device file (any text
 /// that ends in ".json"). Throws as find_device and read_device.
 [[nodiscard]] DeviceSpec open_device(const std::string& name_or_path);
 
-/// Opens what commands call DEVICES: pools separated by commas, each
-/// `[COUNTx]DEVICE[:shared|:separate]`, as in "2xedgetpu-usb3,2xedgetpu-pcie:shared". Without
-/// either, the devices of a pool share a link if they share a controller; devices of different
-/// pools never do. A single pool without a count takes `count`. Throws as open_device, and
-/// Error(kInvalidArgument) for a count that is missing or of more than 1024.
-[[nodiscard]] std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t count);
-
-/// One kind of device, `DEVICE[:shared|:separate]`, as a pool of two. Throws as open_devices, and
-/// Error(kInvalidArgument) where there is a count or more than one pool.
-[[nodiscard]] DevicePool open_device_kind(const std::string& text);
-
-/// Whether a name begins with a count, as in "2xedgetpu-usb3".
-[[nodiscard]] bool has_device_count(std::string_view name);
-
-[[nodiscard]] std::uint32_t device_count(std::span<const DevicePool> pools);
-
-/// In how many ways a stage can be given devices of several pools, none included; 1 for a single
-/// pool, where only their number matters. Exact searches take at most kMostDeviceChoices.
-[[nodiscard]] std::uint64_t device_choices(std::span<const DevicePool> pools);
-inline constexpr std::uint64_t kMostDeviceChoices = 4096;
-
-/// The devices in the form that open_devices reads. One pool is written without its count.
-[[nodiscard]] std::string to_string(std::span<const DevicePool> pools);
-
-/// Reads a device file. Throws Error(kIo), and Error(kInvalidArgument) with the path of the
-/// offending key ("constants.link.unit") and what was expected there.
+/// Reads a device file. Throws Error(kIo), and Error(kInvalidArgument) with the path of the invalid
+/// key ("constants.link.unit") and the expected value.
 [[nodiscard]] DeviceSpec read_device(const std::filesystem::path& path);
 
-/// `label` names the source in messages. Throws as read_device.
+/// Parses the text of a device file. `label` names the source in messages. Throws as read_device.
 [[nodiscard]] DeviceSpec parse_device(std::string_view text, const std::string& label);
 
-/// A constant under the key that device files use, in a unit that people write.
+/// A constant that a device file may set, with its key and the unit of its limits.
 struct NamedConstant {
   std::string_view key;
-  std::string_view unit;     // of `smallest` and `largest`; what files may write is listed in docs
-  double in_unit = 0;        // how much of the constant's own unit one such unit is
+  std::string_view unit;     // of `smallest` and `largest`; docs/formats.md lists all units
+  double in_unit = 0;        // the size of one `unit` in the constant's own unit
   double smallest = 0;       // inclusive, in `unit`
   double largest = 0;        // inclusive, in `unit`
   std::string_view meaning;  // one line
   Constant* (*of)(DeviceSpec&);
 };
 
-/// All constants that a device file may set, in a fixed order.
+/// Returns all constants that a device file may set, in a fixed order.
 [[nodiscard]] std::span<const NamedConstant> device_constants();
+
+// --- Pools
+
+/// Opens the DEVICES argument of commands: pools separated by commas, each
+/// `[COUNTx]DEVICE[:shared|:separate]`, as in "2xedgetpu-usb3,2xedgetpu-pcie:shared". Without a
+/// suffix, the devices of a pool share a link if `shares_controller` is set. Devices of different
+/// pools never share a link. A single pool without a count gets `count` devices. Throws as
+/// open_device, and Error(kInvalidArgument) when a count is missing, 0 or above 1024.
+[[nodiscard]] std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t count);
+
+/// Opens one kind of device, `DEVICE[:shared|:separate]`, as a pool of two devices. Throws as
+/// open_devices, and Error(kInvalidArgument) when the text has a count or more than one pool.
+[[nodiscard]] DevicePool open_device_kind(const std::string& text);
+
+/// Returns whether a name starts with a count, as in "2xedgetpu-usb3".
+[[nodiscard]] bool has_device_count(std::string_view name);
+
+/// Returns the number of devices in all pools.
+[[nodiscard]] std::uint32_t device_count(std::span<const DevicePool> pools);
+
+/// Returns the number of ways to choose devices for one stage from several pools, the empty choice
+/// included. It is 1 for a single pool, where only the number of devices matters. Exact searches
+/// accept up to kMostDeviceChoices. Counting stops soon after that limit.
+[[nodiscard]] std::uint64_t device_choices(std::span<const DevicePool> pools);
+inline constexpr std::uint64_t kMostDeviceChoices = 4096;
+
+/// Returns the pools in the form that open_devices reads. A single pool has no count.
+[[nodiscard]] std::string to_string(std::span<const DevicePool> pools);
 
 }  // namespace segue
