@@ -300,7 +300,7 @@ struct CompiledExecutable {
   ExecutableType type{};                    // its role
   std::uint64_t parameter_bytes = 0;        // cached by kParameterCaching, otherwise streamed
   std::uint64_t instruction_bytes = 0;      // all instruction streams, sent with each run
-  std::uint64_t scratch_bytes = 0;          // host memory for activations that do not fit on chip
+  std::uint64_t scratch_bytes = 0;          // in host memory, for data that does not fit on chip
   std::uint64_t narrow_bytes_per_tile = 0;  // activation memory used in each of the 16 tiles
 };
 
