@@ -1,35 +1,52 @@
-/// A plan: which operators run on which stage, with every number the layers below predict of them.
+/// Plans: which operators run on which stage and device, with all predicted numbers.
 ///
-/// plan.json is its file form: schema "segue.plan/2", UTF-8, keys in a fixed order, meant to be
-/// read and edited by hand. Keys, all required:
-///   schema
-///   model     {name, sha256, operator_count, parameter_bytes, macs, depth}
-///   device    name of the device the numbers were computed for; where they are unequal or share a
-///             link, as open_devices reads them: "2xedgetpu-usb3:shared,2xedgetpu-pcie"
-///   strategy  "compiler" | "balanced" | "profile" | "optimal" | "manual"
-///   objective "throughput" | "latency"
-///   stages    [ {index, operators [positions in the file], first_depth, last_depth,
-///              inputs [tensor names], outputs [tensor names], parameter_bytes, on_chip_bytes,
-///              host_bytes, macs, input_bytes, output_bytes, replicas, host_operators,
-///              time_ns {compute, input, output, streaming, fixed, host, total,
-///              hidden_streaming, output_on_link},
-///              time_range_ns [low, high],
-///              devices [ {pool, replicas, time_ns, time_range_ns} ], only where there are several
-///              pools} ]
-///   predicted {bottleneck_ns, bottleneck_range_ns, latency_ns, latency_range_ns, throughput_per_s,
-///              throughput_range_per_s, single_device_ns, speedup}
-///   bound     {bottleneck_ns, proven, tpus, max_replicas, max_latency_ns (optional)}, only of
-///             "optimal": what no plan on so many TPUs, with so many replicas of a stage (0: any),
-///             can beat under the objective, and whether this one reaches it; never proven where
-///             operators run on the host, since their times are estimates
-/// A stage whose segment Google's compiler has compiled has one key more,
-///   compiled  {compiler, simulated_on_chip_bytes, simulated_host_bytes,
-///              operators_on_host [positions in the file]}
-/// and its on_chip_bytes and host_bytes are then the compiler's, and its operators on the host
-/// those that the compiler left there (a file without this list: those that are simulated there).
-/// All other byte counts on a device, and all times, are simulated. A reader refuses unknown and
-/// missing keys by their path. It takes "segue.plan/1", too, which has no `host` and no
-/// `host_operators`, and plans of either version without ranges.
+/// A strategy chooses a Segmentation; `make_plan` turns it into a Plan with memory, times, ranges,
+/// throughput and latency. A plan can be written, edited by hand and read again: `evaluate_plan`
+/// recomputes its numbers.
+///
+/// Example:
+///
+///     const segue::Model model = segue::read_model("resnet50.tflite");
+///     const segue::Graph graph(model);
+///     const segue::DeviceSpec& device = segue::find_device("edgetpu-pcie");
+///     const auto compiler = segue::make_simulated_compiler(device);
+///     const segue::Segmentation halves{{graph.operators_between(1, 35),
+///                                       graph.operators_between(36, graph.depth())}};
+///     const segue::Plan plan = segue::make_plan(graph, halves, *compiler, device,
+///     segue::Strategy::kManual); std::printf("%.1f inferences/s\n",
+///     plan.predicted.throughput_per_s);
+///
+/// File format of plan.json: schema "segue.plan/2", UTF-8, keys in a fixed order
+/// (docs/schemas/segue.plan.2.json):
+///
+///     schema
+///     model     {name, sha256, operator_count, parameter_bytes, macs, depth}
+///     device    name of the device; for unequal devices or a shared link in the form of
+///               open_devices: "2xedgetpu-usb3:shared,2xedgetpu-pcie"
+///     strategy  "compiler" | "balanced" | "profile" | "optimal" | "manual"
+///     objective "throughput" | "latency"
+///     stages    [ {index, operators [positions in the file], first_depth, last_depth,
+///                inputs [tensor names], outputs [tensor names], parameter_bytes, on_chip_bytes,
+///                host_bytes, macs, input_bytes, output_bytes, replicas, host_operators,
+///                time_ns {compute, input, output, streaming, fixed, host, total,
+///                hidden_streaming, output_on_link}, time_range_ns [low, high],
+///                devices [ {pool, replicas, time_ns, time_range_ns} ],   (several pools only)
+///                compiled {compiler, simulated_on_chip_bytes, simulated_host_bytes,
+///                          operators_on_host}} ]           (compiled by edgetpu_compiler only)
+///     predicted {bottleneck_ns, bottleneck_range_ns, latency_ns, latency_range_ns,
+///                throughput_per_s, throughput_range_per_s, single_device_ns, speedup}
+///     bound     {bottleneck_ns, proven, tpus, max_replicas, max_latency_ns (optional)}
+///                                                                  (strategy "optimal" only)
+///     measured_host [ {operator, ns} ]             (only if operators on the host were measured)
+///
+/// In a stage with `compiled`, on_chip_bytes, host_bytes and the operators on the host are those of
+/// the compiler. All other byte counts on a device, and all times, are simulated. A bound is never
+/// proven when operators run on the host, because their times are estimates.
+///
+/// A reader rejects unknown and missing keys by their path. It also accepts "segue.plan/1", which
+/// has no `host` and no `host_operators`, and plans without ranges.
+///
+/// Thread-safety: all types are plain values and all functions are pure.
 #pragma once
 
 #include <array>
@@ -45,17 +62,19 @@
 
 namespace [[gnu::visibility("default")]] segue {
 
-/// How the segments of a plan were chosen.
+// --- Strategy and objective
+
+/// How the segments of a plan were chosen (docs/segmentation.md).
 enum class Strategy {
-  kCompiler,  // as edgetpu_compiler --num_segments does
-  kBalanced,  // the smallest largest segment, then nothing streams
-  kProfile,   // the best horizontal cuts by the times of candidates
-  kOptimal,   // stages and replicas, proven best in time
-  kManual     // by hand, or edited
+  kCompiler,  // Segm_Comp: the rule of edgetpu_compiler --num_segments
+  kBalanced,  // Segm_Balanced: minimizes the largest segment, then the streamed bytes
+  kProfile,   // Segm_Prof: the best horizontal cuts by the latencies of candidates
+  kOptimal,   // the exact search over segmentations and replicas
+  kManual     // given by the caller, or an edited plan
 };
 
-/// A strategy's key in plan.json and options, and its title in reports. A new strategy has a row
-/// here: commands, files, reports, comparisons and Python read the names from it.
+/// The key of a strategy in plan.json and options, and its title in reports. A new strategy gets a
+/// row here: commands, files, reports, comparisons and Python read the names from this table.
 struct StrategyName {
   Strategy strategy{};
   std::string_view key;
@@ -68,31 +87,36 @@ inline constexpr std::array kStrategyNames{
     StrategyName{Strategy::kOptimal, "optimal", "Optimal"},
     StrategyName{Strategy::kManual, "manual", "Cuts by hand"}};
 
-/// The key: "compiler", "balanced", "profile", "optimal", "manual".
+/// Returns the key: "compiler", "balanced", "profile", "optimal" or "manual".
 [[nodiscard]] std::string_view to_string(Strategy strategy);
+/// Returns the title: "Segm_Comp", for example.
 [[nodiscard]] std::string_view title_of(Strategy strategy);
 
-/// What a plan is to be best at.
+/// The quantity that a plan minimizes.
 enum class Objective {
-  kThroughput,  // smallest time between two results
-  kLatency      // smallest time of one input through all stages
+  kThroughput,  // the time between two results
+  kLatency      // the time of one input through all stages
 };
 
-/// "throughput" or "latency".
+/// Returns "throughput" or "latency".
 [[nodiscard]] std::string_view to_string(Objective objective);
-/// Throws Error(kInvalidArgument) for another text.
+/// Returns the objective of this name. Throws Error(kInvalidArgument) for any other text.
 [[nodiscard]] Objective parse_objective(std::string_view text);
 
-/// What no segmentation within these limits can beat, and whether the one given reaches it.
+// --- Parts of a plan
+
+/// A lower bound of the objective over all segmentations within the given limits.
 struct Bound {
   Nanoseconds value{0};
-  bool is_proven = false;  // value is what the segmentation reaches: it is optimal (for pure
-                           // pipelines of more than 6000 ideals: but for 10 ns of rounding)
-  std::uint32_t devices = 0;
-  std::uint32_t max_replicas = 0;  // 0: no limit
+  // The plan reaches `value`, so it is optimal. For pure pipelines of graphs with more than 6000
+  // ideals: optimal within 10 ns (rounding).
+  bool is_proven = false;
+  std::uint32_t devices = 0;       // at most
+  std::uint32_t max_replicas = 0;  // per stage; 0: no limit
   std::optional<Nanoseconds> max_latency = std::nullopt;
 };
 
+/// The model of a plan.
 struct PlanModel {
   std::string name;
   std::string sha256;  // of the .tflite file
@@ -106,165 +130,186 @@ struct PlanModel {
 struct StageDevices {
   std::uint32_t pool = 0;  // position in the list of pools
   std::uint32_t replicas = 1;
-  SegmentTime time;
-  std::optional<TimeRange> range = std::nullopt;  // of its total; none in files without ranges
+  SegmentTime time;                               // of one input on one of these devices
+  std::optional<TimeRange> range = std::nullopt;  // of `time.total()`; not in files without ranges
 };
 
-/// What Google's compiler reports of a segment.
+/// The report of edgetpu_compiler on one segment.
 struct CompiledMemory {
   std::uint64_t on_chip_bytes = 0;
   std::uint64_t host_bytes = 0;
   std::string compiler;  // its version: "16.0.384591198"
-  /// What it left to the host's processor, in file order; none where it does not say.
+  // Operators that it left to the host, in file order. Not set: it does not report them.
   std::optional<std::vector<OperatorId>> host_operators = std::nullopt;
 };
 
-/// That a stage's bytes on chip and from host are a compiler's, and what was simulated instead.
+/// Marks a stage whose byte counts are those of a compiler, and keeps the simulated ones.
 struct CompiledStage {
   std::string compiler;
   std::uint64_t simulated_on_chip_bytes = 0;
   std::uint64_t simulated_host_bytes = 0;
-  /// Of the whole model; none in plans of compilers that do not say.
+  // Operators left to the host, by position in the whole model. Not set: not reported.
   std::optional<std::vector<OperatorId>> host_operators = std::nullopt;
 };
 
+/// A segment with its devices and predicted costs.
 struct Stage {
   std::vector<OperatorId> operators;  // in file order
   std::uint32_t first_depth = 0;
   std::uint32_t last_depth = 0;
-  std::vector<std::string> inputs;   // tensors the stage reads, in the order of its segment file
-  std::vector<std::string> outputs;  // tensors it gives to later stages or to the caller
-  std::uint64_t parameter_bytes = 0;
-  std::uint64_t on_chip_bytes = 0;
-  std::uint64_t host_bytes = 0;
+  std::vector<std::string> inputs;    // tensors that the stage reads, in the order of its file
+  std::vector<std::string> outputs;   // tensors that later stages or the caller read
+  std::uint64_t parameter_bytes = 0;  // as stored in the model
+  std::uint64_t on_chip_bytes = 0;    // cached in the device
+  std::uint64_t host_bytes = 0;       // streamed at each inference
   std::uint64_t macs = 0;
   std::uint64_t input_bytes = 0;
   std::uint64_t output_bytes = 0;
-  std::uint32_t replicas = 1;  // of all pools
-  SegmentTime time;            // of one input on one device, the slowest; the hop not included
-  std::optional<TimeRange> range = std::nullopt;  // of its total; none in files without ranges
-  std::vector<StageDevices> devices;              // where there are several pools; else empty
+  std::uint32_t replicas = 1;  // devices of all pools
+  SegmentTime time;            // of one input on the slowest device, without the hop
+  std::optional<TimeRange> range = std::nullopt;  // of `time.total()`; not in files without ranges
+  std::vector<StageDevices> devices;              // per pool if there are several, otherwise empty
   std::optional<CompiledStage> compiled = std::nullopt;
 };
 
-/// How often results come, by the range of the time between two; per second.
+/// A range of throughputs, in results per second.
 struct RateRange {
   double low = 0;
   double high = 0;
 };
 
-/// How sure a prediction is (segue/cost.h). The latency adds up the ends of its stages, as
-/// if all erred alike. The time between two results is shortest where every stage, link and host
-/// takes its shortest; at the longest, a host that serves several devices also takes
-/// kMostHostStretch times as long for its share of outputs, unless its device says how long.
+/// Ranges of a prediction (cost.h, "Uncertainty"). The latency adds the ends of the stages' ranges,
+/// as if all stages had the same relative error. The bottleneck's low end assumes the low end of
+/// every stage, link and host. At its high end, a host that serves several devices also takes
+/// kMostHostStretch times as long for its share of outputs, unless the device states its own
+/// `busy_stretch` (docs/cost-model.md, "Ranges").
 struct PredictionRange {
   TimeRange bottleneck;
   TimeRange latency;
-  [[nodiscard]] RateRange throughput_per_s() const;  // 0 where a time is
+  /// 1 / bottleneck; an end is 0 if its time is 0.
+  [[nodiscard]] RateRange throughput_per_s() const;
   friend bool operator==(const PredictionRange&, const PredictionRange&) = default;
 };
 
-/// What the times of the stages mean for a stream of inputs (docs/cost-model.md, "Pipelines").
+/// Performance on a stream of inputs, computed from the times of the stages (docs/cost-model.md,
+/// "Pipelines").
 struct Prediction {
-  Nanoseconds bottleneck{0};     // between two results: slowest stage, shared link, or host
-  Nanoseconds latency{0};        // of one input through all stages
+  Nanoseconds bottleneck{0};     // time between two results: slowest stage, shared link or host
+  Nanoseconds latency{0};        // of one input through all stages, hops included
   double throughput_per_s = 0;   // results
   Nanoseconds single_device{0};  // one inference of the whole model on the fastest device
   double speedup = 0;            // single_device / bottleneck
-  std::optional<PredictionRange> range = std::nullopt;  // none where a stage has none
+  std::optional<PredictionRange> range = std::nullopt;  // not set if a stage has none
 };
 
+// --- Plan
+
+/// A partition of a model into stages on devices, with its predictions.
 struct Plan {
   PlanModel model;
-  std::string device;
+  std::string device;  // as open_devices reads it
   Strategy strategy = Strategy::kManual;
   Objective objective = Objective::kThroughput;
   std::vector<Stage> stages;
   Prediction predicted;
   std::optional<Bound> bound = std::nullopt;  // strategy "optimal" only
-  /// Times of operators on the host, by position, where they were measured (measured_host) and not
-  /// estimated.
+  // Measured times of operators on the host, by operator position (measured_host in runtime.h).
+  // Operators without an entry have estimated times.
   std::map<std::uint32_t, Nanoseconds> measured_host = {};
 
-  [[nodiscard]] std::uint32_t device_count() const;  // replicas of all stages
+  // Sums over all stages: replicas, streamed bytes, operators on the host, and their time per
+  // input.
+  [[nodiscard]] std::uint32_t device_count() const;
   [[nodiscard]] std::uint64_t host_bytes() const;
-  [[nodiscard]] std::uint32_t host_operators() const;  // of all stages
-  [[nodiscard]] Nanoseconds host_time() const;         // of all stages, for one input
+  [[nodiscard]] std::uint32_t host_operators() const;
+  [[nodiscard]] Nanoseconds host_time() const;
   [[nodiscard]] std::uint64_t largest_stage_parameter_bytes() const;
 };
 
-/// Describes a segmentation on equal devices. Does not hash the model: `model.sha256` stays empty
-/// until `identify_model`. `replicas`, when given, has one number per segment. Throws as
-/// check_segmentation.
+// --- Making plans
+
+/// Makes the plan of a segmentation on equal devices. `replicas` has one number per segment; empty
+/// means one device each. The model is not hashed: `model.sha256` is empty until `identify_model`.
+/// Throws as check_segmentation.
 [[nodiscard]] Plan make_plan(const Graph& graph, const Segmentation& segmentation,
                              const Compiler& compiler, const DeviceSpec& device, Strategy strategy,
                              std::span<const std::uint32_t> replicas = {});
 
-/// Describes a segmentation on pools of devices, as the simulated compiler lays each segment out.
-/// `devices` has for each segment a count per pool. Throws as check_segmentation, and
-/// Error(kInvalidArgument) where a stage has no device or a pool not as many.
+/// Makes the plan of a segmentation on pools of devices, with simulated compilers. `devices` has a
+/// count per pool for each segment. Throws as check_segmentation, and Error(kInvalidArgument) when
+/// a stage has no device or the stages need more devices than a pool has.
 [[nodiscard]] Plan make_plan(const Graph& graph, const Segmentation& segmentation,
                              std::span<const DevicePool> pools, Strategy strategy,
                              std::span<const PoolCounts> devices);
 
-/// The devices with the plan's measured times of operators on the host.
+/// Returns `pools` with the plan's measured times of operators on the host.
 [[nodiscard]] std::vector<DevicePool> with_measured_host(const Plan& plan,
                                                          std::span<const DevicePool> pools);
 
-/// A plan read from a file, made anew for its model: the operators of each stage, their devices
-/// and the strategy's name decide, every number is computed. Where numbers in the file differ from
-/// those, they were edited, and the strategy becomes "manual". A compiler's figures are kept with
-/// stages that still are what was compiled. Throws Error(kInvalidArgument) when
-/// the plan is of another model or illegal.
+/// Recomputes a plan that was read from a file. The operators of each stage, their devices and the
+/// strategy's name are inputs; every number is computed. If stages, bottleneck, latency or bound in
+/// the file differ from the result, the plan was edited: the strategy becomes "manual" and the
+/// bound is dropped. Figures of edgetpu_compiler are kept for stages whose segment is unchanged.
+/// Throws Error(kInvalidArgument) when the plan belongs to another model or is invalid, and as
+/// check_static_shapes.
 [[nodiscard]] Plan evaluate_plan(const Plan& plan, const Graph& graph,
                                  std::span<const DevicePool> pools);
 
-/// Makes the predictions anew from the times and replicas of the stages, as after an edit of those.
+/// Updates `predicted` after a change of the stages' times or replicas.
 void predict_anew(Plan& plan, std::span<const DevicePool> pools);
 
-/// The plan with a compiler's report of each stage in place of the simulated one: bytes, operators
-/// on the host, and times simulated with those. `segments` are the models of the stages, to which
-/// the reports' operators belong; `pools` those the plan is for. Where that changes a prediction,
-/// the bound of "optimal", which was proven for the simulated ones, is left out. Throws
-/// Error(kInvalidArgument) where there is not one of each per stage, and as devices_of.
+/// Returns the plan with the reports of edgetpu_compiler in place of the simulated ones: byte
+/// counts, operators on the host, and times that follow from both. `segments` are the models of the
+/// stages, whose operators the reports name; `pools` are those of the plan. If a prediction
+/// changes, the bound is dropped, because it was computed for the simulated numbers. Throws
+/// Error(kInvalidArgument) unless there is one segment and one report per stage, and as devices_of.
 [[nodiscard]] Plan with_compiled_memory(const Plan& plan, std::span<const Model> segments,
                                         std::span<const CompiledMemory> memory,
                                         std::span<const DevicePool> pools);
 
-/// The same with the graph of the whole model, to which the reports' operators belong.
+/// The same with the graph of the whole model, whose operators the reports name.
 [[nodiscard]] Plan with_compiled_memory(const Plan& plan, const Graph& graph,
                                         std::span<const CompiledMemory> memory,
                                         std::span<const DevicePool> pools);
 
-/// For each stage, how many devices of each of `pools` pools run it. Throws Error(kInvalidArgument)
-/// where a stage names a pool that does not exist, or none although there are several.
+// --- Parts of a plan, as arguments of other functions
+
+/// Returns, for each stage, the number of devices of each of `pools` pools. Throws
+/// Error(kInvalidArgument) when a stage names a pool that does not exist, or names none although
+/// there are several.
 [[nodiscard]] std::vector<PoolCounts> devices_of(const Plan& plan, std::size_t pools);
 
-/// Fills in the hash of the model's file.
+/// Sets `plan.model.sha256` to the hash of the model's file. O(file size).
 void identify_model(Plan& plan, const Model& model);
 
-/// The number of devices of each stage.
+/// Returns the number of devices of each stage.
 [[nodiscard]] std::vector<std::uint32_t> replicas_of(const Plan& plan);
 
-/// The operators of each stage.
+/// Returns the operators of each stage.
 [[nodiscard]] Segmentation segmentation_of(const Plan& plan);
 
+// --- Files
+
+/// Returns the text of plan.json.
 [[nodiscard]] std::string to_json(const Plan& plan);
 
-/// `label` names the source in messages. Throws Error(kInvalidArgument) with the path of the
-/// offending key ("stages[2].operators[0]") and what was expected there.
+/// Parses the text of plan.json. `label` names the source in messages. Throws
+/// Error(kInvalidArgument) with the path of the invalid key ("stages[2].operators[0]") and the
+/// expected value.
 [[nodiscard]] Plan parse_plan(std::string_view text, const std::string& label);
 
 /// Reads a plan file. Throws Error(kIo), and as parse_plan.
 [[nodiscard]] Plan read_plan(const std::filesystem::path& path);
 
-/// Throws Error(kInvalidArgument) when the plan contradicts itself, as after an edit: operators
-/// that are in two stages or in none, or predictions that do not follow from the times of its
-/// stages. Needs no model. What goes through a shared link is not in the plan and not checked.
+// --- Checks
+
+/// Throws Error(kInvalidArgument) when the plan is inconsistent, as after an edit: an operator is
+/// in two stages or in none, or predictions do not follow from the times of the stages. Needs no
+/// model. The time on a shared link is not in the plan and is not checked.
 void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools);
 
-/// Throws Error(kInvalidArgument) when the plan was made for another model: by the hash of its
-/// file, or, for a plan just made that has none, by its name and sizes.
+/// Throws Error(kInvalidArgument) when the plan was made for another model. Compares the hash of
+/// the file, or the name and sizes if the plan has no hash.
 void check_plan_matches(const Plan& plan, const Model& model);
 
 }  // namespace segue
