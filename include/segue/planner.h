@@ -247,8 +247,11 @@ struct CertificateLimits {
 /// of its bound, and no pipeline within these limits is below the bound. For a graph with more
 /// ideals than `limits.ideals`, the last condition is checked for a relaxed problem: where the
 /// graph is widest, a cut may have any amount of the work there before it, and tensors that cross
-/// it cost nothing. O(ideals^2) segments. Throws as make_plan, and Error(kUnsupported) when neither
-/// this nor the sum of all work decides, or when the work exceeds the limit.
+/// it cost nothing. A plan without a bound is rejected. O(ideals^2) segments.
+///
+/// Throws as make_plan, Error(kInvalidArgument) for pools with more than kMostDeviceChoices
+/// choices, and Error(kUnsupported) when neither the search nor the sum of all work decides, or
+/// when the work exceeds the limit.
 [[nodiscard]] CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
                                                    std::span<const DevicePool> pools,
                                                    const CertificateLimits& limits = {});
