@@ -1,29 +1,44 @@
-/// Runs segments one behind the other on several devices: the next input enters while earlier ones
-/// are still on their way.
+/// Runs segments as a pipeline on several devices, with several inputs in flight.
 ///
-/// Inputs are numbered as they are pushed; results come in that order, whatever the devices do.
-/// Between two stages waits a bounded number of inputs; a stage that finds the queue behind it full
-/// holds its result and begins nothing, so that a slow consumer slows the producers down and memory
-/// stays bounded. A stage with several devices gives each input to one that is free; a device that
-/// overtakes another puts its results aside, as many as the stage has devices.
+/// Inputs are numbered when they are accepted, and results leave in that order. Queues between
+/// stages are bounded: a stage whose downstream queue is full keeps its result and starts no new
+/// input, so a slow consumer slows the producers down and memory stays bounded. A stage with
+/// several devices gives each input to a device that is free; results that overtake an earlier
+/// input are held back, up to two per device of the stage.
 ///
-/// The pipeline copies no tensor: a stage's outputs are written once and read where they lie, and
-/// so are inputs, the pipeline's own or borrowed ones.
+/// Example:
 ///
-/// A device whose library may end, or block, the process that uses it (Backend::in_own_process: an
-/// Edge TPU) runs in a separate process. Tensors between stages then lie in memory that all of
-/// these processes see. Inputs are copied straight into the runtime's tensors there, and results
-/// out of them; where the system does not allow that, both are copied once more.
+///     const std::vector<std::filesystem::path> files{"net_segment_0_of_2.tflite",
+///                                                    "net_segment_1_of_2.tflite"};
+///     const std::shared_ptr<const segue::Backend> cpu = segue::make_cpu_backend({});
+///     segue::Pipeline pipeline(segue::pipeline_layout(files, {}), {{"a", cpu}, {"b", cpu}}, {});
+///     segue::PipelineResult result;
+///     if (pipeline.push(segue::random_inputs(pipeline.inputs(), 1)) == segue::Flow::kOk)
+///       (void)pipeline.pop(result);
 ///
-/// Devices may fail. One whose process ends, that throws, takes longer than the watchdog allows or
-/// gives outputs of a wrong size is taken out for good, and its input runs again: on another device
-/// of the stage, on a spare, or, when the stage has none left, after `replan` gave segments for the
-/// devices that are left. No result is lost, doubled or out of order. When nothing can take over,
-/// results that are finished still come, and then the error.
+/// A thread that pushes all inputs before it pops needs queues that
+/// are long enough for all of them; otherwise use a second thread for `pop`.
 ///
-/// There is a thread per device, but no thread belongs to one: a thread that finishes takes the run
-/// that comes next. Of sessions that compute on this machine's cores (Backend::computes_on_core),
-/// no more run at a time than there are cores. Nothing polls.
+/// Copies. Tensors between stages are not copied: a stage writes its outputs once, and later stages
+/// read them in place. Pushed and borrowed inputs are not copied either. A result is copied only if
+/// its tensor is named as an output twice, is itself an input, or is still in use elsewhere.
+///
+/// Processes. A device whose library may terminate or block its process (Backend::in_own_process:
+/// an Edge TPU) runs in a separate process. Tensors between stages are then in shared memory.
+/// Inputs are copied into the runtime's tensors there, and results out of them.
+///
+/// Failures. A device is lost permanently when its process ends, it throws, it exceeds the watchdog
+/// timeout, or its outputs have wrong sizes. Its input runs again on another device of the stage,
+/// on a spare or, if the stage has no device left, after `replan` provided segments for the
+/// remaining devices. No result is lost, duplicated or reordered. If nothing can take over,
+/// finished results are still delivered, and then the error.
+///
+/// Threads. The pipeline has one thread per device and one for the watchdog. A thread is not bound
+/// to a device: it takes the next ready work. At most as many sessions that compute on this
+/// machine's cores (Backend::computes_on_core) run at a time as there are cores. No thread polls.
+///
+/// Thread-safety: a Pipeline may be used from any number of threads; see the class. docs/runtime.md
+/// describes scheduling and failures.
 #pragma once
 
 #include <chrono>
@@ -43,193 +58,224 @@
 
 namespace [[gnu::visibility("default")]] segue {
 
-/// One segment file, and on how many devices it runs.
+// --- Layout
+
+/// One segment and the number of devices that run it.
 struct PipelineSegment {
-  std::string name;  // in messages
-  std::span<const std::byte> model;
-  /// Keeps `model` alive; may be null where the caller does: as long as the pipeline, and where a
-  /// device hangs, which goes on reading, to the end of the program.
+  std::string name;                  // for messages
+  std::span<const std::byte> model;  // the .tflite file
+  // Keeps `model` alive. It may be null if the caller keeps `model` alive as long as the pipeline
+  // or, because a device that hangs may continue to read it, until the program ends.
   std::shared_ptr<const void> owner;
   std::uint32_t replicas = 1;
 };
 
-/// Segments in the order of the pipeline. `inputs` and `outputs` name tensors of the segments, in
-/// the order in which values are pushed and popped; where empty, all that no earlier segment writes
-/// and all that no later one reads, in the order of the segments.
+/// The segments in pipeline order. `inputs` and `outputs` are names of tensors, in the order in
+/// which values are pushed and popped. If `inputs` is empty, the inputs are all tensors that no
+/// earlier segment writes; if `outputs` is empty, the outputs are all tensors that no segment
+/// reads. Both are then in the order of the segments.
 struct PipelineLayout {
   std::vector<PipelineSegment> segments;
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
 
+  /// Returns the sum of all replicas.
   [[nodiscard]] std::uint32_t device_count() const;
 };
 
-/// The stages of a plan, cut out of its model in memory; inputs and outputs are the model's. Throws
-/// as check_plan_matches and extract_segment, and Error(kUnsupported) for replicas of a stage that
-/// keeps values from one input to the next.
+/// Extracts the stages of a plan in memory. Inputs and outputs are those of the model. Throws as
+/// check_plan_matches and extract_segment, and Error(kUnsupported) when a stage with variable
+/// tensors, which keeps values from one input to the next, has replicas.
 [[nodiscard]] PipelineLayout pipeline_layout(const Model& model, const Plan& plan);
 
-/// Segment files, mapped into memory, in their order; `replicas` of each, one where it is empty.
-/// Throws as read_model and as above, and Error(kInvalidArgument) where the numbers differ.
+/// Maps segment files into memory, in the given order. `replicas` has one number per file; empty
+/// means one device each. Throws as read_model, Error(kUnsupported) as above, and
+/// Error(kInvalidArgument) when the numbers of files and replicas differ.
 [[nodiscard]] PipelineLayout pipeline_layout(std::span<const std::filesystem::path> files,
                                              std::span<const std::uint32_t> replicas);
-/// The same for segments that are read already.
+/// The same for segments that have been read.
 [[nodiscard]] PipelineLayout pipeline_layout(std::vector<Model> segments,
                                              std::span<const std::uint32_t> replicas);
 
-/// A backend that opens sessions on one device.
+// --- Devices and options
+
+/// A device: a backend that opens sessions on it. Several devices may share one backend.
 struct PipelineDevice {
   std::string name;
   std::shared_ptr<const Backend> backend;
 };
 
+/// A device that was lost.
 struct DeviceLoss {
   std::string device;
   std::string segment;
   std::string reason;  // one sentence
-  std::string remedy;  // what takes over
+  std::string remedy;  // what replaces it
 };
 
+/// Settings of a pipeline.
 struct PipelineOptions {
   std::uint32_t queue_capacity = 2;   // inputs that wait before each stage; at least 1
   std::uint32_t result_capacity = 2;  // results that wait for pop; at least 1
-  /// A device that takes longer for one input, or to open a segment, is given up. Zero: wait
-  /// forever.
+  /// Time limit for one input on a device and for opening a segment. A device that exceeds it is
+  /// lost. Zero: no limit. Limits above kLongestWait count as kLongestWait.
   Nanoseconds watchdog = std::chrono::seconds(30);
-  /// An input that this many devices failed on is at fault itself, and ends the pipeline.
+  /// An input that fails on this many devices is assumed to cause the failures. It ends the
+  /// pipeline with an error.
   std::uint32_t most_attempts = 3;
-  /// False: all devices run in this process, which ends where libedgetpu ends it. True: an Edge TPU
-  /// needs the program segue-device (EdgeTpuOptions::program); Error(kDevice) where there is none.
+  /// True: an Edge TPU runs in a separate process, which needs the program segue-device
+  /// (EdgeTpuOptions::program); Error(kDevice) if it is missing. False: all devices run in this
+  /// process, which libedgetpu terminates when a USB transfer fails.
   bool own_processes = true;
   /// Called before each device of a stage opens its segment (an Edge TPU stick takes two seconds),
-  /// from the thread that makes the pipeline, which what it throws ends; counts from 1. Not called
-  /// for spares and new plans.
+  /// in the thread that constructs the pipeline. `number` counts from 1. An exception ends the
+  /// construction. Not called for spares and for new plans.
   std::function<void(const std::string& device, std::uint32_t number, std::uint32_t devices)>
       on_opening = {};
-  /// The last so many computations are kept for `trace`; 0: none. Costs some 0.1 us for each.
+  /// Number of most recent computations that `trace` returns; 0: none. Costs about 0.1 us for each
+  /// computation.
   std::size_t trace_capacity = 0;
-  /// Called after each loss, one call at a time, from a thread of the pipeline or its destructor;
-  /// must not call the pipeline. What it throws is ignored.
+  /// Called after each loss, one call at a time, in a thread of the pipeline or its destructor. It
+  /// must not call the pipeline. Exceptions are ignored.
   std::function<void(const DeviceLoss&)> on_loss = {};
-  /// Segments for fewer devices, with the same inputs and outputs; nothing where there are none.
+  /// Returns segments for fewer devices, with the same inputs and outputs, or nothing if there is
+  /// no such plan. If set, the pipeline keeps the inputs of all items in flight, so that they can
+  /// start again. Called in a thread of the pipeline.
   std::function<std::optional<PipelineLayout>(std::uint32_t devices)> replan = {};
 };
 
+// --- Results and statistics
+
+/// The outputs for one input.
 struct PipelineResult {
-  std::uint64_t number = 0;  // of the input, from 0
-  std::vector<TensorBytes> outputs;
-  Nanoseconds latency{0};  // from the accepted push until the result could be popped
+  std::uint64_t number = 0;          // of the input, counted from 0
+  std::vector<TensorBytes> outputs;  // in the order of Pipeline::outputs()
+  Nanoseconds latency{0};            // from the accepted push until the result could be popped
 };
 
+/// The result of a call that may wait.
 enum class Flow {
   kOk,
-  kTimeout,  // nothing happened
-  kClosed    // nothing will ever happen
+  kTimeout,  // the timeout expired; nothing changed
+  kClosed    // no input is accepted any more, or no further result will come
 };
 
-/// Of the present layout, as are those of its stage: shares are of the time since its first input,
-/// up to its last result, or to now where something is on its way.
+/// Statistics of one device in the current layout.
 struct DeviceStatistics {
   std::string name;
   std::uint64_t inputs = 0;
-  double utilisation = 0;  // share of the time that it computed
+  double utilisation = 0;  // busy time / observed time (see PipelineStageStatistics)
   bool is_lost = false;
 };
 
+/// Statistics of one stage of the current layout. The observed time begins with the layout or the
+/// first input, whichever is later. It ends at the last result, or now if inputs are in flight, or
+/// at the error or cancellation that ended the pipeline.
 struct PipelineStageStatistics {
   std::string segment;
   std::vector<DeviceStatistics> devices;
   Nanoseconds mean_time{0};  // of one input on a device
-  double mean_queue = 0;     // inputs that waited, over the time
+  double mean_queue = 0;     // mean number of waiting inputs over the observed time
   std::uint64_t largest_queue = 0;
 };
 
+/// Latencies of all results.
 struct LatencyStatistics {
   Nanoseconds mean{0};
-  Nanoseconds p50{0};  // percentiles within 1 %
+  Nanoseconds p50{0};  // percentiles have an error below 1 %
   Nanoseconds p99{0};
   Nanoseconds max{0};
 };
 
-/// One computation of one input on one device. Times are since the first push.
+/// One computation of one input on one device. Times are relative to the first push.
 struct PipelineEvent {
   std::uint32_t device = 0;
-  std::uint32_t stage = 0;  // of the layout of that time
+  std::uint32_t stage = 0;  // in the layout at that time
   std::uint64_t input = 0;
   Nanoseconds begin{0};
   Nanoseconds end{0};
 };
 
+/// The most recent computations.
 struct PipelineTrace {
-  std::vector<std::string> devices;
-  std::vector<PipelineEvent> events;  // in the order of their ends
+  std::vector<std::string> devices;   // names, by PipelineEvent::device
+  std::vector<PipelineEvent> events;  // in the order in which they were completed
 };
 
+/// Statistics of a pipeline since its first push.
 struct PipelineStatistics {
   std::uint64_t results = 0;
   Nanoseconds elapsed{0};  // from the first push to the last result
   double throughput_per_s = 0;
   LatencyStatistics latency;
-  std::uint32_t layouts = 1;                    // more than one after new plans
-  std::vector<PipelineStageStatistics> stages;  // of the present layout
+  std::uint32_t layouts = 1;                    // 1 + number of new plans
+  std::vector<PipelineStageStatistics> stages;  // of the current layout
   std::vector<DeviceLoss> losses;
 };
 
-/// Thread-safe: any number of threads may push, pop, close, cancel and ask; none may be inside a
-/// call when it is destroyed.
+// --- Pipeline
+
+/// A running pipeline. Thread-safe: any number of threads may call any method. No thread may be
+/// inside a call when the pipeline is destroyed.
 class Pipeline {
  public:
+  /// No timeout. Waits are limited to kLongestWait, one year.
   static constexpr Nanoseconds kForever = Nanoseconds::max();
 
-  /// Opens every segment on its devices, in the order of `devices`; those left over are spares.
-  /// Throws Error(kInvalidArgument) when there are no segments, too few devices, or tensors that do
-  /// not fit together, Error(kDevice) when a device does not open a segment within the watchdog's
-  /// time, and whatever a backend throws for a segment.
+  /// Opens the segments on the devices, in order; the remaining devices are spares. Throws
+  /// Error(kInvalidArgument) when there are no segments, too few devices, a queue capacity of 0, or
+  /// tensors that do not match; Error(kDevice) when a device does not open its segment within the
+  /// watchdog timeout; Error(kIo) when the system cannot create the threads; and what the backends
+  /// throw.
   Pipeline(PipelineLayout layout, std::vector<PipelineDevice> devices, PipelineOptions options);
-  /// Cancels. Waits for devices that compute, at most as long as the watchdog allows, and for a
-  /// `replan` that is being asked; a device that hangs keeps its thread and its session.
+  /// Cancels the pipeline. Waits for devices that compute, at most for the watchdog timeout, and
+  /// for a call of `replan` in progress. The thread and session of a device that hangs are not
+  /// freed.
   ~Pipeline();
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
+  /// Inputs and outputs, in the order in which values are pushed and popped.
   [[nodiscard]] std::span<const Port> inputs() const;
   [[nodiscard]] std::span<const Port> outputs() const;
 
-  /// Gives one value per input; they are moved from only when the answer is kOk. Waits while the
-  /// first queue is full, at most for `timeout`; 0 tries. kClosed after close or cancel. Throws
-  /// Error(kInvalidArgument) for wrong sizes, and the error that ended the pipeline.
+  /// Pushes one value per input. Waits while the first queue is full, at most for `timeout`; with 0
+  /// it does not wait. The values are moved from only if the result is kOk. Returns kClosed after
+  /// close or cancel. Throws Error(kInvalidArgument) for wrong sizes, and the error that ended the
+  /// pipeline.
   [[nodiscard]] Flow push(std::vector<TensorBytes>&& inputs, Nanoseconds timeout = kForever);
 
-  /// The same without taking the values over: each stays where it is, and its owner is let go when
-  /// no device reads it any more. That happens in any thread, with the pipeline locked: what then
-  /// ends must be quick and must not call the pipeline.
+  /// The same with values in the caller's memory, which are not copied. The pipeline releases the
+  /// `owner` of a value when no device reads it any more. This may happen in any thread and while
+  /// the pipeline is locked, so the owner's deleter must be fast and must not call the pipeline.
   [[nodiscard]] Flow push_borrowed(std::vector<BorrowedTensor>&& inputs,
                                    Nanoseconds timeout = kForever);
 
-  /// The same by the names of `inputs`; moved from only when the answer is kOk, too. Throws
-  /// Error(kInvalidArgument) naming what is missing or no input.
+  /// The same with values by input name. Throws Error(kInvalidArgument) also for a missing or an
+  /// unknown name.
   [[nodiscard]] Flow push_named(std::map<std::string, TensorBytes>&& inputs,
                                 Nanoseconds timeout = kForever);
-  /// Where a result has the output of this name; throws Error(kInvalidArgument) where there is
-  /// none.
+  /// Returns the position of an output in PipelineResult::outputs. Throws Error(kInvalidArgument)
+  /// for an unknown name.
   [[nodiscard]] std::size_t output_position(std::string_view name) const;
 
-  /// Waits for the next result. kClosed when it was cancelled, or closed and everything was popped.
-  /// Throws the error that ended the pipeline once all finished results before it were popped.
+  /// Waits for the next result. Returns kClosed when the pipeline was cancelled, or was closed and
+  /// all results have been popped. Throws the error that ended the pipeline after all finished
+  /// results have been popped.
   [[nodiscard]] Flow pop(PipelineResult& result, Nanoseconds timeout = kForever);
 
-  /// Changes PipelineOptions::queue_capacity (of each stage) and result_capacity while the pipeline
-  /// runs. Where more waits already, it stays, and nothing is added until there is room. Throws
+  /// Changes PipelineOptions::queue_capacity (of each stage) and result_capacity. A queue that is
+  /// longer already keeps its inputs and accepts no more until it is shorter. Throws
   /// Error(kInvalidArgument) for 0.
   void set_capacities(std::uint32_t queue, std::uint32_t results);
 
-  /// No more inputs; what was accepted comes out.
+  /// Accepts no more inputs. Accepted inputs are completed.
   void close();
-  /// Forgets everything that is on its way.
+  /// Accepts no more inputs and discards inputs in flight and results.
   void cancel();
 
   [[nodiscard]] PipelineStatistics statistics() const;
-  /// What was kept (PipelineOptions::trace_capacity).
+  /// Returns the most recent computations (PipelineOptions::trace_capacity).
   [[nodiscard]] PipelineTrace trace() const;
 
  private:
