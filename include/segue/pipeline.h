@@ -16,8 +16,8 @@
 ///     if (pipeline.push(segue::random_inputs(pipeline.inputs(), 1)) == segue::Flow::kOk)
 ///       (void)pipeline.pop(result);
 ///
-/// A thread that pushes all inputs before it pops needs queues that
-/// are long enough for all of them; otherwise use a second thread for `pop`.
+/// A thread that pushes all inputs before it pops needs queues that are long enough for all of
+/// them. Otherwise call `pop` in a second thread.
 ///
 /// Copies. Tensors between stages are not copied: a stage writes its outputs once, and later stages
 /// read them in place. Pushed and borrowed inputs are not copied either. A result is copied only if
