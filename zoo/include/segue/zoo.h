@@ -1,12 +1,20 @@
-/// The CNNs of the paper as int8 .tflite models, built here: no download, no TensorFlow.
+/// A zoo of CNNs as int8 .tflite models, built in memory without a download or TensorFlow.
 ///
 /// Structure, layer names and parameter counts are those of the Keras models after TensorFlow's
-/// converter: batch normalization folded where it folds, MUL and ADD where it does not, activations
-/// fused. Weights are pseudo-random (the name is the seed) with per-channel scales, and scales are
-/// chosen so that activations stay alive at every depth. Predictions of these models mean nothing;
-/// their sizes, shapes, cuts and bit patterns do.
+/// converter: activations are fused, and batch normalization is folded where the converter can fold
+/// it and otherwise becomes MUL and ADD. Weights are pseudo-random, with the name as seed and
+/// scales per channel. Scales are chosen so that activations do not become constant at any depth.
+/// Predictions of these models have no meaning; their sizes, shapes, cuts and bit patterns do.
 ///
-/// Deterministic: same name, same bytes, on every machine.
+/// Example:
+///
+///     const segue::Model model = segue::open_model("zoo:mobilenetv2@96");
+///     std::printf("%zu operators\n", model.operators().size());
+///     for (const segue::ZooEntry& entry : segue::zoo_catalogue())
+///       std::printf("%-20s %d pixels\n", entry.name.c_str(), entry.input_size);
+///
+/// Deterministic: equal names give equal bytes on every machine. Thread-safety: all functions are
+/// pure and may be called from any thread.
 #pragma once
 
 #include <cstdint>
@@ -20,32 +28,40 @@
 
 namespace [[gnu::visibility("default")]] segue {
 
+// --- Models
+
+/// A model of the zoo.
 struct ZooEntry {
   std::string name;                    // "resnet101", "conv5-f442"
   std::string title;                   // "ResNet101"
-  std::int32_t input_size = 0;         // default height and width; 0: not an image model
-  std::uint64_t keras_parameters = 0;  // as Keras counts them; 0 for families with a free width
+  std::int32_t input_size = 0;         // default height and width in pixels; 0: no image input
+  std::uint64_t keras_parameters = 0;  // as Keras counts them; 0 for families of any width
 };
 
-/// All models, in a fixed order; the families "conv5-fN" and "dense4-nN" are listed once each.
+/// Returns all models in a fixed order. The families "conv5-fN" and "dense4-nN" have one entry
+/// each.
 [[nodiscard]] std::span<const ZooEntry> zoo_catalogue();
 
-/// Builds a model: "NAME" or "NAME@SIZE" (square input of SIZE pixels). Takes up to about 0.2 s and
-/// twice the model in memory. Throws Error(kInvalidArgument) for an unknown name (naming similar
-/// ones) or a size the architecture cannot take.
+/// Builds the file of a model: "NAME" or "NAME@SIZE" (input of SIZE x SIZE pixels). Takes up to
+/// about 0.2 s and twice the model's size in memory. Throws Error(kInvalidArgument) for an unknown
+/// name (with similar names) or a size that the architecture does not support.
 [[nodiscard]] std::vector<std::byte> make_zoo_model(std::string_view name);
 
-/// What Keras' count_params() gives for the same name. Throws as make_zoo_model.
+/// Returns the number of parameters that Keras' count_params() reports for this model. Throws as
+/// make_zoo_model.
 [[nodiscard]] std::uint64_t zoo_keras_parameters(std::string_view name);
 
-/// All probes of `segue calibrate`, in a fixed order, not compiled; 30 MB. Same bytes on every
-/// machine.
+/// Returns the probes of `segue calibrate` (calibrate.h) in a fixed order, not compiled, 30 MB in
+/// all.
 [[nodiscard]] std::vector<Probe> make_probes();
 
-/// Opens what commands call MODEL: a path, or "zoo:NAME[@SIZE]".
+// --- Names of models in commands
+
+/// Opens the MODEL argument of commands: a path, or "zoo:NAME[@SIZE]". Throws as read_model and
+/// make_zoo_model.
 [[nodiscard]] Model open_model(const std::string& path_or_zoo_name,
                                const ReadOptions& options = {});
-/// Throws as open_model for a name that it does not open; builds no network.
+/// Throws as open_model for a name that it cannot open, without building a model.
 void check_model_name(const std::string& path_or_zoo_name);
 
 }  // namespace segue
