@@ -12,9 +12,9 @@
 ///     const auto compiler = segue::make_simulated_compiler(device);
 ///     const segue::Segmentation halves{{graph.operators_between(1, 35),
 ///                                       graph.operators_between(36, graph.depth())}};
-///     const segue::Plan plan = segue::make_plan(graph, halves, *compiler, device,
-///     segue::Strategy::kManual); std::printf("%.1f inferences/s\n",
-///     plan.predicted.throughput_per_s);
+///     const segue::Plan plan =
+///         segue::make_plan(graph, halves, *compiler, device, segue::Strategy::kManual);
+///     std::printf("%.1f inferences/s\n", plan.predicted.throughput_per_s);
 ///
 /// File format of plan.json: schema "segue.plan/2", UTF-8, keys in a fixed order
 /// (docs/schemas/segue.plan.2.json):
@@ -247,7 +247,7 @@ struct Plan {
                                                          std::span<const DevicePool> pools);
 
 /// Recomputes a plan that was read from a file. The operators of each stage, their devices and the
-/// strategy's name are inputs; every number is computed. If stages, bottleneck, latency or bound in
+/// strategy are inputs; every number is computed. If stages, bottleneck, latency or bound in
 /// the file differ from the result, the plan was edited: the strategy becomes "manual" and the
 /// bound is dropped. Figures of edgetpu_compiler are kept for stages whose segment is unchanged.
 /// Throws Error(kInvalidArgument) when the plan belongs to another model or is invalid, and as
