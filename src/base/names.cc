@@ -1,14 +1,14 @@
-#include "segue/units.h"
-
 #include <algorithm>
 #include <numeric>
 #include <utility>
 #include <vector>
 
+#include "segue/units.h"
+
 namespace segue {
 namespace {
 
-// Levenshtein distance, one row at a time.
+// Levenshtein distance, with one row of the table in memory.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -27,7 +27,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::string did_you_mean(std::string_view name, std::span<const std::string> known) {
   constexpr std::size_t kSuggestions = 3;
-  constexpr std::size_t kLongestName = 256;  // bounds the work on hostile models
+  constexpr std::size_t kLongestName = 256;  // bounds the work for crafted models
   if (name.size() > kLongestName) return "";
   const std::size_t farthest = std::max<std::size_t>(2, name.size() / 3);
   std::vector<std::pair<std::size_t, std::string_view>> close;

@@ -17,7 +17,7 @@ namespace segue {
 namespace fs = std::filesystem;
 
 AppendedFile::AppendedFile(fs::path path) : path_(std::move(path)) {
-  std::error_code ignored;  // opening says what is wrong
+  std::error_code ignored;  // a failure shows when the file is opened
   if (const fs::path folder = path_.parent_path(); !folder.empty())
     fs::create_directories(folder, ignored);
   constexpr mode_t kOrdinaryFile = 0666;
@@ -36,7 +36,7 @@ AppendedFile::AppendedFile(fs::path path) : path_(std::move(path)) {
   } while (!is_still_there());
 }
 
-// Who had the file before may have put a new one in its place.
+// The process that held the lock before may have replaced the file by a new one.
 bool AppendedFile::is_still_there() const {
   struct stat ours {};
   struct stat there {};

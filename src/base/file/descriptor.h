@@ -1,4 +1,4 @@
-// A file descriptor that is closed again, and writing to one.
+// An owned file descriptor, and a complete write to one.
 #pragma once
 
 #include <unistd.h>
@@ -10,7 +10,7 @@
 
 namespace segue {
 
-// Writes all of it. False: `errno` says why not.
+// Writes all bytes. Returns false with the reason in `errno`.
 [[nodiscard]] inline bool write_all(int file, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(file, bytes.data(), bytes.size());

@@ -33,8 +33,8 @@ namespace fs = std::filesystem;
               fmt::format("{}: {}: {}{}", path.string(), what, std::strerror(reason), hint));
 }
 
-// Replacing a device or a pipe by a file is never what was meant; a link keeps pointing where it
-// does.
+// Refuses to replace a device or a pipe by a file, which is never intended. A symbolic link is
+// kept, and its target is replaced.
 fs::path resolve(const fs::path& path) {
   std::error_code absent;
   fs::path target = fs::is_symlink(path, absent) ? fs::weakly_canonical(path) : path;
@@ -48,12 +48,12 @@ fs::path resolve(const fs::path& path) {
 }
 
 struct Temporary {
-  int file = -1;  // open for writing; -1: `errno` says why not
+  int file = -1;  // open for writing; -1: `errno` has the reason
   Unfinished* entry = nullptr;
 };
 
-// A new file beside `target`, with the rights that the caller's umask leaves. Its name is short:
-// that of the target may be as long as names can be.
+// Creates a new file in the folder of `target`, with the permissions that the caller's umask
+// allows. Its name is short, because the name of the target may have the maximum length.
 Temporary open_temporary(const fs::path& target) {
   constexpr mode_t kOrdinaryFile = 0666;
   constexpr int kAttempts = 100;
@@ -72,7 +72,7 @@ Temporary open_temporary(const fs::path& target) {
   return {};
 }
 
-// While it lives, signals to this thread wait.
+// Blocks signals to this thread as long as it exists.
 class SignalsHeld {
  public:
   SignalsHeld() {
@@ -95,7 +95,7 @@ StagedFiles::~StagedFiles() {
     ::unlink(entry.temporary->path.data());
     forget(*entry.temporary);
   }
-  // Innermost first; a folder that something else has filled by now stays.
+  // Innermost first. A folder in which another program has created files is kept.
   std::ranges::reverse(folders_);
   for (Unfinished* folder : folders_) {
     ::rmdir(folder->path.data());
@@ -107,7 +107,7 @@ void StagedFiles::make_folders(const fs::path& folder) {
   std::error_code reason;
   if (folder.empty() || fs::is_directory(folder, reason)) return;
   make_folders(folder.parent_path());
-  const SignalsHeld held;  // a handler finds the new folder in the list
+  const SignalsHeld held;  // a handler must find the new folder in the list
   const bool is_new = fs::create_directory(folder, reason);
   if (reason) fail(folder, "cannot make the folder", reason.value());
   if (is_new) folders_.push_back(add_unfinished(folder, Unfinished::Kind::kFolder));
@@ -126,7 +126,7 @@ void StagedFiles::stage(const fs::path& path, std::span<const std::span<const st
     ::close(file);
     fail(path, "cannot write", reason);
   }
-  // Network file systems report a full disk only here.
+  // Network file systems report a full disk only when the file is closed.
   if (::close(file) != 0) fail(path, "cannot write", errno);
 }
 
@@ -154,7 +154,7 @@ void write_file(const fs::path& path, std::string_view text) {
 }
 
 std::string read_text_file(const fs::path& path, std::size_t limit_bytes) {
-  // Opening a pipe would wait for a writer; it is refused instead.
+  // Opening a pipe would block until there is a writer. O_NONBLOCK avoids that; pipes are refused.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.number() < 0) fail(path, "cannot open", errno);
   struct stat status {};

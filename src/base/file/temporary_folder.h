@@ -1,4 +1,4 @@
-// A folder that is gone again when its owner is.
+// A folder that is removed when its owner is destroyed.
 #pragma once
 
 #include <filesystem>
@@ -11,16 +11,17 @@ namespace segue {
 
 class TemporaryFolder {
  public:
-  // Makes one in `parent`, which must exist. Throws Error(kIo).
+  // Creates a folder in `parent`, which must exist. Throws Error(kIo).
   explicit TemporaryFolder(const std::filesystem::path& parent);
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  // Removes it with all that is in it.
+  // Removes the folder with its contents.
   ~TemporaryFolder();
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
 
-  // The path of a file in it. Only files named so are also removed when a signal ends the program.
+  // Returns the path of a file in the folder. If a signal ends the program, only files with such a
+  // path are removed.
   [[nodiscard]] std::filesystem::path file(const std::string& name);
 
  private:

@@ -35,7 +35,7 @@ Unfinished* add_entry() {
   return entry;
 }
 
-// Folders within folders stand in no order, so this repeats until none can be removed.
+// Nested folders are in the list in any order, so this repeats until none can be removed.
 void remove_folders() noexcept {
   bool has_removed = true;
   while (has_removed) {

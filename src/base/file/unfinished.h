@@ -1,5 +1,4 @@
-// The files and folders that a program would leave behind if it ended now, readable from a signal
-// handler.
+// A list of the files and folders to remove if the program ends now. A signal handler may read it.
 #pragma once
 
 #include <array>
@@ -9,19 +8,19 @@
 
 namespace segue {
 
-// An entry of the list. Entries are used again but never freed: a handler may be reading them.
+// An entry of the list. Entries are reused but never freed, because a handler may be reading them.
 struct Unfinished {
   enum class Kind { kFree, kTaken, kFile, kFolder };
   std::atomic<Kind> kind = Kind::kFree;  // kTaken: `path` is being written
-  std::array<char, PATH_MAX> path{};     // ends with 0; set before the kind
-  Unfinished* next = nullptr;            // set before the entry is in the list
+  std::array<char, PATH_MAX> path{};     // zero-terminated; written before `kind`
+  Unfinished* next = nullptr;            // written before the entry is in the list
 };
 
-// Lists a path, best before it exists. Throws Error(kIo) for one that the system could not open
-// either.
+// Adds a path, preferably before it exists. Throws Error(kIo) for a path that is too long for the
+// system.
 [[nodiscard]] Unfinished* add_unfinished(const std::filesystem::path& path, Unfinished::Kind kind);
 
-// It is in its place, or gone.
+// Removes an entry: the path is committed or no longer exists.
 void forget(Unfinished& entry) noexcept;
 
 }  // namespace segue

@@ -11,10 +11,10 @@ namespace {
 
 constexpr auto kReplace = Json::error_handler_t::replace;
 
-// Follows the parser to refuse an object with two equal keys, of which the parser itself would keep
-// the last without a word.
+// Detects objects with two equal keys. The parser itself would silently keep the last one.
 class DuplicateKeys {
-  // No document of segue comes near; the parser takes quadratic time and any amount of memory.
+  // Deeper documents are refused, because the parser takes quadratic time and unbounded memory for
+  // them. Segue's own documents are much flatter.
   static constexpr std::size_t kDeepest = 64;
   static constexpr std::size_t kMostKeys = 1000;
 
@@ -49,9 +49,9 @@ class DuplicateKeys {
  private:
   struct Container {
     bool is_list = false;
-    std::size_t position = 0;    // of the element at hand, in a list
-    std::string key;             // of the value at hand, in an object
-    std::set<std::string> keys;  // so far
+    std::size_t position = 0;    // of the current element, in a list
+    std::string key;             // of the current value, in an object
+    std::set<std::string> keys;  // keys seen so far
   };
 
   void count_element() {
@@ -90,7 +90,7 @@ Json parse(std::string_view text, const std::string& label) {
       return true;
     });
   } catch (const Json::exception& error) {
-    // Without the library's own name for it, "[json.exception.parse_error.101] ".
+    // Removes the library's prefix, "[json.exception.parse_error.101] ".
     const std::string_view text_of(error.what());
     const std::size_t tag = text_of.find("] ");
     throw Error(ErrorCode::kInvalidArgument,

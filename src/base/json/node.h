@@ -1,4 +1,4 @@
-// Reading JSON with complaints that name the key.
+// JSON reading with error messages that name the key.
 #pragma once
 
 #include <fmt/format.h>
@@ -20,20 +20,21 @@ namespace segue::json {
 
 using Json = nlohmann::ordered_json;
 
-// Throws Error(kInvalidArgument) with the place where the text stops being JSON, or with the path
-// of a key that stands twice in one object.
+// Parses a document. Throws Error(kInvalidArgument) with the position of a syntax error, or with
+// the path of a duplicate key.
 [[nodiscard]] Json parse(std::string_view text, const std::string& label);
 
-// Text form of a document. Names in a model may hold any bytes; broken UTF-8 is replaced.
+// Returns the text of a document. Names from models may contain any bytes; invalid UTF-8 is
+// replaced.
 [[nodiscard]] std::string to_text(const Json& document);
 
-// What a reader of `to_text` gets for a string: the same, with broken UTF-8 replaced.
+// Returns the string that a reader of `to_text` gets: `text` with invalid UTF-8 replaced.
 [[nodiscard]] std::string as_written(std::string_view text);
 
-// Four decimals: enough for people, and the same text on every machine.
+// Rounds to four decimals, which suffice for people and give the same text on every machine.
 [[nodiscard]] inline double rounded(double value) { return std::round(value * 1e4) / 1e4; }
 
-// A value of the document together with its path, so that each complaint names the key.
+// A value of a document with its path, which error messages name.
 class Node {
  public:
   Node(const Json& value, std::string path, const std::string& label)
@@ -44,7 +45,7 @@ class Node {
                 fmt::format("{}: {}: {}", label_, path_.empty() ? "the document" : path_, reason));
   }
 
-  // Refuses keys that are missing and keys that are in neither list.
+  // Throws for missing keys and for keys that are in neither list.
   void expect_keys(const std::vector<std::string_view>& keys,
                    const std::vector<std::string_view>& optional = {}) const {
     if (!value_.is_object()) fail("must be an object");
@@ -62,7 +63,7 @@ class Node {
 
   [[nodiscard]] bool has(const std::string& key) const { return value_.contains(key); }
 
-  // The keys of an object, in the order of the document.
+  // Returns the keys of an object, in the order of the document.
   [[nodiscard]] std::vector<std::string> keys() const {
     if (!value_.is_object()) fail("must be an object");
     std::vector<std::string> result;
@@ -91,7 +92,7 @@ class Node {
     return value_.get<std::uint64_t>();
   }
 
-  // One of the words that a key may have.
+  // Returns the text, which must be one of `words`.
   [[nodiscard]] std::string choice(std::initializer_list<std::string_view> words) const {
     std::string word = text();
     if (std::ranges::find(words, word) == words.end())
@@ -99,7 +100,7 @@ class Node {
     return word;
   }
 
-  // What `parse` makes of the text; where it throws, the complaint names the key.
+  // Returns parse(text). An error of `parse` is reported with the path of the key.
   template <typename Parse>
   [[nodiscard]] auto text_as(const Parse& parse) const {
     const std::string word = text();
@@ -114,7 +115,7 @@ class Node {
     if (text() != schema) fail(fmt::format(R"(is "{}"; this segue reads "{}")", text(), schema));
   }
 
-  // A finite number, whole or not.
+  // Returns a finite number, integer or not.
   [[nodiscard]] double real() const {
     if (!value_.is_number()) fail("must be a number");
     return value_.get<double>();

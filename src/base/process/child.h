@@ -1,4 +1,4 @@
-// What programs and forked children of this process have in common.
+// Functions that child programs and forked children share.
 #pragma once
 
 #include <poll.h>
@@ -11,29 +11,28 @@
 
 namespace segue {
 
-// Throws Error(kIo) with the system's reason in errno.
+// Throws Error(kIo) with the reason in errno.
 [[noreturn]] void fail_to_make(const char* what);
 
-// Waits until there is something to read; false when the time is up before. Throws Error(kIo) where
-// the system does not let it wait.
+// Waits for input. Returns false when the deadline passes first. Throws Error(kIo) when the system
+// cannot wait.
 [[nodiscard]] bool wait_for_input(std::span<pollfd> descriptors,
                                   std::chrono::steady_clock::time_point deadline);
 
-// The descriptor itself, or a copy of it beyond the numbers of the standard streams, which a caller
-// may have closed. Throws Error(kIo) where the system gives none.
+// Returns the descriptor, or a copy with a number above those of the standard streams, which a
+// caller may have closed. Throws Error(kIo) when there is no free descriptor.
 [[nodiscard]] int beyond_standard(int number);
 
-// "signal 6 (Aborted)"; where the signal is 0, "exit status 1".
+// Returns "signal 6 (Aborted)", or "exit status 1" if the signal is 0.
 [[nodiscard]] std::string end_text(int signal, int exit_status);
-// The same of what wait_for_end gives.
+// The same for a result of wait_for_end.
 [[nodiscard]] std::string end_text(std::optional<int> wait_status);
 
-// In a new child: the caller's handlers are not meant for it, and its death leaves no core file.
-// Async-signal-safe.
+// For a new child: resets the caller's signal handlers and disables core files. Async-signal-safe.
 void forget_callers_signals() noexcept;
 
-// The status of waitpid once the child has ended; nothing for callers that ignore SIGCHLD, who have
-// none to collect.
+// Waits until the child has ended and returns its status. Returns nothing if the caller ignores
+// SIGCHLD, because the system then discards the status.
 [[nodiscard]] std::optional<int> wait_for_end(pid_t child);
 
 }  // namespace segue

@@ -29,7 +29,7 @@
 namespace segue {
 namespace {
 
-// A record on the pipe: kind, code of an Error, bytes of text, text.
+// A record on the pipe: kind, code of an Error, size of the text, text.
 enum class MessageKind : std::uint32_t { kStep, kResult, kError, kNoMemory };
 struct Header {
   MessageKind kind{};
@@ -39,30 +39,31 @@ struct Header {
 
 using Clock = std::chrono::steady_clock;
 
-// A child whose memory is damaged may ask for anything.
+// A damaged child may send any size.
 constexpr std::uint64_t kLongestText = std::uint64_t{1} << 24U;
 
 void send(int pipe, MessageKind kind, std::string_view text,
           ErrorCode code = ErrorCode::kInternal) {
   const Header header{kind, static_cast<std::uint32_t>(code), text.size()};
-  // A write fails when the parent is gone: no process is left to tell.
+  // A write fails when the parent has died. No process is then interested in the result.
   if (!write_all(pipe, std::as_bytes(std::span(&header, 1))) ||
       !write_all(pipe, std::as_bytes(std::span(text))))
     ::_exit(EXIT_FAILURE);
 }
 
-// Pipes of other threads that this child kept open would never end for their readers.
+// Closes the pipes of other threads, whose readers would otherwise never see the end of file.
 void close_all_but(int pipe) {
   const auto kept = static_cast<unsigned>(pipe);
   if (kept > STDERR_FILENO + 1) ::close_range(STDERR_FILENO + 1, kept - 1, 0);
   ::close_range(std::max<unsigned>(kept, STDERR_FILENO) + 1, ~0U, 0);
 }
 
-// Leaves by _exit: buffers of standard streams and objects of the caller belong to the parent.
+// Exits by _exit, because buffers of standard streams and the caller's objects belong to the
+// parent.
 [[noreturn]] void be_child(int pipe,
                            const std::function<std::string(const Progress&)>& work) noexcept {
   forget_callers_signals();
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // it follows when the caller dies
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // the child dies with its parent
   close_all_but(pipe);
   try {
     const std::string result =
@@ -79,8 +80,8 @@ void close_all_but(int pipe) {
   ::_exit(EXIT_SUCCESS);
 }
 
-// False at the end of the pipe, which may come in the middle of a record when the child dies, and
-// when the time is up.
+// Returns false when the time is up or at the end of the pipe, which may be in the middle of a
+// record if the child died.
 bool read_all(int pipe, void* data, std::size_t size, Clock::time_point deadline) {
   auto* next = static_cast<char*>(data);
   pollfd event{pipe, POLLIN, 0};
@@ -100,7 +101,7 @@ struct Record {
   std::string text;
 };
 
-// Nothing at the end of the pipe, and where the record is `damaged`.
+// Returns nothing at the end of the pipe, and for a malformed record, which sets `damaged`.
 std::optional<Record> read_record(int pipe, Clock::time_point deadline, bool& damaged) {
   Record record;
   if (!read_all(pipe, &record.header, sizeof(Header), deadline)) return std::nullopt;
@@ -111,7 +112,8 @@ std::optional<Record> read_record(int pipe, Clock::time_point deadline, bool& da
   return record;
 }
 
-// Ends the child however the caller is left, so that none stays as a zombie.
+// Kills and reaps the child when the scope is left, also by an exception, so that it does not
+// remain a zombie.
 class Child {
  public:
   explicit Child(pid_t id) : id_(id) {}

@@ -1,10 +1,9 @@
-// Runs a function in a child process, so that code we cannot trust may die without taking the
-// program along.
+// Runs a function in a child process, so that untrusted code can crash without ending the program.
 //
-// The child is a fork: it sees everything the caller has in memory, and nothing it changes comes
-// back but the text that `work` returns. Limits: of a caller with several threads only the calling
-// one exists in the child, so `work` must not wait for the others, nor take a lock that one of them
-// may hold at this moment (the C library releases those of its allocator itself).
+// The child is a fork. It sees the caller's memory, and only the text that `work` returns reaches
+// the caller. If the caller has several threads, only the calling one exists in the child. `work`
+// must therefore not wait for other threads, nor take a lock that one of them may hold (the C
+// library releases those of its allocator).
 #pragma once
 
 #include <functional>
@@ -14,20 +13,20 @@
 
 namespace segue {
 
-// Tells what `work` is about to do; the last such text stands in the message of a crash.
+// Reports the step that `work` is about to do. The message of a crash has the last step.
 using Progress = std::function<void(const std::string& step)>;
 
-// What a child that died was doing, and how it died: "signal 11, Segmentation fault".
+// The step in which a child died, and how it died: "signal 11, Segmentation fault".
 struct Crash {
   std::string step;
   std::string reason;
-  bool timed_out = false;  // it did not die by itself
+  bool timed_out = false;  // killed because its time was up
 };
 
-// Returns what `work` returned. Errors and lack of memory that it throws arrive unchanged, any
-// other exception and a text above 16 MiB as Error(kInternal). Throws Crash when the child died or
-// had to be killed since its time was up, Error(kIo) when the system gives no process. The child
-// has none of the caller's open files but the standard streams.
+// Returns the result of `work`. Rethrows its Errors and std::bad_alloc unchanged. Any other
+// exception, and a result above 16 MiB, becomes Error(kInternal). Throws Crash when the child died
+// or was killed because its time was up, and Error(kIo) when the system cannot create a process.
+// The child has none of the caller's open files except the standard streams.
 [[nodiscard]] std::string run_isolated(const std::function<std::string(const Progress&)>& work,
                                        Nanoseconds timeout = kLongestWait);
 

@@ -14,7 +14,7 @@
 namespace segue {
 namespace {
 
-// Room for one descriptor beside a message.
+// Space for one descriptor that is sent with a message.
 struct Control {
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> bytes{};
 };

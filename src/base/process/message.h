@@ -1,5 +1,5 @@
-// Messages between two processes of this program: numbers and texts in a row, over a socket that
-// keeps their borders. Both ends are the same build on the same machine.
+// Messages between two processes of this program: sequences of numbers and texts over a socket that
+// preserves message boundaries. Both ends are the same build on the same machine.
 #pragma once
 
 #include <cstddef>
@@ -24,7 +24,8 @@ class MessageWriter {
   std::vector<std::byte> bytes_;
 };
 
-// Throws Error(kInternal) where the message ends too early: the other process is damaged.
+// Reads the fields of a message. Throws Error(kInternal) when the message is too short, because the
+// other process is then damaged.
 class MessageReader {
  public:
   explicit MessageReader(std::span<const std::byte> bytes) : rest_(bytes) {}
@@ -36,21 +37,22 @@ class MessageReader {
   std::span<const std::byte> rest_;
 };
 
-// One end of a connection (SOCK_SEQPACKET), which the caller owns. Not thread-safe.
+// One end of a connection (SOCK_SEQPACKET). The caller owns the socket. Not thread-safe.
 class MessageSocket {
  public:
-  // A message is never longer.
+  // Maximum size of a message, in bytes.
   static constexpr std::size_t kLongest = std::size_t{128} << 10U;
 
   explicit MessageSocket(int socket);
-  // False where the other end is gone. Throws Error(kInternal) for a message above kLongest,
-  // Error(kIo) where the system does not send it. A `file` goes along as a descriptor of the other
-  // process.
+  // Sends a message, with the descriptor `file` if given. Returns false when the other end is
+  // closed. Throws Error(kInternal) for a message above kLongest, and Error(kIo) when the system
+  // cannot send it.
   [[nodiscard]] bool send(std::span<const std::byte> message, int file = -1) const;
-  // Waits for the next message, which stays valid until the call after it. Nothing where the other
-  // end is gone. Throws Error(kIo) where there is no descriptor for its file.
+  // Waits for the next message, which is valid until the next call. Returns nothing when the other
+  // end is closed. Throws Error(kIo) when there is no free descriptor for a file that was sent with
+  // it.
   [[nodiscard]] std::optional<MessageReader> receive();
-  // The descriptor that came with the last message, given to the caller; -1: none.
+  // Returns the descriptor of the last message, which the caller then owns; -1 if there was none.
   [[nodiscard]] int take_file();
 
  private:

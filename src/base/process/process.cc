@@ -27,7 +27,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// What a program prints, bounded: a program that prints for ever must not take all memory.
+// The output of a program, of limited size: a program that prints without end must not use up all
+// memory.
 class Transcript {
  public:
   void add(const char* text, std::size_t size) {
@@ -50,22 +51,22 @@ class Transcript {
   std::size_t left_out_ = 0;
 };
 
-// What the child needs, prepared before the fork: in the child of a program with several threads
-// nothing may allocate.
+// Data for the child, prepared before the fork, because the child of a multi-threaded program must
+// not allocate.
 struct Start {
   std::vector<char*> arguments;
   const char* folder = nullptr;
   pid_t parent = 0;
   int null = -1;
   int output = -1;
-  int failure = -1;  // takes the reason why the program could not be started
+  int failure = -1;  // receives the reason if the program could not be started
 };
 
 [[noreturn]] void be_program(const Start& start) {
   const auto give_up = [&] {
     const int reason = errno;
     const ssize_t told = ::write(start.failure, &reason, sizeof reason);
-    static_cast<void>(told);  // who waits sees the end of the pipe too
+    static_cast<void>(told);  // the waiting parent also sees the end of the pipe
     ::_exit(127);
   };
   forget_callers_signals();
@@ -81,7 +82,7 @@ struct Start {
   std::abort();
 }
 
-// Programs that run, for a signal's handler. More than there are places for are not killed by it.
+// Running programs, for signal handlers. Programs beyond the size of the table are not killed.
 std::array<std::atomic<pid_t>, 256> running{};
 static_assert(std::atomic<pid_t>::is_always_lock_free);
 
@@ -93,7 +94,7 @@ std::atomic<pid_t>* find_place(pid_t id) {
   return nullptr;
 }
 
-// Without one, how the program ended would be lost, and a failure would look like success.
+// If SIGCHLD is ignored, the exit status would be lost and a failure would look like success.
 void require_child_status() {
   struct sigaction action {};
   ::sigaction(SIGCHLD, nullptr, &action);
@@ -104,7 +105,7 @@ void require_child_status() {
       "to SIG_DFL");
 }
 
-// Kills the program and what it has started, however the caller is left.
+// Kills the program and its child processes when the scope is left, also by an exception.
 class Program {
  public:
   explicit Program(pid_t id) : id_(id), place_(find_place(id)) {}
@@ -117,9 +118,9 @@ class Program {
   void kill() const {
     if (id_ <= 0) return;
     ::kill(-id_, SIGKILL);
-    ::kill(id_, SIGKILL);  // where it has not yet made its group
+    ::kill(id_, SIGKILL);  // in case it has not yet created its process group
   }
-  // The status of waitpid.
+  // Waits and returns the status of waitpid.
   int wait() {
     if (place_ != nullptr) *std::exchange(place_, nullptr) = 0;
     const pid_t id = std::exchange(id_, 0);
@@ -131,8 +132,9 @@ class Program {
   std::atomic<pid_t>* place_;
 };
 
-// Waits for the reason why the program could not be started, or for its start, which closes the
-// pipe; no longer than until the deadline, since other children of this process may hold it open.
+// Waits until the program has started, which closes the pipe, or could not be started. Returns the
+// reason in the second case. It waits only until the deadline, because other children of this
+// process may hold the pipe open.
 std::optional<int> failure_to_start(int pipe, Clock::time_point deadline) {
   pollfd event{pipe, POLLIN, 0};
   int reason = 0;
@@ -144,8 +146,8 @@ std::optional<int> failure_to_start(int pipe, Clock::time_point deadline) {
   return got == sizeof reason ? std::optional(reason) : std::nullopt;
 }
 
-// Reads until the program has ended, and its output with it: what it started may keep that open,
-// and is not waited for. False when the time is up before.
+// Reads until the program has ended and its output has been read. Programs that it started may keep
+// the output open and are not waited for. Returns false when the time is up.
 bool read_to_end(int output, int program, Clock::time_point deadline, Transcript& transcript) {
   constexpr auto kGrace = std::chrono::milliseconds(200);
   bool has_ended = false;
@@ -209,7 +211,7 @@ ProcessResult run_process(std::span<const std::string> command, const std::files
   failure_writer.close();
   if (const auto reason = failure_to_start(failure_reader.number(), deadline))
     cannot_start(command[0], *reason);
-  // The C library of Debian 12 declares pidfd_open for C alone.
+  // The C library of Debian 12 declares pidfd_open for C only.
   const Descriptor ended(static_cast<int>(::syscall(SYS_pidfd_open, id, 0)));
   if (ended.number() < 0) fail_to_make("a handle of a process (Linux 5.3 or later has them)");
   Transcript transcript;

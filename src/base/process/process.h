@@ -1,4 +1,4 @@
-// Runs another program to its end, or until its time is up.
+// Runs another program until it ends or its time is up.
 #pragma once
 
 #include <filesystem>
@@ -9,11 +9,12 @@
 
 namespace segue {
 
-// How a program ended and what it printed.
+// The output of a program and how it ended.
 struct ProcessResult {
-  std::string output;   // stdout and stderr as they came; of very much, the beginning and the end
-  int exit_status = 0;  // of one that ended by itself
-  int signal = 0;       // that ended it; 0: none
+  std::string
+      output;  // stdout and stderr as printed; only the beginning and the end of a long output
+  int exit_status = 0;  // if it exited
+  int signal = 0;       // the signal that ended it; 0: none
   bool timed_out = false;
   Nanoseconds time{0};
 
@@ -22,16 +23,16 @@ struct ProcessResult {
   [[nodiscard]] std::string end() const;
 };
 
-// `command`: a program, looked up in PATH where it has no slash, and its arguments. It reads from
-// /dev/null and works in `folder`. When the time is up, or the calling thread ends, it is killed;
-// so is, in the first case, all it has started. What it leaves running is not waited for. Throws
-// Error(kCompiler) where there is no such program, Error(kIo) where the system gives no process, or
-// tells nobody how it ended since this process ignores SIGCHLD.
-// Thread-safe.
+// Runs `command`: a program, searched in PATH if its name has no slash, and its arguments. Its
+// stdin is /dev/null, and its working directory is `folder`. It is killed when the time is up or
+// when the calling thread ends; when the time is up, its child processes are killed too. Programs
+// that it leaves running are not waited for. Throws Error(kCompiler) when the program does not
+// exist, and Error(kIo) when the system cannot create a process or this process ignores SIGCHLD, so
+// that the exit status is lost. Thread-safe.
 [[nodiscard]] ProcessResult run_process(std::span<const std::string> command,
                                         const std::filesystem::path& folder, Nanoseconds timeout);
 
-// Kills all programs that run_process waits for and what they have started. For handlers of signals
+// Kills all programs that run_process waits for, and their child processes. For handlers of signals
 // that end this process.
 void kill_running_programs() noexcept;
 

@@ -21,7 +21,7 @@ Descriptor make_file(std::size_t size) {
   return file;
 }
 
-// Of a cache line, so that two processes do not write to the same one.
+// The size of a cache line, so that two processes do not write to the same one.
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kChunkBytes = std::size_t{4} << 20U;
 

@@ -1,5 +1,5 @@
-// Memory that this process and its workers see: tensors lie in it, so that they cross from one
-// process to another without a copy.
+// Memory that this process shares with its workers. Tensors are stored in it, so that they need not
+// be copied from one process to another.
 #pragma once
 
 #include <cstddef>
@@ -16,19 +16,19 @@
 
 namespace segue {
 
-// A file without a name that is mapped for reading and writing.
+// An anonymous file that is mapped for reading and writing.
 class MappedMemory {
  public:
-  // Makes one. Throws Error(kIo) where the system gives no memory.
+  // Creates one. Throws Error(kIo) when the system has no memory.
   explicit MappedMemory(std::size_t size);
-  // Maps one that another process made; takes the descriptor over.
+  // Maps a file of another process and takes ownership of the descriptor.
   MappedMemory(int descriptor, std::size_t size);
   MappedMemory(const MappedMemory&) = delete;
   MappedMemory& operator=(const MappedMemory&) = delete;
   ~MappedMemory();
 
   [[nodiscard]] int descriptor() const { return file_.number(); }
-  // The bytes stay.
+  // Closes the file; the mapping remains.
   void close_file() { file_.close(); }
   [[nodiscard]] std::span<std::byte> bytes() const { return bytes_; }
 
@@ -37,19 +37,19 @@ class MappedMemory {
   std::span<std::byte> bytes_;
 };
 
-// Grows by chunks; what is given back is used again for the next block of its size. Thread-safe.
+// A pool that grows by chunks. A freed block is reused for the next block of its size. Thread-safe.
 class SharedMemory : public std::enable_shared_from_this<SharedMemory> {
  public:
-  // Throws Error(kIo) where the system gives no descriptor.
+  // Throws Error(kIo) when there is no free descriptor.
   SharedMemory();
 
-  // A place in a chunk, as another process finds it.
+  // A position in a chunk, by which another process finds it.
   struct Place {
     std::size_t chunk = 0;
     std::size_t offset = 0;
   };
 
-  // Bytes that are given back when the block is destroyed.
+  // Bytes that return to the pool when the block is destroyed.
   class Block {
    public:
     Block() = default;
@@ -73,9 +73,9 @@ class SharedMemory : public std::enable_shared_from_this<SharedMemory> {
     std::span<std::byte> bytes_;
   };
 
-  // Throws Error(kIo) where the system gives no memory.
+  // Throws Error(kIo) when the system has no memory.
   [[nodiscard]] Block allocate(std::size_t size);
-  // Nothing where the bytes lie elsewhere.
+  // Returns nothing if the bytes are not in this memory.
   [[nodiscard]] std::optional<Place> place_of(std::span<const std::byte> bytes) const;
   [[nodiscard]] std::shared_ptr<const MappedMemory> chunk(std::size_t index) const;
   // A file that one process at a time locks (fcntl) while it opens a device.
@@ -84,7 +84,7 @@ class SharedMemory : public std::enable_shared_from_this<SharedMemory> {
  private:
   struct Blocks {
     std::size_t count = 0;
-    std::vector<std::byte*> free;  // has room for all
+    std::vector<std::byte*> free;  // its capacity suffices for all blocks
   };
   void give_back(std::span<std::byte> bytes) noexcept;
 

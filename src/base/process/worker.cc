@@ -25,17 +25,17 @@
 namespace segue {
 namespace {
 
-// To free a device in order takes less; what takes longer hangs.
+// An orderly shutdown of a device takes less; a worker that needs longer hangs.
 constexpr auto kGrace = std::chrono::seconds(1);
 
 int make_error_file() {
   const int file = beyond_standard(::memfd_create("segue-errors", MFD_CLOEXEC));
-  // So that what is written after the file was cut begins at its start.
+  // After the file is truncated, writes must start at its beginning.
   ::fcntl(file, F_SETFL, O_APPEND);
   return file;
 }
 
-// What the child needs: between fork and exec nothing may allocate.
+// Data for the child, prepared before the fork, because nothing may allocate between fork and exec.
 struct WorkerStart {
   const char* program = nullptr;
   std::array<char*, 2> arguments{};
@@ -44,23 +44,24 @@ struct WorkerStart {
   int errors = -1;
 };
 
-// The reason stands where the parent reads the worker's last words.
+// Writes the reason to stderr, where the parent reads the worker's last line.
 [[noreturn]] void fail_to_start(int errors) {
   const char* const reason = ::strerrordesc_np(errno);
   const ssize_t written = ::write(errors, reason, std::strlen(reason));
-  static_cast<void>(written);  // the parent sees the exit status, too
+  static_cast<void>(written);  // if it fails, the parent still sees the exit status
   constexpr int kNotStarted = 127;
   ::_exit(kNotStarted);
 }
 
 [[noreturn]] void be_worker(const WorkerStart& start) {
-  // Its own group: Ctrl-C is for this process, which ends its workers in order.
+  // A process group of its own: Ctrl-C is for the parent, which shuts its workers down in order.
   ::setpgid(0, 0);
   forget_callers_signals();
-  // With the thread that waits for it, which ends before it only when the process does.
+  // The worker dies with the thread that waits for it. That thread ends earlier than the worker
+  // only when the process ends.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != start.parent) ::_exit(EXIT_FAILURE);
-  // None of them has the number that another one gets.
+  // Copies with numbers above those that are assigned below, so that none is overwritten.
   const int socket = ::fcntl(start.socket, F_DUPFD_CLOEXEC, kWorkerSocket + 1);
   const int null = ::open("/dev/null", O_RDWR);
   if (socket < 0 || ::dup2(null, STDIN_FILENO) < 0 || ::dup2(null, STDOUT_FILENO) < 0 ||
@@ -91,7 +92,8 @@ Connection connect() {
 
 }  // namespace
 
-// Runs in a thread: the system kills a child when the thread that forked it ends.
+// Runs in a thread of its own, because the system kills the child when the thread that forked it
+// ends.
 void Worker::live(const std::shared_ptr<Life>& life, const std::string& program,
                   const std::string& title, int socket, int errors) {
   std::string name = title;
@@ -106,7 +108,8 @@ void Worker::live(const std::shared_ptr<Life>& life, const std::string& program,
   }
   life->changed.notify_all();
   if (id < 0) return;
-  // It stays a zombie, which keeps its number, until `kill` can see that it ended.
+  // The child remains a zombie, which keeps its number reserved, until `kill` can see that it
+  // ended.
   siginfo_t unused{};
   while (::waitid(P_PID, static_cast<id_t>(id), &unused, WEXITED | WNOWAIT) != 0 &&
          errno == EINTR) {
@@ -150,7 +153,7 @@ Worker::~Worker() {
   if (ends_by(Clock::now() + kGrace)) {
     thread_.join();
   } else {
-    // The system does not let it die, as with a driver that hangs.
+    // The system cannot kill it, for example because a driver hangs.
     thread_.detach();
   }
 }
@@ -168,15 +171,15 @@ void Worker::kill() noexcept {
 }
 
 bool Worker::send(std::span<const std::byte> message, int file) {
-  // It may have died since its last answer: then its last words are still of interest.
+  // If the worker died after its last answer, its last line is still of interest.
   if (size_of(errors_.number()) > 0 && !ends_by(Clock::now())) {
     const int cut = ::ftruncate(errors_.number(), 0);
-    static_cast<void>(cut);  // where it fails, an older line is the last
+    static_cast<void>(cut);  // if it fails, the last line is an older one
   }
   return socket_.send(message, file);
 }
 
-// Under the lock: afterwards the number may be that of another process.
+// Holds the lock, because the process number may be reused once the worker has been reaped.
 bool Worker::write_memory(std::span<const std::byte> from, std::uint64_t address) const {
   const std::lock_guard lock(life_->mutex);
   if (life_->has_ended) return false;

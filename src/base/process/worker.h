@@ -1,4 +1,4 @@
-// A program of ours that works for this process and may die, abort or hang without harm to it.
+// A child program of Segue that works for this process and may die, abort or hang without harm.
 #pragma once
 
 #include <sys/types.h>
@@ -18,54 +18,56 @@
 
 namespace segue {
 
-// The descriptor at which a worker finds its end of the connection.
+// The descriptor of the worker's end of the connection.
 inline constexpr int kWorkerSocket = 3;
 
-// Killed with this process, however that ends. One thread at a time sends and receives; any thread
-// may ask it to end, or kill it.
+// A worker is killed when this process ends in any way. One thread at a time may send and receive.
+// Any thread may ask the worker to end, or kill it.
 class Worker {
  public:
-  // Throws Error(kDevice) where the program does not exist, Error(kIo) where the system gives no
+  // Throws Error(kDevice) when the program does not exist, and Error(kIo) when the system has no
   // process, thread or descriptor.
   Worker(const std::filesystem::path& program, const std::string& title);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
-  // Asks it to end, and kills it where it has not ended a second after it was first asked.
+  // Asks the worker to end, and kills it one second after the first request if it is still running.
   ~Worker();
 
-  // False where the worker is gone; else as MessageSocket. What it wrote to stderr before is
-  // forgotten.
+  // Returns false when the worker has ended; otherwise as MessageSocket. Discards what the worker
+  // has written to stderr so far.
   [[nodiscard]] bool send(std::span<const std::byte> message, int file = -1);
   [[nodiscard]] std::optional<MessageReader> receive() { return socket_.receive(); }
 
-  // Copies into or out of the worker's memory at `address`. False where the system does not allow
-  // it or the worker is gone. Any thread may call them.
+  // Copies into or out of the worker's memory at `address`. Returns false when the system does not
+  // allow it or the worker has ended. Any thread may call these.
   [[nodiscard]] bool write_memory(std::span<const std::byte> from, std::uint64_t address) const;
   [[nodiscard]] bool read_memory(std::uint64_t address, std::span<std::byte> to) const;
 
-  // Return at once. A thread that waits for an answer learns that the worker is gone.
+  // Return at once. A thread that waits for an answer is told that the worker has ended.
   void ask_to_end() noexcept;
   void kill() noexcept;
 
-  // How it ended: "signal 6 (Aborted)". Kills it where it lives, and waits a second at most.
+  // Returns how it ended: "signal 6 (Aborted)". Kills a running worker and waits at most one
+  // second.
   [[nodiscard]] std::string end();
-  // The last line that it wrote to stderr since the last message was sent; empty: none.
+  // Returns the last line that it wrote to stderr since the last message was sent; empty if there
+  // is none.
   [[nodiscard]] std::string last_words() const;
 
  private:
   using Clock = std::chrono::steady_clock;
-  // What the thread that waits for the worker's end knows.
+  // State of the thread that waits for the worker's end.
   struct Life {
     std::mutex mutex;
     std::condition_variable changed;
-    pid_t id = 0;  // negative: not started, and why stands in `failure`
+    pid_t id = 0;  // negative: not started; `failure` has the reason
     int failure = 0;
     bool has_ended = false;
     std::string end;
   };
   static void live(const std::shared_ptr<Life>& life, const std::string& program,
                    const std::string& title, int socket, int errors);
-  // Whether it ended before that.
+  // Returns whether it has ended by the deadline.
   [[nodiscard]] bool ends_by(Clock::time_point deadline) const;
 
   Descriptor connection_;
