@@ -115,7 +115,7 @@ std::shared_ptr<Session> open_within(Nanoseconds timeout, const Device& device,
     return opened.get();
   }
   device.backend->give_up();
-  // Where that ended it, the thread is about to end, too.
+  // If giving up ended the call, the thread ends shortly.
   constexpr auto kGrace = std::chrono::seconds(1);
   if (opened.wait_for(kGrace) == std::future_status::ready) {
     thread.join();

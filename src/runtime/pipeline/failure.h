@@ -1,5 +1,5 @@
-// What is wrong with a call, as an exception; what backends throw, as text: a pipeline goes on
-// after it.
+// Two forms of errors: wrong calls throw; exceptions of backends become text, because the pipeline
+// continues after them.
 #pragma once
 
 #include <exception>
@@ -13,7 +13,7 @@ namespace segue::pipeline {
   throw Error(ErrorCode::kInvalidArgument, reason);
 }
 
-// Whether `work` did not throw; else `reason` is why.
+// Calls `work` and returns whether it did not throw. Otherwise `reason` is the exception's message.
 template <typename Work>
 [[nodiscard]] bool succeeds(const Work& work, std::string& reason) {
   try {
@@ -21,7 +21,7 @@ template <typename Work>
     return true;
   } catch (const std::exception& error) {
     reason = error.what();
-  } catch (...) {  // of a backend that is not ours: anything
+  } catch (...) {  // custom backends may throw any type
     reason.clear();
   }
   if (reason.empty()) reason = "failed without a reason";

@@ -78,7 +78,7 @@ void Failures::lose_in_new_plan(std::size_t device, const std::string& reason) {
 
 bool Failures::finish_new_plan(NewPlan& plan, const std::string& error) {
   if (!is_current(plan)) {
-    // The watchdog gave up the device that it waited for, and its thread is back.
+    // The watchdog gave up the device for which this plan waited; its thread has returned now.
     if (plan.device != kNone) devices_[plan.device].hangs = false;
     return false;
   }

@@ -1,4 +1,4 @@
-// What a thread takes, does and leaves behind: runs, segments to open, new plans.
+// The jobs of threads: runs, opening segments, new plans.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -57,7 +57,7 @@ PipelineState::PipelineState(PipelineLayout layout, std::vector<PipelineDevice> 
   }
 }
 
-// `sessions`: one for each of the first living devices, in order.
+// `sessions` has one session for each of the first living devices, in order.
 void PipelineState::install(PipelineLayout layout, pipeline::Routing routing,
                             std::vector<std::shared_ptr<Session>> sessions) {
   layout_begin_ = Clock::now();
@@ -125,8 +125,8 @@ void PipelineState::perform(Job& job) {
   job.end = Clock::now();
 }
 
-// The values belong to the job meanwhile. A stage writes into memory that other processes see where
-// there is such memory; what leaves the pipeline goes into the result that the caller gets.
+// The job owns the values during the run. With shared memory, a stage writes its outputs there;
+// outputs that leave the pipeline are written directly to the caller's result.
 void PipelineState::perform_run(Job& job) const {
   pipeline::Run& run = job.run;
   job.inputs.clear();
@@ -152,7 +152,8 @@ void PipelineState::perform_run(Job& job) const {
   job.session->run_to(job.inputs, job.places);
 }
 
-// The device at hand is `job.plan.device`, and opening, so that the watchdog looks after it.
+// The device that is being opened is `job.plan.device`, in state kOpening, so that the watchdog
+// observes it.
 void PipelineState::perform_new_plan(Job& job) {
   pipeline::NewPlan& plan = job.plan;
   plan.sessions.clear();
@@ -195,7 +196,7 @@ void PipelineState::finish(Job& job) {
     finish_new_plan(job);
   } else if (devices_[job.device].attempt != job.attempt ||
              devices_[job.device].state == Device::State::kLost) {
-    // The watchdog gave it up, and its work went to another device.
+    // The watchdog gave it up, and another device has its work.
     devices_[job.device].hangs = false;
   } else if (job.kind == Job::Kind::kOpen) {
     finish_open(job);
@@ -204,7 +205,7 @@ void PipelineState::finish(Job& job) {
   }
   job.run.inputs.clear();
   job.run.results.clear();
-  // The last user of a session leaves it to be closed without the lock.
+  // The last user of a session passes it on to be closed without the lock.
   if (job.session.use_count() == 1) devices_.retire(job.session, std::move(job.owner));
   job.session.reset();
   job.owner.reset();
@@ -227,7 +228,7 @@ void PipelineState::finish_open(Job& job) {
 void PipelineState::finish_run(Job& job) {
   pipeline::Run& run = job.run;
   if (devices_.memory() == nullptr && job.error.empty()) {
-    // With shared memory the session has checked the sizes itself.
+    // With shared memory, the session has checked the sizes.
     job.error = wrong_outputs(scheduler_.routing().stages[run.stage].output_ports, job.outputs);
   }
   if (!job.error.empty()) {
@@ -256,7 +257,7 @@ void PipelineState::finish_new_plan(Job& job) {
   pipeline::NewPlan& plan = job.plan;
   if (failures_.finish_new_plan(plan, job.error)) {
     install(std::move(*plan.layout), std::move(plan.routing), std::move(plan.sessions));
-  } else if (!plan.sessions.empty()) {  // they read the segments of a layout that is not used
+  } else if (!plan.sessions.empty()) {  // they read the segments of a layout that is not installed
     const auto owner = std::make_shared<const PipelineLayout>(std::move(*plan.layout));
     for (std::shared_ptr<Session>& session : plan.sessions) devices_.retire(session, owner);
   }

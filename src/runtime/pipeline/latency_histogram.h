@@ -1,5 +1,5 @@
-// Percentiles of any number of latencies in constant memory, as HdrHistogram does it: buckets whose
-// width is 1/64 of their value.
+// Percentiles of any number of latencies in constant memory, as in HdrHistogram: the width of a
+// bucket is at most 1/64 of its value.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,8 @@ class LatencyHistogram {
     max_ns_ = std::max(max_ns_, ns);
   }
 
-  // The latency that `share` of all do not exceed, but for the width of a bucket.
+  // Returns the latency that a share of all latencies does not exceed, within the width of a
+  // bucket.
   [[nodiscard]] Nanoseconds percentile(double share) const {
     const auto rank = static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(count_)));
     std::uint64_t passed = 0;
@@ -41,7 +42,7 @@ class LatencyHistogram {
   }
 
  private:
-  static constexpr unsigned kBits = 6;  // of a bucket's place within its power of two
+  static constexpr unsigned kBits = 6;  // of a bucket's position within its power of two
   static constexpr std::size_t kPerPower = std::size_t{1} << kBits;
 
   static std::size_t bucket_of(std::uint64_t ns) {

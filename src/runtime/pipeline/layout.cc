@@ -11,7 +11,8 @@ namespace {
 
 void add_segment(PipelineLayout& layout, Model opened, std::uint32_t replicas) {
   const auto model = std::make_shared<const Model>(std::move(opened));
-  // What keeps values from input to input cannot share its inputs with another device.
+  // A segment that keeps values from input to input must see all inputs, so it cannot have
+  // replicas.
   if (replicas > 1 &&
       std::ranges::any_of(model->tensors(), [](const Tensor& t) { return t.is_variable; })) {
     throw Error(ErrorCode::kUnsupported,

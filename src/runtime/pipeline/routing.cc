@@ -67,7 +67,7 @@ class Router {
     return slot;
   }
 
-  // In the order asked for; all must be named.
+  // The inputs in the requested order. The request must name all of them.
   void choose_inputs() {
     if (!layout_.inputs.empty()) {
       std::vector<std::size_t> chosen;

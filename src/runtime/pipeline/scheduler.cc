@@ -99,7 +99,7 @@ bool Scheduler::may_run(std::size_t device) const {
 
 std::size_t Scheduler::choose_device(const Stage& stage, std::size_t home) const {
   if (stage.queue.empty() || stage.running >= stage.devices.size()) return kNone;
-  // What all others wait for may always begin: it may have come back from a device that was lost.
+  // The item for which all others wait may always start. It may have returned from a lost device.
   if (stage.queue.front()->number != stage.next_out &&
       stage.running + stage.done.size() >= stage.window())
     return kNone;
@@ -183,7 +183,7 @@ void Scheduler::finish(Run& run, Clock::time_point end) {
 
 // --- order and room
 
-// All finished items whose turn it is, as far as there is room.
+// Passes on all finished items whose turn it is, as long as there is room.
 void Scheduler::hand_over(std::size_t stage, Clock::time_point now) {
   Stage& from = stages_[stage];
   const bool is_last = stage + 1 == stages_.size();
@@ -211,8 +211,8 @@ void Scheduler::deliver(ItemPointer item, Clock::time_point now) {
   result.latency = now - item->pushed;
   for (const std::size_t slot : routing_.outputs) {
     Value& value = item->values[slot];
-    // Copied where others have it too: a tensor may be named twice, kept to start over, read by a
-    // session that hangs, or belong to the caller.
+    // A value is copied if it has other users: its tensor may be named twice, kept for a new start,
+    // read by a session that hangs, or owned by the caller.
     if (value->is_own() && value.use_count() == 1 &&
         std::ranges::count(routing_.outputs, slot) == 1) {
       result.outputs.push_back(std::move(value->bytes));
@@ -287,8 +287,8 @@ void Scheduler::put_back(ItemPointer item, std::size_t stage, Clock::time_point 
 
 // --- values
 
-// References are only given up under the pipeline's lock, so that a count of one means that no
-// session reads the value.
+// References are released only under the pipeline's lock, so a use count of 1 means that no session
+// reads the value.
 void Scheduler::release(Value& value, std::size_t slot) {
   if (value == nullptr) return;
   if (value.use_count() == 1 && slot < free_values_.size()) {

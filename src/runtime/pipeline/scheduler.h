@@ -1,7 +1,7 @@
-// Which input runs next on which device, and in which order results leave.
+// Decides which input runs next on which device, and delivers results in order.
 //
-// Plain state without locks, threads or a clock: the pipeline calls it under its lock and passes
-// the time. Every call takes some hundred instructions.
+// Plain data without locks, threads or a clock: the pipeline calls it under its lock and passes the
+// time. A call takes a few hundred instructions.
 #pragma once
 
 #include <chrono>
@@ -22,12 +22,12 @@ namespace segue::pipeline {
 using Clock = std::chrono::steady_clock;
 inline constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
-// A tensor in flight: bytes of the pipeline, memory that processes of devices see, or memory of
-// the caller.
+// A tensor in flight. Its bytes are in the pipeline's own memory, in memory shared with device
+// processes, or in the caller's memory.
 struct Tensor {
   TensorBytes bytes;
-  SharedMemory::Block shared;  // used where it is not empty
-  BorrowedTensor borrowed;     // used where it has data
+  SharedMemory::Block shared;  // used if not empty
+  BorrowedTensor borrowed;     // used if it has data
 
   [[nodiscard]] bool is_own() const {
     return borrowed.bytes.data() == nullptr && shared.is_empty();
@@ -37,7 +37,8 @@ struct Tensor {
     return shared.is_empty() ? std::span<const std::byte>(bytes) : shared.bytes();
   }
 };
-// Shared with the sessions that read it: one that hangs may go on reading after the input moved on.
+// Shared with the sessions that read the tensor, because a session that hangs may continue to read
+// it after the input has moved on.
 using Value = std::shared_ptr<Tensor>;
 
 // One input in flight.
@@ -45,8 +46,8 @@ struct Item {
   std::uint64_t number = 0;
   Clock::time_point pushed;
   std::vector<Value> values;   // per slot of the routing
-  std::vector<Value> inputs;   // to start over after a new plan; empty where there can be none
-  std::uint32_t attempts = 0;  // devices that failed on it in its present stage
+  std::vector<Value> inputs;   // to start again after a new plan; empty if there can be none
+  std::uint32_t attempts = 0;  // devices that failed on it in its current stage
 };
 using ItemPointer = std::unique_ptr<Item>;
 
@@ -68,39 +69,42 @@ class Scheduler {
   };
   struct Stage {
     std::vector<std::size_t> devices;  // idle or running
-    std::deque<ItemPointer> queue;     // by number
-    std::vector<ItemPointer> done;     // wait for their turn, or for room in the next queue
+    std::deque<ItemPointer> queue;     // ordered by number
+    std::vector<ItemPointer>
+        done;  // finished; waiting for their turn or for room in the next queue
     std::size_t running = 0;
     std::uint64_t next_out = 0;  // number of the item that leaves next
     Nanoseconds time{0};
     std::uint64_t inputs = 0;
     std::uint64_t largest_queue = 0;
-    double queue_ns = 0;  // length times time
+    double queue_ns = 0;  // integral of the queue's length over time
     Clock::time_point queue_changed;
 
-    // A single device holds a result that finds no room. Several devices put results aside.
+    // Maximum number of items that run or wait in `done`. A single device keeps a result that finds
+    // no room; several devices hold results back.
     [[nodiscard]] std::size_t window() const { return devices.size() > 1 ? 2 * devices.size() : 1; }
   };
-  // What a device does and did in this layout.
+  // State and statistics of a device in the current layout.
   struct DeviceWork {
     std::size_t stage = kNone;
     bool is_local = false;  // occupies a core of this machine while it computes
-    ItemPointer item;       // that it computes
+    ItemPointer item;       // the item that it computes
     Clock::time_point started;
     std::uint64_t inputs = 0;
     Nanoseconds busy{0};
     [[nodiscard]] bool is_running() const { return item != nullptr; }
   };
 
-  // `keeps_inputs`: items can start over. `cores`: more local devices than that do not compute at a
-  // time, since another thread would only take the core from them.
+  // `keeps_inputs`: items can start again. `cores`: at most this many local devices compute at a
+  // time, because another thread would only take a core from them.
   Scheduler(Capacities capacities, bool keeps_inputs, std::size_t cores)
       : capacities_(capacities), keeps_inputs_(keeps_inputs), cores_(cores) {}
 
-  // A new layout, into which all items in flight go from the start. Nothing runs.
+  // Installs a new layout. All items in flight start again from its first stage. No device may be
+  // running.
   void install(Routing routing, std::size_t devices, Clock::time_point now);
   void add_device(std::size_t device, std::size_t stage, bool is_local);
-  // Takes a device out. Its input, if it has one, waits again before the stage.
+  // Removes a device. Its item, if any, returns to the queue of the stage.
   struct Interrupted {
     std::uint64_t number = 0;
     std::uint32_t attempts = 0;
@@ -109,25 +113,25 @@ class Scheduler {
   void set_capacities(Capacities capacities, Clock::time_point now);
 
   [[nodiscard]] bool has_room() const { return stages_[0].queue.size() < capacities_.queue; }
-  // One value per input, of the right size.
+  // Adds an input: one value of the right size per port.
   void push(std::vector<TensorBytes>& inputs, Clock::time_point now);
   void push(std::vector<BorrowedTensor>& inputs, Clock::time_point now);
 
-  // Whether a thread whose last run was on `home` has something to compute.
+  // Whether a thread whose last run was on device `home` can start a run.
   [[nodiscard]] bool has_work(std::size_t home) const { return choose_stage(home) != kNone; }
-  // Begins the run that comes next: on the same device again where it can, else in the last stage
-  // that can compute. False where none can.
+  // Starts the next run: on the same device if possible, otherwise in the last stage that can
+  // compute. Returns false if there is no run to start.
   bool begin(Run& run, std::size_t home, Clock::time_point now);
-  // Its results are in `run`.
+  // Completes a run, whose results are in `run`.
   void finish(Run& run, Clock::time_point end);
 
   [[nodiscard]] bool has_result() const { return !results_.empty(); }
   void pop(PipelineResult& result, Clock::time_point now);
 
-  // Forgets what waits before or in the stages up to `stage`, and what computes there once it ends.
-  // `keeps_finished`: but what that stage has finished in order still leaves.
+  // Discards the items in and before `stage`, including those that are being computed. With
+  // `keeps_finished`, items that the stage has finished in order are kept.
   void drop_up_to(std::size_t stage, bool keeps_finished);
-  // Results no longer wait for room.
+  // Delivers all finished results regardless of result_capacity.
   void finish_all_results(Clock::time_point now);
   void drop_results() { results_.clear(); }
 
@@ -172,10 +176,10 @@ class Scheduler {
   std::deque<PipelineResult> results_;
   std::vector<std::vector<Value>> free_values_;  // per slot
   std::uint64_t pushed_ = 0;
-  std::uint64_t in_flight_ = 0;  // pushed, and not among the results
+  std::uint64_t in_flight_ = 0;  // accepted, and not yet among the results
   std::size_t running_ = 0;
   std::size_t local_running_ = 0;
-  std::size_t dropped_ = 0;  // stages
+  std::size_t dropped_ = 0;  // number of stages, from the first, whose items are discarded
   bool ignores_room_ = false;
   Totals totals_;
 };

@@ -1,4 +1,4 @@
-// What callers of the pipeline do.
+// The calls of the pipeline's users.
 #include "runtime/pipeline/state.h"
 
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
-// The pipeline's monitor: one lock around the scheduler, the devices and the failures, the threads
-// that compute without it, and the callers that wait.
+// The pipeline's monitor: one lock around scheduler, devices and failures. Threads compute without
+// the lock.
 #pragma once
 
 #include <condition_variable>
@@ -24,14 +24,14 @@ class [[gnu::visibility("hidden")]] PipelineState
                 PipelineOptions options);
 
   void start_threads();
-  // Ends all threads but those of devices that hang, and the processes of devices.
+  // Ends all threads, except those of devices that hang, and the processes of devices.
   void stop();
 
-  // Those of the first layout; later ones have the same.
+  // Ports of the first layout; later layouts have the same.
   [[nodiscard]] std::span<const Port> input_ports() const { return input_ports_; }
   [[nodiscard]] std::span<const Port> output_ports() const { return output_ports_; }
 
-  // Of TensorBytes, or of BorrowedTensor; they are moved from only when the answer is kOk.
+  // `Input` is TensorBytes or BorrowedTensor. Values are moved from only if the result is kOk.
   template <typename Input>
   Flow push(std::vector<Input> & inputs, Nanoseconds timeout);
   Flow pop(PipelineResult & result, Nanoseconds timeout);
@@ -46,19 +46,20 @@ class [[gnu::visibility("hidden")]] PipelineState
   using Lock = std::unique_lock<std::mutex>;
   static constexpr std::size_t kNone = pipeline::kNone;
 
-  // What a thread does without the lock.
+  // Work that a thread does without the lock.
   struct Job {
     enum class Kind { kRun, kOpen, kReplan };
     Kind kind = Kind::kRun;
     std::size_t device = kNone;
     std::uint64_t attempt = 0;
-    PipelineSegment segment;            // of kOpen
-    std::shared_ptr<const void> owner;  // outlives the session, whatever the device does meanwhile
+    PipelineSegment segment;  // for kOpen
+    std::shared_ptr<const void>
+        owner;  // outlives the session, whatever happens to the device meanwhile
     std::shared_ptr<Session> session;
     pipeline::Run run;
     std::vector<std::span<const std::byte>> inputs;
-    std::vector<TensorBytes> outputs;          // of the pipeline's own memory
-    std::vector<std::span<std::byte>> places;  // of the outputs, where memory is shared
+    std::vector<TensorBytes> outputs;          // in the pipeline's own memory
+    std::vector<std::span<std::byte>> places;  // destinations of the outputs, if memory is shared
     pipeline::NewPlan plan;
     std::string error;
     Clock::time_point end;
@@ -85,12 +86,12 @@ class [[gnu::visibility("hidden")]] PipelineState
   // --- threads
   void work();
   void watch();
-  // When a device began what it does now; nothing where it is idle.
+  // Returns when a device started its current work; nothing if it is idle.
   [[nodiscard]] std::optional<Clock::time_point> busy_since(std::size_t device) const;
   void begin_opening(std::size_t device);
   void wake_watchdog();
-  // Whom the changes made under the lock concern. They are woken when it is released: a thread that
-  // is woken earlier only waits again, for the lock.
+  // The waiting threads that a change concerns. They are notified when the lock is released,
+  // because a thread that wakes up earlier only waits for the lock.
   struct Wakes {
     bool worker = false;
     bool producer = false;
@@ -99,14 +100,15 @@ class [[gnu::visibility("hidden")]] PipelineState
     [[nodiscard]] bool any() const { return worker || producer || consumer || all_consumers; }
   };
   void unlock(Lock & lock);
-  // A thread for work that is ready.
+  // Notifies a worker if there is more work.
   void wake_worker();
-  // Callers that wait for what there is now.
+  // Notifies callers that can continue.
   void wake_callers();
   void wake_all();
   void report_losses(Lock & lock);
   void close_retired(Lock & lock);
-  // Waits until `is_done`; false when the time is up. `waiting` counts the callers that wait.
+  // Waits until `is_done`. Returns false when the timeout expires. `waiting` counts the waiting
+  // callers.
   template <typename IsDone>
   static bool wait_until(Lock & lock, std::condition_variable & condition, std::size_t & waiting,
                          Nanoseconds timeout, const IsDone& is_done);
@@ -120,13 +122,13 @@ class [[gnu::visibility("hidden")]] PipelineState
   std::vector<Port> output_ports_;
 
   mutable std::mutex mutex_;
-  std::condition_variable work_;     // for workers
-  std::condition_variable room_;     // for producers
-  std::condition_variable arrival_;  // for consumers
+  std::condition_variable work_;     // workers
+  std::condition_variable room_;     // producers
+  std::condition_variable arrival_;  // consumers
   std::condition_variable watchdog_;
   std::condition_variable exit_;
 
-  std::vector<PipelineSegment> segments_;  // of the present layout
+  std::vector<PipelineSegment> segments_;  // of the current layout
   pipeline::Devices devices_;
   pipeline::Scheduler scheduler_;
   pipeline::Failures failures_;
@@ -138,9 +140,9 @@ class [[gnu::visibility("hidden")]] PipelineState
   bool is_stopping_ = false;
   bool is_reporting_ = false;
   std::size_t closing_ = 0;          // threads that close sessions
-  bool is_watchdog_asleep_ = false;  // since nothing runs
-  std::size_t idle_ = 0;             // workers that wait
-  std::size_t waking_ = 0;           // of those, woken and not yet back
+  bool is_watchdog_asleep_ = false;  // because nothing runs
+  std::size_t idle_ = 0;             // waiting workers
+  std::size_t waking_ = 0;  // workers among them that were notified and have not continued yet
   Wakes wakes_;
   std::size_t producers_waiting_ = 0;
   std::size_t consumers_waiting_ = 0;

@@ -1,4 +1,4 @@
-// The pipeline's threads: those that compute, and the watchdog.
+// The pipeline's threads: workers and the watchdog.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,7 +28,7 @@ void PipelineState::start_threads() {
     for (std::size_t i = 0; i < devices_.size(); ++i) add(&PipelineState::work);
     if (options_.watchdog > Nanoseconds::zero()) add(&PipelineState::watch);
   } catch (const std::system_error& error) {
-    threads_.pop_back();  // the one that the system did not give
+    threads_.pop_back();  // the thread that could not be created
     stop();
     throw Error(ErrorCode::kIo, fmt::format("the pipeline needs {} threads: {}; end other programs",
                                             devices_.size() + 1, error.what()));
@@ -40,14 +40,14 @@ void PipelineState::stop() {
   failures_.cancel();
   is_stopping_ = true;
   wake_all();
-  // Devices that the watchdog gave up may never return, and their threads are left alone. Sessions
-  // that are being closed get as long as an input.
+  // Threads of devices that the watchdog gave up may never return and are left alone. Sessions that
+  // are being closed get as long as an input.
   const auto have_ended = [this](std::size_t but) {
     const auto left = std::ranges::count(threads_, false, &Thread::has_ended);
     return left <= std::ranges::count(devices_, true, &Device::hangs) + static_cast<long>(but);
   };
   exit_.wait(lock, [&] { return have_ended(closing_); });
-  // All at once: each may take its time.
+  // All at once, because each may take some time.
   for (const Device& device : devices_) device.backend->release();
   const auto ends = [&] { return have_ended(0); };
   if (options_.watchdog > Nanoseconds::zero()) {
@@ -101,7 +101,7 @@ void PipelineState::work() {
     lock.lock();
     finish(job);
   }
-  watchdog_.notify_all();  // which looks after those that still compute
+  watchdog_.notify_all();  // it observes the devices that still compute
   unlock(lock);
 }
 
@@ -113,8 +113,8 @@ std::optional<PipelineState::Clock::time_point> PipelineState::busy_since(
   return scheduler_.device(device).started;
 }
 
-// Gives up devices that take too long. Its next look is never later than the earliest deadline of
-// what runs now, and what begins meanwhile has a later one.
+// Gives up devices that exceed the time limit. It wakes up no later than the earliest deadline of
+// the current work; work that starts meanwhile has a later deadline.
 void PipelineState::watch() {
   Lock lock(mutex_);
   while (true) {
