@@ -1,4 +1,5 @@
-// segue-device: runs one Edge TPU for the program that starts it. Not for the command line.
+// segue-device: runs one Edge TPU for the program that starts it. Not intended for the command
+// line.
 #include <sys/socket.h>
 
 #include <csignal>
@@ -26,14 +27,15 @@ int main() {
     std::fputs("segue-device runs an Edge TPU for Segue, which starts it\n", stderr);
     return EXIT_FAILURE;
   }
-  // A sanitizer's handlers would hide how the library ends the process.
+  // A sanitizer's signal handlers would hide how libedgetpu ends the process.
   segue::forget_callers_signals();
-  // What ends all processes of a service is for the one that ends this in order.
+  // These signals end all processes of a service. The parent handles them and shuts this process
+  // down in order.
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) std::signal(number, SIG_IGN);
   try {
     segue::edgetpu::serve(segue::kWorkerSocket);
   } catch (const std::exception& error) {
-    // The parent repeats it.
+    // The parent includes this line in its message.
     std::fprintf(stderr, "%s\n", error.what());
     return EXIT_FAILURE;
   }

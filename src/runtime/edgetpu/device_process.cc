@@ -29,8 +29,9 @@ MessageWriter begin(Request request) {
   return message;
 }
 
-// The folder of the program or shared library that contains this function. The loader knows the
-// program by the name it was started with, which may be another file in the current folder.
+// Returns the folder of the program or shared library that contains this function. The loader knows
+// the program by the name with which it was started, which may be that of another file in the
+// current folder.
 fs::path own_folder() {
   Dl_info here{};
   link_map* loaded = nullptr;
@@ -61,13 +62,13 @@ fs::path find_program() {
                   fmt::join(tried, " nor ")));
 }
 
-// When a process ended, and what it was doing or to do.
+// Phrases for messages: when a process ended, and what it was doing.
 constexpr std::string_view kWhile = "while";
 constexpr std::string_view kBefore = "before";
 constexpr std::string_view kOpensModel = "opened a model";
 constexpr std::string_view kComputes = "computed";
 
-// The connection to the process. Thread-safe.
+// The connection to a device process. Thread-safe.
 class DeviceProcess {
  public:
   DeviceProcess(const EdgeTpuLibraries& libraries, const EdgeTpuDevice& device,
@@ -81,7 +82,7 @@ class DeviceProcess {
     edgetpu::put(hello_, libraries, device, options.settings);
   }
 
-  // Returns at once.
+  // Starts opening the device and returns at once.
   void begin_opening() {
     const std::lock_guard lock(mutex_);
     if (description_.empty() && !is_opening_)
@@ -91,7 +92,7 @@ class DeviceProcess {
   void kill() noexcept { worker_.kill(); }
   void ask_to_end() noexcept { worker_.ask_to_end(); }
 
-  // Waits until the device is open. Where that failed before, it is tried again.
+  // Waits until the device is open. Tries again if opening failed before.
   std::string description() {
     const std::lock_guard lock(mutex_);
     wait_for_device();
@@ -103,7 +104,7 @@ class DeviceProcess {
     std::vector<Port> inputs;
     std::vector<Port> outputs;
     std::vector<std::uint64_t> input_addresses;
-    // Whether this process may reach the tensors. Security modules and containers may forbid it.
+    // Whether this process can access the tensors. Security modules and containers may forbid it.
     bool is_reachable = false;
   };
   Opened open(std::span<const std::byte> model, const std::string& name) {
@@ -127,7 +128,7 @@ class DeviceProcess {
     return opened;
   }
 
-  // Before the run: a value for one of the session's inputs.
+  // Writes the value of an input, before the run.
   void write(std::span<const std::byte> value, std::uint64_t address) {
     if (!worker_.write_memory(value, address)) {
       const std::lock_guard lock(mutex_);
@@ -135,7 +136,7 @@ class DeviceProcess {
     }
   }
 
-  // `outputs`: for each a place, and for those that stay in their tensors where to copy them.
+  // `outputs` has a place for each output, and a destination for those that stay in their tensors.
   void run(std::uint64_t session, std::span<const TensorPlace> inputs,
            std::span<const TensorPlace> outputs,
            std::span<const std::span<std::byte>> copied_outputs) {
@@ -165,7 +166,7 @@ class DeviceProcess {
       const std::lock_guard lock(mutex_);
       (void)worker_.send(message.bytes());
     } catch (...) {
-      // Without memory for the message, the session ends with the process.
+      // If there is no memory for the message, the session ends with the process.
     }
   }
 
@@ -175,7 +176,7 @@ class DeviceProcess {
     const std::string words = worker_.last_words();
     std::string text = fmt::format("{}: its process ended with {} {} it {}{}{}", name_, end, when,
                                    doing, words.empty() ? "" : ": ", words);
-    // What a library of another version does to memory.
+    // A typical effect of libraries of different versions.
     if (when == kWhile && doing == kOpensModel && end.starts_with("signal 11")) {
       text +=
           "; libedgetpu and the TensorFlow Lite runtime must be built from the same version of "
@@ -205,7 +206,7 @@ class DeviceProcess {
       try {
         description_ = wait_for_answer(kDoing).text();
       } catch (const Error&) {
-        // It failed in the background, when something else may have had the device.
+        // It failed in the background, perhaps because another program had the device.
       }
     }
     if (!description_.empty()) return;
@@ -225,7 +226,7 @@ class DeviceProcess {
   std::shared_ptr<const SharedMemory> memory_;
   std::mutex mutex_;
   Worker worker_;
-  bool is_opening_ = false;  // the device, and the answer is not yet read
+  bool is_opening_ = false;  // the device is opening; its answer has not been read
   MessageWriter hello_;
   std::string description_;
   std::size_t shown_chunks_ = 0;
@@ -275,7 +276,8 @@ class ProcessSession : public Session {
   }
 
  private:
-  // Values go straight into the tensors of the other process, which checks only what it is told.
+  // Checks sizes here, because values are written directly into the other process, which cannot
+  // check them.
   void check_inputs(std::span<const std::span<const std::byte>> inputs) const {
     bool fits = inputs.size() == opened_.inputs.size();
     for (std::size_t i = 0; fits && i < inputs.size(); ++i)
@@ -314,7 +316,7 @@ class ProcessSession : public Session {
   std::shared_ptr<DeviceProcess> process_;
   std::shared_ptr<SharedMemory> memory_;
   DeviceProcess::Opened opened_;
-  // Where the tensors cannot be reached, for values outside the shared memory.
+  // For values outside the shared memory, if the tensors cannot be accessed.
   std::vector<SharedMemory::Block> staged_inputs_;
   std::vector<SharedMemory::Block> staged_outputs_;
   std::vector<TensorPlace> input_places_;
@@ -339,7 +341,7 @@ class ProcessBackend : public Backend {
     try {
       process()->begin_opening();
     } catch (...) {
-      // Opening a model tries again, and then throws.
+      // Opening a model tries again and reports the failure.
     }
   }
 

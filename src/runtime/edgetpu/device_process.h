@@ -1,4 +1,4 @@
-// An Edge TPU driven by a process of its own.
+// The backend that drives an Edge TPU in a separate process.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 
 namespace segue {
 
-// The process starts when the device is first needed, and ends with the backend and its sessions.
+// The process starts when the device is first needed. It ends with the backend and its sessions.
 [[nodiscard]] std::shared_ptr<const Backend> make_edgetpu_process_backend(
     const EdgeTpuLibraries& libraries, const EdgeTpuDevice& device, const EdgeTpuOptions& options,
     std::shared_ptr<SharedMemory> memory);

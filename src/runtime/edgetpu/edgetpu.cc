@@ -49,7 +49,7 @@ class EdgeTpuBackend : public Backend {
   }
 
  private:
-  // Loaded when it is first used here: a pipeline uses it in another process.
+  // Loads the libraries on first use, because a pipeline uses the device only in another process.
   [[nodiscard]] const LibraryDevice& library_device() const {
     std::call_once(is_loaded_, [this] {
       loaded_ = std::make_unique<LibraryDevice>(libraries_, device_, options_.settings,

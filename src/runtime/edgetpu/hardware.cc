@@ -11,14 +11,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// "usb2": the root hub of a bus, a child of the bus's host controller.
+// Whether the name is that of a root hub ("usb2"), which is a child of the bus's host controller.
 bool is_root_hub(const std::string& name) {
   constexpr std::string_view kPrefix = "usb";
   return name.starts_with(kPrefix) && name.size() > kPrefix.size() &&
          name.find_first_not_of("0123456789", kPrefix.size()) == std::string::npos;
 }
 
-// Where the driver tells of a device.
+// Returns the folder in which the driver describes a device.
 fs::path folder_of(const EdgeTpuDevice& device, const fs::path& sysfs) {
   const fs::path name = fs::path(device.path).filename();
   return device.link == EdgeTpuDevice::Link::kPcie ? sysfs / "class/apex" / name
@@ -37,9 +37,10 @@ std::string apex_node(const std::string& address, const fs::path& sysfs) {
   return "";
 }
 
-// Why libedgetpu does not list a card or stick: it takes the entries of /sys/class/apex whose node
-// in /dev is a character device, and what libusb finds (driver_factory_default.cc,
-// local_usb_device.cc of libedgetpu). Neither asks whether the user may open it.
+// Returns why libedgetpu does not list a card or stick. It lists the entries of /sys/class/apex
+// whose node in /dev is a character device, and the devices that libusb finds
+// (driver_factory_default.cc and local_usb_device.cc of libedgetpu). Neither requires that the user
+// may open the device.
 std::string reason_unlisted(const fs::path& node) {
   std::error_code reason;
   const fs::file_status status = fs::status(node, reason);
@@ -80,8 +81,8 @@ EdgeTpuDevice device_of(const UsbStick& stick, const fs::path& root) {
 
 }  // namespace
 
-// /sys/devices/pci0000:00/0000:00:14.0/usb2/2-1 hangs at the controller 0000:00:14.0. The two buses
-// of a USB 3 controller, one per speed, have the same parent.
+// Example: /sys/devices/pci0000:00/0000:00:14.0/usb2/2-1 belongs to the controller 0000:00:14.0.
+// The two buses of a USB 3 controller, one per speed, have the same parent.
 std::string usb_controller(const fs::path& stick) {
   std::error_code reason;
   std::string parent;
@@ -114,7 +115,7 @@ std::optional<double> read_temperature_c(const EdgeTpuDevice& device, const fs::
 std::vector<PcieCard> find_pcie_cards(const fs::path& sysfs) {
   std::vector<PcieCard> cards;
   for (const fs::path& card : entries(sysfs / "bus/pci/devices")) {
-    // Global Unichip's vendor number, and the device number of the Edge TPU.
+    // Vendor number of Global Unichip, and device number of the Edge TPU.
     if (first_line(card / "vendor") != "0x1ac1" || first_line(card / "device") != "0x089a")
       continue;
     const std::string address = card.filename().string();

@@ -1,4 +1,4 @@
-// Google's libedgetpu, loaded with dlopen: what we use of edgetpu_c.h.
+// Google's libedgetpu, loaded with dlopen: the functions of edgetpu_c.h that Segue uses.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ struct EdgeTpuCOption {
 };
 
 struct EdgeTpuLibrary {
-  // Throws Error(kDevice) naming every candidate and what is wrong with it.
+  // Throws Error(kDevice) with every candidate and the reason why it cannot be loaded.
   explicit EdgeTpuLibrary(std::span<const std::filesystem::path> candidates);
 
   Library library;

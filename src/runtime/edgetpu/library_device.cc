@@ -48,20 +48,20 @@ DelegatePointer LibraryDevice::try_to_open() const {
   std::vector<EdgeTpuCOption> options;
   for (const auto& [name, value] : settings_) options.push_back({name.c_str(), value.c_str()});
   const int type = device_.link == EdgeTpuDevice::Link::kPcie ? 0 : 1;
-  // The delegate keeps the library loaded for as long as it lives.
+  // The delegate keeps the library loaded as long as it exists.
   return {library_->create_delegate(type, device_.path.c_str(), options.data(), options.size()),
           [library = library_](TfLiteDelegate* freed) { library->free_delegate(freed); }};
 }
 
 DelegatePointer LibraryDevice::open_device() const {
-  // A stick that got its firmware leaves the bus and comes back; one opened after it may be looked
-  // for at the wrong moment.
+  // A stick that receives its firmware briefly leaves the bus. Another device that is opened at
+  // that moment may not be found.
   constexpr int kAttempts = 3;
   constexpr auto kPause = std::chrono::milliseconds(300);
   constexpr int kAllMessages = 10;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     if (attempt > 0) std::this_thread::sleep_for(kPause);
-    // Without it libedgetpu does not say why it fails.
+    // libedgetpu reports its reasons only at a raised verbosity.
     const bool asks = attempt > 0 && errors_ == Errors::kCaptured;
     if (asks) library_->verbosity(kAllMessages);
     DelegatePointer opened = try_to_open();

@@ -1,4 +1,4 @@
-// An Edge TPU that this process itself drives.
+// An Edge TPU that the calling process drives through libedgetpu.
 #pragma once
 
 #include <memory>
@@ -12,18 +12,18 @@ namespace segue {
 
 struct EdgeTpuLibrary;
 
-// Thread-safe as backends are.
+// Thread-safe, like a backend.
 class LibraryDevice {
  public:
-  // Whether what libedgetpu prints is captured: only then is it asked for its reasons.
+  // Whether stderr is captured. Only then is libedgetpu asked to print its reasons.
   enum class Errors { kShown, kCaptured };
   LibraryDevice(const EdgeTpuLibraries& libraries, EdgeTpuDevice device, EdgeTpuSettings settings,
                 Errors errors);
 
   [[nodiscard]] std::string description() const;
-  // Takes two seconds for a USB stick. Tries again where libedgetpu fails, which it does now and
-  // then after another stick was opened. Throws Error(kDevice) with the reason that it prints,
-  // where stderr is captured.
+  // Opens the device, which takes two seconds for a USB stick. Retries when libedgetpu fails, which
+  // happens occasionally after another stick was opened. Throws Error(kDevice), with the reason
+  // that libedgetpu prints if stderr is captured.
   [[nodiscard]] DelegatePointer open_device() const;
   [[nodiscard]] std::unique_ptr<TfLiteSession> open(DelegatePointer device,
                                                     std::span<const std::byte> model,

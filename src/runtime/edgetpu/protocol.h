@@ -1,4 +1,4 @@
-// What a pipeline's process and the process of an Edge TPU say to each other. Every request but
+// The protocol between a pipeline's process and the process of an Edge TPU. Every request except
 // kChunk and kClose is answered, in order, by kDone or kFailed.
 #pragma once
 
@@ -7,19 +7,20 @@
 #include <vector>
 
 #include "base/process/message.h"
-#include "segue/runtime.h"
 #include "segue/edgetpu.h"
+#include "segue/runtime.h"
 
 namespace segue::edgetpu {
 
 enum class Request : std::uint64_t {
-  // Version of Segue, candidates for the libraries, device, settings, with a file to lock; answer:
+  // Version of Segue, candidates for the libraries, device, settings, with a file to lock. Answer:
   // description.
   kDevice,
-  // Name, size, with the file; answer: number of the session, ports, addresses of the inputs.
+  // Name, size, with the model's file. Answer: number of the session, ports, addresses of the
+  // inputs.
   kModel,
   kChunk,  // size, with the file: the next chunk of the shared memory
-  // Session, places of the inputs, places of the outputs; answer: addresses of the outputs that
+  // Session, places of the inputs, places of the outputs. Answer: addresses of the outputs that
   // stay in their tensors.
   kRun,
   kClose  // session
@@ -30,10 +31,10 @@ enum class Answer : std::uint64_t {
   kFailed  // code of the Error, text
 };
 
-// Where a value lies: in the shared memory, or in the session's tensor, where the pipeline's
-// process writes an input before it asks for a run, and reads an output after it.
+// The place of a value: in the shared memory or in the session's tensor. The pipeline's process
+// writes an input to its tensor before it requests a run, and reads an output from it afterwards.
 struct TensorPlace {
-  static constexpr std::uint64_t kInTensor = ~std::uint64_t{0};  // as the chunk
+  static constexpr std::uint64_t kInTensor = ~std::uint64_t{0};  // value of `chunk`
   std::uint64_t chunk = 0;
   std::uint64_t offset = 0;
   std::uint64_t size = 0;

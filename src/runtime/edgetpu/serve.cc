@@ -22,11 +22,11 @@ namespace {
 
 struct OpenModel {
   std::unique_ptr<MappedMemory> bytes;
-  std::unique_ptr<TfLiteSession> session;  // reads the bytes
+  std::unique_ptr<TfLiteSession> session;  // reads the bytes of the model
 };
 
-// Held while a device is opened, by one process of the pipeline: a stick that gets its firmware
-// leaves the bus for a moment, which another one may take for its own.
+// A lock that one process of the pipeline holds while it opens its device. A stick that receives
+// its firmware briefly leaves the bus, and another process might take it for its own.
 class OpeningLock {
  public:
   explicit OpeningLock(int file) : file_(file) { set(F_WRLCK); }
@@ -83,7 +83,7 @@ class Server {
       case Request::kRun:
         return run_session(from);
       case Request::kChunk:
-        // Where it cannot be mapped, what lies in it fails when it is first used.
+        // If a chunk cannot be mapped, requests that use it fail.
         chunks_.push_back(nullptr);
         chunks_.back() = std::make_unique<MappedMemory>(socket_.take_file(), from.number());
         chunks_.back()->close_file();
@@ -162,7 +162,7 @@ class Server {
   MessageSocket socket_;
   MessageWriter answer_;
   std::optional<LibraryDevice> device_;
-  DelegatePointer opened_;  // and not yet used by a model
+  DelegatePointer opened_;  // not yet used by a model
   std::vector<std::unique_ptr<MappedMemory>> chunks_;
   std::map<std::uint64_t, OpenModel> models_;
   std::uint64_t next_model_ = 0;

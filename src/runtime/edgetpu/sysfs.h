@@ -1,4 +1,4 @@
-// Values as the kernel tells them: small files of one line.
+// Values in sysfs: small files of one line.
 #pragma once
 
 #include <algorithm>
@@ -12,11 +12,11 @@
 
 namespace segue {
 
-// Below this a temperature, in thousandths of a degree, is none: -87.9 C is what the sensor of a
-// chip that no longer answers reads (google-coral/edgetpu #741, #843).
+// Lower values, in thousandths of a degree, are not temperatures: the sensor of a chip that no
+// longer answers reads -87.9 C (google-coral/edgetpu #741, #843).
 inline constexpr std::int64_t kNoTemperature = -50'000;
 
-// Sorted by name; empty where the folder does not exist.
+// Returns the entries of a folder, sorted by name; empty if the folder does not exist.
 [[nodiscard]] inline std::vector<std::filesystem::path> entries(
     const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> paths;
@@ -27,7 +27,7 @@ inline constexpr std::int64_t kNoTemperature = -50'000;
   return paths;
 }
 
-// Empty when there is no such file.
+// Returns the first line; empty if the file does not exist.
 [[nodiscard]] inline std::string first_line(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::string line;
