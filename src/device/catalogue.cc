@@ -8,9 +8,9 @@
 namespace segue {
 namespace {
 
-// Compiler reports of 68 convolutional and 64 dense models on one Edge TPU and of their 2- and
-// 4-segment pipelines, parsed from edgetpu_compiler 16 logs by the authors of the paper, and the
-// times of the same models on an i9-9900K, over PCIe as it seems: they do not state it.
+// Reports of edgetpu_compiler 16 for 68 convolutional and 64 dense models on one Edge TPU and in 2
+// and 4 segments, parsed from its logs by the authors of the paper, and measured times of the same
+// models on an i9-9900K. The link is not stated; the times indicate PCIe.
 constexpr const char* kSweeps =
     "github.com/Jorgitou98/EdgeTPU-QuantRL-Evaluation, CONV_MACs and FC_MACs results";
 constexpr const char* kPipelines =
@@ -19,20 +19,20 @@ constexpr const char* kPipelines =
 constexpr const char* kFiles = "compiled files published with google-coral and others";
 // 7x7 convolution stacks, transfer tests and USB captures on a Jetson Nano.
 constexpr const char* kUsbTests = "github.com/iwatake2222/EdgeTPU_Analysis, Result.xlsx, InOut";
-// MobileNets and Inceptions over USB 2 on a Raspberry Pi; its published times are ten times too
-// small (docs/accuracy.md).
+// MobileNets and Inceptions over USB 2 on a Raspberry Pi. The published times are too small by a
+// factor of ten (docs/accuracy.md).
 constexpr const char* kRaspberryPi = "github.com/salimmj/coral-benchmarks, results.csv, times 10";
-// Latencies of large networks on one device over USB 3, most of it streaming.
+// Latencies of large networks on one device over USB 3, mostly streaming.
 constexpr const char* kCoralTable = "coral.ai/docs/edgetpu/benchmarks";
-// Networks on one to eight of the TPUs of a PCIe card, and CIFAR networks over USB 3.
+// Networks on one to eight TPUs of a PCIe card, and CIFAR networks over USB 3.
 constexpr const char* kCard = "github.com/mouad-zouhdi/sparta-edgetpu, report/figs/data";
-// Depthwise convolutions of one row.
+// Depthwise convolutions with a kernel of one row.
 constexpr const char* kRows = "github.com/fmfi-compbio/coral-basecaller, op_benchmark";
 constexpr const char* kChip = "github.com/google-coral/libedgetpu, beagle_chip_structures.h";
 constexpr const char* kClocks = "github.com/google-coral/libedgetpu, beagle_top_level_handler.cc";
 constexpr const char* kDriver = "github.com/google-coral/libedgetpu, driver";
 
-// Every form factor carries the same chip, so the memory is one for all.
+// All form factors have the same chip, so they have the same memory.
 ParameterMemory parameter_memory() {
   return {
       .capacity_bytes = {8.0 * 1024 * 1024, "bytes", Evidence::kDocumented, kChip},
@@ -54,7 +54,7 @@ ActivationMemory activation_memory() {
   };
 }
 
-// What tells one link and its host from another.
+// The properties in which links and their hosts differ.
 struct Link {
   double bytes_per_s = 0;
   const char* link_source = "";
@@ -100,7 +100,7 @@ Timing timing(const Link& link, double clock_hz) {
 }
 
 // Means over 1,500 operators of eight networks, each run alone (docs/cost-model.md, "What the host
-// computes"). None of them was of floating point: that rate is half the integers'.
+// computes"). None of them used floating point; its rate is half of that of integers.
 constexpr const char* kHostKernels = "TensorFlow Lite 2.21.0, builtin kernels, one x86-64 core";
 HostCompute host_compute() {
   return {

@@ -1,4 +1,4 @@
-// The factors of segue/cost.h, as the rows of src/accuracy give them.
+// The error factors of segue/cost.h, derived from the measured rows of evaluation/accuracy.
 #pragma once
 
 #include <array>
@@ -7,12 +7,12 @@
 
 namespace segue {
 
-// Derived, not chosen. Of all rows of a kind that took part in no fit, the 5 % and 95 % quantiles
-// (nearest rank) of measured / simulated, widened by kFactorMargin and rounded outward to two
-// decimals; low at most 1, high at least 1. Typical hosts: rows of all hosts. Measured hosts: rows
-// of such hosts alone where there are kFewestFactorRows of them from kFewestFactorSeries series,
-// else as typical, and never wider. Unknown hosts: no narrower than typical, nor than
-// kFewestFactorRows or more rows of such hosts. `ctest -R Uncertainty` derives them again.
+// Derivation. For each kind of segment, all rows that took part in no fit: the 5 % and 95 %
+// quantiles (nearest rank) of measured / simulated, widened by kFactorMargin and rounded outward to
+// two decimals; low is at most 1, high at least 1. Typical hosts: rows of all hosts. Measured
+// hosts: rows of such hosts alone if there are kFewestFactorRows of them from kFewestFactorSeries
+// series, otherwise as typical; never wider. Unknown hosts: no narrower than typical, nor than
+// kFewestFactorRows or more rows of such hosts. `ctest -R Uncertainty` derives the factors again.
 inline constexpr double kFactorMargin = 0.02;
 inline constexpr double kFactorQuantile = 0.05;
 inline constexpr std::size_t kFewestFactorRows = 8;

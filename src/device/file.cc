@@ -19,7 +19,7 @@ constexpr std::size_t kLongestName = 100;
 
 using json::Node;
 
-// What files may write, and how much of the constant's own unit each one is.
+// The units that files may use, and their size in the constant's own unit.
 struct Unit {
   std::string_view name;
   double factor = 1;
@@ -91,7 +91,8 @@ Calibration calibration(const Node& node) {
   return result;
 }
 
-// A name stands in plans and on terminals, and must not pass for a device of the catalogue.
+// Checks a device name, which appears in plans and on terminals and must not be that of a catalogue
+// device.
 void check_name(const Node& node) {
   const std::string name = node.text();
   if (name.empty() || name.size() > kLongestName)
@@ -174,7 +175,7 @@ DeviceSpec parse_device(std::string_view text, const std::string& label) {
   for (const std::string& key : constants.keys())
     set_constant(device, find_constant(key, constants[key]), constants[key]);
   if (root.has("calibrated")) device.calibration = calibration(root["calibrated"]);
-  // Of a slower host than a desktop no row tells how its parts scale.
+  // No measurement shows how the parts of a slower host scale.
   if (device.timing.host_slowdown.value > 1) device.is_host_unknown = true;
   return device;
 }

@@ -12,14 +12,15 @@ constexpr std::uint32_t kMostDevices = 1024;
 constexpr std::string_view kShared = ":shared";
 constexpr std::string_view kSeparate = ":separate";
 
-// Whether a name ends so; what is left of it then.
+// Removes the suffix and returns whether the name had it.
 bool remove_suffix(std::string_view& name, std::string_view suffix) {
   if (!name.ends_with(suffix)) return false;
   name.remove_suffix(suffix.size());
   return true;
 }
 
-// The number before the first 'x', and what follows it; 0 where the text does not begin with one.
+// Returns the number before the first 'x' and the rest of the text; 0 if the text does not start
+// with a number.
 std::pair<std::uint32_t, std::string_view> split_count(std::string_view text) {
   std::uint32_t count = 0;
   const char* last = text.data() + text.size();
@@ -87,7 +88,7 @@ std::uint64_t device_choices(std::span<const DevicePool> pools) {
   std::uint64_t choices = 1;
   if (pools.size() == 1) return choices;
   for (const DevicePool& pool : pools) {
-    if (choices > kMostDeviceChoices) break;  // enough to know; more would overflow
+    if (choices > kMostDeviceChoices) break;  // above the limit; further products could overflow
     choices *= pool.count + std::uint64_t{1};
   }
   return choices;

@@ -1,34 +1,33 @@
-#include "segue/cost.h"
-
 #include <algorithm>
 #include <cmath>
 
 #include "device/factors.h"
 #include "model/operator_kinds.h"
+#include "segue/cost.h"
 
 namespace segue {
 namespace {
 
-// What the kinds of segments are told apart by; chosen with the rows of docs/accuracy.md in view.
+// Thresholds between the kinds of segments, chosen with the rows of docs/accuracy.md.
 constexpr double kStreamingShare = 0.40;
 constexpr double kConvolutionShare = 0.60;
 
 double count(Nanoseconds time) { return static_cast<double>(time.count()); }
 
-// The device with operators that neither start nor read from neighbours: what is left of the cycles
-// of a convolution are its products.
+// Returns the device without overhead per operator and without reads from neighbour tiles, so that
+// only the products of a convolution remain in its cycles.
 DeviceSpec products_alone(DeviceSpec device) {
   device.timing.operator_cycles.value = 0;
   device.timing.tap_cycles.value = 0;
   return device;
 }
 
-// What stands between dense layers: activations, softmax, other shapes.
+// Whether an operator typically connects dense layers: activations, softmax, changes of shape.
 bool is_of_dense_network(Loop loop) {
   return loop == Loop::kDense || loop == Loop::kSoftmax || is_pointwise(loop);
 }
 
-// Of the operators on the host, those whose time is an estimate.
+// Returns the estimated part of the time on the host, without measured operators.
 Nanoseconds estimated_host_time(const Graph& graph, std::span<const OperatorId> operators,
                                 const SegmentTime& time, const DeviceSpec& device,
                                 const MemoryReport& memory) {

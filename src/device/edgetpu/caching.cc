@@ -5,7 +5,7 @@
 namespace segue {
 namespace {
 
-// H * W of [N, H, W, C]; vectors count as one pixel.
+// Returns H * W of a map [N, H, W, C]; a vector counts as one pixel.
 std::uint64_t output_pixels(const Model& model, const Operator& op) {
   if (op.outputs.empty()) return 1;
   const Tensor& output = model.tensor(tensor_id(op.outputs[0]));

@@ -1,4 +1,4 @@
-// The order in which operators are given on-chip memory.
+// The order in which operators receive on-chip memory.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +15,12 @@ struct CachingCandidate {
   ParameterFootprint footprint;
 };
 
-// Nothing for operators without parameters that could be cached.
+// Returns nothing for operators without cacheable parameters.
 [[nodiscard]] std::optional<CachingCandidate> caching_candidate(const Model& model, OperatorId id,
                                                                 const DeviceSpec& device);
 
-// Small operators first, then those whose weights are used least often per inference (smallest
-// output map), larger ones first among equals; else in file order.
+// Orders small operators first, then by ascending size of the output map (how often a weight is
+// used per inference), then by descending size of the parameters, then in file order.
 [[nodiscard]] bool is_cached_before(const CachingCandidate& a, const CachingCandidate& b);
 
 }  // namespace segue

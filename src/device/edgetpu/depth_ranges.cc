@@ -77,7 +77,8 @@ std::uint64_t DepthRanges::spilled_bytes(std::uint32_t first, std::uint32_t last
   const auto place = [&](const Candidate& candidate) {
     (used + candidate.bytes <= capacity ? used : spilled) += candidate.bytes;
   };
-  // A short range of a deep model sorts its own candidates instead of passing over all others.
+  // For a short range of a deep model, sorting its own candidates is faster than skipping all
+  // others.
   constexpr std::size_t kSortedAtOnce = 16;
   const std::span inside = std::span(by_depth_).subspan(
       sums_[first - 1].candidates, sums_[last].candidates - sums_[first - 1].candidates);

@@ -1,5 +1,5 @@
-// Host bytes of ranges of depths, as the simulated compiler gives them for the same operators, in a
-// fraction of a microsecond each.
+// Host bytes of ranges of depths, equal to those of the simulated compiler, in a fraction of a
+// microsecond per range.
 #pragma once
 
 #include <cstdint>
@@ -14,23 +14,23 @@ namespace segue {
 
 class DepthRanges {
  public:
-  // Refers to the graph. O(operators log operators).
+  // Refers to the graph, which must outlive it. O(operators log operators).
   DepthRanges(const Graph& graph, const DeviceSpec& device);
 
-  // Whether all operators with first <= depth <= last run on the device. Otherwise which of them do
-  // depends on the range, and host_bytes does not hold.
+  // Whether all operators with first <= depth <= last run on the device. If not, the operators on
+  // the host depend on the range, and host_bytes is not valid.
   [[nodiscard]] bool is_on_device(std::uint32_t first, std::uint32_t last) const {
     return sums_[last].unsupported == sums_[first - 1].unsupported;
   }
 
-  // O(log^2 depth) where all parameters fit, else also O(candidates of the model).
+  // O(log^2 depth) if all parameters fit, otherwise also O(candidates of the model).
   [[nodiscard]] std::uint64_t host_bytes(std::uint32_t first, std::uint32_t last) const;
 
  private:
-  // Over all operators up to a depth.
+  // Sums over all operators up to a depth.
   struct Sums {
-    std::uint64_t cached_bytes = 0;    // of candidates, if cached
-    std::uint64_t uncached_bytes = 0;  // streamed in any case
+    std::uint64_t cached_bytes = 0;    // of candidates, if they are cached
+    std::uint64_t uncached_bytes = 0;  // streamed in every case
     std::uint32_t unsupported = 0;
     std::uint32_t candidates = 0;
   };

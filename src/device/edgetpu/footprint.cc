@@ -9,10 +9,10 @@ namespace {
 
 constexpr std::uint64_t kScaleBytes = 8;
 constexpr std::uint64_t kBiasBytes = 4;
-// A constant per channel takes a unit of 16 bytes for each stored byte.
+// A constant per channel takes 16 bytes for each stored byte.
 constexpr std::uint64_t kChannelUnit = 16;
 
-// Outputs as they are stored.
+// Returns the number of outputs as stored.
 std::uint64_t packed(std::uint64_t outputs, const ParameterMemory& memory) {
   if (outputs == 1) return as_integer(memory.input_lanes);
   const std::uint64_t lanes = as_integer(memory.output_lanes);
@@ -24,7 +24,7 @@ bool is_zero(const Tensor& tensor) {
   return std::ranges::all_of(tensor.data, [](std::byte byte) { return byte == std::byte{0}; });
 }
 
-// That go with every output: the compiler drops biases that are all zeros.
+// Returns the bytes that are stored with each output. The compiler drops biases that are all zeros.
 std::uint64_t channel_bytes(const Model& model, const Operator& op, const Tensor& weights) {
   const std::size_t place = kind_of(op.code).loop == Loop::kTransposeConvolution ? 3 : 2;
   const Tensor* const bias = constant_input(model, op, place);
@@ -38,7 +38,7 @@ std::uint64_t matrix_bytes(std::uint64_t outputs, std::uint64_t inputs, std::uin
          (round_up(inputs, as_integer(memory.input_lanes)) * taps + channel_bytes);
 }
 
-// Gate and projection matrices; each is a dense layer without data per channel.
+// Gate and projection matrices. Each is a dense layer without data per channel.
 ParameterFootprint recurrent_footprint(const Model& model, const Operator& op,
                                        const ParameterMemory& memory) {
   ParameterFootprint total;
@@ -77,9 +77,8 @@ bool is_per_channel(const Tensor& constant) {
   return constant.data.size() == extent(constant, constant.shape.size() - 1);
 }
 
-// Constants of operators that no rule covers, and of element-wise ones as unfolded batch
-// normalization leaves them. Paddings, axes and shapes (32 bits) and scalars are part of the
-// program.
+// Constants of operators without a rule, and those of element-wise operators that unfolded batch
+// normalization leaves. Paddings, axes and shapes (32 bits) and scalars are part of the program.
 ParameterFootprint uncached_constants(const Model& model, const Operator& op) {
   ParameterFootprint result;
   for (std::size_t i = 0; i < op.inputs.size(); ++i) {
@@ -94,7 +93,7 @@ ParameterFootprint uncached_constants(const Model& model, const Operator& op) {
 
 }  // namespace
 
-// Weights: CONV_2D and TRANSPOSE_CONV [Co, kh, kw, Ci], DEPTHWISE_CONV_2D [1, kh, kw, C],
+// Shapes of weights: CONV_2D and TRANSPOSE_CONV [Co, kh, kw, Ci], DEPTHWISE_CONV_2D [1, kh, kw, C],
 // FULLY_CONNECTED [No, Ni].
 ParameterFootprint parameter_footprint(const Model& model, OperatorId id,
                                        const DeviceSpec& device) {
@@ -112,7 +111,7 @@ ParameterFootprint parameter_footprint(const Model& model, OperatorId id,
       return {matrix_bytes(extent(*weights, 0), extent(*weights, 3), taps,
                            channel_bytes(model, op, *weights), memory)};
     case Loop::kDepthwise: {
-      // One full group of input lanes per channel and tap.
+      // Each channel and tap has a full group of input lanes.
       constexpr std::uint64_t kChannelsTogether = 8;
       return {round_up(extent(*weights, 3), kChannelsTogether) *
               (as_integer(memory.input_lanes) * taps + channel_bytes(model, op, *weights))};

@@ -9,7 +9,7 @@
 namespace segue {
 namespace {
 
-// The largest strip that fits; 0 when not even one row does.
+// Returns the rows of the largest strip that fits; 0 if not even one row fits.
 std::uint64_t strip_rows(const MapPart& part, std::uint64_t tile_bytes) {
   if (part.strip_bytes(1) > tile_bytes) return 0;
   const std::uint64_t per_row =

@@ -19,8 +19,8 @@ const Tensor* tensor_at(const Model& model, std::span<const std::int32_t> tensor
   return &model.tensor(tensor_id(tensors[place]));
 }
 
-// Of BATCH_MATMUL [.., M, K] x [.., K, N], whose options may state either matrix transposed; the
-// graph counts those of constant weights.
+// Also counts BATCH_MATMUL [.., M, K] x [.., K, N], whose options may transpose either matrix. The
+// graph counts only operators with constant weights.
 double macs_of(const Graph& graph, OperatorId id) {
   const Model& model = graph.model();
   const Operator& op = model.op(id);
@@ -42,7 +42,8 @@ bool is_float(const Tensor* tensor) {
   return tensor != nullptr && (tensor->type == ElementType::kFloat32);
 }
 
-// Operators that copy elements, convert them, or, of 8 bits, look them up in a table of 256 values.
+// Whether an operator copies elements, converts them or, for 8 bits, looks them up in a table of
+// 256 values.
 bool only_moves(OpCode code, bool is_of_floats) {
   const Loop loop = kind_of(code).loop;
   if (loop == Loop::kLookup) return !is_of_floats;
@@ -68,7 +69,8 @@ double visits(const Model& model, OperatorId id) {
 double arithmetic_ns(const Graph& graph, OperatorId id, const HostCompute& host) {
   const Model& model = graph.model();
   const Operator& op = model.op(id);
-  // Not of the first input, which is the output's shape for TRANSPOSE_CONV.
+  // The output decides the type, because the first input of TRANSPOSE_CONV is the shape of its
+  // output.
   const bool is_of_floats = is_float(tensor_at(model, op.outputs, 0));
   const double macs = macs_of(graph, id);
   if (op.code == OpCode::kDepthwiseConv2D) return macs / host.depthwise_macs_per_s.value * 1e9;

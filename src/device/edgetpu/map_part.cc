@@ -6,7 +6,7 @@ namespace segue {
 
 std::optional<MapPart> map_part(const Model& model, OperatorId id, const ActivationMemory& memory) {
   const Operator& op = model.op(id);
-  // TRANSPOSE_CONV reads its map third, behind the shape of its output and the weights.
+  // The map is the third input of TRANSPOSE_CONV, after the output shape and the weights.
   const std::size_t map = kind_of(op.code).loop == Loop::kTransposeConvolution ? 2 : 0;
   if (op.inputs.size() <= map || op.inputs[map] < 0 || op.outputs.empty()) return std::nullopt;
   const Tensor& input = model.tensor(tensor_id(op.inputs[map]));
@@ -21,7 +21,7 @@ std::optional<MapPart> map_part(const Model& model, OperatorId id, const Activat
 std::uint64_t program_strips(const MapPart& part, const ActivationMemory& memory) {
   const std::uint64_t tile = as_integer(memory.narrow_tile_bytes);
   if (part.strip_bytes(part.output.rows) <= tile) return 1;
-  constexpr std::uint64_t kMostStrips = 1U << 10U;  // of maps that no compiler takes
+  constexpr std::uint64_t kMostStrips = 1U << 10U;  // limit for maps that no compiler accepts
   std::uint64_t parts = 1;
   while (parts < kMostStrips && parts * tile < part.input.bytes() + part.output.bytes()) parts *= 2;
   return 2 * parts;

@@ -1,4 +1,5 @@
-// What an operator brings to any segment it is in, gathered once for tables over many segments.
+// Properties of an operator that do not depend on its segment, computed once for tables over many
+// segments.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +12,11 @@ namespace segue {
 
 struct OperatorFacts {
   OperatorWork work;
-  bool crowds_tile = false;  // where its map comes from the host: see input_crowds_tile
-  // Where its parameters can be cached: what they need, and their streaming when there is no room.
+  bool crowds_tile = false;  // if its map comes from the host; see input_crowds_tile
+  // If its parameters can be cached: their size, and the streaming if there is no room.
   std::optional<CachingCandidate> candidate;
   Streaming spilled;
-  // Of parameters that are never cached.
+  // For parameters that are never cached.
   std::uint64_t uncached_bytes = 0;
   Streaming uncached;
 

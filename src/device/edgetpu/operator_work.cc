@@ -10,10 +10,10 @@
 namespace segue {
 namespace {
 
-// Above, an operator is absurd; sums over the operators of any file stay within 64 bits.
+// A limit for absurd operators. Sums over the operators of any file then fit in 64 bits.
 constexpr std::uint64_t kMostCycles = std::uint64_t{1} << 40U;
 
-// Factors come from files and may be anything.
+// Multiplies with saturation, because factors from files may have any value.
 std::uint64_t product(std::initializer_list<std::uint64_t> factors) {
   std::uint64_t result = 1;
   for (const std::uint64_t factor : factors) {
@@ -33,13 +33,14 @@ std::uint64_t element_count(const Tensor& tensor) {
   return count;
 }
 
-// Words of the fullest tile's part: one of 4 channels of a pixel is read or written per cycle.
+// Returns the words of the fullest tile's part. A word is 4 channels of a pixel, read or written in
+// one cycle.
 std::uint64_t words(const Tensor& tensor, const DeviceSpec& device) {
   const TilePart part = tile_part(tensor, device.activations);
   return product({part.pixels(), lanes(part.channels, device.memory.input_lanes)});
 }
 
-// Outputs by inputs, `uses` times.
+// Returns the cycles of a matrix of outputs x inputs, used `uses` times.
 std::uint64_t matrix_cycles(std::uint64_t outputs, std::uint64_t inputs, std::uint64_t uses,
                             const DeviceSpec& device) {
   return product(
@@ -51,7 +52,7 @@ std::uint64_t scaled(std::uint64_t words, const Constant& factor) {
       std::min(static_cast<double>(words) * factor.value, static_cast<double>(kMostCycles))));
 }
 
-// An operator with its tensors, as the loops below want them.
+// An operator with its tensors.
 struct Subject {
   const Model& model;
   OperatorId id;
@@ -59,7 +60,7 @@ struct Subject {
 
   [[nodiscard]] const Operator& op() const { return model.op(id); }
   [[nodiscard]] const Tensor& output() const { return model.tensor(tensor_id(op().outputs[0])); }
-  // Null where it is absent.
+  // Returns null for an absent input.
   [[nodiscard]] const Tensor* input(std::size_t place) const {
     if (place >= op().inputs.size() || op().inputs[place] < 0) return nullptr;
     return &model.tensor(tensor_id(op().inputs[place]));
@@ -67,7 +68,7 @@ struct Subject {
   [[nodiscard]] std::uint64_t pixels(const Tensor& tensor) const {
     return tile_part(tensor, device.activations).pixels();
   }
-  // Read and written, all outputs.
+  // Returns the words of all outputs, once for reading and once for writing.
   [[nodiscard]] std::uint64_t moved_words() const {
     std::uint64_t sum = 0;
     for (const std::int32_t position : op().outputs)
@@ -76,7 +77,7 @@ struct Subject {
   }
 };
 
-// The steps wait for one another.
+// Steps are sequential, because each depends on the one before.
 std::uint64_t recurrent_cycles(const Subject& subject) {
   const Tensor* const sequence = subject.input(0);
   const std::uint64_t steps =
@@ -117,7 +118,7 @@ std::uint64_t dense_cycles(const Subject& subject, const Tensor& weights) {
                        divide_up(element_count(subject.output()), outputs), subject.device);
 }
 
-// A row of taps is read once, a window of several rows tap by tap.
+// A kernel of one row reads its row once; a larger window is read tap by tap.
 std::uint64_t window_cycles(const Subject& subject, std::uint64_t high, std::uint64_t wide) {
   const std::uint64_t taps = high == 1 ? 1 : high * wide;
   return scaled(product({words(subject.output(), subject.device), taps}),
@@ -161,14 +162,15 @@ bool is_pixel(const Tensor& tensor) {
   return tensor.shape.size() != 4 || extent(tensor, 1) * extent(tensor, 2) == 1;
 }
 
-// Whether the tiles do not share height and width of a map evenly.
+// Whether the tiles have parts of different size.
 bool is_uneven(const Tensor& tensor, const ActivationMemory& memory) {
   return extent(tensor, 1) % as_integer(memory.tiles_high) != 0 ||
          extent(tensor, 2) % as_integer(memory.tiles_wide) != 0;
 }
 
-// Bytes of instructions, a fit to compiled files of 1.0 to 16 (docs/cost-model.md). Maps that the
-// tiles do not share evenly take more, and maps that are computed in strips a multiple.
+// Returns the bytes of instructions, a fit to compiled files of compilers 1.0 to 16
+// (docs/cost-model.md, "Instructions"). Maps that the tiles do not share evenly take more; maps
+// that are computed in strips take a multiple.
 std::uint64_t instruction_bytes(const Subject& subject, Loop loop) {
   const Tensor& output = subject.output();
   const ActivationMemory& memory = subject.device.activations;

@@ -11,7 +11,8 @@
 namespace segue {
 namespace {
 
-// "Supports only 1-D input tensor with a max of 16,000 elements", the same page.
+// "Supports only 1-D input tensor with a max of 16,000 elements"
+// (coral.ai/docs/edgetpu/models-intro, "Supported operations").
 constexpr std::uint64_t kLargestSoftmax = 16'000;
 
 std::int32_t newest_version(OpCode code) { return kind_of(code).newest_on_device; }
@@ -20,15 +21,16 @@ bool is_quantized_activation(const Tensor& tensor) {
   return tensor.type == ElementType::kInt8 || tensor.type == ElementType::kUint8;
 }
 
-// Whether only the three innermost dimensions are larger than 1. Vectors and matrices, which
-// have no batch of maps, are what they are.
+// Whether only the three innermost dimensions are larger than 1. Vectors and matrices have no batch
+// of maps and are accepted.
 bool has_three_dimensions(const Tensor& tensor) {
   if (tensor.shape.size() <= 3) return true;
   const auto outer = tensor.shape.first(tensor.shape.size() - 3);
   return std::ranges::all_of(outer, [](std::int32_t extent) { return extent == 1; });
 }
 
-// The batch of a map [N, H, W, C], and of the vectors [N, C] of a dense layer.
+// Whether the batch of a map [N, H, W, C], or of the vectors [N, C] of a dense layer, is larger
+// than 1.
 bool has_batch(const Operator& op, const Tensor& tensor) {
   if (tensor.shape.empty() || tensor.shape[0] <= 1) return false;
   return tensor.shape.size() == 4 ||
@@ -75,7 +77,7 @@ std::string_view type_of_first_other(const Model& model, const Operator& op) {
   return "";
 }
 
-// Integers wider than a byte are shapes and indices, which quantization leaves as they are.
+// Integers wider than 8 bits are shapes and indices, which quantization does not change.
 HostReason reason_of_type(std::string_view type) {
   const bool is_integer = type == "INT32" || type == "INT64";
   return {fmt::format("{} activations; the Edge TPU computes INT8 and UINT8", type),
@@ -136,7 +138,7 @@ std::vector<OperatorId> operators_on_host(const Graph& graph,
   std::vector<OperatorId> result;
   const auto is_new_host = [&](OperatorId id) { return !is_supported_on_device(model, id); };
   if (std::ranges::none_of(operators, is_new_host)) return result;
-  // What the operators before an operator, and within the segment, are.
+  // What is known about an operator and its predecessors in the segment.
   struct State {
     bool is_inside = false;
     bool is_on_host = false;
@@ -188,7 +190,7 @@ bool has_activation(const Model& model, ElementType type) {
   });
 }
 
-// How the model was converted, as far as that explains why nothing of it runs on the device.
+// Describes the conversion of the model, if that explains why no operator runs on the device.
 std::string kind_of_model(const Model& model) {
   if (has_activation(model, ElementType::kInt16)) return "its activations are 16-bit (int16x8)";
   if (!has_activation(model, ElementType::kFloat32)) return "";

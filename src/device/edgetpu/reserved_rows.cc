@@ -8,10 +8,10 @@
 namespace segue {
 namespace {
 
-constexpr std::uint64_t kRowBytes = 64;  // of one tile
+constexpr std::uint64_t kRowBytes = 64;  // in one tile
 // Two sets of biases for 64 outputs.
 constexpr std::uint64_t kBiasRows = 16;
-// Larger pools are taken in strips: the largest reserve that was seen has 1010 rows.
+// Larger pools are computed in strips. The largest reserve in published data has 1010 rows.
 constexpr std::uint64_t kMostPoolRows = 1024;
 
 ReservedRows with_biases(std::uint64_t inside, std::uint64_t at_input) {
@@ -22,8 +22,8 @@ ReservedRows with_biases(std::uint64_t inside, std::uint64_t at_input) {
   return {rows(inside), rows(std::max(inside, at_input))};
 }
 
-// Pixels that a tile computes of a map which it gets from the host: those of the kernel's border
-// too, twice where its part of the map crowds it.
+// Returns the pixels of a map from the host that a tile computes: its part with the kernel's
+// border, twice if the part crowds the tile.
 std::uint64_t pixels_at_input(const MapPart& part, const ActivationMemory& memory) {
   const std::uint64_t bytes =
       part.input_rows(part.output.rows) * part.input_row_bytes() + part.output_row_bytes();
@@ -32,12 +32,13 @@ std::uint64_t pixels_at_input(const MapPart& part, const ActivationMemory& memor
          (part.output.columns + rings * (part.window.width - 1));
 }
 
-// Either all inputs of 64 outputs, twice; or slices of them, twice, and a sum of 32 bits for each
-// pixel and output. A slice must work as long as its sums take to be read and written.
+// The smaller of two schedules: all inputs of 64 outputs, twice; or slices of them, twice, and a
+// 32-bit sum for each pixel and output. Computing with a slice must take as long as reading and
+// writing its sums.
 ReservedRows convolution_rows(const MapPart& part, const Tensor& weights,
                               const DeviceSpec& device) {
   constexpr std::uint64_t kSumTraffic = 8;  // rows of sums, per pixel and slice
-  constexpr std::uint64_t kSumRows = 4;     // of 64 sums of 32 bits
+  constexpr std::uint64_t kSumRows = 4;     // rows of 64 sums of 32 bits
   const std::uint64_t lanes = as_integer(device.memory.input_lanes);
   const std::uint64_t taps = std::max<std::uint64_t>(extent(weights, 1) * extent(weights, 2), 1);
   const std::uint64_t inputs = divide_up(extent(weights, 3), lanes);
@@ -52,13 +53,13 @@ ReservedRows convolution_rows(const MapPart& part, const Tensor& weights,
   return with_biases(rows(pixels), rows(pixels_at_input(part, device.activations)));
 }
 
-// Whether a window reaches over the edge of the map (padding SAME).
+// Whether the window crosses the edge of the map (padding SAME).
 bool has_border(const Tensor& input, const Tensor& output, const OperatorWindow& window) {
   return (extent(output, 1) - 1) * window.stride_high + window.height > extent(input, 1) ||
          (extent(output, 2) - 1) * window.stride_wide + window.width > extent(input, 2);
 }
 
-// The tile's part of the map, in and out, 64 channels a row.
+// The tile's part of input and output, with 64 channels per row.
 ReservedRows pool_rows(const MapPart& part, const Tensor& input, const Tensor& output) {
   if (part.input.channels <= kRowBytes || !has_border(input, output, part.window))
     return with_biases(0, 0);
@@ -68,7 +69,7 @@ ReservedRows pool_rows(const MapPart& part, const Tensor& input, const Tensor& o
   return with_biases(std::min(rows, kMostPoolRows), 0);
 }
 
-// A unit of 16 bytes per channel in every tile.
+// Each channel takes 16 bytes in every tile.
 ReservedRows constant_rows(const Model& model, const Operator& op) {
   constexpr std::uint64_t kUnit = 16;
   std::uint64_t channels = 0;

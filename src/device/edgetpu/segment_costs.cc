@@ -66,14 +66,14 @@ void SegmentCosts::gather_activations() {
 
 OperatorBound SegmentCosts::bound(std::size_t op) const {
   const OperatorFacts& facts = operators_[op];
-  // Exact to the rounding of a sum of them.
+  // Not rounded per part, so that sums of it are exact up to rounding.
   const double compute_ns =
       static_cast<double>(facts.work.cycles) / device_->timing.clock_hz.value * 1e9 +
       static_cast<double>(facts.work.instruction_bytes) * instruction_ns_per_byte();
   OperatorBound bound{static_cast<std::int64_t>(compute_ns) + facts.uncached.added_ns,
                       facts.spilled.added_ns, facts.cached_bytes()};
   if (!may_run_on_host_[op]) return bound;
-  // On the host, its parameters are not streamed.
+  // If it runs on the host, its parameters do not stream.
   bound.spill_ns = 0;
   bound.work_ns = is_supported_[op] ? std::min(bound.work_ns, host_ns_[op]) : host_ns_[op];
   return bound;

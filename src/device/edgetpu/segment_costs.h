@@ -1,6 +1,6 @@
-// What decides the costs of all segments of one graph on one kind of device, gathered once:
-// searches over lattices, ranges and first cuts, their bounds and the profile all ask here. The
-// certificate alone reads the law on its own.
+// The data that determines the costs of all segments of one graph on one kind of device, computed
+// once. All searches, their bounds and the profile use it. Only the certificate checker computes
+// costs independently.
 #pragma once
 
 #include <algorithm>
@@ -15,58 +15,61 @@
 
 namespace segue {
 
-// What an operator costs at least, whatever segment it is in.
+// Lower bounds of an operator's cost, independent of its segment.
 struct OperatorBound {
-  std::int64_t work_ns = 0;        // computation, and streaming of what is never cached
-  std::int64_t spill_ns = 0;       // more, if its parameters are streamed
-  std::uint64_t cached_bytes = 0;  // on chip, if they are not
+  std::int64_t work_ns = 0;        // computation, and streaming of parameters that are never cached
+  std::int64_t spill_ns = 0;       // in addition, if its parameters stream
+  std::uint64_t cached_bytes = 0;  // on chip, if they do not stream
 };
 
-// A tensor that is computed or given, not a constant.
+// A tensor that is computed or an input, not a constant.
 struct Activation {
   std::size_t writer = 0;  // operator; SegmentCosts::kNone: a model input
   std::uint64_t bytes = 0;
   std::uint64_t sent_bytes = 0;
   std::vector<std::uint32_t> readers;          // operators, ascending, each once
-  std::vector<std::uint32_t> crowded_readers;  // of those, whose tiles it crowds
-  bool is_model_output = false;                // and computed
+  std::vector<std::uint32_t> crowded_readers;  // readers whose tiles it crowds
+  bool is_model_output = false;                // a computed tensor that the model returns
 };
 
-// Immutable; refers to the graph and the device.
+// Immutable. Refers to the graph and the device, which must outlive it.
 class SegmentCosts {
  public:
   static constexpr auto kNone = static_cast<std::size_t>(-1);
 
-  // O(operators log operators + edges); in O(operators^2) at worst where some run on the host.
+  // O(operators log operators + edges), or O(operators^2) in the worst case if some operators run
+  // on the host.
   SegmentCosts(const Graph& graph, const DeviceSpec& device);
 
   [[nodiscard]] const Graph& graph() const { return *graph_; }
   [[nodiscard]] const DeviceSpec& device() const { return *device_; }
   [[nodiscard]] std::span<const OperatorFacts> operators() const { return operators_; }
   [[nodiscard]] std::span<const Activation> activations() const { return activations_; }
-  // Positions in activations(): what an operator reads, each once, and what it writes.
+  // Positions in activations(): the tensors that an operator reads, each once, and those that it
+  // writes.
   [[nodiscard]] std::span<const std::uint32_t> reads(std::size_t op) const { return reads_[op]; }
   [[nodiscard]] std::span<const std::uint32_t> writes(std::size_t op) const { return writes_[op]; }
-  // Operators with parameters that can be cached, in the order in which they are.
+  // Operators with cacheable parameters, in caching order.
   [[nodiscard]] std::span<const CachingCandidate> caching_order() const { return caching_order_; }
 
-  // Whether some operator runs on the host, whatever the segments.
+  // Whether some operator runs on the host in every segmentation.
   [[nodiscard]] bool has_host() const { return has_host_; }
   [[nodiscard]] bool is_supported(std::size_t op) const { return is_supported_[op]; }
-  // In some segment.
+  // Whether it runs on the host in some segment.
   [[nodiscard]] bool may_run_on_host(std::size_t op) const { return may_run_on_host_[op]; }
-  // There; 0 where it never runs there.
+  // Its time on the host; 0 if it never runs there.
   [[nodiscard]] std::int64_t host_ns(std::size_t op) const { return host_ns_[op]; }
 
   [[nodiscard]] OperatorBound bound(std::size_t op) const;
-  // Of every segment that has operators on the device: its invocation and its own instructions.
+  // Fixed time of every segment with operators on the device: invocation and the segment's own
+  // instructions.
   [[nodiscard]] std::int64_t fixed_ns() const;
   [[nodiscard]] std::int64_t input_ns(std::uint64_t bytes) const;
   [[nodiscard]] std::int64_t output_ns(std::uint64_t bytes) const;
-  // For parameters, of any segment.
+  // Memory for parameters, over all segments.
   [[nodiscard]] std::uint64_t largest_capacity() const;
   [[nodiscard]] std::uint64_t smallest_capacity() const;
-  // Of the segment of which `is_inside` says whether an operator is in it.
+  // Memory for parameters of a segment; `is_inside` tells whether an operator is in it.
   template <typename IsInside>
   [[nodiscard]] std::uint64_t capacity(IsInside is_inside) const {
     const auto comes_from_host = [&](std::uint32_t t) {
@@ -79,12 +82,12 @@ class SegmentCosts {
     }
     return largest_capacity();
   }
-  // The most rows first: the first that applies to a segment decides its capacity.
+  // In descending order of rows. The first that applies to a segment determines its capacity.
   [[nodiscard]] std::span<const Reserve> reserves() const { return reserves_; }
   [[nodiscard]] double instruction_ns_per_byte() const {
     return device_->timing.instruction_share.value / device_->timing.link_bytes_per_s.value * 1e9;
   }
-  // Of an operator whose parameters do not fit, and that is the last of its segment.
+  // Streaming of an operator whose parameters do not fit and that is the last of its segment.
   [[nodiscard]] Streaming spilled_last(std::size_t op, bool is_crowded) const;
 
  private:

@@ -1,5 +1,5 @@
-// The time of a segment from sums over its operators, shared by the single segment and by all
-// ranges, so that both give the same nanosecond.
+// The time of a segment from sums over its operators. The single segment and the tables of ranges
+// share it, so that both have equal times to the nanosecond.
 #pragma once
 
 #include <algorithm>
@@ -12,24 +12,24 @@
 
 namespace segue {
 
-// Each part of a time ends here, 2.8 hours, so that absurd models on absurd devices do not
-// overflow: sums over a thousand stages, or over the operators of a file of 2 GB, stay in 63 bits.
+// Limit of each part of a time, 2.8 hours. Sums over a thousand stages, or over the operators of a
+// file of 2 GB, then fit in 63 bits for any model and device.
 inline constexpr double kLongestNs = 1e13;
 [[nodiscard]] inline std::int64_t to_whole_ns(double ns) {
   return std::llround(std::clamp(ns, 0.0, kLongestNs));
 }
 
-// Bytes of a tensor as the device sends it: channels padded to the input lanes.
+// Returns the bytes of a tensor on the link: channels are padded to the input lanes.
 [[nodiscard]] inline std::uint64_t sent_bytes(const Tensor& tensor, const DeviceSpec& device) {
   if (tensor.shape.empty() || tensor.shape.back() <= 0) return tensor.bytes;
   const auto channels = static_cast<std::uint64_t>(tensor.shape.back());
   return tensor.bytes / channels * round_up(channels, as_integer(device.memory.input_lanes));
 }
 
-// Streaming the parameters of one operator. In one pass the next weights arrive while the array
-// works; with several, the tiles have no room for that.
+// Streaming of one operator's parameters. With one crossing, weights arrive while the array
+// computes. With several crossings the tiles have no room for that.
 struct Streaming {
-  std::int64_t added_ns = 0;   // beyond the operator's computation
+  std::int64_t added_ns = 0;   // in addition to the operator's computation
   std::int64_t hidden_ns = 0;  // on the link while the array computes
 };
 [[nodiscard]] inline Streaming streaming(const OperatorWork& work, std::uint64_t bytes,
@@ -45,7 +45,7 @@ struct SegmentSum {
   static constexpr auto kLongest = static_cast<std::int64_t>(kLongestNs);
 
   std::uint64_t input_bytes = 0;
-  std::uint64_t output_bytes = 0;  // as sent
+  std::uint64_t output_bytes = 0;  // on the link
   std::uint64_t cycles = 0;
   std::uint64_t instruction_bytes = 0;
   std::int64_t streaming_ns = 0;
@@ -76,7 +76,7 @@ struct SegmentSum {
   }
 };
 
-// Of the program of a segment, beside those of its operators.
+// Instructions of a segment in addition to those of its operators, in bytes.
 inline constexpr std::uint64_t kSegmentInstructionBytes = 4900;
 
 }  // namespace segue

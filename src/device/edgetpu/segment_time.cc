@@ -16,7 +16,7 @@ std::vector<OperatorId> on_device(std::span<const OperatorId> operators,
   return result;
 }
 
-// Whether a large map reaches the segment from the host: see input_crowds_tile.
+// Whether the segment receives a large map from the host (input_crowds_tile).
 bool is_crowded(const Model& model, std::span<const OperatorId> operators,
                 const DeviceSpec& device) {
   return std::ranges::any_of(operators, [&](OperatorId id) {

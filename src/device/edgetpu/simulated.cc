@@ -19,7 +19,7 @@ bool reads_from_host(const Model& model, OperatorId id, std::span<const Operator
   });
 }
 
-// Of operators that the device computes.
+// Returns the memory for parameters, given the operators that run on the device.
 std::uint64_t capacity_of(const Model& model, std::span<const OperatorId> operators,
                           const DeviceSpec& device) {
   std::uint32_t most = 0;
@@ -43,7 +43,8 @@ class SimulatedCompiler : public Compiler {
     std::vector<OperatorId> ours;
     std::ranges::set_difference(operators, host, std::back_inserter(ours));
     report.capacity_bytes = capacity_of(model, ours, device_);
-    std::vector<std::pair<CachingCandidate, std::size_t>> candidates;  // and place in the report
+    std::vector<std::pair<CachingCandidate, std::size_t>>
+        candidates;  // with their positions in the report
     for (const OperatorId id : operators) {
       report.operators.push_back({id, Residency::kNone, 0});
       if (std::ranges::binary_search(host, id)) {

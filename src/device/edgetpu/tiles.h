@@ -1,4 +1,5 @@
-// How a map lies in the tiles: height and width shared among them, channels whole.
+// The distribution of a map over the tiles: they share height and width, and each has all channels
+// of its part.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +22,8 @@ inline std::uint64_t divide_up(std::uint64_t value, std::uint64_t divisor) {
   return (value + divisor - 1) / divisor;
 }
 
-// The fullest tile's part of an activation [N, H, W, C]. What has no height and width lies in one
-// tile, one row and column of all its channels per vector.
+// The fullest tile's part of an activation [N, H, W, C]. Tensors without height and width are in
+// one tile, as one row and column with all channels per vector.
 struct TilePart {
   std::uint64_t rows = 1;
   std::uint64_t columns = 1;
@@ -46,7 +47,7 @@ inline TilePart tile_part(const Tensor& tensor, const ActivationMemory& memory) 
   return part;
 }
 
-// The constant an operator reads at `position`; null where there is none.
+// Returns the constant input at `position`, or null.
 inline const Tensor* constant_input(const Model& model, const Operator& op, std::size_t position) {
   if (position >= op.inputs.size() || op.inputs[position] < 0) return nullptr;
   const Tensor& tensor = model.tensor(tensor_id(op.inputs[position]));
