@@ -1,4 +1,4 @@
-// Independent pieces of work on several threads, with results in order.
+// Runs independent pieces of work on several threads and delivers the results in order.
 #pragma once
 
 #include <algorithm>
@@ -14,9 +14,9 @@
 
 namespace segue {
 
-// Calls `work(0)` … `work(count - 1)` on `threads` threads, 0: one per core, and `accept(i,
-// result)` in that order on the calling one. What the first of them throws is thrown, and no more
-// work begun.
+// Calls `work(0)` to `work(count - 1)` on `threads` threads (0: one per core), and `accept(i,
+// result)` in ascending order on the calling thread. Rethrows the exception with the smallest
+// number; no more work is started after it.
 template <typename Work, typename Accept>
 void run_in_order(std::size_t count, std::uint32_t threads, const Work& work,
                   const Accept& accept) {

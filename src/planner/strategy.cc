@@ -23,21 +23,21 @@ Plan optimal_plan(const Graph& graph, std::span<const DevicePool> pools,
   Plan plan = make_plan(graph, best.segmentation, pools, Strategy::kOptimal, best.devices);
   plan.objective = options.objective;
   plan.bound = best.bound;
-  // Times on the host are estimates: what rests on them proves nothing.
+  // Times on the host are estimates, so a bound that depends on them proves nothing.
   plan.bound->is_proven = is_reached(*plan.bound, plan);
   return plan;
 }
 
-// The pools with a host that always takes so many times as long for its share of outputs.
+// Returns the pools with a host that always takes `stretch` times as long for its share of outputs.
 std::vector<DevicePool> with_slow_outputs(std::span<const DevicePool> pools, double stretch) {
   std::vector<DevicePool> result(pools.begin(), pools.end());
   for (DevicePool& pool : result) pool.device.timing.output_ns_per_byte.value *= stretch;
   return result;
 }
 
-// Searches know a host at one pace. Where it slows down for several devices, what is best at its
-// slowest pace, at the pace of the plan found, and on one device are candidates too. The bound is
-// that of a host at full pace.
+// The searches assume a host of constant speed. If the host slows down with several devices,
+// further candidates are the optimum at its slowest speed, at its speed for the plan found, and on
+// one device. The bound is that of full speed.
 Plan best_on_busy_host(const Graph& graph, std::span<const DevicePool> pools,
                        const OptimalOptions& options, Plan best) {
   const double most = host_pace(pools).most_stretch;
@@ -62,7 +62,7 @@ Plan best_on_busy_host(const Graph& graph, std::span<const DevicePool> pools,
 
 }  // namespace
 
-// On one kind of device.
+// Planning on one kind of device.
 class StrategyPlanning {
  public:
   StrategyPlanning(const Graph& graph, const DeviceSpec& device, std::uint32_t most_devices,
@@ -89,7 +89,7 @@ class StrategyPlanning {
   }
 
  private:
-  // One segment for each device.
+  // Returns one segment for each device.
   Segmentation even_cut(std::uint32_t count, Strategy strategy, StrategyPlan& result) {
     if (strategy == Strategy::kCompiler) return segment_as_vendor(graph_, count);
     if (strategy == Strategy::kBalanced) {

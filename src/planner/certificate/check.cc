@@ -16,12 +16,12 @@
 namespace segue {
 namespace {
 
-constexpr std::uint64_t kWorkOfTime = 20;  // of a segment, per operator
+constexpr std::uint64_t kWorkOfTime = 20;  // units of work per operator of a timed segment
 
-// What the stages up to an ideal take.
+// Resources of the stages before an ideal.
 struct Taken {
-  std::vector<std::uint32_t> devices;  // of each pool
-  std::vector<std::int64_t> link_ns;   // of each pool
+  std::vector<std::uint32_t> devices;  // per pool
+  std::vector<std::int64_t> link_ns;   // per pool
   std::int64_t latency_ns = 0;
 
   [[nodiscard]] bool is_no_worse(const Taken& other) const {
@@ -33,7 +33,7 @@ struct Taken {
   }
 };
 
-// Looks for a pipeline whose objective is below a bound.
+// Searches for a pipeline whose objective is below a bound.
 class Refutation {
  public:
   Refutation(const Graph& graph, std::span<const DevicePool> pools, const Bound& bound,
@@ -87,9 +87,10 @@ class Refutation {
     return !bound_.max_latency || latency_ns <= bound_.max_latency->count();
   }
 
-  // So many devices or more give a result often enough for so much work, whatever else they do.
+  // Returns a lower bound of the number of devices that give results at the required rate for this
+  // amount of work.
   [[nodiscard]] double devices_for(double work_ns) const {
-    // Each part of a time is rounded on its own.
+    // Each part of a time is rounded separately.
     const double rounding_ns = 4.0 * bound_.devices;
     return std::floor(std::max(0.0, work_ns - rounding_ns) / static_cast<double>(below_ns_)) + 1;
   }
@@ -136,7 +137,7 @@ class Refutation {
     for (std::size_t pool = 0; pool < pools_.size(); ++pool)
       shares[pool].time_ns = times[pool].total().count();
     if (pools_.size() == 1) {
-      // More devices than the pace needs only leave fewer to others.
+      // More devices than the period requires only leave fewer for other stages.
       const std::int64_t fewest = by_latency_ ? 1 : shares[0].time_ns / below_ns_ + 1;
       if (fewest > most_replicas()) return;
       shares[0].devices = static_cast<std::uint32_t>(fewest);
@@ -145,7 +146,7 @@ class Refutation {
     choose_devices(from, to, times, shares, 0);
   }
 
-  // Every number of devices of the pools from `pool` on.
+  // Tries every number of devices of the pools from `pool` on.
   void choose_devices(std::size_t from, std::size_t to, std::span<const SegmentTime> times,
                       std::vector<StageShare>& shares, std::size_t pool) {
     if (pool == shares.size()) return add_stage(from, to, times, shares);
@@ -187,7 +188,7 @@ class Refutation {
 
   void keep(std::vector<Taken>& all, Taken taken) {
     spend(all.size());
-    // Without a limit on it, latency decides nothing.
+    // Without a latency limit, latencies need not be compared.
     if (!by_latency_ && !bound_.max_latency) taken.latency_ns = 0;
     for (const Taken& other : all) {
       if (other.is_no_worse(taken)) return;
@@ -206,7 +207,7 @@ class Refutation {
   std::uint64_t most_work_;
   std::vector<std::unique_ptr<Compiler>> compilers_;
   std::vector<double> work_ns_;            // per ideal
-  std::vector<std::vector<Taken>> taken_;  // per ideal; none no worse than another
+  std::vector<std::vector<Taken>> taken_;  // per ideal, without dominated entries
   std::uint64_t segments_ = 0;
   std::uint64_t work_ = 0;
 };
@@ -232,9 +233,9 @@ std::string wrong_with_plan(const Plan& plan, const Plan& now) {
   same.model.sha256 = plan.model.sha256;
   same.objective = plan.objective;
   same.bound = plan.bound;
-  // A file without ranges, as versions before wrote it, says nothing of them.
+  // Files of earlier versions have no ranges.
   if (!plan.predicted.range) drop_ranges(same);
-  // A compiler's figures stand in place of the simulated ones, which stand beside them.
+  // Figures of a compiler replace the simulated ones, which the plan keeps separately.
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     const auto& compiled = plan.stages[s].compiled;
     Stage& stage = same.stages[s];
@@ -257,10 +258,10 @@ std::string wrong_with_plan(const Plan& plan, const Plan& now) {
   return "";
 }
 
-// Whether the whole model's time without streaming what could be cached, split among all devices,
-// already takes the bound. Cutting only adds to it: fixed times and transfers.
+// Whether the time of the whole model, without avoidable streaming and divided among all devices,
+// already reaches the bound. Segments only add fixed times and transfers to it.
 bool follows_from_work(const Plan& plan, const Graph& graph, std::span<const DevicePool> pools) {
-  // Unequal devices may each do what they are best at.
+  // With unequal devices, each may run the operators for which it is the fastest.
   if (pools.size() > 1) return false;
   const auto all = graph.operators_between(1, graph.depth());
   const DeviceSpec& device = pools[0].device;
@@ -275,7 +276,7 @@ bool follows_from_work(const Plan& plan, const Graph& graph, std::span<const Dev
   return time.host_operators == 0 && plan.bound->value <= time.total() / devices;
 }
 
-// Of more ideals than can be listed.
+// For graphs with too many ideals to enumerate.
 CertificateVerdict check_wide(const Plan& plan, const Graph& graph,
                               std::span<const DevicePool> pools, const CertificateLimits& limits) {
   CertificateVerdict verdict;

@@ -12,7 +12,8 @@ namespace segue {
 
 namespace {
 
-// Of one operator on the array, with its share of the instructions that are sent before.
+// Returns the time of one operator on the array, with its share of the instructions that are sent
+// before the input.
 double computing_ns(const OperatorWork& work, const Timing& timing) {
   return static_cast<double>(work.cycles) / timing.clock_hz.value * 1e9 +
          static_cast<double>(work.instruction_bytes) * timing.instruction_share.value /
@@ -76,13 +77,16 @@ std::optional<std::vector<OperatorSet>> ideals_between(const Graph& graph, std::
 
 namespace {
 
-constexpr double kRoundingNs = 4;  // each part of a time is rounded on its own
+constexpr double kRoundingNs = 4;  // each part of a time is rounded separately
 
-// How many first operators are such that all others depend on all of them; none and all too.
+// Returns all k for which every other operator depends on all of the first k operators, 0 and the
+// number of operators included.
 std::vector<std::size_t> narrow_places(const Graph& graph) {
   const std::size_t count = graph.operator_count();
   std::vector<OperatorSet> before(count, OperatorSet(count));
-  std::vector<std::size_t> first_other(count + 1, count);  // of it and of all that follow
+  std::vector<std::size_t> first_other(
+      count + 1,
+      count);  // over the operator and all that follow: the first one that it does not depend on
   for (std::size_t op = 0; op < count; ++op) {
     for (const OperatorId id : graph.writers(operator_id(op))) {
       before[op][index(id)] = true;
@@ -131,13 +135,14 @@ class WideCheck {
 
  private:
   struct Gap {
-    std::size_t below = 0;  // ideals
+    std::size_t below = 0;  // the ideals around the gap
     std::size_t above = 0;
-    double fixed_ns = 0;          // of a stage that has some of it
-    std::vector<double> reached;  // the most work done with so many devices; negative: none
+    double fixed_ns = 0;  // of a stage that contains a part of the gap
+    std::vector<double>
+        reached;  // per number of devices: the largest amount of work done; negative: none
   };
 
-  // All ideals but those of the widest places.
+  // Lists all ideals except those of the widest places.
   void list(std::size_t most) {
     const auto places = narrow_places(graph_);
     std::vector<std::optional<std::vector<OperatorSet>>> between;
@@ -173,7 +178,7 @@ class WideCheck {
     }
   }
 
-  // Of a stage that has operators on the device, whichever.
+  // Fixed time of any stage that has operators on the device.
   [[nodiscard]] double fixed_ns() const {
     return device_.timing.invoke_ns.value * device_.timing.host_slowdown.value +
            computing_ns({.instruction_bytes = kSegmentInstructionBytes}, device_.timing);
@@ -204,7 +209,8 @@ class WideCheck {
     return simulate_segment(graph_, operators, compiler_->compile(graph_, operators), device_);
   }
 
-  // Of a stage that begins there and goes on in the gap: what does not depend on its end.
+  // The part of the time of a stage that begins at an ideal and ends in the gap which does not
+  // depend on its end.
   [[nodiscard]] double beginning_ns(std::size_t from, const Gap& gap) {
     if (from == gap.below) return gap.fixed_ns - kRoundingNs;
     const SegmentTime time_to_gap = time(from, gap.below);
@@ -219,8 +225,8 @@ class WideCheck {
     return std::max(gap.fixed_ns, static_cast<double>(others.count()) + compute_ns) - kRoundingNs;
   }
 
-  // Of a stage that begins in the gap and ends there: what is on the host stays there, and what
-  // leaves the device leaves it.
+  // The same for a stage that begins in the gap and ends at an ideal. Operators on the host remain
+  // there, and outputs are sent.
   [[nodiscard]] double ending_ns(const Gap& gap, std::size_t to) {
     double least_ns = gap.fixed_ns - kRoundingNs;
     if (to == gap.above) return least_ns;
@@ -239,13 +245,13 @@ class WideCheck {
     return least_ns;
   }
 
-  // The fewest devices that give results often enough; never fewer than one.
+  // Returns the smallest number of devices, at least 1, that give results at the required rate.
   [[nodiscard]] std::uint32_t devices_for(double time_ns) const {
     const double count = std::floor(std::max(time_ns, 0.0) / below_ns_) + 1;
     return static_cast<std::uint32_t>(std::min<double>(count, devices_ + 1));
   }
 
-  // Stages that begin at an ideal.
+  // Extends pipelines by the stages that begin at an ideal.
   void leave(std::size_t from) {
     if (used_[from] >= devices_) return;
     const std::size_t full = ideals_.size() - 1;
@@ -267,7 +273,7 @@ class WideCheck {
     }
   }
 
-  // A stage that takes this much before the work in the gap.
+  // A stage that takes `spent_ns` before the work in the gap.
   void reach(Gap& gap, std::uint32_t used, double spent_ns) const {
     for (std::uint32_t r = 1; r <= std::min(replicas_, devices_ - used); ++r) {
       const double work_ns = work_ns_[gap.below] + r * below_ns_ - spent_ns;
@@ -277,7 +283,7 @@ class WideCheck {
     }
   }
 
-  // Stages that begin in a gap.
+  // Extends pipelines by the stages that begin in a gap.
   void leave(Gap& gap) {
     for (std::uint32_t used = 1; used < devices_; ++used) {
       const double done_ns = gap.reached[used];
@@ -307,7 +313,8 @@ class WideCheck {
   std::vector<OperatorSet> ideals_;
   std::vector<double> work_ns_;  // per ideal
   std::vector<Gap> gaps_;
-  std::vector<std::uint32_t> used_;  // the fewest devices of all before an ideal
+  std::vector<std::uint32_t>
+      used_;  // per ideal: the smallest number of devices of all stages before it
   std::uint64_t segments_ = 0;
 };
 

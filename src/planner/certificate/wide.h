@@ -1,6 +1,6 @@
-// A check of bounds for graphs of too many ideals to list: where they are too many, a pipeline may
-// be cut after any amount of work, and what crosses the cut costs nothing. No pipeline is better
-// than those. Shares nothing with the planner but the times of segments.
+// Checks bounds for graphs with too many ideals to enumerate. In the widest parts, a pipeline may
+// be cut after any amount of work, and tensors that cross the cut cost nothing. No real pipeline is
+// better than these. Shares only the times of segments with the planner.
 #pragma once
 
 #include <cstddef>
@@ -17,18 +17,19 @@ namespace segue {
 
 using OperatorSet = std::vector<bool>;
 
-// Of each operator, what it takes at least: its computation on the fastest device with the
-// streaming of what is never cached, or the host's where it runs there or may have to, behind one
-// that does.
+// A lower bound of each operator's time: computation on the fastest device and streaming of
+// parameters that are never cached, or the time on the host if the operator runs there or may have
+// to because a predecessor does.
 struct LeastWork {
   std::vector<double> per_operator_ns;
-  std::vector<double> streamed_ns;  // of that, on the last kind of device
+  std::vector<double> streamed_ns;  // the part that is streaming, on the last kind of device
   std::vector<bool> may_be_on_host;
 };
 [[nodiscard]] LeastWork least_work(const Graph& graph, std::span<const DevicePool> pools);
 
-// Sets that hold with each operator all it reads from, from the first `first` operators to the
-// first `last`, the smaller ones first; nothing when there are more than `most`.
+// Returns the sets that contain with each operator all operators that it reads from, between the
+// first `first` and the first `last` operators, in ascending size. Returns nothing if there are
+// more than `most`.
 [[nodiscard]] std::optional<std::vector<OperatorSet>> ideals_between(const Graph& graph,
                                                                      std::size_t first,
                                                                      std::size_t last,
@@ -37,7 +38,7 @@ struct LeastWork {
 struct WideResult {
   bool is_none_below = false;  // false: there may be one
   std::size_t ideals = 0;
-  std::uint64_t segments = 0;  // timed
+  std::uint64_t segments = 0;  // number of segments timed
 };
 [[nodiscard]] WideResult look_below(const Graph& graph, const DevicePool& pool, const Bound& bound,
                                     std::size_t most_ideals);

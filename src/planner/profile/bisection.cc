@@ -1,4 +1,4 @@
-// The search of google-coral/libcoral's profiling based partitioner.
+// The search of the profiling-based partitioner in google-coral/libcoral.
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -13,7 +13,7 @@ class TargetSearch {
   TargetSearch(Profile& profile, std::size_t count, std::size_t step)
       : profile_(profile), ends_(count), step_(step) {}
 
-  // The ends of segments that all stay within the target; empty when the search finds none.
+  // Returns the ends of segments that all stay within the target; empty if the search finds none.
   [[nodiscard]] Ends within(Nanoseconds target) {
     target_ = target;
     failed_.clear();
@@ -37,7 +37,8 @@ class TargetSearch {
     return false;
   }
 
-  // The most units from `begin` within the target, none beyond `last`.
+  // Returns the largest end of a segment that starts at `begin` and stays within the target, at
+  // most `last`.
   [[nodiscard]] std::size_t furthest(std::size_t begin, std::size_t last) {
     std::size_t fits = begin;
     while (fits < last) {

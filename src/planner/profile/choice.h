@@ -1,4 +1,4 @@
-// What the searches for the ends of segments share.
+// Functions and types that the searches over a profile share.
 #pragma once
 
 #include <cstddef>
@@ -11,15 +11,16 @@ namespace segue {
 
 inline constexpr Nanoseconds kNever = Nanoseconds::max();
 
-// Ends of segments, ascending; the last is the number of units.
+// Ends of segments in ascending order; the last one is the number of units.
 using Ends = std::vector<std::size_t>;
 
 struct Choice {
   Ends ends;
-  Nanoseconds slowest{0};  // of its segments
+  Nanoseconds slowest{0};  // latency of its slowest segment
 };
 
-// Throws Error(kInvalidArgument) for no segment, Error(kInfeasible) for more than there are units.
+// Throws Error(kInvalidArgument) for 0 segments, and Error(kInfeasible) for more segments than
+// units.
 void require_units(const Profile& profile, std::size_t count);
 
 [[nodiscard]] Choice choice_of(Profile& profile, Ends ends);
@@ -27,7 +28,7 @@ void require_units(const Profile& profile, std::size_t count);
 [[nodiscard]] ProfiledSegmentation describe(const Profile& profile, const Choice& choice,
                                             std::uint64_t measured_before);
 
-// libcoral's bisection, from these ends on.
+// The bisection of libcoral, starting from `initial`.
 [[nodiscard]] Choice bisect(Profile& profile, Ends initial, const BisectionOptions& options);
 
 }  // namespace segue

@@ -27,8 +27,8 @@ class ExactSearch {
   }
 
  private:
-  // What `k` segments from each unit to the end take at least: known of the last, else by the
-  // bound.
+  // Computes lower bounds for `k` segments from each unit to the end. The latency of the last
+  // segment is measured; others use the profile's lower bound.
   void bound_rest() {
     const std::size_t units = profile_.size();
     rest_[0][units] = Nanoseconds(0);
@@ -51,7 +51,7 @@ class ExactSearch {
     for (std::size_t end = begin + 1; end + left <= profile_.size(); ++end) {
       if (reach_[k - 1][begin] >= best_.slowest) return;
       const Nanoseconds least = profile_.at_least(begin, end);
-      if (least >= best_.slowest) return;  // longer segments take at least as much
+      if (least >= best_.slowest) return;  // longer segments take at least as long
       if (std::max(least, rest_[left][end]) >= best_.slowest) continue;
       const Nanoseconds slowest = std::max(reach_[k - 1][begin], profile_.latency(begin, end));
       if (slowest >= reach_[k][end]) continue;
@@ -61,7 +61,7 @@ class ExactSearch {
     }
   }
 
-  // The last segment begins at `end`.
+  // Records a better choice, whose last segment begins at `end`.
   void settle(std::size_t end) {
     best_.slowest = std::max(reach_[count_ - 1][end], rest_[1][end]);
     best_.ends.assign(count_, profile_.size());
@@ -86,7 +86,7 @@ ProfiledSegmentation segment_profiled(Profile& profile, std::size_t count) {
   const std::uint64_t before = profile.measurements();
   Ends even;
   for (std::size_t k = 1; k <= count; ++k) even.push_back(profile.size() * k / count);
-  // Ends within a hundredth: a choice to compare with, not a result.
+  // A precision of 1 % suffices, because this choice is only a bound for the exact search.
   const Nanoseconds close = choice_of(profile, even).slowest / 100;
   const Choice known = bisect(profile, even, {1, close});
   const Choice best = count == 1 ? known : ExactSearch(profile, count, known).run();

@@ -10,7 +10,7 @@ namespace segue {
 
 std::uint64_t count_choices(std::size_t units, std::size_t count) {
   if (count == 0 || units < count) return 0;
-  double choices = 1;  // to see that a product is too large
+  double choices = 1;  // detects overflow of the exact product
   std::uint64_t exact = 1;
   for (std::size_t i = 1; i < count; ++i) {
     choices = choices * static_cast<double>(units - i) / static_cast<double>(i);

@@ -1,5 +1,3 @@
-#include "segue/segmentation.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 #include "planner/optimal/ideals.h"
 #include "segue/cost.h"
 #include "segue/error.h"
+#include "segue/segmentation.h"
 
 namespace segue {
 namespace {
@@ -37,7 +36,7 @@ Profile profile_of(const Units& units, const SegmentLatency& measure) {
           }};
 }
 
-// The costs refer to the lattice and the device.
+// Costs of ranges of depths. They refer to the lattice and the device of this struct.
 struct DepthCosts {
   DepthCosts(const Graph& graph, DeviceSpec spec)
       : device(std::move(spec)),
@@ -51,7 +50,7 @@ struct DepthCosts {
 };
 
 void check_size(const Graph& graph) {
-  // Pairs of depths, and what looking at the operators between them takes; some seconds.
+  // Limit of the work for all pairs of depths with the operators between them; some seconds.
   constexpr double kMostWork = 1e11;
   const std::uint64_t reads = reads_of(graph.model());
   const auto depth = static_cast<double>(graph.depth());
@@ -90,7 +89,7 @@ Profile Profile::simulated(const Graph& graph, const DeviceSpec& device) {
     for (const OperatorId id : units[depth])
       work_ns[depth + 1] += costs->operators.bound(index(id)).work_ns;
   }
-  constexpr std::int64_t kRounding = 4;  // each part of a time is rounded on its own
+  constexpr std::int64_t kRounding = 4;  // each part of a time is rounded separately
   const std::int64_t fixed_ns = costs->costs.least_fixed_ns() - kRounding;
   return {units,
           [costs](std::size_t begin, std::size_t end) {

@@ -16,17 +16,17 @@ namespace {
 
 constexpr std::uint64_t kUnreachable = std::numeric_limits<std::uint64_t>::max();
 
-// What a refinement may ask of its compiler.
+// Limits of a refinement's queries.
 struct Effort {
   std::uint64_t most_visits = kMostRefinementVisits;
-  bool counts_questions = false;  // each is one visit, not one per operator
-  bool may_search = true;         // all levels alone, and all cuts
+  bool counts_questions = false;  // a query counts 1, instead of its number of operators
+  bool may_search = true;         // may query all single levels and search all cuts
 };
 
 class Refinement {
  public:
-  // `ceiling_bytes`: how large a segment may become to save host bytes, unless it streams less than
-  // one of the cuts at hand does.
+  // `ceiling_bytes` limits the parameter bytes of a segment, unless it streams less than the
+  // segment of the initial cuts that streams most.
   Refinement(const Graph& graph, const Compiler& compiler, std::uint64_t ceiling_bytes,
              const Effort& effort, BalancedSegmentation& result)
       : graph_(graph),
@@ -79,22 +79,22 @@ class Refinement {
     return std::accumulate(host_.begin(), host_.end(), std::uint64_t{0});
   }
 
-  // What the levels would not stream if each were a segment of its own. Saturates: a displaced
-  // layer streams slightly less than it occupies.
+  // Returns the streamed bytes that exceed those of all levels as separate segments. Never
+  // negative: a layer that is displaced streams slightly less than it occupies.
   [[nodiscard]] std::uint64_t avoidable() const {
     const std::uint64_t unavoidable = alone_.back();
     return total_host() - std::min(total_host(), unavoidable);
   }
 
-  // A segment above the ceiling that streams is slow twice over, so it must stream less than the
-  // slowest did before.
+  // A segment above the ceiling that streams is slow for two reasons, so it must stream less than
+  // the worst initial segment.
   [[nodiscard]] bool may_hold(std::uint32_t first, std::uint32_t last,
                               std::uint64_t host_bytes) const {
     return bytes_.between(first, last) <= ceiling_bytes_ || host_bytes < most_streamed_;
   }
 
-  // Moves one cut beside a streaming segment by one depth, choosing what lowers (host bytes of both
-  // sides, larger side) most. Returns false when no move lowers it.
+  // Moves one cut next to a streaming segment by one depth, choosing the move that saves most host
+  // bytes. Returns false if no move is an improvement.
   bool move_best_cut() {
     std::optional<Candidate> best;
     std::uint64_t best_gain = 0;
@@ -132,7 +132,7 @@ class Refinement {
     }
   }
 
-  // The larger of the two segments that `cut` separates when it lies below `depth`.
+  // Returns the larger of the two segments on the sides of `cut`, when the cut is below `depth`.
   [[nodiscard]] std::uint64_t larger_side(std::size_t cut, std::uint32_t depth) const {
     return std::max(bytes_.between(borders_[cut], depth), bytes_.between(depth, borders_[cut + 2]));
   }
@@ -150,11 +150,11 @@ class Refinement {
     result_.moves.push_back({move.cut, from, move.depth, before, total_host()});
   }
 
-  // reach_[i]: a depth j such that the levels (i, j] as one segment stream no more than each of
-  // them does alone, found by bisection. A longer segment from the same start has more parameters
-  // and no smaller input, so j is the deepest one up to the few bytes by which a displaced layer
-  // streams less than it occupies; the search below then asks the compiler about every longer
-  // segment. Returns false when the visits are used up before.
+  // Computes reach_[i]: a depth j such that the levels (i, j] as one segment stream no more than
+  // each of them does alone. It is found by bisection: a longer segment from the same start has
+  // more parameters and no smaller input. It is the largest such depth except for the few bytes by
+  // which a displaced layer streams less than it occupies; the search below queries the compiler
+  // about every longer segment. Returns false when the limit of visits is reached.
   bool find_reach() {
     const std::uint32_t depth = graph_.depth();
     reach_.assign(depth, 0);
@@ -180,10 +180,10 @@ class Refinement {
     }
   };
 
-  // The cuts with the fewest host bytes, the best balanced among those, of segments that may be:
-  // dynamic program over (segments used, depth reached). Segments that alone stream as much as the
-  // cuts at hand are not looked at, which leaves few beyond reach_. Nothing when no cuts are like
-  // that or the visits are used up before.
+  // Returns the cuts with the fewest host bytes and, among these, the best balance: a dynamic
+  // program over (segments used, depth reached). Segments that stream as much as all current cuts
+  // together are skipped, which leaves few beyond reach_. Returns nothing if there are no such cuts
+  // or the limit of visits is reached.
   [[nodiscard]] std::optional<std::vector<std::uint32_t>> search_all_cuts() {
     const std::uint32_t depth = graph_.depth();
     const std::size_t count = host_.size();
@@ -230,16 +230,16 @@ class Refinement {
   const Graph& graph_;
   Compiler::DepthHostBytes host_of_depths_;
   std::uint64_t ceiling_bytes_;
-  std::uint64_t most_streamed_ = 0;  // by one segment of the cuts at the beginning
+  std::uint64_t most_streamed_ = 0;  // largest host bytes of a segment of the initial cuts
   Effort effort_;
   BalancedSegmentation& result_;
   LevelSums bytes_;
   LevelSums operators_;
   std::vector<std::uint32_t> borders_;  // 0, the cuts, depth
   std::vector<std::uint64_t> host_;     // per segment
-  std::vector<std::uint64_t> alone_;    // host bytes of levels 1 .. d, each as its own segment
+  std::vector<std::uint64_t> alone_;    // host bytes of levels 1 .. d, each as a separate segment
   std::vector<std::uint32_t> reach_;
-  std::uint64_t visits_ = 0;  // operators the compiler was asked about, with repetitions
+  std::uint64_t visits_ = 0;  // operators in queries to the compiler, with repetitions
 };
 
 std::uint64_t largest_segment(const Graph& graph, const Segmentation& segmentation) {
@@ -252,7 +252,7 @@ std::uint64_t largest_segment(const Graph& graph, const Segmentation& segmentati
   return largest;
 }
 
-// What neither refinement lets a segment outgrow while it streams much.
+// The size that a segment may not exceed in a refinement, unless it streams little.
 std::uint64_t ceiling_of(const Graph& graph, const BalancedSegmentation& balanced,
                          std::size_t count) {
   return std::max(balanced.bottleneck_bytes,

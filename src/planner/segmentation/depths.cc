@@ -1,5 +1,5 @@
-// Horizontal cuts and their balance: chains-on-chains partitioning of parameter bytes by probe and
-// bisection. Source: A. Pinar, C. Aykanat, "Fast optimal load balancing algorithms for 1D
+// Horizontal cuts and their balance: chains-on-chains partitioning of parameter bytes with probe
+// and bisection. Source: A. Pinar, C. Aykanat, "Fast optimal load balancing algorithms for 1D
 // partitioning" (J. Parallel and Distributed Computing 64, 2004).
 #include <algorithm>
 #include <limits>
@@ -12,8 +12,8 @@
 namespace segue {
 namespace {
 
-// Fills levels in order into groups of at most `limit` bytes, leaving a level for each group to
-// come. Returns the cuts, or nothing when levels are left over.
+// Fills groups with levels in order, up to `limit` bytes each, and leaves one level for each later
+// group. Returns the cuts, or nothing if levels remain.
 std::optional<DepthCuts> fill(std::span<const Level> levels, std::size_t count,
                               std::uint64_t limit) {
   DepthCuts cuts;
@@ -47,9 +47,9 @@ std::uint64_t smallest_limit(std::span<const Level> levels, std::size_t count) {
   return low;
 }
 
-// Among all cuts into `count` groups of at most `limit` bytes, those with the smallest sum of
-// squared group bytes, the earliest among equals: dynamic program over (groups left, depth). Such
-// cuts exist when `fill` finds some.
+// Returns the cuts into `count` groups of at most `limit` bytes with the smallest sum of squared
+// group bytes, the earliest among equals: a dynamic program over (groups left, depth). Such cuts
+// exist if `fill` finds some.
 DepthCuts most_even_cuts(std::span<const Level> levels, std::size_t count, std::uint64_t limit) {
   struct State {
     double squares = std::numeric_limits<double>::infinity();
@@ -57,7 +57,7 @@ DepthCuts most_even_cuts(std::span<const Level> levels, std::size_t count, std::
   };
   const std::size_t depth = levels.size();
   const LevelSums bytes(levels, &Level::parameter_bytes);
-  // best[k][d]: the levels (d, depth] in k groups.
+  // best[k][d]: the best cuts of the levels (d, depth] into k groups.
   std::vector<std::vector<State>> best(count + 1, std::vector<State>(depth + 1));
   best[0][depth].squares = 0;
   for (std::size_t groups = 1; groups <= count; ++groups) {

@@ -1,4 +1,4 @@
-// Sums over levels, and how deep a program that is quadratic in depth may go.
+// Sums over levels, and the size limit of dynamic programs over depths.
 #pragma once
 
 #include <cstddef>
@@ -10,15 +10,15 @@
 
 namespace segue {
 
-// Whether a program of depth^2 * count steps ends in about a second. The deepest CNN of the paper
-// has 571 levels.
+// Whether a program of depth^2 * count steps takes at most about a second. The deepest CNN of the
+// paper has 571 levels.
 [[nodiscard]] constexpr bool is_searchable(std::size_t depth, std::size_t count) {
   constexpr std::size_t kDeepest = 4096;
   constexpr std::size_t kMostSteps = std::size_t{1} << 30U;
   return depth <= kDeepest && depth * depth * count <= kMostSteps;
 }
 
-// A number of each level, summed over the levels (first, last] in O(1).
+// Prefix sums of a member of Level: the sum over the levels (first, last] in O(1).
 class LevelSums {
  public:
   template <typename Number>

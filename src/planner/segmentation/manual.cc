@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "segue/error.h"
-#include "segue/units.h"
 #include "segue/segmentation.h"
+#include "segue/units.h"
 
 namespace segue {
 namespace {
@@ -33,7 +33,7 @@ OperatorId writer_of(const Graph& graph, const std::string& name) {
   return *writer;
 }
 
-// Everything that `last` depends on, itself included.
+// Returns all operators on which `last` depends, and `last` itself.
 std::vector<bool> ancestors(const Graph& graph, OperatorId last) {
   std::vector<bool> result(graph.operator_count());
   std::vector<OperatorId> stack{last};

@@ -1,4 +1,4 @@
-// The argument check that every strategy shares.
+// The argument check of all strategies.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,8 @@
 
 namespace segue {
 
-// Throws when `count` is 0 or larger than `available`, the number of `what` a model has.
+// Throws Error(kInvalidArgument) when `count` is 0, and Error(kInfeasible) when it is larger than
+// `available`, the number of `what` in the model.
 void require_segments(const Graph& graph, std::size_t count, std::size_t available,
                       const char* what);
 

@@ -17,8 +17,8 @@ std::uint64_t counted_bytes(const Graph& graph, OperatorId id) {
   return graph.model().op(id).code == OpCode::kCustom ? 0 : graph.stats(id).parameter_bytes;
 }
 
-// Position in the order of the first operator whose outputs no operator reads. There is always one:
-// the last in any topological order.
+// Returns the position of the first operator whose outputs no operator reads. The last operator of
+// any topological order is one.
 std::size_t first_end_position(const Graph& graph, std::span<const OperatorId> order) {
   const auto first =
       std::ranges::find_if(order, [&](OperatorId id) { return graph.readers(id).empty(); });

@@ -7,7 +7,7 @@
 
 namespace segue {
 
-// As segment_as_vendor counts, along `order` instead of Graph::vendor_order().
+// The rule of segment_as_vendor, along `order` instead of Graph::vendor_order().
 [[nodiscard]] Segmentation segment_along(const Graph& graph, std::span<const OperatorId> order,
                                          std::size_t count);
 

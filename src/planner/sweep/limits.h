@@ -1,4 +1,4 @@
-// What a sweep may ask for.
+// Limits of a sweep.
 #pragma once
 
 #include <cstdint>

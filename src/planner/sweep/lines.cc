@@ -1,4 +1,4 @@
-// Rows of a sweep as lines of text, and many of them put together.
+// Rows of a sweep as lines of text, and merging of lines.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,8 +7,8 @@
 #include "base/json/node.h"
 #include "plan/time_json.h"
 #include "planner/sweep/limits.h"
-#include "segue/error.h"
 #include "planner/sweep/sweep.h"
+#include "segue/error.h"
 #include "segue/units.h"
 
 namespace segue {
@@ -58,7 +58,7 @@ void read_result(const Node& node, SweepRow& row) {
   if (row.plan_sha256.empty()) node["plan_sha256"].fail("is empty");
 }
 
-// "4, 5, 6 and 17 more"
+// Returns "4, 5, 6 and 17 more".
 std::string first_of(const std::vector<std::uint64_t>& numbers) {
   constexpr std::size_t kShown = 8;
   std::string text;
@@ -68,7 +68,7 @@ std::string first_of(const std::vector<std::uint64_t>& numbers) {
                                   : text + fmt::format(" and {} more", numbers.size() - kShown);
 }
 
-// The jobs of a model follow one another: a second version of its file shows between them.
+// The jobs of a model are consecutive, so two versions of its file are visible between them.
 void require_one_version(std::span<const SweepRow> rows) {
   std::set<std::pair<std::string_view, std::string_view>> seen;
   for (std::size_t i = 0; i < rows.size(); ++i) {

@@ -34,12 +34,12 @@ void require_list(const std::vector<T>& list, const char* what) {
     throw Error(ErrorCode::kInvalidArgument, fmt::format("a sweep names {} twice", what));
 }
 
-// A device by what its constants are, not by its name: device files change.
+// Identifies a device by its constants, because a device file may change under the same name.
 Json constants_of(DeviceSpec device) {
   Json constants = Json::object();
   for (const NamedConstant& constant : device_constants())
     constants[std::string(constant.key)] = constant.of(device)->value;
-  // What the ranges depend on beside them.
+  // The ranges also depend on it.
   constants["host_knowledge"] = to_string(host_knowledge(device));
   if (device.calibration)
     constants["calibrated"] = {device.calibration->low, device.calibration->high};
@@ -55,7 +55,7 @@ struct OpenedModel {
   Graph graph;
 };
 
-// What jobs of one model on one device share.
+// Data that the jobs of one model on one device share.
 struct Subject {
   std::shared_ptr<const OpenedModel> model;
   std::string source;  // of the device
@@ -63,7 +63,8 @@ struct Subject {
   StrategyPlanner planner;
 };
 
-// Opens what jobs name, from any thread; those of the same model and device follow one another.
+// Opens the models and devices of jobs, from any thread. Jobs with the same model and device are
+// consecutive.
 class Subjects {
  public:
   explicit Subjects(const SweepModels& models) : models_(models) {}
@@ -87,7 +88,7 @@ class Subjects {
   std::shared_ptr<const Subject> subject_;
 };
 
-// What is misspelt or missing shall show before hours of work, not after.
+// Reports misspelled names and missing files before hours of work.
 void check_subjects(const SweepModels& models, std::span<const SweepJob> jobs) {
   std::set<std::string_view> checked;
   std::map<std::string, std::string_view> devices;
@@ -138,7 +139,7 @@ void fill_in(SweepRow& row, Plan plan) {
   row.throughput_per_s = json::rounded(plan.predicted.throughput_per_s);
   row.latency = plan.predicted.latency;
   row.bottleneck = plan.predicted.bottleneck;
-  row.range = plan.predicted.range.value();  // of a plan just made
+  row.range = plan.predicted.range.value();  // a new plan always has one
   row.speedup = json::rounded(plan.predicted.speedup);
   row.host_bytes = plan.host_bytes();
   row.host_operators = plan.host_operators();
@@ -157,7 +158,7 @@ void run_job(SweepRow& row, const Subject& subject) {
   }
 }
 
-// Known rows by their job and what it was about: a model may have changed, and changed back.
+// Known rows by job and key, because a model may have changed and changed back.
 class KnownRows {
  public:
   KnownRows(std::span<const SweepRow> rows, const std::string& sweep) {
