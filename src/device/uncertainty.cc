@@ -22,7 +22,8 @@ DeviceSpec products_alone(DeviceSpec device) {
   return device;
 }
 
-// Whether an operator typically connects dense layers: activations, softmax, changes of shape.
+// Whether a network of dense layers contains such operators: dense layers, softmax and element-wise
+// operators.
 bool is_of_dense_network(Loop loop) {
   return loop == Loop::kDense || loop == Loop::kSoftmax || is_pointwise(loop);
 }

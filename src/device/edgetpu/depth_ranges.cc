@@ -6,7 +6,8 @@
 namespace segue {
 namespace {
 
-// The depth of the shallowest range in which an operator reads an activation from the host.
+// Returns the smallest first depth of a range in which the operator reads an activation from the
+// host.
 std::uint32_t first_fed(const Graph& graph, OperatorId id) {
   const Model& model = graph.model();
   std::uint32_t first = graph.stats(id).depth + 1;

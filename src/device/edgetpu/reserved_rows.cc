@@ -22,8 +22,8 @@ ReservedRows with_biases(std::uint64_t inside, std::uint64_t at_input) {
   return {rows(inside), rows(std::max(inside, at_input))};
 }
 
-// Returns the pixels of a map from the host that a tile computes: its part with the kernel's
-// border, twice if the part crowds the tile.
+// Returns the pixels that a tile computes of a map from the host: its part and the kernel's border,
+// where the border counts twice if the part crowds the tile.
 std::uint64_t pixels_at_input(const MapPart& part, const ActivationMemory& memory) {
   const std::uint64_t bytes =
       part.input_rows(part.output.rows) * part.input_row_bytes() + part.output_row_bytes();
