@@ -28,7 +28,7 @@ bool EqualDevices<Stages>::is_feasible(std::int64_t period_ns) {
   return needed_[0] <= devices_;
 }
 
-// The times of stages are what takes time; most fall to a bound before.
+// Extends pipelines from a cut. Stage times are expensive, so bounds exclude most stages before.
 template <typename Stages>
 void EqualDevices<Stages>::extend(std::size_t from, std::uint32_t most) {
   const std::uint32_t least = stages_.bounds().least_devices(from, stages_.size() - 1, period_ns_);
@@ -37,7 +37,7 @@ void EqualDevices<Stages>::extend(std::size_t from, std::uint32_t most) {
   std::uint32_t beyond = least > max_replicas_ ? least - max_replicas_ : 0;
   for (; beyond + 1 < best && best > least; ++beyond) {
     std::int64_t longest = longest_stage_ns(period_ns_, std::min(max_replicas_, best - 1 - beyond));
-    const auto& ends = after_[beyond];  // descending
+    const auto& ends = after_[beyond];  // in descending order
     auto end =
         std::ranges::lower_bound(ends, stages_.last_within(from, longest), std::ranges::greater{});
     for (; end != ends.end() && beyond + 1 < best && best > least; ++end) {
@@ -84,8 +84,8 @@ std::uint32_t EqualDevices<Stages>::extend_into_gaps(std::size_t from, std::uint
   return best;
 }
 
-// The least that a stage takes from the gap on, beyond all work of the gap, and after which so many
-// devices suffice.
+// Returns the smallest time of a stage that begins in the gap, in addition to the work of the gap,
+// after which `beyond` devices suffice.
 template <typename Stages>
 std::int64_t EqualDevices<Stages>::least_ns_from(const IdealGap& gap, std::uint32_t beyond) {
   const WorkBounds& bounds = stages_.bounds();
@@ -109,7 +109,7 @@ void EqualDevices<Stages>::fill(const IdealGap& gap) {
   for (std::uint32_t beyond = 0; beyond < devices_; ++beyond) {
     std::int64_t end_ns = least_ns_from(gap, beyond);
     if (end_ns < kNever) end_ns += last;
-    // Of two cuts in the gap.
+    // A stage between two cuts in the gap.
     if (levels[beyond] < kNever)
       end_ns = std::min(end_ns, stages_.least_between_ns(gap, gap) + levels[beyond]);
     if (end_ns == kNever) continue;
@@ -142,7 +142,7 @@ std::vector<typename EqualDevices<Stages>::Stage> EqualDevices<Stages>::pipeline
 template <typename Stages>
 std::optional<std::int64_t> EqualDevices<Stages>::solve(std::int64_t least_ns,
                                                         std::int64_t limit_ns) {
-  // The best is often little more than the least.
+  // The optimum is often only slightly above the lower bound, so small steps come first.
   constexpr std::int64_t kFirstStep = 256;
   std::int64_t low = std::max<std::int64_t>(least_ns, 0);
   std::int64_t step = low / kFirstStep + 1;
@@ -155,7 +155,7 @@ std::optional<std::int64_t> EqualDevices<Stages>::solve(std::int64_t least_ns,
     step *= 2;
   }
   const auto found = [&] { return gaps_.empty() ? reached_ns() : period_ns_; };
-  // Stages may be quicker than what is asked for.
+  // Stages may be faster than the requested period.
   std::int64_t high = std::max(found(), low);
   while (low < high) {
     if (is_feasible(low + (high - low) / 2)) {

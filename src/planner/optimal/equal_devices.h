@@ -1,14 +1,14 @@
-// The smallest bottleneck on equal devices when only the stages count, and no shared link. What it
-// finds is a lower bound where one counts too.
+// The smallest bottleneck on equal devices when only the stages count, without a shared link. With
+// a shared link it is a lower bound.
 //
-// For a bottleneck T, from the last cut to the first: the fewest devices that all operators beyond
-// a cut need, over the stages that may follow and their replicas. T is bisected and moves to
-// realisable values (Pinar and Aykanat, JPDC 2004).
+// For a bottleneck T, from the last cut to the first, the search computes the fewest devices that
+// all operators after a cut need, over the stages that may follow and their replicas. T is bisected
+// and moves to realisable values (Pinar and Aykanat, JPDC 2004).
 //
-// Where some cuts are not listed (gaps), the bottleneck is one that no pipeline is below: a cut in
-// a gap may have any amount of the work there before it, and nothing is known of what crosses it.
-// Then T in a gap is described by how much of its work must be done before a cut after which 1, 2,
-// ... devices suffice.
+// Where some cuts are not listed (gaps), the result is a lower bound of all pipelines: a cut in a
+// gap may have any amount of the work there before it, and tensors that cross it cost nothing. In a
+// gap, the search computes how much of its work must be done before a cut after which 1, 2, ...
+// devices suffice.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@
 
 namespace segue {
 
-// `Stages` has what LatticeStages has of one kind of device.
+// `Stages` has the interface of LatticeStages for one kind of device.
 template <typename Stages>
 class EqualDevices {
  public:
@@ -34,7 +34,7 @@ class EqualDevices {
     std::uint32_t replicas = 0;
   };
 
-  // `cuts`: those of `stages` that may be used, ascending; the first and the last among them.
+  // `cuts` are the usable cuts of `stages`, ascending, with the first and the last one.
   EqualDevices(const Stages& stages, std::vector<std::uint32_t> cuts, std::vector<IdealGap> gaps,
                std::uint32_t devices, std::uint32_t max_replicas)
       : stages_(stages),
@@ -43,15 +43,15 @@ class EqualDevices {
         devices_(devices),
         max_replicas_(max_replicas) {}
 
-  // The smallest bottleneck from `least_ns` on, which none is below; nothing if that is more than
-  // `limit_ns`.
+  // Returns the smallest bottleneck that is at least `least_ns`, a lower bound. Returns nothing if
+  // it is larger than `limit_ns`.
   [[nodiscard]] std::optional<std::int64_t> solve(std::int64_t least_ns, std::int64_t limit_ns);
 
-  // The stages of a pipeline that has what `solve` found; where there are no gaps.
+  // Returns the stages of a pipeline with this bottleneck. Only without gaps.
   [[nodiscard]] std::vector<Stage> pipeline() const;
 
-  // Devices that all operators beyond a cut need for the bottleneck found; more than there are
-  // where the cut is of no use.
+  // Per cut: the number of devices that all operators after it need for this bottleneck; more than
+  // the available number if the cut cannot be used.
   [[nodiscard]] std::span<const std::uint32_t> needed() const { return needed_; }
 
  private:
@@ -77,12 +77,12 @@ class EqualDevices {
   std::uint32_t max_replicas_;
   std::int64_t period_ns_ = 0;
   std::vector<std::uint32_t> needed_;              // per cut of `stages_`
-  std::vector<Next> next_;                         // per cut: the stage that follows
+  std::vector<Next> next_;                         // per cut: the next stage
   std::vector<std::vector<std::uint32_t>> after_;  // per number of devices: cuts that need it
-  // Per number of devices: of the last gap filled after which it suffices. Those before it are no
-  // better.
+  // Per number of devices: the last gap that was filled and after which it suffices, with the work
+  // done before it. Earlier gaps are no better.
   std::vector<std::pair<IdealGap, std::int64_t>> levels_;
-  // By cut and gap, where they are few.
+  // By cut and gap, of which there are few.
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::int64_t> beginnings_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::int64_t> endings_;
 };

@@ -12,25 +12,25 @@ namespace {
 
 using Set = std::vector<bool>;  // of operators
 
-constexpr double kUnit = 1 << 20;  // capacities are whole parts of a nanosecond
+constexpr double kUnit = 1 << 20;  // capacities are integers, in fractions of a nanosecond
 
-// Above, more than an hour, which no plan that is looked for takes.
+// Limit of more than an hour, which no relevant plan takes.
 constexpr double kMostNs = 4e12;
 
 std::int64_t capacity(double ns) {
   return static_cast<std::int64_t>(std::min(ns, kMostNs) * kUnit);
 }
 
-// What is known of the first stage.
+// A set of possible first stages.
 struct Branch {
-  std::size_t first = 0;  // its last operator in file order is one of [first, last]
+  std::size_t first = 0;  // the last operator in file order is in [first, last]
   std::size_t last = 0;
   Set inside;
   Set outside;
   double least_ns = 0;
-  double weight = 0.5;        // that gave the bound
-  std::size_t undecided = 0;  // an operator that the best cuts disagree on
-  bool is_settled = false;    // they agree: the bound is the value of a set
+  double weight = 0.5;        // the weight that gave the bound
+  std::size_t undecided = 0;  // an operator on which the best cuts disagree
+  bool is_settled = false;    // the cuts agree: the bound is the value of a set
 };
 
 class FirstCutSearch {
@@ -70,7 +70,7 @@ class FirstCutSearch {
   }
 
   [[nodiscard]] FirstCuts run() {
-    // Candidates come from nodes where much is decided; a proof from those with the lowest bound.
+    // Nodes with many decisions give candidates; nodes with the lowest bound give proofs.
     const auto is_worse = [&](const Branch& a, const Branch& b) {
       const auto width = [&](const Branch& node) { return dives_ ? node.last - node.first : 0; };
       return std::pair(width(a), a.least_ns) > std::pair(width(b), b.least_ns);
@@ -92,7 +92,7 @@ class FirstCutSearch {
         std::ranges::push_heap(open, is_worse);
       }
     }
-    // What was left out is no better than the best that is known by now.
+    // Discarded nodes are no better than the best known bottleneck.
     double least_ns = std::min(settled_ns, known_ns_);
     for (const Branch& node : open) least_ns = std::min(least_ns, node.least_ns);
     return {least_ns, {ideals_.begin(), ideals_.end()}};
@@ -101,12 +101,12 @@ class FirstCutSearch {
  private:
   struct Cut {
     double value_ns = 0;
-    double first_ns = 0;  // of the first stage
-    double rest_ns = 0;   // share of the rest
+    double first_ns = 0;  // time of the first stage
+    double rest_ns = 0;   // time of the rest, per device
     Set inside;
   };
 
-  // The first operator is in the first stage, the last one is not.
+  // The first operator is in the first stage, and the last operator is not.
   [[nodiscard]] Branch root() const {
     Branch node{0, count_ - 2, Set(count_), Set(count_)};
     node.inside[0] = true;
@@ -133,7 +133,7 @@ class FirstCutSearch {
       put_outside(children[1], node.undecided);
       return children;
     }
-    // Where the first stage ends in the file decides the most.
+    // The last operator of the first stage in file order has the largest influence.
     const std::size_t middle = (node.first + node.last) / 2;
     children[0].last = middle;
     children[1].first = middle + 1;
@@ -144,7 +144,8 @@ class FirstCutSearch {
     return children;
   }
 
-  // Not both inside and outside, and no bound that takes no cut is reached already.
+  // Whether no operator is both inside and outside, and the decided work alone is below the best
+  // known bottleneck.
   [[nodiscard]] bool is_possible(const Branch& node) const {
     double first_ns = first_ns_;
     double rest_ns = rest_ns_;
@@ -156,13 +157,13 @@ class FirstCutSearch {
     return first_ns < known_ns_ && rest_ns * rest_share_ < known_ns_;
   }
 
-  // In a network: 0 inside, 1 outside, else a node of its own.
+  // Returns the node of an operator in the network: 0 if inside, 1 if outside, otherwise its own.
   [[nodiscard]] static std::size_t node_of(const Branch& node, std::size_t op) {
     if (node.inside[op]) return 0;
     return node.outside[op] ? 1 : op + 2;
   }
 
-  // Adds what the operators' work costs on either side; returns that of those already decided.
+  // Adds the costs of the operators' work on either side. Returns the costs of decided operators.
   [[nodiscard]] double add_work(const Branch& node, double weight, double rest_weight,
                                 MinCut& network) const {
     double decided_ns = 0;
@@ -177,7 +178,8 @@ class FirstCutSearch {
     return decided_ns;
   }
 
-  // A tensor that crosses costs output and input once, however many read it.
+  // A tensor that crosses the cut costs one output and one input, regardless of the number of
+  // readers.
   void add_transfers(const Branch& node, double per_sent_byte, double per_read_byte,
                      MinCut& network) const {
     for (std::size_t t = 0; t < crossing_.size(); ++t) {
@@ -231,22 +233,22 @@ class FirstCutSearch {
     const double bottleneck_ns = std::max(cut.first_ns, cut.rest_ns);
     if (bottleneck_ns >= known_ns_ + kClose) return;
     ideals_.insert(cut.inside);
-    // The rest of two stages is one stage: this is a pipeline, but for what streams.
+    // With two stages the rest is one stage, so this is a pipeline, apart from streaming.
     if (rest_share_ == 1) known_ns_ = std::min(known_ns_, bottleneck_ns);
   }
 
-  // The largest bound over weights, by bisection: a cut that the first stage is the larger part of
-  // asks for more weight on it.
+  // Computes the largest bound over all weights by bisection. If the first stage of a cut is larger
+  // than the rest, its weight must grow.
   [[nodiscard]] Branch solved(Branch node) {
-    // A bound over many last operators is loose however long one looks for the best.
+    // With many possible last operators the bound is loose for every weight.
     const int most_steps = node.first < node.last ? 4 : 24;
-    std::optional<Cut> first_larger;  // the latest of either kind
+    std::optional<Cut> first_larger;  // the latest cut of each kind
     std::optional<Cut> rest_larger;
     node.least_ns = 0;
     double reached_ns = known_ns_;
     double low = 0;
     double high = 1;
-    // What was best for the node above is often enough.
+    // The best weight of the parent node often suffices.
     for (int step = 0; step < most_steps && node.least_ns < known_ns_; ++step) {
       const double weight = step == 0 ? node.weight : step == 1 ? 1 : (low + high) / 2;
       Cut at = cut(node, weight);
@@ -266,8 +268,8 @@ class FirstCutSearch {
     return node;
   }
 
-  // An operator that one of the two cuts has inside and the other outside; where they agree, any
-  // that is neither.
+  // Returns an operator that is inside in one cut and outside in the other. If they agree, returns
+  // any undecided operator.
   [[nodiscard]] std::size_t undecided(const Branch& node, const std::optional<Cut>& a,
                                       const std::optional<Cut>& b) const {
     for (std::size_t op = 0; a && b && op < count_; ++op) {
@@ -289,10 +291,10 @@ class FirstCutSearch {
   std::size_t count_;
   double input_per_byte_ = 0;
   double output_per_byte_ = 0;
-  double first_ns_ = 0;  // of every first stage
-  double rest_ns_ = 0;   // of every rest
+  double first_ns_ = 0;  // in every first stage
+  double rest_ns_ = 0;   // in every rest
   std::vector<double> work_ns_;
-  std::vector<const Activation*> crossing_;  // that may
+  std::vector<const Activation*> crossing_;  // tensors that may cross the cut
   std::set<Set> ideals_;
   int cuts_ = 0;
 };

@@ -92,7 +92,7 @@ void IdealCosts::add_border(std::size_t from, std::size_t to, SegmentSum& sum,
   }
 }
 
-// In the order of caching; only what does not fit adds to the sum.
+// Called in caching order. Only parameters that do not fit add to the sum.
 void IdealCosts::take(const CachingCandidate& candidate, Cache& cache, SegmentSum& sum,
                       std::uint64_t& host_bytes) const {
   if (candidate.footprint.bytes <= cache.left_bytes) {

@@ -1,5 +1,5 @@
-// Costs of the differences of ideals on one kind of device, each as simulate_segment gives it, in a
-// fraction of a microsecond; with operators on the host as fast only along a Row.
+// Costs of differences of ideals on one kind of device, equal to those of simulate_segment, in a
+// fraction of a microsecond. With operators on the host, only a Row is as fast.
 #pragma once
 
 #include <cstdint>
@@ -17,49 +17,50 @@ class IdealCosts {
 
   struct Cost {
     std::int64_t time_ns = 0;
-    std::int64_t link_ns = 0;  // of the time, the link is busy
+    std::int64_t link_ns = 0;  // time for which the link is busy
     std::uint64_t host_bytes = 0;
   };
-  // Of the segment between two ideals, `from` a proper subset of `to`.
+  // Returns the cost of the segment between two ideals; `from` is a proper subset of `to`.
   [[nodiscard]] Cost operator()(std::size_t from, std::size_t to) const;
   class Row;
 
   [[nodiscard]] const SegmentCosts& of_operators() const { return costs_; }
-  // Of a stage: what it takes whatever is in it.
+  // A lower bound of the fixed time of a stage.
   [[nodiscard]] std::int64_t least_fixed_ns() const;
-  // Whether all that crosses the border of `from` is read between the two for the last time. Then
-  // the stage between them receives all of it, and writes all that crosses the border of `to`.
+  // Whether all tensors that cross the border of `from` have their last reader between the two
+  // ideals. The stage between them then receives all of them and writes all tensors that cross the
+  // border of `to`.
   [[nodiscard]] bool reads_all(std::size_t from, std::size_t to) const;
-  // What a stage that begins, or ends, at this ideal spends on all that crosses its border, as far
-  // as nothing hides it.
+  // The time that a stage that begins (ends) at this ideal takes for all tensors that cross its
+  // border, without overlap.
   [[nodiscard]] std::int64_t input_ns(std::size_t ideal) const;
   [[nodiscard]] std::int64_t output_ns(std::size_t ideal) const;
-  // Of a stage that begins at an ideal, and goes on beyond another: what it takes for the operators
-  // between them, without streaming what could be cached.
+  // A lower bound for a stage that begins at an ideal and ends after another: the time of the
+  // operators between them, without avoidable streaming.
   [[nodiscard]] std::int64_t least_beginning_ns(std::size_t from, std::size_t to) const;
-  // The same of a stage that ends at an ideal and begins before another, without its fixed time.
+  // The same for a stage that ends at an ideal and begins before another, without its fixed time.
   [[nodiscard]] std::int64_t least_ending_ns(std::size_t from, std::size_t to) const;
   [[nodiscard]] bool may_run_on_host(std::size_t from, std::size_t to) const;
 
-  // No segmentation's stages take less together: all of the whole model's time but the streaming of
-  // what does not fit.
+  // A lower bound of the sum of all stages of any segmentation: the time of the whole model without
+  // streaming of parameters that do not fit.
   [[nodiscard]] std::int64_t least_sum_ns() const;
 
  private:
-  // What the device caches of a segment, candidate by candidate; the rest is streamed.
+  // State of caching the candidates of a segment one by one; the others stream.
   struct Cache {
     std::uint64_t left_bytes = 0;
     std::size_t last = 0;  // the last operator of the segment
     bool is_crowded = false;
   };
-  // Of all tensors that cross the border of an ideal.
+  // The tensors that cross the border of an ideal.
   struct Border {
     std::vector<std::uint32_t> tensors;
-    std::vector<IdealLattice::Word> readers;  // outside
-    std::uint64_t input_bytes = 0;            // of a stage that reads all
-    bool is_crowded = false;                  // then, by some reader
-    std::uint64_t output_bytes = 0;           // of a stage that writes all; model outputs apart
-    std::uint64_t model_output_bytes = 0;     // that operators of the ideal write
+    std::vector<IdealLattice::Word> readers;  // readers outside the ideal
+    std::uint64_t input_bytes = 0;            // of a stage that reads all of them
+    bool is_crowded = false;                  // whether that crowds the tiles of a reader
+    std::uint64_t output_bytes = 0;  // of a stage that writes all of them, without model outputs
+    std::uint64_t model_output_bytes = 0;  // written by operators of the ideal
   };
   // Sums over the operators of an ideal.
   struct IdealSums {
@@ -68,7 +69,7 @@ class IdealCosts {
     std::uint64_t cached_bytes = 0;
     std::uint64_t uncached_bytes = 0;
     Streaming uncached;
-    std::uint32_t unsupported = 0;  // operators that the device does not have
+    std::uint32_t unsupported = 0;  // operators that the device does not support
 
     void add(const OperatorFacts& op) {
       cycles += op.work.cycles;
@@ -106,12 +107,12 @@ class IdealCosts {
   std::vector<IdealSums> sums_;
   std::vector<Border> borders_;
   std::size_t words_per_ideal_ = 0;
-  std::vector<IdealLattice::Word> candidates_;  // its operators' positions in caching_order_
+  std::vector<IdealLattice::Word> candidates_;  // positions of its operators in caching_order()
 };
 
-// The costs of the stages that begin at one ideal. Which operators run on the host depends on where
-// the stage begins, but not on where it ends: they are found once, and each cost is that of the one
-// before with some operators more or less. Cheapest where `to` ascends.
+// The costs of the stages that begin at one ideal. The operators on the host depend on the
+// beginning of the stage and not on its end, so they are determined once. Each cost is computed
+// from the previous one by adding or removing operators. It is cheapest if `to` ascends.
 class IdealCosts::Row {
  public:
   Row(const IdealCosts& ideals, std::size_t from)
@@ -137,14 +138,15 @@ class IdealCosts::Row {
   const IdealCosts& ideals_;
   const SegmentCosts& costs_;
   std::size_t from_;
-  std::vector<Word> on_device_;  // operators beyond `from_` that would run there
-  std::vector<Word> ours_;       // those of them up to the ideal at hand
-  std::vector<Word> theirs_;     // the host's
+  std::vector<Word> on_device_;  // operators after `from_` that would run on the device
+  std::vector<Word> ours_;       // of these, the operators of the current segment
+  std::vector<Word> theirs_;     // operators of the segment on the host
   std::int64_t host_ns_ = 0;
-  std::vector<std::uint32_t> readers_;  // per tensor: of ours
+  std::vector<std::uint32_t> readers_;  // per tensor: number of readers in `ours_`
   IdealSums sums_;
   SegmentSum border_;
-  std::uint32_t crowded_ = 0;  // of ours: read a map from outside that crowds their tiles
+  std::uint32_t crowded_ =
+      0;  // operators in `ours_` that read a map from outside that crowds their tiles
 };
 
 }  // namespace segue

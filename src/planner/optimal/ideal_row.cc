@@ -1,4 +1,4 @@
-// Segments with operators on the host, one grown from the other.
+// Costs of segments with operators on the host, each computed from the previous one.
 #include <algorithm>
 #include <bit>
 
@@ -29,8 +29,8 @@ bool IdealCosts::Row::is_ours(std::size_t op) const {
   return op != SegmentCosts::kNone && has(ours_, op);
 }
 
-// As operators_on_host decides: what the device does not have, and what depends on such an operator
-// after the device has begun.
+// The rule of operators_on_host: unsupported operators, and operators that depend on one of them
+// once the device has started.
 void IdealCosts::Row::begin() {
   const std::size_t count = costs_.operators().size();
   std::vector<bool> has_device_before(count);
@@ -66,7 +66,8 @@ void IdealCosts::Row::go_to(std::size_t to) {
   }
 }
 
-// What an operator's outputs add to the border, whichever of their readers are ours.
+// Adds or removes the outputs of an operator at the border, regardless of which readers are in the
+// segment.
 void IdealCosts::Row::count_writes(std::size_t op, bool is_added) {
   for (const std::uint32_t t : costs_.writes(op)) {
     const Activation& tensor = costs_.activations()[t];
@@ -74,7 +75,7 @@ void IdealCosts::Row::count_writes(std::size_t op, bool is_added) {
     const std::uint64_t sent = leaves(tensor, readers_[t]) ? tensor.sent_bytes : 0;
     const auto crowded = static_cast<std::uint32_t>(std::ranges::count_if(
         tensor.crowded_readers, [&](std::size_t reader) { return is_ours(reader); }));
-    // Sums of unsigned numbers that are taken back where they were added.
+    // Unsigned arithmetic: what was added is subtracted again, so sums do not wrap around.
     border_.input_bytes += is_added ? -read : read;
     border_.output_bytes += is_added ? sent : -sent;
     crowded_ += is_added ? -crowded : crowded;
@@ -143,7 +144,7 @@ IdealCosts::Cost IdealCosts::Row::operator()(std::size_t to) {
   return cost;
 }
 
-// What is on the host does not depend on where the stage ends, and neither does what comes in.
+// Operators on the host and inputs do not depend on where the stage ends.
 std::int64_t IdealCosts::Row::least_beginning_ns(std::size_t to) {
   if (ours_.empty()) begin();
   go_to(to);
@@ -156,7 +157,7 @@ std::int64_t IdealCosts::Row::least_beginning_ns(std::size_t to) {
   return host_ns_ + (has_device ? sum.time(costs_.device().timing).total().count() : 0);
 }
 
-// Where the stage begins earlier, more may be on the host, but nothing less.
+// If the stage begins earlier, the host may run more operators, but not fewer.
 std::int64_t IdealCosts::Row::least_ending_ns(std::size_t to) {
   if (ours_.empty()) begin();
   go_to(to);

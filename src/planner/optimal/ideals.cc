@@ -25,10 +25,10 @@ bool is_ready(const Graph& graph, const Bits& ideal, std::size_t op) {
                              [&](OperatorId writer) { return holds(ideal, index(writer)); });
 }
 
-// The ideals between the first `first` operators and the first `last`, without both, by number of
-// operators; nothing when there are more than `limit`. Level by level: those of n + 1 operators are
-// those of n with one operator more. A set keeps each once and in an order that depends on nothing
-// but its operators.
+// Returns the ideals between the first `first` and the first `last` operators, without both ends,
+// by number of operators; nothing if there are more than `limit`. Ideals of n + 1 operators are
+// those of n operators with one more. A set keeps each of them once, in an order that depends only
+// on its operators.
 std::optional<std::vector<Bits>> bits_between(const Graph& graph, std::size_t first,
                                               std::size_t last, std::size_t limit) {
   std::vector<Bits> ideals;
@@ -54,9 +54,9 @@ std::optional<std::vector<Bits>> bits_between(const Graph& graph, std::size_t fi
 
 }  // namespace
 
-// A prefix is such an ideal where each operator that could follow it directly reads from each
-// operator of it that nothing in it reads from. Both are counted for all prefixes at once, and so
-// are the pairs that are connected, by where they begin and end to be so.
+// A prefix is such an ideal if each operator that could follow it directly reads from each operator
+// of the prefix that has no reader in it. The counts of both kinds of operators, and of connected
+// pairs, are computed for all prefixes at once from the ranges of prefixes in which they apply.
 std::vector<std::uint32_t> narrow_prefixes(const Graph& graph) {
   const std::size_t count = graph.operator_count();
   std::vector<std::int64_t> lasts(count + 2);
@@ -109,7 +109,8 @@ std::optional<IdealLattice> IdealLattice::all(const Graph& graph, std::size_t li
 IdealLattice IdealLattice::narrow(const Graph& graph, std::size_t limit,
                                   std::vector<IdealGap>& gaps) {
   const auto prefixes = narrow_prefixes(graph);
-  std::vector<std::optional<std::vector<Bits>>> between;  // each prefix and the next
+  std::vector<std::optional<std::vector<Bits>>>
+      between;  // per prefix: the ideals up to the next one
   std::vector<std::pair<std::size_t, std::size_t>> by_width;
   for (std::size_t i = 0; i + 1 < prefixes.size(); ++i) {
     between.push_back(bits_between(graph, prefixes[i], prefixes[i + 1], limit));

@@ -1,5 +1,6 @@
-// The ideals of an operator graph: sets that hold with each operator all it depends on. Segments in
-// pipeline order are differences of a chain of ideals, and every such difference is convex.
+// The order ideals of an operator graph: sets that contain with each operator all operators on
+// which it depends. Segments in pipeline order are the differences of a chain of ideals, and every
+// such difference is convex.
 #pragma once
 
 #include <cstddef>
@@ -12,13 +13,13 @@
 
 namespace segue {
 
-// Numbers of operators in file order, ascending from none to all: the first so many are an ideal
-// that every other ideal contains or is contained in. Every pipeline cuts before or behind it, or
-// there. O(operators + edges).
+// Returns all n, ascending from 0 to the number of operators, for which the first n operators in
+// file order are an ideal that every other ideal contains or is contained in. Every pipeline cuts
+// before, after or at such an ideal. O(operators + edges).
 [[nodiscard]] std::vector<std::uint32_t> narrow_prefixes(const Graph& graph);
 
-// Ideals that are not listed: all between two that are. Positions in the lattice, one behind the
-// other.
+// A range of ideals that are not listed: all ideals between two consecutive positions in the
+// lattice.
 struct IdealGap {
   std::uint32_t below = 0;
   std::uint32_t above = 0;
@@ -28,36 +29,37 @@ class IdealLattice {
  public:
   using Word = std::uint64_t;
 
-  // All ideals of the graph, the empty and the full one included; nothing when there are more than
-  // `limit`. O(ideals * operators / 64 + edges).
+  // Returns all ideals of the graph, with the empty and the full one; nothing if there are more
+  // than `limit`. O(ideals * operators / 64 + edges).
   [[nodiscard]] static std::optional<IdealLattice> all(const Graph& graph, std::size_t limit);
 
-  // All ideals of the graph but those between some two that every other ideal contains or is
-  // contained in: where the graph is widest, `gaps` of them, so that at most `limit` are left or
-  // no operators between such two.
+  // Returns all ideals except those in `gaps`, the widest parts of the graph. A gap is between two
+  // ideals that every other ideal contains or is contained in. As many gaps are chosen as are
+  // needed to keep at most `limit` ideals, or until no operators remain between two such ideals.
   [[nodiscard]] static IdealLattice narrow(const Graph& graph, std::size_t limit,
                                            std::vector<IdealGap>& gaps);
 
-  // The ideals of the first 0, 1, 2, … depths.
+  // Returns the ideals of the first 0, 1, 2, … depths.
   [[nodiscard]] static IdealLattice along_depths(const Graph& graph);
 
-  // About `count` of them, evenly spread.
+  // Returns about `count` of these, evenly distributed.
   [[nodiscard]] static IdealLattice along_some_depths(const Graph& graph, std::uint32_t count);
 
-  // The ideals along three orders, by depth, by file and Google's: a chain of each, merged. So no
-  // other strategy has cuts that are not among them. Never more than depth + 2 * operators + 1.
+  // Returns the ideals along three orders, merged: by depth, by file and Google's. The cuts of
+  // every other strategy are among them. At most depth + 2 * operators + 1 ideals.
   [[nodiscard]] static IdealLattice along_orders(const Graph& graph);
 
-  // With more ideals, each as its operators; those that are no ideals must not be given.
+  // Returns the lattice with additional ideals, each given by its operators. All of them must be
+  // ideals.
   [[nodiscard]] IdealLattice with(std::span<const std::vector<bool>> ideals) const;
   [[nodiscard]] IdealLattice with(const IdealLattice& other) const;
 
-  // Where the ideals of another lattice, which are all in this one, stand in it.
+  // Returns the positions of the ideals of another lattice, all of which must be in this one.
   [[nodiscard]] std::vector<std::uint32_t> positions_of(const IdealLattice& other) const;
 
   [[nodiscard]] std::size_t size() const { return sizes_.size(); }
-  // Operators in ideal `i`. Ideals ascend in this number; 0 is the empty one, the last the full
-  // one.
+  // Number of operators in ideal `i`. Ideals are sorted by this number: 0 is the empty ideal, the
+  // last one is the full ideal.
   [[nodiscard]] std::uint32_t operators_in(std::size_t i) const { return sizes_[i]; }
   [[nodiscard]] std::span<const Word> words(std::size_t i) const {
     return {words_.data() + i * words_per_ideal_, words_per_ideal_};
@@ -67,9 +69,9 @@ class IdealLattice {
   }
   [[nodiscard]] bool is_subset(std::size_t smaller, std::size_t larger) const;
 
-  // The operators of `larger` that are not in `smaller`, in file order.
+  // Returns the operators of `larger` that are not in `smaller`, in file order.
   [[nodiscard]] std::vector<OperatorId> difference(std::size_t smaller, std::size_t larger) const;
-  // The last of them.
+  // Returns the position of the last of them.
   [[nodiscard]] std::size_t last_of_difference(std::size_t smaller, std::size_t larger) const;
 
  private:

@@ -27,7 +27,8 @@ std::int64_t LatticeStages::time_ns(std::size_t from, std::size_t to) const {
   std::atomic<std::int64_t>& time = times_[slot(from, to)];
   if (const std::int64_t known = time.load(kRelaxed); known > 0) return known - 1;
   IdealCosts::Row row(costs_[0], from);
-  // Where operators run on the host, each is cheap only beside the one before.
+  // With operators on the host, a time is cheap only after the previous one, so the whole row is
+  // computed.
   const std::size_t last = costs_[0].of_operators().has_host() ? size() - 1 : to;
   for (std::size_t other = costs_[0].of_operators().has_host() ? from + 1 : to; other <= last;
        ++other) {

@@ -1,5 +1,5 @@
-// The stages between the ideals of a lattice, with what each takes at least and exactly: what
-// searches for several numbers of devices share.
+// The stages between the ideals of a lattice, with lower bounds and exact times. Searches for
+// several numbers of devices share them.
 #pragma once
 
 #include <atomic>
@@ -13,12 +13,12 @@
 
 namespace segue {
 
-// Thread-safe. The costs, of one graph, must outlive it.
+// Thread-safe. The costs, all of one graph, must outlive it.
 class LatticeStages {
  public:
-  static constexpr bool kIsOrdered = false;  // by the work before them
+  static constexpr bool kIsOrdered = false;  // whether cuts are ordered by the work before them
 
-  // For at most `most_devices` devices of each kind together.
+  // For at most `most_devices` devices of all kinds together.
   LatticeStages(std::span<const SegmentCosts> kinds, IdealLattice lattice,
                 std::uint32_t most_devices);
   LatticeStages(const LatticeStages&) = delete;
@@ -29,10 +29,9 @@ class LatticeStages {
   [[nodiscard]] const WorkBounds& bounds() const { return bounds_; }
   [[nodiscard]] std::size_t size() const { return lattice_.size(); }
 
-  // Below: of one kind of device.
+  // The functions below are for one kind of device.
 
-  // Whether there is a stage between two ideals, and its bounds leave it a chance to take no
-  // longer.
+  // Whether there is a stage between two ideals whose lower bounds are at most `longest_ns`.
   [[nodiscard]] bool may_take(std::size_t from, std::size_t to, std::int64_t longest_ns) const {
     if (bounds_.least_sum_ns(from, to, 1) > longest_ns) return false;
     const std::int64_t known = times_.empty() ? kUnknown : times_[slot(from, to)].load(kRelaxed);
@@ -41,29 +40,30 @@ class LatticeStages {
     if (!times_.empty()) times_[slot(from, to)].store(kNoStage, kRelaxed);
     return false;
   }
-  // No ideal beyond this one ends a stage that may take no longer.
+  // Returns a position after which no ideal ends a stage of at most `longest_ns`.
   [[nodiscard]] std::size_t last_within(std::size_t, std::int64_t) const { return size() - 1; }
 
-  // Computed when first asked for. `from` is a proper subset of `to`.
+  // Returns the time of a stage, computed on first use. `from` is a proper subset of `to`.
   [[nodiscard]] std::int64_t time_ns(std::size_t from, std::size_t to) const;
 
-  // Of a stage from this ideal to a cut in the gap, all but the work in the gap.
+  // A lower bound for a stage from an ideal to a cut in the gap, without the work in the gap.
   [[nodiscard]] std::int64_t least_beginning_ns(std::size_t from, const IdealGap& gap) const;
-  // Of a stage from a cut in the gap to this ideal, all but the work in the gap.
+  // A lower bound for a stage from a cut in the gap to an ideal, without the work in the gap.
   [[nodiscard]] std::int64_t least_ending_ns(const IdealGap& gap, std::size_t to) const;
-  // Of a stage from a cut in a gap to one in the same or a later gap, all but the work in them.
+  // A lower bound for a stage from a cut in a gap to one in the same or a later gap, without the
+  // work in both.
   [[nodiscard]] std::int64_t least_between_ns(const IdealGap& gap, const IdealGap& later) const;
 
  private:
   static constexpr std::int64_t kUnknown = 0;
   static constexpr std::int64_t kNoStage = -1;
   static constexpr auto kRelaxed = std::memory_order_relaxed;
-  // No part of a time is rounded by more than this together.
+  // Limit of the total rounding of a time.
   static constexpr std::int64_t kRounding = 4;
 
-  // Where a device computes all of a gap, a stage that has some of it has a device.
+  // If the device runs all operators of a gap, a stage with a part of the gap has this fixed time.
   [[nodiscard]] std::int64_t fixed_ns_within(const IdealGap& gap) const;
-  // All pairs of one `from` follow one another.
+  // Pairs with the same `from` are adjacent.
   [[nodiscard]] std::size_t slot(std::size_t from, std::size_t to) const {
     return from * (2 * size() - from - 1) / 2 + (to - from - 1);
   }
@@ -71,7 +71,7 @@ class LatticeStages {
   IdealLattice lattice_;
   std::vector<IdealCosts> costs_;  // per kind
   WorkBounds bounds_;
-  // One more than the time of a stage, or one of the two below. Every thread computes the same.
+  // 0: not computed; otherwise the time of a stage plus 1. All threads compute the same value.
   mutable std::vector<std::atomic<std::int64_t>> times_;
 };
 

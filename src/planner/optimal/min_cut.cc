@@ -23,8 +23,8 @@ std::int64_t MinCut::solve() {
   return flow;
 }
 
-// Distances to the sink along edges with capacity left; whether the source reaches it. Searching
-// from the sink, no path that is then tried ends anywhere else.
+// Computes distances to the sink along edges with remaining capacity. Returns whether the source
+// reaches the sink. The search starts at the sink, so that no path tried afterwards ends elsewhere.
 bool MinCut::find_levels() {
   level_.assign(first_.size(), -1);
   level_[1] = 0;
@@ -41,7 +41,7 @@ bool MinCut::find_levels() {
   return level_[0] >= 0;
 }
 
-// As much as passes from the node to the sink, `most` at most.
+// Sends as much flow as possible from the node to the sink, at most `most`.
 std::int64_t MinCut::push(std::uint32_t node, std::int64_t most) {
   if (node == 1) return most;
   std::int64_t sent = 0;

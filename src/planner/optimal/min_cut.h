@@ -1,5 +1,5 @@
-// The cheapest cut between a source and a sink: Dinic's algorithm (E. A. Dinic, 1970), with integer
-// capacities. O(nodes^2 * edges), in practice far less.
+// The minimum cut between a source and a sink: Dinic's algorithm (E. A. Dinic, 1970) with integer
+// capacities. O(nodes^2 * edges), much less in practice.
 #pragma once
 
 #include <cstdint>
@@ -16,26 +16,27 @@ class MinCut {
 
   void add(std::size_t from, std::size_t to, std::int64_t capacity);
 
-  // The capacity of the cheapest cut; call once.
+  // Returns the capacity of the minimum cut. May be called once.
   [[nodiscard]] std::int64_t solve();
 
-  // After solve: whether a node is on the source's side of the cheapest cut nearest to the sink.
+  // After `solve`: whether a node is on the source's side of the minimum cut that is nearest to the
+  // sink.
   [[nodiscard]] bool is_on_source_side(std::size_t node) const { return level_[node] < 0; }
 
  private:
   static constexpr std::uint32_t kNone = 0xFFFFFFFF;
   struct Edge {
     std::uint32_t to = 0;
-    std::uint32_t next = kNone;  // of the same node
-    std::int64_t left = 0;       // capacity
+    std::uint32_t next = kNone;  // next edge of the same node
+    std::int64_t left = 0;       // remaining capacity
   };
   void append(std::size_t from, std::size_t to, std::int64_t capacity);
   [[nodiscard]] bool find_levels();
   [[nodiscard]] std::int64_t push(std::uint32_t node, std::int64_t most);
 
-  std::vector<Edge> edges_;           // each followed by its reverse
-  std::vector<std::uint32_t> first_;  // per node, in edges_
-  std::vector<std::uint32_t> next_;   // per node: the edge to try
+  std::vector<Edge> edges_;           // each is followed by its reverse
+  std::vector<std::uint32_t> first_;  // per node: position in edges_
+  std::vector<std::uint32_t> next_;   // per node: the edge to try next
   std::vector<std::int32_t> level_;   // per node: distance to the sink; -1: not reached
   std::vector<std::uint32_t> queue_;
 };

@@ -1,5 +1,3 @@
-#include "segue/planner.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 #include "planner/optimal/search.h"
 #include "planner/optimal/shared_stages.h"
 #include "segue/error.h"
+#include "segue/planner.h"
 
 namespace segue {
 namespace {
@@ -34,7 +33,7 @@ void check(std::span<const DevicePool> pools) {
   }
 }
 
-// Stages and replicas that one pass over the pairs of ideals may look at.
+// Returns the number of stages and replicas that one pass over the pairs of ideals may visit.
 double work_of(std::size_t ideals, std::span<const DevicePool> pools,
                const OptimalOptions& options) {
   const double devices = device_count(pools);
@@ -44,14 +43,14 @@ double work_of(std::size_t ideals, std::span<const DevicePool> pools,
 }
 constexpr double kMostWork = 1.5e10;  // some seconds
 
-// A search over one lattice, and what it found.
+// A search over one lattice and its result.
 class LatticeSearch {
  public:
   LatticeSearch(const LatticeStages& stages, std::span<const DevicePool> pools,
                 const OptimalOptions& options)
       : stages_(stages), pools_(pools), options_(options) {}
 
-  // `known`: what some pipeline is known to reach.
+  // `known`: limits that a known pipeline satisfies.
   void run(const PaceLimits& known) {
     PaceLimits limits = known;
     if (options_.max_latency)
@@ -65,13 +64,13 @@ class LatticeSearch {
 
   [[nodiscard]] const IdealLattice& lattice() const { return stages_.lattice(); }
   [[nodiscard]] bool found() const { return best_.has_value(); }
-  // Limits that a search over more ideals can keep too.
+  // Limits that a search over more ideals can satisfy too.
   [[nodiscard]] PaceLimits reached() const {
     PaceLimits limits;
     if (found()) (is_latency() ? limits.latency_ns : limits.period_ns) = objective_ns();
     return limits;
   }
-  // No pipeline takes less, whichever its ideals.
+  // A lower bound over all ideals.
   [[nodiscard]] std::int64_t least_ns() const { return least_ns_; }
 
   [[nodiscard]] OptimalSegmentation result(bool is_complete) const {
@@ -112,11 +111,12 @@ void raise_bound(OptimalSegmentation& result, std::int64_t least_ns) {
   result.bound.is_proven = result.bound.value == result.bottleneck;
 }
 
-// For pure pipelines on equal devices: more candidates for the first cut, and what it proves.
+// For pure pipelines on equal devices: adds candidates for the first cut, and the bound that they
+// prove.
 void improve_at_first_cut(const SharedStages& shared, std::span<const DevicePool> pools,
                           const OptimalOptions& options, const LatticeSearch& known,
                           OptimalSegmentation& result) {
-  // A few cuts for candidates, then as many as the proof needs.
+  // First a few cuts for candidates, then as many as a proof needs.
   for (const bool dives : {true, false}) {
     if (result.bound.is_proven) return;
     const auto cuts = find_first_cuts(shared.costs()[0], pools[0].count,
@@ -132,7 +132,7 @@ void improve_at_first_cut(const SharedStages& shared, std::span<const DevicePool
       result = found;
       raise_bound(result, bound.value.count());
     }
-    // The bound is that of exact times; those of stages are rounded part by part.
+    // The bound is for exact times; those of stages are rounded part by part.
     constexpr std::int64_t kRoundingNs = 5;
     const auto least = static_cast<std::int64_t>(cuts->least_ns) - kRoundingNs;
     const bool is_close = result.bottleneck.count() - least <= 2 * kRoundingNs;
@@ -148,7 +148,7 @@ void improve_at_first_cut(const SharedStages& shared, std::span<const DevicePool
                   graph.model().name(), to_string(pools)));
 }
 
-// Where devices leave too much open even along three orders: the best of some horizontal cuts.
+// If the search is too large even along three orders: the best of a few horizontal cuts.
 OptimalSegmentation along_few_cuts(const SharedStages& shared, std::span<const DevicePool> pools,
                                    const OptimalOptions& options) {
   const Graph& graph = shared.graph();
@@ -182,7 +182,7 @@ OptimalSegmentation along_few_cuts(const SharedStages& shared, std::span<const D
                           shortest.bound.is_proven ? "" : " found", format_time(shortest.latency)));
 }
 
-// The whole model on so many devices, as one stage.
+// The whole model as one stage on several devices.
 OptimalSegmentation undivided(const RangeStages& stages, std::uint32_t replicas, std::int64_t hop) {
   const std::int64_t alone = stages.time_ns(0, stages.size() - 1);
   OptimalSegmentation result;
@@ -207,7 +207,7 @@ OptimalSegmentation divided(const RangeStages& stages,
   return result;
 }
 
-// Along orders, one after another; nothing where stages are no sums.
+// Searches along the orders, one by one. Returns nothing if stage times are not sums.
 std::optional<OptimalSegmentation> along_ranges(const SharedStages& shared, const DevicePool& pool,
                                                 const OptimalOptions& options) {
   const SharedStages::Ranges& ranges = shared.ranges();
@@ -223,7 +223,7 @@ std::optional<OptimalSegmentation> along_ranges(const SharedStages& shared, cons
   take(undivided(file, replicas, hop));
   const std::int64_t at_most = result.bottleneck.count();
   const std::int64_t least = file.bounds().least_period_ns(pool.count);
-  std::int64_t stages_ns = at_most;  // of the slowest in two or more
+  std::int64_t stages_ns = at_most;  // of the slowest of two or more stages
   for (const RangeStages& stages : ranges.orders) {
     std::vector<std::uint32_t> cuts(stages.size());
     std::iota(cuts.begin(), cuts.end(), 0U);
@@ -244,7 +244,7 @@ std::optional<OptimalSegmentation> along_ranges(const SharedStages& shared, cons
   return result;
 }
 
-// Where the stages alone decide.
+// For problems in which only the stages count.
 OptimalSegmentation at_best_pace(const SharedStages& shared, std::span<const DevicePool> pools,
                                  const OptimalOptions& options) {
   const SharedStages::Listed& listed = shared.listed();
@@ -258,12 +258,12 @@ OptimalSegmentation at_best_pace(const SharedStages& shared, std::span<const Dev
       options.max_replicas == 0 ? devices : std::min(options.max_replicas, devices));
   raise_bound(result, relaxed.solve(search.least_ns(), result.bottleneck.count() - 1)
                           .value_or(result.bottleneck.count()));
-  // They have no replicas.
+  // First cuts apply only to pipelines without replicas.
   if (options.max_replicas == 1) improve_at_first_cut(shared, pools, options, search, result);
   return result;
 }
 
-// Along orders, which takes little time; from there over all ideals.
+// First a search along the orders, which is fast. Its result limits the search over all ideals.
 OptimalSegmentation with_labels(const SharedStages& shared, std::span<const DevicePool> pools,
                                 const OptimalOptions& options) {
   const Graph& graph = shared.graph();
@@ -298,7 +298,7 @@ OptimalSegmentation segment_with(const SharedStages& shared, std::span<const Dev
   if (is_even && !shared.is_large()) return at_best_pace(shared, pools, options);
   if (!shared.is_large()) {
     OptimalSegmentation result = with_labels(shared, pools, options);
-    // On links of their own the devices are no slower.
+    // Devices with exclusive links are at least as fast.
     if (is_of_pace && !result.bound.is_proven) {
       const DevicePool apart{pools[0].device, pools[0].count, false};
       raise_bound(result, at_best_pace(shared, {&apart, 1}, options).bound.value.count());

@@ -88,12 +88,12 @@ void RangeStages::gather_last_operators() {
   }
 }
 
-// Behind its writer.
+// Returns the first cut after the writer of a tensor.
 std::size_t RangeStages::first_cut_of(const Activation& tensor) const {
   return tensor.writer == SegmentCosts::kNone ? 0 : positions_[tensor.writer] + 1;
 }
 
-// By positions, ascending.
+// Returns the positions of the readers, ascending.
 std::vector<std::uint32_t> RangeStages::readers_of(const Activation& tensor) const {
   std::vector<std::uint32_t> readers;
   for (const std::uint32_t op : tensor.readers) readers.push_back(positions_[op]);
@@ -116,7 +116,7 @@ void RangeStages::gather_crossings() {
   const auto is_sent = [](const Activation& tensor) {
     return tensor.writer != SegmentCosts::kNone && !tensor.is_model_output;
   };
-  // Calls `visit` with each cut that a tensor crosses, and its next reader there.
+  // Calls `visit` with each cut that the tensor crosses and the next reader after it.
   const auto for_crossings = [&](const Activation& tensor, auto visit) {
     const auto readers = readers_of(tensor);
     auto next = readers.begin();
@@ -149,7 +149,7 @@ void RangeStages::gather_crossings() {
   sum_crossings(writes_, std::greater<>{});
 }
 
-// Sorts those of each cut, and makes bytes those of all before, too.
+// Sorts the crossings of each cut, and replaces bytes by prefix sums.
 template <typename Compare>
 void RangeStages::sum_crossings(Crossings& crossings, Compare compare) const {
   for (std::size_t cut = 0; cut < size(); ++cut) {
@@ -200,7 +200,7 @@ std::vector<OperatorId> RangeStages::operators(std::size_t from, std::size_t to)
   return result;
 }
 
-// The tensors that the operators from `from` to `to` read and do not write.
+// Returns the bytes of tensors that the operators from `from` to `to` read and do not write.
 std::uint64_t RangeStages::input_bytes(std::size_t from, std::size_t to) const {
   const auto begin =
       next_reads_.all.begin() + static_cast<std::ptrdiff_t>(next_reads_.starts[from]);
@@ -220,7 +220,7 @@ std::uint64_t RangeStages::output_bytes(std::size_t from, std::size_t to) const 
          sums_[from].model_output_bytes;
 }
 
-// The position of the one that is last in the file.
+// Returns the position of the operator that is last in the file.
 std::uint32_t RangeStages::last_operator(std::size_t from, std::size_t to) const {
   const auto level = static_cast<std::size_t>(std::bit_width(to - from)) - 1;
   const std::uint32_t a = last_of_[level][from];
@@ -270,7 +270,7 @@ std::int64_t RangeStages::time_ns(std::size_t from, std::size_t to) const {
   return sum.time(timing()).total().count();
 }
 
-// Ascending, until `visit` says no.
+// Visits ranks in ascending order until `visit` returns false.
 template <typename Visit>
 void RangeStages::for_each_rank(std::size_t from, std::size_t to, Visit visit) const {
   const std::size_t first = std::min((from + kStep - 1) / kStep * kStep, to);
@@ -303,7 +303,7 @@ void RangeStages::for_each_rank(std::size_t from, std::size_t to, Visit visit) c
   (void)visit_others(kNone);
 }
 
-// What the device keeps, in the order of caching, until nothing more can fit; all else is streamed.
+// Caches parameters in caching order until nothing more can fit. All others stream.
 void RangeStages::add_spilled(std::size_t from, std::size_t to, SegmentSum& sum) const {
   const std::uint32_t last = last_operator(from, to);
   std::uint64_t left_bytes = capacity(from, to);
@@ -325,9 +325,9 @@ void RangeStages::add_spilled(std::size_t from, std::size_t to, SegmentSum& sum)
   sum.add(spilled);
 }
 
-// What is between two cuts takes, in a stage that holds more.
+// A lower bound for the part of a stage between two cuts, without transfers.
 std::int64_t RangeStages::least_ns_without_border(std::size_t from, std::size_t to) const {
-  constexpr std::int64_t kRounding = 4;  // each part of a time is rounded on its own
+  constexpr std::int64_t kRounding = 4;  // each part of a time is rounded separately
   return costs_->fixed_ns() + bounds_.work_ns(to) - bounds_.work_ns(from) +
          bounds_.least_spill_ns(from, to) - kRounding;
 }

@@ -1,6 +1,7 @@
-// The stages between the cuts along one order of the operators, as LatticeStages between ideals,
-// for graphs of up to some hundred thousand operators. Sums over operators are differences of sums
-// from the first on; what crosses a cut lies in the order in which it is read and was written.
+// The stages between the cuts along one order of the operators, with the interface of
+// LatticeStages, for graphs of up to some hundred thousand operators. Sums over operators are
+// differences of prefix sums. Tensors that cross a cut are sorted by their next reader and by their
+// writer.
 #pragma once
 
 #include <cstdint>
@@ -17,18 +18,18 @@ namespace segue {
 // Thread-safe. The costs must outlive it.
 class RangeStages {
  public:
-  static constexpr bool kIsOrdered = true;  // by the work before them
+  static constexpr bool kIsOrdered = true;  // whether cuts are ordered by the work before them
 
-  // Nothing where some operators run on the host, so that their times are no sums, or where so many
-  // tensors are read so late that they would fill the memory.
+  // Returns nothing if some operators run on the host, because times are then not sums, or if so
+  // many tensors cross so many cuts that the tables would be too large.
   [[nodiscard]] static std::optional<RangeStages> along(const SegmentCosts& costs,
                                                         std::vector<OperatorId> order,
                                                         std::uint32_t most_devices);
 
   [[nodiscard]] const WorkBounds& bounds() const { return bounds_; }
-  // Cut `i` is behind the first `i` operators.
+  // Number of cuts. Cut `i` is after the first `i` operators.
   [[nodiscard]] std::size_t size() const { return order_.size() + 1; }
-  // In file order.
+  // Returns the operators between two cuts in file order.
   [[nodiscard]] std::vector<OperatorId> operators(std::size_t from, std::size_t to) const;
 
   [[nodiscard]] bool may_take(std::size_t from, std::size_t to, std::int64_t longest_ns) const;
@@ -39,22 +40,23 @@ class RangeStages {
   [[nodiscard]] std::int64_t least_between_ns(const IdealGap& gap, const IdealGap& later) const;
 
  private:
-  // Operators before a cut.
+  // Sums over the operators before a cut.
   struct Sums {
     std::uint64_t cycles = 0;
     std::uint64_t instruction_bytes = 0;
     std::uint64_t cached_bytes = 0;
     std::uint64_t model_output_bytes = 0;
     Streaming uncached;
-    Streaming spilled;  // if nothing were kept on chip
+    Streaming spilled;  // if no parameters were cached
   };
-  // A tensor that crosses a cut, with all that are read before it, or that were written behind it.
+  // A tensor that crosses a cut. Bytes include the tensors that are read before it, or were written
+  // after it.
   struct Crossing {
-    std::uint32_t operator_position = 0;  // that reads it next, or writes it
+    std::uint32_t operator_position = 0;  // its next reader, or its writer
     std::uint64_t bytes = 0;
   };
   struct Crossings {
-    std::vector<std::uint64_t> starts;  // per cut, in `all`
+    std::vector<std::uint64_t> starts;  // per cut: position in `all`
     std::vector<Crossing> all;
   };
   [[nodiscard]] std::int64_t least_ns_without_border(std::size_t from, std::size_t to) const;
@@ -77,7 +79,7 @@ class RangeStages {
   [[nodiscard]] std::uint64_t output_bytes(std::size_t from, std::size_t to) const;
   [[nodiscard]] std::uint32_t last_operator(std::size_t from, std::size_t to) const;
   [[nodiscard]] SegmentSum sum_without_spilling(std::size_t from, std::size_t to) const;
-  // For parameters.
+  // Memory for parameters.
   [[nodiscard]] std::uint64_t capacity(std::size_t from, std::size_t to) const;
   [[nodiscard]] bool spills(std::size_t from, std::size_t to) const;
   template <typename Visit>
@@ -86,19 +88,22 @@ class RangeStages {
 
   const SegmentCosts* costs_;
   std::vector<OperatorId> order_;
-  std::vector<std::uint32_t> positions_;  // in the order, per operator
+  std::vector<std::uint32_t> positions_;  // per operator: position in the order
   WorkBounds bounds_;
   std::vector<Sums> sums_;
   ReservedRanges reserved_;
-  Crossings next_reads_;                             // per cut; the next read first
-  Crossings writes_;                                 // per cut; the last written first
-  std::vector<std::uint32_t> next_crowded_;          // per cut: reads a map that crowds its tiles
-  std::vector<std::vector<std::uint32_t>> last_of_;  // [k][i]: of 2^k operators from the i-th
-  std::vector<std::uint32_t> ranked_;                // positions of operators with parameters
-  std::vector<std::uint32_t> ranks_;                 // per position
-  std::vector<std::uint64_t> least_bytes_from_;      // per rank: the fewest of it and all behind
+  Crossings next_reads_;  // per cut, by next reader ascending
+  Crossings writes_;      // per cut, by writer descending
+  std::vector<std::uint32_t>
+      next_crowded_;  // per cut: next reader whose tiles a map from outside crowds
+  std::vector<std::vector<std::uint32_t>>
+      last_of_;                        // [k][i]: last of the 2^k operators from position i
+  std::vector<std::uint32_t> ranked_;  // positions of operators with parameters, by rank
+  std::vector<std::uint32_t> ranks_;   // rank of each position
+  std::vector<std::uint64_t> least_bytes_from_;  // per rank: smallest size of it and all later ones
   std::size_t words_per_cut_ = 0;
-  std::vector<std::uint64_t> ranks_before_;  // of every kStep-th cut: the ranks before it, as bits
+  std::vector<std::uint64_t>
+      ranks_before_;  // for every kStep-th cut: bit set of the ranks before it
 };
 
 }  // namespace segue

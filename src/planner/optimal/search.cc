@@ -1,5 +1,5 @@
-// Dynamic programming over ideals (Tarnawski et al., NeurIPS 2020) with labels that no other label
-// dominates, as in resource-constrained shortest paths, inside a bisection on the bottleneck that
+// Dynamic programming over ideals (Tarnawski et al., NeurIPS 2020) with labels that are not
+// dominated, as in resource-constrained shortest paths, inside a bisection on the bottleneck that
 // moves to realisable values (Pinar and Aykanat, JPDC 2004).
 #include "planner/optimal/search.h"
 
@@ -19,7 +19,7 @@ std::uint32_t total(const Allotment& devices) {
   return std::accumulate(devices.begin(), devices.end(), std::uint32_t{0});
 }
 
-// Every choice of at most `most` devices, fewest first.
+// Returns every choice of at most `most` devices, by number of devices.
 std::vector<Allotment> all_allotments(std::span<const DevicePool> pools, std::uint32_t most) {
   std::vector<Allotment> result{Allotment{}};
   for (std::size_t pool = 0; pool < pools.size(); ++pool) {
@@ -35,7 +35,7 @@ std::vector<Allotment> all_allotments(std::span<const DevicePool> pools, std::ui
   std::ranges::sort(result, [](const Allotment& a, const Allotment& b) {
     return std::pair(total(a), b) < std::pair(total(b), a);
   });
-  result.erase(result.begin());  // nobody
+  result.erase(result.begin());  // the choice without a device
   return result;
 }
 
@@ -86,8 +86,8 @@ bool PipelineSearch::is_minimal(const Allotment& devices, std::span<const IdealC
   return true;
 }
 
-// Every choice of devices that keeps the period; where no link is shared, only those that lose it
-// with any device less.
+// Visits every choice of devices that satisfies the period. If no link is shared, only minimal
+// choices: with any device less, the period would be exceeded.
 template <typename Visit>
 void PipelineSearch::for_allotments(std::span<const IdealCosts::Cost> costs, std::int64_t limit_ns,
                                     Visit visit) const {
@@ -144,7 +144,7 @@ PaceLimits PipelineSearch::pace(const Pipeline& pipeline) const {
     for (std::uint32_t pool = 0; pool < pools_.size(); ++pool) {
       if (stage.devices[pool] == 0) continue;
       const IdealCosts::Cost cost = costs_[pool](stage.from, stage.to);
-      // The host's cores are no limit of the search: what they compute is in no label.
+      // The search ignores the host's cores, because labels do not contain the time on the host.
       uses.push_back({pool, {stage.devices[pool], cost.time_ns}, cost.link_ns, 0});
     }
   }
@@ -158,12 +158,12 @@ std::int64_t PipelineSearch::least_period_ns() const {
 }
 
 std::int64_t PipelineSearch::least_latency_ns() const {
-  // Unequal devices may each do what they are best at.
+  // With unequal devices, each may run the operators for which it is the fastest.
   return pools_.size() > 1 ? bounds_.least_sum_ns(0, full_, devices_) : costs_[0].least_sum_ns();
 }
 
-// Every stage from an ideal that the limits and the devices before and after it allow, the one with
-// the fewest operators first.
+// Visits every stage that begins at an ideal and satisfies the limits, given the devices before and
+// after it, in ascending number of operators.
 template <typename Visit>
 void PipelineSearch::for_stages(const Layout& layout, std::size_t from, Visit visit) {
   const std::int64_t limit = layout.limits.period_ns;
@@ -193,7 +193,7 @@ void PipelineSearch::add(const Layout& layout, const Label& label) {
     if (label.parts[part] > layout.part_limits[part]) return;
   }
   auto& labels = labels_[label.stage.from];
-  constexpr std::uint64_t kOfOneLabel = 8;  // to make it, in comparisons with others
+  constexpr std::uint64_t kOfOneLabel = 8;  // cost of a new label, in comparisons
   work_ += kOfOneLabel;
   if (work_ > kMostWork) throw TooMuchWork();
   for (const Label& other : labels) {
@@ -208,7 +208,7 @@ void PipelineSearch::add(const Layout& layout, const Label& label) {
   least = std::min(least, static_cast<std::uint32_t>(devices));
 }
 
-// The first of the kinds of devices that run a stage counts its host bytes.
+// The first kind of device of a stage determines its host bytes.
 PipelineSearch::Rest PipelineSearch::with_stage(const Rest& rest, const PlannedStage& stage,
                                                 std::span<const IdealCosts::Cost> costs) {
   std::size_t pool = 0;
@@ -267,8 +267,8 @@ std::optional<Pipeline> PipelineSearch::alone(const PaceLimits& limits, bool by_
   return best;
 }
 
-// Where neither a shared link nor a limit on latency decides, the stages do; else what they need at
-// least is where the bisection begins.
+// If neither a shared link nor a latency limit matters, the stages alone decide. Otherwise their
+// optimum is the lower end of the bisection.
 std::optional<Pipeline> PipelineSearch::fastest_pace(const PaceLimits& limits) {
   const bool limits_latency = limits.latency_ns < kNoLimit;
   std::optional<Pipeline> single = alone(limits, false);
@@ -287,7 +287,7 @@ std::optional<Pipeline> PipelineSearch::fastest_pace(const PaceLimits& limits) {
     const bool is_within =
         reached.period_ns <= limits.period_ns && reached.latency_ns <= limits.latency_ns;
     if (is_within && reached.period_ns == proven_ns_) {
-      // A pipeline of fewer stages may send more through a shared link, or take longer.
+      // A pipeline with fewer stages may use a shared link more, or have a higher latency.
       const bool with_fewest = !has_shared_link_ && !limits_latency && max_replicas_ == 1;
       pairs_ = StagePairs::within(stages_, proven_ns_, relaxed.needed(),
                                   with_fewest ? relaxed.needed()[0] : devices_, max_replicas_);
@@ -310,10 +310,10 @@ std::optional<Pipeline> PipelineSearch::fastest_pace(const PaceLimits& limits) {
   return settle_ties({proven_ns_, limits.latency_ns}, limits_latency);
 }
 
-// Between `low` and `high`, which some pipeline reaches.
+// Bisects between the lower bound `low` and `high`, which some pipeline reaches.
 std::int64_t PipelineSearch::least_period_within(const PaceLimits& limits, std::int64_t low,
                                                  std::int64_t high) {
-  // What is known at the start is often the best; one probe just below it proves that.
+  // The known value is often optimal. One probe just below it proves that.
   for (std::int64_t middle = high - 1; low < high; middle = low + (high - low) / 2) {
     if (const auto found = any_within({middle, limits.latency_ns})) {
       high = pace(*found).period_ns;
@@ -340,8 +340,8 @@ std::optional<Pipeline> PipelineSearch::shortest_latency(const PaceLimits& limit
   return settle_ties(probe, true);
 }
 
-// Among all pipelines within the limits: fewest stages, then fewest host bytes, then the earliest
-// cuts.
+// Chooses among all pipelines within the limits: fewest stages, then fewest host bytes, then
+// earliest cuts.
 Pipeline PipelineSearch::settle_ties(const PaceLimits& limits, bool counts_latency) {
   const Layout layout = layout_for(limits, counts_latency, true);
   work_ = 0;
@@ -349,7 +349,7 @@ Pipeline PipelineSearch::settle_ties(const PaceLimits& limits, bool counts_laten
     fill(layout);
   } catch (const TooMuchWork&) {
     work_ = 0;
-    return *any_within(limits);  // of hundreds of devices
+    return *any_within(limits);  // too much work, with hundreds of devices
   }
   Rest rest = std::ranges::min(labels_[0], {}, &Label::rest).rest;
   Parts left = layout.part_limits;
@@ -359,8 +359,8 @@ Pipeline PipelineSearch::settle_ties(const PaceLimits& limits, bool counts_laten
   return result;
 }
 
-// The earliest stage from an ideal after which `left` suffices to end with `rest`; takes what it
-// needs from both.
+// Returns the earliest stage from an ideal after which the resources `left` suffice to end with
+// `rest`, and subtracts its needs from both.
 PlannedStage PipelineSearch::first_stage(const Layout& layout, std::size_t from, Rest& rest,
                                          Parts& left) {
   std::optional<PlannedStage> chosen;

@@ -19,7 +19,7 @@ namespace segue {
 
 inline constexpr std::size_t kMostPools = 8;
 
-// How many devices of each pool run one stage.
+// The number of devices of each pool that run one stage.
 using Allotment = std::array<std::uint16_t, kMostPools>;
 
 struct PlannedStage {
@@ -29,8 +29,8 @@ struct PlannedStage {
 };
 using Pipeline = std::vector<PlannedStage>;
 
-// Thrown by searches that would take more than some seconds: many kinds of devices behind shared
-// links leave too much open.
+// Thrown by searches that would take more than some seconds, as with many kinds of devices behind
+// shared links.
 struct TooMuchWork {};
 
 class PipelineSearch {
@@ -38,26 +38,25 @@ class PipelineSearch {
   PipelineSearch(const LatticeStages& stages, std::span<const DevicePool> pools,
                  std::uint32_t max_replicas);
 
-  // Nothing where no pipeline keeps the limits. The closer they are to the best, the less work.
+  // Returns nothing if no pipeline satisfies the limits. Limits close to the optimum save work.
   [[nodiscard]] std::optional<Pipeline> fastest_pace(const PaceLimits& limits);
   [[nodiscard]] std::optional<Pipeline> shortest_latency(const PaceLimits& limits);
 
-  // Over these ideals, none has a smaller period or latency than what was asked for; less than
-  // what was found where the search gave up.
+  // A lower bound of the requested period or latency over these ideals. It is below the result if
+  // the search gave up.
   [[nodiscard]] std::int64_t proven_ns() const { return proven_ns_; }
 
   [[nodiscard]] PaceLimits pace(const Pipeline& pipeline) const;
 
-  // No pipeline has a smaller one, over whichever ideals.
+  // Lower bounds over all ideals, also those that are not in the lattice.
   [[nodiscard]] std::int64_t least_period_ns() const;
   [[nodiscard]] std::int64_t least_latency_ns() const;
 
  private:
-  static constexpr std::uint64_t kMostWork = 400'000'000;  // labels made and compared
+  static constexpr std::uint64_t kMostWork = 400'000'000;  // labels created and compared
 
-  // What the stages of a chain take from what there is. Each part adds up along the chain and has a
-  // limit: the devices of each pool, and where they matter the time on each shared link, and the
-  // latency.
+  // Resources of a chain of stages. Each part is a sum along the chain and has a limit: the devices
+  // of each pool and, if they matter, the time on each shared link and the latency.
   static constexpr std::size_t kMostParts = 2 * kMostPools + 1;
   using Parts = std::array<std::int64_t, kMostParts>;
   struct Layout {
@@ -66,23 +65,23 @@ class PipelineSearch {
     std::size_t parts = 0;
     std::size_t first_link = 0;
     std::size_t links = 0;
-    std::size_t latency = 0;  // position, or 0: not counted
+    std::size_t latency = 0;  // position; 0: not counted
     bool counts_rest = false;
   };
 
-  // What the limits leave open: fewer stages, then fewer host bytes.
+  // Tie-breakers: fewer stages, then fewer host bytes.
   struct Rest {
     std::uint32_t stages = 0;
     std::uint64_t host_bytes = 0;
     friend auto operator<=>(const Rest&, const Rest&) = default;  // NOLINT(modernize-use-nullptr)
   };
 
-  // One way to run all operators beyond an ideal.
+  // One way to run all operators after an ideal.
   struct Label {
     Parts parts{};
     Rest rest;
-    PlannedStage stage;      // the first
-    std::uint32_t next = 0;  // the label of what follows, in labels_[stage.to]
+    PlannedStage stage;      // the first stage
+    std::uint32_t next = 0;  // the label of the rest, in labels_[stage.to]
   };
 
   [[nodiscard]] Layout layout_for(const PaceLimits& limits, bool counts_latency,
@@ -125,11 +124,12 @@ class PipelineSearch {
   std::size_t full_;
   std::uint64_t work_ = 0;
   std::int64_t proven_ns_ = 0;
-  std::vector<Allotment> allotments_;  // all, where there are several pools; fewest devices first
+  std::vector<Allotment>
+      allotments_;  // all choices if there are several pools, by number of devices
   StagePairs pairs_;
-  std::vector<std::vector<Label>> labels_;    // per ideal; none dominates another
-  std::vector<std::uint32_t> least_devices_;  // per ideal, of its labels
-  std::vector<std::int64_t> longest_ns_;      // per number of devices: of a stage
+  std::vector<std::vector<Label>> labels_;    // per ideal, without dominated labels
+  std::vector<std::uint32_t> least_devices_;  // per ideal, over its labels
+  std::vector<std::int64_t> longest_ns_;      // per number of devices: the longest stage
 };
 
 }  // namespace segue

@@ -17,7 +17,8 @@ std::vector<OperatorId> depth_order(const Graph& graph) {
   return order;
 }
 
-// For each cut of the file, readers of what crosses it: what the pairs of cuts ask for.
+// Whether the tables of pairs of cuts would be too large: the number of readers of crossing
+// tensors, summed over all cuts of the file order.
 bool is_too_dense(const Graph& graph) {
   constexpr double kMostLooks = 2e10;
   const Model& model = graph.model();

@@ -1,5 +1,5 @@
-// What searches for the best pipelines of one graph on given kinds of devices share, made when it
-// is first needed. Thread-safe.
+// Data that searches for pipelines of one graph on given kinds of devices share, computed on first
+// use. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,7 @@ class MadeOnce {
 
 class SharedStages {
  public:
-  // For searches that look at pairs of ideals: of all of them, and along three orders.
+  // Limit for searches over pairs of ideals, of all ideals and along three orders.
   static constexpr std::size_t kMostIdeals = 6000;
 
   SharedStages(const Graph& graph, std::vector<DeviceSpec> kinds, std::uint32_t most_devices);
@@ -44,27 +44,27 @@ class SharedStages {
   [[nodiscard]] std::uint32_t most_devices() const { return most_devices_; }
   // Per kind of device.
   [[nodiscard]] std::span<const SegmentCosts> costs() const { return costs_; }
-  // Whether a table of pairs of ideals would be too much even along orders.
+  // Whether tables of pairs of ideals would be too large even along the orders.
   [[nodiscard]] bool is_large() const { return is_large_; }
 
-  // Below: where the graph is not large.
+  // The functions below are for graphs that are not large.
 
-  // Along the orders by depth, by file and Google's.
+  // Stages along the orders by depth, by file and of Google's rule.
   [[nodiscard]] const LatticeStages& orders() const;
 
   struct Listed {
     std::unique_ptr<LatticeStages> stages;
-    std::vector<std::uint32_t> narrow;  // ideals that gaps lie between
-    std::vector<IdealGap> gaps;         // in the same numbers
+    std::vector<std::uint32_t> narrow;  // ideals at the ends of gaps
+    std::vector<IdealGap> gaps;         // by positions in the lattice
   };
-  // All ideals; where they are too many, those along orders and where the graph is narrow.
+  // All ideals. If there are too many: those along the orders, and all ideals outside the gaps.
   [[nodiscard]] const Listed& listed() const;
 
-  // Below: of one kind of device.
+  // The functions below are for one kind of device.
 
   struct Ranges {
-    std::vector<RangeStages> orders;    // by file first; none where there are no sums
-    std::vector<std::uint32_t> narrow;  // cuts of that one
+    std::vector<RangeStages> orders;    // the file order first; empty if times are not sums
+    std::vector<std::uint32_t> narrow;  // cuts of the file order
     std::vector<IdealGap> gaps;
   };
   [[nodiscard]] const Ranges& ranges() const;

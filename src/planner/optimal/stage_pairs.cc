@@ -19,7 +19,7 @@ StagePairs StagePairs::affordable(const IdealLattice& lattice, std::span<const I
     above[i] = {bounds.least_devices(i, full, limits.period_ns),
                 bounds.least_sum_ns(i, full, devices)};
   }
-  std::vector<std::int64_t> longest_on{-1};  // that many devices
+  std::vector<std::int64_t> longest_on{-1};  // per number of devices
   for (std::uint32_t count = 1; count <= devices; ++count)
     longest_on.push_back(longest_stage_ns(limits.period_ns, count));
   StagePairs pairs(costs);
@@ -42,7 +42,8 @@ StagePairs StagePairs::within(const LatticeStages& stages, std::int64_t period_n
                               std::span<const std::uint32_t> needed, std::uint32_t devices,
                               std::uint32_t max_replicas) {
   StagePairs pairs(stages.costs());
-  std::vector<std::uint32_t> before(stages.size(), devices + 1);  // devices of what is below
+  std::vector<std::uint32_t> before(stages.size(),
+                                    devices + 1);  // devices of all stages before an ideal
   before[0] = 0;
   for (std::size_t from = 0; from + 1 < stages.size(); ++from) {
     IdealCosts::Row row(stages.costs()[0], from);

@@ -19,8 +19,8 @@ OperatorBound least_of(std::span<const IdealCosts> costs, std::size_t op) {
   return least;
 }
 
-// The most streaming that `capacity` bytes on chip save: a fractional knapsack, `by_density` in
-// descending order of saving per byte.
+// Returns the most streaming time that `capacity` bytes of memory can save: a fractional knapsack.
+// `by_density` is in descending order of saving per byte.
 std::int64_t most_saved(std::span<const OperatorBound> by_density, double capacity) {
   double saved = 0;
   for (const OperatorBound& op : by_density) {
@@ -91,7 +91,7 @@ void WorkBounds::keep(std::vector<OperatorBound> operators, std::uint64_t capaci
 
 std::uint32_t WorkBounds::least_devices(std::size_t from, std::size_t to,
                                         std::int64_t period_ns) const {
-  // A stage of r devices takes less than r * (period + 1), so that the quotient rounds down to it.
+  // A stage on r devices takes less than r * (period + 1), because the quotient is rounded down.
   const std::int64_t work_ns = work_ns_[to] - work_ns_[from];
   const std::int64_t fewest = work_ns / (period_ns + 1 + kRounding);
   if (fewest > devices_) return devices_ + 1;
