@@ -102,8 +102,7 @@ class RangeStages {
   std::vector<std::uint32_t> ranks_;   // rank of each position
   std::vector<std::uint64_t> least_bytes_from_;  // per rank: smallest size of it and all later ones
   std::size_t words_per_cut_ = 0;
-  std::vector<std::uint64_t>
-      ranks_before_;  // for every kStep-th cut: bit set of the ranks before it
+  std::vector<std::uint64_t> ranks_before_;  // per kStep-th cut: bits of the ranks before it
 };
 
 }  // namespace segue

@@ -1,16 +1,18 @@
-/// Plans by the thousand: models x devices x numbers of TPUs x strategies, as jobs that know
-/// nothing of one another.
+/// Sweeps: plans for all combinations of models, devices, numbers of TPUs and strategies.
 ///
-/// A sweep is a list of jobs in a fixed order; a shard takes every n-th of them. Each result is one
-/// line of JSON that says which job of which sweep it is, what it was made from (`key`) and what
-/// came out, so that shards can run anywhere, stop anywhere, and be put together by a program that
-/// knows nothing but the lines. The same job gives the same line on every machine.
+/// A sweep is a list of independent jobs in a fixed order. A shard runs every n-th job. Each result
+/// is one line of JSON with the job, the sweep, a hash of its inputs (`key`) and the result. Shards
+/// can therefore run on different machines and be interrupted, and a program that has only the
+/// lines can merge them. Equal jobs give equal lines on every machine.
 ///
-/// Line, "segue.sweep/2": `sweep`, `job`, `jobs`, `key`, `model`, `model_sha256`, `device`, `tpus`,
-/// `strategy`, `max_replicas`, `feasible`, then `reason`, or `stages`, `replicas`,
+/// Line format, "segue.sweep/2": `sweep`, `job`, `jobs`, `key`, `model`, `model_sha256`, `device`,
+/// `tpus`, `strategy`, `max_replicas`, `feasible`, then `reason`, or `stages`, `replicas`,
 /// `throughput_per_s`, `throughput_range_per_s`, `latency_ns`, `latency_range_ns`,
 /// `bottleneck_ns`, `bottleneck_range_ns`, `speedup`, `host_bytes`, `host_operators`, `host_ns`,
-/// `largest_segment_bytes`, `plan_sha256`. All numbers are simulated.
+/// `largest_segment_bytes`, `plan_sha256`. All numbers are simulated. See docs/sweeps.md.
+///
+/// Thread-safety: all functions are pure, except run_sweep, which calls `accept` in the calling
+/// thread and the functions of SweepModels in several threads.
 #pragma once
 
 #include <cstddef>
@@ -27,14 +29,16 @@
 
 namespace [[gnu::visibility("default")]] segue {
 
+/// The lists whose combinations are the jobs.
 struct SweepSpec {
   std::vector<std::string> models;   // files, or zoo:NAME[@SIZE]
   std::vector<std::string> devices;  // names of one kind of device each, or device files
   std::vector<std::uint32_t> tpus;
   std::vector<Strategy> strategies{kStrategies.begin(), kStrategies.end()};
-  std::uint32_t max_replicas = 0;  // of `optimal`; 0: no limit
+  std::uint32_t max_replicas = 0;  // for strategy "optimal"; 0: no limit
 };
 
+/// One combination.
 struct SweepJob {
   std::uint64_t number = 0;  // from 0
   std::string model;
@@ -43,24 +47,24 @@ struct SweepJob {
   Strategy strategy = Strategy::kBalanced;
 };
 
-/// Model by model, then device, number of TPUs, strategy. Throws Error(kInvalidArgument) where a
-/// list is empty, names something twice, or there are more than a million jobs.
+/// Returns all jobs, ordered by model, device, number of TPUs and strategy. Throws
+/// Error(kInvalidArgument) when a list is empty or has duplicates, or for more than a million jobs.
 [[nodiscard]] std::vector<SweepJob> sweep_jobs(const SweepSpec& spec);
 
-/// The name of a sweep: a hash of its lists and of Segue's version, 16 hexadecimal digits. What is
-/// in the files that it names is in the keys of the lines.
+/// Returns the name of a sweep: a hash of its lists and of Segue's version, 16 hexadecimal digits.
+/// The contents of model and device files are part of the keys of the lines instead.
 [[nodiscard]] std::string sweep_id(const SweepSpec& spec);
 
-/// Part `index` of `count`, from 1.
+/// Part `index` of `count`; `index` counts from 1.
 struct Shard {
   std::uint64_t index = 1;
   std::uint64_t count = 1;
   [[nodiscard]] bool has(std::uint64_t job) const { return count > 0 && job % count == index - 1; }
 };
-/// Reads "3/8". Throws Error(kInvalidArgument).
+/// Parses "3/8". Throws Error(kInvalidArgument).
 [[nodiscard]] Shard parse_shard(std::string_view text);
 
-/// What came out of a job; where `plan_sha256` is empty, there is no plan, and `reason` says why.
+/// The result of a job. If there is no plan, `plan_sha256` is empty and `reason` explains why.
 struct SweepRow {
   std::string sweep;
   std::uint64_t job = 0;
@@ -81,50 +85,49 @@ struct SweepRow {
   PredictionRange range;  // of both times
   double speedup = 0;
   std::uint64_t host_bytes = 0;
-  std::uint32_t host_operators = 0;  // that no device computes
-  Nanoseconds host_time{0};          // of those, for one input
+  std::uint32_t host_operators = 0;  // operators on the host, all stages
+  Nanoseconds host_time{0};          // their time for one input
   std::uint64_t largest_segment_bytes = 0;
   std::string plan_sha256;  // of plan.json
 
   [[nodiscard]] bool is_feasible() const { return !plan_sha256.empty(); }
 };
 
-/// One line, without its end.
+/// Returns one line, without the line break.
 [[nodiscard]] std::string to_json(const SweepRow& row);
-/// Throws Error(kInvalidArgument) with the path of the offending key.
+/// Parses a line. Throws Error(kInvalidArgument) with the path of the invalid key.
 [[nodiscard]] SweepRow parse_sweep_row(std::string_view line, const std::string& label);
 
-/// How the models of a sweep are found.
+/// Functions that open the models of a sweep.
 struct SweepModels {
   std::function<Model(const std::string& name)> open;
-  /// Throws where `open` would, and takes less time; empty: `open` is called.
+  /// A fast check that throws when `open` would; empty: `open` is called instead.
   std::function<void(const std::string& name)> check = {};
 };
 
-/// Runs the jobs of a shard on `threads` threads, 0: one per core, and hands out each row in order
-/// on the calling one. `known` rows whose key is that of
-/// their job are handed out again instead of being computed. Models are opened once each. Throws as
-/// `models` and open_device, before the first row where a name or a file is wrong, and what
-/// `accept` throws.
+/// Runs the jobs of a shard on `threads` threads (0: one per core), and passes each row to `accept`
+/// in order, in the calling thread. Rows in `known` with the key of their job are passed on instead
+/// of being computed. Each model is opened once. Throws as `models` and open_device, before the
+/// first row if a name or a file is wrong, and what `accept` throws.
 void run_sweep(const SweepSpec& spec, const SweepModels& models, const Shard& shard,
                std::span<const SweepRow> known,
                const std::function<void(const SweepRow& row, bool is_known)>& accept,
                std::uint32_t threads = 0);
 
-/// The lines of a file that was written line after line: whole rows, and whether something else, as
-/// the beginning of a row, is left out.
+/// The rows of a file to which lines were appended, without an incomplete last line.
 struct SweepLines {
   std::vector<SweepRow> rows;
-  bool is_torn = false;  // the last line has no end
+  bool is_torn = false;  // the last line is incomplete
 };
-/// Throws as parse_sweep_row, with the line's number.
+/// Parses a file. Throws as parse_sweep_row, with the line number.
 [[nodiscard]] SweepLines parse_sweep(std::string_view text, const std::string& label);
 
+/// Whether merge_sweep requires all jobs.
 enum class Completeness { kRequired, kAny };
 
-/// Puts rows of one sweep together: each job once, in order. Throws Error(kMismatch) where two
-/// rows of a job differ, Error(kInvalidArgument) where there are several sweeps or none, and, where
-/// completeness is required, Error(kInfeasible) naming the jobs that are missing.
+/// Merges rows of one sweep: each job once, in order. Throws Error(kMismatch) when two rows of a
+/// job differ, Error(kInvalidArgument) when the rows are of several sweeps or there are none, and,
+/// with kRequired, Error(kInfeasible) with the missing jobs.
 [[nodiscard]] std::vector<SweepRow> merge_sweep(std::vector<SweepRow> rows, Completeness needed);
 
 }  // namespace segue
