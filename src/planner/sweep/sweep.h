@@ -11,8 +11,8 @@
 /// `bottleneck_ns`, `bottleneck_range_ns`, `speedup`, `host_bytes`, `host_operators`, `host_ns`,
 /// `largest_segment_bytes`, `plan_sha256`. All numbers are simulated. See docs/sweeps.md.
 ///
-/// Thread-safety: all functions are pure, except run_sweep. It calls `accept` in the calling thread,
-/// and SweepModels::open in its worker threads, one call at a time.
+/// Thread-safety: all functions are pure, except run_sweep. It calls `accept` in the calling
+/// thread, and SweepModels::open in its worker threads, one call at a time.
 #pragma once
 
 #include <cstddef>
