@@ -89,13 +89,13 @@ TEST(CliCalibrate, WhatCannotBeMeasuredLeavesNoFile) {
                           const std::string& message) {
     expect_failure(run_segue(arguments(more), scratch.path()), status, message);
   };
-  expect({"-o", "host.txt"}, kUsage, "device files end in .json");
+  expect({"-o", "host.txt"}, kUsage, "must end in .json");
   expect({"-o", "edgetpu-pcie.json"}, kUsage, "choose another name");
   expect({}, kUsage, "-o my-host.json");
   expect({"-o", "host.json", "--base", "edgetpu-usb3"}, kUsage, "is not on PCIe as pci:apex_0 is");
   expect({"-o", "host.json", "--use", "usb:7"}, kDevice, "there are pci:apex_0");
   expect({"-o", "host.json", "--compiler-cmd", "/nowhere"}, kCompiler, "--write-probes DIR");
-  expect({"-o", "host.json", "--write-probes", "p"}, kUsage, "--output: --write-probes measures");
+  expect({"-o", "host.json", "--write-probes", "p"}, kUsage, "--output: cannot be combined");
   expect({"-o", "host.json", "--probes", "p"}, testing::kFile, "_edgetpu.tflite: not there");
   EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
 }

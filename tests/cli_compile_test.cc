@@ -39,7 +39,7 @@ class CliCompile : public ::testing::Test {
 TEST_F(CliCompile, TextJsonAndCsvGiveTheCompilersFiguresBesideTheSimulated) {
   const auto text = run_segue({"compile", folder(), "--compiler-cmd", kStandIn});
   EXPECT_EQ(text.status, 0) << text.err;
-  EXPECT_THAT(text.out, HasSubstr("on chip, 0 B from host (simulated: "));
+  EXPECT_THAT(text.out, HasSubstr("on chip, 0 B streamed from the host (simulated: "));
   EXPECT_THAT(text.out, HasSubstr("2 files compiled by edgetpu_compiler 16.0.384591198"));
   const auto json = nlohmann::json::parse(
       run_segue({"compile", folder(), "--json"}, ".", "export SEGUE_EDGETPU_COMPILER=" + kStandIn)
@@ -112,7 +112,7 @@ TEST_F(CliCompile, NothingOnTheEdgeTpuExitsWith5) {
   const auto result = run_segue({"compile", folder(), "--compiler-cmd", kStandIn + " leaves=ALL"});
   EXPECT_EQ(result.status, kCompiler);
   EXPECT_THAT(result.err, HasSubstr("_segment_0_of_2.tflite: 0 of "));
-  EXPECT_THAT(result.err, Not(HasSubstr("looking for")));
+  EXPECT_THAT(result.err, Not(HasSubstr("searching for")));
   EXPECT_THAT(result.out, HasSubstr("the whole file would run on the host's processor"));
   EXPECT_THAT(result.out, HasSubstr("2 of 2 files failed to compile; plan.json is unchanged"));
   const auto json = nlohmann::json::parse(
@@ -124,7 +124,7 @@ TEST_F(CliCompile, LooksForNoOperatorWhereNoneIsAtFault) {
   const auto result = run_segue({"compile", folder(), "--compiler-cmd", kStandIn + " fault=write"});
   EXPECT_EQ(result.status, kCompiler);
   EXPECT_THAT(result.err, HasSubstr("Error opening file for writing"));
-  EXPECT_THAT(result.err, Not(HasSubstr("looking for")));
+  EXPECT_THAT(result.err, Not(HasSubstr("searching for")));
   EXPECT_THAT(result.out, HasSubstr("make room on the disk"));
   EXPECT_THAT(result.out, Not(HasSubstr("t fault")));
   EXPECT_THAT(result.out, HasSubstr("Its output, of 1 attempt: "));
@@ -136,7 +136,7 @@ TEST_F(CliCompile, SearchThatFindsNoOperatorSaysSo) {
       run_segue({"compile", folder(), "--jobs", "1", "--attempts", "1", "--compiler-cmd",
                  kStandIn + " fault=internal16 passes_after=" + mark});
   EXPECT_EQ(result.status, kCompiler);
-  EXPECT_THAT(result.err, HasSubstr("Internal error.; looking for the operator"));
+  EXPECT_THAT(result.err, HasSubstr("Internal error.; searching for the operator"));
   EXPECT_THAT(result.out, HasSubstr("No operator at fault was found"));
 }
 
@@ -168,7 +168,7 @@ TEST_F(CliCompile, WholeModelsAreCompiledBesideThemOrWhereAsked) {
   std::filesystem::create_symlink(kStandIn, scratch() / "mine");
   const auto again = run_segue({"compile", "m.tflite", "--compiler-cmd", "./mine"}, scratch());
   EXPECT_EQ(again.status, kUsage);
-  EXPECT_THAT(again.err, HasSubstr("m_edgetpu.tflite: exists already"));
+  EXPECT_THAT(again.err, HasSubstr("m_edgetpu.tflite: already exists"));
   std::filesystem::remove(scratch() / "m_edgetpu.tflite");
   EXPECT_EQ(run_segue({"compile", "m.tflite", "--compiler-cmd", "./mine"}, scratch()).status, 0);
   EXPECT_EQ(
@@ -193,7 +193,8 @@ TEST_F(CliCompile, BalancedPlansGoOnByWhatTheCompilerSays) {
   const auto result = run_segue({"plan", "zoo:resnet50@64", "--tpus", "6", "--strategy", "balanced",
                                  "--compiler-cmd", kStandIn + " capacity=5600000", "-o", plan});
   EXPECT_EQ(result.status, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("Memory as edgetpu_compiler 16.0.384591198 reports it."));
+  EXPECT_THAT(result.out,
+              HasSubstr("Memory sizes are those reported by edgetpu_compiler 16.0.384591198."));
   EXPECT_THAT(read_text_file(plan, 1 << 24U), HasSubstr("simulated_host_bytes"));
 }
 

@@ -31,15 +31,15 @@ TEST(CliOutput, ModelIsNeverOverwrittenByItsOwnResult) {
   expect_failure(
       run_segue({"plan", "m.tflite", "--tpus", "2", "--strategy", "balanced", "-o", "m.tflite"},
                 scratch.path()),
-      kUsage, "is read as MODEL");
+      kUsage, "also the input MODEL");
   fs::create_symlink("m.tflite", scratch.path() / "m_segment_0_of_2.tflite");
   expect_failure(
       run_segue({"split", "m.tflite", "--tpus", "2", "--strategy", "balanced", "-o", "."},
                 scratch.path()),
-      kUsage, "is the model itself");
+      kUsage, "this is the model file itself");
   expect_failure(run_segue({"split", "m.tflite", "--tpus", "2", "--strategy", "balanced", "-o", ""},
                            scratch.path()),
-                 kUsage, "--output: is empty");
+                 kUsage, "--output: the value is empty");
   EXPECT_EQ(testing::read_bytes(scratch.path() / "m.tflite"), before);
 }
 
@@ -56,17 +56,18 @@ TEST(CliOutput, NothingThatIsReadIsOverwritten) {
   fs::create_symlink("m.tflite", scratch.path() / "link");
   expect_failure(
       run({"simulate", "m.tflite", "--tpus", "2", "--strategy", "balanced", "--trace", "link"}),
-      kUsage, "link: is read as MODEL; name another output");
-  expect_failure(run({"simulate", "d/plan.json", "--trace", "d/plan.json"}), kUsage, "is read as");
+      kUsage, "link: also the input MODEL; name another output");
+  expect_failure(run({"simulate", "d/plan.json", "--trace", "d/plan.json"}), kUsage,
+                 "also the input");
   expect_failure(run({"run", "d", "--inputs", "1", "--trace", "d/plan.json"}), kUsage,
-                 "is read as DIR");
+                 "also the input DIR");
   expect_failure(run({"report", "d/plan.json", "--model", "m.tflite", "-o", "m.tflite"}), kUsage,
-                 "is read as --model");
+                 "also the input --model");
   expect_failure(run({"plan", "m.tflite", "--device", "2xlane.json:shared,1xedgetpu-pcie",
                       "--strategy", "optimal", "-o", "lane.json"}),
-                 kUsage, "is read as --device");
+                 kUsage, "also the input --device");
   EXPECT_EQ(run({"sweep", "m.tflite", "--tpus", "1", "-o", "a"}).status, 0);
-  expect_failure(run({"merge", "a", "-o", "a"}), kUsage, "a: is read as");
+  expect_failure(run({"merge", "a", "-o", "a"}), kUsage, "a: also the input");
   EXPECT_EQ(run({"run", "d", "--inputs", "1", "--trace", "d/trace.json"}).status, 0);
   EXPECT_EQ(run({"verify", "m.tflite", "d", "--inputs", "1"}).status, 0);
 }

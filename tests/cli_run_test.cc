@@ -46,12 +46,12 @@ TEST(CliRun, PlansForADeviceFileRunSimulatedWithThatFile) {
                 .status,
             0);
   const std::vector<std::string> command{"run", "d", "--backend", "simulated", "--inputs", "2"};
-  EXPECT_THAT(run(command).err, HasSubstr("give its device file with --device"));
+  EXPECT_THAT(run(command).err, HasSubstr("pass its device file with --device"));
   auto with_device = command;
   with_device.insert(with_device.end(), {"--device", "lane.json"});
   EXPECT_EQ(run(with_device).status, 0);
   testing::expect_failure(run({"run", "d", "--inputs", "2", "--device", "lane.json"}), kUsage,
-                          "goes with --backend simulated");
+                          "requires --backend simulated");
 }
 
 TEST(CliRun, TextJsonAndCsvSayWhatWasMeasuredAndWhatSimulated) {
@@ -103,7 +103,7 @@ TEST(CliRun, ReadsImagesAndRawTensorsAndRefusesOthers) {
   EXPECT_EQ(run.status, 0) << run.err;
   EXPECT_THAT(run.out, HasSubstr("image.ppm\n  0."));
   EXPECT_THAT(run.out, HasSubstr("2 results"));
-  EXPECT_THAT(run.err, HasSubstr("holds 2 labels, the model tells 1000 classes apart"));
+  EXPECT_THAT(run.err, HasSubstr("holds 2 labels, but the model has 1000 classes"));
   const auto json =
       nlohmann::json::parse(run_segue({"run", split.folder(), "--input", split.scratch() / "raw",
                                        "--labels", split.scratch() / "labels", "--json"})
@@ -243,18 +243,20 @@ TEST(CliRun, TooFewEdgeTpusNameWhatThereIsAndTheWaysOut) {
                                      "edgetpu", "--edgetpu-library", SEGUE_TEST_STAND_IN};
   const auto none = run_segue(run, ".", "export STAND_IN_ATTACHED=0");
   EXPECT_EQ(none.status, kDevice);
-  EXPECT_THAT(none.err, HasSubstr("the plan needs 2 Edge TPUs, there is none; "));
-  EXPECT_THAT(none.err, HasSubstr("`segue doctor` says what is missing; `--backend cpu` runs it"));
+  EXPECT_THAT(none.err, HasSubstr("the plan needs 2 Edge TPUs, but none was found; "));
+  EXPECT_THAT(none.err, HasSubstr("`segue doctor` shows what is missing; `--backend cpu` runs it"));
   const auto one = run_segue(run, ".", "export STAND_IN_ATTACHED=1");
   EXPECT_EQ(one.status, kDevice);
-  EXPECT_THAT(one.err, HasSubstr("the plan needs 2 Edge TPUs, there is one: pci:apex_0; `segue "
-                                 "doctor` says what is missing; `segue split MODEL --tpus 1` makes "
-                                 "segments for one; `--backend cpu`"));
+  EXPECT_THAT(
+      one.err,
+      HasSubstr(
+          "the plan needs 2 Edge TPUs, but one was found: pci:apex_0; `segue doctor` shows what is "
+          "missing; `segue split MODEL --tpus 1` makes segments for 1 TPU; `--backend cpu`"));
   auto chosen = run;
   for (const char* word : {"--use", "usb:2-1"}) chosen.emplace_back(word);
   EXPECT_THAT(run_segue(chosen).err,
-              HasSubstr("2 Edge TPUs, --use names 1; there are 3: pci:apex_0, pci:apex_1, usb:2-1; "
-                        "`segue split"));
+              HasSubstr("2 Edge TPUs, but --use names 1; 3 were found: pci:apex_0, pci:apex_1, "
+                        "usb:2-1; `segue split"));
 }
 
 TEST(CliDevices, AreListedInAllFormats) {

@@ -107,7 +107,7 @@ TEST_F(CliSegments, InspectShowsThemAsTextCsvAndJson) {
   EXPECT_THAT(csv,
               HasSubstr("1,squeezenet@64_segment_1_of_2.tflite," + last["operators"].dump() + "," +
                         last["file_bytes"].dump() + "," + last["parameter_bytes"].dump()));
-  expect_failure(run_segue({"inspect", cut(), "--brief"}), kUsage, "goes with a model");
+  expect_failure(run_segue({"inspect", cut(), "--brief"}), kUsage, "requires a model");
 }
 
 TEST(CliInspect, GooglesSegmentsShowTheirPrograms) {

@@ -60,7 +60,8 @@ TEST(CliSweep, InterruptedShardGoesOnAndEndsAsIfItHadNot) {
     EXPECT_EQ(again.status, 0) << again.err;
     EXPECT_EQ(read_text_file(scratch.path() / "a.ndjson", kLargest), whole) << size;
   }
-  EXPECT_THAT(run_segue(sweep({"-o", "a.ndjson"}), scratch.path()).err, HasSubstr("24 were there"));
+  EXPECT_THAT(run_segue(sweep({"-o", "a.ndjson"}), scratch.path()).err,
+              HasSubstr("24 already in the file"));
 }
 
 TEST(CliSweep, FileOfAnotherSweepIsLeftAlone) {

@@ -137,7 +137,7 @@ TEST(CliUsage, MistakesGiveStatus2AndAHint) {
                  kUsage, "--tpus");
   expect_failure(
       run_segue({"plan", "zoo:resnet50", "--tpus", "2", "--strategy", "balanced", "-o", ""}),
-      kUsage, "--output: is empty; give a value");
+      kUsage, "--output: the value is empty; give a value");
   expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "-3", "--strategy", "balanced"}),
                  kUsage, "--tpus");
   expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "many", "--strategy", "balanced"}),
@@ -155,20 +155,20 @@ TEST(CliUsage, MistakesGiveStatus2AndAHint) {
   expect_failure(run_segue({"split", "zoo:conv5-f8", "-o", folder}), kUsage, "--tpus, --at");
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced",
                             "--at", "x", "-o", folder}),
-                 kUsage, "--tpus: goes without --at");
+                 kUsage, "--tpus: cannot be combined with --at");
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--at", "conv2d_1", "--strategy", "compiler",
                             "-o", folder}),
                  kUsage, "--strategy");
   expect_failure(run_segue({"inspect", "zoo:conv5-f8", "--brief", "--json"}), kUsage, "--brief");
   expect_failure(run_segue({"inspect", "zoo:conv5-f8", "--brief", "--csv"}), kUsage, "--brief");
-  expect_failure(run_segue({"inspect", ""}), kUsage, "MODEL: is empty; give a value");
+  expect_failure(run_segue({"inspect", ""}), kUsage, "MODEL: the value is empty; give a value");
   expect_failure(run_segue({"verify", "zoo:conv5-f8", ".", "--seed", "-1"}), kUsage, "--seed");
   expect_failure(run_segue({"plann", "zoo:resnet50"}), kUsage,
                  "unknown command 'plann'; did you mean 'plan'");
-  expect_failure(run_segue({"zoo", "conv5-f8", "--json"}), kUsage, "leave out NAME");
-  expect_failure(run_segue({"zoo", "-o", folder}), kUsage, "name one");
+  expect_failure(run_segue({"zoo", "conv5-f8", "--json"}), kUsage, "remove NAME");
+  expect_failure(run_segue({"zoo", "-o", folder}), kUsage, "requires the NAME");
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--at", ",", "-o", folder}), kUsage,
-                 "a name is empty");
+                 "a tensor name is empty");
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--at", "conv2d_9", "-o", folder}), kUsage,
                  "no such tensor");
   EXPECT_FALSE(fs::exists(folder));

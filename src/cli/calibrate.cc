@@ -39,10 +39,10 @@ void write_probes(const fs::path& folder) {
   }
   files.commit();
   const std::string shown = printable(folder.string());
-  print(
-      fmt::format("{} probes written to {}\nNext, where edgetpu_compiler is: edgetpu_compiler -o "
-                  "{} {}/*.tflite; then here: segue calibrate --probes {} -o my-host.json\n",
-                  probes.size(), shown, shown, shown, shown));
+  print(fmt::format(
+      "{} probes written to {}\nNext, on a machine with edgetpu_compiler: edgetpu_compiler -o {} "
+      "{}/*.tflite\nThen, on this machine: segue calibrate --probes {} -o my-host.json\n",
+      probes.size(), shown, shown, shown, shown));
 }
 
 std::vector<Model> compile_here(const CalibrateArguments& options, std::span<const Probe> probes) {
@@ -51,10 +51,11 @@ std::vector<Model> compile_here(const CalibrateArguments& options, std::span<con
                           edgetpu_compiler_options(options.compiler));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kCompiler) throw;
-    throw Error(ErrorCode::kCompiler,
-                fmt::format("{}; where no compiler runs: `segue calibrate --write-probes DIR`, "
-                            "compile those elsewhere, and --probes DIR",
-                            error.what()));
+    throw Error(
+        ErrorCode::kCompiler,
+        fmt::format("{}; without a compiler on this machine: run `segue calibrate --write-probes "
+                    "DIR`, compile the probes on another machine, then pass --probes DIR",
+                    error.what()));
   }
 }
 
@@ -68,11 +69,11 @@ std::string device_name(const std::string& output) {
   const fs::path file = output;
   if (file.extension() != ".json") {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("-o {}: device files end in .json", output));
+                fmt::format("-o {}: the name of a device file must end in .json", output));
   }
   const fs::path folder = file.has_parent_path() ? file.parent_path() : ".";
   if (!fs::is_directory(folder)) {
-    throw Error(ErrorCode::kIo, fmt::format("-o {}: there is no folder {}; make it first",
+    throw Error(ErrorCode::kIo, fmt::format("-o {}: folder {} does not exist; create it first",
                                             printable(output), printable(folder.string())));
   }
   return file.stem().string();
@@ -105,15 +106,18 @@ void calibrate(const CalibrateArguments& options) {
 void run(const CLI::App& command, const CalibrateArguments& options) {
   if (options.write_probes.empty()) {
     if (options.output.empty())
-      throw Error(ErrorCode::kInvalidArgument, "name the device file to write: -o my-host.json");
+      throw Error(ErrorCode::kInvalidArgument,
+                  "no output file; name the device file to write, for example -o my-host.json");
     if (!options.probes.empty() && command.count("--compiler-cmd") > 0)
-      throw Error(ErrorCode::kInvalidArgument, "--compiler-cmd: --probes are compiled already");
+      throw Error(ErrorCode::kInvalidArgument,
+                  "--compiler-cmd cannot be combined with --probes, which are already compiled");
     return calibrate(options);
   }
   constexpr std::array kOfMeasuring{"--output",       "--base",    "--use",
                                     "--probes",       "--runtime", "--edgetpu-library",
                                     "--compiler-cmd", "--json"};
-  refuse_options(command, kOfMeasuring, "--write-probes measures nothing");
+  refuse_options(command, kOfMeasuring,
+                 "cannot be combined with --write-probes, which does not measure");
   write_probes(options.write_probes);
 }
 
@@ -124,21 +128,22 @@ void add_calibrate(CLI::App& app) {
       app.add_subcommand("calibrate", "Measure an Edge TPU and its host, and write a device file");
   auto options = std::make_shared<CalibrateArguments>();
   add_output(*command, options->output,
-             "Device file to write, as my-host.json; its name is the device's");
+             "Device file to write, for example my-host.json; the device is named after it");
   command->add_option("--base", options->base,
-                      "Device of the catalogue that has what is not measured (default: by the link "
-                      "of the Edge TPU)");
+                      "Catalogue device that supplies the constants that are not measured "
+                      "(default: chosen by the link of the Edge TPU)");
   command->add_option("--use", options->use,
-                      "Edge TPU to measure: a name of `segue devices` (default: the first)");
+                      "Edge TPU to measure: a name from `segue devices` (default: the first)");
   auto* probes = command->add_option("--probes", options->probes,
-                                     "Folder with the probes that were compiled elsewhere");
+                                     "Folder of probes that were compiled on another machine");
   command
       ->add_option("--write-probes", options->write_probes,
-                   "Only write the probes to this folder, to compile them elsewhere")
+                   "Write the probes to this folder for compilation on another machine, and stop")
       ->excludes(probes);
   add_libraries(*command, options->runtime, options->edgetpu_library);
-  add_compiler_command(*command, options->compiler,
-                       "edgetpu_compiler (or SEGUE_EDGETPU_COMPILER) for the probes");
+  add_compiler_command(
+      *command, options->compiler,
+      "Command that runs edgetpu_compiler on the probes (or SEGUE_EDGETPU_COMPILER)");
   command->add_flag("--json", options->json, "Print JSON");
   command->callback([command, options] { run(*command, *options); });
 }

@@ -45,7 +45,8 @@ std::vector<std::string> without_numbers(const std::vector<std::string>& labels)
     const std::size_t number = std::stoul(label.substr(0, end));
     if (number >= kMost)
       throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("--labels: '{}': no model tells so many classes apart", label));
+                  fmt::format("--labels: '{}': the class number is too large (at most {})", label,
+                              kMost - 1));
     if (number >= result.size()) result.resize(number + 1);
     const std::size_t begin = label.find_first_not_of(" \t:", end);
     result[number] = begin == std::string::npos ? "" : label.substr(begin);
@@ -60,8 +61,8 @@ std::vector<std::string> read_labels(const std::string& path) {
   const std::string text = read_text_file(path, kLargest);
   if (text.find('\0') != std::string::npos) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("--labels: {} holds bytes of value 0 and is no text; give a file with "
-                            "one label per line",
+                fmt::format("--labels: {} is a binary file (it contains zero bytes); give a text "
+                            "file with one label per line",
                             path));
   }
   std::vector<std::string> labels = CLI::detail::split(text, '\n');
@@ -78,8 +79,11 @@ std::size_t class_count(const Port& port) {
     case ElementType::kFloat32:
       return port.bytes / sizeof(float);
     default:
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("--labels: the output '{}' holds no scores", port.name));
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format(
+              "--labels: the output '{}' does not contain class scores (int8, uint8 or float32)",
+              port.name));
   }
 }
 

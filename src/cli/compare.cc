@@ -25,8 +25,8 @@ void run(const CompareArguments& options) {
 }  // namespace
 
 void add_compare(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("compare", "All strategies on several numbers of TPUs in one table");
+  CLI::App* command = app.add_subcommand(
+      "compare", "Compare all strategies for a range of TPU counts in one table");
   auto options = std::make_shared<CompareArguments>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
   add_signature(*command, options->signature);

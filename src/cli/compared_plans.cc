@@ -12,17 +12,18 @@ namespace {
 
 TpuRange parse_counts(const std::string& text) {
   if (const auto range = parse_range(text)) return *range;
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("--tpus '{}': give a number or a range within 1..{}, as in 1..8", text,
-                          kMostComparedTpus));
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("--tpus '{}': expected a number or a range within 1..{}, for example 1..8", text,
+                  kMostComparedTpus));
 }
 
 }  // namespace
 
 void add_comparison(CLI::App& command, ComparisonOptions& options) {
-  command.add_option("--tpus", options.tpus, "A number or a range of TPUs (default 1..8)");
+  command.add_option("--tpus", options.tpus, "Number of TPUs, or a range (default 1..8)");
   command.add_option("--device", options.device,
-                     "Edge TPU to plan for: a name, or a device file (default edgetpu-pcie)");
+                     "Edge TPU model to plan for: a name or a device file (default edgetpu-pcie)");
   add_max_replicas(command, options.max_replicas);
 }
 

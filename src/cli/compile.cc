@@ -35,8 +35,9 @@ CompileOptions compile_options(const CompileArguments& options) {
   result.finds_culprits = !options.no_bisect;
   result.on_compiled = [how = result](const std::string& file, const Compilation& compilation) {
     if (compilation.succeeded()) return;
-    print_note(fmt::format("{}: {}{}", printable(file), printable(compilation.failure->message),
-                           how.looks_for_culprit(compilation) ? "; looking for the operator" : ""));
+    print_note(fmt::format(
+        "{}: {}{}", printable(file), printable(compilation.failure->message),
+        how.looks_for_culprit(compilation) ? "; searching for the operator that causes it" : ""));
   };
   return result;
 }
@@ -46,19 +47,20 @@ FolderCompilation compile(const CompileArguments& options) {
   std::error_code absent;
   if (fs::is_directory(options.source, absent)) {
     if (!options.output.empty()) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "-o goes with a model; compiled segments lie beside those they are made of");
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          "-o requires a model; compiled segments are written next to the segments of the folder");
     }
     if (!options.device.empty()) {
       const auto plan = find_plan(options.source);
       how.pools = open_devices(options.device, plan ? plan->device_count() : 0);
     }
     if (!options.signature.empty())
-      throw Error(ErrorCode::kInvalidArgument, "--signature goes with a model");
+      throw Error(ErrorCode::kInvalidArgument, "--signature requires a model");
     return compile_folder(options.source, how);
   }
   if (!options.device.empty())
-    throw Error(ErrorCode::kInvalidArgument, "--device goes with a folder that holds a plan.json");
+    throw Error(ErrorCode::kInvalidArgument, "--device requires a folder with a plan.json");
   const Model model = open_noted(options.source, options.signature);
   const fs::path beside = fs::path(options.source).parent_path();
   fs::path folder = options.output;
@@ -67,11 +69,9 @@ FolderCompilation compile(const CompileArguments& options) {
     // Beside a model may lie what took hours, or is of somebody else.
     const fs::path compiled = folder / compiled_file_name(model.name() + ".tflite");
     if (fs::exists(compiled, absent)) {
-      throw Error(
-          ErrorCode::kInvalidArgument,
-          fmt::format("{}: exists already; name a folder for the new one with -o, or remove "
-                      "it",
-                      compiled.string()));
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("{}: already exists; name another folder with -o, or remove the file",
+                              compiled.string()));
     }
   }
   fs::create_directories(folder, absent);
@@ -100,19 +100,23 @@ void add_compile(CLI::App& app) {
       "compile", "Compile segments for the Edge TPU with Google's edgetpu_compiler");
   auto options = std::make_shared<CompileArguments>();
   command
-      ->add_option("DIR", options->source,
-                   "Folder that `segue split` wrote; or a model: a .tflite file, or "
-                   "zoo:NAME[@SIZE]")
+      ->add_option(
+          "DIR", options->source,
+          "Folder written by `segue split`, or a model: a .tflite file, or zoo:NAME[@SIZE]")
       ->required();
-  add_output(*command, options->output, "Folder for a model's compiled file (default: beside it)");
-  command->add_option("--device", options->device,
-                      "Edge TPU that plan.json is for, where it is not in the catalogue");
+  add_output(*command, options->output,
+             "Folder for the compiled file of a model (default: the model's folder)");
+  command->add_option(
+      "--device", options->device,
+      "Device file of the Edge TPU that plan.json was made for, if it is not in the catalogue");
   add_signature(*command, options->signature);
   add_compiler_options(*command, options->compiler);
-  command->add_option("--jobs", options->jobs, "Compilers at a time (default: one per core)")
+  command
+      ->add_option("--jobs", options->jobs,
+                   "Number of compilers that run in parallel (default: one per core)")
       ->check(CLI::Range(1, 1024));
   command->add_flag("--no-bisect", options->no_bisect,
-                    "Where a segment fails, do not look for the operator at fault");
+                    "If a segment fails, do not search for the operator that causes it");
   add_format(*command, options->format);
   command->callback([options] { run(*options); });
 }

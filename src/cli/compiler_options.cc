@@ -13,25 +13,29 @@ void add_compiler_command(CLI::App& command, CompilerOptions& options, const std
 }
 
 void add_compiler_options(CLI::App& command, CompilerOptions& options) {
-  add_compiler_command(command, options,
-                       "edgetpu_compiler to run (or SEGUE_EDGETPU_COMPILER), with arguments, as "
-                       "'ssh box edgetpu_compiler' where box sees the same folders; never with "
-                       "--num_segments, which crashes on models of today's converter");
-  command.add_option("--timeout", options.timeout_s, "Seconds for one attempt (default 180)")
+  add_compiler_command(
+      command, options,
+      "Command that runs edgetpu_compiler (or SEGUE_EDGETPU_COMPILER), with arguments; for example "
+      "'ssh box edgetpu_compiler' if box has the same folders; --num_segments is not allowed: it "
+      "crashes on models of current converters");
+  command
+      .add_option("--timeout", options.timeout_s,
+                  "Time limit for one attempt in seconds (default 180)")
       ->check(CLI::Range(0.1, 86400.0));
   command
       .add_option("--attempts", options.attempts,
-                  "Tries of what has been seen to pass another time (default 3)")
+                  "Attempts for transient compiler failures (default 3)")
       ->check(CLI::Range(1, 100));
   command
-      .add_option("--min-runtime-version", options.min_runtime_version,
-                  "Oldest Edge TPU runtime the result must run on (default: the compiler's)")
+      .add_option(
+          "--min-runtime-version", options.min_runtime_version,
+          "Oldest Edge TPU runtime version that must run the result (default: the compiler's)")
       ->check(CLI::Range(10, 100));
   auto* search = command.add_flag("--search-delegate", options.search_delegate,
-                                  "Leave operators at the end to the host where the whole fails");
+                                  "If a segment fails, leave its last operators to the host");
   command
       .add_option("--delegate-search-step", options.delegate_search_step,
-                  "Operators left out at a time (default 1)")
+                  "Operators to leave to the host per search step (default 1)")
       ->check(CLI::Range(1, 10000))
       ->needs(search);
 }

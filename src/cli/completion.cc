@@ -169,7 +169,7 @@ std::string fish_script(const CLI::App& app) {
 void add_completion(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "completion",
-      "What a shell needs to complete words, as in `source <(segue completion bash)`");
+      "Print a shell completion script, for example for `source <(segue completion bash)`");
   auto shell = std::make_shared<std::string>();
   command->add_option("SHELL", *shell, "bash, zsh or fish")
       ->required()

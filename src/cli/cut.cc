@@ -23,19 +23,22 @@ namespace {
 
 // What the plan must reach, and how many TPUs may be spent on it.
 void add_goals(CLI::App& command, CutOptions& options) {
-  command.add_option("--target", options.target, "Results per second that the plan must give");
-  command.add_option("--max-latency", options.max_latency,
-                     "Longest time of an input that is alone in the pipeline, as 30ms or 0.5s");
+  command.add_option("--target", options.target,
+                     "Throughput that the plan must reach, in results per second");
+  command.add_option(
+      "--max-latency", options.max_latency,
+      "Largest latency allowed for an input alone in the pipeline, for example 30ms or 0.5s");
   command
       .add_option("--min-gain", options.min_gain_percent,
-                  "--tpus auto stops where one more TPU brings less than this, in percent of "
-                  "throughput (default 10)")
+                  "--tpus auto stops when one more TPU adds less throughput than this, in percent "
+                  "(default 10)")
       ->check(CLI::Range(0.0, 1000.0))
       ->check([](const std::string& text) {
-        return text.find_first_of("nN") == std::string::npos ? "" : "is not a number of percent";
+        return text.find_first_of("nN") == std::string::npos ? "" : "is not a percentage";
       });
   command
-      .add_option("--max-tpus", options.max_tpus, "Most TPUs that --tpus auto tries (default 16)")
+      .add_option("--max-tpus", options.max_tpus,
+                  "Largest number of TPUs that --tpus auto tries (default 16)")
       ->check(CLI::Range(1, 64));
 }
 
@@ -50,49 +53,50 @@ std::vector<std::string> strategy_names() {
 
 void add_max_replicas(CLI::App& command, std::uint32_t& most) {
   command
-      .add_option("--max-replicas", most,
-                  "Most TPUs on one stage for optimal (default: no limit; 1: a pure pipeline)")
+      .add_option(
+          "--max-replicas", most,
+          "optimal: largest number of replicas of a stage (default: no limit; 1: no replication)")
       ->check(CLI::Range(1, 1024));
 }
 
 void add_cut(CLI::App& command, CutOptions& options) {
-  command.add_option("--tpus", options.tpus,
-                     "Number of Edge TPUs: one segment each, or for optimal the most it may use; "
-                     "auto: as many as are worth it, or as --target and --max-latency need");
+  command.add_option(
+      "--tpus", options.tpus,
+      "Number of Edge TPUs: one segment each; optimal may use fewer; auto: the fewest that reach "
+      "--target and --max-latency, or until --min-gain is not reached");
   command
-      .add_option(
-          "--strategy", options.strategy,
-          "optimal (default: stages and replicas with the smallest time, and a bound that "
-          "proves it), balanced (Segm_Balanced of the paper), profile (best horizontal cuts "
-          "by measured times), or compiler (the cuts of edgetpu_compiler --num_segments, which "
-          "itself crashes on models of today's converter)")
+      .add_option("--strategy", options.strategy,
+                  "optimal (default: stages and replicas with the best objective, with a proven "
+                  "bound), balanced (Segm_Balanced of the paper), profile (best horizontal cuts by "
+                  "profiled times), or compiler (the cuts of edgetpu_compiler --num_segments, "
+                  "which itself crashes on models of current converters)")
       ->check(CLI::IsMember(strategy_names()));
   command
-      .add_option("--search", options.search,
-                  "How profile searches: exact (default), bisection (as libcoral), or exhaustive")
+      .add_option(
+          "--search", options.search,
+          "profile: search method: exact (default), bisection (as in libcoral), or exhaustive")
       ->check(CLI::IsMember({"exact", "bisection", "exhaustive"}));
   command
-      .add_option(
-          "--measure", options.measure,
-          "cpu: measure on this machine's cores: for profile the latencies of segments, else "
-          "the operators that no TPU computes")
+      .add_option("--measure", options.measure,
+                  "cpu: measure on this machine's cores; for profile, the latencies of segments; "
+                  "for other strategies, the operators that the TPU does not support")
       ->check(CLI::IsMember({"cpu"}));
   command
       .add_option("--kernels", options.kernels,
                   "Kernels to measure with: builtin (default), or xnnpack")
       ->check(CLI::IsMember({"builtin", "xnnpack"}));
   add_compiler_command(command, options.compiler,
-                       "balanced: go on until nothing streams by what this edgetpu_compiler says, "
-                       "at most 200 segments compiled");
+                       "balanced: refine the cuts until this edgetpu_compiler reports no off-chip "
+                       "parameters; compiles at most 200 segments");
   command
       .add_option("--objective", options.objective,
-                  "What optimal minimizes: throughput (default: time between results) or latency")
+                  "optimal: objective: throughput (default) or latency")
       ->check(CLI::IsMember({"throughput", "latency"}));
   add_max_replicas(command, options.max_replicas);
   command.add_option("--device", options.device,
-                     "Edge TPU to plan for: a name or a device file (default edgetpu-pcie); with "
-                     ":shared behind it, all on one link, as USB ones are unless it is :separate; "
-                     "unequal ones as 2xedgetpu-usb3,2xedgetpu-pcie");
+                     "Edge TPU model to plan for: a name or a device file (default edgetpu-pcie); "
+                     "suffix :shared: all on one link (default for USB); suffix :separate: one "
+                     "link each; unequal devices: 2xedgetpu-usb3,2xedgetpu-pcie");
   add_goals(command, options);
 }
 
@@ -109,8 +113,8 @@ std::vector<DevicePool> devices_of_plan(const Plan& plan, const std::string& opt
     return open_devices(plan.device, plan.device_count());
   } catch (const Error& error) {
     throw Error(error.code(),
-                fmt::format("the plan was made for the device '{}': {} (give its device file with "
-                            "--device; of several, the whole list with the files)",
+                fmt::format("the plan was made for the device '{}': {} (pass its device file with "
+                            "--device; for several devices, pass the whole list with their files)",
                             plan.device, error.what()));
   }
 }
@@ -148,7 +152,7 @@ ProfiledSegmentation search_profile(const Graph& graph, const CutOptions& option
   Profile depths =
       measured ? Profile::of_depths(graph, measured) : Profile::simulated(graph, pool.device);
   if (options.search != "exhaustive") return segment_profiled(depths, pool.count);
-  print_note(fmt::format("exhaustive search: {} of cuts",
+  print_note(fmt::format("exhaustive search over {} of cuts",
                          format_count(count_choices(graph.depth(), pool.count), "choice")));
   return segment_by_exhaustion(depths, pool.count);
 }
@@ -156,10 +160,11 @@ ProfiledSegmentation search_profile(const Graph& graph, const CutOptions& option
 std::string profile_notes(const Graph& graph, const CutOptions& options, std::uint32_t count,
                           const ProfiledSegmentation& profiled) {
   const char* kind = options.measure.empty() ? "simulated" : "measured";
-  std::string notes = options.search == "bisection"
-                          ? fmt::format("Profile: {} {}, along Google's order of operators.\n",
-                                        format_count(profiled.measurements, "latency"), kind)
-                          : profile_text(profiled, graph.depth(), count, kind);
+  std::string notes =
+      options.search == "bisection"
+          ? fmt::format("Profile: {} {}, in the operator order of Google's compiler.\n",
+                        format_count(profiled.measurements, "latency"), kind)
+          : profile_text(profiled, graph.depth(), count, kind);
   if (!options.measure.empty()) {
     notes += fmt::format("The slowest segment takes {} on one core (measured).\n",
                          format_time(profiled.slowest));
@@ -194,29 +199,30 @@ CutResult refine_by_compiler(const Graph& graph, const CutOptions& options,
       make_plan(graph, balanced.segmentation, pools, parse_strategy(options.strategy), devices);
   return {with_compiled_memory(plan, graph, memory, pools),
           refinement_text(balanced) +
-              fmt::format("Memory as edgetpu_compiler {} reports it.\n", memory[0].compiler)};
+              fmt::format("Memory sizes are those reported by edgetpu_compiler {}.\n",
+                          memory[0].compiler)};
 }
 
 void check_options(const CutOptions& options) {
   const auto fail = [](const char* reason) { throw Error(ErrorCode::kInvalidArgument, reason); };
   if (options.strategy != "optimal" && (options.max_replicas > 0 || !options.objective.empty()))
-    fail("--objective and --max-replicas go with --strategy optimal");
+    fail("--objective and --max-replicas require --strategy optimal");
   if (options.strategy != "profile" && !options.search.empty())
-    fail("--search goes with --strategy profile");
+    fail("--search requires --strategy profile");
   if (options.strategy != "balanced" && !options.compiler.command.empty())
-    fail("--compiler-cmd goes with --strategy balanced");
-  if (options.measure.empty() && !options.kernels.empty()) fail("--kernels goes with --measure");
+    fail("--compiler-cmd requires --strategy balanced");
+  if (options.measure.empty() && !options.kernels.empty()) fail("--kernels requires --measure");
   if (options.objective == "latency" && !options.target.empty())
     fail(
-        "--target is a throughput; leave out --objective latency, and limit it with --max-latency");
+        "--target is a throughput; remove --objective latency, and limit the latency with "
+        "--max-latency");
   if (options.objective == "latency" && options.tpus == "auto")
-    fail("--tpus auto looks at throughput; leave out --objective latency");
+    fail("--tpus auto optimizes throughput; remove --objective latency");
   if (options.min_gain_percent && (!options.target.empty() || !options.max_latency.empty()))
     fail(
-        "--min-gain stops --tpus auto where no goal is given; leave out --target and "
-        "--max-latency");
+        "--min-gain applies only to --tpus auto without a goal; remove --target and --max-latency");
   if (options.tpus != "auto" && (options.max_tpus || options.min_gain_percent))
-    fail("--max-tpus and --min-gain go with --tpus auto");
+    fail("--max-tpus and --min-gain require --tpus auto");
 }
 
 // The devices, with the host's part as measured where that is asked for.
@@ -264,8 +270,8 @@ CutResult make_cut(const Graph& graph, CutOptions options) {
   }
   if (!options.names_tpus()) {
     throw Error(ErrorCode::kInvalidArgument,
-                "say how many TPUs: --tpus N or auto, or with the devices, as in --device "
-                "2xedgetpu-usb3,2xedgetpu-pcie");
+                "the number of TPUs is missing; pass --tpus N or --tpus auto, or count the "
+                "devices, for example --device 2xedgetpu-usb3,2xedgetpu-pcie");
   }
   const std::uint32_t tpus = options.tpus.empty() ? 0 : parse_tpus(options.tpus);
   const auto pools = open_pools(options, tpus);

@@ -59,8 +59,8 @@ void add_devices(CLI::App& app) {
   devices->callback([options] { show_devices(*options); });
 
   auto of_doctor = std::make_shared<DevicesArguments>();
-  CLI::App* doctor =
-      app.add_subcommand("doctor", "Say what is missing to run Edge TPUs, and the next step");
+  CLI::App* doctor = app.add_subcommand(
+      "doctor", "Check what is missing to run Edge TPUs, and suggest the next step");
   add_libraries(*doctor, of_doctor->runtime, of_doctor->edgetpu_library);
   doctor->add_flag("--json", of_doctor->format.json, "Print JSON");
   doctor->callback([of_doctor] { show_diagnosis(*of_doctor); });

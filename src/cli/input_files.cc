@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "segue/error.h"
 #include "runtime/inputs.h"
+#include "segue/error.h"
 #include "segue/units.h"
 
 namespace segue::cli {
@@ -41,16 +41,18 @@ InputFiles::InputFiles(const std::vector<std::string>& given, std::span<const Po
       files_[0].push_back(text);
     } else {
       throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("--input '{}': the model has {}, {}; give NAME=FILE for each of them",
+                  fmt::format("--input '{}': the model has {}: {}; give NAME=FILE for each of them",
                               text, format_count(inputs.size(), "input"), names_of(inputs)));
     }
   }
   for (std::size_t i = 1; i < files_.size(); ++i) {
     if (files_[i].size() == files_[0].size()) continue;
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("--input: {} for '{}', but {} for '{}'; give as many for each input",
-                            format_count(files_[0].size(), "file"), inputs[0].name,
-                            files_[i].size(), inputs[i].name));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format(
+            "--input: {} for '{}', but {} for '{}'; give the same number of files for each input",
+            format_count(files_[0].size(), "file"), inputs[0].name, files_[i].size(),
+            inputs[i].name));
   }
 }
 

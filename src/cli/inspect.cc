@@ -18,7 +18,7 @@ struct InspectArguments {
 
 void show_folder(const CLI::App& command, const InspectArguments& options) {
   constexpr std::array kOfModels{"--brief", "--signature"};
-  refuse_options(command, kOfModels, "goes with a model, not with a folder of segments");
+  refuse_options(command, kOfModels, "requires a model, not a folder of segments");
   const Split split = read_split(options.model, SegmentFiles::kAny);
   if (options.format.json) return print(segments_json(split));
   if (options.format.csv) return print(segments_table(split).to_csv());
@@ -31,7 +31,7 @@ void run(const CLI::App& command, const InspectArguments& options) {
   const Model model = open_noted(options.model, options.signature);
   if (!is_compiled(model)) {
     for (const std::string& obstacle : obstacles_to_cutting(model))
-      print_note("no plan can be made of " + obstacle);
+      print_note("this model cannot be partitioned: " + obstacle);
   }
   const Graph graph(model);
   const auto executables = compiled_executables(model);
@@ -52,11 +52,11 @@ void add_inspect(CLI::App& app) {
   auto options = std::make_shared<InspectArguments>();
   command
       ->add_option("MODEL", options->model,
-                   "A .tflite file (also a compiled one), zoo:NAME[@SIZE], or a folder of segments")
+                   "A .tflite file (compiled or not), zoo:NAME[@SIZE], or a folder of segments")
       ->required();
   add_signature(*command, options->signature);
   add_format(*command, options->format);
-  command->add_flag("--brief", options->is_brief, "Leave out the list of operators")
+  command->add_flag("--brief", options->is_brief, "Omit the list of operators")
       ->excludes("--json")
       ->excludes("--csv");
   command->callback([command, options] { run(*command, *options); });

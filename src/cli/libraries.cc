@@ -19,9 +19,9 @@ std::optional<fs::path> named(const std::string& option, const char* variable) {
 }  // namespace
 
 void add_libraries(CLI::App& command, std::string& runtime, std::string& edgetpu_library) {
-  command.add_option("--runtime", runtime, "libtensorflowlite_c.so to use (or SEGUE_TFLITE_LIB)");
+  command.add_option("--runtime", runtime, "Path of libtensorflowlite_c.so (or SEGUE_TFLITE_LIB)");
   command.add_option("--edgetpu-library", edgetpu_library,
-                     "libedgetpu.so.1 to use (or SEGUE_EDGETPU_LIB)");
+                     "Path of libedgetpu.so.1 (or SEGUE_EDGETPU_LIB)");
 }
 
 std::vector<fs::path> runtime_candidates(const std::string& option) {

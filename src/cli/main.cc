@@ -8,11 +8,11 @@
 #include <new>
 
 #include "cli/commands.h"
-#include "segue/toolchain.h"
 #include "segue/error.h"
 #include "segue/file.h"
-#include "segue/units.h"
 #include "segue/report.h"
+#include "segue/toolchain.h"
+#include "segue/units.h"
 #include "segue/version.h"
 
 namespace segue::cli {
@@ -67,7 +67,7 @@ void require_known_command(const CLI::App& app, int argc, char** argv) {
   for (const CLI::App* command : app.get_subcommands(nullptr)) known.push_back(command->get_name());
   if (std::ranges::find(known, argv[1]) != known.end()) return;
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("unknown command '{}'{}; `segue --help` lists all", argv[1],
+              fmt::format("unknown command '{}'{}; `segue --help` lists all commands", argv[1],
                           did_you_mean(argv[1], known)));
 }
 
@@ -110,7 +110,7 @@ void check_values_of_all(CLI::App& app) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("Splits quantized CNNs into balanced segments for several Edge TPUs.", "segue");
+  CLI::App app("Partitions quantized CNNs into balanced segments for several Edge TPUs.", "segue");
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);
   app.footer("Exit status: " + exit_statuses());
@@ -140,8 +140,8 @@ int run(int argc, char** argv) {
       (void)app.exit(error);
       return std::cout.flush() ? 0 : fail(kInternal, kNotWritten);
     }
-    return fail(kUsage, std::string(error.what()) + "; `segue --help` and `segue COMMAND --help` " +
-                            "show what is possible");
+    return fail(kUsage,
+                std::string(error.what()) + "; see `segue --help` and `segue COMMAND --help`");
   } catch (const ExitStatus& status) {
     return status.status;
   } catch (const Error& error) {

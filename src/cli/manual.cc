@@ -14,23 +14,27 @@ namespace segue::cli {
 namespace {
 
 constexpr const char* kModel =
-    "MODEL is a quantized .tflite file, or zoo:NAME[@SIZE] for one of the built-in networks "
-    "(`segue zoo` lists them).";
+    "MODEL is a quantized .tflite file, or zoo:NAME[@SIZE] for a built-in network (`segue zoo` "
+    "lists them).";
 
 struct Passage {
   const char* title;
   const char* text;
 };
 constexpr std::array<Passage, 3> kVariables{{
-    {"SEGUE_TFLITE_LIB", "The TensorFlow Lite runtime, libtensorflowlite_c.so, as --runtime."},
-    {"SEGUE_EDGETPU_LIB", "The library of the Edge TPU, libedgetpu.so.1, as --edgetpu-library."},
-    {"SEGUE_EDGETPU_COMPILER", "Google's compiler, edgetpu_compiler, as --compiler-cmd."},
+    {"SEGUE_TFLITE_LIB",
+     "Path of the TensorFlow Lite runtime, libtensorflowlite_c.so; same as --runtime."},
+    {"SEGUE_EDGETPU_LIB",
+     "Path of the Edge TPU library, libedgetpu.so.1; same as --edgetpu-library."},
+    {"SEGUE_EDGETPU_COMPILER",
+     "Command that runs Google's compiler, edgetpu_compiler; same as --compiler-cmd."},
 }};
 constexpr std::array<Passage, 3> kExamples{{
-    {"segue plan model.tflite --tpus auto", "Chooses how many Edge TPUs are worth it, and cuts."},
+    {"segue plan model.tflite --tpus auto",
+     "Chooses the number of Edge TPUs, and plans the segments."},
     {"segue split model.tflite --tpus 4 -o parts && segue verify model.tflite parts",
-     "Writes four segments and proves that they compute what the model does."},
-    {"segue compare zoo:resnet101 --tpus 1..8", "Lays all strategies side by side (simulated)."},
+     "Writes four segments, and verifies that they compute the same as the model."},
+    {"segue compare zoo:resnet101 --tpus 1..8", "Compares all strategies (simulated)."},
 }};
 
 // All commands with their own inner ones, in the order of `--help`.
@@ -162,10 +166,10 @@ std::string value_of(const CLI::Option& option) {
 }
 
 void add_manual(CLI::App& app) {
-  CLI::App* command = app.add_subcommand(
-      "manual", "All commands and options as a man page, for `segue manual | man -l -`");
+  CLI::App* command =
+      app.add_subcommand("manual", "Print the man page, for example for `segue manual | man -l -`");
   auto as_markdown = std::make_shared<bool>(false);
-  command->add_flag("--markdown", *as_markdown, "As Markdown instead");
+  command->add_flag("--markdown", *as_markdown, "Print Markdown instead of a man page");
   command->callback(
       [&app, as_markdown] { print(*as_markdown ? markdown_manual(app) : roff_manual(app)); });
 }

@@ -61,7 +61,7 @@ void check_output(const std::string& output, const CLI::App& command) {
           }))
         continue;
       throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("{}: is read as {}; name another output", output,
+                  fmt::format("{}: also the input {}; name another output", output,
                               option->get_name(option->get_positional())));
     }
   }
@@ -73,10 +73,10 @@ void check_values(const CLI::App& command) {
   for (const CLI::Option* option : command.get_options()) {
     for (const std::string& value : option->results()) {
       if (value.empty()) {
-        throw Error(
-            ErrorCode::kInvalidArgument,
-            fmt::format("{}: is empty; give a value{}", option->get_name(option->get_positional()),
-                        option->get_required() ? "" : ", or leave it out"));
+        throw Error(ErrorCode::kInvalidArgument,
+                    fmt::format("{}: the value is empty; give a value{}",
+                                option->get_name(option->get_positional()),
+                                option->get_required() ? "" : ", or remove the option"));
       }
       if (is_one_of(kWritten, *option)) check_output(value, command);
     }
@@ -94,8 +94,7 @@ CLI::Option* add_output(CLI::App& command, std::string& path, const std::string&
 
 void add_signature(CLI::App& command, std::string& signature) {
   command.add_option("--signature", signature,
-                     "Signature of MODEL to look at, where the file holds several with a subgraph "
-                     "each");
+                     "Signature of MODEL to use, if the file holds several with a subgraph each");
 }
 
 Model open_noted(const std::string& model, const std::string& signature) {
@@ -124,8 +123,9 @@ void refuse_options(const CLI::App& command, std::span<const char* const> names,
 
 void require_other_file(const std::string& model, const std::filesystem::path& output) {
   if (!are_same_file(model, output)) return;
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("{}: is the model itself; name another output", output.string()));
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("{}: this is the model file itself; name another output", output.string()));
 }
 
 }  // namespace segue::cli

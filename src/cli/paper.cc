@@ -54,7 +54,8 @@ void require_folder(const std::filesystem::path& path) {
   std::error_code absent;
   if (!std::filesystem::exists(path, absent) || std::filesystem::is_directory(path, absent)) return;
   throw Error(ErrorCode::kIo,
-              fmt::format("{}: is a file; name a folder, or one to be made", path.string()));
+              fmt::format("{}: is a file, not a folder; name a folder (created if missing)",
+                          path.string()));
 }
 
 void reproduce_all(const AllOptions& options) {
@@ -70,7 +71,8 @@ void reproduce_all(const AllOptions& options) {
   }
   staged.stage(page, paper_page(experiments));
   staged.commit();
-  print(text + fmt::format("\n{}: all of it on one page; open it in a browser\n", page.string()));
+  print(text + fmt::format("\n{}: all figures and tables on one page; open it in a browser\n",
+                           page.string()));
 }
 
 void reproduce_one(const std::string& name, const std::string& output) {
@@ -97,17 +99,18 @@ std::string folder_of(const OneOptions& one, const AllOptions& all) {
 }
 
 void add_one(CLI::App& command, const std::shared_ptr<OneOptions>& options) {
-  add_output(command, options->output,
-             "Write README.md, CSV and SVG to a folder in this one, instead of printing the text");
+  add_output(
+      command, options->output,
+      "Write README.md, CSV and SVG to a subfolder of this folder instead of printing the text");
 }
 
 void add_figure(CLI::App& paper, const std::shared_ptr<AllOptions>& all) {
   auto options = std::make_shared<OneOptions>();
-  CLI::App* command = paper.add_subcommand("figure", "One figure");
+  CLI::App* command = paper.add_subcommand("figure", "Reproduce one figure");
   command
       ->add_option("NUMBER", options->figure,
                    "1: a systolic array; 2: operations per second; 4: synthetic networks; 5: "
-                   "layers on the host; 6: speed-up of Google's segments")
+                   "layers on the host; 6: speed-up of the segments of Google's compiler")
       ->required()
       ->check(CLI::IsMember({1, 2, 4, 5, 6}));
   add_one(*command, options);
@@ -122,8 +125,10 @@ void add_table(CLI::App& paper, const std::shared_ptr<AllOptions>& all) {
     if (!name.starts_with("figure")) tables.emplace_back(name);
   }
   auto options = std::make_shared<OneOptions>();
-  CLI::App* command = paper.add_subcommand("table", "One table");
-  command->add_option("NAME", options->table, "Its name")->required()->check(CLI::IsMember(tables));
+  CLI::App* command = paper.add_subcommand("table", "Reproduce one table");
+  command->add_option("NAME", options->table, "Name of the table")
+      ->required()
+      ->check(CLI::IsMember(tables));
   add_one(*command, options);
   command->callback([options, all] { reproduce_one(options->table, folder_of(*options, *all)); });
 }
@@ -131,8 +136,8 @@ void add_table(CLI::App& paper, const std::shared_ptr<AllOptions>& all) {
 void add_accuracy(CLI::App& paper) {
   auto options = std::make_shared<AccuracyOptions>();
   CLI::App* command = paper.add_subcommand(
-      "accuracy", "Compare simulated times with times that others measured on Edge TPUs");
-  command->add_option("--plot", options->plot, "Also write a picture (SVG) to this file");
+      "accuracy", "Compare simulated times with published measurements of Edge TPUs");
+  command->add_option("--plot", options->plot, "Also write a plot (SVG) to this file");
   add_format(*command, options->format);
   command->callback([options] { show_accuracy(*options); });
 }
@@ -141,11 +146,10 @@ void add_accuracy(CLI::App& paper) {
 
 void add_paper(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
-      "paper",
-      "Reproduce the paper: all figures and tables, or one of them; the simulator's error");
+      "paper", "Reproduce the figures and tables of the paper, or report the simulator's error");
   command->require_subcommand(0, 1);
   auto options = std::make_shared<AllOptions>();
-  add_output(*command, options->output, "Folder for all (default paper)");
+  add_output(*command, options->output, "Folder for all results (default paper)");
   command->callback([command, options] {
     if (command->get_subcommands().empty()) reproduce_all(*options);
   });

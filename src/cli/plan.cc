@@ -42,8 +42,8 @@ std::string operators_of(const Plan& plan, const Graph& graph, const PlanArgumen
   const auto pools = devices_of_plan(plan, options.cut.device);
   if (pools.size() > 1)
     throw Error(ErrorCode::kInvalidArgument,
-                "--operators: the devices differ, and with them what an operator takes; name one "
-                "kind");
+                "--operators: the time of an operator depends on the device, and the plan uses "
+                "several kinds; name one kind");
   const Table table = plan_operator_table(plan, graph, pools[0].device);
   return options.format.csv ? table.to_csv() : table.to_text();
 }
@@ -63,7 +63,7 @@ void run(const PlanArguments& options) {
 }  // namespace
 
 void add_plan(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("plan", "Choose where to cut a model for N Edge TPUs");
+  CLI::App* command = app.add_subcommand("plan", "Partition a model into segments for N Edge TPUs");
   auto options = std::make_shared<PlanArguments>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
   add_signature(*command, options->signature);
@@ -71,7 +71,8 @@ void add_plan(CLI::App& app) {
   add_format(*command, options->format);
   command
       ->add_flag("--operators", options->per_operator,
-                 "One row per operator instead of per stage, with the place of its parameters")
+                 "Print one row per operator instead of per stage, with the memory that holds its "
+                 "parameters")
       ->excludes("--json");
   add_output(*command, options->output, "Also write the plan as JSON to this file");
   command->callback([options] { run(*options); });

@@ -46,7 +46,7 @@ std::size_t shown(std::span<const ComparedPlan> plans, const ReportArguments& op
   });
   if (found != plans.end()) return static_cast<std::size_t>(found - plans.begin());
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("--show {} --strategy {}: there is no such plan within --tpus {}", tpus,
+              fmt::format("--show {} --strategy {}: no such plan within --tpus {}", tpus,
                           options.shown_strategy, options.comparison.tpus));
 }
 
@@ -54,14 +54,15 @@ RunReport run_of(const Plan& plan, const std::string& path) {
   RunReport run = read_run(path);
   if (run.model == plan.model.name && run.measured.stages.size() == plan.stages.size()) return run;
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("--run {}: is of {} in {}, the plan of {} in {}", path, run.model,
-                          format_count(run.measured.stages.size(), "stage"), plan.model.name,
-                          plan.stages.size()));
+              fmt::format("--run {}: the run is of {} in {}, but the plan is of {} in {}", path,
+                          run.model, format_count(run.measured.stages.size(), "stage"),
+                          plan.model.name, plan.stages.size()));
 }
 
 std::string page_of_plan(const CLI::App& command, const ReportArguments& options) {
-  refuse_options(command, {{"--tpus", "--max-replicas", "--show", "--strategy"}},
-                 "a plan.json has its cuts and TPUs already; leave it out");
+  refuse_options(
+      command, {{"--tpus", "--max-replicas", "--show", "--strategy"}},
+      "cannot be combined with a plan.json, which fixes the cuts and the TPUs; remove the option");
   if (options.model_of_plan.empty())
     throw Error(ErrorCode::kInvalidArgument, "a plan.json needs its model: --model MODEL");
   const Model model = open_noted(options.model_of_plan, options.signature);
@@ -76,7 +77,7 @@ std::string page_of_plan(const CLI::App& command, const ReportArguments& options
 
 std::string page_of_model(const ReportArguments& options) {
   if (!options.model_of_plan.empty() || !options.run.empty())
-    throw Error(ErrorCode::kInvalidArgument, "--model and --run go with a plan.json");
+    throw Error(ErrorCode::kInvalidArgument, "--model and --run require a plan.json");
   const Model model = open_noted(options.source, options.signature);
   const Graph graph(model);
   const Comparison comparison = compare(graph, options.comparison);
@@ -92,7 +93,7 @@ std::string page_of_paper(const CLI::App& command) {
   refuse_options(command,
                  {{"--model", "--run", "--tpus", "--device", "--max-replicas", "--show",
                    "--strategy", "--inputs", "--signature"}},
-                 "the paper's page has its own choices");
+                 "not available for the paper's page");
   return paper_page(reproduce(experiment_names()));
 }
 
@@ -111,28 +112,27 @@ void run(const CLI::App& command, const ReportArguments& options) {
 }  // namespace
 
 void add_report(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("report", "Write a page with charts of plans that opens in any browser");
+  CLI::App* command = app.add_subcommand("report", "Write an HTML page with charts of plans");
   auto options = std::make_shared<ReportArguments>();
   command
-      ->add_option("MODEL", options->source,
-                   "A .tflite file, zoo:NAME[@SIZE], or a plan.json; or `paper`, for the page of "
-                   "`segue paper`")
+      ->add_option(
+          "MODEL", options->source,
+          "A .tflite file, zoo:NAME[@SIZE], a plan.json, or `paper` (the page of `segue paper`)")
       ->required();
   command->add_option("--model", options->model_of_plan, "The model of a plan.json");
-  command->add_option("--run", options->run,
-                      "What `segue run --json` measured of the plan.json, to stand beside it");
+  command->add_option(
+      "--run", options->run,
+      "Output of `segue run --json` for the plan.json, shown next to the prediction");
   add_signature(*command, options->signature);
   add_comparison(*command, options->comparison);
   command
       ->add_option("--show", options->shown_tpus,
-                   "Number of TPUs that shows first (default: the fewest that stream nothing)")
+                   "Number of TPUs shown first (default: the fewest without off-chip parameters)")
       ->check(CLI::Range(1, 1024));
   command
-      ->add_option("--strategy", options->shown_strategy,
-                   "Strategy that shows first (default optimal)")
+      ->add_option("--strategy", options->shown_strategy, "Strategy shown first (default optimal)")
       ->check(CLI::IsMember(strategy_names()));
-  command->add_option("--inputs", options->inputs, "Inputs of the timelines (default 15)")
+  command->add_option("--inputs", options->inputs, "Number of inputs in the timelines (default 15)")
       ->check(CLI::Range(1, 1000));
   add_output(*command, options->output, "The file to write (default report.html)");
   command->callback([command, options] { run(*command, *options); });

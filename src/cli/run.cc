@@ -19,10 +19,10 @@
 #include "cli/npy.h"
 #include "cli/progress.h"
 #include "cli/run_source.h"
+#include "report/trace.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
-#include "report/trace.h"
 #include "segue/units.h"
 
 namespace segue::cli {
@@ -68,13 +68,14 @@ std::vector<TensorBytes> input_values(const RunOptions& options, const InputFile
 // The labels of the classes, where they are asked for.
 std::vector<std::string> open_labels(const RunOptions& options, const Pipeline& pipeline) {
   if (options.labels.empty()) return {};
-  if (options.files.empty()) throw Error(ErrorCode::kInvalidArgument, "--labels goes with --input");
+  if (options.files.empty()) throw Error(ErrorCode::kInvalidArgument, "--labels requires --input");
   if (options.format.csv)
-    throw Error(ErrorCode::kInvalidArgument, "--labels prints no table; use --json, or text");
+    throw Error(ErrorCode::kInvalidArgument,
+                "--labels is not available with --csv; use --json or text");
   auto labels = read_labels(options.labels);
   const std::size_t classes = class_count(pipeline.outputs()[0]);
   if (labels.size() != classes)
-    print_note(fmt::format("{} holds {}, the model tells {} apart", options.labels,
+    print_note(fmt::format("{} holds {}, but the model has {}", options.labels,
                            format_count(labels.size(), "label"), format_count(classes, "class")));
   return labels;
 }
@@ -98,7 +99,7 @@ void take_results(Pipeline& pipeline, const RunOptions& options, const InputFile
   while (true) {
     const Flow flow = pipeline.pop(result, kLook);
     if (interrupted && !std::exchange(is_told, true))
-      print_note("interrupted: inputs that are on their way are finished; once more ends it");
+      print_note("interrupted: draining in-flight inputs; interrupt again to abort");
     if (flow == Flow::kTimeout) continue;
     if (flow != Flow::kOk) return;
     progress.advance();
@@ -148,7 +149,7 @@ void make_output_folder(const RunOptions& options) {
   if (!reason && !std::filesystem::is_directory(options.output))
     reason = std::make_error_code(std::errc::not_a_directory);
   if (reason) {
-    throw Error(ErrorCode::kIo, fmt::format("-o {}: {}; name a folder that can be written to",
+    throw Error(ErrorCode::kIo, fmt::format("-o {}: {}; name a writable folder",
                                             printable(options.output), reason.message()));
   }
 }
@@ -158,23 +159,23 @@ void print_report(const RunReport& report, const RunOptions& options) {
   if (options.format.csv) return print(run_table(report).to_csv());
   print(run_text(report));
   if (!options.output.empty() && report.measured.results > 0)
-    print(fmt::format("Outputs written to {}, a .npy file each.\n", printable(options.output)));
+    print(fmt::format("Outputs written to {}, one .npy file each.\n", printable(options.output)));
 }
 
 void check_options(const CLI::App& command, const RunOptions& options) {
   if (std::isnan(options.watchdog_s))
     throw Error(ErrorCode::kInvalidArgument, "--watchdog: give a number of seconds");
   if (options.backend != "simulated" && command.count("--time-scale") > 0)
-    throw Error(ErrorCode::kInvalidArgument, "--time-scale goes with --backend simulated");
+    throw Error(ErrorCode::kInvalidArgument, "--time-scale requires --backend simulated");
   if (options.backend != "simulated" && command.count("--device") > 0)
-    throw Error(ErrorCode::kInvalidArgument, "--device goes with --backend simulated");
+    throw Error(ErrorCode::kInvalidArgument, "--device requires --backend simulated");
   if (options.backend != "edgetpu" && !options.edgetpu_settings.empty())
-    throw Error(ErrorCode::kInvalidArgument, "--edgetpu-option goes with --backend edgetpu");
+    throw Error(ErrorCode::kInvalidArgument, "--edgetpu-option requires --backend edgetpu");
   if (command.count("--compiler-cmd") > 0 &&
       (options.backend != "edgetpu" || options.model.empty()))
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        "--compiler-cmd goes with --backend edgetpu and --model, whose segments it compiles");
+    throw Error(ErrorCode::kInvalidArgument,
+                "--compiler-cmd requires --backend edgetpu and --model; it compiles the segments "
+                "of that model");
 }
 
 std::unique_ptr<Pipeline> open_pipeline(const RunOptions& options, const RunSource& source,
@@ -216,31 +217,32 @@ void run(const CLI::App& command, RunOptions options) {
   }
   if (!outcome.error) return;
   if (source.model == nullptr && devices.size() > 1 && !measured.losses.empty())
-    print_note("with --model MODEL a run goes on, newly planned, on the devices that are left");
+    print_note("with --model MODEL, a run makes a new plan and continues on the remaining devices");
   std::rethrow_exception(outcome.error);
 }
 
 void add_devices_of_run(CLI::App& command, RunOptions& options) {
-  command.add_option("--threads", options.threads, "Threads per device of the CPU (default 1)")
+  command.add_option("--threads", options.threads, "Threads per CPU device (default 1)")
       ->check(CLI::Range(1, 256));
   command.add_option("--kernels", options.kernels, "builtin (default), or xnnpack (faster)")
       ->check(CLI::IsMember({"builtin", "xnnpack"}));
   command
       .add_option("--time-scale", options.time_scale,
-                  "Simulated time times this (default 1; 0: no waiting)")
+                  "Factor on simulated times (default 1; 0: no waiting)")
       ->check(CLI::Range(0.0, 1e6));
   command
       .add_option("--watchdog", options.watchdog_s,
-                  "Seconds after which a device that does not answer is given up (default 30)")
+                  "Seconds without an answer after which a device counts as lost (default 30)")
       ->check(CLI::Range(0.001, 86400.0));
   command.add_option("--use", options.devices,
-                     "Edge TPUs to use, in this order: names of `segue devices` (default: all)");
+                     "Edge TPUs to use, in this order: names from `segue devices` (default: all)");
   command.add_option("--edgetpu-option", options.edgetpu_settings,
-                     "NAME=VALUE for libedgetpu: Performance=Low, Medium, High or Max; "
+                     "Option NAME=VALUE for libedgetpu: Performance=Low, Medium, High or Max; "
                      "Usb.AlwaysDfu=True or False; Usb.MaxBulkInQueueLength=0..255");
   add_libraries(command, options.runtime, options.edgetpu_library);
-  add_compiler_command(command, options.compiler,
-                       "edgetpu_compiler (or SEGUE_EDGETPU_COMPILER) for --model on Edge TPUs");
+  add_compiler_command(
+      command, options.compiler,
+      "Command that runs edgetpu_compiler (or SEGUE_EDGETPU_COMPILER), for --model on Edge TPUs");
 }
 
 }  // namespace
@@ -250,35 +252,38 @@ void add_run(CLI::App& app) {
   auto options = std::make_shared<RunOptions>();
   command
       ->add_option("DIR", options->source,
-                   "Folder of segments (NAME_segment_I_of_N.tflite, or with _edgetpu before "
-                   ".tflite), one of them where it holds several sets, or a plan.json (with "
-                   "--model)")
+                   "Folder of segments (NAME_segment_I_of_N.tflite, or compiled ones: _edgetpu "
+                   "before .tflite), one segment file if the folder holds several splits, or a "
+                   "plan.json (with --model)")
       ->required();
-  command->add_option("--model", options->model,
-                      "The model of a plan.json; with a folder, what is planned anew when a device "
-                      "is lost");
+  command->add_option(
+      "--model", options->model,
+      "The model of a plan.json; with a folder, the model to re-plan when a device is lost");
   add_signature(*command, options->signature);
   command
       ->add_option("--backend", options->backend,
-                   "cpu (default), simulated (the CPU, lasting as long as an Edge TPU would), or "
-                   "edgetpu")
+                   "cpu (default), simulated (CPU results, simulated Edge TPU times), or edgetpu")
       ->check(CLI::IsMember({"cpu", "simulated", "edgetpu"}));
   command->add_option(
       "--input", options->files,
       "Images or raw tensors: FILE, or NAME=FILE for each input of a model with several");
   command
       ->add_option("--inputs", options->inputs,
-                   "How many inputs (default 100, or as many as files; seeded noise without)")
+                   "Number of inputs (default: one per file; without files, 100 random inputs)")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
-  add_seed(*command, options->seed, "Seed of the noise (default 1)");
+  add_seed(*command, options->seed, "Seed of random inputs (default 1)");
   command->add_option("--device", options->device,
-                      "The device file of a plan that was made for one, for --backend simulated");
-  command->add_option("--labels", options->labels, "Print the five best classes of each file");
+                      "Device file, if the plan was made for one; for --backend simulated");
+  command->add_option(
+      "--labels", options->labels,
+      "File with one label per class; prints the five best classes of each input file");
   add_output(*command, options->output,
-             "Folder for the output tensors: a .npy file for each output of each input");
+             "Folder for output tensors: one .npy file for each output of each input");
   command->add_option("--trace", options->trace,
-                      "Also write what each device did when to this file, for ui.perfetto.dev");
-  command->add_option("--queue", options->queue, "Inputs that wait before each stage (default 2)")
+                      "Also write a trace of all devices to this file, for ui.perfetto.dev");
+  command
+      ->add_option("--queue", options->queue,
+                   "Queue capacity before each stage, in inputs (default 2)")
       ->check(CLI::Range(1, 1000000));
   add_devices_of_run(*command, *options);
   add_format(*command, options->format);

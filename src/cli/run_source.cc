@@ -7,10 +7,10 @@
 #include <filesystem>
 
 #include "cli/libraries.h"
-#include "segue/toolchain.h"
 #include "segue/edgetpu.h"
 #include "segue/error.h"
 #include "segue/planner.h"
+#include "segue/toolchain.h"
 #include "segue/units.h"
 #include "segue/verify.h"
 
@@ -29,15 +29,16 @@ PipelineLayout layout_of(const RunOptions& options, const Model& model, const Pl
 
 void check_model_of(const Split& split, const Model& model) {
   if (!split.plan) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "--model: to plan anew when a device is lost, the folder needs its plan.json");
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "--model: the folder has no plan.json, which is needed to re-plan when a device is lost");
   }
   check_plan_matches(*split.plan, model);
   for (std::size_t i = 0; i < split.files.size(); ++i) {
     if (is_segment_of(split.segments[i], model, split.plan->stages[i].operators)) continue;
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: is not cut out of {}; split that model anew, or name the one it "
-                            "was cut out of",
+                fmt::format("{}: the segment does not belong to {}; split that model again, or "
+                            "pass the matching --model",
                             split.files[i].string(), model.name()));
   }
 }
@@ -62,20 +63,20 @@ std::string names_of(std::span<const EdgeTpuDevice> devices) {
 // What there is, what of it does not count and why, and the ways out.
 Error too_few_devices(const RunOptions& options, std::uint32_t needed, bool has_plan,
                       std::size_t chosen, std::span<const EdgeTpuDevice> found) {
-  std::string message = fmt::format("the {} {}, ", has_plan ? "plan needs" : "segments need",
+  std::string message = fmt::format("the {} {}, but ", has_plan ? "plan needs" : "segments need",
                                     format_count(needed, "Edge TPU"));
   if (!options.devices.empty()) message += fmt::format("--use names {}; ", chosen);
-  message += found.empty()       ? "there is none"
-             : found.size() == 1 ? fmt::format("there is one: {}", names_of(found))
-                                 : fmt::format("there are {}: {}", found.size(), names_of(found));
+  message += found.empty()       ? "none was found"
+             : found.size() == 1 ? fmt::format("one was found: {}", names_of(found))
+                                 : fmt::format("{} were found: {}", found.size(), names_of(found));
   if (const auto unlisted = find_unlisted_devices(found); !unlisted.empty())
     message += "; not usable: " + names_of(unlisted);
-  if (found.size() < needed) message += "; `segue doctor` says what is missing";
+  if (found.size() < needed) message += "; `segue doctor` shows what is missing";
   if (chosen > 0) {
     const bool is_plan = options.source.ends_with(".json");
-    message += fmt::format("; `segue {} MODEL --tpus {}` makes {} for {}",
+    message += fmt::format("; `segue {} MODEL --tpus {}` makes {} for {} TPU{}",
                            is_plan ? "plan" : "split", chosen, is_plan ? "a plan" : "segments",
-                           chosen == 1 ? "one" : std::to_string(chosen));
+                           chosen, chosen == 1 ? "" : "s");
   }
   // Compiled segments alone run on Edge TPUs only.
   if (has_plan) message += "; `--backend cpu` runs it without Edge TPUs";
@@ -92,7 +93,7 @@ std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint
     chosen.push_back(find_edgetpu_device(found, name));
     if (std::ranges::count(chosen, chosen.back().path, &EdgeTpuDevice::path) > 1)
       throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("--use {}: the device is named twice", name));
+                  fmt::format("--use {}: the device is named more than once", name));
   }
   if (options.devices.empty()) chosen = found;
   if (chosen.size() < needed)
@@ -142,7 +143,8 @@ RunSource open_source(const RunOptions& options) {
   source.plan = read_plan(options.source);
   if (source.model == nullptr) {
     throw Error(ErrorCode::kInvalidArgument,
-                "a plan.json needs its model: --model MODEL (or give the folder of `segue split`)");
+                "a plan.json requires its model: pass --model MODEL (or the folder that `segue "
+                "split` wrote)");
   }
   source.layout = layout_of(options, *source.model, *source.plan);
   predict_as_edited(*source.plan, options.device);
@@ -155,7 +157,7 @@ std::vector<PipelineDevice> open_backends(const RunOptions& options, const RunSo
   if (options.backend == "edgetpu")
     return edgetpu_devices(options, needed, source.plan.has_value());
   if (!options.devices.empty())
-    throw Error(ErrorCode::kInvalidArgument, "--use goes with --backend edgetpu");
+    throw Error(ErrorCode::kInvalidArgument, "--use requires --backend edgetpu");
   std::shared_ptr<const Backend> backend =
       make_cpu_backend({.libraries = runtime_candidates(options.runtime),
                         .threads = options.threads,
@@ -163,11 +165,12 @@ std::vector<PipelineDevice> open_backends(const RunOptions& options, const RunSo
   std::vector<DevicePool> pools;
   if (options.backend == "simulated") {
     if (!source.plan)
-      throw Error(ErrorCode::kInvalidArgument, "--backend simulated needs the plan.json of a plan");
+      throw Error(ErrorCode::kInvalidArgument, "--backend simulated requires a plan.json");
     pools = devices_of_plan(*source.plan, options.device);
     if (pools.size() > 1) {
       throw Error(ErrorCode::kInvalidArgument,
-                  "--backend simulated runs plans of equal devices; `segue simulate` shows others");
+                  "--backend simulated supports only plans of equal devices; use `segue simulate` "
+                  "for unequal ones");
     }
     backend = make_simulated_backend(backend, pools[0].device, options.time_scale);
   }
@@ -185,8 +188,8 @@ PipelineOptions pipeline_options(const RunOptions& options, const RunSource& sou
   constexpr std::size_t kMostEvents = 1'000'000;  // 40 MB
   if (!options.trace.empty()) result.trace_capacity = kMostEvents;
   result.on_loss = [](const DeviceLoss& loss) {
-    print_note(fmt::format("lost {} ({}): {}; taken over by {}", loss.device, loss.segment,
-                           loss.reason, loss.remedy));
+    print_note(fmt::format("lost {} ({}): {}; fallback: {}", loss.device, loss.segment, loss.reason,
+                           loss.remedy));
   };
   if (source.model != nullptr) {
     result.replan = [&options, model = source.model,

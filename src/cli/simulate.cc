@@ -35,10 +35,10 @@ SharedLink parse_shared(const std::string& list) {
     std::uint32_t device = 0;
     if (!CLI::detail::lexical_cast(list.substr(begin, end - begin), device) ||
         device >= kMostDevices || std::ranges::find(link.devices, device) != link.devices.end()) {
-      throw Error(
-          ErrorCode::kInvalidArgument,
-          fmt::format("--share '{}': give different device numbers separated by commas, as in 0,1",
-                      list));
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("--share '{}': expected different device numbers separated by "
+                              "commas, for example 0,1",
+                              list));
     }
     link.devices.push_back(device);
     begin = end + 1;
@@ -55,34 +55,35 @@ bool knows_link(const Plan& plan) {
 
 Plan planned(const CLI::App& command, const SimulateArguments& options) {
   if (options.model.ends_with(".json")) {
-    refuse_cut_options(command, "a plan.json has its cuts and TPUs already; leave it out");
+    refuse_cut_options(command,
+                       "cannot be combined with a plan.json, which fixes the cuts and the TPUs; "
+                       "remove the option");
     Plan plan = read_plan(options.model);
     if (!options.model_of_plan.empty()) {
       const Model model = open_noted(options.model_of_plan, options.signature);
       return evaluate_plan(plan, Graph(model), devices_of_plan(plan, options.cut.device));
     }
-    refuse_options(command, {{"--signature"}}, "goes with a model");
+    refuse_options(command, {{"--signature"}}, "requires a model");
     const auto pools = devices_of_plan(plan, options.cut.device);
     if (!options.cut.device.empty() && to_string(pools) != plan.device) {
       throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("the times in {} are those of the device '{}'; make a plan for "
-                              "another one with `segue plan --device`",
+                  fmt::format("the times in {} are for the device '{}'; plan for another device "
+                              "with `segue plan --device`",
                               options.model, plan.device));
     }
     const bool shares = std::ranges::any_of(pools, &DevicePool::shares_link);
     if ((shares || !options.shared.empty()) && !knows_link(plan)) {
       throw Error(ErrorCode::kInvalidArgument,
-                  "a plan.json of version 1 does not say what goes through a shared link; give the "
+                  "a plan.json of version 1 does not record the traffic on a shared link; pass the "
                   "model too (--model)");
     }
     check_plan_consistent(plan, pools);
-    print_note(
-        "the times are those stored in " + options.model +
-        "; whether they are still those of its operators and device is checked with --model");
+    print_note("the times are those stored in " + options.model +
+               "; pass --model to check that they still match the operators and the device");
     return plan;
   }
   if (!options.model_of_plan.empty())
-    throw Error(ErrorCode::kInvalidArgument, "--model goes with a plan.json");
+    throw Error(ErrorCode::kInvalidArgument, "--model requires a plan.json");
   const Model model = open_noted(options.model, options.signature);
   const Graph graph(model);
   CutOptions cut = options.cut;
@@ -94,10 +95,11 @@ Plan planned(const CLI::App& command, const SimulateArguments& options) {
 void check_trace(std::uint64_t inputs, std::size_t stages) {
   constexpr std::uint64_t kMostPassages = 500'000;
   if (inputs * stages <= kMostPassages) return;
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("--trace: {} inputs through {} stages make too long a trace; at most {} "
-                          "inputs",
-                          inputs, stages, kMostPassages / stages));
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format(
+          "--trace: the trace of {} inputs through {} stages is too long; use at most {} inputs",
+          inputs, stages, kMostPassages / stages));
 }
 
 void run(const CLI::App& command, const SimulateArguments& options) {
@@ -107,8 +109,8 @@ void run(const CLI::App& command, const SimulateArguments& options) {
   TimelineOptions timeline_settings = timeline_options(plan, pools);
   if (!timeline_settings.shared.empty() && !options.shared.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("--share: the devices of {} share a link already; plan for devices "
-                            "with ':separate' behind their name",
+                fmt::format("--share: the devices of {} already share a link; plan for devices "
+                            "with the suffix ':separate'",
                             plan.device));
   }
   timeline_settings.inputs = options.inputs;
@@ -128,28 +130,28 @@ void run(const CLI::App& command, const SimulateArguments& options) {
 
 void add_simulate(CLI::App& app) {
   CLI::App* command =
-      app.add_subcommand("simulate", "Show how long a model takes on N Edge TPUs, stage by stage");
+      app.add_subcommand("simulate", "Simulate a model on N Edge TPUs, stage by stage");
   auto options = std::make_shared<SimulateArguments>();
   command->add_option("MODEL", options->model, "A .tflite file, zoo:NAME[@SIZE], or a plan.json")
       ->required();
   command->add_option("--model", options->model_of_plan,
-                      "The model of a plan.json, to compute an edited plan again");
+                      "The model of a plan.json, to recompute the times of an edited plan");
   add_signature(*command, options->signature);
   add_cut(*command, options->cut);
   CLI::Option* tpus = command->get_option("--tpus");
   tpus->description(tpus->get_description() + " (default 1)");
-  command->add_option("--inputs", options->inputs, "Inputs of the batch (default 15)")
+  command->add_option("--inputs", options->inputs, "Number of inputs in the batch (default 15)")
       ->check(CLI::Range(1, 1000000));
   command
       ->add_option("--queue", options->queue,
-                   "Results that may wait between two stages (default 2; 0: no bound)")
+                   "Queue capacity between two stages (default 2; 0: unlimited)")
       ->check(CLI::Range(0, 1000000));
   command
       ->add_option("--share", options->shared,
-                   "Devices that share a link, as 0,1; may be given several times")
+                   "Devices that share a link, for example 0,1; can be given several times")
       ->allow_extra_args(false);
   command->add_option("--trace", options->trace,
-                      "Also write what each TPU does when to this file, for ui.perfetto.dev");
+                      "Also write a trace of all TPUs to this file, for ui.perfetto.dev");
   add_format(*command, options->format);
   command->callback([command, options] { run(*command, *options); });
 }

@@ -38,7 +38,7 @@ std::vector<std::string> tensor_names(const std::string& list) {
   if (std::ranges::find(names, "") == names.end()) return names;
   throw Error(
       ErrorCode::kInvalidArgument,
-      fmt::format("--at '{}': a name is empty; separate tensor names by single commas", list));
+      fmt::format("--at '{}': a tensor name is empty; separate names by single commas", list));
 }
 
 CutResult cut_by_hand(const Graph& graph, const SplitArguments& options) {
@@ -61,16 +61,15 @@ CutResult cut_by_plan(const Graph& graph, const SplitArguments& options) {
 
 CutResult cut(const CLI::App& command, const Graph& graph, const SplitArguments& options) {
   if (!options.at.empty()) {
-    refuse_cut_options(command, "goes without --at, which says where to cut");
+    refuse_cut_options(command, "cannot be combined with --at, which fixes the cuts");
     return cut_by_hand(graph, options);
   }
   if (!options.plan.empty()) {
-    refuse_cut_options(command, "goes without --plan, which says where to cut");
+    refuse_cut_options(command, "cannot be combined with --plan, which fixes the cuts");
     return cut_by_plan(graph, options);
   }
   if (!options.cut.names_tpus())
-    throw Error(ErrorCode::kInvalidArgument,
-                "say where to cut with one of --tpus, --at and --plan");
+    throw Error(ErrorCode::kInvalidArgument, "no cuts given; pass one of --tpus, --at and --plan");
   return make_cut(graph, options.cut);
 }
 
@@ -96,11 +95,12 @@ void print_notes(const Model& model, const Plan& plan, const std::string& folder
   if (const std::string note = attachments_note(model, plan); !note.empty()) print_note(note);
   if (has_interface_metadata(model) && plan.stages.size() > 1)
     print_note(
-        "the description of the model's inputs and outputs (TFLITE_METADATA) is of the "
-        "whole model and in no segment");
+        "the description of the model's inputs and outputs (TFLITE_METADATA) applies to the whole "
+        "model and is not copied to segments");
   if (other_files > 0) {
-    print_note(fmt::format("{} still holds {} of other splits; plan.json says which ones count",
-                           folder, format_count(other_files, "segment file")));
+    print_note(fmt::format(
+        "{} still holds {} of other splits; plan.json tells which ones belong to this split",
+        folder, format_count(other_files, "segment file")));
   }
 }
 
@@ -109,7 +109,7 @@ void run(const CLI::App& command, const SplitArguments& options) {
   const Graph graph(model);
   CutResult result = cut(command, graph, options);
   if (options.output.empty())
-    throw Error(ErrorCode::kInvalidArgument, "the output folder has no name; give one with -o");
+    throw Error(ErrorCode::kInvalidArgument, "the output folder is empty; name one with -o");
   const std::size_t count = result.plan.stages.size();
   for (std::size_t i = 0; i < count; ++i) {
     require_other_file(options.model, std::filesystem::path(options.output) /
@@ -123,7 +123,7 @@ void run(const CLI::App& command, const SplitArguments& options) {
   std::string text;
   for (std::size_t i = 0; i < result.plan.stages.size(); ++i) {
     const Stage& stage = result.plan.stages[i];
-    text += fmt::format("{}: {}, {} on chip, {} from host (simulated){}\n",
+    text += fmt::format("{}: {}, {} on chip, {} streamed from the host (simulated){}\n",
                         printable(segment_file_name(model.name(), i, result.plan.stages.size())),
                         format_count(stage.operators.size(), "operator"),
                         format_bytes(stage.on_chip_bytes), format_bytes(stage.host_bytes),
@@ -144,8 +144,8 @@ void add_split(CLI::App& app) {
   add_cut(*command, options->cut);
   auto* at = command->add_option(
       "--at", options->at,
-      "Cut behind these tensors (comma-separated; \\, stands for a comma in a name)");
-  command->add_option("--plan", options->plan, "Cut as this plan.json says")->excludes(at);
+      "Cut after these tensors (comma-separated; write \\, for a comma in a name)");
+  command->add_option("--plan", options->plan, "Use the cuts of this plan.json")->excludes(at);
   add_format(*command, options->format);
   add_output(*command, options->output, "Folder for the segments and plan.json")->required();
   command->callback([command, options] { run(*command, *options); });

@@ -9,9 +9,9 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/tpus.h"
+#include "report/sweep_report.h"
 #include "segue/error.h"
 #include "segue/file.h"
-#include "report/sweep_report.h"
 #include "segue/report.h"
 #include "segue/units.h"
 #include "segue/zoo.h"
@@ -39,9 +39,10 @@ std::vector<std::uint32_t> parse_numbers(const std::string& text) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
     const auto range = parse_range(std::string_view(text).substr(begin, end - begin));
     if (!range) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("--tpus '{}': give numbers and ranges within 1..{}, as in 1,2,4..8",
-                              text, kMostComparedTpus));
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("--tpus '{}': expected numbers and ranges within 1..{}, for example 1,2,4..8",
+                      text, kMostComparedTpus));
     }
     for (std::uint32_t tpus = range->first; tpus <= range->last; ++tpus) numbers.push_back(tpus);
     begin = end + 1;
@@ -58,7 +59,8 @@ SweepSpec spec_of(const SweepOptions& options) {
     }
   }
   if (spec.models.empty())
-    throw Error(ErrorCode::kInvalidArgument, "name models, or --zoo for the built-in CNNs");
+    throw Error(ErrorCode::kInvalidArgument,
+                "no models; name models, or pass --zoo for the built-in CNNs");
   spec.devices = options.devices;
   spec.tpus = parse_numbers(options.tpus);
   spec.max_replicas = options.max_replicas;
@@ -87,11 +89,11 @@ class ShardFile {
     const auto other =
         std::ranges::find_if(lines.rows, [&](const SweepRow& row) { return row.sweep != sweep; });
     if (other != lines.rows.end()) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("{}: holds results of another sweep ({}, this is {}): other models, "
-                              "devices, numbers, strategies or another version of segue; name "
-                              "another file",
-                              path, other->sweep, sweep));
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("{}: holds results of another sweep ({}, this one is {}): models, devices, "
+                      "TPU counts, strategies or the version of segue differ; name another file",
+                      path, other->sweep, sweep));
     }
     if (lines.is_torn) file_.cut_to(text.rfind('\n') + 1);
     known_ = std::move(lines.rows);
@@ -147,7 +149,7 @@ void sweep_into_file(const SweepSpec& spec, const Shard& shard, const std::strin
   file.drop_outdated();
   print_note(fmt::format("{}: {} of {} of shard {}/{}{}", path, all, format_count(all, "job"),
                          shard.index, shard.count,
-                         kept == 0 ? "" : fmt::format(", {} were there", kept)));
+                         kept == 0 ? "" : fmt::format(", {} already in the file", kept)));
 }
 
 void sweep(const SweepOptions& options) {
@@ -169,7 +171,7 @@ void merge(const MergeOptions& options) {
   std::vector<SweepRow> rows;
   for (const std::string& file : options.files) {
     SweepLines lines = parse_sweep(read_text_file(file, kLargestFile), file);
-    if (lines.is_torn) print_note(file + ": its last line is not whole and left out");
+    if (lines.is_torn) print_note(file + ": the last line is incomplete and was ignored");
     std::ranges::move(lines.rows, std::back_inserter(rows));
   }
   rows =
@@ -184,35 +186,42 @@ void merge(const MergeOptions& options) {
 
 void add_sweep(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
-      "sweep", "Plans of models x devices x TPUs x strategies, one line of JSON each, in shards");
+      "sweep",
+      "Plan all combinations of models, devices, TPU counts and strategies, as JSON lines");
   auto options = std::make_shared<SweepOptions>();
   command->add_option("MODEL", options->models, ".tflite files, or zoo:NAME[@SIZE]");
-  command->add_flag("--zoo", options->whole_zoo, "Also the built-in CNNs");
-  command->add_option("--tpus", options->tpus, "Numbers and ranges, as 1,2,4..8 (default 1..8)");
+  command->add_flag("--zoo", options->whole_zoo, "Also plan the built-in CNNs");
+  command->add_option("--tpus", options->tpus,
+                      "TPU counts and ranges, for example 1,2,4..8 (default 1..8)");
   command
       ->add_option("--devices", options->devices,
-                   "Names or device files, with commas between (default edgetpu-pcie)")
+                   "Device names or device files, comma-separated (default edgetpu-pcie)")
       ->delimiter(',');
-  command->add_option("--strategies", options->strategies, "With commas between (default all)")
+  command
+      ->add_option("--strategies", options->strategies, "Strategies, comma-separated (default all)")
       ->delimiter(',')
       ->check(CLI::IsMember(strategy_names()));
   add_max_replicas(*command, options->max_replicas);
-  command->add_option("--shard", options->shard,
-                      "Part I of N, as 3/8: every N-th job from the I-th on (default 1/1)");
-  add_output(*command, options->output,
-             "Append results to this file and go on where it ends (default: print them)");
+  command->add_option(
+      "--shard", options->shard,
+      "Shard I of N, for example 3/8: every N-th job, starting with the I-th (default 1/1)");
+  add_output(
+      *command, options->output,
+      "Append results to this file, and resume a sweep where the file ends (default: print them)");
   command->callback([options] { sweep(*options); });
 }
 
 void add_merge(CLI::App& app) {
-  CLI::App* command = app.add_subcommand(
-      "merge", "Put the shards of a sweep together, and check that all is there");
+  CLI::App* command =
+      app.add_subcommand("merge", "Merge the shards of a sweep, and check that no job is missing");
   auto options = std::make_shared<MergeOptions>();
-  command->add_option("FILE", options->files, "What sweep wrote, in any order")->required();
-  command->add_flag("--partial", options->partial, "Accept that jobs are missing");
-  auto* ndjson = command->add_flag("--ndjson", options->ndjson, "Print the lines, in order");
+  command->add_option("FILE", options->files, "Output files of `segue sweep`, in any order")
+      ->required();
+  command->add_flag("--partial", options->partial, "Accept missing jobs");
+  auto* ndjson =
+      command->add_flag("--ndjson", options->ndjson, "Print the JSON lines, sorted by job");
   command->add_flag("--csv", options->csv, "Print the table as CSV")->excludes(ndjson);
-  add_output(*command, options->output, "Also write the lines, in order, to this file");
+  add_output(*command, options->output, "Also write the JSON lines, sorted by job, to this file");
   command->callback([options] { merge(*options); });
 }
 

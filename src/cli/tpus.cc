@@ -31,7 +31,7 @@ double parse_target(const std::string& text) {
   const auto [value, unit] = split_number(text);
   if (value > 0 && value < 1e9 && (unit.empty() || unit == "/s")) return value;
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("--target '{}': give results per second, as 100/s", text));
+              fmt::format("--target '{}': expected results per second, for example 100/s", text));
 }
 
 // What a plan is asked to reach.
@@ -95,7 +95,7 @@ CutResult reach_goals(const Graph& graph, const CutOptions& options, const Goals
     auto result = try_tpus(graph, options, tpus);
     if (!result) continue;
     if (goals.are_met(result->plan, options)) {
-      result->notes += fmt::format("{} TPU{} the fewest with {} (simulated).\n", tpus,
+      result->notes += fmt::format("{} TPU{} the fewest that reach {} (simulated).\n", tpus,
                                    tpus == 1 ? " is" : "s are", goals.text());
       return std::move(*result);
     }
@@ -116,12 +116,12 @@ CutResult reach_goals(const Graph& graph, const CutOptions& options, const Goals
         nearest = std::move(result);
     }
   }
-  throw Error(ErrorCode::kInfeasible,
-              fmt::format("{}: no plan of strategy {} on up to {} gives {}; nearest: {} "
-                          "(simulated){}",
-                          graph.model().name(), options.strategy, format_count(most, "TPU"),
-                          goals.text(), nearest ? reached(nearest->plan, options) : "none",
-                          options.strategy == "optimal" ? "" : "; try `--strategy optimal`"));
+  throw Error(
+      ErrorCode::kInfeasible,
+      fmt::format("{}: no plan of strategy {} on up to {} reaches {}; nearest: {} (simulated){}",
+                  graph.model().name(), options.strategy, format_count(most, "TPU"), goals.text(),
+                  nearest ? reached(nearest->plan, options) : "none",
+                  options.strategy == "optimal" ? "" : "; try `--strategy optimal`"));
 }
 
 // To one decimal, so that what is less than a number is not printed as that number.
@@ -143,8 +143,8 @@ std::string gain_with_copies(const Graph& graph, const CutOptions& options, cons
   const double gain = per_s / chosen.predicted.throughput_per_s - 1;
   if (gain * 100 < options.min_gain_percent.value_or(kLeastGainPercent)) return "";
   return fmt::format(
-      "`--strategy optimal`, which copies segments, gives {:.1f}/s on {} (simulated).\n", per_s,
-      format_count(tpus, "TPU"));
+      "`--strategy optimal`, which can replicate stages, reaches {:.1f}/s on {} (simulated).\n",
+      per_s, format_count(tpus, "TPU"));
 }
 
 // Stops where one more TPU brings less than the share asked for.
@@ -156,20 +156,21 @@ CutResult while_worth_it(const Graph& graph, const CutOptions& options) {
   for (std::uint32_t tpus = 1; chosen && tpus < most; ++tpus) {
     auto more = try_tpus(graph, options, tpus + 1);
     if (!more) {
-      chosen->notes += fmt::format("{}: the model has no cuts for one more.\n", count(tpus));
+      chosen->notes +=
+          fmt::format("{}: the model cannot be split into more segments.\n", count(tpus));
       return std::move(*chosen);
     }
     const double gain =
         more->plan.predicted.throughput_per_s / chosen->plan.predicted.throughput_per_s - 1;
     if (gain <= 0) {
-      chosen->notes += fmt::format("{}: one more would bring nothing (simulated).\n", count(tpus));
+      chosen->notes +=
+          fmt::format("{}: one more TPU would not increase throughput (simulated).\n", count(tpus));
       chosen->notes += gain_with_copies(graph, options, chosen->plan, tpus + 1);
       return std::move(*chosen);
     }
     if (gain * 100 < least_gain) {
       chosen->notes += fmt::format(
-          "{}: one more would bring {:.1f} % more results per second, less than {:g} % "
-          "(simulated).\n",
+          "{}: one more TPU would increase throughput by {:.1f} %, less than {:g} % (simulated).\n",
           count(tpus), rounded_down(gain * 100), least_gain);
       chosen->notes += gain_with_copies(graph, options, chosen->plan, tpus + 1);
       return std::move(*chosen);
@@ -178,7 +179,7 @@ CutResult while_worth_it(const Graph& graph, const CutOptions& options) {
   }
   if (!chosen) throw Error(ErrorCode::kInfeasible, graph.model().name() + ": no plan on one TPU");
   chosen->notes += fmt::format(
-      "{}, the most tried (--max-tpus): each brought at least {:g} % "
+      "{}, the limit of the search (--max-tpus): each TPU increased throughput by at least {:g} % "
       "(simulated).\n",
       format_count(most, "TPU"), least_gain);
   return std::move(*chosen);
@@ -193,7 +194,7 @@ std::uint32_t parse_tpus(const std::string& text) {
   if (error == std::errc{} && end == text.data() + text.size() && value >= 1 && value <= kMost)
     return value;
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("--tpus '{}': give a number from 1 to {}, or auto", text, kMost));
+              fmt::format("--tpus '{}': expected a number from 1 to {}, or auto", text, kMost));
 }
 
 std::optional<TpuRange> parse_range(std::string_view text) {
@@ -216,17 +217,19 @@ Nanoseconds parse_latency(const std::string& text) {
   const auto [value, unit] = split_number(text);
   const double ns = value * (unit == "s" ? 1e9 : unit == "ms" ? 1e6 : unit == "us" ? 1e3 : -1);
   if (value > 0 && ns > 0 && ns <= kLongestNs) return Nanoseconds(static_cast<std::int64_t>(ns));
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("--max-latency '{}': give a time with its unit, as 30ms or 0.5s", text));
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("--max-latency '{}': expected a time with its unit, for example 30ms or 0.5s",
+                  text));
 }
 
 void check_counts_once(std::span<const DevicePool> pools, const CutOptions& options) {
   const std::uint32_t count = device_count(pools);
   const bool devices_have_it = pools.size() > 1;
   if (!options.tpus.empty() && (devices_have_it || count != parse_tpus(options.tpus))) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format("--device '{}' says how many there are; leave out --tpus", options.device));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("--device '{}' already contains the number of TPUs; remove --tpus",
+                            options.device));
   }
 }
 
@@ -244,28 +247,29 @@ std::string shared_link_note(const Plan& plan, std::span<const DevicePool> pools
   constexpr double kNegligible = 0.99;
   if (sustained > kNegligible * plan.predicted.throughput_per_s) return "";
   return fmt::format(
-      "Of a shared link the plan knows only how much time it takes in all. With devices that wait "
-      "for one another, first come, first served, {:.1f}/s are left (`segue simulate`; simulated): "
-      "what another strategy gives there may be more.\n",
+      "The plan does not model waiting times on a shared link. With first-come, first-served "
+      "arbitration, the simulated throughput is {:.1f}/s (`segue simulate`). Another strategy may "
+      "be faster there.\n",
       sustained);
 }
 
 void check_goals(const Plan& plan, const CutOptions& options) {
   const Goals goals(options);
   if (goals.are_met(plan, options)) return;
-  throw Error(ErrorCode::kInfeasible,
-              fmt::format("{}: the plan does not give {}; it gives {} (simulated); {}",
-                          plan.model.name, goals.text(), reached(plan, options),
-                          options.strategy != "optimal"         ? "--strategy optimal may"
-                          : plan.bound && plan.bound->is_proven ? "no plan on these devices does"
-                                                                : "the best plan found"));
+  throw Error(
+      ErrorCode::kInfeasible,
+      fmt::format("{}: goal not reached: {} requested, {} predicted (simulated); {}",
+                  plan.model.name, goals.text(), reached(plan, options),
+                  options.strategy != "optimal"         ? "--strategy optimal may reach it"
+                  : plan.bound && plan.bound->is_proven ? "proven infeasible on these devices"
+                                                        : "this is the best plan found"));
 }
 
 CutResult choose_tpus(const Graph& graph, const CutOptions& options) {
   if (has_device_count(options.device_or_default()) ||
       device_count(open_devices(options.device_or_default(), 1)) != 1) {
     throw Error(ErrorCode::kInvalidArgument,
-                "--tpus auto chooses how many equal devices; name one without a count");
+                "--tpus auto chooses the number of equal devices; name one device without a count");
   }
   const Goals goals(options);
   return goals.any() ? reach_goals(graph, options, goals) : while_worth_it(graph, options);

@@ -36,10 +36,10 @@ void check_plan(const VerifyArguments& options) {
   if (plan.strategy != Strategy::kOptimal || !plan.bound) {
     throw Error(
         ErrorCode::kInvalidArgument,
-        fmt::format("{}: only plans of --strategy optimal carry a proof; to see that this one "
-                    "computes what the model does, `segue split --plan` it and verify the "
-                    "folder",
-                    options.folder));
+        fmt::format(
+            "{}: only plans of --strategy optimal carry a proof; to check that this plan computes "
+            "the same as the model, run `segue split --plan` and verify the folder",
+            options.folder));
   }
   const CertificateVerdict verdict =
       check_certificate(plan, Graph(model), devices_of_plan(plan, options.device));
@@ -51,14 +51,15 @@ void run(const CLI::App& command, const VerifyArguments& options) {
   if (options.folder.ends_with(".json")) {
     constexpr std::array kOfRuns{"--inputs", "--seed", "--threads", "--runtime"};
     refuse_options(command, kOfRuns,
-                   "goes with a folder of segments; the proof of a plan.json is "
-                   "checked without running anything");
+                   "requires a folder of segments; the proof of a plan.json is checked without "
+                   "running the model");
     if (options.format.csv)
-      throw Error(ErrorCode::kInvalidArgument, "a verdict on a plan is no table; use --json");
+      throw Error(ErrorCode::kInvalidArgument,
+                  "--csv is not available for a plan.json; use --json");
     return check_plan(options);
   }
   if (!options.device.empty())
-    throw Error(ErrorCode::kInvalidArgument, "--device goes with a plan.json");
+    throw Error(ErrorCode::kInvalidArgument, "--device requires a plan.json");
   const Model model = open_noted(options.model, options.signature);
   SplitFiles split = find_split(options.folder);
   const auto backend = make_cpu_backend(
@@ -79,26 +80,25 @@ void run(const CLI::App& command, const VerifyArguments& options) {
 }  // namespace
 
 void add_verify(CLI::App& app) {
-  CLI::App* command = app.add_subcommand(
-      "verify", "Prove that segment files compute what the whole model computes");
+  CLI::App* command =
+      app.add_subcommand("verify", "Verify that segment files compute the same as the whole model");
   auto options = std::make_shared<VerifyArguments>();
   command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
   command
-      ->add_option(
-          "DIR", options->folder,
-          "Folder that `segue split` wrote; or a plan.json of strategy optimal, whose proof "
-          "is then checked")
+      ->add_option("DIR", options->folder,
+                   "Folder written by `segue split`, or a plan.json of strategy optimal, whose "
+                   "proof is checked")
       ->required();
   add_signature(*command, options->signature);
   command->add_option("--device", options->device,
-                      "Device file of a plan.json that was made for one");
+                      "Device file, if the plan.json was made for one");
   command->add_option("--inputs", options->verify.inputs, "Random inputs to run (default 3)")
       ->check(CLI::Range(1, 1000000));
   add_seed(*command, options->verify.seed, "Seed of the first input (default 1)");
   command->add_option("--threads", options->threads, "Threads per model (default 2)")
       ->check(CLI::Range(1, 256));
   command->add_option("--runtime", options->runtime,
-                      "libtensorflowlite_c.so to use (or SEGUE_TFLITE_LIB)");
+                      "Path of libtensorflowlite_c.so (or SEGUE_TFLITE_LIB)");
   add_format(*command, options->format);
   command->callback([command, options] { run(*command, *options); });
 }

@@ -60,16 +60,17 @@ void write_model(const ZooArguments& options) {
 void run(const ZooArguments& options) {
   if (!options.name.empty()) {
     if (options.format.json || options.format.csv)
-      throw Error(ErrorCode::kInvalidArgument, "--json and --csv print the list; leave out NAME");
+      throw Error(ErrorCode::kInvalidArgument,
+                  "--json and --csv print the list of networks; remove NAME");
     return write_model(options);
   }
   if (!options.output.empty())
-    throw Error(ErrorCode::kInvalidArgument, "-o writes a model; name one before it");
+    throw Error(ErrorCode::kInvalidArgument, "-o requires the NAME of a network");
   if (options.format.json) return print(zoo_json());
   if (options.format.csv) return print(zoo_table().to_csv());
-  print(zoo_table().to_text() +
-        "\nUse any of them as zoo:NAME or zoo:NAME@SIZE (input of SIZE pixels). Weights are "
-        "random.\n");
+  print(
+      zoo_table().to_text() +
+      "\nUse a network as zoo:NAME or zoo:NAME@SIZE (input of SIZE pixels). Weights are random.\n");
 }
 
 }  // namespace
