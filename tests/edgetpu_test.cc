@@ -107,7 +107,7 @@ TEST(DevicesReport, CountsWhatIsNotListed) {
   file.path = "/dev/apex_0";
   file.unlisted = "/dev/apex_0 is not a character device";
   using ::testing::HasSubstr;
-  EXPECT_THAT(devices_text({}), HasSubstr("No Edge TPU; `segue doctor`"));
+  EXPECT_THAT(devices_text({}), HasSubstr("No Edge TPU found; `segue doctor`"));
   EXPECT_THAT(devices_text(std::vector{stick}), ::testing::Not(HasSubstr("segue doctor")));
   const std::vector<EdgeTpuDevice> both{stick, file};
   EXPECT_THAT(devices_text(both),

@@ -298,7 +298,7 @@ TEST(OpenShapes, PlanOfAnOpenBatchSaysSo) {
         {"split", "m.tflite", "--tpus", "2", "-o", "p"}}) {
     const auto result = run_segue(command, scratch.path());
     EXPECT_EQ(result.status, 0) << result.err;
-    EXPECT_THAT(result.err, ::testing::HasSubstr("'x' (-1x4x4x3) is open and taken as 1"));
+    EXPECT_THAT(result.err, ::testing::HasSubstr("'x' (-1x4x4x3) is not fixed; segue uses 1"));
     EXPECT_THAT(result.err, ::testing::HasSubstr("tf.TensorSpec([1,4,4,3])"));
   }
 }

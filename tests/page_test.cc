@@ -12,9 +12,9 @@
 #include "fake_backend.h"
 #include "model_builder.h"
 #include "plans.h"
+#include "report/trace.h"
 #include "segue/error.h"
 #include "segue/timeline.h"
-#include "report/trace.h"
 #include "segue/zoo.h"
 
 namespace segue {
@@ -53,7 +53,7 @@ TEST(Page, HoldsWhatThePlanSays) {
   EXPECT_EQ(plan["cuts"].size(), 3U);
   EXPECT_EQ(plan["cuts"][0][1], row.plan.stages[0].last_depth);
   EXPECT_EQ(plan["timeline"]["devices"].size(), 4U);
-  EXPECT_THAT(plan["verdict"].get<std::string>(), HasSubstr("resnet50 on 4 TPUs, Segm_Balanced"));
+  EXPECT_THAT(plan["verdict"].get<std::string>(), HasSubstr("resnet50 on 4 TPUs, balanced"));
   EXPECT_EQ(data["model"]["levels"]["bytes"].size(), graph.depth());
 }
 

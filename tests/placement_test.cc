@@ -260,7 +260,7 @@ TEST(HostCost, CoresLimitThePace) {
   const Plan plan = make_plan(graph, whole, {&pool, 1}, Strategy::kManual, devices);
   EXPECT_GE(plan.predicted.bottleneck, plan.host_time());
   EXPECT_GT(plan.host_time(), plan.stages[0].time.total() / 4);
-  EXPECT_THAT(plan_text(plan, {}), HasSubstr("host's processor sets the pace"));
+  EXPECT_THAT(plan_text(plan, {}), HasSubstr("host CPU is the bottleneck"));
   TimelineOptions options = timeline_options(plan, {&pool, 1});
   options.inputs = 400;
   const Timeline timeline = simulate_timeline(stage_loads(plan), options);
@@ -296,7 +296,7 @@ TEST(HostCost, EveryReportHasIt) {
               HasSubstr("\"host_ns\": " + std::to_string(rows[0].plan.host_time().count())));
   EXPECT_THAT(to_json(rows[0].plan),
               HasSubstr("\"host\": " + std::to_string(rows[0].plan.host_time().count())));
-  EXPECT_THAT(plan_text(rows[0].plan, {}), HasSubstr("1 operator runs on the host's processor"));
+  EXPECT_THAT(plan_text(rows[0].plan, {}), HasSubstr("1 operator runs on the host CPU"));
   EXPECT_THAT(plan_table(rows[0].plan).to_csv(), HasSubstr("host_ns"));
 }
 

@@ -160,13 +160,13 @@ class ReportPage(Page):
         self.browser.open(self.write("controls.html", "zoo:resnet101", "--show", "6"), 1280)
         before = self.browser.run(DRAWINGS)
         verdict = self.browser.run("return document.querySelector('.verdict').textContent;")
-        self.assertIn("resnet101 on 6 TPUs, Optimal", verdict)
+        self.assertIn("resnet101 on 6 TPUs, optimal", verdict)
         self.browser.run("document.querySelector('input[name=tpus][value=\"3\"]').click();")
         after = self.browser.run(DRAWINGS)
         self.assertTrue(all(a != b for a, b in zip(before, after)))
         self.browser.run("document.querySelector('input[name=strategy]:checked').focus();")
         self.browser.press("\ue012")  # the left arrow
-        self.assertIn("resnet101 on 3 TPUs, Segm_Prof",
+        self.assertIn("resnet101 on 3 TPUs, profile",
                       self.browser.run("return document.querySelector('.verdict').textContent;"))
         self.expect_clean()
 

@@ -36,11 +36,9 @@ Table check_table(const CalibrationResult& result) {
 std::string calibration_text(const CalibrationResult& result, const std::string& device) {
   const Calibration check = result.device.calibration.value_or(Calibration{});
   return fmt::format(
-      "Measured on {}, beside {}:\n\n{}\n{}\n\n"
-      "Check on networks that no constant was fitted to, simulated with those:\n\n{}\n"
-      "Ranges of plans for it are those of a measured host, and hold {:.2f} to {:.2f} times what "
-      "is "
-      "simulated.\n",
+      "Measured on {}, compared with {}:\n\n{}\n{}\n\nCheck on networks that were not used to fit "
+      "constants, simulated with the measured constants:\n\n{}\nPlans for this device use the "
+      "ranges of a measured host, which include {:.2f} to {:.2f} times the simulated time.\n",
       printable(device), result.base, constants_table(result).to_text(), clock_sentence(result),
       check_table(result).to_text(), check.low, check.high);
 }

@@ -60,7 +60,7 @@ std::string next_step(std::span<const ComparedPlan> rows) {
   const auto resident = std::ranges::find_if(
       rows, [](const ComparedPlan& row) { return row.plan.host_bytes() == 0; });
   if (resident != rows.end() && resident->tpus > rows.front().tpus)
-    text += fmt::format(" {} TPUs are the fewest that stream nothing.", resident->tpus);
+    text += fmt::format(" {} TPUs are the fewest without off-chip parameters.", resident->tpus);
   const std::string line = overlaps(*fastest, rows);
   return text + "\n" + (line.empty() ? "" : line + "\n");
 }
@@ -113,13 +113,14 @@ std::string compare_text(const std::string& model, std::span<const ComparedPlan>
   return fmt::format("{} on {}; all numbers simulated\n\n", printable(model),
                      printable(rows.back().plan.device)) +
          compare_table(rows).to_text() +
-         "\nstages: TPUs of each stage. on_host_ms: operators that no TPU computes, of all stages. "
-         "per_tpu_%: speed-up over one TPU, divided by the TPUs used.\n" +
-         (is_complete(rows) ? "" : "A strategy without a row has not that many cuts here.\n") +
-         "*: no other row is better in throughput, latency or TPUs without being worse in "
-         "another.\nlow_ms, high_ms: the range of ms, which holds about nine measurements in ten "
-         "(docs/accuracy.md).\nslowest, cause: the slowest stage, and what most of its time goes "
-         "into.\n" +
+         "\nstages: TPUs of each stage. on_host_ms: time of operators that run on the host, summed "
+         "over all stages. per_tpu_%: speed-up over one TPU, divided by the TPUs used.\n" +
+         (is_complete(rows)
+              ? ""
+              : "Missing rows: the strategy cannot split this model into that many segments.\n") +
+         "*: Pareto-optimal in throughput, latency and number of TPUs.\nlow_ms, high_ms: the range "
+         "of ms; about nine in ten measurements are within it (docs/accuracy.md).\nslowest, cause: "
+         "the slowest stage, and the part that takes most of its time.\n" +
          next_step(rows);
 }
 

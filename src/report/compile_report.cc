@@ -4,8 +4,8 @@
 
 #include "base/json/node.h"
 #include "report/plan_words.h"
-#include "segue/units.h"
 #include "segue/report.h"
+#include "segue/units.h"
 
 namespace segue {
 namespace {
@@ -69,8 +69,8 @@ std::string host_rows(const CompilerLog& log) {
 }
 
 std::string success_text(const CompilerLog& log, const CompiledStage* simulated) {
-  std::string text = fmt::format("{} on chip, {} from host", format_bytes(log.on_chip_bytes),
-                                 format_bytes(log.host_bytes));
+  std::string text = fmt::format("{} on chip, {} streamed from the host",
+                                 format_bytes(log.on_chip_bytes), format_bytes(log.host_bytes));
   if (simulated != nullptr) {
     text += fmt::format(" (simulated: {}, {})", format_bytes(simulated->simulated_on_chip_bytes),
                         format_bytes(simulated->simulated_host_bytes));
@@ -83,26 +83,26 @@ std::string success_text(const CompilerLog& log, const CompiledStage* simulated)
 
 std::string culprit_text(const FileCompilation& file) {
   if (!file.culprit) {
-    return "  No operator at fault was found: none of the parts that were compiled alone failed in "
-           "the same way.\n";
+    return "  No operator was found as the cause: no part that was compiled alone failed in the "
+           "same way.\n";
   }
   const auto& names = file.culprit_names;
   std::string text;
   if (file.culprit->whatever_fails) {
     text = fmt::format(
-        "  At fault is no single operator: {} fails alone, and so does one of another kind; is it "
-        "the compiler itself?",
+        "  No single operator is the cause: {} fails alone, and so does an operator of another "
+        "kind; is the compiler itself broken?",
         printable(names[0]));
   } else if (names.size() == 1) {
-    text = fmt::format("  At fault: {}, which fails alone", printable(names[0]));
+    text = fmt::format("  Cause: {}, which fails when compiled alone", printable(names[0]));
   } else {
     text = fmt::format(
-        "  At fault: {} operators from {} to {}, which fail together, and as far as bisection sees "
-        "no shorter run does",
+        "  Cause: {} operators from {} to {}, which fail together; bisection found no shorter "
+        "range that fails",
         names.size(), printable(names.front()), printable(names.back()));
   }
-  return text +
-         fmt::format(" (found in {}).\n", format_count(file.culprit->compilations, "compilation"));
+  return text + fmt::format(" (found with {}).\n",
+                            format_count(file.culprit->compilations, "compilation"));
 }
 
 std::string failure_text(const FileCompilation& file) {
@@ -112,7 +112,7 @@ std::string failure_text(const FileCompilation& file) {
   if (compilation.failure->kind == CompilerFailure::Kind::kNothingMapped)
     text += host_rows(*compilation.log);
   if (file.looked_for_culprit) text += culprit_text(file);
-  return text + fmt::format("  Its output, of {}: {}\n",
+  return text + fmt::format("  Compiler output of {}: {}\n",
                             format_count(compilation.attempts, "attempt"),
                             printable(file.log_file));
 }
@@ -170,7 +170,7 @@ std::string compile_text(const FolderCompilation& result) {
       fmt::format("{} compiled by edgetpu_compiler {}", format_count(result.files.size(), "file"),
                   printable(result.files[0].compilation.log->version));
   if (!result.plan) return text + "\n";
-  return text + "; plan.json holds its bytes, and times simulated with them\n" +
+  return text + "; plan.json now holds its memory sizes, and times simulated with them\n" +
          host_operators_note(*result.plan);
 }
 

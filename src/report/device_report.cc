@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/json/node.h"
-#include "segue/units.h"
 #include "segue/report.h"
+#include "segue/units.h"
 
 namespace segue {
 namespace {
@@ -43,12 +43,12 @@ Table devices_table(std::span<const EdgeTpuDevice> devices) {
 }
 
 std::string devices_text(std::span<const EdgeTpuDevice> devices) {
-  if (devices.empty()) return "No Edge TPU; `segue doctor` says what is missing.\n";
+  if (devices.empty()) return "No Edge TPU found; `segue doctor` shows what is missing.\n";
   std::string text = devices_table(devices).to_text();
   const auto unlisted = static_cast<std::uint64_t>(std::ranges::count_if(
       devices, [](const EdgeTpuDevice& device) { return !device.unlisted.empty(); }));
   if (unlisted == 0) return text;
-  return text + fmt::format("\n{} {} not in libedgetpu's list; `segue doctor` says what to do.\n",
+  return text + fmt::format("\n{} {} not in libedgetpu's list; `segue doctor` shows what to do.\n",
                             format_count(unlisted, "Edge TPU"), unlisted == 1 ? "is" : "are");
 }
 

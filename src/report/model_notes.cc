@@ -19,7 +19,7 @@ std::string open_batch_note(const Model& model) {
                                  fmt::join(model.tensor(id).shape_signature, "x")));
   }
   if (inputs.empty()) return "";
-  return fmt::format("{}: the batch of input {} is open and taken as 1, here and in segments",
+  return fmt::format("{}: the batch size of input {} is not fixed; segue uses 1, also in segments",
                      printable(model.name()), fmt::join(inputs, ", "));
 }
 
@@ -31,8 +31,8 @@ std::string run_time_shapes_note(const Model& model) {
   std::uint64_t bytes = 0;
   for (const OperatorId id : shapes.followers) bytes += graph.stats(id).parameter_bytes;
   return fmt::format(
-      "{}: {} computes a shape at run time, so that Google's compiler leaves it and {} behind it "
-      "({} of parameters) to the host, or refuses the segment; to run them on TPUs, {}",
+      "{}: {} computes a shape at run time; Google's compiler leaves it and {} after it ({} of "
+      "parameters) to the host, or fails to compile the segment; to run them on TPUs, {}",
       printable(model.name()), printable(model.describe(shapes.sources[0])),
       format_count(shapes.followers.size(), "operator"), format_bytes(bytes), remedy);
 }

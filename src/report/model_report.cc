@@ -74,8 +74,9 @@ const char* place_of(const Model& model, OperatorId id, std::span<const Operator
 HostReason reason_of(const Model& model, OperatorId id, std::span<const OperatorId> on_host) {
   if (std::string_view(place_of(model, id, on_host)) == "tpu") return {};
   if (!is_supported_on_device(model, id)) return host_reason(model, id);
-  return {"it depends on an operator on the host; a compiled segment has one part for the TPU",
-          "cut behind that operator, so that the TPU of the next segment computes it"};
+  return {
+      "it depends on an operator on the host, and a compiled segment has only one part for the TPU",
+      "cut after that operator, so that the TPU of the next segment computes it"};
 }
 
 // One line for each reason, with the operators it is true of.
@@ -235,7 +236,8 @@ std::string inspect_text(const Graph& graph, std::span<const CompiledExecutable>
   text += fmt::format("inputs: {}\noutputs: {}\n", border_text(model, model.inputs()),
                       border_text(model, model.outputs()));
   text += fmt::format(
-      "largest depth level: {} of parameters (no horizontal cut has a smaller largest segment)\n",
+      "largest depth level: {} of parameters (the largest segment of any horizontal cut is at "
+      "least this large)\n",
       format_bytes(widest));
   if (!executables.empty()) text += executables_text(model, executables);
   text += host_text(graph);
@@ -267,18 +269,18 @@ namespace {
 std::string evidence_text(const VerifyReport& report, const std::string& backend) {
   const bool is_whole = report.operators_run == report.operator_count;
   std::string text = fmt::format(
-      "{} give{} the whole model's values, byte for byte, in {}{} that segments write ({}, {} of "
-      "them distinct; {})\n",
+      "{} reproduce{} the whole model's values, byte for byte, in {}{} written by segments ({}, {} "
+      "of them distinct; {})\n",
       format_count(report.inputs_run, "random input"), report.inputs_run == 1 ? "s" : "",
-      format_count(report.tensors_compared, "tensor"), is_whole ? "" : " of those run",
+      format_count(report.tensors_compared, "tensor"),
+      is_whole ? "" : " of the operators that were run,",
       format_count(report.values_compared, "value"), report.distinct_values, backend);
   for (const std::string& warning : report.warnings) {
-    text +=
-        fmt::format("warning: little evidence from tensor {}: more inputs (--inputs) may tell\n",
-                    printable(warning));
+    text += fmt::format("warning: weak evidence from tensor {}; try more inputs (--inputs)\n",
+                        printable(warning));
   }
   for (const std::string& warning : report.warnings_of_constants) {
-    text += fmt::format("warning: little evidence from tensor {}; it depends on no input\n",
+    text += fmt::format("warning: weak evidence from tensor {}; it does not depend on any input\n",
                         printable(warning));
   }
   return text;
@@ -291,11 +293,11 @@ std::string verify_text(const VerifyReport& report, const std::string& backend) 
   const bool is_whole = report.operators_run == report.operator_count;
   std::string text = fmt::format(
       "{}: {}, {} matched one to one, {} of constants equal; ",
-      is_whole ? "Verified" : "Partly verified", format_count(report.segment_count, "segment"),
+      is_whole ? "Verified" : "Partially verified", format_count(report.segment_count, "segment"),
       format_count(report.operator_count, "operator"), format_bytes(report.parameter_bytes));
   if (is_whole) return text + evidence_text(report, backend);
   return text +
-         fmt::format("{} of {} run, since {}; ", report.operators_run,
+         fmt::format("{} of {} were run, because {}; ", report.operators_run,
                      format_count(report.operator_count, "operator"),
                      printable(report.not_run, 1000)) +
          evidence_text(report, backend);

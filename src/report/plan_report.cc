@@ -107,7 +107,7 @@ Table strategy_table(const Plan& plan, std::span<const Plan> others) {
                    {"speed-up"}};
   const auto add_row = [&](const Plan& one) {
     const Prediction& predicted = one.predicted;
-    table.rows.push_back({std::string(title_of(one.strategy)), replicas_text(one),
+    table.rows.push_back({std::string(to_string(one.strategy)), replicas_text(one),
                           format_mib(one.host_bytes()), format_ms(predicted.bottleneck),
                           fmt::format("{:.1f}", predicted.throughput_per_s),
                           format_ms(predicted.latency), fmt::format("{:.2f}", predicted.speedup)});
@@ -122,7 +122,7 @@ std::string overlaps(const Plan& plan, std::span<const Plan> others) {
   std::vector<const Plan*> rest;
   for (const Plan& other : others) rest.push_back(&other);
   return overlap_sentence(plan, rest,
-                          [](const Plan& one) { return std::string(title_of(one.strategy)); });
+                          [](const Plan& one) { return std::string(to_string(one.strategy)); });
 }
 
 Nanoseconds objective_of(const Plan& plan, const Prediction& predicted) {
@@ -146,7 +146,7 @@ std::string prediction(const Plan& plan) {
   const Prediction& predicted = plan.predicted;
   return fmt::format(
       "{}: {} per input, {}, latency {}; one TPU {}, speed-up {:.2f} (simulated).\n",
-      title_of(plan.strategy), with_range(predicted.bottleneck, bottleneck_range(predicted)),
+      to_string(plan.strategy), with_range(predicted.bottleneck, bottleneck_range(predicted)),
       rate_with_range(predicted), with_range(predicted.latency, latency_range(predicted)),
       format_time(predicted.single_device), predicted.speedup);
 }
@@ -154,20 +154,20 @@ std::string prediction(const Plan& plan) {
 std::string bound_text(const Plan& plan) {
   const std::string what = plan.objective == Objective::kLatency ? "latency" : "time per input";
   if (plan.bound->is_proven) {
-    return fmt::format("Proven: no other cuts and copies{} have a smaller {}.\n",
+    return fmt::format("Proven optimal: no other cuts and replicas{} have a smaller {}.\n",
                        limits_text(*plan.bound), what);
   }
-  if (plan.bound->value.count() == 0) return "Not proven to be the best.\n";
-  return fmt::format("Not proven to be the best{} no plan has a {} below {}.\n",
+  if (plan.bound->value.count() == 0) return "Not proven optimal.\n";
+  return fmt::format("Not proven optimal{} no plan has a {} below {}.\n",
                      !has_host_work(plan) ? ";"
                      : is_host_measured(plan)
-                         ? ", since times on the host vary. By those measured,"
-                         : ", since times on the host are estimates. By these,",
+                         ? ", because times on the host vary. With the measured times,"
+                         : ", because times on the host are estimates. With these estimates,",
                      what, format_time(plan.bound->value));
 }
 
 std::string bytes_verdict(const Plan& plan, const Plan& vendor) {
-  const std::string largest = fmt::format("largest segment {} of stored parameters instead of {}",
+  const std::string largest = fmt::format("largest segment: {} of stored parameters instead of {}",
                                           format_bytes(plan.largest_stage_parameter_bytes()),
                                           format_bytes(vendor.largest_stage_parameter_bytes()));
   if (plan.host_bytes() < vendor.host_bytes()) {
@@ -176,21 +176,23 @@ std::string bytes_verdict(const Plan& plan, const Plan& vendor) {
                        format_bytes(vendor.host_bytes()), largest);
   }
   if (plan.host_bytes() > vendor.host_bytes()) {
-    return fmt::format("The host streams {} per inference, {} with Segm_Comp (simulated); {}.\n",
-                       format_bytes(plan.host_bytes()), format_bytes(vendor.host_bytes()), largest);
+    return fmt::format(
+        "The host streams {} per inference, {} with strategy compiler (simulated); {}.\n",
+        format_bytes(plan.host_bytes()), format_bytes(vendor.host_bytes()), largest);
   }
-  return fmt::format("The host streams {} per inference, as with Segm_Comp (simulated); {}.\n",
-                     plan.host_bytes() == 0 ? "nothing" : format_bytes(plan.host_bytes()), largest);
+  return fmt::format(
+      "The host streams {} per inference, as with strategy compiler (simulated); {}.\n",
+      plan.host_bytes() == 0 ? "nothing" : format_bytes(plan.host_bytes()), largest);
 }
 
 // Time first: it is what the bytes are for.
 std::string verdict(const Plan& plan, const Plan& vendor) {
   const Nanoseconds ours = objective_of(plan, plan.predicted);
   const Nanoseconds theirs = objective_of(plan, vendor.predicted);
-  return fmt::format("{}: {} {} instead of {} with Segm_Comp (simulated). ",
-                     ours < theirs ? "Gain" : (ours > theirs ? "Loss" : "No difference in time"),
+  return fmt::format("{} strategy compiler: {} {}, compared with {} (simulated). ",
+                     ours < theirs ? "Faster than" : (ours > theirs ? "Slower than" : "As fast as"),
                      format_time(ours),
-                     plan.objective == Objective::kLatency ? "for an input alone" : "per input",
+                     plan.objective == Objective::kLatency ? "latency" : "per input",
                      format_time(theirs)) +
          bytes_verdict(plan, vendor);
 }
@@ -228,11 +230,12 @@ std::string plan_text(const Plan& plan, std::span<const Plan> others) {
   text += stage_table(plan).to_text() + "\n";
   if (!others.empty()) {
     text += strategy_table(plan, others).to_text();
-    text += fmt::format("Speed-up is over one TPU, {} per input. All numbers are simulated{}.\n",
-                        format_time(plan.predicted.single_device),
-                        has_host_work(plan) && is_host_measured(plan)
-                            ? ", but for times on the host, which are measured"
-                            : "");
+    text +=
+        fmt::format("Speed-up is relative to one TPU, {} per input. All numbers are simulated{}.\n",
+                    format_time(plan.predicted.single_device),
+                    has_host_work(plan) && is_host_measured(plan)
+                        ? ", except times on the host, which are measured"
+                        : "");
     if (const std::string line = overlaps(plan, others); !line.empty()) text += line + "\n";
     text += "\n";
   }
@@ -301,7 +304,7 @@ Table plan_operator_table(const Plan& plan, const Graph& graph, const DeviceSpec
 std::string placement_text(const Plan& plan, const Stage& stage) {
   const std::string host = stage.time.host_operators == 0
                                ? ""
-                               : fmt::format(", {} on the host's processor for {}",
+                               : fmt::format(", {} on the host CPU for {}",
                                              format_count(stage.time.host_operators, "operator"),
                                              format_time(stage.time.host));
   if (has_several_kinds(plan)) return " on " + devices_text(plan, stage) + host;
@@ -355,7 +358,7 @@ std::string certificate_text(const CertificateVerdict& verdict) {
   if (verdict.ideals > 0)
     text += fmt::format(" ({}, {} simulated)", format_count(verdict.ideals, "ideal"),
                         format_count(verdict.segments, "segment"));
-  return text + (verdict.is_accepted ? "; all numbers of the plan agree\n" : "\n");
+  return text + (verdict.is_accepted ? "; all numbers of the plan are consistent\n" : "\n");
 }
 
 std::string certificate_json(const CertificateVerdict& verdict) {
@@ -372,7 +375,7 @@ std::string profile_text(const ProfiledSegmentation& profiled, std::size_t depth
   const std::string how_many = choices < std::numeric_limits<std::uint64_t>::max()
                                    ? format_count(choices, "choice")
                                    : "more than 10^15 choices";
-  return fmt::format("Profile: {} {}, of {} between depths and {} of cuts.\n",
+  return fmt::format("Profile: {} {} ({} between depths, {} of cuts).\n",
                      format_count(profiled.measurements, "latency"), kind,
                      format_count(depth * (depth + 1) / 2, "segment"), how_many);
 }

@@ -17,13 +17,13 @@ std::string cause(const SegmentTime& time) {
   const std::array<std::pair<Nanoseconds, const char*>, 6> parts{
       {{time.compute, "computing"},
        {time.streaming, "streaming parameters from the host"},
-       {time.input, "receiving its input"},
-       {time.output, "sending its output"},
-       {time.fixed, "the fixed cost of an inference"},
-       {time.host, "operators on the host's processor"}}};
+       {time.input, "the input transfer"},
+       {time.output, "the output transfer"},
+       {time.fixed, "the fixed overhead of an inference"},
+       {time.host, "operators on the host CPU"}}};
   const auto* const largest = std::ranges::max_element(parts);
-  return fmt::format("{} of {} ms go into {}", format_ms(largest->first), format_ms(time.total()),
-                     largest->second);
+  return fmt::format("{} of {} ms are spent on {}", format_ms(largest->first),
+                     format_ms(time.total()), largest->second);
 }
 
 // Where all devices are equal.
@@ -52,24 +52,25 @@ std::string advice(const Stage& stage, const Plan& plan, bool shares) {
   const SegmentTime& time = stage.time;
   const Nanoseconds transfers = time.input + time.output;
   if (time.host > time.total() - time.host)
-    return "convert the model so that the TPU can compute them (`segue inspect` says how)";
+    return "convert the model so that the TPU supports these operators (`segue inspect` shows how)";
   if (is_one_large_operator(stage))
-    return is_best ? "the parameters of this one operator do not fit a TPU, so that only more TPUs "
-                     "with a copy of the stage make it faster"
-                   : "the parameters of this one operator do not fit a TPU; `--strategy optimal` "
-                     "gives it more TPUs";
+    return is_best ? "the parameters of its only operator do not fit in a TPU; only more replicas "
+                     "of the stage make it faster"
+                   : "the parameters of its only operator do not fit in a TPU; `--strategy "
+                     "optimal` can replicate the stage";
   if (plan.bound && plan.bound->is_proven && !shares && plan.objective == Objective::kThroughput)
     return "no plan" + limits_text(*plan.bound) + " is faster";
   if (time.streaming > time.compute && time.streaming > transfers)
-    return is_best || plan.device_count() == 1 ? "use more TPUs, so that its parameters fit"
-                                               : "cut elsewhere (`--strategy optimal`) or use more "
-                                                 "TPUs, so that its parameters fit";
-  if (time.fixed > time.compute + transfers) return "the model is too small to gain from more TPUs";
+    return is_best || plan.device_count() == 1 ? "use more TPUs, so that its parameters fit on chip"
+                                               : "move the cuts (`--strategy optimal`) or use more "
+                                                 "TPUs, so that its parameters fit on chip";
+  if (time.fixed > time.compute + transfers)
+    return "the model is too small to benefit from more TPUs";
   if (is_best) return "more TPUs make it faster";
   if (plan.device_count() == 1) return "more TPUs make it faster (`--strategy optimal`)";
   if (transfers > time.compute)
-    return "`--strategy optimal` cuts where tensors are small, and may give slow stages more TPUs";
-  return "`--strategy optimal` may give slow stages more TPUs";
+    return "`--strategy optimal` cuts where tensors are small, and can replicate slow stages";
+  return "`--strategy optimal` can replicate slow stages";
 }
 
 // The unit that format_time gives a time.
@@ -149,7 +150,7 @@ bool is_host_measured(const Plan& plan) {
 }
 
 std::string limits_text(const Bound& bound) {
-  return bound.max_replicas > 0 || bound.max_latency ? " within the limits given"
+  return bound.max_replicas > 0 || bound.max_latency ? " within the given limits"
                                                      : " on these devices";
 }
 
@@ -163,11 +164,11 @@ std::string host_operators_note(const Plan& plan) {
            !stage.compiled->host_operators->empty();
   });
   return fmt::format(
-      "{} run{} on the host's processor, for {} of {} per input ({}; {}{}).\n",
-      format_count(count, "operator"), count == 1 ? "s" : "", format_time(plan.host_time()),
-      format_time(total), is_host_measured(plan) ? "measured" : "estimated",
-      is_compiled ? "edgetpu_compiler left them there" : "`segue inspect` gives the reasons",
-      is_host_measured(plan) ? "" : ", `segue plan --measure cpu` measures");
+      "{} run{} on the host CPU: {} of {} per input ({}; {}{}).\n", format_count(count, "operator"),
+      count == 1 ? "s" : "", format_time(plan.host_time()), format_time(total),
+      is_host_measured(plan) ? "measured" : "estimated",
+      is_compiled ? "edgetpu_compiler left them there" : "`segue inspect` shows the reasons",
+      is_host_measured(plan) ? "" : ", `segue plan --measure cpu` measures them");
 }
 
 std::size_t slowest_stage(const Plan& plan) {
@@ -192,29 +193,29 @@ std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
   const std::size_t slowest = slowest_stage(plan);
   const Stage& stage = plan.stages[slowest];
   if (is_link_bound(plan)) {
-    return fmt::format("The shared link sets the pace: it is busy for {} of each input; {}.",
+    return fmt::format("The shared link is the bottleneck: it is busy for {} per input; {}.",
                        format_time(plan.predicted.bottleneck),
                        plan.strategy == Strategy::kOptimal
-                           ? "give TPUs links of their own"
-                           : "cut where tensors are small (`--strategy optimal`), or give TPUs "
-                             "links of their own");
+                           ? "give each TPU a separate link"
+                           : "cut where tensors are small (`--strategy "
+                             "optimal`), or give each TPU a separate link");
   }
   // What devices wait for one another on a link is not in the plan.
   if ((!shares_link || has_shared_link(plan)) && is_host_bound(plan)) {
-    return fmt::format(
-        "The host's processor sets the pace: its cores compute {} of operators for each input.",
-        format_time(plan.host_time()));
+    return fmt::format("The host CPU is the bottleneck: its cores spend {} on operators per input.",
+                       format_time(plan.host_time()));
   }
-  if (stage.time.total() == Nanoseconds{0}) return "Nothing of it runs on a TPU.";
+  if (stage.time.total() == Nanoseconds{0}) return "No operator runs on a TPU.";
   if (is_slower_than_its_stages(plan)) {
     return fmt::format(
-        "The busy host sets the pace: with several TPUs it takes longer for its share of outputs. "
-        "Results come every {}, although no stage takes more than {} alone; {}.",
+        "The busy host is the bottleneck: with several TPUs, it takes longer to process its share "
+        "of the outputs. A result is ready every {}, although no stage takes more than {} alone; "
+        "{}.",
         format_time(plan.predicted.bottleneck), format_time(stage.time.total() / stage.replicas),
-        plan.strategy == Strategy::kOptimal ? "set its processor to full clock"
+        plan.strategy == Strategy::kOptimal ? "set the host CPU to its full clock rate"
                                             : "cut where tensors are small (`--strategy optimal`)");
   }
-  return fmt::format("Slowest is stage {}: {}; {}.", slowest, cause(stage.time),
+  return fmt::format("Stage {} is the slowest: {}; {}.", slowest, cause(stage.time),
                      advice(stage, plan, shares_link));
 }
 

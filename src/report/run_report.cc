@@ -50,8 +50,8 @@ std::string predicted_text(const RunReport& report) {
   const bool is_more = plan.predicted.bottleneck > slowest || plan.predicted.latency > all;
   if (report.time_scale && is_more && slowest > Nanoseconds{0})
     text += fmt::format(
-        "Of the stages alone: {:.1f}/s, latency {}; the rest is the host's runner or a "
-        "shared link, which a run does not imitate.\n",
+        "The stages alone: {:.1f}/s, latency {}. The rest is host overhead or a shared link, which "
+        "a run does not simulate.\n",
         1 / to_s(slowest), format_time(all));
   return text;
 }
@@ -60,11 +60,11 @@ std::string predicted_text(const RunReport& report) {
 std::string slowest_text(const RunReport& report) {
   const std::size_t stage = slowest(report.measured);
   std::string text = fmt::format(
-      "Slowest is stage {}, {} for an input (measured): give it more devices (`replicas` in "
-      "plan.json), or cut elsewhere.\n",
+      "Stage {} is the slowest: {} per input (measured). Give it more devices (`replicas` in "
+      "plan.json), or move the cuts.\n",
       stage, format_time(report.measured.stages[stage].mean_time));
   if (planned_stage(report, stage) != nullptr)
-    text += "On Edge TPUs, as simulated: " + bottleneck_sentence(*report.predicted, false) + "\n";
+    text += "On simulated Edge TPUs: " + bottleneck_sentence(*report.predicted, false) + "\n";
   return text;
 }
 
@@ -72,11 +72,12 @@ std::string slowest_text(const RunReport& report) {
 std::string scale_text(const RunReport& report) {
   if (!report.time_scale) return "";
   const double scale = *report.time_scale;
-  if (scale == 0) return "Devices ran free: measured times are the CPU's.\n";
+  if (scale == 0)
+    return "Simulated times were not waited for: measured times are those of the CPU.\n";
   std::string text;
   if (scale != 1)
-    text = fmt::format("Devices were simulated, {} times as slow: measured times are of that.\n",
-                       scale);
+    text = fmt::format(
+        "Simulated times were multiplied by {}: measured times include this factor.\n", scale);
   double needed = scale;
   for (std::size_t i = 0; i < report.measured.stages.size(); ++i) {
     const Stage* planned = planned_stage(report, i);
@@ -86,10 +87,9 @@ std::string scale_text(const RunReport& report) {
   }
   constexpr double kNoticeable = 1.1;
   if (needed > kNoticeable * scale)
-    text += fmt::format(
-        "This CPU is slower than the devices it stands for: `--time-scale {:.0f}` would give it "
-        "time enough.\n",
-        std::ceil(2 * needed));
+    text +=
+        fmt::format("This CPU is slower than the simulated devices: use `--time-scale {:.0f}`.\n",
+                    std::ceil(2 * needed));
   return text;
 }
 
@@ -147,11 +147,11 @@ std::string run_text(const RunReport& report) {
     text += fmt::format("{} reached {:.1f} degrees C{}.\n", printable(of.device), of.celsius,
                         of.celsius < kThrottleCelsius[0]
                             ? ""
-                            : ": from 85, 90 and 95 its clock is lowered, so cool it");
+                            : ": the device lowers its clock at 85, 90 and 95 degrees, so cool it");
   }
   if (measured.results > 0 && measured.stages.size() > 1) text += slowest_text(report);
   for (const DeviceLoss& loss : measured.losses) {
-    text += fmt::format("Lost {} ({}): {}; taken over by {}.\n", printable(loss.device),
+    text += fmt::format("Lost {} ({}): {}; fallback: {}.\n", printable(loss.device),
                         printable(loss.segment), printable(loss.reason), loss.remedy);
   }
   return text;

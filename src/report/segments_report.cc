@@ -109,7 +109,7 @@ std::string segments_text(const Split& split) {
     row.push_back(printable(f.file));
     table.rows.push_back(std::move(row));
   }
-  return fmt::format("{}{}, in order; what each reads, those before it give\n\n",
+  return fmt::format("{}{}, in order; each reads outputs of the segments before it\n\n",
                      format_count(split.segments.size(), "segment"),
                      has_programs ? ", compiled for the Edge TPU" : "") +
          table.to_text() + "\n" + passages_text(split);

@@ -126,7 +126,7 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline,
   std::string text =
       fmt::format("{} on {} ({}), {}, {}; all times simulated\n\n", printable(plan.model.name),
                   format_count(devices, "Edge TPU"), printable(plan.device),
-                  title_of(plan.strategy), format_count(inputs, "input"));
+                  to_string(plan.strategy), format_count(inputs, "input"));
   text += simulate_table(plan, timeline).to_text() + "\n";
   text += fmt::format("{} in {}: {} each, {}; latency {} for the first, {} (p50), {} (p99).\n",
                       format_count(inputs, "input"), format_time(timeline.makespan),
@@ -145,8 +145,8 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline,
   const Nanoseconds alone = plan.stages[slowest].time.total() / plan.stages[slowest].replicas;
   if (shares && long_run(plan, timeline, options) > alone + alone / 50) {
     text += fmt::format(
-        "Devices wait for what they share: results come every {}, the slowest stage alone would "
-        "give one every {}.\n",
+        "Devices wait for shared resources: a result is ready every {}; the slowest stage alone "
+        "would deliver one every {}.\n",
         format_time(long_run(plan, timeline, options)), format_time(alone));
   }
   return text + host_operators_note(plan);

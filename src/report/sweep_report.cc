@@ -1,9 +1,10 @@
+#include "report/sweep_report.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
 
-#include "report/sweep_report.h"
 #include "segue/report.h"
 #include "segue/units.h"
 
@@ -49,13 +50,13 @@ std::string sweep_text(std::span<const SweepRow> rows) {
       std::ranges::count_if(rows, [](const SweepRow& row) { return !row.is_feasible(); });
   std::string text = sweep_table(rows).to_text() + "\n";
   text += fmt::format(
-      "Sweep {}: {} of {}; all numbers simulated. stages: TPUs of each. on_host_ms: operators that "
-      "no TPU computes (estimated). low_ms, high_ms: the range of ms.\n",
+      "Sweep {}: {} of {}; all numbers simulated. stages: TPUs of each stage. on_host_ms: time of "
+      "operators that run on the host (estimated). low_ms, high_ms: the range of ms.\n",
       printable(rows.front().sweep), rows.size(), format_count(rows.front().jobs, "job"));
   if (without > 0) {
     text += fmt::format(
-        "{} without a plan (-): the model has not that many cuts, or another "
-        "reason that --ndjson tells.\n",
+        "{} without a plan (-): the model cannot be split into that many segments, or for another "
+        "reason (see --ndjson).\n",
         without);
   }
   return text;

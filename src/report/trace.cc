@@ -125,7 +125,7 @@ std::vector<Slice> slices_of(const Timeline& timeline) {
 
 std::string trace_json(const Plan& plan, const Timeline& timeline) {
   if (timeline.events.empty())
-    throw Error(ErrorCode::kInvalidArgument, "a trace needs a timeline that holds its events");
+    throw Error(ErrorCode::kInvalidArgument, "a trace needs a timeline with recorded events");
   TraceWriter writer(plan.model.name + ", simulated");
   writer.name_track(0, "hand-over");
   std::uint32_t track = 1;

@@ -142,7 +142,7 @@ function timelineChart(plan, width) {
           { class: 'inside', 'text-anchor': 'middle' });
     }),
     svg('title', {}, `input ${input}`)));
-  const drawing = chart(width, height, 'What each TPU does when', ...parts, ...names, ...groups,
+  const drawing = chart(width, height, 'Activity of each TPU over time', ...parts, ...names, ...groups,
     text((box.left + box.right) / 2, height - 4, 'ms', { class: 'soft', 'text-anchor': 'middle' }));
   const highlight = (chosen) => groups.forEach((group) =>
     group.classList.toggle('dim', chosen !== null && group !== chosen));

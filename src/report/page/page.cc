@@ -36,7 +36,7 @@ std::string overlap_note(const ComparedPlan& row, std::span<const ComparedPlan> 
     if (other.tpus == row.tpus) others.push_back(&other.plan);
   }
   const std::string line = overlap_sentence(
-      row.plan, others, [](const Plan& plan) { return std::string(title_of(plan.strategy)); });
+      row.plan, others, [](const Plan& plan) { return std::string(to_string(plan.strategy)); });
   return line.empty() ? "" : " " + line;
 }
 
@@ -55,9 +55,10 @@ std::string verdict(const Plan& plan, bool shares_link) {
   const std::uint32_t tpus = plan.device_count();
   std::string text =
       fmt::format("{} on {}, {}: {:.1f} results per second{}, {:.2f} times one TPU",
-                  name_text(plan.model.name), format_count(tpus, "TPU"), title_of(plan.strategy),
+                  name_text(plan.model.name), format_count(tpus, "TPU"), to_string(plan.strategy),
                   predicted.throughput_per_s, rate_range_text(predicted), predicted.speedup);
-  if (predicted.speedup > tpus) text += ", more than the number of TPUs, since less is streamed";
+  if (predicted.speedup > tpus)
+    text += ", more than the number of TPUs, because fewer parameters are streamed";
   text += plan.host_bytes() == 0
               ? ". All parameters stay on chip. "
               : fmt::format(". {} MiB of parameters are streamed at each inference. ",
@@ -132,7 +133,7 @@ Json plan_json(const PageContent& content, const ComparedPlan& row) {
   const Prediction& predicted = plan.predicted;
   return {{"tpus", row.tpus},
           {"strategy", to_string(plan.strategy)},
-          {"title", title_of(plan.strategy)},
+          {"title", to_string(plan.strategy)},
           {"verdict", verdict(plan, shares) + overlap_note(row, content.plans)},
           {"throughput_per_s", rounded(predicted.throughput_per_s)},
           {"throughput_range_per_s", rates_json(predicted)},
@@ -193,7 +194,7 @@ std::string embedded(const Json& document) {
 
 std::string plans_page(const PageContent& content) {
   if (content.chosen >= content.plans.size())
-    throw Error(ErrorCode::kInvalidArgument, "a page needs a plan to show first");
+    throw Error(ErrorCode::kInvalidArgument, "a report page needs a plan to show first");
   const ComparedPlan& chosen = content.plans[content.chosen];
   Json plans = Json::array();
   for (const ComparedPlan& row : content.plans) plans.push_back(plan_json(content, row));
@@ -208,9 +209,9 @@ std::string plans_page(const PageContent& content) {
        {"chosen", {{"tpus", chosen.tpus}, {"strategy", to_string(chosen.plan.strategy)}}},
        {"plans", std::move(plans)},
        {"run", content.run ? run_json(*content.run, chosen) : Json(nullptr)},
-       {"origin", fmt::format("Made by segue {}. Simulated times: docs/cost-model.md; how far "
-                              "they are from hardware: docs/accuracy.md.",
-                              kVersion)}});
+       {"origin",
+        fmt::format("Made by segue {}. Time model: docs/cost-model.md; accuracy: docs/accuracy.md.",
+                    kVersion)}});
   return framed_page("Segue report", page_style, filled(page_body, {{"DATA", data}}), page_script);
 }
 

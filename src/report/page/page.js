@@ -86,7 +86,7 @@ function tiles(plan) {
 }
 
 function stageTable(plan) {
-  const head = ['stage', 'TPUs', 'operators', 'on chip', 'streamed', 'time', 'per input', 'begins with'];
+  const head = ['stage', 'TPUs', 'operators', 'on chip', 'streamed', 'time', 'per input', 'first operator'];
   const rows = plan.stages.map((stage, s) => {
     const all = stageTime(stage);
     return [s, stage.devices, stage.operators, mib(stage.on_chip_bytes), mib(stage.host_bytes), time(all),
@@ -106,7 +106,7 @@ const strategyLegend = () => legend([
     marker(one.shape, 13, 7, 4, { fill: one.paint })), one.title]),
   [svg('svg', { 'aria-hidden': 'true' },
     svg('circle', { cx: 13, cy: 7, r: 6, fill: 'none', stroke: 'var(--ink)' })),
-  'no other is better in throughput, latency or TPUs without being worse in another'],
+  'Pareto-optimal in throughput, latency and number of TPUs'],
 ]);
 
 function comparison() {
@@ -129,7 +129,7 @@ function runCard() {
   const rows = [
     ['throughput', rate(run.throughput_per_s), rate(plan.throughput_per_s)],
     ['latency, median', time(run.p50_ns), time(plan.latency_ns)],
-    ['latency, 99 of 100', time(run.p99_ns), '–'],
+    ['latency, 99th percentile', time(run.p99_ns), '–'],
   ];
   return card(`A run on ${run.backend}`, 'measured',
     html('p', {}, `${plural(run.results, 'result')} in ${time(run.elapsed_ns)}.`),
@@ -168,13 +168,13 @@ function build() {
     patterns(),
     html('h1', {}, shortened(model.name, 200)),
     html('p', { class: 'soft' }, `${plural(model.operators, 'operator')}, ${mib(model.parameter_bytes)} of parameters, ` +
-      `${digits(model.macs / 1e9)} GMAC; ${device.name}. Every number is simulated, unless it is marked as measured.`),
+      `${digits(model.macs / 1e9)} GMAC; ${device.name}. All numbers are simulated unless marked as measured.`),
     parts.verdict,
     data.plans.length > 1 ? parts.bar.node : null,
     parts.tiles,
     comparison(),
-    card('What each TPU does when', 'simulated',
-      html('p', {}, `${plural(data.inputs, 'input')}, all waiting at the start. Point at one to follow it.`),
+    card('Activity of each TPU over time', 'simulated',
+      html('p', {}, `${plural(data.inputs, 'input')}, all queued at the start. Point at an input to highlight it.`),
       drawn((width) => timelineChart(current(), width)), causeLegend()),
     html('div', { class: 'grid' },
       card('Parameters on each TPU, MiB', 'simulated',
@@ -182,14 +182,14 @@ function build() {
         legend([[swatch('var(--compute)'), 'on chip'], [swatch('url(#streaming)'), 'streamed at each inference']])),
       card('Time of each stage by cause', 'simulated',
         drawn((width) => timesChart(current().stages, measuredStages(), width)), causeLegend(),
-        data.run ? html('p', {}, 'A thick line: measured.') : null)),
+        data.run ? html('p', {}, 'Thick lines: measured.') : null)),
     data.run ? runCard() : null,
     card('Depth of the model, and the cuts', 'simulated',
       drawn((width) => profileChart(model.levels, current(), width)),
       legend([[swatch('var(--compute)'), 'MiB of parameters (left)'],
         [svg('svg', { 'aria-hidden': 'true' }, svg('path', { d: 'M0 7H26', stroke: 'var(--output)' })),
           'multiplications (right)'],
-        [svg('svg', { 'aria-hidden': 'true' }, svg('rect', { class: 'cut', x: 12, width: 2, height: 14 })), 'cut; as wide as the depths it runs through']])),
+        [svg('svg', { 'aria-hidden': 'true' }, svg('rect', { class: 'cut', x: 12, width: 2, height: 14 })), 'cut; its width shows the depths that it crosses']])),
     card('Stages', 'simulated', parts.table),
     html('footer', {}, data.origin),
   ].filter((part) => part !== null));
