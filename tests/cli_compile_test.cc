@@ -136,7 +136,7 @@ TEST_F(CliCompile, SearchThatFindsNoOperatorSaysSo) {
                  kStandIn + " fault=internal16 passes_after=" + mark});
   EXPECT_EQ(result.status, kCompiler);
   EXPECT_THAT(result.err, HasSubstr("Internal error.; searching for the operator"));
-  EXPECT_THAT(result.out, HasSubstr("No operator aause: was found"));
+  EXPECT_THAT(result.out, HasSubstr("No operator was found as the cause"));
 }
 
 TEST_F(CliCompile, OwnSegmentationOfTheCompilerIsRefused) {
