@@ -1,5 +1,3 @@
-#include "segue/runtime.h"
-
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
@@ -10,6 +8,7 @@
 #include "environment.h"
 #include "expect.h"
 #include "model_builder.h"
+#include "segue/runtime.h"
 #include "stand_in_runtime.h"
 
 namespace segue {
@@ -80,7 +79,7 @@ TEST(MakeCpuBackend, MissingRuntimeNamesEveryCandidateAndTheWayOut) {
 
 TEST(MakeCpuBackend, AnotherLibraryIsRefused) {
   expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend({.libraries = {"libm.so.6"}}); },
-               {"libm.so.6", "is another library"});
+               {"libm.so.6", "not the expected library"});
 }
 
 // A dense layer [1, 16] to [1, 8] with one scale per output.
@@ -189,13 +188,13 @@ TEST(Xnnpack, TakesOperatorsOfTheRuntime) {
 TEST(Xnnpack, ThatTakesNoOperatorIsRefused) {
   stand_in_runtime().leaves_operators = true;
   expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend(kStandInXnnpack); },
-               {"take no int8 operator", "--kernels builtin"});
+               {"do not support int8 operators", "--kernels builtin"});
 }
 
 TEST(Xnnpack, ThatCannotBeCountedIsRefused) {
   stand_in_runtime().ignores_delegates = true;
   expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend(kStandInXnnpack); },
-               {"does not tell which operators they take", "--kernels builtin"});
+               {"does not report which operators they support", "--kernels builtin"});
 }
 
 TEST(Xnnpack, OptionsFrom220KeepTheSecondField) {
@@ -211,7 +210,7 @@ TEST(Xnnpack, OptionsTo219HaveFlagsInSecondPlace) {
   runtime.version = "2.19.1";
   // The real runtime behind the stand-in reads them in another place and takes no operator.
   expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend(kStandInXnnpack); },
-               {"2.19.1", "take no int8 operator"});
+               {"2.19.1", "do not support int8 operators"});
   EXPECT_EQ(runtime.xnnpack_threads, 1);
   EXPECT_EQ(runtime.second_option, 1U);
 }

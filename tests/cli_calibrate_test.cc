@@ -93,7 +93,7 @@ TEST(CliCalibrate, WhatCannotBeMeasuredLeavesNoFile) {
   expect({"-o", "edgetpu-pcie.json"}, kUsage, "choose another name");
   expect({}, kUsage, "-o my-host.json");
   expect({"-o", "host.json", "--base", "edgetpu-usb3"}, kUsage, "is not on PCIe as pci:apex_0 is");
-  expect({"-o", "host.json", "--use", "usb:7"}, kDevice, "there are pci:apex_0");
+  expect({"-o", "host.json", "--use", "usb:7"}, kDevice, "found: pci:apex_0");
   expect({"-o", "host.json", "--compiler-cmd", "/nowhere"}, kCompiler, "--write-probes DIR");
   expect({"-o", "host.json", "--write-probes", "p"}, kUsage, "--output: cannot be combined");
   expect({"-o", "host.json", "--probes", "p"}, testing::kFile, "_edgetpu.tflite: not there");

@@ -107,10 +107,10 @@ TEST(DeviceProcess, LossNamesTheSignalAndTheLastWords) {
   EXPECT_EQ(through(pipeline, bytes_with(1)), bytes_with(2));
   const auto losses = pipeline.statistics().losses;
   ASSERT_EQ(losses.size(), 1);
-  EXPECT_THAT(losses[0].reason, HasSubstr("pci:apex_0: its process ended with signal 6 (Aborted) "
-                                          "while it computed: F driver/usb/usb_driver.cc:1150] "
-                                          "transfer on tag 2 failed"));
-  EXPECT_EQ(losses[0].remedy, "the spare pci:apex_1");
+  EXPECT_THAT(losses[0].reason,
+              HasSubstr("pci:apex_0: the process of the device ended with signal 6 (Aborted) while "
+                        "it computed: F driver/usb/usb_driver.cc:1150] transfer on tag 2 failed"));
+  EXPECT_EQ(losses[0].remedy, "spare device pci:apex_1");
 }
 
 TEST(DeviceProcess, HangWithSpareEndsWithinTheWatchdog) {
@@ -256,8 +256,8 @@ TEST(DeviceProcess, FailedOpeningTellsTheReason) {
   devices.erase(devices.begin(), devices.begin() + 2);
   expect_error(ErrorCode::kDevice,
                [&] { const Pipeline pipeline(chain(files, {1}), std::move(devices), {}); },
-               {"usb:2-1", "tried 3 times",
-                "it printed: I driver: /sys/bus/usb/devices/2-1: timed out while it waited"});
+               {"usb:2-1", "failed to open the device 3 times",
+                "its output: I driver: /sys/bus/usb/devices/2-1: timed out while it waited"});
 }
 
 TEST(DeviceProcess, DeviceOfAnotherPipelineIsInUse) {

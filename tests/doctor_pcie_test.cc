@@ -119,7 +119,7 @@ TEST(Gasket, RepositoryOfGoogleBuildsUpTo611) {
                        "#if __has_include(<linux/dma-buf.h>)\nMODULE_IMPORT_NS(DMA_BUF);\n#endif");
   EXPECT_THAT(machine.diagnose(),
               says(Kind::kProblem, "gasket-build",
-                   "does not build for kernel 6.14.0-24-generic: no_llseek is gone since kernel "
+                   "does not build for kernel 6.14.0-24-generic: no_llseek was removed in kernel "
                    "6.12; MODULE_IMPORT_NS() takes a string since kernel 6.13",
                    "remove that gasket-dkms and install gasket-dkms 1.0-18.4"));
 }
@@ -172,9 +172,10 @@ TEST(Pcie, CardOfAVirtualMachineIsTold) {
   machine.add_card(kCard, "vfio-pci");
   const auto findings = machine.diagnose();
   EXPECT_THAT(findings, says(Kind::kProblem, "pcie-driver",
-                             "driver 'vfio-pci' has the Edge TPU at 0000:01:00.0"));
-  EXPECT_THAT(findings, says(Kind::kProblem, "list",
-                             "lists no Edge TPU; not pci:0000:01:00.0 (driver 'vfio-pci' has it)"));
+                             "driver 'vfio-pci' uses the Edge TPU at 0000:01:00.0"));
+  EXPECT_THAT(findings,
+              says(Kind::kProblem, "list",
+                   "lists no Edge TPU; not pci:0000:01:00.0 (driver 'vfio-pci' uses it)"));
   EXPECT_THAT(findings, Not(has_key("gasket-missing")));
 }
 
@@ -212,13 +213,13 @@ class HotMachine : public FakeMachine {
 TEST(Temperature, BelowTheFirstLimitIsGood) {
   for (const char* good : {"25050", "80300", "84550"}) {
     EXPECT_THAT(HotMachine(good).diagnose(),
-                says(Kind::kGood, "temperature", "it slows down at 85, 90 and 95 C"));
+                says(Kind::kGood, "temperature", "it throttles at 85, 90 and 95 C"));
   }
 }
 
 TEST(Temperature, EveryLimitHalvesTheClock) {
   const auto lowered = [](const std::string& what) {
-    return says(Kind::kNote, "temperature", what, "cool it: it slows down at 85, 90 and 95 C");
+    return says(Kind::kNote, "temperature", what, "cool it: it throttles at 85, 90 and 95 C");
   };
   EXPECT_THAT(HotMachine("84800").diagnose(), lowered("apex_0 is at 85 C: the driver lowers its "
                                                       "clock from 500 to 250 MHz"));
@@ -237,15 +238,15 @@ TEST(Temperature, ShutdownIsNamedWhereItIsOn) {
   const HotMachine machine("62550");
   machine.write("sys/class/apex/apex_0/hw_temp_warn2", "99800");
   machine.write("sys/class/apex/apex_0/hw_temp_warn2_en", "0");
-  EXPECT_THAT(machine.diagnose(), Not(says(Kind::kGood, "temperature", "switched off")));
+  EXPECT_THAT(machine.diagnose(), Not(says(Kind::kGood, "temperature", "switches off")));
   machine.write("sys/class/apex/apex_0/hw_temp_warn2_en", "1");
-  EXPECT_THAT(machine.diagnose(), says(Kind::kGood, "temperature", "switched off at 100 C"));
+  EXPECT_THAT(machine.diagnose(), says(Kind::kGood, "temperature", "switches off at 100 C"));
 }
 
 TEST(Temperature, ChipThatNoLongerAnswersIsAProblem) {
   EXPECT_THAT(HotMachine("-87900").diagnose(),
-              says(Kind::kProblem, "temperature", "apex_0 reads -87.9 C: the chip does not answer",
-                   "switch the machine off and on"));
+              says(Kind::kProblem, "temperature",
+                   "apex_0 reports -87.9 C: the chip does not answer", "power-cycle the machine"));
 }
 
 }  // namespace

@@ -1,6 +1,4 @@
 // What the doctor says of machines made of files: libraries, libedgetpu's list, nodes, USB.
-#include "segue/edgetpu.h"
-
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -10,6 +8,7 @@
 #include "fake_machine.h"
 #include "runtime/doctor/access.h"
 #include "runtime/tflite/tflite_runtime.h"
+#include "segue/edgetpu.h"
 #include "segue/report.h"
 
 namespace segue {
@@ -100,7 +99,7 @@ TEST(Doctor, CompilerThatIsNamedMustBeAProgram) {
   const FakeMachine machine;
   const Machine named{.root = machine.root(), .compiler = machine.root() / "edgetpu_compiler"};
   EXPECT_THAT(diagnose(stand_in(), named),
-              says(Kind::kProblem, "compiler", "no program that can be run"));
+              says(Kind::kProblem, "compiler", "not an executable program"));
   EXPECT_THAT(machine.diagnose(), says(Kind::kNote, "compiler", "no edgetpu_compiler in PATH"));
   machine.write("bin/edgetpu_compiler", "");
   std::filesystem::permissions(machine.root() / "bin/edgetpu_compiler",
@@ -130,7 +129,7 @@ TEST(DeviceNode, PlainFileIsNoDevice) {
   const auto findings = machine.diagnose();
   EXPECT_THAT(findings, says(Kind::kProblem, "apex-node", "/dev/apex_0 is not a character device",
                              "remove it"));
-  EXPECT_THAT(findings, says(Kind::kProblem, "usb-node", "no character device"));
+  EXPECT_THAT(findings, says(Kind::kProblem, "usb-node", "not a character device"));
   EXPECT_THAT(findings, says(Kind::kProblem, "list", "dev/apex_0 is not a character device"));
 }
 
@@ -157,7 +156,7 @@ TEST(Access, GroupThatTheLoginDoesNotKnowYetIsTold) {
   node.group_lists_user = true;
   EXPECT_THAT(access_findings(node, {"ada", false}),
               says(Kind::kProblem, "apex-access", "cannot open",
-                   "'ada' is in group apex since this login began: log out and in again"));
+                   "'ada' was added to group apex after this login began: log out and in again"));
 }
 
 TEST(Access, NodeWithoutItsRuleNeedsTheRule) {
@@ -171,14 +170,14 @@ TEST(Access, NodeWithoutItsRuleNeedsTheRule) {
 TEST(Access, ContainerThatDoesNotKnowTheGroupIsTold) {
   for (const char* group : {"", "nogroup"}) {
     EXPECT_THAT(access_findings(node_of(0660, group, false), {"ada", false}),
-                says(Kind::kProblem, "apex-access", "cannot open", "a container"));
+                says(Kind::kProblem, "apex-access", "cannot open", "the container"));
   }
 }
 
 TEST(Access, RootMayWhereOthersMayNot) {
   EXPECT_THAT(access_findings(node_of(0600, "root", true), {"root", true}),
               says(Kind::kNote, "apex-access", "root can open /dev/apex_0, other users cannot",
-                   "install the rule, or keep to root"));
+                   "install the rule, or run Segue only as root"));
   EXPECT_TRUE(access_findings(node_of(0660, "apex", true), {"root", true}).empty());
   EXPECT_TRUE(access_findings(node_of(0666, "root", true), {"root", true}).empty());
   EXPECT_TRUE(access_findings(node_of(0660, "apex", true), {"ada", false}).empty());
@@ -223,7 +222,7 @@ TEST(Usb, StickBeforeItsFirstUseIsTold) {
   const FakeMachine machine;
   machine.add_stick("2-1", "1a6e:089a");
   EXPECT_THAT(machine.diagnose(),
-              says(Kind::kGood, "usb-device", "(1a6e:089a, until its first use"));
+              says(Kind::kGood, "usb-device", "(1a6e:089a; it becomes 18d1:9302"));
 }
 
 TEST(Usb, PortOfUsb2IsNoted) {

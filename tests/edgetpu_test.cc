@@ -59,7 +59,7 @@ TEST(EdgeTpuDevices, AreListedWithWhatTheDriverTells) {
   expect_error(ErrorCode::kDevice, [&] { (void)find_edgetpu_device({}, "0"); }, {"segue doctor"});
   expect_error(ErrorCode::kDevice,
                [&] { (void)find_edgetpu_device(std::span(devices).first(1), "usb:9"); },
-               {"there is pci:apex_0"});
+               {"found: pci:apex_0"});
 }
 
 TEST(EdgeTpuDevices, NameTheControllerOfTheirBus) {
@@ -91,7 +91,7 @@ TEST(UnlistedDevices, AreThoseThatOnlyTheKernelShows) {
   EXPECT_EQ(devices[0].unique_id, "0x3e8a1b");
   EXPECT_EQ(devices[1].name(), "pci:0000:03:00.0");
   EXPECT_EQ(devices[1].unlisted, "it has no driver");
-  EXPECT_EQ(devices[2].unlisted, "driver 'apex' shows no device for it");
+  EXPECT_EQ(devices[2].unlisted, "driver 'apex' created no device for it");
   EXPECT_EQ(devices[3].name(), "usb:2-2");
   EXPECT_EQ(devices[3].unlisted, dev + "/bus/usb/002/007 is missing");
   EXPECT_EQ(devices[3].link_speed_mbps, 480);
@@ -131,7 +131,7 @@ TEST(EdgeTpuLibrary, MissingOneIsNamedWithTheWayOut) {
                [] {
                  (void)list_edgetpu_devices({{SEGUE_TEST_RUNTIME}, {SEGUE_TEST_RUNTIME}});
                },
-               {"is another library"});
+               {"not the expected library"});
 }
 
 TEST(EdgeTpuLibrary, ThatDoesNotFitTheRuntimeIsRefusedAndKillsNobody) {
@@ -141,7 +141,7 @@ TEST(EdgeTpuLibrary, ThatDoesNotFitTheRuntimeIsRefusedAndKillsNobody) {
   EXPECT_NO_THROW(check_edgetpu(stand_in(), devices[0], model, "m"));
   library.fail(0, kStandInCrash, 0);
   expect_error(ErrorCode::kDevice, [&] { check_edgetpu(stand_in(), devices[0], model, "m"); },
-               {"2.21.0", "TENSORFLOW_COMMIT=stand-in", "do not fit together", "signal 11"});
+               {"2.21.0", "TENSORFLOW_COMMIT=stand-in", "are not compatible", "signal 11"});
 }
 
 TEST(EdgeTpuBackend, RunsCompiledFilesAndFreesItsDelegates) {
@@ -261,7 +261,11 @@ TEST_P(EveryBackend, RefusesWrongInputsAndDamagedModels) {
   const auto session = backend->open(model.bytes(), "squeezenet");
   const TensorBytes small(3);
   const std::span<const std::byte> input(small);
-  expect_error(ErrorCode::kInvalidArgument, [&] { (void)session->run({&input, 1}); }, {"3 given"});
+  expect_error(ErrorCode::kInvalidArgument,
+               [&] {
+                 (void)session->run({&input, 1});
+               },
+               {"3 were given"});
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)session->run({}); }, {"0 inputs"});
   const TensorBytes damaged(100);
   expect_error(ErrorCode::kInvalidModel, [&] { (void)backend->open(damaged, "odd"); }, {"odd"});

@@ -62,8 +62,8 @@ TEST(PipelineFaults, SpareTakesOver) {
   faulty.plan(1, Fault::kWrongSize, 7);
   Pipeline pipeline(layout_of(2), faulty.devices(), {});
   expect_all_in_order(pipeline, 500, 2);
-  EXPECT_EQ(pipeline.statistics().losses.at(0).reason, "gave 7 bytes for 't2', 8 are expected");
-  EXPECT_EQ(pipeline.statistics().losses.at(0).remedy, "the spare tpu2");
+  EXPECT_EQ(pipeline.statistics().losses.at(0).reason, "returned 7 bytes for 't2', expected 8");
+  EXPECT_EQ(pipeline.statistics().losses.at(0).remedy, "spare device tpu2");
   EXPECT_TRUE(pipeline.statistics().stages.at(1).devices.at(0).is_lost);
 }
 
@@ -88,7 +88,7 @@ TEST(PipelineFaults, WithoutDevicesFinishedResultsComeAndThenTheError) {
                             while (pipeline.push(input_of(1)) == Flow::kOk) {
                             }
                           },
-                          {"0: no device is left", "tpu0", "transfer on tag 2 failed"});
+                          {"0: no device is left to run it", "tpu0", "transfer on tag 2 failed"});
   });
   const std::uint64_t popped = pop_until_error(pipeline, {"no device is left"});
   EXPECT_EQ(popped, 6);
@@ -130,7 +130,7 @@ TEST(PipelineFaults, LastDeviceThatHangsIsReportedToo) {
   PipelineResult result;
   testing::expect_error(ErrorCode::kDevice, [&] { (void)pipeline.pop(result); },
                         {"did not answer"});
-  EXPECT_EQ(lost.get_future().get().remedy, "nothing: no device is left for the segment");
+  EXPECT_EQ(lost.get_future().get().remedy, "none, no device is left for the segment");
 }
 
 TEST(PipelineFaults, RandomFaultsLoseDoubleAndDisorderNothing) {
@@ -247,7 +247,7 @@ TEST(PipelineFaults, FaultInAnyStageAmongManyInputsLosesNothing) {
       expect_all_in_order(pipeline, 300, 3);
       ASSERT_EQ(pipeline.statistics().losses.size(), 1U);
       EXPECT_EQ(pipeline.statistics().losses[0].segment, std::to_string(stage));
-      EXPECT_EQ(pipeline.statistics().losses[0].remedy, "the spare tpu3");
+      EXPECT_EQ(pipeline.statistics().losses[0].remedy, "spare device tpu3");
     }
   }
 }

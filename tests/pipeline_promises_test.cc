@@ -114,7 +114,7 @@ TEST(PipelinePromises, DeviceThatNeverOpensEndsTheConstructor) {
                  const Pipeline pipeline(layout_of(1), devices_with(1, backend),
                                          {.watchdog = milliseconds(50)});
                },
-               {"tpu0 did not open it within"});
+               {"tpu0 did not open the segment within"});
   release.set_value();
 }
 
@@ -129,9 +129,9 @@ TEST(PipelinePromises, WatchdogsAreKeptHoweverLong) {
 TEST(PipelinePromises, NewPlansThatAreNoneEndThePipelineWithTheReason) {
   const std::vector<std::pair<PipelineLayout, std::string>> plans{
       {PipelineLayout{}, "at least one segment"},
-      {layout_of(2, {1, 0}), "has no device"},
+      {layout_of(2, {1, 0}), "0 devices assigned"},
       {layout_of(2, {0x80000000U, 0x80000000U}), "4294967296 devices"},
-      {layout_of(4), "needs 4 devices, given 3"},
+      {layout_of(4), "needs 4 devices, but 3 given"},
       {layout_of(3), "other inputs or outputs"}};
   for (const auto& [plan, reason] : plans) {
     SCOPED_TRACE(reason);
@@ -148,8 +148,8 @@ TEST(PipelinePromises, NewPlansThatAreNoneEndThePipelineWithTheReason) {
                    for (; pipeline.pop(result) == Flow::kOk; ++popped)
                      EXPECT_EQ(result.number, popped);
                  },
-                 {"no plan for the 3 devices that are left", reason.c_str()});
-    EXPECT_EQ(pipeline.statistics().losses.at(0).remedy, "nothing: no new plan could be made");
+                 {"no plan for the remaining 3 devices", reason.c_str()});
+    EXPECT_EQ(pipeline.statistics().losses.at(0).remedy, "none, no new plan was found");
   }
 }
 

@@ -93,17 +93,17 @@ TEST(Pipeline, TakesAndGivesTensorsByName) {
   std::map<std::string, TensorBytes> inputs{{"b", bytes_of(5)}};
   testing::expect_error(ErrorCode::kInvalidArgument,
                         [&] { (void)pipeline.push_named(std::move(inputs)); },
-                        {"'a' is missing", "a, b"});
+                        {"missing input 'a'", "a, b"});
   inputs["a"] = bytes_of(1);
   inputs["c"] = bytes_of(1);
   testing::expect_error(ErrorCode::kInvalidArgument,
                         [&] { (void)pipeline.push_named(std::move(inputs)); },
-                        {"'c' is no input", "a, b"});
+                        {"'c' is not an input", "a, b"});
   inputs.erase("c");
   inputs["a"].pop_back();
   testing::expect_error(ErrorCode::kInvalidArgument,
                         [&] { (void)pipeline.push_named(std::move(inputs)); },
-                        {"input 'a' has 8 bytes, 7 given"});
+                        {"input 'a' needs 8 bytes, but 7 were given"});
   ASSERT_EQ(inputs["b"], bytes_of(5)) << "what is not accepted stays the caller's";
   inputs["a"] = bytes_of(1);
   EXPECT_EQ(pipeline.push_named(std::move(inputs)), Flow::kOk);
@@ -112,7 +112,7 @@ TEST(Pipeline, TakesAndGivesTensorsByName) {
   EXPECT_EQ(number_in(result.outputs[pipeline.output_position("sum")]), 6U);
   EXPECT_EQ(number_in(result.outputs[pipeline.output_position("b2")]), 10U);
   testing::expect_error(ErrorCode::kInvalidArgument, [&] { (void)pipeline.output_position("x"); },
-                        {"'x' is no output", "sum, b2"});
+                        {"'x' is not an output", "sum, b2"});
 }
 
 TEST(Pipeline, WhatDoesNotFitTogetherIsRefused) {
@@ -132,7 +132,7 @@ TEST(Pipeline, WhatDoesNotFitTogetherIsRefused) {
   testing::expect_error(ErrorCode::kInvalidArgument, [&] { make({}, 1); },
                         {"at least one segment"});
   testing::expect_error(ErrorCode::kInvalidArgument, [&] { make(layout_of(3), 2); },
-                        {"needs 3 devices, given 2"});
+                        {"needs 3 devices, but 2 given"});
   auto named = layout_of(2);
   named.outputs = {"nothing"};
   testing::expect_error(ErrorCode::kInvalidArgument, [&] { make(named, 2); }, {"'nothing'"});
@@ -144,7 +144,7 @@ TEST(Pipeline, WhatDoesNotFitTogetherIsRefused) {
   testing::expect_error(ErrorCode::kInvalidArgument, [&] { make(twice, 2); }, {"writes 't1'"});
   Pipeline pipeline(layout_of(2), devices_with(2, backend), {});
   testing::expect_error(ErrorCode::kInvalidArgument, [&] { (void)pipeline.push({TensorBytes(3)}); },
-                        {"'t0' has 8 bytes, 3 given"});
+                        {"'t0' needs 8 bytes, but 3 were given"});
   testing::expect_error(ErrorCode::kInvalidArgument, [&] { (void)pipeline.push({}); },
                         {"0 inputs"});
 }

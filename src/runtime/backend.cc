@@ -1,5 +1,3 @@
-#include "segue/runtime.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,17 +5,18 @@
 #include "base/process/shared_memory.h"
 #include "runtime/outputs.h"
 #include "segue/error.h"
+#include "segue/runtime.h"
 #include "segue/units.h"
 
 namespace segue {
 namespace {
 
 std::string wrong_count(std::size_t given, std::size_t expected) {
-  return fmt::format("gave {}, expected {}", format_count(given, "output"), expected);
+  return fmt::format("returned {}, expected {}", format_count(given, "output"), expected);
 }
 
 std::string wrong_size(const Port& port, std::uint64_t given, std::uint64_t expected) {
-  return fmt::format("gave {} bytes for '{}', {} are expected", given, port.name, expected);
+  return fmt::format("returned {} bytes for '{}', expected {}", given, port.name, expected);
 }
 
 }  // namespace

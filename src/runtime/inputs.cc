@@ -132,8 +132,8 @@ TensorBytes read_input(const std::filesystem::path& path, const Port& port) {
   const std::string file = read_text_file(path, kLargest);
   if (takes_image(port) && file.size() != port.bytes && is_cut_short(file))
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: an image that is cut short at {} bytes; fetch it again",
-                            path.string(), file.size()));
+                fmt::format("{}: the image is truncated at {} bytes; fetch it again", path.string(),
+                            file.size()));
   if (takes_image(port)) {
     const Pixels pixels = decode(file, port);
     if (!pixels.empty() && fits(pixels, port)) return to_tensor(pixels, port);
@@ -144,8 +144,8 @@ TensorBytes read_input(const std::filesystem::path& path, const Port& port) {
     return value;
   }
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("{}: is no image that the input '{}' takes, and not its {} bytes either "
-                          "({} bytes)",
+              fmt::format("{}: input '{}' needs a supported image or a raw tensor of {} bytes; the "
+                          "file is neither ({} bytes)",
                           path.string(), port.name, port.bytes, file.size()));
 }
 

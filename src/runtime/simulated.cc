@@ -50,10 +50,10 @@ class SimulatedBackend : public Backend {
       : computes_(std::move(computes)), device_(std::move(device)), time_scale_(time_scale) {}
 
   [[nodiscard]] std::string description() const override {
-    const std::string pace = time_scale_ == 0 ? "taking no time"
+    const std::string pace = time_scale_ == 0 ? "without waiting"
                              : time_scale_ == 1
                                  ? "in simulated time"
-                                 : fmt::format("in {:g} times the simulated time", time_scale_);
+                                 : fmt::format("at {:g} times the simulated time", time_scale_);
     return fmt::format("simulated {}, {} ({})", device_.name, pace, computes_->description());
   }
 
@@ -78,7 +78,7 @@ std::unique_ptr<Backend> make_simulated_backend(std::shared_ptr<const Backend> c
   constexpr double kLargest = 1e6;
   if (!(time_scale >= 0 && time_scale <= kLargest)) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("a time scale of {} is not from 0 to {}", time_scale, kLargest));
+                fmt::format("time scale {}: must be from 0 to {}", time_scale, kLargest));
   }
   return std::make_unique<SimulatedBackend>(std::move(computes), device, time_scale);
 }

@@ -36,15 +36,16 @@ bool group_may(const DeviceNode& node) {
 
 std::string step_for(const DeviceNode& node, const User& user, const AccessRule& rule) {
   if (is_unmapped(node.group)) {
-    return "a container that does not map the host's group: give the device to one of its groups "
-           "(Proxmox: dev0: PATH,gid=N), or let anyone use it (MODE=\"0666\" in the host's rule)";
+    return "the container does not map the host's group: assign the device to a group of the "
+           "container (Proxmox: dev0: PATH,gid=N), or allow access for all users (MODE=\"0666\" in "
+           "the host's udev rule)";
   }
   if (!group_may(node)) {
-    return fmt::format("{}; then `sudo usermod -aG {} {}` and a new login", rule.install,
+    return fmt::format("{}; then `sudo usermod -aG {} {}`, then log out and in again", rule.install,
                        rule.group, user.name);
   }
   if (node.group_lists_user) {
-    return fmt::format("'{}' is in group {} since this login began: log out and in again",
+    return fmt::format("'{}' was added to group {} after this login began: log out and in again",
                        user.name, node.group);
   }
   return fmt::format("`sudo usermod -aG {} {}`, then log out and in again", node.group, user.name);
@@ -83,7 +84,7 @@ void check_access(Findings& findings, const std::string& path, const DeviceNode&
   const bool is_for_others = group_may(node) || (node.mode & kAnyoneMayUse) == kAnyoneMayUse;
   if (!user.is_root || is_for_others) return;
   findings.note(rule.key, fmt::format("root can open {}, other users cannot ({})", path, owner),
-                rule.install + ", or keep to root");
+                rule.install + ", or run Segue only as root");
 }
 
 }  // namespace segue

@@ -1,5 +1,3 @@
-#include "segue/edgetpu.h"
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
@@ -8,6 +6,7 @@
 #include "runtime/doctor/findings.h"
 #include "runtime/doctor/links.h"
 #include "runtime/edgetpu/hardware.h"
+#include "segue/edgetpu.h"
 #include "segue/error.h"
 #include "segue/units.h"
 
@@ -46,8 +45,9 @@ class Diagnosis {
         findings_.problem("runtime-fault", fault, "");
       return true;
     } catch (const Error& error) {
-      findings_.problem("runtime", error.what(),
-                        "`scripts/setup` of Segue fetches one; SEGUE_TFLITE_LIB names another");
+      findings_.problem(
+          "runtime", error.what(),
+          "run `scripts/setup` of Segue, which fetches one, or set its path with SEGUE_TFLITE_LIB");
       return false;
     }
   }
@@ -69,9 +69,9 @@ class Diagnosis {
     const bool lacks_libusb = message.find(" needs libusb-1.0.so") != std::string::npos;
     const std::string key = lacks_libusb ? "libusb" : "libedgetpu";
     const std::string step =
-        lacks_libusb ? "`sudo apt install libusb-1.0-0`: libedgetpu needs it for cards on PCIe too"
-                     : "install libedgetpu1-std (or -max) for your TensorFlow Lite version, or "
-                       "name it with SEGUE_EDGETPU_LIB";
+        lacks_libusb ? "`sudo apt install libusb-1.0-0`: libedgetpu needs it also for PCIe cards"
+                     : "install libedgetpu1-std (or -max) for your TensorFlow Lite version, or set "
+                       "its path with SEGUE_EDGETPU_LIB";
     has_hardware() ? findings_.problem(key, message, step) : findings_.note(key, message, step);
   }
 
@@ -83,7 +83,7 @@ class Diagnosis {
                    fmt::format("TensorFlow Lite {} and libedgetpu must be built from the same "
                                "version",
                                versions.runtime),
-                   "`segue run --backend edgetpu` tells when they do not fit");
+                   "`segue run --backend edgetpu` reports an error if they are not compatible");
   }
 
   // What a run can use is what libedgetpu lists, whatever the kernel shows.
@@ -102,14 +102,13 @@ class Diagnosis {
       others.push_back(fmt::format("{} ({})", device.name(), device.unlisted));
     findings_.problem(
         "list", fmt::format("{}; not {}", all, fmt::join(others, ", ")),
-        "a run uses only those that it lists; the findings below say what to do, or plug the "
-        "device in again");
+        "a run uses only listed devices; see the findings below, or reconnect the device");
   }
 
   void report_no_device() {
     findings_.note("list", "no Edge TPU on PCIe or USB",
-                   "`segue run --backend cpu` and `segue simulate` need none; plug one in to use "
-                   "it");
+                   "connect an Edge TPU to use it; `segue run --backend cpu` and `segue simulate` "
+                   "do not need one");
   }
 
   void check_compiler() {
@@ -118,9 +117,9 @@ class Diagnosis {
         findings_.good("compiler",
                        fmt::format("edgetpu_compiler is {}", machine_.compiler.string()));
       } else {
-        findings_.problem("compiler",
-                          fmt::format("{}: no program that can be run", machine_.compiler.string()),
-                          "let SEGUE_EDGETPU_COMPILER name edgetpu_compiler, or unset it");
+        findings_.problem(
+            "compiler", fmt::format("{}: not an executable program", machine_.compiler.string()),
+            "set SEGUE_EDGETPU_COMPILER to the path of edgetpu_compiler, or unset it");
       }
       return;
     }
@@ -130,9 +129,9 @@ class Diagnosis {
       findings_.good("compiler", fmt::format("edgetpu_compiler at {}", program.string()));
       return;
     }
-    findings_.note("compiler", "no edgetpu_compiler in PATH",
-                   "Google offers it for x86-64 Debian; segments can be compiled on any such "
-                   "machine");
+    findings_.note(
+        "compiler", "no edgetpu_compiler in PATH",
+        "Google provides it for x86-64 Debian; segments can be compiled on another machine");
   }
 
   [[nodiscard]] bool has_hardware() const { return !cards_.empty() || !sticks_.empty(); }

@@ -56,7 +56,7 @@ constexpr std::array kBreaks{
           "eventfd_signal(ctx, 1)",
           "eventfd_signal(ctx)",
           "eventfd_signal() takes one argument since kernel 6.8"},
-    Break{{6, 12}, "gasket_core.c", "= no_llseek", nullptr, "no_llseek is gone since kernel 6.12"},
+    Break{{6, 12}, "gasket_core.c", "= no_llseek", nullptr, "no_llseek was removed in kernel 6.12"},
     Break{{6, 13},
           "gasket_page_table.c",
           "MODULE_IMPORT_NS(DMA_BUF)",
@@ -172,7 +172,7 @@ void explain_source(Findings& findings, const Machine& machine, const std::strin
   if (!error.empty()) {
     findings.problem("gasket-build",
                      fmt::format("{} did not build for kernel {}: {}", shown, release, error),
-                     fmt::format("/{} has the rest; {}", log.string(), kFork));
+                     fmt::format("see /{} for the full log; {}", log.string(), kFork));
     return;
   }
   findings.problem(
@@ -188,9 +188,8 @@ void check_gasket(Findings& findings, const Machine& machine, const std::string&
     findings.problem(
         "apex-driver",
         fmt::format("{}, and driver 'apex' is built for kernel {} but not loaded", count, release),
-        "`sudo modprobe apex`; where that answers \"Key was rejected by service\", "
-        "Secure Boot does not know the module's key: `sudo mokutil --import "
-        "/var/lib/dkms/mok.pub`, then restart");
+        "`sudo modprobe apex`; if that reports \"Key was rejected by service\", Secure Boot does "
+        "not trust the module's key: `sudo mokutil --import /var/lib/dkms/mok.pub`, then restart");
     return;
   }
   const auto source = find_source(machine);

@@ -36,10 +36,10 @@ std::array<double, 3> throttle_celsius(const fs::path& device) {
 
 std::string limits_text(const fs::path& device, const std::array<double, 3>& limits) {
   const std::string text =
-      fmt::format("it slows down at {:.0f}, {:.0f} and {:.0f} C", limits[0], limits[1], limits[2]);
+      fmt::format("it throttles at {:.0f}, {:.0f} and {:.0f} C", limits[0], limits[1], limits[2]);
   const auto off = number_in(device / "hw_temp_warn2");
   if (!off || number_in(device / "hw_temp_warn2_en") != 1) return text;
-  return fmt::format("{}, and is switched off at {:.0f} C", text, static_cast<double>(*off) / 1000);
+  return fmt::format("{}, and switches off at {:.0f} C", text, static_cast<double>(*off) / 1000);
 }
 
 void check_temperature(Findings& findings, const std::string& name, const fs::path& device) {
@@ -49,9 +49,9 @@ void check_temperature(Findings& findings, const std::string& name, const fs::pa
   const std::string reading = fmt::format("{} is at {:.0f} C", name, celsius);
   if (*millidegrees < kNoTemperature) {
     findings.problem("temperature",
-                     fmt::format("{} reads {:.1f} C: the chip does not answer", name, celsius),
-                     "switch the machine off and on; chips read so after they have got too hot or "
-                     "lost power: cool it, or try another slot");
+                     fmt::format("{} reports {:.1f} C: the chip does not answer", name, celsius),
+                     "power-cycle the machine; chips report this value after overheating or a loss "
+                     "of power: cool the card, or try another slot");
     return;
   }
   const auto limits = throttle_celsius(device);
@@ -72,17 +72,17 @@ void check_node(Findings& findings, const fs::path& dev, const std::string& name
   const std::string path = "/dev/" + name;
   const DeviceNode node = look_at(dev / name, user);
   if (node.kind == DeviceNode::Kind::kMissing) {
-    findings.problem(kNode, fmt::format("driver 'apex' shows {}, but {} is missing", name, path),
-                     fmt::format("in a container, pass it on (docker run --device {}); else "
-                                 "`sudo udevadm trigger`",
+    findings.problem(kNode, fmt::format("driver 'apex' created {}, but {} is missing", name, path),
+                     fmt::format("in a container, map the device (docker run --device {}); "
+                                 "otherwise run `sudo udevadm trigger`",
                                  path));
   } else if (node.kind == DeviceNode::Kind::kNotDevice) {
     // What LXC's "bind,optional,create=file" makes where the host has no device: google-coral/
     // edgetpu #644.
     findings.problem(kNode,
-                     fmt::format("{} is not a character device, so libedgetpu leaves it out", path),
-                     "remove it; a container's configuration makes such files where the host's "
-                     "device is missing, so check the host first");
+                     fmt::format("{} is not a character device, so libedgetpu ignores it", path),
+                     "remove it; container configurations create such files if the device is "
+                     "missing on the host, so check the host first");
   } else {
     check_access(findings, path, node, user, apex_rule());
   }
@@ -96,17 +96,18 @@ void check_missing(Findings& findings, std::span<const PcieCard> cards) {
   for (const PcieCard& card : cards) {
     if (!card.node.empty()) continue;
     if (has_other_driver(card)) {
-      findings.problem("pcie-driver",
-                       fmt::format("driver '{}' has the Edge TPU at {}", card.driver, card.address),
-                       "where that is vfio-pci, the card is meant for a virtual machine: run Segue "
-                       "there, or take the card out of its configuration");
+      findings.problem(
+          "pcie-driver",
+          fmt::format("driver '{}' uses the Edge TPU at {}", card.driver, card.address),
+          "the driver vfio-pci reserves a card for a virtual machine: run Segue in that machine, "
+          "or remove the card from its configuration");
       continue;
     }
     findings.problem(
         "pcie-device",
-        fmt::format("driver 'apex' shows no device for the Edge TPU at {}", card.address),
-        "look for 'apex' in the kernel's log (`sudo dmesg`); two Edge TPUs on one "
-        "card need a slot with two lanes or an adapter");
+        fmt::format("driver 'apex' created no device for the Edge TPU at {}", card.address),
+        "search the kernel log for 'apex' (`sudo dmesg`); a card with two Edge TPUs needs a slot "
+        "with two lanes, or an adapter");
   }
 }
 

@@ -33,17 +33,17 @@ std::string place_of(const UsbStick& stick) {
 }
 
 void check_stick(Findings& findings, const UsbStick& stick) {
-  const std::string state = stick.has_firmware
-                                ? "18d1:9302"
-                                : "1a6e:089a, until its first use loads its firmware: then it "
-                                  "returns as 18d1:9302";
+  const std::string state =
+      stick.has_firmware
+          ? "18d1:9302"
+          : "1a6e:089a; it becomes 18d1:9302 when its firmware is loaded on first use";
   findings.good("usb-device", fmt::format("{}: an Edge TPU on USB at {} ({})", name_of(stick),
                                           place_of(stick), state));
   if (!stick.speed_mbps || *stick.speed_mbps >= kUsb3Mbps) return;
   findings.note(
       "usb-speed",
       fmt::format("{} is connected at {} Mbit/s (USB 2)", name_of(stick), *stick.speed_mbps),
-      "use a USB 3 port and cable: parameters and tensors arrive ten times as fast");
+      "use a USB 3 port and cable: transfers are about ten times faster");
 }
 
 void check_node(Findings& findings, const fs::path& dev, const UsbStick& stick, const User& user) {
@@ -56,10 +56,9 @@ void check_node(Findings& findings, const fs::path& dev, const UsbStick& stick, 
   findings.problem(
       "usb-node",
       fmt::format("{} ({}) is {}", path, name_of(stick),
-                  node.kind == DeviceNode::Kind::kMissing ? "missing" : "no character device"),
-      "in a container, pass on all of /dev/bus/usb (docker run -v "
-      "/dev/bus/usb:/dev/bus/usb --device-cgroup-rule 'c 189:* rwm'): the number of "
-      "the stick changes when its firmware is loaded");
+                  node.kind == DeviceNode::Kind::kMissing ? "missing" : "not a character device"),
+      "in a container, map all of /dev/bus/usb (docker run -v /dev/bus/usb:/dev/bus/usb "
+      "--device-cgroup-rule 'c 189:* rwm'): the device number changes when the firmware is loaded");
 }
 
 // "2-1.3" hangs at the hub "2-1"; "2-1" at none.
@@ -80,11 +79,10 @@ void check_shared(Findings& findings, const std::string& controller,
       "usb-controller",
       fmt::format("{} Edge TPUs share the USB controller {}{}: {}", sticks.size(), controller,
                   is_one_hub ? fmt::format(" and the hub at {}", hub) : "", fmt::join(names, ", ")),
-      fmt::format(
-          "plan with --device {0}xedgetpu-usb3, which takes them as sharing it, or plug "
-          "them into ports of separate controllers and plan with {0}xedgetpu-usb3:separate; "
-          "each takes up to 900 mA: a hub needs a power supply",
-          sticks.size()));
+      fmt::format("plan with --device {0}xedgetpu-usb3, which models a shared link, or connect "
+                  "them to separate controllers and plan with {0}xedgetpu-usb3:separate; each "
+                  "draws up to 900 mA, so a hub needs a power supply",
+                  sticks.size()));
 }
 
 }  // namespace

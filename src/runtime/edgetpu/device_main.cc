@@ -24,7 +24,9 @@ bool is_started_by_segue() {
 
 int main() {
   if (!is_started_by_segue()) {
-    std::fputs("segue-device runs an Edge TPU for Segue, which starts it\n", stderr);
+    std::fputs(
+        "segue-device is started by Segue to run an Edge TPU; it is not meant to be run directly\n",
+        stderr);
     return EXIT_FAILURE;
   }
   // A sanitizer's signal handlers would hide how libedgetpu ends the process.

@@ -54,12 +54,11 @@ fs::path find_program() {
     if (fs::exists(program, error)) return program;
     tried.push_back(program.string());
   }
-  throw Error(
-      ErrorCode::kDevice,
-      fmt::format("segue-device, the program that an Edge TPU runs in, is not at {}; install "
-                  "Segue again, or copy it there (C++: EdgeTpuOptions::program names "
-                  "another, PipelineOptions::own_processes needs none)",
-                  fmt::join(tried, " nor ")));
+  throw Error(ErrorCode::kDevice,
+              fmt::format("the program segue-device, which runs each Edge TPU, is not at {}; "
+                          "reinstall Segue, or copy the program there (C++: set "
+                          "EdgeTpuOptions::program, or turn off PipelineOptions::own_processes)",
+                          fmt::join(tried, " nor ")));
 }
 
 // Phrases for messages: when a process ended, and what it was doing.
@@ -174,13 +173,13 @@ class DeviceProcess {
   [[noreturn]] void fail_as_ended(std::string_view when, std::string_view doing) {
     const std::string end = worker_.end();
     const std::string words = worker_.last_words();
-    std::string text = fmt::format("{}: its process ended with {} {} it {}{}{}", name_, end, when,
-                                   doing, words.empty() ? "" : ": ", words);
+    std::string text = fmt::format("{}: the process of the device ended with {} {} it {}{}{}",
+                                   name_, end, when, doing, words.empty() ? "" : ": ", words);
     // A typical effect of libraries of different versions.
     if (when == kWhile && doing == kOpensModel && end.starts_with("signal 11")) {
       text +=
           "; libedgetpu and the TensorFlow Lite runtime must be built from the same version of "
-          "TensorFlow (`segue doctor` names both)";
+          "TensorFlow (`segue doctor` shows both versions)";
     }
     throw Error(ErrorCode::kDevice, text);
   }
@@ -192,7 +191,7 @@ class DeviceProcess {
     const auto code = static_cast<ErrorCode>(answer->number());
     const std::string text = answer->text();
     const std::string words = worker_.last_words();
-    throw Error(code, words.empty() ? text : fmt::format("{} (it printed: {})", text, words));
+    throw Error(code, words.empty() ? text : fmt::format("{} (its output: {})", text, words));
   }
 
   MessageReader ask(const MessageWriter& message, std::string_view doing, int file = -1) {
@@ -282,7 +281,9 @@ class ProcessSession : public Session {
     bool fits = inputs.size() == opened_.inputs.size();
     for (std::size_t i = 0; fits && i < inputs.size(); ++i)
       fits = inputs[i].size() == opened_.inputs[i].bytes;
-    if (!fits) throw Error(ErrorCode::kInvalidArgument, "inputs of other sizes than the model has");
+    if (!fits)
+      throw Error(ErrorCode::kInvalidArgument,
+                  "the inputs do not have the sizes of the model's inputs");
   }
 
   TensorPlace place_of_input(std::span<const std::byte> input, std::size_t position) {
@@ -367,7 +368,9 @@ class ProcessBackend : public Backend {
  private:
   [[nodiscard]] std::shared_ptr<DeviceProcess> process() const {
     const std::lock_guard lock(mutex_);
-    if (is_given_up_) throw Error(ErrorCode::kDevice, device_.name() + ": the device was given up");
+    if (is_given_up_)
+      throw Error(ErrorCode::kDevice,
+                  device_.name() + ": the device is no longer used because it did not answer");
     if (process_ == nullptr)
       process_ = std::make_shared<DeviceProcess>(libraries_, device_, options_, memory_);
     return process_;

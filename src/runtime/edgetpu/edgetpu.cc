@@ -99,10 +99,9 @@ const EdgeTpuDevice& find_edgetpu_device(std::span<const EdgeTpuDevice> devices,
     names.push_back(device.name());
   }
   throw Error(ErrorCode::kDevice,
-              fmt::format("no Edge TPU '{}'; there {}", text,
-                          names.empty() ? "is none: `segue doctor` says what is missing"
-                                        : fmt::format("{} {}", names.size() == 1 ? "is" : "are",
-                                                      fmt::join(names, ", "))));
+              fmt::format("no Edge TPU '{}'; found: {}", text,
+                          names.empty() ? "none; `segue doctor` shows what is missing"
+                                        : fmt::format("{}", fmt::join(names, ", "))));
 }
 
 EdgeTpuVersions edgetpu_versions(const EdgeTpuLibraries& libraries) {
@@ -125,12 +124,12 @@ void check_edgetpu(const EdgeTpuLibraries& libraries, const EdgeTpuDevice& devic
   } catch (const Crash& crash) {
     if (crash.timed_out) {
       throw Error(ErrorCode::kDevice,
-                  fmt::format("{}: {} gave {}; take its power away for a moment and try again",
+                  fmt::format("{}: {} failed: {}; power-cycle the device and try again",
                               device.name(), crash.step, crash.reason));
     }
     const EdgeTpuVersions versions = edgetpu_versions(libraries);
     throw Error(ErrorCode::kDevice,
-                fmt::format("TensorFlow Lite {} and libedgetpu {} do not fit together: {} ended "
+                fmt::format("TensorFlow Lite {} and libedgetpu {} are not compatible: {} ended "
                             "with {}; both must be built from the same TensorFlow version",
                             versions.runtime, versions.edgetpu, crash.step, crash.reason));
   }
@@ -148,10 +147,11 @@ EdgeTpuSettings parse_edgetpu_settings(std::span<const std::string> settings) {
     const std::string value = equals < text.size() ? text.substr(equals + 1) : "";
     const auto known = kValues.find(name);
     if (known == kValues.end()) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("'{}': libedgetpu knows Performance, Usb.AlwaysDfu and "
-                              "Usb.MaxBulkInQueueLength, as in Performance=Max",
-                              text));
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("'{}': unknown option of libedgetpu; options are Performance, Usb.AlwaysDfu "
+                      "and Usb.MaxBulkInQueueLength, for example Performance=Max",
+                      text));
     }
     const auto& values = known->second;
     const bool is_number =
@@ -160,7 +160,7 @@ EdgeTpuSettings parse_edgetpu_settings(std::span<const std::string> settings) {
         std::stoi(value) <= 255;
     if (values.empty() ? !is_number : std::ranges::count(values, value) == 0) {
       throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("'{}': {} is {}", text, name,
+                  fmt::format("'{}': {} must be {}", text, name,
                               values.empty() ? "a number from 0 to 255"
                                              : fmt::format("{}", fmt::join(values, ", "))));
     }

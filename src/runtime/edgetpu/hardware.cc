@@ -52,8 +52,8 @@ std::string reason_unlisted(const fs::path& node) {
 std::string reason_unlisted(const PcieCard& card, const fs::path& dev) {
   if (!card.node.empty()) return reason_unlisted(dev / card.node);
   if (card.driver.empty()) return "it has no driver";
-  return card.driver == "apex" ? "driver 'apex' shows no device for it"
-                               : fmt::format("driver '{}' has it", card.driver);
+  return card.driver == "apex" ? "driver 'apex' created no device for it"
+                               : fmt::format("driver '{}' uses it", card.driver);
 }
 
 EdgeTpuDevice device_at(EdgeTpuDevice::Link link, const std::string& path, const fs::path& root) {

@@ -20,8 +20,9 @@ constexpr std::array kFunctions{"edgetpu_list_devices",    "edgetpu_free_devices
 }  // namespace
 
 EdgeTpuLibrary::EdgeTpuLibrary(std::span<const std::filesystem::path> candidates)
-    : library(candidates, kFunctions, "libedgetpu",
-              "install libedgetpu1-std, or name it with --edgetpu-library or SEGUE_EDGETPU_LIB") {
+    : library(
+          candidates, kFunctions, "libedgetpu",
+          "install libedgetpu1-std, or set its path with --edgetpu-library or SEGUE_EDGETPU_LIB") {
   library.get(kFunctions[0], list_devices);
   library.get(kFunctions[1], free_devices);
   library.get(kFunctions[2], create_delegate);
@@ -69,8 +70,8 @@ DelegatePointer LibraryDevice::open_device() const {
     if (opened) return opened;
   }
   throw Error(ErrorCode::kDevice,
-              fmt::format("{}: libedgetpu cannot open the device, tried {} times; is another "
-                          "program using it, or does `segue devices` no longer show it?",
+              fmt::format("{}: libedgetpu failed to open the device {} times; check that no other "
+                          "program uses it, and that `segue devices` still shows it",
                           device_.name(), kAttempts));
 }
 

@@ -92,16 +92,17 @@ class Server {
         models_.erase(from.number());
         return;
     }
-    throw Error(ErrorCode::kInternal, "an unknown request to the process of an Edge TPU");
+    throw Error(ErrorCode::kInternal, "unknown request to the process of an Edge TPU");
   }
 
   void open_device(MessageReader& from) {
     const Descriptor lock(socket_.take_file());
     if (const std::string version = from.text(); version != kVersion) {
-      throw Error(ErrorCode::kDevice,
-                  fmt::format("segue-device is of version {}, the program that uses it of {}; "
-                              "install both again",
-                              kVersion, version));
+      throw Error(
+          ErrorCode::kDevice,
+          fmt::format(
+              "segue-device has version {}, but the program that uses it has {}; reinstall both",
+              kVersion, version));
     }
     EdgeTpuLibraries libraries;
     EdgeTpuDevice device;
@@ -155,7 +156,7 @@ class Server {
   [[nodiscard]] std::span<std::byte> bytes_at(const TensorPlace& place) const {
     const auto& chunk = chunks_.at(place.chunk);
     if (chunk == nullptr)
-      throw Error(ErrorCode::kDevice, "no memory for tensors in the process of the device");
+      throw Error(ErrorCode::kDevice, "out of memory for tensors in the process of the device");
     return chunk->bytes().subspan(place.offset, place.size);
   }
 

@@ -86,11 +86,12 @@ void check_layout(const PipelineLayout& layout, std::size_t devices) {
   std::uint64_t needed = 0;
   for (const PipelineSegment& segment : layout.segments) {
     if (segment.replicas == 0)
-      refuse(fmt::format("{}: has no device; at least 1 is needed", segment.name));
+      refuse(fmt::format("{}: 0 devices assigned; at least 1 is needed", segment.name));
     needed += segment.replicas;
   }
   if (needed > devices)
-    refuse(fmt::format("the pipeline needs {}, given {}", format_count(needed, "device"), devices));
+    refuse(fmt::format("the pipeline needs {}, but {} given", format_count(needed, "device"),
+                       devices));
 }
 
 void open_all(const PipelineLayout& layout, std::vector<std::shared_ptr<Session>>& sessions,
@@ -122,8 +123,9 @@ std::shared_ptr<Session> open_within(Nanoseconds timeout, const Device& device,
   } else {
     thread.detach();
   }
-  throw Error(ErrorCode::kDevice, fmt::format("{}: {} did not open it within {}; reset the device",
-                                              segment.name, device.name, format_time(timeout)));
+  throw Error(ErrorCode::kDevice,
+              fmt::format("{}: {} did not open the segment within {}; reset the device",
+                          segment.name, device.name, format_time(timeout)));
 }
 
 Routing route(const PipelineLayout& layout, const std::vector<std::shared_ptr<Session>>& sessions) {

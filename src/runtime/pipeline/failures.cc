@@ -19,28 +19,29 @@ std::string Failures::take_over(std::size_t lost,
                                 const std::string& reason) {
   const Device& device = devices_[lost];
   const std::string& segment = segments_[device.stage].name;
-  if (scheduler_.is_dropped(device.stage)) return "nothing: the pipeline ends";
+  if (scheduler_.is_dropped(device.stage)) return "none, the pipeline ends";
   if (input && input->attempts >= options_.most_attempts) {
     fail_at(device.stage, fmt::format("{}: input {} failed on {}, most recently on {}: {}", segment,
                                       input->number, format_count(input->attempts, "device"),
                                       device.name, reason));
-    return "nothing: the input is at fault";
+    return "none, the input is the cause";
   }
   std::string fallback = find_fallback(device.stage);
   if (!fallback.empty()) return fallback;
-  fail_at(device.stage, fmt::format("{}: no device is left for it; the last one, {}, was lost: {}",
-                                    segment, device.name, reason));
-  return "nothing: no device is left for the segment";
+  fail_at(device.stage,
+          fmt::format("{}: no device is left to run it; the last one, {}, was lost: {}", segment,
+                      device.name, reason));
+  return "none, no device is left for the segment";
 }
 
 std::string Failures::find_fallback(std::size_t stage) {
-  if (must_replan_) return "the new plan that is being made";
+  if (must_replan_) return "the new plan in progress";
   const std::size_t left =
       scheduler_.stages()[stage].devices.size() + devices_.count_opening(stage);
   if (const std::size_t spare = devices_.find(Device::State::kSpare); spare != kNone) {
     devices_[spare].state = Device::State::kToOpen;
     devices_[spare].stage = stage;
-    return fmt::format("the spare {}", devices_[spare].name);
+    return fmt::format("spare device {}", devices_[spare].name);
   }
   if (left > 0) return fmt::format("the other devices of the stage ({})", left);
   const std::size_t living = devices_.living().size();
@@ -69,7 +70,7 @@ void Failures::lose_in_new_plan(std::size_t device, const std::string& reason) {
   devices_.lose(device);
   const bool is_last = devices_.living().empty();
   losses_.push_back({devices_[device].name, "the new plan", reason,
-                     is_last ? "nothing: no device is left" : "another plan"});
+                     is_last ? "none, no device is left" : "another plan"});
   if (is_last) {
     fail_at(segments_.size() - 1, fmt::format("no device is left; the last one, {}, was lost: {}",
                                               devices_[device].name, reason));
@@ -95,11 +96,10 @@ bool Failures::finish_new_plan(NewPlan& plan, const std::string& error) {
     must_replan_ = false;
     return true;
   }
-  losses_.back().remedy = "nothing: no new plan could be made";
-  fail_at(
-      segments_.size() - 1,
-      fmt::format("no plan for the {} that {} left{}{}", format_count(plan.living.size(), "device"),
-                  plan.living.size() == 1 ? "is" : "are", error.empty() ? "" : ": ", error));
+  losses_.back().remedy = "none, no new plan was found";
+  fail_at(segments_.size() - 1, fmt::format("no plan for the remaining {}{}{}",
+                                            format_count(plan.living.size(), "device"),
+                                            error.empty() ? "" : ": ", error));
   return false;
 }
 

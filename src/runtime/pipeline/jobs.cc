@@ -27,7 +27,7 @@ PipelineOptions checked(PipelineOptions options, const PipelineLayout& layout,
   pipeline::check_layout(layout, devices);
   options.watchdog = std::min(options.watchdog, kLongestWait);
   if (options.queue_capacity == 0 || options.result_capacity == 0)
-    refuse("queues hold at least 1 input");
+    refuse("queue capacities must be at least 1");
   return options;
 }
 
@@ -186,7 +186,7 @@ void PipelineState::perform_new_plan(Job& job) {
   plan.routing = pipeline::route(*plan.layout, plan.sessions);
   if (!are_alike(plan.routing.input_ports, input_ports_) ||
       !are_alike(plan.routing.output_ports, output_ports_))
-    refuse("it has other inputs or outputs");
+    refuse("the new plan has other inputs or outputs than the pipeline");
 }
 
 // --- finishing

@@ -16,7 +16,7 @@ void add_segment(PipelineLayout& layout, Model opened, std::uint32_t replicas) {
   if (replicas > 1 &&
       std::ranges::any_of(model->tensors(), [](const Tensor& t) { return t.is_variable; })) {
     throw Error(ErrorCode::kUnsupported,
-                fmt::format("{}: keeps values from one input to the next, so it runs on one "
+                fmt::format("{}: the segment keeps state between inputs, so it must run on one "
                             "device, not on {}; plan with --max-replicas 1",
                             model->name(), replicas));
   }
@@ -50,9 +50,10 @@ PipelineLayout pipeline_layout(std::span<const std::filesystem::path> files,
 PipelineLayout pipeline_layout(std::vector<Model> segments,
                                std::span<const std::uint32_t> replicas) {
   if (!replicas.empty() && replicas.size() != segments.size()) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}, but devices for {}", format_count(segments.size(), "segment file"),
-                            format_count(replicas.size(), "stage")));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{}, but replica counts for {}", format_count(segments.size(), "segment file"),
+                    format_count(replicas.size(), "stage")));
   }
   PipelineLayout layout;
   for (std::size_t i = 0; i < segments.size(); ++i)

@@ -13,8 +13,7 @@ namespace {
   std::vector<std::string> names;
   for (const Port& port : ports) names.push_back(port.name);
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("{} of the pipeline; there {} {}", reason,
-                          names.size() == 1 ? "is" : "are", fmt::join(names, ", ")));
+              fmt::format("{} of the pipeline; expected {}", reason, fmt::join(names, ", ")));
 }
 
 }  // namespace
@@ -47,12 +46,12 @@ Flow Pipeline::push_named(std::map<std::string, TensorBytes>&& inputs, Nanosecon
   const auto ports = state_->input_ports();
   for (const auto& [name, value] : inputs) {
     if (std::ranges::find(ports, name, &Port::name) == ports.end())
-      fail_naming(ports, fmt::format("'{}' is no input", name));
+      fail_naming(ports, fmt::format("'{}' is not an input", name));
   }
   if (inputs.size() < ports.size()) {
     const auto missing =
         std::ranges::find_if(ports, [&](const Port& port) { return !inputs.contains(port.name); });
-    fail_naming(ports, fmt::format("the input '{}' is missing", missing->name));
+    fail_naming(ports, fmt::format("missing input '{}'", missing->name));
   }
   std::vector<TensorBytes> values;
   for (const Port& port : ports) values.push_back(std::move(inputs[port.name]));
@@ -72,7 +71,7 @@ Flow Pipeline::push_named(std::map<std::string, TensorBytes>&& inputs, Nanosecon
 std::size_t Pipeline::output_position(std::string_view name) const {
   const auto ports = state_->output_ports();
   const auto found = std::ranges::find(ports, name, &Port::name);
-  if (found == ports.end()) fail_naming(ports, fmt::format("'{}' is no output", name));
+  if (found == ports.end()) fail_naming(ports, fmt::format("'{}' is not an output", name));
   return static_cast<std::size_t>(found - ports.begin());
 }
 

@@ -47,8 +47,8 @@ class Router {
   std::size_t read(const std::string& segment, const Port& port) {
     const std::size_t slot = slot_of(port);
     if (ports_[slot].bytes != port.bytes) {
-      fail(fmt::format("{}: reads '{}' as {} bytes, an earlier segment has {}", segment, port.name,
-                       port.bytes, ports_[slot].bytes));
+      fail(fmt::format("{}: reads '{}' with {} bytes, but it has {} in an earlier segment", segment,
+                       port.name, port.bytes, ports_[slot].bytes));
     }
     if (!written_.contains(slot) &&
         std::ranges::find(routing_.inputs, slot) == routing_.inputs.end())
@@ -60,7 +60,7 @@ class Router {
   std::size_t write(const std::string& segment, const Port& port) {
     const std::size_t slot = slot_of(port);
     if (written_.contains(slot) || read_.contains(slot))
-      fail(fmt::format("{}: writes '{}', which an earlier segment reads or writes", segment,
+      fail(fmt::format("{}: writes '{}', which an earlier segment already reads or writes", segment,
                        port.name));
     written_.insert(slot);
     written_in_order_.push_back(slot);
@@ -74,13 +74,13 @@ class Router {
       for (const std::string& name : layout_.inputs) {
         chosen.push_back(known(name, "input"));
         if (std::ranges::count(chosen, chosen.back()) > 1)
-          fail(fmt::format("the pipeline's input '{}' is named twice", name));
+          fail(fmt::format("pipeline input '{}' is named twice", name));
       }
       for (const std::size_t slot : routing_.inputs) {
         if (std::ranges::find(chosen, slot) == chosen.end())
           fail(
-              fmt::format("tensor '{}' is read, but no segment before writes it and it is no "
-                          "input of the pipeline",
+              fmt::format("tensor '{}' is read, but no earlier segment writes it and it is not a "
+                          "pipeline input",
                           ports_[slot].name));
       }
       routing_.inputs = chosen;
@@ -103,7 +103,7 @@ class Router {
   std::size_t known(const std::string& name, const char* what) {
     const auto found = slots_.find(name);
     if (found == slots_.end())
-      fail(fmt::format("the pipeline's {} '{}' is a tensor of no segment", what, name));
+      fail(fmt::format("pipeline {} '{}' is not a tensor of any segment", what, name));
     return found->second;
   }
 

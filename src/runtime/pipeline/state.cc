@@ -35,12 +35,12 @@ bool PipelineState::wait_until(Lock& lock, std::condition_variable& condition, s
 template <typename Input>
 Flow PipelineState::push(std::vector<Input>& inputs, Nanoseconds timeout) {
   if (inputs.size() != input_ports_.size()) {
-    refuse(fmt::format("{} given, the pipeline has {}", format_count(inputs.size(), "input"),
+    refuse(fmt::format("{} given, but the pipeline has {}", format_count(inputs.size(), "input"),
                        input_ports_.size()));
   }
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     if (size_of(inputs[i]) == input_ports_[i].bytes) continue;
-    refuse(fmt::format("input '{}' has {} bytes, {} given", input_ports_[i].name,
+    refuse(fmt::format("input '{}' needs {} bytes, but {} were given", input_ports_[i].name,
                        input_ports_[i].bytes, size_of(inputs[i])));
   }
   Lock lock(mutex_);
@@ -79,7 +79,7 @@ Flow PipelineState::pop(PipelineResult& result, Nanoseconds timeout) {
 }
 
 void PipelineState::set_capacities(std::uint32_t queue, std::uint32_t results) {
-  if (queue == 0 || results == 0) refuse("queues hold at least 1 input");
+  if (queue == 0 || results == 0) refuse("queue capacities must be at least 1");
   const Lock lock(mutex_);
   scheduler_.set_capacities({queue, results}, Clock::now());
   wake_all();

@@ -30,8 +30,9 @@ void PipelineState::start_threads() {
   } catch (const std::system_error& error) {
     threads_.pop_back();  // the thread that could not be created
     stop();
-    throw Error(ErrorCode::kIo, fmt::format("the pipeline needs {} threads: {}; end other programs",
-                                            devices_.size() + 1, error.what()));
+    throw Error(ErrorCode::kIo,
+                fmt::format("cannot start the {} threads of the pipeline: {}; stop other programs",
+                            devices_.size() + 1, error.what()));
   }
 }
 

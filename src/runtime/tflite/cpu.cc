@@ -3,8 +3,8 @@
 #include "runtime/tflite/runtime_faults.h"
 #include "runtime/tflite/tflite_runtime.h"
 #include "runtime/tflite/xnnpack.h"
-#include "segue/runtime.h"
 #include "segue/error.h"
+#include "segue/runtime.h"
 
 namespace segue {
 namespace {
@@ -58,8 +58,8 @@ class CpuBackend : public Backend {
 std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) {
   constexpr int kMostThreads = 256;
   if (options.threads < 1 || options.threads > kMostThreads) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{} threads; a session has 1 to {}", options.threads, kMostThreads));
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("{} threads; a session can have 1 to {}",
+                                                         options.threads, kMostThreads));
   }
   return std::make_unique<CpuBackend>(options);
 }

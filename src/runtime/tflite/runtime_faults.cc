@@ -58,11 +58,11 @@ const tflite::Tensor* find_dense_per_output(std::span<const std::byte> bytes) {
 }
 
 constexpr const char* kDenseFault =
-    "computes FULLY_CONNECTED wrongly where the weights have one scale per output, as TensorFlow "
-    "2.17 and later convert every int8 Dense layer";
+    "computes FULLY_CONNECTED wrongly if the weights have one scale per output, which is how "
+    "TensorFlow 2.17 and later convert every int8 Dense layer";
 constexpr const char* kRemedy =
-    "use TensorFlow Lite 2.14 or later (`scripts/setup` fetches 2.21; --runtime or "
-    "SEGUE_TFLITE_LIB names another)";
+    "use TensorFlow Lite 2.14 or later (`scripts/setup` fetches 2.21; set its path with --runtime "
+    "or SEGUE_TFLITE_LIB)";
 
 bool computes_dense_wrongly(const std::shared_ptr<const TfLiteRuntime>& runtime) {
   const std::vector<std::byte> model = dense_with_scale_per_output();

@@ -188,14 +188,14 @@ class InterpreterSession : public TfLiteSession {
   void check_sizes(std::span<const std::span<const std::byte>> inputs) const {
     if (inputs.size() != inputs_.size()) {
       throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("{}: {} given, the model has {}", name_,
+                  fmt::format("{}: {} given, but the model has {}", name_,
                               format_count(inputs.size(), "input"), inputs_.size()));
     }
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       if (inputs[i].size() == inputs_[i].bytes) continue;
       throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("{}: input '{}' has {} bytes, {} given", name_, inputs_[i].name,
-                              inputs_[i].bytes, inputs[i].size()));
+                  fmt::format("{}: input '{}' needs {} bytes, but {} were given", name_,
+                              inputs_[i].name, inputs_[i].bytes, inputs[i].size()));
     }
   }
 
@@ -252,21 +252,22 @@ Library::Library(std::span<const std::filesystem::path> candidates,
     if (missing.empty()) return;
     reasons.push_back(
         missing.size() == functions.size()
-            ? fmt::format("{}: is another library", candidate.string())
+            ? fmt::format("{}: not the expected library", candidate.string())
             : fmt::format("{}: lacks {}", candidate.string(), fmt::join(missing, ", ")));
   }
   throw Error(ErrorCode::kDevice,
               needed.empty()
                   ? fmt::format("no {} found: {}; {}", what, fmt::join(reasons, "; "), remedy)
-                  : fmt::format("no {} loads: {}; install {}", what, fmt::join(reasons, "; "),
-                                package_of(needed)));
+                  : fmt::format("cannot load any {}: {}; install {}", what,
+                                fmt::join(reasons, "; "), package_of(needed)));
 }
 
 void* Library::find(const char* function) const { return ::dlsym(library_.get(), function); }
 
 TfLiteRuntime::TfLiteRuntime(std::span<const std::filesystem::path> candidates)
-    : library(candidates, kFunctions, "TensorFlow Lite runtime",
-              "install libtensorflowlite_c.so or name it with --runtime or SEGUE_TFLITE_LIB") {
+    : library(
+          candidates, kFunctions, "TensorFlow Lite runtime",
+          "install libtensorflowlite_c.so, or set its path with --runtime or SEGUE_TFLITE_LIB") {
   library.get("TfLiteVersion", api.version);
   library.get("TfLiteModelCreate", api.model_create);
   library.get("TfLiteModelCreateWithErrorReporter", api.model_create_reporting);

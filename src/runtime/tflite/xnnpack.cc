@@ -117,7 +117,7 @@ DelegatePointer make_xnnpack(const TfLiteRuntime& runtime, int threads) {
   if (api.xnnpack_create == nullptr || api.xnnpack_delete == nullptr)
     refuse(runtime, "has no XNNPACK kernels");
   const int minor = minor_version(api.version());
-  if (minor < 0) refuse(runtime, "is of a version whose XNNPACK options are unknown");
+  if (minor < 0) refuse(runtime, "has a version whose XNNPACK options are unknown");
   TfLiteDelegate* delegate = nullptr;
   if (minor < kMinorOfNewLayout) {
     OptionsTo219 options;
@@ -143,8 +143,10 @@ void check_xnnpack(const std::shared_ptr<const TfLiteRuntime>& runtime) {
   DelegatePointer lent(delegate.get(), [](TfLiteDelegate*) {});
   (void)open_tflite_session(runtime, model, "a test of XNNPACK", std::move(lent), {});
   const auto left = counter.operators_left();
-  if (!left) refuse(*runtime, "has XNNPACK kernels, but does not tell which operators they take");
-  if (*left >= kAdditions) refuse(*runtime, "has XNNPACK kernels, but they take no int8 operator");
+  if (!left)
+    refuse(*runtime, "has XNNPACK kernels, but does not report which operators they support");
+  if (*left >= kAdditions)
+    refuse(*runtime, "has XNNPACK kernels, but they do not support int8 operators");
 }
 
 }  // namespace segue
