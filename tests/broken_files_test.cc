@@ -25,7 +25,7 @@ using testing::run_segue;
 bool says_what_to_do(const std::string& message) {
   return std::ranges::any_of(
       std::array{"convert", "download", "give a", "remove it", "update segue", "split", "keep all",
-                 "drop this", "ask for", "compile", "add it", "choose"},
+                 "remove this", "request at most", "compile", "add it", "choose"},
       [&](const char* advice) { return message.find(advice) != std::string::npos; });
 }
 

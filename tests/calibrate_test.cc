@@ -132,17 +132,17 @@ TEST(FitCalibration, TimesThatNoDeviceTakesAreRefused) {
                  [&] { (void)fit_calibration(probes(), times_on(base, factors), base); },
                  {reason, "segue-probe-invoke ", "measure again"});
   };
-  expect_refused({{"link", 1e-3}}, "no positive 'link'");
-  expect_refused({{"clock", 1e-2}}, "no positive 'clock'");
-  expect_refused({{"clock", 1e3}}, "no positive 'invoke'");
-  expect_refused({{"invoke", 0}}, "segue-probe-invoke: took no time");
-  expect_refused({{"input", 0.3}}, "times as long as the constants that fit best say");
-  expect_refused({{"maps", 2.5}}, "times as long as the constants that were measured say");
+  expect_refused({{"link", 1e-3}}, "no positive value of 'link'");
+  expect_refused({{"clock", 1e-2}}, "no positive value of 'clock'");
+  expect_refused({{"clock", 1e3}}, "no positive value of 'invoke'");
+  expect_refused({{"invoke", 0}}, "segue-probe-invoke: measured time is 0");
+  expect_refused({{"input", 0.3}}, "times as long as predicted by the constants that fit best");
+  expect_refused({{"maps", 2.5}}, "times as long as predicted by the constants that were measured");
   DeviceSpec crawling = base;
   crawling.timing.link_bytes_per_s.value = 0.05e6;
   expect_error(ErrorCode::kDevice,
                [&] { (void)fit_calibration(probes(), times_on(crawling), base); },
-               {"'link' would be 0.05 MB/s, and a device file may have 0.1 to"});
+               {"'link' would be 0.05 MB/s, but a device file allows 0.1 to"});
   std::vector<ProbeTime> equal(probes().size(), {std::chrono::milliseconds(1), 0, 1});
   expect_error(ErrorCode::kDevice, [&] { (void)fit_calibration(probes(), equal, base); });
   equal.pop_back();
@@ -170,9 +170,9 @@ TEST(ClockSentence, TellsTheClocksOfLibedgetpuApart) {
     truth.timing.clock_hz.value = mhz * 1e6;
     return clock_sentence(fit_calibration(probes(), times_on(truth), base));
   };
-  EXPECT_THAT(sentence_at(252), ::testing::HasSubstr("at 250 MHz, as edgetpu-pcie states"));
-  EXPECT_THAT(sentence_at(490), ::testing::HasSubstr("at 500 MHz (490 measured), not at 250"));
-  EXPECT_THAT(sentence_at(125), ::testing::HasSubstr("at 125 MHz, which is neither"));
+  EXPECT_THAT(sentence_at(252), ::testing::HasSubstr("matches the 250 MHz of edgetpu-pcie"));
+  EXPECT_THAT(sentence_at(490), ::testing::HasSubstr("at 500 MHz (490 measured), not at the 250"));
+  EXPECT_THAT(sentence_at(125), ::testing::HasSubstr("is 125 MHz, which is neither"));
 }
 
 TEST(CalibrationBase, FollowsFromTheLink) {
@@ -252,11 +252,11 @@ TEST(MeasureProbes, SlowProbeEndsWithItsBudget) {
 TEST(MeasureProbes, NoiseAndStandingClocksAreRefused) {
   const TimedDevice noisy([](int run) { return Nanoseconds(1'000'000 + 150'000 * (run % 2)); });
   expect_error(ErrorCode::kDevice, [&] { (void)measure_probes(one_model(), noisy, noisy.clock()); },
-               {"probe: half of its 40 runs", "end other programs"});
+               {"probe: the middle half of 40 runs", "stop other programs"});
   const TimedDevice standing([](int) { return Nanoseconds(0); });
   expect_error(ErrorCode::kDevice,
                [&] { (void)measure_probes(one_model(), standing, standing.clock()); },
-               {"took no time"});
+               {"measured time is 0"});
 }
 
 TEST(Probes, LeaveNothingToTheHostAndStreamAsTheyShould) {
@@ -286,12 +286,13 @@ TEST(Probes, CompiledElsewhereAreReadAndOthersRefused) {
   EXPECT_EQ(read_compiled_probes(probes(), scratch.path()).size(), probes().size());
   const auto read = [&] { (void)read_compiled_probes(probes(), scratch.path()); };
   testing::write_bytes(file_of(2), compiled[3].bytes());
-  expect_error(ErrorCode::kInvalidArgument, read,
-               {"segue-probe-input_edgetpu.tflite: is not the probe", "1x64x64x3 instead of"});
+  expect_error(
+      ErrorCode::kInvalidArgument, read,
+      {"segue-probe-input_edgetpu.tflite: not the compiled probe", "1x64x64x3 instead of"});
   testing::write_bytes(file_of(2), probes()[2].model.bytes());
-  expect_error(ErrorCode::kInvalidArgument, read, {"nothing in it is compiled", "--write-probes"});
+  expect_error(ErrorCode::kInvalidArgument, read, {"no part of it is compiled", "--write-probes"});
   std::filesystem::remove(file_of(2));
-  expect_error(ErrorCode::kIo, read, {"segue-probe-input_edgetpu.tflite: not there"});
+  expect_error(ErrorCode::kIo, read, {"segue-probe-input_edgetpu.tflite: file not found"});
 }
 
 TEST(Probes, CompilerThatFailsIsNamedWithTheProbe) {

@@ -55,7 +55,7 @@ TEST(CliCalibrate, WritesAMeasuredHostThatPlansTake) {
       run_segue(arguments({"--use", "usb:2-1", "--compiler-cmd", compiler, "-o", "my-host.json"}),
                 scratch.path());
   ASSERT_EQ(result.status, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("Measured on usb:2-1, beside edgetpu-usb3:"));
+  EXPECT_THAT(result.out, HasSubstr("Measured on usb:2-1, compared with edgetpu-usb3:"));
   EXPECT_THAT(result.out, HasSubstr("which is neither the 250 MHz of edgetpu-usb3"));
   EXPECT_THAT(result.out, HasSubstr("segue-probe-mobilenet"));
   EXPECT_THAT(result.out, HasSubstr("segue plan MODEL --device my-host.json"));
@@ -92,11 +92,12 @@ TEST(CliCalibrate, WhatCannotBeMeasuredLeavesNoFile) {
   expect({"-o", "host.txt"}, kUsage, "must end in .json");
   expect({"-o", "edgetpu-pcie.json"}, kUsage, "choose another name");
   expect({}, kUsage, "-o my-host.json");
-  expect({"-o", "host.json", "--base", "edgetpu-usb3"}, kUsage, "is not on PCIe as pci:apex_0 is");
+  expect({"-o", "host.json", "--base", "edgetpu-usb3"}, kUsage,
+         "is not on PCIe, but pci:apex_0 is");
   expect({"-o", "host.json", "--use", "usb:7"}, kDevice, "found: pci:apex_0");
   expect({"-o", "host.json", "--compiler-cmd", "/nowhere"}, kCompiler, "--write-probes DIR");
   expect({"-o", "host.json", "--write-probes", "p"}, kUsage, "--output: cannot be combined");
-  expect({"-o", "host.json", "--probes", "p"}, testing::kFile, "_edgetpu.tflite: not there");
+  expect({"-o", "host.json", "--probes", "p"}, testing::kFile, "_edgetpu.tflite: file not found");
   EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
 }
 

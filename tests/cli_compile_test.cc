@@ -112,7 +112,7 @@ TEST_F(CliCompile, NothingOnTheEdgeTpuExitsWith5) {
   EXPECT_EQ(result.status, kCompiler);
   EXPECT_THAT(result.err, HasSubstr("_segment_0_of_2.tflite: 0 of "));
   EXPECT_THAT(result.err, Not(HasSubstr("searching for")));
-  EXPECT_THAT(result.out, HasSubstr("the whole file would run on the host's processor"));
+  EXPECT_THAT(result.out, HasSubstr("the whole file would run on the host CPU"));
   EXPECT_THAT(result.out, HasSubstr("2 of 2 files failed to compile; plan.json is unchanged"));
   const auto json = nlohmann::json::parse(
       run_segue({"compile", folder(), "--json", "--compiler-cmd", kStandIn + " leaves=ALL"}).out);
@@ -124,7 +124,7 @@ TEST_F(CliCompile, LooksForNoOperatorWhereNoneIsAtFault) {
   EXPECT_EQ(result.status, kCompiler);
   EXPECT_THAT(result.err, HasSubstr("Error opening file for writing"));
   EXPECT_THAT(result.err, Not(HasSubstr("searching for")));
-  EXPECT_THAT(result.out, HasSubstr("make room on the disk"));
+  EXPECT_THAT(result.out, HasSubstr("free some disk space"));
   EXPECT_THAT(result.out, Not(HasSubstr("ause:")));
   EXPECT_THAT(result.out, HasSubstr("Compiler output of 1 attempt: "));
 }
@@ -142,7 +142,7 @@ TEST_F(CliCompile, SearchThatFindsNoOperatorSaysSo) {
 TEST_F(CliCompile, OwnSegmentationOfTheCompilerIsRefused) {
   testing::expect_failure(
       run_segue({"compile", folder(), "--compiler-cmd", kStandIn + " --num_segments 2"}), kUsage,
-      "edgetpu_compiler's own segmentation ends without a word, or crashes");
+      "the segmentation of edgetpu_compiler ends without a message, or crashes");
 }
 
 TEST_F(CliCompile, WithoutCompilerOrWithWrongOptionsSaysWhatToDo) {
@@ -183,7 +183,7 @@ TEST_F(CliCompile, SegmentsOfAnotherSplitAreRefusedAndThePlanStays) {
   plan["stages"][1]["outputs"] = {"elsewhere"};
   write_file(plan_path, plan.dump());
   testing::expect_failure(run_segue({"compile", folder(), "--compiler-cmd", kStandIn}), kUsage,
-                          "is not stage 1 of the plan.json beside it");
+                          "does not match stage 1 of plan.json");
   EXPECT_EQ(read_text_file(plan_path, 1 << 24U), plan.dump());
 }
 

@@ -214,7 +214,7 @@ TEST(CliRun, EdgeTpusThatAreNotThereAreDeviceErrors) {
       std::filesystem::path(split.folder()) / "squeezenet@64_segment_0_of_2.tflite",
       std::filesystem::path(split.folder()) / "squeezenet@64_segment_0_of_2_edgetpu.tflite");
   const auto uncompiled = run_segue({"run", split.folder(), "--backend", "edgetpu"});
-  EXPECT_THAT(uncompiled.err, HasSubstr("segment_1_of_2_edgetpu.tflite: not there"));
+  EXPECT_THAT(uncompiled.err, HasSubstr("segment_1_of_2_edgetpu.tflite: file not found"));
   std::filesystem::copy_file(
       std::filesystem::path(split.folder()) / "squeezenet@64_segment_1_of_2.tflite",
       std::filesystem::path(split.folder()) / "squeezenet@64_segment_1_of_2_edgetpu.tflite");

@@ -68,12 +68,12 @@ TEST_F(CliSegments, CompiledOnesAloneRunOnEdgeTpus) {
 TEST_F(CliSegments, CompiledOnesAloneAreNotForTheCpu) {
   for (const char* backend : {"cpu", "simulated"}) {
     expect_failure(run_segue({"run", compiled(), "--backend", backend}), kUsage,
-                   "run on Edge TPUs only (--backend edgetpu");
+                   "run only on Edge TPUs (--backend edgetpu");
   }
   expect_failure(run_segue({"verify", "zoo:squeezenet@64", compiled()}), kUsage,
-                 "needs those they were compiled from (squeezenet@64_segment_I_of_2.tflite)");
+                 "need the original segments (squeezenet@64_segment_I_of_2.tflite)");
   expect_failure(run_segue({"compile", compiled(), "--compiler-cmd", SEGUE_TEST_COMPILER}), kUsage,
-                 "needs those they were compiled from");
+                 "need the original segments");
 }
 
 TEST_F(CliSegments, FileNamesItsSetAmongSeveral) {
@@ -127,8 +127,9 @@ TEST_F(CliSegments, IncompleteSetsAreRefused) {
   fs::remove(compiled() + "/squeezenet@64_segment_0_of_2_edgetpu.tflite");
   for (const std::vector<std::string>& command : {std::vector<std::string>{"inspect", compiled()},
                                                   {"run", compiled(), "--backend", "edgetpu"}}) {
-    expect_failure(run_segue(command), kFile,
-                   "squeezenet@64_segment_0_of_2_edgetpu.tflite: not there; 1 of 2 segments are");
+    expect_failure(
+        run_segue(command), kFile,
+        "squeezenet@64_segment_0_of_2_edgetpu.tflite: file not found; only 1 of 2 segments exist");
   }
 }
 

@@ -81,7 +81,7 @@ TEST(CliSweep, ForeignFileWithoutALastNewlineIsLeftAlone) {
     write_file(scratch.path() / "a.ndjson", text);
     const CommandResult refused = run_segue(sweep({"-o", "a.ndjson"}), scratch.path());
     EXPECT_EQ(refused.status, 2);
-    EXPECT_THAT(refused.err, HasSubstr("a.ndjson, line 1: not the beginning of a result"));
+    EXPECT_THAT(refused.err, HasSubstr("a.ndjson, line 1: not a result"));
     EXPECT_EQ(read_text_file(scratch.path() / "a.ndjson", kLargest), text);
   }
 }
@@ -161,7 +161,7 @@ TEST(CliSweep, MissingShardsAreNamedUnlessPartialIsAskedFor) {
   ASSERT_EQ(run_segue(sweep({"--shard", "1/2", "-o", "a.ndjson"}), scratch.path()).status, 0);
   const CommandResult missing = run_segue({"merge", "a.ndjson"}, scratch.path());
   EXPECT_EQ(missing.status, 4);
-  EXPECT_THAT(missing.err, HasSubstr("missing 12 of 24 jobs (1, 3, 5"));
+  EXPECT_THAT(missing.err, HasSubstr("12 of 24 jobs are missing (1, 3, 5"));
   const CommandResult partial = run_segue({"merge", "a.ndjson", "--partial"}, scratch.path());
   EXPECT_EQ(partial.status, 0);
   EXPECT_THAT(partial.out, HasSubstr("12 of 24 jobs"));

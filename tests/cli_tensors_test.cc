@@ -104,7 +104,7 @@ TEST(CliTensors, FilesThatDoNotFitTheInputsAreRefused) {
     arguments.insert(arguments.end(), files.begin(), files.end());
     expect_failure(model.segue(arguments), kUsage, message);
   };
-  refuses({"a"}, "--input 'a': the model has 2 inputs, 'first', 'second'; give NAME=FILE");
+  refuses({"a"}, "--input 'a': the model has 2 inputs: 'first', 'second'; give NAME=FILE");
   refuses({"first=a", "third=a"}, "--input 'third=a'");
   refuses({"first=a"}, "1 file for 'first', but 0 for 'second'");
   refuses({"first=a", "second=m.tflite"}, "'second'");

@@ -8,8 +8,8 @@
 #include "environment.h"
 #include "expect.h"
 #include "model_builder.h"
-#include "segue/toolchain.h"
 #include "segue/error.h"
+#include "segue/toolchain.h"
 #include "stand_in.h"
 
 namespace segue {
@@ -186,7 +186,7 @@ TEST(CompilerFailures, OtherProgramsAreNoCompiler) {
     const auto failure = explain_compiler_failure(output, end, false);
     EXPECT_EQ(failure.kind, Kind::kOther) << output;
     EXPECT_THAT(failure.message, HasSubstr(output));
-    EXPECT_THAT(failure.explanation, HasSubstr("is the command right"));
+    EXPECT_THAT(failure.explanation, HasSubstr("check that the command is correct"));
     EXPECT_THAT(failure.explanation, HasSubstr(end));
     EXPECT_FALSE(failure.may_have_culprit);
   }
@@ -279,7 +279,7 @@ TEST(CompilerFailures, OwnSegmentationIsRefused) {
     ScriptCompiler compiler("exit 1");
     compiler.options().command = command;
     expect_error(ErrorCode::kInvalidArgument, [&] { (void)compiler.compile(two_layers()); },
-                 {"the compiler's command has -", "segue split", "#669"});
+                 {"the compiler command contains -", "segue split", "#669"});
   }
   ScriptCompiler compiler("exit 1");
   auto& command = compiler.options().command;

@@ -321,7 +321,7 @@ TEST(OptimalPlanner, GivesWhatSeparateSearchesGive) {
       EXPECT_EQ(shared.bound.value, alone.bound.value);
     }
     testing::expect_error(ErrorCode::kInvalidArgument, [&] { (void)planner.segment(6); },
-                          {"6 devices", "made for 5"});
+                          {"6 devices", "created for 5"});
   }
 }
 

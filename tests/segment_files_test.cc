@@ -95,7 +95,7 @@ TEST(ReadSplit, SegmentsOfAnotherSplitAreRefused) {
   Plan plan = plan_for(model, {{operators(0, 1), operators(2, 3)}});
   write_file(scratch.path() / "plan.json", to_json(plan));
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)read_split(scratch.path()); },
-               {"model_segment_0_of_2.tflite", "is not stage 0 of the plan.json beside it"});
+               {"model_segment_0_of_2.tflite", "does not match stage 0 of plan.json"});
 }
 
 // plan.json holds them with a replacement.
@@ -116,14 +116,14 @@ TEST(ReadSplit, CompiledFilesStandBesideTheirSegments) {
   const fs::path first = scratch.path() / "model_segment_0_of_2_edgetpu.tflite";
   fs::copy_file(find_segments(scratch.path())[0], first);
   expect_error(ErrorCode::kIo, [&] { (void)read_split(scratch.path(), SegmentFiles::kCompiled); },
-               {"model_segment_1_of_2_edgetpu.tflite: not there"});
+               {"model_segment_1_of_2_edgetpu.tflite: file not found"});
   fs::copy_file(find_segments(scratch.path())[1],
                 scratch.path() / "model_segment_1_of_2_edgetpu.tflite");
   const Split compiled = read_split(scratch.path(), SegmentFiles::kCompiled);
   EXPECT_EQ(compiled.files[0], first);
   const auto notes = notes_on_uncompiled(compiled);
   ASSERT_EQ(notes.size(), 2U);
-  EXPECT_NE(notes[0].find("nothing in it is compiled"), std::string::npos);
+  EXPECT_NE(notes[0].find("not compiled for the Edge TPU"), std::string::npos);
 }
 
 }  // namespace

@@ -91,7 +91,7 @@ TEST(SegmentSets, MissingFilesAreNamedAndCounted) {
   }
   expect_error(ErrorCode::kIo, [&] { (void)find_split(scratch.path(), SegmentFiles::kCompiled); },
                {"m_segment_1_of_6_edgetpu.tflite", "m_segment_2_of_6", "m_segment_4_of_6",
-                "and 1 more: not there", "2 of 6 segments are"});
+                "and 1 more: file not found", "only 2 of 6 segments exist"});
 }
 
 TEST(SegmentSets, HugeCountIsRefusedAtOnce) {
@@ -119,7 +119,7 @@ TEST(SegmentSets, SeveralAreNamedWithWhatToPass) {
   const fs::path first = scratch.path() / "m_segment_0_of_2.tflite";
   expect_error(ErrorCode::kIo, [&] { (void)find_split(scratch.path()); },
                {"2 different splits", "m_segment_I_of_2.tflite", "n_segment_I_of_1_edgetpu.tflite",
-                "such as " + first.string()});
+                "for example " + first.string()});
   EXPECT_EQ(find_split(first).files.size(), 2U);
   EXPECT_EQ(find_split(other, SegmentFiles::kCompiled).files, std::vector{other});
   EXPECT_EQ(find_split(other, SegmentFiles::kAny).files, std::vector{other});
@@ -252,7 +252,7 @@ TEST(SegmentBorders, CompiledStagesFitThePlan) {
   write_compiled({"a", "c"});
   expect_error(ErrorCode::kInvalidArgument,
                [&] { (void)read_split(scratch.path(), SegmentFiles::kCompiled); },
-               {"model_segment_0_of_2_edgetpu.tflite: is not stage 0"});
+               {"model_segment_0_of_2_edgetpu.tflite: does not match stage 0"});
 }
 
 // Four segments of Google's own compiler: a tensor skips two of them.

@@ -118,7 +118,7 @@ TEST(Sweep, ChangedDeviceFileIsComputedAgain) {
 TEST(Sweep, MergeNamesWhatIsMissing) {
   const auto part = run(small_sweep(), {2, 3});
   expect_error(ErrorCode::kInfeasible, [&] { (void)merge_sweep(part, Completeness::kRequired); },
-               {"missing 48 of 72 jobs (0, 2, 3, 5"});
+               {"48 of 72 jobs are missing (0, 2, 3, 5"});
   EXPECT_EQ(merge_sweep(part, Completeness::kAny).size(), part.size());
 }
 
@@ -129,7 +129,7 @@ TEST(Sweep, MergeKeepsOneOfEqualRowsAndRefusesDifferentOnes) {
   EXPECT_EQ(lines(merge_sweep(rows, Completeness::kRequired)), lines(whole));
   rows[3].bottleneck += Nanoseconds(1);
   expect_error(ErrorCode::kMismatch, [&] { (void)merge_sweep(rows, Completeness::kAny); },
-               {"the machines do not agree"});
+               {"the machines computed different values"});
   rows[3].key[0] = rows[3].key[0] == '0' ? '1' : '0';
   expect_error(ErrorCode::kMismatch, [&] { (void)merge_sweep(rows, Completeness::kAny); },
                {"was changed between them"});

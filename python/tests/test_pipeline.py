@@ -51,11 +51,11 @@ def test_edge_tpus_run_the_compiled_segments_of_a_folder(
     stand_ins, model, images, expected, tmp_path
 ):
     files = segue.split(model, segue.plan(model, 2, "balanced"), tmp_path)
-    with pytest.raises(segue.Error, match="_segment_0_of_2_edgetpu.tflite.*: not there"):
+    with pytest.raises(segue.Error, match="_segment_0_of_2_edgetpu.tflite.*: file not found"):
         segue.Pipeline(tmp_path, backends=stand_ins)
     for file in files:
         shutil.copy(file, file.with_name(file.stem + "_edgetpu.tflite"))
-    with pytest.warns(RuntimeWarning, match="nothing in it is compiled for the Edge TPU") as seen:
+    with pytest.warns(RuntimeWarning, match="not compiled for the Edge TPU") as seen:
         pipeline = segue.Pipeline(tmp_path, backends=stand_ins)
     assert {warning.filename for warning in seen} == {__file__}
     with pipeline:
@@ -100,12 +100,12 @@ def test_killed_device_is_a_loss(stand_ins, parts, images, expected, tmp_path):
 def test_compiled_segments_alone_are_a_pipeline(stand_ins, parts, images, expected, tmp_path):
     for file in parts.glob("*.tflite"):
         shutil.copy(file, tmp_path / f"{file.stem}_edgetpu.tflite")
-    with pytest.warns(RuntimeWarning, match="nothing in it is compiled"):
+    with pytest.warns(RuntimeWarning, match="not compiled for the Edge TPU"):
         pipeline = segue.Pipeline(tmp_path, backends=stand_ins)
     with pipeline:
         for image, result in zip(images, pipeline.run(images)):
             assert np.array_equal(only(result), expected(image))
-    with pytest.raises(segue.Error, match="run on Edge TPUs only .*segue.edgetpu_backend"):
+    with pytest.raises(segue.Error, match="run only on Edge TPUs .*segue.edgetpu_backend"):
         segue.Pipeline(tmp_path)
     (first, *_) = sorted(tmp_path.iterdir())
     shutil.copy(first, tmp_path / "other_segment_0_of_1_edgetpu.tflite")
@@ -115,7 +115,7 @@ def test_compiled_segments_alone_are_a_pipeline(stand_ins, parts, images, expect
         segue.Pipeline(first, backends=stand_ins).close()
     first.unlink()
     (tmp_path / "other_segment_0_of_1_edgetpu.tflite").unlink()
-    with pytest.raises(segue.Error, match="_segment_0_of_3_edgetpu.tflite: not there"):
+    with pytest.raises(segue.Error, match="_segment_0_of_3_edgetpu.tflite: file not found"):
         segue.Pipeline(tmp_path, backends=stand_ins)
 
 
@@ -150,7 +150,7 @@ def test_segments_must_be_those_of_the_plan_beside_them(model, tmp_path):
     plan = json.loads((tmp_path / "plan.json").read_text())
     plan["stages"][1]["outputs"] = ["elsewhere"]
     (tmp_path / "plan.json").write_text(json.dumps(plan))
-    with pytest.raises(segue.Error, match="is not stage 1 of the plan.json beside it"):
+    with pytest.raises(segue.Error, match="does not match stage 1 of plan.json"):
         segue.Pipeline(tmp_path)
 
 

@@ -117,8 +117,8 @@ Strategy parse_strategy(std::string_view name) {
   std::vector<std::string_view> known;
   known.reserve(kStrategies.size());
   for (const Strategy strategy : kStrategies) known.push_back(to_string(strategy));
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("strategy '{}': there are {}", name, fmt::join(known, ", ")));
+  throw Error(ErrorCode::kInvalidArgument, fmt::format("unknown strategy '{}' (expected one of {})",
+                                                       name, fmt::join(known, ", ")));
 }
 
 class StrategyPlanner::Shared : public StrategyPlanning {
@@ -148,8 +148,9 @@ StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> po
   if (pools.size() != 1) {
     throw Error(
         ErrorCode::kInvalidArgument,
-        fmt::format("strategy {} cuts for equal devices; strategy optimal plans for unequal ones",
-                    to_string(strategy)));
+        fmt::format(
+            "strategy {} supports only equal devices; use strategy optimal for unequal ones",
+            to_string(strategy)));
   }
   const DevicePool& pool = pools[0];
   return StrategyPlanning(graph, pool.device, pool.count, pool.shares_link)
@@ -161,7 +162,7 @@ std::vector<ComparedPlan> compare_strategies(const Graph& graph, const DeviceSpe
                                              const CompareOptions& options) {
   if (first == 0 || last < first || last > kMostComparedTpus) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{} to {} TPUs: comparisons are within 1 to {}", first, last,
+                fmt::format("{} to {} TPUs: a comparison supports 1 to {}", first, last,
                             kMostComparedTpus));
   }
   check_can_be_planned(graph.model());

@@ -75,8 +75,8 @@ class Borders {
     }
     const std::string differs = difference(*found->second.tensor, tensor);
     if (differs.empty()) return;
-    fail(segment, fmt::format("reads '{}', which {} {} with other properties: there {}; the files "
-                              "are of different splits",
+    fail(segment, fmt::format("reads '{}', which {} {} with different properties: there {}; the "
+                              "files belong to different splits",
                               tensor.name, file(found->second.segment),
                               found->second.is_input ? "reads" : "writes", differs));
   }
@@ -85,14 +85,14 @@ class Borders {
     for (std::size_t later = segment; later < segments_.size(); ++later) {
       for (const TensorId id : segments_[later].outputs()) {
         if (segments_[later].tensor(id).name != tensor.name) continue;
-        fail(segment, fmt::format("reads '{}', which only {} writes: the files are not in the "
-                                  "order in which they were cut; rename them",
+        fail(segment, fmt::format("reads '{}', which only {} writes: the file names are not in the "
+                                  "order of the segments; rename the files",
                                   tensor.name, file(later)));
       }
     }
-    fail(segment, fmt::format("reads '{}', which no earlier segment writes and which is no input "
-                              "of {}; the files are of different splits (where it is an input of "
-                              "the model, the folder needs its plan.json)",
+    fail(segment, fmt::format("reads '{}', which no earlier segment writes and which is not an "
+                              "input of {}; the files belong to different splits (or it is an "
+                              "input of the model, and the folder needs its plan.json)",
                               tensor.name, file(0)));
   }
 
@@ -100,8 +100,8 @@ class Borders {
     const auto [at, is_new] = known_.try_emplace(tensor.name, Known{segment, &tensor, false});
     if (is_new) return;
     fail(segment,
-         fmt::format("writes '{}', which {} {}; the files are of different splits", tensor.name,
-                     file(at->second.segment), at->second.is_input ? "reads" : "writes too"));
+         fmt::format("writes '{}', which {} {}; the files belong to different splits", tensor.name,
+                     file(at->second.segment), at->second.is_input ? "reads" : "also writes"));
   }
 
   std::span<const Model> segments_;

@@ -57,11 +57,12 @@ std::optional<std::string> TensorEvidence::weakness_of_8_bits() const {
   if (!is_signed && type_ != ElementType::kUint8) return std::nullopt;
   const double ends = share(count_of(is_signed ? 0x80 : 0) + count_of(is_signed ? 0x7F : 0xFF));
   if (ends >= kNearlyAll) {
-    return fmt::format("{:.1f} % of its {} values are {}, the ends of the range of {}", ends * 100,
-                       values_, is_signed ? "-128 or 127" : "0 or 255", to_string(type_));
+    return fmt::format("{:.1f} % of its {} values are {}, the limits of the range of {}",
+                       ends * 100, values_, is_signed ? "-128 or 127" : "0 or 255",
+                       to_string(type_));
   }
   if (distinct() <= kFewDistinct)
-    return fmt::format("its {} values are but {} distinct ones", values_, distinct());
+    return fmt::format("its {} values have only {} distinct ones", values_, distinct());
   return std::nullopt;
 }
 

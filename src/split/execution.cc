@@ -353,7 +353,7 @@ void check_execution(const Model& whole, std::span<const Model> segments, const 
   } catch (const Crash& crash) {
     throw Error(ErrorCode::kInvalidModel,
                 fmt::format("{}: {} crashed ({}) while {}; the file is damaged, or the runtime "
-                            "does not support it: convert it again or use another runtime",
+                            "does not support it: convert the model again, or use another runtime",
                             whole.name(), backend.description(), crash.reason, crash.step));
   }
 }

@@ -15,14 +15,14 @@ namespace {
 void check_number(const std::string& owner, const char* what, std::uint64_t planned,
                   std::uint64_t actual) {
   if (planned != actual)
-    differ("plan.json: {} of {}: {}, but the files give {}", what, owner, planned, actual);
+    differ("plan.json: {} of {}: {}, but {} in the files", what, owner, planned, actual);
 }
 
 void check_names(const std::string& owner, const char* what,
                  const std::vector<std::string>& planned, const Model& segment,
                  std::span<const TensorId> tensors) {
   if (!are_named(segment, tensors, planned))
-    differ("plan.json: {} of {} are not those of the segment", what, owner);
+    differ("plan.json: {} of {} do not match the segment", what, owner);
 }
 
 std::uint64_t value_bytes(const Model& model, std::span<const TensorId> tensors) {
@@ -39,7 +39,7 @@ void check_operators(std::size_t s, const Stage& stage, const Homes& homes) {
   std::vector<OperatorId> planned = stage.operators;
   std::ranges::sort(planned);
   if (const auto twice = std::ranges::adjacent_find(planned); twice != planned.end())
-    differ("plan.json: stage {} names operator {} twice", s, index(*twice));
+    differ("plan.json: stage {} lists operator {} twice", s, index(*twice));
   const auto actual = operators_of(homes, s);
   check_number(fmt::format("stage {}", s), "number of operators", planned.size(), actual.size());
 }
@@ -81,7 +81,7 @@ bool are_named(const Model& model, std::span<const TensorId> tensors,
 void check_plan(const Plan& plan, const Model& whole, std::span<const Model> segments,
                 const Homes& homes) {
   if (plan.stages.size() != segments.size())
-    differ("plan.json has {}, the folder {}", format_count(plan.stages.size(), "stage"),
+    differ("plan.json has {}, but the folder has {}", format_count(plan.stages.size(), "stage"),
            format_count(segments.size(), "segment"));
   const Graph graph(whole);
   check_number("the model", "number of operators", plan.model.operator_count,

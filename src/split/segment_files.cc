@@ -21,14 +21,14 @@ namespace fs = std::filesystem;
 void check_stem(const std::string& stem) {
   if (std::ranges::none_of(stem, [](unsigned char c) { return c < ' ' || c == 0x7F; })) return;
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("{}: the name holds control characters; rename the model", stem));
+              fmt::format("{}: the name contains control characters; rename the model", stem));
 }
 
 void remove_file(const fs::path& path) {
   std::error_code reason;
   fs::remove(path, reason);
   if (reason)
-    throw Error(ErrorCode::kIo, fmt::format("{}: cannot be removed, and is of another split: {}",
+    throw Error(ErrorCode::kIo, fmt::format("{}: cannot remove this segment of another split: {}",
                                             path.string(), reason.message()));
 }
 
@@ -116,11 +116,12 @@ void check_stages(const Split& split) {
         are_named(segment, segment.outputs(), stage.outputs))
       continue;
     if (is_compiled_stage(segment, stage)) continue;
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: is not stage {} of the plan.json beside it (operators, or the "
-                            "tensors it reads and gives); after an edit cut again: `segue split "
-                            "MODEL --plan plan.json`",
-                            split.files[i].string(), i));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format(
+            "{}: does not match stage {} of plan.json in the same folder (its operators, inputs or "
+            "outputs differ); re-run `segue split MODEL --plan plan.json` after editing the plan",
+            split.files[i].string(), i));
   }
 }
 
@@ -212,8 +213,7 @@ std::vector<std::string> notes_on_uncompiled(const Split& compiled) {
   for (std::size_t i = 0; i < compiled.files.size(); ++i) {
     if (is_compiled(compiled.segments[i])) continue;
     notes.push_back(
-        fmt::format("{}: nothing in it is compiled for the Edge TPU; all of it runs on the "
-                    "host's processor",
+        fmt::format("{}: not compiled for the Edge TPU; it runs completely on the host CPU",
                     compiled.files[i].string()));
   }
   return notes;

@@ -50,13 +50,13 @@ bool is_complete(const SegmentSet& set, bool is_compiled) {
   const std::size_t more = set.count - present.size() - missing.size();
   const std::string remedy =
       is_compiled && is_complete(set, false)
-          ? fmt::format("the Edge TPU runs compiled segments: make them with `segue compile {}`",
-                        folder.string())
-          : fmt::format("{} of {} are; copy the other{} there, or cut the model again",
-                        present.size(), format_count(set.count, "segment"),
-                        set.count - present.size() == 1 ? "" : "s");
+          ? fmt::format("Edge TPUs need compiled segments: run `segue compile {}`", folder.string())
+          : fmt::format(
+                "only {} of {} exist; copy the other{} to the folder, or split the model again",
+                present.size(), format_count(set.count, "segment"),
+                set.count - present.size() == 1 ? "" : "s");
   throw Error(ErrorCode::kIo,
-              fmt::format("{}{}: not there; {}", fmt::join(missing, ", "),
+              fmt::format("{}{}: file not found; {}", fmt::join(missing, ", "),
                           more == 0 ? "" : fmt::format(" and {} more", more), remedy));
 }
 
@@ -115,8 +115,8 @@ const SegmentSet& only_set(const std::vector<SegmentSet>& sets, const fs::path& 
   const SegmentSet& first = sets[0];
   const fs::path& example = (first.cut.empty() ? first.compiled : first.cut).begin()->second;
   throw Error(ErrorCode::kIo,
-              fmt::format("{}: segments of {} different splits ({}), and no plan.json that says "
-                          "which one counts; name a file of one instead of the folder, such as {}",
+              fmt::format("{}: segments of {} different splits ({}), and no plan.json that selects "
+                          "one; name a file of one split instead of the folder, for example {}",
                           folder.string(), sets.size(), fmt::join(names, ", "), example.string()));
 }
 
@@ -125,9 +125,8 @@ std::vector<fs::path> complete_files(const SegmentSet& set, const fs::path& fold
   if (files == SegmentFiles::kCut && set.cut.empty() && !set.compiled.empty()) {
     throw Error(
         ErrorCode::kInvalidArgument,
-        fmt::format("{}: its segments are compiled ({}), and run on Edge TPUs only "
-                    "(--backend edgetpu, segue.edgetpu_backend); all else needs those "
-                    "they were compiled from ({})",
+        fmt::format("{}: the segments are compiled ({}) and run only on Edge TPUs (--backend "
+                    "edgetpu, segue.edgetpu_backend); other uses need the original segments ({})",
                     folder.string(), file_name(set, "I", true), file_name(set, "I", false)));
   }
   const bool is_compiled =

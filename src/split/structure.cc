@@ -24,11 +24,11 @@ class Structure {
     for (const TensorId input : whole_.inputs()) given_.insert(whole_.unique_name(input));
     for (std::size_t s = 0; s < segments_.size(); ++s) check_segment(s);
     for (std::size_t i = 0; i < home_.size(); ++i) {
-      if (home_[i] == kNowhere) differ("{} is in no segment", whole_.describe(operator_id(i)));
+      if (home_[i] == kNowhere) differ("{} is not in any segment", whole_.describe(operator_id(i)));
     }
     for (const TensorId output : whole_.outputs()) {
       if (!given_.contains(whole_.unique_name(output)))
-        differ("model output '{}' is given by no segment", whole_.unique_name(output));
+        differ("model output '{}' is not written by any segment", whole_.unique_name(output));
     }
     for (std::size_t s = 0; s < segments_.size(); ++s) check_size(s);
     return home_;
@@ -41,7 +41,7 @@ class Structure {
     const Model& segment = segments_[s];
     for (const TensorId input : segment.inputs()) {
       if (!given_.contains(segment.unique_name(input))) {
-        differ("segment {} reads '{}', which no earlier segment gives", s,
+        differ("segment {} reads '{}', which no earlier segment writes", s,
                segment.unique_name(input));
       }
     }
@@ -82,11 +82,11 @@ class Structure {
     const auto match = counterpart(segment, op);
     if (!match) differ("{} is not in the whole model", label);
     if (home_[index(*match)] != kNowhere) {
-      differ("{} is in segment {} already", label, home_[index(*match)]);
+      differ("{} is already in segment {}", label, home_[index(*match)]);
     }
     home_[index(*match)] = s;
     if (!same_operation(whole_, *match, segment, id))
-      differ("{} has other options than in the whole model", label);
+      differ("{} has different options than in the whole model", label);
     check_tensors(label, segment, op.inputs, whole_.op(*match).inputs);
     check_tensors(label, segment, op.outputs, whole_.op(*match).outputs);
     check_tensors(label, segment, op.intermediates, whole_.op(*match).intermediates);
@@ -99,12 +99,13 @@ class Structure {
     try {
       needed = extract_segment(whole_, operators_of(home_, s)).size_bytes();
     } catch (const Error& error) {
-      differ("segment {} cannot be cut out of the whole model: {}", s, error.what());
+      differ("segment {} cannot be extracted from the whole model: {}", s, error.what());
     }
     const std::uint64_t found = segments_[s].bytes().size();
     if (found > needed) {
-      differ("segment {}: the file has {} bytes, its contents need {}; split the model again", s,
-             found, needed);
+      differ(
+          "segment {}: the file has {} bytes, but its content needs only {}; split the model again",
+          s, found, needed);
     }
   }
 
@@ -112,7 +113,7 @@ class Structure {
                      std::span<const std::int32_t> in_segment,
                      std::span<const std::int32_t> in_whole) {
     if (in_segment.size() != in_whole.size()) {
-      differ("{} has {} tensors where the whole model has {}", label, in_segment.size(),
+      differ("{} has {} tensors, but {} in the whole model", label, in_segment.size(),
              in_whole.size());
     }
     for (std::size_t i = 0; i < in_segment.size(); ++i) {

@@ -17,7 +17,7 @@ Model read_segment(const std::filesystem::path& file) {
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInvalidModel) throw;
     throw Error(error.code(),
-                fmt::format("{} (it is a segment: split the model again)", error.what()));
+                fmt::format("{} (this file is a segment: split the model again)", error.what()));
   }
 }
 
@@ -32,7 +32,7 @@ VerifyReport verify_segments(const Model& whole, std::span<const std::filesystem
   try {
     // First: everything else would differ too.
     if (options.plan && options.plan->model.sha256 != sha256(whole.bytes()))
-      differ("plan.json is of another model ('{}')", options.plan->model.name);
+      differ("plan.json belongs to another model ('{}')", options.plan->model.name);
     whole.drop_pages();
     const Homes homes = match_operators(whole, segments, report);
     if (options.plan) check_plan(*options.plan, whole, segments, homes);

@@ -1,5 +1,3 @@
-#include "segue/toolchain.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 #include "segue/device.h"
 #include "segue/error.h"
 #include "segue/file.h"
+#include "segue/toolchain.h"
 #include "segue/verify.h"
 
 namespace segue {
@@ -105,8 +104,8 @@ FolderCompilation compile_folder(const fs::path& folder, const CompileOptions& o
     pools = open_devices(result.plan->device, result.plan->device_count());
   if (result.plan && to_string(pools) != result.plan->device) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: the plan is for '{}', not for '{}'; give the file of that device, "
-                            "or plan anew",
+                fmt::format("{}: the plan is for device '{}', not for '{}'; pass the file of that "
+                            "device, or make a new plan",
                             folder.string(), result.plan->device, to_string(pools)));
   }
   result.files.resize(split.segments.size());

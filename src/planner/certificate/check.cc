@@ -78,8 +78,8 @@ class Refutation {
     work_ += work;
     if (work_ <= most_work_) return;
     throw Error(ErrorCode::kUnsupported,
-                fmt::format("{}: the bound of {} ns leaves more pipelines open than can be looked "
-                            "at in minutes; whether it holds stays open",
+                fmt::format("{}: the bound of {} ns was not verified: too many candidate pipelines "
+                            "to check within minutes",
                             graph_.model().name(), below_ns_));
   }
 
@@ -223,12 +223,13 @@ void drop_ranges(Plan& plan) {
 std::string wrong_with_plan(const Plan& plan, const Plan& now) {
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     if (plan.stages[s].time.total() != now.stages[s].time.total())
-      return fmt::format("stage {} takes {}, not {}", s, format_time(now.stages[s].time.total()),
+      return fmt::format("stage {} takes {}, but the plan says {}", s,
+                         format_time(now.stages[s].time.total()),
                          format_time(plan.stages[s].time.total()));
   }
   if (plan.predicted.bottleneck != now.predicted.bottleneck ||
       plan.predicted.latency != now.predicted.latency)
-    return "its predictions are not those of its stages";
+    return "the predictions of the plan do not match its stages";
   Plan same = now;
   same.model.sha256 = plan.model.sha256;
   same.objective = plan.objective;
@@ -247,14 +248,14 @@ std::string wrong_with_plan(const Plan& plan, const Plan& now) {
     stage.compiled = compiled;
   }
   if (to_json(same) != to_json(plan))
-    return "a number of the plan, or a name, is not that of its stages; `segue plan` computes it "
-           "anew";
+    return "a number or a name in the plan does not match its stages; recompute the plan with "
+           "`segue plan`";
   const Bound& bound = *plan.bound;
   if (std::string broken = broken_limit(plan, bound); !broken.empty()) return broken;
   const Nanoseconds reached = objective_time(plan);
   if (bound.value > reached || bound.is_proven != is_reached(bound, plan))
-    return fmt::format("it reaches {} ns, its bound is {} ns and {}proven", reached.count(),
-                       bound.value.count(), bound.is_proven ? "" : "not ");
+    return fmt::format("the plan reaches {} ns, but its bound is {} ns and marked as {}proven",
+                       reached.count(), bound.value.count(), bound.is_proven ? "" : "not ");
   return "";
 }
 
@@ -281,7 +282,9 @@ CertificateVerdict check_wide(const Plan& plan, const Graph& graph,
                               std::span<const DevicePool> pools, const CertificateLimits& limits) {
   CertificateVerdict verdict;
   verdict.is_accepted = follows_from_work(plan, graph, pools);
-  verdict.reason = "all operators together take as long on all devices";
+  verdict.reason =
+      "the total work of all operators, divided among all devices, already takes as long as the "
+      "bound";
   if (verdict.is_accepted) return verdict;
   const bool is_even = pools.size() == 1 && !pools[0].shares_link && !plan.bound->max_latency &&
                        plan.objective != Objective::kLatency;
@@ -291,14 +294,14 @@ CertificateVerdict check_wide(const Plan& plan, const Graph& graph,
     verdict.ideals = result.ideals;
     verdict.segments = result.segments;
     verdict.reason = fmt::format(
-        "no pipeline is below its bound of {} ns, even if cuts were free where the "
-        "graph has too many of them",
+        "no pipeline is below the bound of {} ns, even if transfers were free at cuts that are too "
+        "many to enumerate",
         plan.bound->value.count());
   }
   if (verdict.is_accepted) return verdict;
   throw Error(ErrorCode::kUnsupported,
-              fmt::format("{}: the graph has more than {} ideals, too many to check the proof; "
-                          "whether it holds stays open",
+              fmt::format("{}: the proof was not verified: the graph has more than {} ideals, "
+                          "which is too many to check",
                           plan.model.name, limits.ideals));
 }
 
@@ -310,12 +313,13 @@ CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
   CertificateVerdict verdict;
   const std::uint64_t choices = device_choices(pools);
   if (choices > kMostDeviceChoices) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{} ways to choose among these unequal devices; at most {} are checked",
-                            choices, kMostDeviceChoices));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{} ways to choose among these unequal devices; the check supports at most {}",
+                    choices, kMostDeviceChoices));
   }
   if (!plan.bound) {
-    verdict.reason = "it has no bound";
+    verdict.reason = "the plan has no bound";
     return verdict;
   }
   std::vector<DevicePool> within = with_measured_host(plan, pools);
@@ -331,10 +335,10 @@ CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
   verdict.is_accepted = !refutation.exists();
   verdict.ideals = ideals->size();
   verdict.segments = refutation.segments();
-  verdict.reason =
-      fmt::format("{} pipeline is below its bound of {} ns{}", verdict.is_accepted ? "no" : "a",
-                  plan.bound->value.count(),
-                  plan.bound->is_proven ? "" : ", which the plan itself does not reach");
+  verdict.reason = fmt::format(
+      "{} pipeline is below the bound of {} ns{}", verdict.is_accepted ? "no" : "a",
+      plan.bound->value.count(),
+      plan.bound->is_proven ? "" : ", although the plan itself does not reach the bound");
   return verdict;
 }
 

@@ -19,16 +19,16 @@ constexpr int kCutsToProve = 6000;
 void check(std::span<const DevicePool> pools) {
   const auto fail = [](ErrorCode code, const std::string& reason) { throw Error(code, reason); };
   if (pools.empty() || std::ranges::any_of(pools, [](const DevicePool& p) { return p.count == 0; }))
-    fail(ErrorCode::kInvalidArgument, "0 devices asked for; at least 1 is needed");
+    fail(ErrorCode::kInvalidArgument, "0 devices requested; at least 1 is needed");
   if (pools.size() > kMostPools) {
     fail(ErrorCode::kInvalidArgument,
-         fmt::format("{} kinds of devices; at most {} are planned for", pools.size(), kMostPools));
+         fmt::format("{} kinds of devices; at most {} are supported", pools.size(), kMostPools));
   }
   const std::uint64_t choices = device_choices(pools);
   if (choices > kMostDeviceChoices) {
     fail(ErrorCode::kInvalidArgument,
-         fmt::format("{} ways to choose among these unequal devices; at most {} are searched: plan "
-                     "for fewer of each kind",
+         fmt::format("{} ways to choose among these unequal devices; at most {} are supported: "
+                     "plan for fewer of each kind",
                      choices, kMostDeviceChoices));
   }
 }
@@ -141,11 +141,9 @@ void improve_at_first_cut(const SharedStages& shared, std::span<const DevicePool
 }
 
 [[noreturn]] void throw_too_many(const Graph& graph, std::span<const DevicePool> pools) {
-  throw Error(
-      ErrorCode::kUnsupported,
-      fmt::format("{}: too many ways to use the devices {}; plan for fewer kinds, or without "
-                  "shared links",
-                  graph.model().name(), to_string(pools)));
+  throw Error(ErrorCode::kUnsupported, fmt::format("{}: too many ways to assign the devices {}; "
+                                                   "plan for fewer kinds, or without shared links",
+                                                   graph.model().name(), to_string(pools)));
 }
 
 // If the search is too large even along three orders: the best of a few horizontal cuts.
@@ -169,7 +167,7 @@ OptimalSegmentation along_few_cuts(const SharedStages& shared, std::span<const D
 [[noreturn]] void fail_on_latency(const Graph& graph, std::span<const DevicePool> pools,
                                   OptimalOptions options) {
   if (!options.max_latency)
-    throw Error(ErrorCode::kInternal, graph.model().name() + ": no pipeline found, not even one");
+    throw Error(ErrorCode::kInternal, graph.model().name() + ": no pipeline found");
   const std::int64_t asked = options.max_latency->count();
   options.max_latency.reset();
   options.objective = Objective::kLatency;
@@ -349,7 +347,7 @@ OptimalSegmentation OptimalPlanner::segment(std::uint32_t count,
   check({&pool, 1});
   if (count > shared_->stages.most_devices()) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{} devices asked for; the planner was made for {}", count,
+                fmt::format("{} devices requested; the planner was created for {}", count,
                             shared_->stages.most_devices()));
   }
   return segment_with(shared_->stages, {&pool, 1}, options);

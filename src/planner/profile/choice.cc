@@ -11,10 +11,11 @@
 namespace segue {
 
 void require_units(const Profile& profile, std::size_t count) {
-  if (count == 0) throw Error(ErrorCode::kInvalidArgument, "0 segments asked for; at least 1");
+  if (count == 0)
+    throw Error(ErrorCode::kInvalidArgument, "0 segments requested; at least 1 is needed");
   if (profile.size() >= count) return;
   throw Error(ErrorCode::kInfeasible,
-              fmt::format("{} asked for, but there are only {} to end one",
+              fmt::format("{} requested, but there are only {} for the end of a segment",
                           format_count(count, "segment"), format_count(profile.size(), "place")));
 }
 

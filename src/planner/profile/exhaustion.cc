@@ -57,8 +57,8 @@ ProfiledSegmentation segment_by_exhaustion(Profile& profile, std::size_t count,
   if (choices > limit) {
     const bool is_known = choices < std::numeric_limits<std::uint64_t>::max();
     throw Error(ErrorCode::kInfeasible,
-                fmt::format("{} choices of {} segments, more than the limit of {}; the exact "
-                            "search needs {} latencies at most",
+                fmt::format("{} choices of {} segments exceed the limit of {}; use the exact "
+                            "search, which needs at most {} latencies",
                             is_known ? std::to_string(choices) : "more than 10^15", count, limit,
                             profile.size() * (profile.size() + 1) / 2));
   }

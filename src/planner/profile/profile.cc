@@ -56,8 +56,8 @@ void check_size(const Graph& graph) {
   const auto depth = static_cast<double>(graph.depth());
   if (depth * depth / 2 * static_cast<double>(reads) <= kMostWork) return;
   throw Error(ErrorCode::kUnsupported,
-              fmt::format("{}: {} depths whose operators read {} tensors are too many to look at "
-                          "every segment; --strategy balanced takes more",
+              fmt::format("{}: too large for strategy profile ({} depths whose operators read {} "
+                          "tensors); use --strategy balanced",
                           graph.model().name(), graph.depth(), reads));
 }
 

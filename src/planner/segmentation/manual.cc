@@ -69,7 +69,7 @@ Segmentation segment_at(const Graph& graph, std::span<const std::string> tensors
     if (segment.empty()) {
       throw Error(
           ErrorCode::kInvalidArgument,
-          fmt::format("{}: cutting at '{}' leaves a segment without operators; drop this cut",
+          fmt::format("{}: cutting at '{}' leaves a segment without operators; remove this cut",
                       graph.model().name(), cut));
     }
     result.segments.push_back(std::move(segment));

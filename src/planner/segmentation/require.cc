@@ -11,12 +11,12 @@ namespace segue {
 void require_segments(const Graph& graph, std::size_t count, std::size_t available,
                       const char* what) {
   if (count == 0)
-    throw Error(ErrorCode::kInvalidArgument, "0 segments asked for; at least 1 is needed");
+    throw Error(ErrorCode::kInvalidArgument, "0 segments requested; at least 1 is needed");
   if (count > available) {
     throw Error(
         ErrorCode::kInfeasible,
         fmt::format(
-            "{}: {} asked for, but the model has only {} to cut between; ask for at most {}",
+            "{}: {} requested, but the model has only {} to cut between; request at most {}",
             graph.model().name(), format_count(count, "segment"), format_count(available, what),
             available));
   }

@@ -95,8 +95,8 @@ void require_all(const std::vector<SweepRow>& rows) {
   for (; next < rows.front().jobs; ++next) missing.push_back(next);
   if (missing.empty()) return;
   throw Error(ErrorCode::kInfeasible,
-              fmt::format("sweep {}: missing {} of {} ({}); run their shards again, or take "
-                          "what there is (`segue merge --partial`)",
+              fmt::format("sweep {}: {} of {} are missing ({}); run their shards again, or merge "
+                          "without them (`segue merge --partial`)",
                           rows.front().sweep, missing.size(),
                           format_count(rows.front().jobs, "job"), first_of(missing)));
 }
@@ -170,8 +170,7 @@ SweepLines parse_sweep(std::string_view text, const std::string& label) {
       const std::string begin = fmt::format(R"({{"schema":"{}")", kSchema);
       if (!begin.starts_with(text.substr(0, begin.size()))) {
         throw Error(ErrorCode::kInvalidArgument,
-                    fmt::format("{}, line {}: not the beginning of a result of `segue sweep`; name "
-                                "another file",
+                    fmt::format("{}, line {}: not a result of `segue sweep`; name another file",
                                 label, number + 1));
       }
       result.is_torn = true;
@@ -188,23 +187,24 @@ SweepLines parse_sweep(std::string_view text, const std::string& label) {
 }
 
 std::vector<SweepRow> merge_sweep(std::vector<SweepRow> rows, Completeness needed) {
-  if (rows.empty()) throw Error(ErrorCode::kInvalidArgument, "there are no rows to merge");
+  if (rows.empty()) throw Error(ErrorCode::kInvalidArgument, "no rows to merge");
   std::ranges::stable_sort(rows, {}, &SweepRow::job);
   std::vector<SweepRow> merged;
   for (SweepRow& row : rows) {
     if (row.sweep != rows.front().sweep || row.jobs != rows.front().jobs) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("rows of the sweeps {} and {}: merge each on its own",
-                              rows.front().sweep, row.sweep));
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("rows belong to different sweeps ({} and {}); merge each sweep separately",
+                      rows.front().sweep, row.sweep));
     }
     if (merged.empty() || merged.back().job != row.job) {
       merged.push_back(row);
     } else if (to_json(merged.back()) != to_json(row)) {
       throw Error(ErrorCode::kMismatch,
-                  fmt::format("job {} ({} on {} TPUs, {}) has two results that differ: {}", row.job,
+                  fmt::format("job {} ({} on {} TPUs, {}) has two different results: {}", row.job,
                               row.model, row.tpus, to_string(row.strategy),
                               merged.back().key == row.key
-                                  ? "the machines do not agree"
+                                  ? "the machines computed different values"
                                   : "the model or the device was changed between them"));
     }
   }

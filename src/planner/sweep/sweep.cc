@@ -31,7 +31,7 @@ template <typename T>
 void require_list(const std::vector<T>& list, const char* what) {
   if (list.empty()) throw Error(ErrorCode::kInvalidArgument, fmt::format("a sweep needs {}", what));
   if (std::set<T>(list.begin(), list.end()).size() != list.size())
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("a sweep names {} twice", what));
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("a sweep contains {} twice", what));
 }
 
 // Identifies a device by its constants, because a device file may change under the same name.
@@ -97,9 +97,9 @@ void check_subjects(const SweepModels& models, std::span<const SweepJob> jobs) {
       const DevicePool kind = open_device_kind(job.device);
       const auto [same, is_new] = devices.emplace(to_string({&kind, 1}), job.device);
       if (!is_new) {
-        throw Error(
-            ErrorCode::kInvalidArgument,
-            fmt::format("a sweep names a device twice: '{}' and '{}'", same->second, job.device));
+        throw Error(ErrorCode::kInvalidArgument,
+                    fmt::format("a sweep contains a device twice: '{}' and '{}'", same->second,
+                                job.device));
       }
     }
     if (!checked.insert(job.model).second) continue;
@@ -186,14 +186,16 @@ std::vector<SweepJob> sweep_jobs(const SweepSpec& spec) {
     if (tpus == 0 || tpus > kMostComparedTpus) {
       throw Error(
           ErrorCode::kInvalidArgument,
-          fmt::format("{} TPUs in a sweep: they are within 1 to {}", tpus, kMostComparedTpus));
+          fmt::format("{} TPUs in a sweep: must be within 1 to {}", tpus, kMostComparedTpus));
     }
   }
   const std::uint64_t per_model = spec.devices.size() * spec.tpus.size() * spec.strategies.size();
   if (per_model > kMostJobs || spec.models.size() > kMostJobs / per_model) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("a sweep of {} models with {} jobs each; at most {} jobs in all",
-                            spec.models.size(), per_model, kMostJobs));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format(
+            "a sweep of {} models with {} jobs each is too large; the limit is {} jobs in total",
+            spec.models.size(), per_model, kMostJobs));
   }
   std::vector<SweepJob> jobs;
   jobs.reserve(spec.models.size() * per_model);
@@ -235,8 +237,11 @@ Shard parse_shard(std::string_view text) {
   if (has_slash && second.ec == std::errc{} && second.ptr == end && shard.index >= 1 &&
       shard.index <= shard.count)
     return shard;
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("--shard '{}': give part and number of parts, as 1/8 to 8/8", text));
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format(
+          "--shard '{}': expected the shard and the number of shards, for example 1/8 to 8/8",
+          text));
 }
 
 void run_sweep(const SweepSpec& spec, const SweepModels& models, const Shard& shard,

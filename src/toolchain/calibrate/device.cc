@@ -19,7 +19,7 @@ std::string calibrated_device_json(const CalibrationResult& result, const std::s
   Json document{{"schema", "segue.device/1"},
                 {"name", name},
                 {"base", result.base},
-                {"description", fmt::format("{} on a host that was measured", result.base)},
+                {"description", fmt::format("{} on a measured host", result.base)},
                 {"constants", std::move(constants)}};
   if (const auto& check = result.device.calibration)
     document["calibrated"] = {{"low", check->low}, {"high", check->high}};
@@ -38,9 +38,11 @@ const DeviceSpec& calibration_base(const EdgeTpuDevice& device) {
 void check_calibration_base(const DeviceSpec& base, const EdgeTpuDevice& device) {
   const bool is_usb = device.link == EdgeTpuDevice::Link::kUsb;
   if (is_usb == (base.timing.instruction_share.value > 0)) return;
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("'{}' is not on {} as {} is; take a base that is, as {}", base.name,
-                          is_usb ? "USB" : "PCIe", device.name(), calibration_base(device).name));
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("'{}' is not on {}, but {} is; use a base with the same link, for example {}",
+                  base.name, is_usb ? "USB" : "PCIe", device.name(),
+                  calibration_base(device).name));
 }
 
 std::string clock_sentence(const CalibrationResult& result) {
@@ -55,18 +57,17 @@ std::string clock_sentence(const CalibrationResult& result) {
   }
   const auto is_near = [&](double mhz) { return std::abs(measured / mhz - 1) <= kNear; };
   if (is_near(base))
-    return fmt::format("The device computes as at {:g} MHz, as {} states.", base, result.base);
+    return fmt::format("The measured clock matches the {:g} MHz of {}.", base, result.base);
   for (const double known : kKnownMhz) {
     if (!is_near(known)) continue;
     return fmt::format(
-        "The device computes as at {:g} MHz ({:g} measured), not at {:g} MHz as {} "
-        "states; plans with this file use what was measured.",
+        "The device runs at {:g} MHz ({:g} measured), not at the {:g} MHz of {}; plans with this "
+        "file use the measured clock.",
         known, measured, base, result.base);
   }
   return fmt::format(
-      "The device computes as at {:g} MHz, which is neither the {:g} MHz of {} nor "
-      "another clock that libedgetpu sets (250, 500): a hot chip slows itself down; "
-      "let it cool and measure again.",
+      "The measured clock is {:g} MHz, which is neither the {:g} MHz of {} nor another clock that "
+      "libedgetpu sets (250, 500); a hot chip lowers its clock: let it cool and measure again.",
       measured, base, result.base);
 }
 

@@ -83,11 +83,11 @@ LinearEquations equations(std::span<const Probe> probes, std::span<const ProbeTi
     all += fmt::format("{}{} {}", i == 0 ? "" : ", ", probes[i].model.name(),
                        format_time(times[i].median));
   }
-  throw Error(ErrorCode::kDevice,
-              fmt::format("{} (measured: {}); end other programs on this computer and this device, "
-                          "let the device cool, check that the base is of its kind, and measure "
-                          "again",
-                          reason, all));
+  throw Error(
+      ErrorCode::kDevice,
+      fmt::format("{} (measured: {}); stop other programs on this computer and this device, let "
+                  "the device cool, check that the base is of the same kind, and measure again",
+                  reason, all));
 }
 
 // The unknowns as multiples of the base's constants.
@@ -97,12 +97,13 @@ std::vector<double> multiples(std::span<const Probe> probes, std::span<const Pro
   std::vector<bool> is_zero(kUnknowns.size(), false);
   while (true) {
     const auto solution = least_squares(all, is_zero);
-    if (!solution) fail("the times do not tell the constants apart", probes, times);
+    if (!solution) fail("the times do not determine the constants", probes, times);
     bool is_done = true;
     for (std::size_t j = 0; j < kUnknowns.size(); ++j) {
       if ((*solution)[j] > 0 || is_zero[j]) continue;
       if (!kUnknowns[j].may_be_zero)
-        fail(fmt::format("no positive '{}' explains the times", kUnknowns[j].key), probes, times);
+        fail(fmt::format("no positive value of '{}' explains the times", kUnknowns[j].key), probes,
+             times);
       is_zero[j] = true;
       is_done = false;
     }
@@ -128,7 +129,7 @@ std::vector<CalibratedConstant> set_constants(DeviceSpec& device, std::span<cons
     result.measured = rounded(
         kUnknowns[j].is_rate ? result.base / solution[j] : result.base * solution[j], kDigits);
     if (!(result.measured >= named.smallest && result.measured <= named.largest)) {
-      fail(fmt::format("'{}' would be {:g} {}, and a device file may have {:g} to {:g}", named.key,
+      fail(fmt::format("'{}' would be {:g} {}, but a device file allows {:g} to {:g}", named.key,
                        result.measured, named.unit, named.smallest, named.largest),
            probes, times);
     }
@@ -149,8 +150,8 @@ void check_fit(const CalibrationResult& result, std::span<const Probe> probes,
     if (is_fitted ? std::abs(1 / ratio - 1) <= kMostOfFit
                   : ratio <= kMostOfCheck && ratio >= 1 / kMostOfCheck)
       continue;
-    fail(fmt::format("{}: takes {:.2f} times as long as the constants that {} say", probe.name,
-                     ratio, is_fitted ? "fit best" : "were measured"),
+    fail(fmt::format("{}: takes {:.2f} times as long as predicted by the constants that {}",
+                     probe.name, ratio, is_fitted ? "fit best" : "were measured"),
          probes, times);
   }
 }
@@ -170,13 +171,14 @@ Calibration check_of(std::span<const CalibratedProbe> probes) {
 CalibrationResult fit_calibration(std::span<const Probe> probes, std::span<const ProbeTime> times,
                                   const DeviceSpec& base) {
   if (probes.size() != times.size() || std::ranges::count(probes, "", &Probe::measures) == 0) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{} times for {} probes; give all of make_probes, one time each",
-                            times.size(), probes.size()));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("{} times for {} probes; pass all probes of make_probes, with one time each",
+                    times.size(), probes.size()));
   }
   for (std::size_t i = 0; i < probes.size(); ++i) {
     if (times[i].median <= Nanoseconds(0))
-      fail(probes[i].model.name() + ": took no time", probes, times);
+      fail(probes[i].model.name() + ": measured time is 0", probes, times);
   }
   CalibrationResult result;
   result.base = find_device(base.name).name;

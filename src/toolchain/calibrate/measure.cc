@@ -73,16 +73,15 @@ class Watchdog {
 void check(const ProbeTime& time, const std::string& name) {
   if (time.median <= Nanoseconds(0))
     throw Error(ErrorCode::kDevice,
-                fmt::format("{}: took no time; measure with a finer clock", name));
+                fmt::format("{}: measured time is 0; use a clock with a higher resolution", name));
   if (time.spread <= kMostProbeSpread) return;
   throw Error(
       ErrorCode::kDevice,
-      fmt::format("{}: half of its {} runs lie as far as {:.0f} % of {} apart, more than {:.0f} %; "
-                  "end other programs on this computer and this device, keep the clock of the "
-                  "processor steady (cpupower frequency-set -g performance), let the device cool, "
-                  "and measure again",
-                  name, time.runs, 100 * time.spread, format_time(time.median),
-                  100 * kMostProbeSpread));
+      fmt::format(
+          "{}: the middle half of {} runs spreads over {:.0f} % of the median {}, more than {:.0f} "
+          "%; stop other programs on this computer and this device, fix the CPU clock (cpupower "
+          "frequency-set -g performance), let the device cool, and measure again",
+          name, time.runs, 100 * time.spread, format_time(time.median), 100 * kMostProbeSpread));
 }
 
 }  // namespace

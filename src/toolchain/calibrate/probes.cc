@@ -22,9 +22,9 @@ std::string describe(const Model& model, std::span<const TensorId> tensors) {
 
 // Why a file is not this probe compiled as a whole; empty where it is.
 std::string difference(const Model& compiled, const Model& probe) {
-  if (!is_compiled(compiled)) return "nothing in it is compiled for the Edge TPU";
+  if (!is_compiled(compiled)) return "no part of it is compiled for the Edge TPU";
   if (compiled.operators().size() > 1) {
-    return fmt::format("of its {} operators some are left to the host",
+    return fmt::format("some of its {} operators are left to the host",
                        compiled.operators().size());
   }
   const auto compare = [](const char* what, const std::string& found, const std::string& wanted) {
@@ -54,8 +54,8 @@ std::vector<Model> compile_probes(std::span<const Probe> probes, const fs::path&
     const std::string reason = difference(result.back(), probe.model);
     if (reason.empty()) continue;
     throw Error(ErrorCode::kCompiler,
-                fmt::format("{}: the compiler did not compile all of it: {}; try another version "
-                            "of it (16 is the last)",
+                fmt::format("{}: the compiler did not compile the whole probe: {}; try another "
+                            "compiler version (16 is the latest)",
                             name, reason));
   }
   return result;
@@ -67,16 +67,15 @@ std::vector<Model> read_compiled_probes(std::span<const Probe> probes, const fs:
     const fs::path file = folder / compiled_file_name(probe.model.name() + ".tflite");
     std::error_code absent;
     if (!fs::exists(file, absent)) {
-      throw Error(ErrorCode::kIo,
-                  fmt::format("{}: not there; compile the files of `segue calibrate --write-probes "
-                              "DIR` with edgetpu_compiler",
-                              file.string()));
+      throw Error(ErrorCode::kIo, fmt::format("{}: file not found; compile the files of `segue "
+                                              "calibrate --write-probes DIR` with edgetpu_compiler",
+                                              file.string()));
     }
     result.push_back(read_model(file));
     const std::string reason = difference(result.back(), probe.model);
     if (reason.empty()) continue;
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: is not the probe {} compiled: {}; write the probes with `segue "
+                fmt::format("{}: not the compiled probe {}: {}; write the probes with `segue "
                             "calibrate --write-probes DIR`, and compile them with edgetpu_compiler",
                             file.string(), probe.model.name(), reason));
   }

@@ -5,9 +5,9 @@
 
 #include "base/file/temporary_folder.h"
 #include "base/process/process.h"
-#include "segue/toolchain.h"
 #include "segue/error.h"
 #include "segue/file.h"
+#include "segue/toolchain.h"
 #include "toolchain/edgetpu_compiler/failures.h"
 #include "toolchain/edgetpu_compiler/host_operators.h"
 
@@ -58,8 +58,8 @@ void check_remote(const EdgeTpuCompilerOptions& options, const fs::path& folder)
   if (fs::path(options.command[0]).filename() != "ssh") return;
   if (std::ranges::all_of(folder.string(), is_plain)) return;
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("{}: a compiler behind ssh cannot be given this path; use a folder named "
-                          "by letters, digits and ._-+,=@%",
+              fmt::format("{}: this path cannot be passed to a compiler over ssh; use a folder "
+                          "whose path has only letters, digits and ._-+,=@%",
                           folder.parent_path().string()));
 }
 
@@ -69,12 +69,12 @@ void check_no_segmentation(const std::vector<std::string>& command) {
   for (const std::string& word : command) {
     if (word.starts_with("--num_segments") || word.starts_with("-num_segments") ||
         (is_for_compiler && word.starts_with("-n"))) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("the compiler's command has {}: leave it out, and cut the model with "
-                              "`segue split`; edgetpu_compiler's own segmentation ends without a "
-                              "word, or crashes, on models of today's converter (edgetpu issues "
-                              "#411, #669)",
-                              word));
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("the compiler command contains {}: remove it, and split the model with "
+                      "`segue split`; the segmentation of edgetpu_compiler ends without a message, "
+                      "or crashes, on models of current converters (edgetpu issues #411, #669)",
+                      word));
     }
     is_for_compiler |= fs::path(word).filename().string().starts_with("edgetpu_compiler");
   }
@@ -82,7 +82,7 @@ void check_no_segmentation(const std::vector<std::string>& command) {
 
 CompilerFailure wrong_result(std::string message) {
   return {CompilerFailure::Kind::kOther, std::move(message),
-          "is the command edgetpu_compiler, and does it see the same folders?", false};
+          "check that the command runs edgetpu_compiler, and that it sees the same folders", false};
 }
 
 // One file on its way through the compiler.
@@ -122,7 +122,7 @@ class Attempt {
     compilation.failure = explain_compiler_failure(process.output + "\n" + log_text(),
                                                    process.end(), process.timed_out);
     if (process.succeeded() && compilation.failure->kind == CompilerFailure::Kind::kOther)
-      compilation.failure = wrong_result("it ended well, but wrote no file");
+      compilation.failure = wrong_result("the compiler succeeded, but wrote no file");
   }
 
  private:
@@ -133,11 +133,11 @@ class Attempt {
       return run_process(command, ".", timeout + timeout / 10);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kCompiler) throw;
-      throw Error(ErrorCode::kCompiler,
-                  fmt::format("{} (Google offers it for x86-64 Linux, "
-                              "coral.ai/docs/edgetpu/compiler; one elsewhere is named with "
-                              "--compiler-cmd)",
-                              error.what()));
+      throw Error(
+          ErrorCode::kCompiler,
+          fmt::format("{} (Google provides it for x86-64 Linux, coral.ai/docs/edgetpu/compiler; to "
+                      "run it on another machine, use --compiler-cmd)",
+                      error.what()));
     }
   }
 

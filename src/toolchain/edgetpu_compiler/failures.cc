@@ -32,33 +32,34 @@ struct KnownFailure {
 // The first row that matches counts: what names a reason stands before what only says that the
 // compilation failed.
 constexpr std::array kKnown{
-    KnownFailure{Kind::kDynamicTensors,
-                 {"dynamic-sized tensors"},
-                 {},
-                 false,
-                 true,
-                 "some shape is only known at run time (a batch of -1, a NonMaxSuppression); "
-                 "convert the model again with fixed input shapes and cut off what decides shapes"},
+    KnownFailure{
+        Kind::kDynamicTensors,
+        {"dynamic-sized tensors"},
+        {},
+        false,
+        true,
+        "a shape is only known at run time (a batch of -1, a NonMaxSuppression); convert the model "
+        "again with fixed input shapes, and remove operators that compute shapes"},
     KnownFailure{Kind::kLargeActivations,
                  {"large activation tensors"},
                  {},
                  false,
                  true,
-                 "a tensor between two operators does not fit the device's memory; use a smaller "
-                 "input image, or leave the first operators to the host"},
+                 "a tensor between two operators does not fit in the memory of the device; use a "
+                 "smaller input image, or leave the first operators to the host"},
     KnownFailure{Kind::kInterpreter,
                  {"failed in tflite interpreter", "unresolved custom op"},
                  {},
                  false,
                  true,
-                 "TensorFlow Lite itself refuses this file: the lines before say which operator; "
+                 "TensorFlow Lite itself rejects this file: the lines above name the operator; "
                  "`segue verify` shows whether the whole model runs"},
     KnownFailure{Kind::kNotQuantized,
                  {"model not quantized"},
                  {},
                  false,
                  false,
-                 "the compiler wants int8 or uint8 tensors; convert the model with full integer "
+                 "the compiler requires int8 or uint8 tensors; convert the model with full integer "
                  "quantization"},
     KnownFailure{Kind::kUnsupportedVersion,
                  {"op builtin_code out of range", "didn't find op for builtin opcode"},
@@ -66,45 +67,44 @@ constexpr std::array kKnown{
                  false,
                  true,
                  "an operator, or its version, is newer than this compiler; convert the model with "
-                 "an older TensorFlow (compiler 16 knows operators up to TensorFlow 2.5)"},
+                 "an older TensorFlow (compiler 16 supports operators up to TensorFlow 2.5)"},
     KnownFailure{Kind::kUnknownOption,
                  {"unknown command line flag"},
                  {},
                  false,
                  false,
-                 "this compiler is older than the options asked for; use version 16"},
+                 "this compiler version does not support the requested options; use version 16"},
     // Before internal errors, which the compiler prints after it (#400).
-    KnownFailure{Kind::kFileAccess,
-                 {"error opening file for writing", "could not open '", "no space left on device",
-                  "read-only file system", "disk quota exceeded"},
-                 {SIGXFSZ},
-                 false,
-                 false,
-                 "the compiler could not read or write in the folder it was given; make room on "
-                 "the disk, and let the command (docker, ssh, another user) see and write that "
-                 "folder under the same path"},
+    KnownFailure{
+        Kind::kFileAccess,
+        {"error opening file for writing", "could not open '", "no space left on device",
+         "read-only file system", "disk quota exceeded"},
+        {SIGXFSZ},
+        false,
+        false,
+        "the compiler could not read or write its folder; free some disk space, and give the "
+        "command (docker, ssh, another user) write access to that folder under the same path"},
     KnownFailure{Kind::kTimeout,
                  {"compilation timeout", "compilation timed out", "not complete within timeout"},
                  {SIGXCPU},
                  false,
                  true,
-                 "the search for a mapping did not end in time, usually because activations are "
-                 "large (edgetpu issue #686); give more with --timeout, use a smaller input image, "
-                 "or cut the model into more segments"},
+                 "the search for a mapping timed out, usually because activations are large "
+                 "(edgetpu issue #686); allow more time with --timeout, use a smaller input image, "
+                 "or split the model into more segments"},
     KnownFailure{Kind::kInvalidModel,
                  {"invalid model", "model could not be parsed"},
                  {},
                  false,
                  true,
-                 "the compiler cannot read this file; `segue inspect` shows what is in it"},
-    KnownFailure{
-        Kind::kKilled,
-        {"std::bad_alloc", "out of memory", "cannot allocate memory", "killed"},
-        {SIGKILL, SIGTERM, SIGINT, SIGHUP},
-        false,
-        false,
-        "memory ran out, or another program ended the compiler; compile one segment at a time "
-        "with --jobs 1, or give the machine (or container) more memory"},
+                 "the compiler cannot read this file; `segue inspect` shows its content"},
+    KnownFailure{Kind::kKilled,
+                 {"std::bad_alloc", "out of memory", "cannot allocate memory", "killed"},
+                 {SIGKILL, SIGTERM, SIGINT, SIGHUP},
+                 false,
+                 false,
+                 "the compiler ran out of memory, or another program stopped it; compile one "
+                 "segment at a time with --jobs 1, or give the machine (or container) more memory"},
     // For one model that failed with an exception another try passed (#173), for others not (#728).
     KnownFailure{Kind::kException,
                  {"uncaught exception", "libc++abi", "terminate called", "std::out_of_range",
@@ -112,43 +112,41 @@ constexpr std::array kKnown{
                  {},
                  true,
                  true,
-                 "the compiler ended itself by a C++ exception, which is a fault of the compiler; "
-                 "try other cuts, or --search-delegate, which leaves the operators at fault to the "
-                 "host (edgetpu issue #728)"},
-    KnownFailure{
-        Kind::kInternal,
-        {"internal compiler error", "internal error"},
-        {},
-        true,
-        true,
-        "the compiler gives no reason; it has been seen to pass on another try (edgetpu issues "
-        "#173, #211), with other cuts, or with --search-delegate, which leaves the operators at "
-        "fault to the host"},
+                 "the compiler aborted with a C++ exception, which is a bug of the compiler; try "
+                 "other cuts, or --search-delegate, which leaves the failing operators to the host "
+                 "(edgetpu issue #728)"},
+    KnownFailure{Kind::kInternal,
+                 {"internal compiler error", "internal error"},
+                 {},
+                 true,
+                 true,
+                 "the compiler reports no reason; it may succeed on a retry (edgetpu issues #173, "
+                 "#211), with other cuts, or with --search-delegate, which leaves the failing "
+                 "operators to the host"},
     KnownFailure{Kind::kCrash,
                  {"segmentation fault", "core dumped", "bus error", "illegal instruction",
                   "floating point exception", "uncaught target signal", "aborted"},
                  {SIGSEGV, SIGABRT, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS},
                  true,
                  true,
-                 "the compiler crashed; it has been seen to with fully connected layers behind a "
-                 "flattened map (edgetpu issue #669): try other cuts"},
+                 "the compiler crashed; one known cause is a fully connected layer after a "
+                 "flattened feature map (edgetpu issue #669): try other cuts"},
     // Its output has nothing but progress.
-    KnownFailure{
-        Kind::kSilent,
-        {},
-        {},
-        true,
-        true,
-        "the compiler ended without a reason (edgetpu issues #411, #800); try other cuts, or "
-        "--search-delegate, which leaves the operators at fault to the host"},
+    KnownFailure{Kind::kSilent,
+                 {},
+                 {},
+                 true,
+                 true,
+                 "the compiler stopped without a reason (edgetpu issues #411, #800); try other "
+                 "cuts, or --search-delegate, which leaves the failing operators to the host"},
     KnownFailure{Kind::kNothingMapped,
                  {},
                  {},
                  false,
                  false,
-                 "the whole file would run on the host's processor; convert the model with full "
-                 "integer quantization, and ask for no older runtime than needed with "
-                 "--min-runtime-version; `segue inspect` gives the reason for each operator"},
+                 "the whole file would run on the host CPU; convert the model with full integer "
+                 "quantization, and do not set --min-runtime-version lower than needed; `segue "
+                 "inspect` shows the reason for each operator"},
 };
 
 // Lines that the compiler prints whatever happens, some with names of tensors.
@@ -232,7 +230,7 @@ int signal_of(std::string_view end) {
 std::string how_it_ended(const std::string& end) {
   const int signal = signal_of(end);
   if (signal == 0 || end.starts_with("signal ")) return end;
-  return fmt::format("{}, which stands for signal {} ({})", end, signal, ::strsignal(signal));
+  return fmt::format("{}, which means signal {} ({})", end, signal, ::strsignal(signal));
 }
 
 std::string message_of(std::string_view line) {
@@ -292,16 +290,16 @@ CompilerFailure explain_compiler_failure(std::string_view output, const std::str
   const bool has_begun = !said.progress.empty();
   if (has_begun && said.lines.empty()) {
     return failure_of(row_of(Kind::kSilent),
-                      fmt::format("no reason given, {}, after '{:.80}'", end, said.progress));
+                      fmt::format("no reason reported, {}, after '{:.80}'", end, said.progress));
   }
   CompilerFailure failure;
   failure.message = said.lines.empty() ? end : message_of(said.lines.back());
   failure.may_have_culprit = has_begun;
   failure.explanation =
-      has_begun ? fmt::format("{}; its whole output is in the log", end)
+      has_begun ? fmt::format("{}; the log has the full output", end)
                 : fmt::format(
-                      "{}, and nothing of what edgetpu_compiler prints; is the command right, "
-                      "and can it run here (it is a program for x86-64 Linux)?",
+                      "{}, without any output of edgetpu_compiler; check that the command is "
+                      "correct and can run here (edgetpu_compiler is a program for x86-64 Linux)",
                       end);
   return failure;
 }

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "segue/toolchain.h"
 #include "segue/error.h"
+#include "segue/toolchain.h"
 
 namespace segue {
 namespace {
@@ -33,7 +33,7 @@ std::vector<std::string_view> lines_of(std::string_view text) {
 }
 
 [[noreturn]] void fail(std::string_view line, const char* what) {
-  throw Error(ErrorCode::kCompiler, fmt::format("the compiler's log: '{:.200}': {}", line, what));
+  throw Error(ErrorCode::kCompiler, fmt::format("compiler log, line '{:.200}': {}", line, what));
 }
 
 // "3.33MiB", "512.00B"
@@ -41,16 +41,16 @@ std::uint64_t parse_bytes(std::string_view line, std::string_view value) {
   double number = 0;
   const auto [end, error] =
       std::from_chars(value.data(), value.data() + value.size(), number, std::chars_format::fixed);
-  if (error != std::errc{} || !(number >= 0)) fail(line, "a number of bytes is expected");
+  if (error != std::errc{} || !(number >= 0)) fail(line, "expected a number of bytes");
   const std::string_view unit = trimmed(value.substr(static_cast<std::size_t>(end - value.data())));
   double factor = 0;
   if (unit == "B") factor = 1;
   if (unit == "KiB") factor = static_cast<double>(kKiB);
   if (unit == "MiB") factor = static_cast<double>(kMiB);
   if (unit == "GiB") factor = static_cast<double>(kKiB * kMiB);
-  if (factor == 0) fail(line, "the unit is none of B, KiB, MiB and GiB");
+  if (factor == 0) fail(line, "the unit is not one of B, KiB, MiB and GiB");
   constexpr double kMost = 1e15;
-  if (number * factor > kMost) fail(line, "no device has that much");
+  if (number * factor > kMost) fail(line, "the value is larger than any device memory");
   return static_cast<std::uint64_t>(std::llround(number * factor));
 }
 
@@ -94,14 +94,15 @@ class Lines {
 
   [[nodiscard]] std::uint64_t required_bytes(std::string_view key) const {
     if (const auto value = bytes(key)) return *value;
-    fail(key, "this line is missing; is it edgetpu_compiler, version 2 or later?");
+    fail(key,
+         "this line is missing; check that the program is edgetpu_compiler, version 2 or later");
   }
 
   [[nodiscard]] std::uint32_t count(std::string_view key, std::uint32_t where_missing = 0) const {
     const auto value = find(key);
     if (!value) return where_missing;
     const auto number = parse_count(*value);
-    if (!number) fail(fmt::format("{} {}", key, *value), "a number is expected");
+    if (!number) fail(fmt::format("{} {}", key, *value), "expected a number");
     return *number;
   }
 
