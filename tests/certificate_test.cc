@@ -89,13 +89,13 @@ TEST(Certificate, ThatDoesNotBelongToItsPlanIsRejectedWithTheReason) {
   EXPECT_THAT(reason_of(edited), HasSubstr("predictions"));
   edited = plan;
   edited.bound->devices = 5;
-  EXPECT_THAT(reason_of(edited), HasSubstr("uses 6 devices, its bound holds for 5"));
+  EXPECT_THAT(reason_of(edited), HasSubstr("uses 6 devices, but its bound is for 5"));
   edited = plan;
   edited.bound->max_replicas = 1;
-  EXPECT_THAT(reason_of(edited), HasSubstr("replicas, its bound holds for 1"));
+  EXPECT_THAT(reason_of(edited), HasSubstr("replicas, but its bound is for 1"));
   edited = plan;
   edited.bound->max_latency = Nanoseconds(1000);
-  EXPECT_THAT(reason_of(edited), HasSubstr("its latency is"));
+  EXPECT_THAT(reason_of(edited), HasSubstr("the latency is"));
   edited = plan;
   edited.bound->is_proven = false;
   EXPECT_THAT(reason_of(edited), HasSubstr("not proven"));

@@ -241,7 +241,7 @@ TEST(CompiledPlans, RefuseAListThatIsNotAscending) {
   const auto at = text.find("7", text.find("operators_on_host"));
   text[at] = '3';
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_plan(text, "p"); },
-               {"stages[0].compiled.operators_on_host[1]", "larger than the one before"});
+               {"stages[0].compiled.operators_on_host[1]", "larger than the previous element"});
 }
 
 TEST(CompileFolder, WithNothingOnTheEdgeTpuHasFailed) {

@@ -376,10 +376,10 @@ TEST(Messages, AreRefusedWhereTheyEndTooEarly) {
   MessageReader reader(writer.bytes());
   EXPECT_EQ(reader.number(), 7);
   EXPECT_EQ(reader.text(), "text");
-  expect_error(ErrorCode::kInternal, [&] { (void)reader.number(); }, {"too early"});
+  expect_error(ErrorCode::kInternal, [&] { (void)reader.number(); }, {"truncated"});
   MessageReader shorter(writer.bytes().first(18));
   (void)shorter.number();
-  expect_error(ErrorCode::kInternal, [&] { (void)shorter.text(); }, {"too early"});
+  expect_error(ErrorCode::kInternal, [&] { (void)shorter.text(); }, {"truncated"});
 }
 
 }  // namespace

@@ -71,7 +71,7 @@ INSTANTIATE_TEST_SUITE_P(
                   {"constants.clocks: unknown constant", "did you mean 'clock'", "host_slowdown"}},
         BadDevice{"NoUnit",
                   [](Json& j) { j["constants"]["link"].erase("unit"); },
-                  {"constants.link: lacks the key \"unit\""}},
+                  {"constants.link: missing key \"unit\""}},
         BadDevice{"WrongUnit",
                   [](Json& j) { j["constants"]["link"]["unit"] = "MHz"; },
                   {"constants.link.unit", "MB/s"}},
@@ -93,10 +93,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadDevice{"NoName", [](Json& j) { j["name"] = ""; }, {"name: must have 1 to 100 bytes"}},
         BadDevice{"NameOfTheCatalogue",
                   [](Json& j) { j["name"] = "edgetpu-usb2"; },
-                  {"name: 'edgetpu-usb2' is a device of the catalogue"}},
+                  {"name: 'edgetpu-usb2' is already a device of the catalogue"}},
         BadDevice{"ControlCharacter",
                   [](Json& j) { j["name"] = "a\x1b[31m"; },
-                  {"name: must not have control characters"}},
+                  {"name: must not contain control characters"}},
         BadDevice{"OtherSchema",
                   [](Json& j) { j["schema"] = "segue.device/9"; },
                   {"schema: is \"segue.device/9\""}},
@@ -166,7 +166,8 @@ TEST(DevicePools, ChoicesBeyondTheMostAreNotCountedFurther) {
 
 TEST(DevicePools, MistakesAreNamed) {
   const auto open = [](const char* text) { return [text] { (void)open_devices(text, 0); }; };
-  expect_error(ErrorCode::kInvalidArgument, open("edgetpu-usb3,edgetpu-pcie"), {"say how many"});
+  expect_error(ErrorCode::kInvalidArgument, open("edgetpu-usb3,edgetpu-pcie"),
+               {"the number of 'edgetpu-usb3' is missing"});
   expect_error(ErrorCode::kInvalidArgument, open("0xedgetpu-usb3"), {"from 1 to 1024"});
   expect_error(ErrorCode::kInvalidArgument, open("99999999999xedgetpu-usb3"), {"from 1 to 1024"});
   expect_error(ErrorCode::kInvalidArgument, open("2xedgetpu-usb9"), {"'edgetpu-usb9'"});

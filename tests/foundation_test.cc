@@ -46,8 +46,7 @@ TEST(AppendedFile, BelongsToOneAtATime) {
                  {path.string(), "another process writes to it"});
   }
   EXPECT_NO_THROW({ const AppendedFile other(path); });
-  expect_error(ErrorCode::kIo, [&] { const AppendedFile folder(scratch.path()); },
-               {"cannot be opened"});
+  expect_error(ErrorCode::kIo, [&] { const AppendedFile folder(scratch.path()); }, {"cannot open"});
 }
 
 TEST(Units, MacsUseDecimalPrefixes) {

@@ -47,7 +47,7 @@ TEST(Isolated, ResultsThatAreTooLongAreAnError) {
                  (void)run_isolated(
                      [](const Progress&) { return std::string(std::size_t{17} << 20U, 'x'); });
                },
-               {"above 16 MiB"});
+               {"larger than 16 MiB"});
 }
 
 TEST(Isolated, ChildThatTakesTooLongIsKilled) {

@@ -165,23 +165,23 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"NoOperators", [](ModelBuilder& b) { b.graph().operators.clear(); }, "no operators"},
         Damage{"NoOutputs", [](ModelBuilder& b) { b.graph().outputs.clear(); }, "no outputs"},
         Damage{"TensorOutOfRange", [](ModelBuilder& b) { b.graph().operators[0]->inputs[0] = 99; },
-               "uses tensor 99 of 4"},
+               "uses tensor 99, but the subgraph has 4"},
         Damage{"NegativeTensor", [](ModelBuilder& b) { b.graph().operators[0]->inputs[0] = -7; },
                "uses tensor -7"},
         Damage{"NegativeOutput", [](ModelBuilder& b) { b.graph().operators[0]->outputs[0] = -1; },
                "uses tensor -1"},
         Damage{"CodeOutOfRange", [](ModelBuilder& b) { b.graph().operators[0]->opcode_index = 5; },
-               "uses code 5 of 1"},
+               "uses code 5, but the file has 1"},
         Damage{"BufferOutOfRange", [](ModelBuilder& b) { b.at(1).buffer = 77; },
-               "uses buffer 77 of"},
+               "uses buffer 77, but the file has"},
         Damage{"ShortBuffer", [](ModelBuilder& b) { b.raw().buffers[1]->data.pop_back(); },
-               "needs 24 bytes, its buffer has 23"},
+               "needs 24 bytes, but its buffer has 23"},
         Damage{"NegativeExtent", [](ModelBuilder& b) { b.at(0).shape[1] = -2; }, "extent -2"},
         Damage{"HugeShape",
                [](ModelBuilder& b) {
                  b.at(0).shape = {1 << 30, 1 << 30, 1 << 30, 1 << 30};
                },
-               "larger than any memory"},
+               "larger than the address space"},
         Damage{"ScalesWithoutDimension",
                [](ModelBuilder& b) { b.at(1).quantization->quantized_dimension = 9; },
                "8 scales along dimension 9"},
@@ -200,7 +200,7 @@ INSTANTIATE_TEST_SUITE_P(
                [](ModelBuilder& b) {
                  b.output(b.tensor("lost", {1, 2}));
                },
-               "is never written"},
+               "no operator writes"},
         Damage{"SignatureOutOfRange",
                [](ModelBuilder& b) {
                  auto signature = std::make_unique<tflite::SignatureDefT>();
@@ -257,7 +257,7 @@ TEST(ReadModel, ListsLongerThanTheFileAreRefused) {
                             tflite::CreateTensorDirect(builder, &shape)};
   const auto bytes = finished(builder, tensors, operators);
   expect_error(ErrorCode::kInvalidModel, [&] { (void)parse_model(bytes, "shared"); },
-               {"more memory than twice the file", "inputs"});
+               {"more than twice the memory of the file", "inputs"});
 }
 
 // Ten thousand tensors that share one shape of ten thousand extents: some 100 KB that would be 400
@@ -271,7 +271,7 @@ TEST(ReadModel, TablesThatShareTheirContentsAreRefusedBeforeTheyAreUnpacked) {
   const std::vector operators{tflite::CreateOperatorDirect(builder)};
   const auto bytes = finished(builder, tensors, operators);
   expect_error(ErrorCode::kInvalidModel, [&] { (void)parse_model(bytes, "shared"); },
-               {"more memory than twice the file", "shape"});
+               {"more than twice the memory of the file", "shape"});
 }
 
 // The verifier asks only that a list's length is aligned.
@@ -288,7 +288,7 @@ TEST(ReadModel, NumbersOfEightBytesBetweenMultiplesOfEightAreRefused) {
   std::byte* offset = bytes.data() + (field - bytes.data());
   flatbuffers::WriteScalar(offset, flatbuffers::ReadScalar<flatbuffers::uoffset_t>(offset) + 4);
   expect_error(ErrorCode::kInvalidModel, [&] { (void)parse_model(bytes, "crooked"); },
-               {"tensors[0].quantization.zero_point", "multiple"});
+               {"tensors[0].quantization.zero_point", "aligned"});
 }
 
 TEST(ReadModel, EveryTruncationIsAnError) {

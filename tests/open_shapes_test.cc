@@ -61,7 +61,7 @@ TEST(OpenBatch, IsTakenAsOneAndSaidSo) {
   ASSERT_EQ(notes.size(), 2U);
   EXPECT_THAT(notes[0], ::testing::HasSubstr("'x' (-1x4x4x3)"));
   // RESHAPE and the dense layer behind it follow, with 640 bytes of weights and 20 of bias.
-  for (const char* part : {"SHAPE #1", "4 operators behind it", "tf.TensorSpec([1,4,4,3])"})
+  for (const char* part : {"SHAPE #1", "4 operators after it", "tf.TensorSpec([1,4,4,3])"})
     EXPECT_THAT(notes[1], ::testing::HasSubstr(part));
 }
 

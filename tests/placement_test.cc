@@ -83,7 +83,8 @@ INSTANTIATE_TEST_SUITE_P(All, Placement,
                                                 [](ModelBuilder& b) {
                                                   unary(b, B::GELU, 1, {1, 4});
                                                 },
-                                                "no such operation", "supported operations"},
+                                                "does not support this operation",
+                                                "supported operations"},
                                            Case{"Exp", HostCause::kOperation,
                                                 [](ModelBuilder& b) {
                                                   unary(b, B::EXP, 2, {1, 4});
@@ -127,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(All, Placement,
                                                 [](ModelBuilder& b) {
                                                   unary(b, B::SOFTMAX, 2, {1, 16001});
                                                 },
-                                                "16000", "leave it out"},
+                                                "16000", "remove it"},
                                            Case{"Softmax", HostCause::kNone,
                                                 [](ModelBuilder& b) {
                                                   unary(b, B::SOFTMAX, 2, {1, 16000});
@@ -325,7 +326,8 @@ TEST(ModelWithoutTpuPart, GetsNoPlanButAdvice) {
     (void)plan_by_strategy(graph, {&pool, 1}, Strategy::kBalanced);
   };
   expect_error(ErrorCode::kUnsupported, [&] { plan(float_model(tflite::TensorType::FLOAT32)); },
-               {"none of it (1 operator)", "float model", "full integer quantization"});
+               {"no operator is supported by the Edge TPU (1 operator)", "float model",
+                "full integer quantization"});
   expect_error(ErrorCode::kUnsupported, [&] { plan(float_model(tflite::TensorType::FLOAT16)); },
                {"float16"});
   expect_error(ErrorCode::kUnsupported, [&] { plan(float_model(tflite::TensorType::INT8)); },

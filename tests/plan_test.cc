@@ -101,15 +101,15 @@ TEST(Plan, OfUnequalDevicesEditedIntoWhatThereIsNotIsRefused) {
   plan.stages[1].replicas = 2;
   expect_error(ErrorCode::kInvalidArgument,
                [&] { (void)evaluate_plan(plan, graph, unequal_devices()); },
-               {"take 3 devices of 'edgetpu-usb3'; the pool has 2"});
+               {"use 3 devices of 'edgetpu-usb3', but the pool has 2"});
   plan.stages[1].devices[0] = {7, 1, {}};
   expect_error(ErrorCode::kInvalidArgument,
                [&] { (void)evaluate_plan(plan, graph, unequal_devices()); },
-               {"stage 1 names pool 7; the devices are 2 pools"});
+               {"stage 1 uses pool 7; the devices consist of 2 pools"});
   plan.stages[1].devices.clear();
   expect_error(ErrorCode::kInvalidArgument,
                [&] { (void)evaluate_plan(plan, graph, unequal_devices()); },
-               {"stage 1 does not say which devices", "2 pools"});
+               {"stage 1 has no key", "2 pools"});
 }
 
 TEST(Plan, SharedLinkBoundsThePaceByAllThatGoesThroughIt) {
@@ -191,7 +191,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadPlan{"UnknownStageKey", [](Json& j) { j["stages"][1]["speed"] = 1; },
                 "stages[1].speed: unknown key"},
         BadPlan{"MissingKey", [](Json& j) { j["model"].erase("depth"); },
-                "model: lacks the key \"depth\""},
+                "model: missing key \"depth\""},
         BadPlan{"NegativeOperator", [](Json& j) { j["stages"][2]["operators"][0] = -1; },
                 "stages[2].operators[0]: must be a whole number"},
         BadPlan{"TextForANumber", [](Json& j) { j["stages"][0]["macs"] = "many"; },
@@ -218,9 +218,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadPlan{"WrongIndex", [](Json& j) { j["stages"][1]["index"] = 0; },
                 "stages[1].index: must be 1"},
         BadPlan{"NameThatEndsEarly", [](Json& j) { j["model"]["name"] = std::string("a\0b", 3); },
-                "model.name: must not hold control characters"},
+                "model.name: must not contain control characters"},
         BadPlan{"NameWithAFolder", [](Json& j) { j["model"]["name"] = "../../etc/x"; },
-                "model.name: must be the stem"},
+                "model.name: must be a valid file name"},
         BadPlan{"HugeNumber", [](Json& j) { j["model"]["depth"] = 5'000'000'000; },
                 "model.depth: must be a whole number from 0 to 4294967295"}),
     [](const auto& row) { return row.param.name; });
@@ -272,7 +272,7 @@ TEST(PlanFile, KeysThatStandTwiceAreRefusedWithTheirPath) {
     std::string text = to_json(plan_of(testing::conv_chain({8, 8}), 2));
     text.replace(text.rfind(once), once.size(), twice);
     expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_plan(text, "my.json"); },
-                 {"my.json: " + path + ": the key stands twice"});
+                 {"my.json: " + path + ": duplicate key"});
   };
   refuses("\"device\":", "\"device\": \"a\", \"device\":", "device");
   refuses("\"macs\":", "\"macs\": 0, \"macs\":", "stages[1].macs");

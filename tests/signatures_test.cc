@@ -112,7 +112,7 @@ TEST(Signatures, CommandsTakeTheChosenOne) {
   expect_failure(
       run_segue({"simulate", "plan.json", "--model", "two.tflite", "--signature", "small"},
                 scratch.path()),
-      testing::kUsage, "4 operators, the model 1");
+      testing::kUsage, "4 operators, but the model has 1");
   expect_failure(run_segue({"simulate", "plan.json", "--signature", "small"}, scratch.path()),
                  testing::kUsage, "--signature");
 }

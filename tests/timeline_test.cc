@@ -136,7 +136,7 @@ TEST(Timeline, MistakesAreNamed) {
   odd.replica_times = {odd.time};
   expect_error(ErrorCode::kInvalidArgument,
                [&] { (void)simulate_timeline(std::vector{odd}, inputs(1)); },
-               {"3 replicas and 1 times"});
+               {"3 replicas, but 1 replica times"});
 }
 
 struct RandomPipeline {

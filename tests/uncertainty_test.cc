@@ -156,7 +156,7 @@ TEST(Uncertainty, RangeThatDoesNotHoldItsTimeIsRefused) {
   identify_model(plan, model);
   plan.stages[0].range->low = plan.stages[0].time.total() + Nanoseconds(1);
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_plan(to_json(plan), "plan"); },
-               {"stages[0].time_range_ns", "which it is the range of"});
+               {"stages[0].time_range_ns", "must include"});
 }
 
 TEST(Uncertainty, RangesOverlapWhereTheyShareATime) {

@@ -109,13 +109,13 @@ TEST(WeightsBehind, HostileOffsetsAreRefused) {
     expect_error(ErrorCode::kInvalidModel, [&] { (void)parse_model(file, "hostile"); }, {message});
   };
   const std::uint64_t end = skipping().bytes_with_weights_behind().size();
-  expect(end - 15, 16, "beyond the end of the file");
-  expect(end + 16, 16, "beyond the end of the file");
-  expect(kHuge, 16, "beyond the end of the file");
-  expect(16, kHuge, "beyond the end of the file");
-  expect(kHuge - 7, 16, "beyond the end of the file");
-  expect(16, 16, "byte 16 lie inside the flatbuffer");
-  expect(2, 16, "byte 2 lie inside the flatbuffer");
+  expect(end - 15, 16, "are beyond the end of the file");
+  expect(end + 16, 16, "are beyond the end of the file");
+  expect(kHuge, 16, "are beyond the end of the file");
+  expect(16, kHuge, "are beyond the end of the file");
+  expect(kHuge - 7, 16, "are beyond the end of the file");
+  expect(16, 16, "byte 16 are inside the flatbuffer");
+  expect(2, 16, "byte 2 are inside the flatbuffer");
 }
 
 // A file with a hole: the weights of the last buffer lie 3 GB behind the others.

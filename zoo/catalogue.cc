@@ -108,7 +108,8 @@ Network make_network(std::string_view name) {
   if (recipe == recipes().end()) {
     std::vector<std::string> known;
     for (const ZooEntry& entry : zoo_catalogue()) known.push_back(entry.name);
-    fail(name, fmt::format("no such model{}; `segue zoo` lists all", did_you_mean(base, known)));
+    fail(name,
+         fmt::format("no such model{}; `segue zoo` lists all models", did_you_mean(base, known)));
   }
   std::int32_t size = recipe->entry.input_size;
   if (at != std::string_view::npos) {
@@ -143,7 +144,7 @@ std::vector<std::byte> make_zoo_model(std::string_view name) {
   constexpr std::uint64_t kMostParameters = 1'900'000'000;  // a .tflite file ends at 2 GB
   if (network.keras_parameters() > kMostParameters) {
     fail(name,
-         fmt::format("{} parameters do not fit a .tflite file of 2 GB; ask for a smaller input",
+         fmt::format("{} parameters do not fit in a .tflite file of 2 GB; use a smaller input",
                      network.keras_parameters()));
   }
   return zoo::serialize(zoo::as_converted(network));
@@ -162,7 +163,7 @@ constexpr std::string_view kPrefix = "zoo:";
 Model open_model(const std::string& path_or_zoo_name, const ReadOptions& options) {
   if (path_or_zoo_name.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
-                "no model named; give a .tflite file, or zoo:NAME for a built-in one");
+                "no model given; give a .tflite file, or zoo:NAME for a built-in one");
   }
   if (!path_or_zoo_name.starts_with(kPrefix)) return read_model(path_or_zoo_name, options);
   const std::string name = path_or_zoo_name.substr(kPrefix.size());

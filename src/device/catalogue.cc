@@ -93,7 +93,7 @@ Timing timing(const Link& link, double clock_hz) {
                              link.host_source},
       .host_slowdown = {link.host_slowdown, "ratio", Evidence::kDerived, link.host_source},
       .hop_ns = {0.01e6, "ns", Evidence::kDerived,
-                 "1.4 us where Segue wakes a thread (docs/performance.md), more where cores sleep"},
+                 "1.4 us to wake a thread in Segue (docs/performance.md), more if cores sleep"},
       .busy_stretch = {link.busy_stretch, "ratio", Evidence::kDerived, kPipelines},
       .busy_cores = {kBusyHostCores, "cores", Evidence::kDerived, kPipelines},
   };
@@ -138,14 +138,14 @@ const std::vector<DeviceSpec>& catalogue() {
              kStandardClockHz),
       device("edgetpu-usb2-max", "USB Accelerator on USB 2, libedgetpu1-max (500 MHz)", kUsb2,
              kMaximumClockHz),
-      device("edgetpu-pcie", "M.2 or mini PCIe card at 250 MHz, as twice observed", kPcie,
+      device("edgetpu-pcie", "M.2 or mini PCIe card at 250 MHz (observed twice)", kPcie,
              kStandardClockHz),
-      device("edgetpu-pcie-max", "M.2 or mini PCIe card at 500 MHz, as its driver asks", kPcie,
-             kMaximumClockHz),
+      device("edgetpu-pcie-max", "M.2 or mini PCIe card at 500 MHz (requested by its driver)",
+             kPcie, kMaximumClockHz),
       device("edgetpu-pcie-busy",
-             "edgetpu-pcie on a host that several TPUs slow down, as one measured", kPcieBusy,
+             "edgetpu-pcie on a host that several TPUs slow down (one measured host)", kPcieBusy,
              kStandardClockHz),
-      device("edgetpu-card8", "PCIe card of 8 Edge TPUs, as one measured (250 MHz)", kCard8,
+      device("edgetpu-card8", "PCIe card with 8 Edge TPUs at 250 MHz (one measured card)", kCard8,
              kStandardClockHz),
       device("edgetpu-devboard", "Dev Board (500 MHz, a slow host)", kDevBoard, kMaximumClockHz),
   };
@@ -176,8 +176,8 @@ const DeviceSpec& find_device(std::string_view name) {
   std::string known;
   for (const DeviceSpec& spec : catalogue()) known += (known.empty() ? "" : ", ") + spec.name;
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("unknown device '{}'; choose one of {}, or give a device file (.json)",
-                          name, known));
+              fmt::format("unknown device '{}'; expected one of {}, or a device file (.json)", name,
+                          known));
 }
 
 }  // namespace segue

@@ -60,7 +60,7 @@ const NamedConstant& find_constant(const std::string& key, const Node& node) {
     if (constant.key == key) return constant;
     known.emplace_back(constant.key);
   }
-  node.fail(fmt::format("unknown constant{}; known are {}", did_you_mean(key, known),
+  node.fail(fmt::format("unknown constant{}; supported constants: {}", did_you_mean(key, known),
                         fmt::join(known, ", ")));
 }
 
@@ -98,11 +98,12 @@ void check_name(const Node& node) {
   if (name.empty() || name.size() > kLongestName)
     node.fail(fmt::format("must have 1 to {} bytes", kLongestName));
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7F; };
-  if (std::ranges::any_of(name, is_control)) node.fail("must not have control characters");
+  if (std::ranges::any_of(name, is_control)) node.fail("must not contain control characters");
   if (name.find_first_of(",:") != std::string::npos || has_device_count(name))
-    node.fail("must not look like a list of devices: no comma, no colon, no number and x in front");
+    node.fail(
+        "must not look like a list of devices (a comma, a colon, or a number and x in front)");
   if (std::ranges::find(device_catalogue(), name, &DeviceSpec::name) != device_catalogue().end())
-    node.fail(fmt::format("'{}' is a device of the catalogue; choose another name", name));
+    node.fail(fmt::format("'{}' is already a device of the catalogue; choose another name", name));
 }
 
 }  // namespace
@@ -113,39 +114,42 @@ std::span<const NamedConstant> device_constants() {
        [](DeviceSpec& d) { return &d.timing.clock_hz; }},
       {"operator", "cycles", 1, 0, 1e5, "cycles to start and end each operator",
        [](DeviceSpec& d) { return &d.timing.operator_cycles; }},
-      {"tap", "cycles", 1, 0, 1e6, "cycles per word that a window or a neighbour tile is read for",
+      {"tap", "cycles", 1, 0, 1e6, "cycles per word read for a window or from a neighbour tile",
        [](DeviceSpec& d) { return &d.timing.tap_cycles; }},
       {"softmax", "cycles", 1, 0, 1e5, "cycles per element of a softmax",
        [](DeviceSpec& d) { return &d.timing.softmax_cycles; }},
-      {"link", "MB/s", 1e6, 0.1, 100'000, "either way: inputs, parameters, instructions, outputs",
+      {"link", "MB/s", 1e6, 0.1, 100'000,
+       "bandwidth in each direction: inputs, parameters, instructions, outputs",
        [](DeviceSpec& d) { return &d.timing.link_bytes_per_s; }},
       {"instructions", "ratio", 1, 0, 1, "share of the instructions sent before every input",
        [](DeviceSpec& d) { return &d.timing.instruction_share; }},
       {"invoke", "ms", 1e6, 0, 1000, "fixed time of one inference, on a desktop host",
        [](DeviceSpec& d) { return &d.timing.invoke_ns; }},
-      {"input", "ns/B", 1, 0, 10'000, "copying inputs, on a desktop host, beside the link",
+      {"input", "ns/B", 1, 0, 10'000,
+       "time to copy inputs on a desktop host, in addition to the link",
        [](DeviceSpec& d) { return &d.timing.input_ns_per_byte; }},
-      {"output", "ns/B", 1, 0, 10'000, "re-laying outputs out, on a desktop host, beside the link",
+      {"output", "ns/B", 1, 0, 10'000,
+       "time to change the layout of outputs on a desktop host, in addition to the link",
        [](DeviceSpec& d) { return &d.timing.output_ns_per_byte; }},
       {"host_slowdown", "ratio", 1, 0.01, 1000, "host-bound work relative to a desktop",
        [](DeviceSpec& d) { return &d.timing.host_slowdown; }},
-      {"hop", "ms", 1e6, 0, 1000, "handing an input to the next stage, on a desktop host",
+      {"hop", "ms", 1e6, 0, 1000, "time to hand an input to the next stage, on a desktop host",
        [](DeviceSpec& d) { return &d.timing.hop_ns; }},
-      {"busy_stretch", "ratio", 1, 1, 1000, "of the host's share of outputs, on several devices",
+      {"busy_stretch", "ratio", 1, 1, 1000,
+       "slowdown of the host's share of outputs with several devices",
        [](DeviceSpec& d) { return &d.timing.busy_stretch; }},
-      {"busy_cores", "cores", 1, 0.01, 1024, "that the host keeps busy with that at most",
+      {"busy_cores", "cores", 1, 0.01, 1024, "most cores that the host uses for this",
        [](DeviceSpec& d) { return &d.timing.busy_cores; }},
       {"parameter_memory", "MiB", 1024.0 * 1024.0, 0.01, 65'536,
-       "on-chip memory, of which the running layer reserves 0.27 MiB or more",
+       "on-chip memory; the running layer reserves at least 0.27 MiB of it",
        [](DeviceSpec& d) { return &d.memory.capacity_bytes; }},
       {"tile_memory", "KiB", 1024, 1, 1'048'576, "memory for activations in each tile",
        [](DeviceSpec& d) { return &d.activations.narrow_tile_bytes; }},
-      {"host_int8", "GMAC/s", 1e9, 0.001, 100'000, "8-bit convolutions on the host's processor",
+      {"host_int8", "GMAC/s", 1e9, 0.001, 100'000, "8-bit convolutions on the host CPU",
        [](DeviceSpec& d) { return &d.host.int8_macs_per_s; }},
       {"host_float", "GMAC/s", 1e9, 0.001, 100'000, "float convolutions on the host's processor",
        [](DeviceSpec& d) { return &d.host.float_macs_per_s; }},
-      {"host_depthwise", "GMAC/s", 1e9, 0.001, 100'000,
-       "depthwise convolutions on the host's processor",
+      {"host_depthwise", "GMAC/s", 1e9, 0.001, 100'000, "depthwise convolutions on the host CPU",
        [](DeviceSpec& d) { return &d.host.depthwise_macs_per_s; }},
       {"host_element", "ns", 1, 0, 100'000, "other arithmetic on the host, per element",
        [](DeviceSpec& d) { return &d.host.element_ns; }},

@@ -27,8 +27,9 @@ std::pair<std::uint32_t, std::string_view> split_count(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), last, count);
   if (end == text.data() || end == last || *end != 'x') return {0, text};
   if (error != std::errc{} || count == 0 || count > kMostDevices) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("'{}': a count of devices is from 1 to {}", text, kMostDevices));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("'{}': the number of devices must be from 1 to {}", text, kMostDevices));
   }
   return {count, text.substr(static_cast<std::size_t>(end - text.data()) + 1)};
 }
@@ -42,7 +43,8 @@ DevicePool open_pool(std::string_view text) {
   if (name.find(':') != std::string_view::npos && !name.ends_with(".json")) {
     throw Error(
         ErrorCode::kInvalidArgument,
-        fmt::format("'{}': behind a device stands ':shared', ':separate' or nothing", text));
+        fmt::format("'{}': unknown suffix; a device name may end in ':shared' or ':separate'",
+                    text));
   }
   pool.device = open_device(std::string(name));
   pool.shares_link = is_shared || (pool.device.shares_controller && !is_separate);
@@ -63,7 +65,7 @@ std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t coun
     pool.shares_link = pool.shares_link && pool.count > 1;
     if (pool.count > 0) continue;
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("'{}': say how many there are of '{}', as in 2x{}", text,
+                fmt::format("'{}': the number of '{}' is missing; write for example 2x{}", text,
                             pool.device.name, pool.device.name));
   }
   return pools;
@@ -72,10 +74,10 @@ std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t coun
 DevicePool open_device_kind(const std::string& text) {
   auto pools = open_devices(text, 2);
   if (pools.size() == 1 && !has_device_count(text)) return std::move(pools[0]);
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("device '{}': --tpus says how many there are; name one kind of device "
-                          "without a number",
-                          text));
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("device '{}': name one kind of device without a number; --tpus sets the number",
+                  text));
 }
 
 bool has_device_count(std::string_view name) {

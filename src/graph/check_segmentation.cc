@@ -16,8 +16,8 @@ void check_segmentation(const Graph& graph, const Segmentation& segmentation) {
     if (segmentation.segments[s].empty()) fail(fmt::format("segment {} has no operators", s));
     for (const OperatorId id : segmentation.segments[s]) {
       if (index(id) >= home.size()) {
-        fail(fmt::format("segment {} names operator {}; the model has {}", s, index(id),
-                         home.size()));
+        fail(fmt::format("segment {} contains operator {}, but the model has {} operators", s,
+                         index(id), home.size()));
       }
       if (home[index(id)] != kNowhere) {
         fail(fmt::format("{} is in segments {} and {}", model.describe(id), home[index(id)], s));
@@ -27,10 +27,10 @@ void check_segmentation(const Graph& graph, const Segmentation& segmentation) {
   }
   for (std::size_t i = 0; i < home.size(); ++i) {
     const OperatorId id = operator_id(i);
-    if (home[i] == kNowhere) fail(model.describe(id) + " is in no segment");
+    if (home[i] == kNowhere) fail(model.describe(id) + " is not in any segment");
     for (const OperatorId writer : graph.writers(id)) {
       if (home[index(writer)] > home[i]) {
-        fail(fmt::format("{} in segment {} reads from {} in the later segment {}",
+        fail(fmt::format("{} in segment {} reads a result of {} in the later segment {}",
                          model.describe(id), home[i], model.describe(writer), home[index(writer)]));
       }
     }

@@ -117,9 +117,9 @@ std::string lost_files_note(const Model& model) {
   for (std::size_t at = end_of_weights(state); at + kSignatureBytes <= file.size(); ++at) {
     if (!begins_entry(file.subspan(at))) continue;
     return fmt::format(
-        "files (labels) are attached at byte {} in a zip archive that is cut short, damaged, in "
-        "several parts or larger than 4 GB; segments go without them: download the model again, or "
-        "attach the files again",
+        "the zip archive of attached files (labels) at byte {} is truncated, damaged, in several "
+        "parts or larger than 4 GB; segments are written without these files: download the model "
+        "again, or attach the files again",
         at);
   }
   return "";

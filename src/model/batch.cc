@@ -53,8 +53,8 @@ std::string remedy(const Model& model, const std::optional<OperatorId>& decider)
   const std::string fixed = fixed_shape_remedy(model);
   if (!fixed.empty()) return fixed;
   return fmt::format(
-      "its shape depends on values, not on the input shape: convert the model without {} and what "
-      "follows, and compute that on the host",
+      "its shape depends on values, not on the input shape: convert the model without {} and the "
+      "operators after it, and compute them on the host",
       decider ? model.describe(*decider) : "it");
 }
 
@@ -62,11 +62,11 @@ std::string remedy(const Model& model, const std::optional<OperatorId>& decider)
   const auto decider = model.producer(id);
   throw Error(
       ErrorCode::kUnsupported,
-      fmt::format("{}: the shape of tensor '{}' ({}) is known at run time only: its "
-                  "signature is {}; {}",
-                  model.name(), model.unique_name(id),
-                  decider ? "of " + model.describe(*decider) : "a model input",
-                  fmt::join(model.tensor(id).shape_signature, "x"), remedy(model, decider)));
+      fmt::format(
+          "{}: the shape of tensor '{}' ({}) is known only at run time: its signature is {}; {}",
+          model.name(), model.unique_name(id),
+          decider ? "of " + model.describe(*decider) : "a model input",
+          fmt::join(model.tensor(id).shape_signature, "x"), remedy(model, decider)));
 }
 
 }  // namespace
@@ -93,8 +93,8 @@ std::string fixed_shape_remedy(const Model& model) {
       std::ranges::find_if(model.inputs(), [&](TensorId id) { return is_open(model.tensor(id)); });
   if (open == model.inputs().end()) return "";
   return fmt::format(
-      "convert the model with a fixed input shape, as tf.TensorSpec([{}]) for "
-      "tf.lite.TFLiteConverter.from_concrete_functions (examples/keras_to_tflite.py does it)",
+      "convert the model with a fixed input shape, for example tf.TensorSpec([{}]) with "
+      "tf.lite.TFLiteConverter.from_concrete_functions (see examples/keras_to_tflite.py)",
       fixed_shape(model.tensor(*open)));
 }
 

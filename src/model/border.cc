@@ -24,8 +24,8 @@ void check_convex(const Model& model, const std::vector<bool>& inside) {
       if (inside[i] && behind[p]) {
         throw Error(
             ErrorCode::kInvalidArgument,
-            fmt::format("{}: the segment is not convex: {} is outside it, yet lies between "
-                        "its operators; add it to the segment, or cut before {}",
+            fmt::format("{}: the segment is not convex: {} is outside the segment, but between its "
+                        "operators; add it to the segment, or cut before {}",
                         model.name(), model.describe(*producer), model.describe(operator_id(i))));
       }
       if (!inside[i] && (inside[p] || behind[p])) behind[i] = true;
@@ -35,11 +35,11 @@ void check_convex(const Model& model, const std::vector<bool>& inside) {
 
 [[noreturn]] void refuse_sharing(const Model& model, const std::string& what, std::size_t first,
                                  std::size_t second) {
-  throw Error(ErrorCode::kUnsupported,
-              fmt::format("{}: {} would be shared by two segments; keep all its users ({} and {}) "
-                          "in one segment",
-                          model.name(), what, model.describe(operator_id(first)),
-                          model.describe(operator_id(second))));
+  throw Error(
+      ErrorCode::kUnsupported,
+      fmt::format("{}: two segments would share {}; keep all its users ({} and {}) in one segment",
+                  model.name(), what, model.describe(operator_id(first)),
+                  model.describe(operator_id(second))));
 }
 
 // Variable tensors, and handles to what the runtime keeps: their state cannot cross a border.
@@ -105,7 +105,7 @@ std::vector<bool> membership(const Model& model, std::span<const OperatorId> ope
                                                            model.name(), index(id), inside.size()));
     }
     if (inside[index(id)]) {
-      throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {} is named twice in one segment",
+      throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: {} is listed twice in one segment",
                                                            model.name(), model.describe(id)));
     }
     inside[index(id)] = true;

@@ -38,7 +38,8 @@ class PackageReader {
     for (const fb::String* text : *multi->serialized_executables()) {
       // A list may name one program again and again.
       looked_at_ += text->size();
-      if (looked_at_ > model_.bytes().size()) fail("its programs are longer than the file");
+      if (looked_at_ > model_.bytes().size())
+        fail("the programs need more bytes than the file has");
       const auto* data = reinterpret_cast<const std::uint8_t*>(text->data());
       result.push_back(
           describe(*verified<darwinn::Executable>({data, text->size()}, nullptr, "program")));
@@ -57,12 +58,12 @@ class PackageReader {
     // Remembers what was verified, so that nested values that share bytes are visited once.
     std::vector<std::uint8_t> visited;
     if (custom.empty() || !flexbuffers::VerifyBuffer(data, custom.size(), &visited)) {
-      fail("its options are not a FlexBuffer");
+      fail("the options are not a FlexBuffer");
     }
     const auto root = flexbuffers::GetRoot(data, custom.size());
-    if (!root.IsMap()) fail("its options are not a map");
+    if (!root.IsMap()) fail("the options are not a map");
     const auto value = root.AsMap()[kPackageKey];
-    if (!value.IsBlob() && !value.IsString()) fail("its options hold no package");
+    if (!value.IsBlob() && !value.IsString()) fail("the options contain no package");
     if (value.IsBlob()) return {value.AsBlob().data(), value.AsBlob().size()};
     const auto text = value.AsString();
     return {reinterpret_cast<const std::uint8_t*>(text.c_str()), text.length()};
@@ -74,7 +75,7 @@ class PackageReader {
     constexpr std::size_t kSmallest = sizeof(fb::uoffset_t) + fb::kFileIdentifierLength;
     fb::Verifier verifier(bytes.data(), bytes.size());
     if (bytes.size() < kSmallest || !verifier.VerifyBuffer<Table>(identifier)) {
-      fail(fmt::format("its {} of {} bytes is damaged", what, bytes.size()));
+      fail(fmt::format("the {} of {} bytes is damaged", what, bytes.size()));
     }
     return fb::GetRoot<Table>(bytes.data());
   }
@@ -127,12 +128,11 @@ void check_not_compiled(const Model& model) {
     return op.code == OpCode::kCustom && op.name == kEthosOperator;
   });
   if (!is_for_ethos && !is_compiled(model)) return;
-  throw Error(
-      ErrorCode::kUnsupported,
-      fmt::format("{}: already compiled for {}, and a compiled program cannot be cut; split the "
-                  "quantized .tflite it was compiled from{}",
-                  model.name(), is_for_ethos ? "Arm's Ethos-U (by Vela)" : "the Edge TPU",
-                  is_for_ethos ? "" : ", then compile each segment"));
+  throw Error(ErrorCode::kUnsupported,
+              fmt::format("{}: already compiled for {}; a compiled program cannot be split: split "
+                          "the quantized .tflite file from which it was compiled{}",
+                          model.name(), is_for_ethos ? "Arm's Ethos-U (by Vela)" : "the Edge TPU",
+                          is_for_ethos ? "" : ", then compile each segment"));
 }
 
 }  // namespace segue

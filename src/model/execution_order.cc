@@ -31,7 +31,7 @@ class Order {
     }
     for (const TensorId output : state_.outputs) {
       if (!available_[index(output)])
-        return fmt::format("model output '{}' is never written",
+        return fmt::format("no operator writes the model output '{}'",
                            state_.tensors[index(output)].name);
     }
     return std::nullopt;

@@ -28,10 +28,10 @@ constexpr std::array<std::byte, kBlobAlignment> kPadding{};
       operators.size() > 1 ? fmt::format(" and {} more", operators.size() - 1) : "";
   throw Error(
       ErrorCode::kUnsupported,
-      fmt::format("{}: a segment of {}{} alone has no outputs: neither another operator nor "
-                  "the model's outputs need what it computes; use fewer segments, or "
-                  "remove from the model what nothing reads",
-                  model.name(), model.describe(operators.front()), others));
+      fmt::format(
+          "{}: a segment with only {}{} has no outputs: no other operator and no model output "
+          "reads its results; use fewer segments, or remove unused operators from the model",
+          model.name(), model.describe(operators.front()), others));
 }
 
 }  // namespace
@@ -354,7 +354,7 @@ std::vector<std::byte> ModelImage::to_bytes() const {
 
 ModelImage extract_segment(const Model& model, std::span<const OperatorId> operators) {
   if (operators.empty()) {
-    throw Error(ErrorCode::kInvalidArgument, model.name() + ": a segment without operators");
+    throw Error(ErrorCode::kInvalidArgument, model.name() + ": the segment has no operators");
   }
   auto inside = membership(model, operators);
   check_extractable(model, inside);

@@ -81,17 +81,17 @@ class Builder {
       if (reach == bytes.size()) {
         invalid(fmt::format("the flatbuffer of {} bytes is truncated or corrupt", bytes.size()));
       }
-      unsupported(fmt::format(
-          "{} bytes, and its flatbuffer does not end within 2 GB; quantize the model, or convert a "
-          "smaller one",
-          bytes.size()));
+      unsupported(
+          fmt::format("the flatbuffer of this file ({} bytes) does not end within 2 GB; quantize "
+                      "the model, or convert a smaller one",
+                      bytes.size()));
     }
     state_->root = tflite::GetModel(data);
     const FlatbufferExtent extent = flatbuffer_extent(*state_->root, bytes.size());
     if (extent.problem) invalid(*extent.problem);
     state_->is_flatbuffer_alone = extent.most_bytes == bytes.size();
     if (extent.most_bytes < reach && !is_flatbuffer(extent.most_bytes)) {
-      invalid(fmt::format("the weights or options at byte {} lie inside the flatbuffer",
+      invalid(fmt::format("the weights or options at byte {} are inside the flatbuffer",
                           extent.most_bytes));
     }
   }
@@ -110,32 +110,34 @@ class Builder {
     switch (found->kind) {
       case UnusableContent::Kind::kTooLarge:
         invalid(
-            "its tables share lists, names or options so often that they would need more memory "
-            "than twice the file (" +
+            "shared lists, names or options of its tables would need more than twice the memory of "
+            "the file (" +
             found->what + ")");
       case UnusableContent::Kind::kMisaligned:
-        invalid(found->what + " does not begin at a multiple of its numbers' size");
+        invalid(found->what + " is not aligned to the size of its elements");
       case UnusableContent::Kind::kUnknown:
         unsupported(found->what +
-                    ": written by a newer converter than this version of segue knows; "
-                    "update segue, or convert the model with an older TensorFlow");
+                    ": written by a newer converter than this version of segue supports; update "
+                    "segue, or convert the model with an older TensorFlow");
     }
   }
 
   void check_structure() {
     const tflite::Model& root = *state_->root;
     if (root.version() != 3) {
-      unsupported(
-          fmt::format("schema version {}; only 3 is known: convert the model with TensorFlow 2",
-                      root.version()));
+      unsupported(fmt::format(
+          "schema version {}; only version 3 is supported: convert the model with TensorFlow 2",
+          root.version()));
     }
-    if (root.subgraphs() == nullptr || root.subgraphs()->size() == 0) invalid("no subgraph");
+    if (root.subgraphs() == nullptr || root.subgraphs()->size() == 0)
+      invalid("the file has no subgraph");
     if (root.buffers() == nullptr || root.operator_codes() == nullptr) {
       invalid("buffers or operator codes are missing");
     }
     const auto is_used = [](const auto* list) { return list != nullptr && list->size() > 0; };
     if (is_used(root.external_buffers()) || is_used(root.external_buffer_groups())) {
-      unsupported("weights in other files (external buffers); convert the model to one file");
+      unsupported(
+          "the weights are in other files (external buffers); convert the model to one file");
     }
   }
 
@@ -158,7 +160,8 @@ class Builder {
     }
     const auto elements = element_count(tensor.shape);
     if (!elements)
-      invalid(fmt::format("tensor #{} '{}' is larger than any memory", position, tensor.name));
+      invalid(
+          fmt::format("tensor #{} '{}' is larger than the address space", position, tensor.name));
     return (*elements * bits + 7) / 8;
   }
 
@@ -184,7 +187,7 @@ class Builder {
       const auto dimension = static_cast<std::size_t>(result.dimension);
       if (result.dimension < 0 || dimension >= tensor.shape.size() ||
           static_cast<std::size_t>(tensor.shape[dimension]) != result.scales.size()) {
-        invalid(fmt::format("{} has {} scales along dimension {}, which its shape does not have",
+        invalid(fmt::format("{} has {} scales along dimension {}, which does not match its shape",
                             label(), result.scales.size(), result.dimension));
       }
     }
@@ -202,20 +205,21 @@ class Builder {
     tensor.buffer = source.buffer();
     tensor.bytes = value_bytes(tensor, position);
     if (source.external_buffer() != 0) {
-      unsupported(fmt::format("tensor #{} '{}' lies in another file; convert the model to one file",
-                              position, tensor.name));
+      unsupported(
+          fmt::format("tensor #{} '{}' is stored in another file; convert the model to one file",
+                      position, tensor.name));
     }
     const auto& buffers = *state_->root->buffers();
     // Buffer 0 means "no data", whatever stands there, as TensorFlow Lite reads it.
     if (tensor.buffer != 0 && tensor.buffer >= buffers.size()) {
-      invalid(fmt::format("tensor #{} '{}' uses buffer {} of {}", position, tensor.name,
-                          tensor.buffer, buffers.size()));
+      invalid(fmt::format("tensor #{} '{}' uses buffer {}, but the file has {} buffers", position,
+                          tensor.name, tensor.buffer, buffers.size()));
     }
     if (tensor.buffer != 0)
       tensor.data = buffer_bytes(*buffers[tensor.buffer], state_->file->view());
     const bool has_fixed_size = element_bits(tensor.type) >= 8 && source.sparsity() == nullptr;
     if (tensor.is_constant() && has_fixed_size && tensor.data.size() != tensor.bytes) {
-      invalid(fmt::format("tensor #{} '{}' needs {} bytes, its buffer has {}", position,
+      invalid(fmt::format("tensor #{} '{}' needs {} bytes, but its buffer has {}", position,
                           tensor.name, tensor.bytes, tensor.data.size()));
     }
     tensor.quantization = read_quantization(source, tensor, position);
@@ -233,7 +237,8 @@ class Builder {
   void check_tensor_index(std::int32_t tensor, bool optional, const std::string& user) const {
     if (tensor == -1 && optional) return;
     if (tensor < 0 || static_cast<std::size_t>(tensor) >= state_->tensors.size()) {
-      invalid(fmt::format("{} uses tensor {} of {}", user, tensor, state_->tensors.size()));
+      invalid(fmt::format("{} uses tensor {}, but the subgraph has {} tensors", user, tensor,
+                          state_->tensors.size()));
     }
   }
 
@@ -242,15 +247,14 @@ class Builder {
   void bound_listed(std::size_t bytes) {
     listed_bytes_ += bytes;
     if (listed_bytes_ > state_->file->view().size())
-      invalid(
-          "the operators list more tensors, options or longer names than the file has room for");
+      invalid("the tensors, options and names of the operators need more bytes than the file has");
   }
 
   Operator read_operator(const tflite::Operator& source, std::size_t position) {
     const auto& codes = *state_->root->operator_codes();
     if (source.opcode_index() >= codes.size()) {
-      invalid(fmt::format("operator #{} uses code {} of {}", position, source.opcode_index(),
-                          codes.size()));
+      invalid(fmt::format("operator #{} uses code {}, but the file has {} codes", position,
+                          source.opcode_index(), codes.size()));
     }
     const tflite::OperatorCode& code = *codes[source.opcode_index()];
     Operator op;
@@ -307,11 +311,9 @@ class Builder {
   void check_input(TensorId id) const {
     const Tensor& tensor = state_->tensors[index(id)];
     if (!tensor.is_constant() && !tensor.is_variable) return;
-    unsupported(
-        fmt::format("model input #{} '{}' is a {}; remove it from the inputs and convert "
-                    "the model again",
-                    index(id), tensor.name,
-                    tensor.is_variable ? "variable that the model keeps itself" : "constant"));
+    unsupported(fmt::format(
+        "model input #{} '{}' is a {}; remove it from the model inputs and convert the model again",
+        index(id), tensor.name, tensor.is_variable ? "variable of the model" : "constant"));
   }
 
   void check_execution_order() {
@@ -326,7 +328,7 @@ class Builder {
     std::size_t named_bytes = 0;
     for (const Tensor& tensor : state_->tensors) named_bytes += tensor.name.size();
     if (named_bytes > state_->file->view().size())
-      invalid("the tensors' names are longer than the file");
+      invalid("the names of the tensors need more bytes than the file has");
     std::unordered_map<std::string_view, int> uses;
     for (const Tensor& tensor : state_->tensors) ++uses[tensor.name];
     auto& names = state_->unique_names;

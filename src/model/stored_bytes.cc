@@ -29,7 +29,7 @@ FlatbufferExtent flatbuffer_extent(const tflite::Model& root, std::uint64_t file
     extent.most_bytes = std::min(extent.most_bytes, offset);
     if (offset <= file_bytes && size <= file_bytes - offset) return;
     extent.problem =
-        fmt::format("{} of {} bytes at byte {} lie beyond the end of the file ({} bytes)", what,
+        fmt::format("{} of {} bytes at byte {} are beyond the end of the file ({} bytes)", what,
                     size, offset, file_bytes);
   };
   for_each(root.buffers(), [&](const tflite::Buffer& buffer) {

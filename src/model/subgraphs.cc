@@ -53,8 +53,8 @@ std::string_view general_reason(Code code) {
     case Code::STABLEHLO_REDUCE_WINDOW:
     case Code::STABLEHLO_SORT:
     case Code::STABLEHLO_SCATTER:
-      return "computes by another subgraph: convert the model to TensorFlow Lite's own operators "
-             "(TFLITE_BUILTINS), not StableHLO's";
+      return "is computed by another subgraph: convert the model to TensorFlow Lite operators "
+             "(TFLITE_BUILTINS), not StableHLO operators";
     default:
       return "";
   }
@@ -64,8 +64,8 @@ std::string composite_reason(const tflite::Operator& op) {
   const auto* options = op.builtin_options_2_as_StableHLOCompositeOptions();
   const std::string name = options == nullptr ? "" : text(options->name());
   return fmt::format(
-      "'{}' (a composite) is decomposed in another subgraph: convert the model without "
-      "composites, for instance from ONNX or Keras through tf.lite.TFLiteConverter",
+      "'{}' (a composite) is defined by another subgraph: convert the model without composites, "
+      "for instance from ONNX or Keras with tf.lite.TFLiteConverter",
       name);
 }
 
@@ -120,11 +120,11 @@ void check_shares_nothing(const tflite::Model& root, std::size_t position,
     for (const auto& [name, user] : kept_values(root, *root.subgraphs()->Get(other))) {
       const auto shared = own.find(name);
       if (shared == own.end()) continue;
-      refuse(file, fmt::format("{} of operator #{} in subgraph {} is used in subgraph {} too, and "
-                               "would be lost: convert the model for inference alone, with its "
-                               "variables frozen",
-                               name, shared->second, subgraph_text(root, position),
-                               subgraph_text(root, other)));
+      refuse(file,
+             fmt::format("{} of operator #{} in subgraph {} is also used in subgraph {}, and would "
+                         "be lost: convert the model only for inference, with its variables frozen",
+                         name, shared->second, subgraph_text(root, position),
+                         subgraph_text(root, other)));
     }
   }
 }
@@ -156,9 +156,10 @@ void check_variables_are_set(const tflite::Model& root, const tflite::SubGraph& 
     if (code_of(root, op) != Code::READ_VARIABLE) return;
     const std::string variable = variable_of(op);
     if (variable.empty() || set.contains(variable)) return;
-    refuse(file, fmt::format("operator #{} READ_VARIABLE reads {}, which no operator sets, so that "
-                             "no runtime can run it: convert the model with its variables frozen",
-                             i, variable));
+    refuse(file,
+           fmt::format("operator #{} READ_VARIABLE reads {}, but no operator sets it, so no "
+                       "runtime can run the model: convert the model with its variables frozen",
+                       i, variable));
   });
 }
 
@@ -179,13 +180,13 @@ std::size_t choose_subgraph(const tflite::Model& root, const std::string& signat
   if (!signature.empty()) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{}: no signature '{}'; {}", file, signature,
-                            keys.empty() ? "the file has none: leave --signature out"
+                            keys.empty() ? "the file has no signatures: remove --signature"
                                          : "the file has " + known));
   }
   if (named.size() > 1) {
-    refuse(file, fmt::format("{} signatures, each with a subgraph of its own: {}; choose one with "
-                             "--signature",
-                             keys.size(), known));
+    refuse(file,
+           fmt::format("{} signatures with separate subgraphs: {}; choose one with --signature",
+                       keys.size(), known));
   }
   return named.empty() ? 0 : *named.begin();
 }

@@ -120,7 +120,7 @@ std::optional<UnusableContent> check_union(const Field& field, const std::uint8_
   const auto member = type_value == nullptr ? 0U : static_cast<unsigned>(*type_value);
   const fb::TypeTable& type = *field.type();
   if (member >= type.num_elems)
-    return unknown(fmt::format("{} holds the unknown option table #{}", path, member));
+    return unknown(fmt::format("{} contains the unknown option table #{}", path, member));
   if (member == 0) return std::nullopt;
   const fb::TypeTable& member_type = *type.type_refs[type.type_codes[member].sequence_ref]();
   return check_sequence(member_type, value + fb::ReadScalar<fb::uoffset_t>(value), path, size);

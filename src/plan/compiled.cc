@@ -101,7 +101,7 @@ Plan with_adopted_stages(const Plan& plan, std::span<const CompiledMemory> memor
   if (memory.size() != plan.stages.size()) {
     throw Error(
         ErrorCode::kInvalidArgument,
-        fmt::format("{} of a compiler for a plan of {}", format_count(memory.size(), "report"),
+        fmt::format("{} of a compiler for a plan with {}", format_count(memory.size(), "report"),
                     format_count(plan.stages.size(), "stage")));
   }
   Plan result = plan;
@@ -120,7 +120,7 @@ Plan with_compiled_memory(const Plan& plan, std::span<const Model> segments,
                           std::span<const DevicePool> pools) {
   if (segments.size() != plan.stages.size()) {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{} for a plan of {}", format_count(segments.size(), "segment"),
+                fmt::format("{} for a plan with {}", format_count(segments.size(), "segment"),
                             format_count(plan.stages.size(), "stage")));
   }
   return with_adopted_stages(plan, memory, pools, [&](Stage& stage, std::size_t s) {

@@ -23,7 +23,7 @@ void check_plan_matches(const Plan& plan, const Model& model) {
   if (plan.model.sha256.empty()) {
     if (has_sizes_of(plan.model, model)) return;
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("the plan was made for model '{}' of {} operators and {} parameter "
+                fmt::format("the plan was made for model '{}' with {} operators and {} parameter "
                             "bytes, not for '{}'; make a new plan with `segue plan`",
                             plan.model.name, plan.model.operator_count, plan.model.parameter_bytes,
                             model.name()));
@@ -32,11 +32,12 @@ void check_plan_matches(const Plan& plan, const Model& model) {
   const std::size_t operators = model.operators().size();
   if (plan.model.sha256 == actual && plan.model.operator_count == operators) return;
   if (plan.model.sha256 == actual) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("the plan has {} operators, the model {}: it is of another signature "
-                            "of this file (--signature), or was edited; make a new plan with "
-                            "`segue plan`",
-                            plan.model.operator_count, operators));
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format(
+            "the plan has {} operators, but the model has {}: the plan is for another signature of "
+            "this file (--signature), or was edited; make a new plan with `segue plan`",
+            plan.model.operator_count, operators));
   }
   throw Error(ErrorCode::kInvalidArgument,
               fmt::format("the plan was made for model '{}' (sha256 {:.12}…), not for '{}' (sha256 "

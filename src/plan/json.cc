@@ -68,9 +68,10 @@ PlanModel parse_model_part(const Node& node) {
   node.expect_keys({"name", "sha256", "operator_count", "parameter_bytes", "macs", "depth"});
   const std::string name = node["name"].text();
   if (name.empty() || name.find('/') != std::string::npos)
-    node["name"].fail("must be the stem of a file name: segment files are named after it");
+    node["name"].fail(
+        "must be a valid file name without extension; segment files are named after it");
   if (std::ranges::any_of(name, [](unsigned char c) { return c < ' ' || c == 0x7F; }))
-    node["name"].fail("must not hold control characters; rename the model and plan again");
+    node["name"].fail("must not contain control characters; rename the model and make a new plan");
   return {name,
           node["sha256"].text(),
           node["operator_count"].number(),
@@ -107,14 +108,15 @@ SegmentTime parse_time(const Node& node, bool has_host) {
                    .output = part("output"),
                    .host = has_host ? part("host") : Nanoseconds(0)};
   if (part("total") != time.total())
-    node["total"].fail(fmt::format("must be the sum of those before, {}", time.total().count()));
+    node["total"].fail(
+        fmt::format("must be the sum of the values before it, {}", time.total().count()));
   if (!has_host) return time;
   time.hidden_streaming = part("hidden_streaming");
   time.output_on_link = part("output_on_link");
   if (time.hidden_streaming > time.compute)
-    node["hidden_streaming"].fail(fmt::format("must be within compute, {}", time.compute.count()));
+    node["hidden_streaming"].fail(fmt::format("must not exceed compute, {}", time.compute.count()));
   if (time.output_on_link > time.output)
-    node["output_on_link"].fail(fmt::format("must be within output, {}", time.output.count()));
+    node["output_on_link"].fail(fmt::format("must not exceed output, {}", time.output.count()));
   return time;
 }
 
@@ -150,13 +152,15 @@ std::vector<StageDevices> parse_devices(const Node& node, const Stage& stage, bo
     devices.range =
         parse_range(element, "time_range_ns", devices.time.total(), kLongestRangeOfStageNs);
     if (result.size() > 1 && result.back().pool <= result[result.size() - 2].pool)
-      element["pool"].fail("must be larger than that of the entry before");
+      element["pool"].fail("must be larger than in the previous entry");
     replicas += result.back().replicas;
     slowest = std::max(slowest, result.back().time.total());
   }
   if (replicas != stage.replicas)
-    node.fail(fmt::format("has {} replicas, the stage {}", replicas, stage.replicas));
-  if (slowest != stage.time.total()) node.fail("the slowest must take the time of the stage");
+    node.fail(
+        fmt::format("have {} replicas in total, but the stage has {}", replicas, stage.replicas));
+  if (slowest != stage.time.total())
+    node.fail("the time of the slowest device must equal the time of the stage");
   return result;
 }
 
@@ -170,7 +174,7 @@ CompiledStage parse_compiled(const Node& node) {
   for (const Node& element : node["operators_on_host"].elements()) {
     const OperatorId id{element.small_number()};
     if (!result.host_operators->empty() && id <= result.host_operators->back())
-      element.fail("must be larger than the one before");
+      element.fail("must be larger than the previous element");
     result.host_operators->push_back(id);
   }
   return result;
@@ -204,7 +208,7 @@ Stage parse_stage(const Node& node, std::size_t position, bool has_host) {
     stage.time.host_operators = node["host_operators"].small_number();
     if (stage.time.host_operators > stage.operators.size())
       node["host_operators"].fail(
-          fmt::format("is more than its {} operators", stage.operators.size()));
+          fmt::format("must not exceed the {} operators of the stage", stage.operators.size()));
   }
   if (node.has("devices")) stage.devices = parse_devices(node["devices"], stage, has_host);
   if (node.has("compiled")) stage.compiled = parse_compiled(node["compiled"]);
@@ -223,7 +227,7 @@ Prediction parse_prediction(const Node& node) {
   const auto latency = parse_range(node, "latency_range_ns", result.latency, kLongestRangeOfPlanNs);
   if (bottleneck.has_value() != latency.has_value() ||
       bottleneck.has_value() != node.has("throughput_range_per_s"))
-    node.fail("must have all of its ranges (bottleneck, latency, throughput) or none");
+    node.fail("must have all ranges (bottleneck, latency, throughput) or none");
   if (!bottleneck) return result;
   result.range = PredictionRange{*bottleneck, *latency};
   expect_rates(node["throughput_range_per_s"], result.range->throughput_per_s());
@@ -262,7 +266,7 @@ std::map<std::uint32_t, Nanoseconds> parse_measured_host(const Node& node,
     if (position >= operator_count)
       element["operator"].fail(fmt::format("the model has {} operators", operator_count));
     if (!result.emplace(position, duration(element["ns"], kLongestOfStageNs)).second)
-      element["operator"].fail("stands twice");
+      element["operator"].fail("is listed twice");
   }
   return result;
 }

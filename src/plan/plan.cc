@@ -86,15 +86,15 @@ void check_pools(const Plan& plan, std::size_t pools) {
     const Stage& stage = plan.stages[s];
     if (stage.devices.empty() != (pools == 1)) {
       throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("stage {} {}; the devices are {}", s,
-                              stage.devices.empty() ? "does not say which devices run it (devices)"
-                                                    : "names devices of several pools",
+                  fmt::format("stage {} {}; the devices consist of {}", s,
+                              stage.devices.empty() ? "has no key \"devices\""
+                                                    : "uses devices of several pools",
                               format_count(pools, "pool")));
     }
     for (const StageDevices& devices : stage.devices) {
       if (devices.pool < pools) continue;
       throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("stage {} names pool {}; the devices are {}", s, devices.pool,
+                  fmt::format("stage {} uses pool {}; the devices consist of {}", s, devices.pool,
                               format_count(pools, "pool")));
     }
   }
@@ -114,7 +114,7 @@ void check_devices(std::span<const DevicePool> pools, std::span<const PoolCounts
   for (std::size_t pool = 0; pool < pools.size(); ++pool) {
     if (used[pool] <= pools[pool].count) continue;
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("the stages take {} of '{}'; the pool has {}",
+                fmt::format("the stages use {} of '{}', but the pool has {}",
                             format_count(used[pool], "device"), pools[pool].device.name,
                             pools[pool].count));
   }
@@ -163,15 +163,15 @@ bool belongs_to(const Bound& bound, const Plan& plan) {
 
 std::string broken_limit(const Plan& plan, const Bound& bound) {
   if (plan.device_count() > bound.devices)
-    return fmt::format("it uses {}, its bound holds for {}",
+    return fmt::format("the plan uses {}, but its bound is for {}",
                        format_count(plan.device_count(), "device"), bound.devices);
   for (const Stage& stage : plan.stages) {
     if (bound.max_replicas > 0 && stage.replicas > bound.max_replicas)
-      return fmt::format("a stage has {} replicas, its bound holds for {}", stage.replicas,
+      return fmt::format("a stage has {} replicas, but its bound is for {}", stage.replicas,
                          bound.max_replicas);
   }
   if (bound.max_latency && plan.predicted.latency > *bound.max_latency)
-    return fmt::format("its latency is {}, its bound holds for {}",
+    return fmt::format("the latency is {}, but its bound is for {}",
                        format_time(plan.predicted.latency), format_time(*bound.max_latency));
   return "";
 }
@@ -308,7 +308,7 @@ void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools) 
     throw Error(ErrorCode::kInvalidArgument,
                 reason +
                     "; a plan that was edited, or made by another version, needs its model "
-                    "(--model), so that its numbers are computed");
+                    "(--model) to recompute its numbers");
   };
   std::vector<OperatorId> operators;
   for (const Stage& stage : plan.stages)
@@ -318,15 +318,15 @@ void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools) 
     if (index(operators[i]) != i) fail(fmt::format("operator {} is not in exactly one stage", i));
   }
   if (operators.size() != plan.model.operator_count) {
-    fail(fmt::format("the stages hold {} operators, the model {}", operators.size(),
+    fail(fmt::format("the stages have {} operators, but the model has {}", operators.size(),
                      plan.model.operator_count));
   }
   if (plan.bound && !belongs_to(*plan.bound, plan))
-    fail("the bound does not belong to the predictions");
+    fail("the bound does not match the predictions");
   const Prediction now = predict(plan.stages, plan.predicted.single_device, pools);
   if (now.bottleneck != plan.predicted.bottleneck || now.latency != plan.predicted.latency ||
       (plan.predicted.range && now.range != plan.predicted.range))
-    fail("the predictions of the plan do not follow from the times of its stages");
+    fail("the predictions of the plan do not match the times of its stages");
 }
 
 }  // namespace segue

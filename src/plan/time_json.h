@@ -38,8 +38,8 @@ namespace segue {
   };
   const TimeRange range{end(0), end(1)};
   if (range.low > within || range.high < within) {
-    node.fail(fmt::format("{} to {} must hold {}, which it is the range of; make the plan again",
-                          range.low.count(), range.high.count(), within.count()));
+    node.fail(fmt::format("the range {} to {} must include {}; make a new plan", range.low.count(),
+                          range.high.count(), within.count()));
   }
   return range;
 }

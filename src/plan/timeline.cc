@@ -93,9 +93,10 @@ class Simulation {
   void share(const SharedLink& shared) {
     for (const std::uint32_t device : shared.devices) {
       if (device >= devices_.size()) {
-        throw Error(ErrorCode::kInvalidArgument,
-                    fmt::format("a shared link names device {}; the plan has {} (0 to {})", device,
-                                devices_.size(), devices_.size() - 1));
+        throw Error(
+            ErrorCode::kInvalidArgument,
+            fmt::format("a shared link contains device {}, but the plan has {} devices (0 to {})",
+                        device, devices_.size(), devices_.size() - 1));
       }
       if (devices_[device].link) {
         throw Error(ErrorCode::kInvalidArgument,
@@ -362,13 +363,13 @@ void check(std::span<const StageLoad> stages, const TimelineOptions& options) {
   };
   if (stages.empty()) fail("a timeline needs at least one stage");
   if (options.inputs == 0 || options.inputs > kMostInputs)
-    fail(fmt::format("{} inputs; a timeline takes 1 to {}", options.inputs, kMostInputs));
+    fail(fmt::format("{} inputs; a timeline supports 1 to {}", options.inputs, kMostInputs));
   constexpr double kLongestNs = 3e18;
   double one_input_ns = 0;
   for (std::size_t s = 0; s < stages.size(); ++s) {
     if (stages[s].replicas == 0) fail(fmt::format("stage {} has no replica", s));
     if (!stages[s].replica_times.empty() && stages[s].replica_times.size() != stages[s].replicas)
-      fail(fmt::format("stage {} has {} replicas and {} times of replicas", s, stages[s].replicas,
+      fail(fmt::format("stage {} has {} replicas, but {} replica times", s, stages[s].replicas,
                        stages[s].replica_times.size()));
     Nanoseconds slowest = stages[s].time.total();
     for (const SegmentTime& time : stages[s].replica_times)
@@ -376,7 +377,7 @@ void check(std::span<const StageLoad> stages, const TimelineOptions& options) {
     one_input_ns += static_cast<double>((slowest + options.hop).count());
   }
   if (one_input_ns * static_cast<double>(options.inputs) > kLongestNs)
-    fail(fmt::format("{} inputs of {:.3g} s each take more than a hundred years; ask for fewer",
+    fail(fmt::format("{} inputs of {:.3g} s each take more than a hundred years; use fewer inputs",
                      options.inputs, one_input_ns * 1e-9));
 }
 

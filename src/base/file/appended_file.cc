@@ -24,14 +24,14 @@ AppendedFile::AppendedFile(fs::path path) : path_(std::move(path)) {
   do {
     if (descriptor_ >= 0) ::close(descriptor_);
     descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, kOrdinaryFile);
-    if (descriptor_ < 0) fail("cannot be opened");
+    if (descriptor_ < 0) fail("cannot open");
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
       const int reason = errno;
       ::close(descriptor_);
       errno = reason;
       fail(reason == EWOULDBLOCK
                ? "another process writes to it; name another file"
-               : "its file system cannot lock it; name a file on another, as a local one");
+               : "the file system does not support locks; name a file on a local file system");
     }
   } while (!is_still_there());
 }
@@ -47,11 +47,11 @@ bool AppendedFile::is_still_there() const {
 AppendedFile::~AppendedFile() { ::close(descriptor_); }
 
 void AppendedFile::append(std::string_view text) {
-  if (!write_all(descriptor_, std::as_bytes(std::span(text)))) fail("cannot be written");
+  if (!write_all(descriptor_, std::as_bytes(std::span(text)))) fail("cannot write");
 }
 
 void AppendedFile::cut_to(std::size_t bytes) {
-  if (::ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) fail("cannot be cut short");
+  if (::ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) fail("cannot truncate");
 }
 
 void AppendedFile::fail(const char* what) const {

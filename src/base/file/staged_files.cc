@@ -109,7 +109,7 @@ void StagedFiles::make_folders(const fs::path& folder) {
   make_folders(folder.parent_path());
   const SignalsHeld held;  // a handler must find the new folder in the list
   const bool is_new = fs::create_directory(folder, reason);
-  if (reason) fail(folder, "cannot make the folder", reason.value());
+  if (reason) fail(folder, "cannot create the folder", reason.value());
   if (is_new) folders_.push_back(add_unfinished(folder, Unfinished::Kind::kFolder));
 }
 
@@ -161,7 +161,7 @@ std::string read_text_file(const fs::path& path, std::size_t limit_bytes) {
   if (::fstat(file.number(), &status) != 0) fail(path, "cannot read", errno);
   if (!S_ISREG(status.st_mode)) {
     throw Error(ErrorCode::kIo,
-                fmt::format("{}: not a regular file; give an ordinary file", path.string()));
+                fmt::format("{}: not a regular file; give a regular file", path.string()));
   }
   constexpr std::size_t kChunkBytes = 65536;
   std::string text;
@@ -177,8 +177,7 @@ std::string read_text_file(const fs::path& path, std::size_t limit_bytes) {
   }
   if (text.size() > limit_bytes) {
     throw Error(ErrorCode::kIo,
-                fmt::format("{}: larger than the {} bytes that such a file may have", path.string(),
-                            limit_bytes));
+                fmt::format("{}: larger than the limit of {} bytes", path.string(), limit_bytes));
   }
   return text;
 }

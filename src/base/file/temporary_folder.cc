@@ -17,7 +17,7 @@ TemporaryFolder::TemporaryFolder(const fs::path& parent) {
   std::string name = (fs::absolute(parent) / ".segue-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) {
     throw Error(ErrorCode::kIo,
-                fmt::format("{}: cannot make a folder in it: {}; name another place",
+                fmt::format("{}: cannot create a folder in it: {}; name another place",
                             parent.string(), std::strerror(errno)));
   }
   path_ = name;

@@ -51,8 +51,8 @@ Unfinished* add_unfinished(const std::filesystem::path& path, Kind kind) {
   const std::string& text = path.native();
   if (text.size() >= PATH_MAX) {
     throw Error(ErrorCode::kIo,
-                fmt::format("{}: a path of {} bytes, the system takes {}; name a shorter one", text,
-                            text.size(), PATH_MAX - 1));
+                fmt::format("{}: the path has {} bytes, but the limit is {}; name a shorter path",
+                            text, text.size(), PATH_MAX - 1));
   }
   Unfinished* entry = find_free();
   if (entry == nullptr) entry = add_entry();

@@ -60,7 +60,7 @@ class DuplicateKeys {
 
   [[noreturn]] void refuse(const std::string& what) const {
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: not JSON of segue: {}", label_, what));
+                fmt::format("{}: JSON not accepted by segue: {}", label_, what));
   }
 
   [[noreturn]] void fail() const {
@@ -73,7 +73,7 @@ class DuplicateKeys {
       }
     }
     throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("{}: {}: the key stands twice; keep one of them", label_, path));
+                fmt::format("{}: {}: duplicate key; keep one of them", label_, path));
   }
 
   const std::string& label_;

@@ -50,7 +50,7 @@ class Node {
                    const std::vector<std::string_view>& optional = {}) const {
     if (!value_.is_object()) fail("must be an object");
     for (const std::string_view key : keys) {
-      if (!value_.contains(key)) fail(fmt::format("lacks the key \"{}\"", key));
+      if (!value_.contains(key)) fail(fmt::format("missing key \"{}\"", key));
     }
     for (const auto& [key, unused] : value_.items()) {
       if (std::ranges::find(keys, key) == keys.end() &&

@@ -18,9 +18,9 @@ namespace segue {
 void fail_to_make(const char* what) {
   const int reason = errno;
   throw Error(ErrorCode::kIo,
-              fmt::format("cannot make {}: {}; {}", what, std::strerror(reason),
+              fmt::format("cannot create {}: {}; {}", what, std::strerror(reason),
                           reason == EMFILE ? "raise the limit of open files (ulimit -n)"
-                                           : "end other programs"));
+                                           : "stop other programs"));
 }
 
 bool wait_for_input(std::span<pollfd> descriptors, std::chrono::steady_clock::time_point deadline) {

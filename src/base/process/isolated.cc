@@ -68,7 +68,8 @@ void close_all_but(int pipe) {
   try {
     const std::string result =
         work([&](const std::string& step) { send(pipe, MessageKind::kStep, step); });
-    if (result.size() > kLongestText) throw Error(ErrorCode::kInternal, "a result above 16 MiB");
+    if (result.size() > kLongestText)
+      throw Error(ErrorCode::kInternal, "the result is larger than 16 MiB");
     send(pipe, MessageKind::kResult, result);
   } catch (const Error& error) {
     send(pipe, MessageKind::kError, error.what(), error.code());

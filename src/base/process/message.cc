@@ -34,7 +34,7 @@ void MessageWriter::text(std::string_view value) {
 
 std::span<const std::byte> MessageReader::take(std::size_t size) {
   if (size > rest_.size())
-    throw Error(ErrorCode::kInternal, "a message of another process ends too early");
+    throw Error(ErrorCode::kInternal, "a message from another process is truncated");
   const auto taken = rest_.first(size);
   rest_ = rest_.subspan(size);
   return taken;
@@ -97,7 +97,7 @@ std::optional<MessageReader> MessageSocket::receive() {
   if ((header.msg_flags & MSG_CTRUNC) != 0) {
     throw Error(
         ErrorCode::kIo,
-        "no descriptor is left for shared memory; raise the limit of open files (ulimit -n)");
+        "no file descriptor is left for shared memory; raise the limit of open files (ulimit -n)");
   }
   const cmsghdr* const rights = CMSG_FIRSTHDR(&header);
   if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS)

@@ -99,10 +99,9 @@ void require_child_status() {
   struct sigaction action {};
   ::sigaction(SIGCHLD, nullptr, &action);
   if (action.sa_handler != SIG_IGN && (action.sa_flags & SA_NOCLDWAIT) == 0) return;
-  throw Error(
-      ErrorCode::kIo,
-      "this process ignores SIGCHLD, so that nobody learns how programs end; set its action "
-      "to SIG_DFL");
+  throw Error(ErrorCode::kIo,
+              "this process ignores SIGCHLD, so the exit status of programs is lost; set its "
+              "action to SIG_DFL");
 }
 
 // Kills the program and its child processes when the scope is left, also by an exception.
@@ -173,7 +172,7 @@ bool read_to_end(int output, int program, Clock::time_point deadline, Transcript
 
 [[noreturn]] void cannot_start(const std::string& program, int reason) {
   throw Error(ErrorCode::kCompiler,
-              fmt::format("{}: cannot be started: {}", program, std::strerror(reason)));
+              fmt::format("{}: cannot start the program: {}", program, std::strerror(reason)));
 }
 
 }  // namespace

@@ -125,8 +125,8 @@ void Worker::live(const std::shared_ptr<Life>& life, const std::string& program,
 Worker::Worker(const std::filesystem::path& program, const std::string& title)
     : connection_(-1), errors_(make_error_file()), socket_(-1) {
   if (::access(program.c_str(), X_OK) != 0) {
-    throw Error(ErrorCode::kDevice, fmt::format("{}: {}; install the program again",
-                                                program.string(), std::strerror(errno)));
+    throw Error(ErrorCode::kDevice, fmt::format("{}: {}; reinstall the program", program.string(),
+                                                std::strerror(errno)));
   }
   Connection ends = connect();
   connection_ = std::move(ends.near);
@@ -204,7 +204,8 @@ bool Worker::ends_by(Clock::time_point deadline) const {
 
 std::string Worker::end() {
   kill();
-  if (!ends_by(Clock::now() + kGrace)) return "no end: the system still waits for the device";
+  if (!ends_by(Clock::now() + kGrace))
+    return "no exit status: the system still waits for the device";
   const std::lock_guard lock(life_->mutex);
   return life_->end;
 }

@@ -80,7 +80,7 @@ std::string_view type_of_first_other(const Model& model, const Operator& op) {
 // Integers wider than 8 bits are shapes and indices, which quantization does not change.
 HostReason reason_of_type(std::string_view type) {
   const bool is_integer = type == "INT32" || type == "INT64";
-  return {fmt::format("{} activations; the Edge TPU computes INT8 and UINT8", type),
+  return {fmt::format("{} activations; the Edge TPU supports only INT8 and UINT8", type),
           is_integer ? "convert with a fixed input shape, so that the converter computes shapes "
                        "and indices (examples/keras_to_tflite.py)"
                      : "convert with full integer quantization (inference_input_type and "
@@ -105,17 +105,17 @@ HostReason host_reason(const Model& model, OperatorId id) {
     case HostCause::kNone:
       return {};
     case HostCause::kOperation:
-      return {"the Edge TPU has no such operation",
-              "replace it by supported operations; as the last operator of the model it costs "
-              "least"};
+      return {"the Edge TPU does not support this operation",
+              "replace it by supported operations, or move it to the end of the model, where it "
+              "costs least"};
     case HostCause::kVersion:
-      return {fmt::format("version {}; edgetpu_compiler 16 knows versions up to {}", op.version,
+      return {fmt::format("version {}; edgetpu_compiler 16 supports versions up to {}", op.version,
                           newest_version(op.code)),
               "convert with an older TensorFlow, or without the option that needs this version"};
     case HostCause::kType:
       return reason_of_type(type_of_first_other(model, op));
     case HostCause::kBatch:
-      return {"a batch over 1", "convert with batch 1"};
+      return {"a batch size larger than 1", "convert with batch size 1"};
     case HostCause::kDimensions:
       return {"a tensor with more than 3 inner dimensions over 1",
               "reshape, so that only the three innermost dimensions are larger than 1"};
@@ -123,7 +123,7 @@ HostReason host_reason(const Model& model, OperatorId id) {
       return {"its weights are computed at run time", "make the weights constants"};
     case HostCause::kSoftmax:
       return {fmt::format("a SOFTMAX of more than {} elements", kLargestSoftmax),
-              "leave it out of the model and compute it where the output is read"};
+              "remove it from the model, and compute it on the host from the output"};
   }
   return {};
 }
@@ -214,7 +214,7 @@ void check_can_be_planned(const Model& model) {
   throw Error(
       ErrorCode::kUnsupported,
       fmt::format(
-          "{}: an Edge TPU computes none of it ({}): {}; {}", model.name(),
+          "{}: no operator is supported by the Edge TPU ({}): {}; {}", model.name(),
           format_count(model.operators().size(), "operator"),
           kind.empty() ? fmt::format("{}: {}", model.describe(operator_id(0)), first.reason) : kind,
           kind.empty() ? first.remedy
