@@ -27,7 +27,7 @@ _DTYPES = {
 
 
 def list_edge_tpus() -> list[dict[str, str]]:
-    """The Edge TPUs of this machine, as pycoral.utils.edgetpu lists them."""
+    """The Edge TPUs of this machine, in the format of pycoral.utils.edgetpu."""
     return [
         {"type": name.split(":")[0], "path": path} for name, path in _segue.edgetpu_devices()
     ]
@@ -69,9 +69,9 @@ class Interpreter:
         return [_details(tensor) for tensor in self._model.outputs]
 
     def tensor(self, index: int) -> Callable[[], Array]:
-        """A function that gives the value of an input or output, not a copy.
+        """A function that returns the value of an input or output without a copy.
 
-        Inputs may be written through it. An invoke gives outputs new arrays: call it again then.
+        Inputs may be written through it. An invoke creates new output arrays; call it again.
         """
         return lambda: self._value(index)
 
@@ -82,7 +82,7 @@ class Interpreter:
         if value.dtype != current.dtype or value.shape != current.shape:
             raise ValueError(
                 f"Cannot set tensor {index}: it has {current.dtype} elements and shape "
-                f"{current.shape}, given {value.dtype} and {value.shape}"
+                f"{current.shape}, but {value.dtype} and {value.shape} were given"
             )
         current[...] = value
 
@@ -106,7 +106,7 @@ class Interpreter:
             self._values[tensor.position] = value
 
     def release_device(self) -> None:
-        """Until the next invoke the device is free, for a pipeline."""
+        """Releases the device until the next invoke, for a pipeline."""
         self._session = None
 
     def _get_full_signature_list(self) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class Interpreter:
             raise ValueError("Tensor data is null. Call allocate_tensors() first.")
         if index not in self._values:
             raise ValueError(
-                f"tensor {index} is neither an input nor an output; there are "
+                f"tensor {index} is neither an input nor an output; expected one of "
                 f"{', '.join(map(str, self._values))}"
             )
         return self._values[index]
@@ -132,7 +132,7 @@ def _backend(device: str | None) -> Backend:
     matching = [name for name, _ in devices if not kind or name.startswith(kind + ":")]
     position = int(number) if number else 0
     if position >= len(matching):
-        raise ValueError(f"no Edge TPU '{device or ''}'; there are {[n for n, _ in devices]}")
+        raise ValueError(f"no Edge TPU '{device or ''}'; found: {[n for n, _ in devices]}")
     return _segue.edgetpu_backend(matching[position])
 
 
@@ -140,7 +140,8 @@ def _dtype(tensor: Tensor) -> type[np.generic]:
     dtype = _DTYPES.get(tensor.type)
     if dtype is None:
         raise Error(
-            f"tensor '{tensor.name}' has {tensor.type} elements, which numpy lacks", "unsupported"
+            f"tensor '{tensor.name}' has {tensor.type} elements, which numpy does not support",
+            "unsupported"
         )
     return dtype
 

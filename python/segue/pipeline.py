@@ -1,4 +1,4 @@
-"""Segments that run one behind the other, with numpy arrays in and out."""
+"""Segments that run as a pipeline, with numpy arrays as inputs and outputs."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class Pipeline:
         limits = (queue_capacity, result_capacity, watchdog_s)
         if isinstance(source, Plan):
             if model is None:
-                raise TypeError("a plan needs its model")
+                raise TypeError("a plan requires its model")
             self._raw: _segue.RawPipeline | None = _segue.open_pipeline(
                 to_model(model), source, devices, *limits
             )
         else:
             if model is not None:
-                raise TypeError("a folder has its segments; a model goes with a plan")
+                raise TypeError("a folder contains the segments; pass a model only with a plan")
             self._raw = _segue.open_pipeline_of_folder(Path(source), devices, *limits)
         end_at_exit(self)
 
@@ -71,23 +71,23 @@ class Pipeline:
         return self._pipeline.outputs
 
     def push(self, inputs: Inputs, timeout_s: float | None = None) -> bool:
-        """Gives an array for each input: by name, in order, or the only one.
+        """Pushes an array for each input: by name, in order, or the only one.
 
-        Waits while the pipeline is full; False when that takes longer than the timeout.
+        Waits while the pipeline is full; returns False after the timeout.
         """
         if not isinstance(inputs, (np.ndarray, dict, list, tuple)):
             inputs = dict(inputs) if isinstance(inputs, Mapping) else list(inputs)
         return self._pipeline.push(inputs, timeout_s)
 
     def pop(self, timeout_s: float | None = None) -> Result | None:
-        """The next result; None when the pipeline is closed and all were popped.
+        """Returns the next result; None if the pipeline is closed and drained.
 
         Raises TimeoutError, and the error that ended the pipeline.
         """
         return self._pipeline.pop(timeout_s)
 
     def run(self, inputs: Iterable[Inputs]) -> Iterator[Result]:
-        """Pushes all inputs and yields their results, with the pipeline kept full."""
+        """Pushes all inputs and yields their results; keeps the pipeline full."""
         waiting = 0
         try:
             for values in inputs:
@@ -107,11 +107,11 @@ class Pipeline:
                     self.pop()
 
     def close(self) -> None:
-        """No more inputs; what was accepted comes out."""
+        """Ends the input stream; results of accepted inputs can still be popped."""
         self._pipeline.close()
 
     def cancel(self) -> None:
-        """Forgets everything that is on its way."""
+        """Discards all inputs in flight."""
         self._pipeline.cancel()
 
     def statistics(self) -> PipelineStatistics:
@@ -142,5 +142,5 @@ class Pipeline:
     def _next(self) -> Result:
         result = self.pop()
         if result is None:
-            raise RuntimeError("the pipeline was closed while it ran")
+            raise RuntimeError("the pipeline was closed during run()")
         return result

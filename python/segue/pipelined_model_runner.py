@@ -59,15 +59,15 @@ class PipelinedModelRunner:
         return self._interpreters
 
     def set_input_queue_size(self, size: SupportsIndex) -> None:
-        """Inputs that wait before each segment, 0: no limit. May change while it runs."""
+        """Queue capacity before each segment, in inputs; 0: no limit. Can change while it runs."""
         self._set_queue_sizes(_limit(size), self._output_queue)
 
     def set_output_queue_size(self, size: SupportsIndex) -> None:
-        """Results that wait for pop, 0: no limit. May change while it runs."""
+        """Capacity of the result queue; 0: no limit. Can change while it runs."""
         self._set_queue_sizes(self._input_queue, _limit(size))
 
     def push(self, input_tensors: Mapping[str, Array]) -> None:
-        """Gives arrays by the names of the inputs; an empty dict ends the stream.
+        """Pushes arrays by the names of the inputs; an empty dict ends the stream.
 
         Raises RuntimeError after the end of the stream, and after a segment failed.
         """
@@ -88,7 +88,7 @@ class PipelinedModelRunner:
     def pop(self) -> dict[str, Array] | None:
         """The next result by the names of the outputs; None after the end of the stream.
 
-        Raises RuntimeError where a segment failed, after the results that came before.
+        Raises RuntimeError if a segment failed, after the earlier results.
         """
         pipeline = self._pipeline()
         try:
@@ -119,7 +119,7 @@ class PipelinedModelRunner:
         pipeline.close()
 
     def _failure(self, pipeline: Any) -> str | None:
-        """The segment that failed first, and why, as pycoral words it."""
+        """The segment that failed first, and the reason, in the format of pycoral."""
         for device, reason in pipeline.failures():
             segment = int(device.split()[-1])  # each has one device, of the same number
             return f"Segment {segment} runner error: {self._reasons.get(segment, reason)}"
@@ -134,7 +134,7 @@ class PipelinedModelRunner:
     def _value(self, name: str, array: Array) -> Array:
         wanted = self._inputs.get(name)
         if wanted is None:
-            raise ValueError(f"'{name}' is no input; there are {', '.join(self._inputs)}")
+            raise ValueError(f"'{name}' is not an input; expected one of {', '.join(self._inputs)}")
         dtype, shape = wanted
         if not isinstance(array, np.ndarray) or array.dtype != dtype:
             given = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
@@ -184,14 +184,14 @@ def _turned_off() -> Error:
 
 
 def _check_order(interpreters: Sequence[Any]) -> None:
-    """What a segment reads, those before it write, or the first one reads too."""
+    """An input of a segment must come from an earlier one, or be an input of the first."""
     there = {d["name"] for d in interpreters[0].get_input_details()}
     for position, interpreter in enumerate(interpreters):
         missing = [d["name"] for d in interpreter.get_input_details() if d["name"] not in there]
         if missing:
             raise ValueError(
-                f"Interpreter {position} can not get its input tensors: no interpreter before it "
-                f"gives {', '.join(missing)}; give the segments of one model, in their order"
+                f"Interpreter {position} can not get its input tensors: no earlier interpreter "
+                f"writes {', '.join(missing)}; pass the segments of one model, in order"
             )
         there.update(d["name"] for d in interpreter.get_output_details())
 
@@ -199,7 +199,7 @@ def _check_order(interpreters: Sequence[Any]) -> None:
 def _limit(size: SupportsIndex) -> int:
     number = operator.index(size)
     if number < 0:
-        raise ValueError(f"a queue holds a number of inputs, or 0 for no limit, not {number}")
+        raise ValueError(f"queue size must be a number of inputs, or 0 for no limit, not {number}")
     return min(number, _UNLIMITED) if number > 0 else _UNLIMITED
 
 

@@ -13,7 +13,7 @@ AnyModel = Union[Model, str, "os.PathLike[str]"]
 
 
 def to_model(model: AnyModel) -> Model:
-    """The model itself, or the one of this file or zoo name."""
+    """Returns the model, or opens the file or zoo name."""
     return model if isinstance(model, Model) else _segue.open_model(model)
 
 
@@ -27,11 +27,12 @@ def plan(
     objective: str = "throughput",
     max_latency_ms: float | None = None,
 ) -> Plan:
-    """Chooses where to cut a model for so many Edge TPUs.
+    """Partitions a model for a number of Edge TPUs.
 
     strategy: "optimal" (stages and replicas with the smallest time), "balanced", "profile" or
-    "compiler" (what Google's compiler does). device: a name, a device file, or unequal devices as
-    "2xedgetpu-usb3:shared,2xedgetpu-pcie", with tpus=0. The last three are of strategy "optimal".
+    "compiler" (the cuts of Google's compiler). device: a name, a device file, or unequal devices as
+    "2xedgetpu-usb3:shared,2xedgetpu-pcie", with tpus=0. The last three parameters require strategy
+    "optimal".
     """
     return _segue.plan(
         to_model(model),
@@ -53,9 +54,9 @@ def compare(
 ) -> list[Plan]:
     """Plans of every strategy for each number of TPUs in the range, whose step must be 1."""
     if not isinstance(tpus, range):
-        raise TypeError(f"tpus must be a range, as range(1, 9), not {tpus!r}")
+        raise TypeError(f"tpus must be a range, for example range(1, 9), not {tpus!r}")
     if tpus.step != 1 or not tpus:
-        raise ValueError(f"tpus: {tpus} must be a range with step 1 that is not empty")
+        raise ValueError(f"tpus: {tpus} must be a non-empty range with step 1")
     return _segue.compare(
         to_model(model),
         first=tpus.start,
@@ -80,7 +81,7 @@ def verify(
 ) -> VerifyReport:
     """Compares the segments in a folder with the whole model, up to outputs byte for byte.
 
-    The report is true where all agrees; a difference is an answer, not an error.
+    The report is true if there is no difference; a difference is a result, not an error.
     """
     return _segue.verify(
         to_model(model),

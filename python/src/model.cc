@@ -3,8 +3,8 @@
 #include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/file.h"
-#include "segue/units.h"
 #include "segue/report.h"
+#include "segue/units.h"
 #include "segue/zoo.h"
 #include "session.h"
 
@@ -55,7 +55,7 @@ nb::dlpack::dtype form_of(ElementType type) {
     if (known.type == type) return known.form;
   }
   throw Error(ErrorCode::kUnsupported,
-              "numpy has no type for " + std::string(to_string(type)) + " tensors");
+              "numpy does not support " + std::string(to_string(type)) + " tensors");
 }
 
 std::string shape_text(std::span<const std::int32_t> shape) {
@@ -89,7 +89,7 @@ void bind_tensor(nb::module_& module) {
   nb::class_<TensorView>(module, "Tensor", "A tensor of a model.")
       .def_prop_ro(
           "name", [](const TensorView& view) { return view.model->model.unique_name(view.id); },
-          "Unique in the model; segments exchange tensors by it.")
+          "Unique in the model; segments refer to tensors by this name.")
       .def_prop_ro("position", [](const TensorView& view) { return index(view.id); })
       .def_prop_ro(
           "type", [](const TensorView& view) { return std::string(to_string(view.tensor().type)); },
@@ -121,7 +121,7 @@ void bind_tensor(nb::module_& module) {
             if (!view.tensor().is_constant()) return std::nullopt;
             return view_of(view.tensor().data, view.tensor().type, view.tensor().shape, self);
           },
-          "The constant value, read-only and not copied; None when it is computed.")
+          "The constant value, read-only and not copied; None if the tensor is computed.")
       .def("__repr__", [](const TensorView& view) {
         return "<segue.Tensor '" + view.model->model.unique_name(view.id) + "' " +
                std::string(to_string(view.tensor().type)) + shape_text(view.tensor().shape) + ">";
@@ -174,12 +174,13 @@ void bind_level(nb::module_& module) {
       .def_ro("parameter_bytes", &Level::parameter_bytes)
       .def_ro("macs", &Level::macs)
       .def_ro("output_bytes", &Level::output_bytes)
-      .def_ro("crossing_tensors", &Level::crossing_tensors, "Tensors that cross the cut below.")
+      .def_ro("crossing_tensors", &Level::crossing_tensors,
+              "Tensors that cross the cut after this depth.")
       .def_ro("crossing_bytes", &Level::crossing_bytes);
 }
 
 void bind_model(nb::module_& module) {
-  nb::class_<GraphedModel>(module, "Model", "A quantized model: read, verified, immutable.")
+  nb::class_<GraphedModel>(module, "Model", "A quantized model; verified when read, and immutable.")
       .def_prop_ro("name", [](const GraphedModel& self) { return self.model.name(); })
       .def_prop_ro("sha256",
                    [](const GraphedModel& self) {
@@ -188,7 +189,7 @@ void bind_model(nb::module_& module) {
                    })
       .def_prop_ro(
           "notes", [](const GraphedModel& self) { return model_notes(self.model); },
-          "What reading changed, a sentence each: an open batch taken as 1, say.")
+          "Notes on changes made when the model was read, for example a batch size set to 1.")
       .def_prop_ro("depth", [](const GraphedModel& self) { return self.graph.depth(); })
       .def_prop_ro("parameter_bytes",
                    [](const GraphedModel& self) { return self.graph.parameter_bytes(); })
@@ -216,7 +217,7 @@ void bind_model(nb::module_& module) {
           [](const GraphedModel& self) {
             return std::vector<Level>(self.graph.levels().begin(), self.graph.levels().end());
           },
-          "Depth by depth, from 1.")
+          "Levels by depth, from 1.")
       .def(
           "save",
           [](const GraphedModel& self, const std::filesystem::path& path) {
@@ -226,7 +227,7 @@ void bind_model(nb::module_& module) {
             files.stage(path, std::span(&bytes, 1));
             files.commit();
           },
-          "path"_a, "Writes the .tflite file, whole or not at all.")
+          "path"_a, "Writes the .tflite file completely, or not at all.")
       .def("__repr__", [](const GraphedModel& self) {
         return "<segue.Model '" + self.model.name() + "', " +
                std::to_string(self.model.operators().size()) + " operators>";
@@ -237,7 +238,8 @@ void bind_model(nb::module_& module) {
 
 ElementType type_of(const InputArray& array) {
   if (const auto type = find_type(array.dtype())) return *type;
-  throw Error(ErrorCode::kUnsupported, "no tensor has " + type_text(array.dtype()) + " elements");
+  throw Error(ErrorCode::kUnsupported,
+              "tensors cannot have " + type_text(array.dtype()) + " elements");
 }
 
 std::vector<std::int32_t> shape_of(const InputArray& array) {
@@ -252,14 +254,14 @@ void check_fits(const InputArray& array, const Port& port, const char* kind) {
     throw Error(ErrorCode::kInvalidArgument, std::string(kind) + " '" + port.name + "': " + what);
   };
   if (array.dtype() != form_of(port.type)) {
-    fail("has " + type_text(array.dtype()) + " elements, needs " +
+    fail("has " + type_text(array.dtype()) + " elements, but must have " +
          std::string(to_string(port.type)));
   }
   bool is_same = array.ndim() == port.shape.size();
   for (std::size_t i = 0; is_same && i < array.ndim(); ++i)
     is_same = array.shape(i) == static_cast<std::size_t>(port.shape[i]);
   if (!is_same)
-    fail("has the shape " + shape_text(shape_of(array)) + ", needs " + shape_text(port.shape));
+    fail("has shape " + shape_text(shape_of(array)) + ", but must have " + shape_text(port.shape));
 }
 
 OutputArray to_array(TensorBytes&& value, const Port& port) {
@@ -288,8 +290,8 @@ void bind_models(nb::module_& module) {
         return std::make_shared<const GraphedModel>(open_model(name.string(), {signature}));
       },
       "model"_a, "signature"_a = "",
-      "Opens a .tflite file, or builds zoo:NAME[@SIZE]. signature: which of several subgraphs that "
-      "carry a signature each; only files with several need it.");
+      "Opens a .tflite file, or builds zoo:NAME[@SIZE]. signature: the signature to use, if the "
+      "file has several with a subgraph each.");
   module.def(
       "zoo_names",
       [] {

@@ -95,7 +95,7 @@ class ArrayPipeline {
     released_->drop();
     if (flow == Flow::kClosed) return std::nullopt;
     if (flow == Flow::kTimeout) {
-      PyErr_SetString(PyExc_TimeoutError, "no result in time");
+      PyErr_SetString(PyExc_TimeoutError, "no result within the timeout");
       throw nb::python_error();
     }
     Result answer{result.number, result.latency.count(), {}};
@@ -108,7 +108,7 @@ class ArrayPipeline {
  private:
   [[noreturn]] void fail_on_count(std::size_t given) const {
     throw Error(ErrorCode::kInvalidArgument, std::to_string(given) +
-                                                 " inputs given, the pipeline has " +
+                                                 " inputs given, but the pipeline has " +
                                                  std::to_string(pipeline_->inputs().size()));
   }
 
@@ -118,7 +118,7 @@ class ArrayPipeline {
     } catch (const nb::cast_error&) {
       if (position >= input_names_.size()) fail_on_count(position + 1);
       throw Error(ErrorCode::kInvalidArgument, "input '" + pipeline_->inputs()[position].name +
-                                                   "': give a numpy array, not " +
+                                                   "': expected a numpy array, not " +
                                                    nb::type_name(value.type()).c_str());
     }
   }
@@ -131,7 +131,7 @@ class ArrayPipeline {
       for (std::size_t i = 0; i < input_names_.size(); ++i) {
         if (!named.contains(input_names_[i])) {
           throw Error(ErrorCode::kInvalidArgument,
-                      "the input '" + pipeline_->inputs()[i].name + "' is missing in " +
+                      "input '" + pipeline_->inputs()[i].name + "' is missing in " +
                           nb::cast<std::string>(nb::repr(named.keys())));
         }
         arrays.push_back(array_of(named[input_names_[i]], i));
@@ -224,13 +224,14 @@ PipelineOptions options_of(std::uint32_t queue_capacity, std::uint32_t result_ca
 // Whether they are Edge TPUs, which take compiled segments.
 bool want_compiled(const std::vector<SharedBackend>& backends) {
   if (backends.empty() || std::ranges::find(backends, nullptr) != backends.end())
-    throw Error(ErrorCode::kInvalidArgument, "a pipeline needs backends, and none may be None");
+    throw Error(ErrorCode::kInvalidArgument,
+                "a pipeline needs at least one backend, and no backend may be None");
   const auto count = std::ranges::count_if(
       backends, [](const SharedBackend& backend) { return backend->wants_compiled(); });
   if (count > 0 && static_cast<std::size_t>(count) < backends.size()) {
     throw Error(ErrorCode::kInvalidArgument,
-                "Edge TPUs and other backends in one pipeline: what is compiled for the one, the "
-                "other cannot open");
+                "Edge TPUs and other backends cannot share a pipeline: only Edge TPUs can open "
+                "compiled segments");
   }
   return count > 0;
 }
@@ -240,9 +241,9 @@ std::vector<PipelineDevice> devices_of(const std::vector<SharedBackend>& backend
                                        std::uint32_t needed) {
   if (want_compiled(backends) && backends.size() < needed) {
     throw Error(ErrorCode::kDevice,
-                "the pipeline needs " + std::to_string(needed) + " Edge TPUs, there " +
-                    (backends.size() == 1 ? "is " : "are ") + std::to_string(backends.size()) +
-                    "; give one backend for each, or take segments for fewer");
+                "the pipeline needs " + std::to_string(needed) + " Edge TPUs, but got " +
+                    std::to_string(backends.size()) +
+                    "; pass one backend for each, or use a split with fewer segments");
   }
   std::vector<PipelineDevice> devices;
   const std::size_t count = backends.size() == 1 ? needed : backends.size();
@@ -284,8 +285,8 @@ void bind_opening(nb::module_& module) {
         nb::gil_scoped_release released;
         if (want_compiled(backends)) {
           throw Error(ErrorCode::kInvalidArgument,
-                      "an Edge TPU runs compiled segments: write them with segue.split, compile "
-                      "them with `segue compile FOLDER`, and open segue.Pipeline(FOLDER)");
+                      "Edge TPUs need compiled segments: write them with segue.split, compile them "
+                      "with `segue compile FOLDER`, and open segue.Pipeline(FOLDER)");
         }
         return open(pipeline_layout(model->model, plan->plan), backends, queue_capacity,
                     result_capacity, watchdog_s);
@@ -327,9 +328,10 @@ void bind_opening(nb::module_& module) {
 }
 
 void bind_result(nb::module_& module) {
-  nb::class_<Result>(module, "Result", "What one input came to.")
+  nb::class_<Result>(module, "Result", "Result of one input.")
       .def_ro("number", &Result::number, "Of the input, from 0.")
-      .def_ro("latency_ns", &Result::latency_ns, "From the accepted push until it could be popped.")
+      .def_ro("latency_ns", &Result::latency_ns,
+              "From the accepted push until the result is available.")
       .def_ro("outputs", &Result::outputs, nb::sig("def outputs(self) -> dict[str, numpy.ndarray]"),
               "Arrays by the names of the outputs.");
 }

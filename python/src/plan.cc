@@ -19,7 +19,7 @@ std::optional<std::pair<std::int64_t, std::int64_t>> ends_of(const TimeRange& ra
 
 void bind_values(nb::module_& module) {
   nb::class_<SegmentTime>(module, "SegmentTime",
-                          "Where the time of one inference goes, in ns (simulated).")
+                          "Breakdown of the time of one inference, in ns (simulated).")
       .def_prop_ro("fixed_ns", [](const SegmentTime& time) { return time.fixed.count(); })
       .def_prop_ro("input_ns", [](const SegmentTime& time) { return time.input.count(); })
       .def_prop_ro("compute_ns", [](const SegmentTime& time) { return time.compute.count(); })
@@ -47,7 +47,7 @@ void bind_values(nb::module_& module) {
       .def_ro("output_bytes", &Stage::output_bytes)
       .def_ro("replicas", &Stage::replicas)
       .def_ro("time", &Stage::time, "Of one input on one device.");
-  nb::class_<Prediction>(module, "Prediction", "What a plan promises for a stream (simulated).")
+  nb::class_<Prediction>(module, "Prediction", "Predicted performance of a plan (simulated).")
       .def_prop_ro("bottleneck_ns", [](const Prediction& self) { return self.bottleneck.count(); })
       .def_prop_ro("latency_ns", [](const Prediction& self) { return self.latency.count(); })
       .def_prop_ro("single_device_ns",
@@ -57,8 +57,8 @@ void bind_values(nb::module_& module) {
           [](const Prediction& self) {
             return self.range ? ends_of(self.range->bottleneck) : std::nullopt;
           },
-          "(low, high), which hold about nine measurements in ten; None in plans of files "
-          "without ranges.")
+          "(low, high); about nine in ten measurements are within it. None in plans read from "
+          "files without ranges.")
       .def_prop_ro("latency_range_ns",
                    [](const Prediction& self) {
                      return self.range ? ends_of(self.range->latency) : std::nullopt;
@@ -74,7 +74,7 @@ void bind_values(nb::module_& module) {
 }
 
 void bind_plan(nb::module_& module) {
-  nb::class_<DevicedPlan>(module, "Plan", "Where a model is cut, and what runs on which devices.")
+  nb::class_<DevicedPlan>(module, "Plan", "The segments of a model, and the devices that run them.")
       .def_prop_ro("model_name", [](const DevicedPlan& self) { return self.plan.model.name; })
       .def_prop_ro("device", [](const DevicedPlan& self) { return self.plan.device; })
       .def_prop_ro(
@@ -87,7 +87,7 @@ void bind_plan(nb::module_& module) {
       .def_prop_ro(
           "is_proven",
           [](const DevicedPlan& self) { return self.plan.bound && self.plan.bound->is_proven; },
-          "Whether strategy optimal proved that no plan is faster.")
+          "Whether strategy optimal has proven that no plan is faster.")
       .def(
           "to_json", [](const DevicedPlan& self) { return to_json(self.plan); },
           "The text of plan.json.")
@@ -113,9 +113,10 @@ std::vector<DevicePool> open_counted(const std::string& device, std::uint32_t tp
     throw Error(ErrorCode::kInvalidArgument, "tpus must be at least 1, not 0");
   auto pools = open_devices(device, tpus);
   if (is_counted && tpus != 0 && device_count(pools) != tpus) {
-    throw Error(ErrorCode::kInvalidArgument, "device '" + device + "' says that there are " +
-                                                 std::to_string(device_count(pools)) + ", tpus " +
-                                                 std::to_string(tpus) + "; give tpus=0");
+    throw Error(ErrorCode::kInvalidArgument, "device '" + device + "' contains the number " +
+                                                 std::to_string(device_count(pools)) +
+                                                 ", but tpus is " + std::to_string(tpus) +
+                                                 "; give tpus=0");
   }
   return pools;
 }
@@ -128,12 +129,12 @@ Shared make(const SharedModel& model, std::uint32_t tpus, const std::string& str
   if (chosen != Strategy::kOptimal &&
       (max_replicas != 0 || objective != "throughput" || max_latency_ms)) {
     throw Error(ErrorCode::kInvalidArgument,
-                "max_replicas, objective and max_latency_ms go with strategy 'optimal'");
+                "max_replicas, objective and max_latency_ms require strategy 'optimal'");
   }
   OptimalOptions options{.max_replicas = max_replicas};
   if (objective != "throughput" && objective != "latency")
     throw Error(ErrorCode::kInvalidArgument,
-                "objective '" + objective + "': there are throughput and latency");
+                "unknown objective '" + objective + "' (expected throughput or latency)");
   if (objective == "latency") options.objective = Objective::kLatency;
   if (max_latency_ms) {
     constexpr double kLongest = 1e9;
@@ -169,12 +170,12 @@ void bind_planning(nb::module_& module) {
   module.def("plan", &make, "model"_a, nb::kw_only(), "tpus"_a, "strategy"_a = "optimal",
              "device"_a = "edgetpu-pcie", "max_replicas"_a = 0, "objective"_a = "throughput",
              "max_latency_ms"_a = nb::none(),
-             "Chooses where to cut a model. Strategies: compiler, balanced, profile, optimal; the "
-             "last three parameters are of optimal.");
+             "Partitions a model. Strategies: compiler, balanced, profile, optimal; the last three "
+             "parameters apply only to optimal.");
   module.def("compare", &compare, "model"_a, nb::kw_only(), "first"_a = 1, "last"_a = 8,
              "device"_a = "edgetpu-pcie", "max_replicas"_a = 0,
-             "Plans of all strategies on first to last TPUs; a strategy has none where the model "
-             "has not that many cuts.");
+             "Plans of all strategies on first to last TPUs; a strategy has no plan if it cannot "
+             "split the model into that many segments.");
   module.def(
       "read_plan",
       [](const std::filesystem::path& path, const std::optional<std::string>& device) {
@@ -182,7 +183,7 @@ void bind_planning(nb::module_& module) {
         return with_devices(read_plan(path), device);
       },
       "path"_a, "device"_a = nb::none(),
-      "Reads a plan.json; device: where it was made for a device file.");
+      "Reads a plan.json; pass device if it was made for a device file.");
   module.def(
       "parse_plan",
       [](const std::string& text, const std::optional<std::string>& device) {
@@ -208,24 +209,25 @@ void bind_segments(nb::module_& module) {
       },
       "model"_a, "plan"_a, "folder"_a,
       "Writes a .tflite file for each stage, and plan.json; returns their paths in order.");
-  nb::class_<VerifyReport>(module, "VerifyReport", "What verify found.")
+  nb::class_<VerifyReport>(module, "VerifyReport", "Result of verify.")
       .def_prop_ro("agrees", &VerifyReport::agrees)
-      .def_ro("mismatch", &VerifyReport::mismatch, "What differs first; empty when all agrees.")
+      .def_ro("mismatch", &VerifyReport::mismatch, "The first difference; empty if there is none.")
       .def_ro("segment_count", &VerifyReport::segment_count)
       .def_ro("operator_count", &VerifyReport::operator_count, "Matched one to one.")
       .def_ro("parameter_bytes", &VerifyReport::parameter_bytes, "Constants compared.")
       .def_ro("inputs_run", &VerifyReport::inputs_run)
       .def_ro("operators_run", &VerifyReport::operators_run,
-              "Fewer where the runtime does not run a custom operator.")
-      .def_ro("not_run", &VerifyReport::not_run, "Why not all were run; empty when they were.")
+              "Fewer than all if the runtime does not support a custom operator.")
+      .def_ro("not_run", &VerifyReport::not_run,
+              "Why some operators were not run; empty if all were run.")
       .def_ro("tensors_compared", &VerifyReport::tensors_compared)
       .def_ro("values_compared", &VerifyReport::values_compared)
       .def_ro("distinct_values", &VerifyReport::distinct_values)
       .def_ro("bytes_compared", &VerifyReport::bytes_compared)
       .def_ro("warnings", &VerifyReport::warnings,
-              "Tensors whose values are little evidence; more inputs may tell.")
+              "Tensors whose values are weak evidence; try more inputs.")
       .def_ro("warnings_of_constants", &VerifyReport::warnings_of_constants,
-              "The same of tensors that depend on no input.")
+              "The same for tensors that do not depend on any input.")
       .def("__bool__", &VerifyReport::agrees);
   module.def(
       "verify",
@@ -241,7 +243,7 @@ void bind_segments(nb::module_& module) {
       },
       "model"_a, "folder"_a, nb::kw_only(), "inputs"_a = 3, "seed"_a = 1, "runtime"_a = nb::none(),
       "Compares the segments in a folder with the whole model: operators, constants, then outputs "
-      "of random inputs byte for byte. A difference is an answer, not an error.");
+      "of random inputs byte for byte. A difference is a result, not an error.");
 }
 
 void bind_timeline(nb::module_& module) {

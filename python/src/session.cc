@@ -78,7 +78,7 @@ class FunctionSession : public Session {
     } catch (const nb::python_error& error) {
       throw Error(ErrorCode::kDevice, error.what());
     } catch (const nb::cast_error&) {
-      throw Error(ErrorCode::kDevice, "the function did not return an array for each output");
+      throw Error(ErrorCode::kDevice, "the function did not return one array per output");
     }
   }
 
@@ -117,7 +117,7 @@ struct OpenedSession {
 std::vector<OutputArray> run(OpenedSession& opened, const std::vector<InputArray>& arrays) {
   const auto ports = opened.session->inputs();
   if (arrays.size() != ports.size()) {
-    throw Error(ErrorCode::kInvalidArgument, std::to_string(arrays.size()) + " inputs given, " +
+    throw Error(ErrorCode::kInvalidArgument, std::to_string(arrays.size()) + " inputs given, but " +
                                                  opened.model->model.name() + " has " +
                                                  std::to_string(ports.size()));
   }
@@ -138,7 +138,7 @@ std::vector<OutputArray> run(OpenedSession& opened, const std::vector<InputArray
 }
 
 void bind_backends(nb::module_& module) {
-  nb::class_<Backend>(module, "Backend", "What runs a segment.")
+  nb::class_<Backend>(module, "Backend", "A backend that runs segments.")
       .def_prop_ro("description", &Backend::description)
       .def_prop_ro(
           "temperature_c",
@@ -146,13 +146,13 @@ void bind_backends(nb::module_& module) {
             const nb::gil_scoped_release released;
             return self.temperature_c();
           },
-          "Of the device, where its driver tells.");
+          "Temperature of the device, if its driver reports it.");
   module.def(
       "cpu_backend",
       [](int threads, const std::string& kernels, const std::optional<fs::path>& runtime) {
         if (kernels != "builtin" && kernels != "xnnpack")
           throw Error(ErrorCode::kInvalidArgument,
-                      "kernels '" + kernels + "': there are builtin and xnnpack");
+                      "unknown kernels '" + kernels + "' (expected builtin or xnnpack)");
         const auto libraries = runtime_candidates(runtime);
         const nb::gil_scoped_release released;
         return SharedBackend(make_cpu_backend(
@@ -171,8 +171,7 @@ void bind_backends(nb::module_& module) {
                                                     open_device(device), time_scale));
       },
       "device"_a = "edgetpu-pcie", nb::kw_only(), "time_scale"_a = 1.0, "runtime"_a = nb::none(),
-      "Computes on the CPU and takes as long as the simulator says of the device, times "
-      "time_scale.");
+      "Computes on the CPU, and takes the simulated time of the device multiplied by time_scale.");
   module.def(
       "callable_backend",
       [](std::vector<Port> inputs, std::vector<Port> outputs, nb::callable run) {
@@ -180,8 +179,8 @@ void bind_backends(nb::module_& module) {
             std::move(inputs), std::move(outputs), std::move(run))));
       },
       "inputs"_a, "outputs"_a, "run"_a,
-      "A Python function from a list of arrays to a list of arrays. The arrays it is given are "
-      "valid until it returns.");
+      "A Python function from a list of arrays to a list of arrays. Its input arrays are valid "
+      "until it returns.");
 }
 
 void bind_edgetpu(nb::module_& module) {
@@ -214,13 +213,13 @@ void bind_edgetpu(nb::module_& module) {
 }
 
 void bind_ports(nb::module_& module) {
-  nb::class_<Port>(module, "Port", "A tensor that a session reads or gives.")
+  nb::class_<Port>(module, "Port", "An input or output tensor of a session.")
       .def(
           "__init__",
           [](Port* self, std::string name, const InputArray& like) {
             new (self) Port{std::move(name), type_of(like), shape_of(like), like.nbytes()};
           },
-          "name"_a, "like"_a, "With type and shape of an array.")
+          "name"_a, "like"_a, "Data type and shape as in numpy.")
       .def_ro("name", &Port::name)
       .def_prop_ro("type", [](const Port& port) { return std::string(to_string(port.type)); })
       .def_ro("shape", &Port::shape)
@@ -251,7 +250,8 @@ void bind_sessions(nb::module_& module) {
       .def_prop_ro("outputs",
                    [](const OpenedSession& self) { return ports_of(self.session->outputs()); })
       .def("run", &run, "inputs"_a,
-           "Computes once: arrays in the order of inputs, results as outputs.");
+           "Runs once: takes arrays in the order of inputs, and returns arrays in the order of "
+           "outputs.");
   module.def(
       "open_session",
       [](const SharedModel& model, const SharedBackend& backend) {

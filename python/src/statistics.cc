@@ -20,7 +20,8 @@ void bind_statistics(nb::module_& module) {
         for (const DeviceStatistics& device : self.devices) shares.push_back(device.utilisation);
         return shares;
       });
-  nb::class_<PipelineStatistics>(module, "PipelineStatistics", "What a pipeline did (measured).")
+  nb::class_<PipelineStatistics>(module, "PipelineStatistics",
+                                 "Statistics of a pipeline (measured).")
       .def_ro("results", &PipelineStatistics::results)
       .def_prop_ro("elapsed_ns",
                    [](const PipelineStatistics& self) { return self.elapsed.count(); })
@@ -35,7 +36,7 @@ void bind_statistics(nb::module_& module) {
               losses.push_back(loss.device + ": " + loss.reason + "; " + loss.remedy);
             return losses;
           },
-          "Devices that failed: why, and what took over.");
+          "Devices that failed, with the reason and the fallback.");
 }
 
 }  // namespace segue::python

@@ -61,11 +61,11 @@ def test_edge_tpus_run_the_compiled_segments_of_a_folder(
     with pipeline:
         for image, result in zip(images, pipeline.run(images)):
             assert np.array_equal(only(result), expected(image))
-    with pytest.raises(segue.Error, match="needs 2 Edge TPUs, there is 1"):
+    with pytest.raises(segue.Error, match="needs 2 Edge TPUs, but got 1"):
         segue.Pipeline(tmp_path, backends=stand_ins[:1])
     with pytest.raises(segue.Error, match="Edge TPUs and other backends"):
         segue.Pipeline(tmp_path, backends=[stand_ins[0], segue.cpu_backend()])
-    with pytest.raises(segue.Error, match="an Edge TPU runs compiled segments"):
+    with pytest.raises(segue.Error, match="Edge TPUs need compiled segments"):
         segue.Pipeline(segue.plan(model, 2, "balanced"), model, backends=stand_ins)
 
 
@@ -156,9 +156,9 @@ def test_segments_must_be_those_of_the_plan_beside_them(model, tmp_path):
 
 def test_what_does_not_fit_is_named_with_what_was_given(parts, images):
     with segue.Pipeline(parts) as pipeline:
-        with pytest.raises(segue.Error, match="has FLOAT64 elements, needs INT8"):
+        with pytest.raises(segue.Error, match="has FLOAT64 elements, but must have INT8"):
             pipeline.push(images[0].astype(np.float64))
-        with pytest.raises(segue.Error, match="has uint32 elements, needs INT8"):
+        with pytest.raises(segue.Error, match="has uint32 elements, but must have INT8"):
             pipeline.push(images[0].astype(np.uint32))
         with pytest.raises(segue.Error, match=r"is missing in \['nope'\]"):
             pipeline.push({"nope": images[0]})
@@ -304,7 +304,7 @@ def test_interrupt_ends_a_wait(parts):
     "array, words",
     [
         (np.zeros((1, 64, 64, 3), dtype=np.uint8), "INT8"),
-        (np.zeros((1, 64, 64, 4), dtype=np.int8), "[1, 64, 64, 4], needs [1, 64, 64, 3]"),
+        (np.zeros((1, 64, 64, 4), dtype=np.int8), "[1, 64, 64, 4], but must have [1, 64, 64, 3]"),
         (np.zeros((64, 64, 3), dtype=np.int8), "[64, 64, 3]"),
     ],
 )
@@ -367,7 +367,7 @@ def test_what_an_abandoned_run_pushed_does_not_come_out_of_the_next(parts, image
             break
         with pytest.raises(ZeroDivisionError):
             list(pipeline.run(1 / 0 if i else images[0] for i in range(2)))
-        with pytest.raises(segue.Error, match="give a numpy array, not list"):
+        with pytest.raises(segue.Error, match="expected a numpy array, not list"):
             list(pipeline.run([images[0], [[1, 2]]]))
         (result,) = pipeline.run([images[-1]])
         assert np.array_equal(only(result), expected(images[-1]))
