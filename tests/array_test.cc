@@ -83,7 +83,7 @@ TEST(RunArray, WrongOperandsAreRefused) {
                [&] {
                  (void)run_array({}, {1, 3, 1}, two, two);
                },
-               {"needs 3 activations and 3 weights; 2 and 2 given"});
+               {"needs 3 activations and 3 weights, but 2 and 2 were given"});
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)run_array({0, 1}, {1, 2, 1}, two, two); });
   expect_error(ErrorCode::kInvalidArgument,
                [] {

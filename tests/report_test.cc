@@ -196,7 +196,7 @@ TEST(PlanText, OfOneTpuDoesNotSpeakOfOtherCuts) {
 TEST(ArrayFigure, ShowsEveryCycleAndTheProduct) {
   const std::string figure = array_figure();
   EXPECT_THAT(figure, ::testing::HasSubstr("cycle 10"));
-  EXPECT_THAT(figure, ::testing::HasSubstr("10 cycles, as the closed form says"));
+  EXPECT_THAT(figure, ::testing::HasSubstr("10 cycles, equal to the closed form"));
   EXPECT_THAT(figure, ::testing::HasSubstr("   30   24   18\n   84   69   54\n  138  114   90\n"));
 }
 

@@ -272,7 +272,7 @@ TEST(Paper, BalancedIsSuperlinearWhereGooglesSegmentsStream) {
 TEST(Paper, UnknownExperimentIsRefusedWithTheNamesThereAre) {
   constexpr std::string_view kName = "figure3";
   testing::expect_error(ErrorCode::kInvalidArgument, [&] { (void)reproduce_paper({{kName}}); },
-                        {"there is no experiment 'figure3'", "figure1"});
+                        {"unknown experiment 'figure3'", "figure1"});
 }
 
 TEST(Paper, OneExperimentPrintsItsTextOrWritesItsFolder) {

@@ -46,7 +46,7 @@ std::string array_figure() {
   const ArrayShape array{kSize, kSize};
   const ArrayRun run = run_array(array, {kSize, kSize, kSize}, kActivations, kWeights,
                                  [&](const ArrayState& state) { text += draw(state); });
-  text += fmt::format("{} cycles, as the closed form says: 2R + C + T - 2 = {}. Product:\n",
+  text += fmt::format("{} cycles, equal to the closed form 2R + C + T - 2 = {}. Product:\n",
                       run.cycles, fold_cycles(array, kSize));
   for (std::uint32_t row = 0; row < kSize; ++row) {
     for (std::uint32_t column = 0; column < kSize; ++column)

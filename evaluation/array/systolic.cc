@@ -104,13 +104,12 @@ void check_operands(const ArrayShape& array, const ProductShape& product, std::s
     throw Error(ErrorCode::kInvalidArgument, "an array needs at least one row and one column");
   if (activations != product.pixels * product.depth ||
       weights != product.depth * product.channels) {
-    throw Error(
-        ErrorCode::kInvalidArgument,
-        fmt::format("a product of {} x {} by {} x {} needs {} activations and {} weights; {} "
-                    "and {} given",
-                    product.pixels, product.depth, product.depth, product.channels,
-                    product.pixels * product.depth, product.depth * product.channels, activations,
-                    weights));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("a product of {} x {} by {} x {} needs {} activations and {} weights, "
+                            "but {} and {} were given",
+                            product.pixels, product.depth, product.depth, product.channels,
+                            product.pixels * product.depth, product.depth * product.channels,
+                            activations, weights));
   }
 }
 

@@ -21,8 +21,8 @@ Experiment accuracy_experiment(Evaluation& evaluation) {
   Experiment experiment{
       "accuracy",
       "The simulator against measured times",
-      fmt::format("{} measured rows; the mean error of a series on rows that took no part in a fit "
-                  "is at most {:.1f} %, times too small to judge by their share left out.",
+      fmt::format("{} measured rows; the mean error of a series on held-out rows is at most {:.1f} "
+                  "%, without times that are too small for a relative error.",
                   rows, 100 * worst),
       "",
       {{"rows", "Every measured row", accuracy_table(series)}},

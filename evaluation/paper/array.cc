@@ -10,7 +10,7 @@ Experiment array_experiment(Evaluation& /*evaluation*/) {
   Experiment experiment{"figure1",
                         "Figure 1: a systolic array, cycle by cycle",
                         "A 3x3 weight-stationary array multiplies two 3x3 matrices in 10 cycles, "
-                        "as the closed form says that the simulator computes with.",
+                        "which equals the closed form that the simulator uses.",
                         "",
                         {},
                         {}};

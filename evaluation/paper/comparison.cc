@@ -205,12 +205,11 @@ Experiment comparison_experiment(Evaluation& evaluation) {
   Experiment experiment{
       "comparison",
       "Table: Segm_Comp, Segm_Prof and Segm_Balanced against one TPU",
-      fmt::format(
-          "With as many TPUs as the rule gives, Segm_Balanced is super-linear for {} of {} "
-          "CNNs, Segm_Comp for {}. Segm_Balanced is at most {} times as fast as Segm_Comp in "
-          "batches of 15; the paper reports up to 2.60.",
-          count_superlinear(networks, 2, device), by_rule.rows.size(),
-          count_superlinear(networks, 0, device), any.text()),
+      fmt::format("With the number of TPUs of the size rule, Segm_Balanced is super-linear for {} "
+                  "of {} CNNs, Segm_Comp for {}. Segm_Balanced is at most {} times as fast as "
+                  "Segm_Comp in batches of 15; the paper reports up to 2.60.",
+                  count_superlinear(networks, 2, device), by_rule.rows.size(),
+                  count_superlinear(networks, 0, device), any.text()),
       "",
       {{"by_rule", "Speed-ups over one TPU, batches of 15, simulated", by_rule},
        {"ratios", "Segm_Balanced against Segm_Comp, simulated", ratio_table(networks, device)},

@@ -82,7 +82,7 @@ const std::vector<AccuracySeries>& Evaluation::accuracy() {
 const AccuracySeries& Evaluation::series(std::string_view key) {
   const auto found = std::ranges::find(accuracy(), key, &AccuracySeries::key);
   if (found != accuracy().end()) return *found;
-  throw Error(ErrorCode::kInternal, fmt::format("there is no series {}", key));
+  throw Error(ErrorCode::kInternal, fmt::format("unknown series {}", key));
 }
 
 const std::vector<OneTpuPoint>& Evaluation::one_tpu() {

@@ -94,7 +94,7 @@ Experiment host_layers_experiment(Evaluation& /*nothing of it is needed*/) {
       "figure5",
       "Figure 5: one TPU with layers on the host against three TPUs",
       fmt::format("{} streams {} MiB at each inference on one TPU, {:.0f} % of its {} ms. On three "
-                  "TPUs {} is streamed: a result each {} ms, {:.2f} times as many.",
+                  "TPUs, {} is streamed: one result per {} ms, {:.2f} times the throughput.",
                   kModel, format_mib(one.host_bytes()), 100 * streamed,
                   format_ms(one.predicted.single_device),
                   three.host_bytes() == 0 ? "nothing" : format_bytes(three.host_bytes()),

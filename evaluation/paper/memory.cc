@@ -96,10 +96,10 @@ Experiment memory_experiment(Evaluation& evaluation) {
   Experiment experiment{
       "memory",
       "Table: memory of each TPU under Segm_Comp and Segm_Balanced",
-      fmt::format("{} CNNs together stream {} MiB per inference on one TPU each; on as many TPUs "
-                  "as the rule gives {} MiB under Segm_Comp and {} MiB under "
-                  "Segm_Balanced.",
-                  count, format_mib(one), format_mib(vendor), format_mib(balanced)),
+      fmt::format(
+          "{} CNNs together stream {} MiB per inference on one TPU each; with the number of TPUs "
+          "of the size rule, {} MiB under Segm_Comp and {} MiB under Segm_Balanced.",
+          count, format_mib(one), format_mib(vendor), format_mib(balanced)),
       "",
       {{"summary", "Host bytes and largest segments, simulated", summary_table(networks)},
        {"tpus", "Each TPU, simulated", tpus_table(networks)}},

@@ -35,8 +35,9 @@ constexpr std::array<Entry, 11> kEntries{{
 const Entry& entry_of(std::string_view name) {
   const auto* const found = std::ranges::find(kEntries, name, &Entry::name);
   if (found != kEntries.end()) return *found;
-  throw Error(ErrorCode::kInvalidArgument, fmt::format("there is no experiment '{}'; there are {}",
-                                                       name, fmt::join(experiment_names(), ", ")));
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("unknown experiment '{}' (expected one of {})", name,
+                          fmt::join(experiment_names(), ", ")));
 }
 
 }  // namespace

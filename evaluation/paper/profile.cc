@@ -104,9 +104,10 @@ Experiment profile_experiment(Evaluation& evaluation) {
   Experiment experiment{
       "profile",
       "Table: Segm_Prof on the synthetic networks",
-      fmt::format("Cuts chosen by time give at most {} times one TPU on four TPUs for convolutions "
-                  "and {} on three for dense layers: super-linear where one TPU streams.",
-                  largest.rows[0][1], largest.rows[2][1]),
+      fmt::format(
+          "Cuts chosen by time reach at most {} times one TPU on four TPUs for convolutions and {} "
+          "on three for dense layers: super-linear where one TPU streams.",
+          largest.rows[0][1], largest.rows[2][1]),
       "",
       {{"largest", "Largest speed-ups, batches of 15", largest},
        {"conv", "Convolutions", rows_table(conv)},

@@ -74,7 +74,7 @@ Experiment real_models_experiment(Evaluation& evaluation) {
       "real_models",
       "Table: the CNNs on one TPU",
       fmt::format(
-          "{} of {} CNNs do not fit one TPU; up to {} ms of their inference are streaming.",
+          "{} of {} CNNs do not fit in one TPU; streaming takes up to {} ms of an inference.",
           streaming, points.size(),
           format_ms(std::ranges::max(points, {},
                                      [](const OneTpuPoint& point) { return point.time.streaming; })

@@ -134,12 +134,13 @@ Experiment synthetic_experiment(Evaluation& evaluation) {
   Experiment experiment{
       "figure4",
       "Figure 4: synthetic networks on one TPU, time and memory",
-      fmt::format("Memory equals the compiler's reports to {:.3f} MiB. Times of rows that took no "
-                  "part in the fit are off by {} on average for convolutions from 100 filters on "
-                  "(at most {}) and {} for dense layers above 1 ms (at most {}).",
-                  std::max(memory_error(conv), memory_error(dense)), percent(conv_error.mean_share),
-                  percent(conv_error.worst_share), percent(dense_error.mean_share),
-                  percent(dense_error.worst_share)),
+      fmt::format(
+          "Memory is within {:.3f} MiB of the compiler's reports. Times of held-out rows are "
+          "off by {} on average for convolutions from 100 filters on (at most {}) and {} "
+          "for dense layers above 1 ms (at most {}).",
+          std::max(memory_error(conv), memory_error(dense)), percent(conv_error.mean_share),
+          percent(conv_error.worst_share), percent(dense_error.mean_share),
+          percent(dense_error.worst_share)),
       "",
       {{"conv", "Five 3x3 convolutions of F filters on 64x64x3", table_of(conv)},
        {"dense", "Dense layers, 64 to N (four times) to 10", table_of(dense)}},

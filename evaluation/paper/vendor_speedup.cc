@@ -172,13 +172,12 @@ Experiment vendor_speedup_experiment(Evaluation& evaluation) {
   Experiment experiment{
       "figure6",
       "Figure 6: speed-up of Google's segments on 2, 3 and 4 TPUs",
-      fmt::format(
-          "Google's segments give at most {} times one TPU on four (simulated {}), and on two "
-          "{} of {} networks are slower than on one (simulated {}): segments are uneven, and "
-          "each adds a transfer.",
-          largest.rows[2][1], largest.rows[2][3], count_losing(rows, true),
-          std::ranges::count_if(rows, [](const Speedup& row) { return row.tpus == 2; }),
-          count_losing(rows, false)),
+      fmt::format("The segments of Google's compiler reach at most {} times one TPU on four TPUs "
+                  "(simulated {}). On two TPUs, {} of {} networks are slower than on one "
+                  "(simulated {}): segments are uneven, and each adds a transfer.",
+                  largest.rows[2][1], largest.rows[2][3], count_losing(rows, true),
+                  std::ranges::count_if(rows, [](const Speedup& row) { return row.tpus == 2; }),
+                  count_losing(rows, false)),
       "",
       {{"largest", "Largest speed-up from 100 filters on, batches of 100", largest},
        {"rows", "Batches of 100, measured and simulated", speedup_table(rows)},

@@ -141,7 +141,7 @@ def _dtype(tensor: Tensor) -> type[np.generic]:
     if dtype is None:
         raise Error(
             f"tensor '{tensor.name}' has {tensor.type} elements, which numpy does not support",
-            "unsupported"
+            "unsupported",
         )
     return dtype
 
