@@ -263,7 +263,7 @@ TEST(CheckPlanMatches, PlanJustMadeIsComparedBySizes) {
                [&] {
                  check_plan_matches(plan, testing::conv_chain({8, 16}));
                },
-               {"of 2 operators", "segue plan"});
+               {"with 2 operators", "segue plan"});
 }
 
 TEST(PlanFile, KeysThatStandTwiceAreRefusedWithTheirPath) {

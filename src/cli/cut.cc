@@ -60,10 +60,10 @@ void add_max_replicas(CLI::App& command, std::uint32_t& most) {
 }
 
 void add_cut(CLI::App& command, CutOptions& options) {
-  command.add_option(
-      "--tpus", options.tpus,
-      "Number of Edge TPUs: one segment each; optimal may use fewer; auto: the fewest that reach "
-      "--target and --max-latency, or until --min-gain is not reached");
+  command.add_option("--tpus", options.tpus,
+                     "Number of Edge TPUs (one segment each; an upper limit for optimal), or auto: "
+                     "the fewest that reach --target and --max-latency; without a goal, TPUs are "
+                     "added while each adds at least --min-gain");
   command
       .add_option("--strategy", options.strategy,
                   "optimal (default: stages and replicas with the best objective, with a proven "
