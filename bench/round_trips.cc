@@ -9,8 +9,8 @@
 #include <cstdlib>
 #include <vector>
 
-#include "segue/runtime.h"
 #include "segue/pipeline.h"
+#include "segue/runtime.h"
 #include "segue/verify.h"
 
 namespace {

@@ -1,10 +1,10 @@
 // Plans a network for three Edge TPUs, runs its segments as a pipeline on this machine's cores, and
 // compares the results with those of the whole network.
 //   plan_and_run LIBTENSORFLOWLITE_C
-#include <segue/runtime.h>
 #include <segue/error.h>
 #include <segue/pipeline.h>
 #include <segue/planner.h>
+#include <segue/runtime.h>
 #include <segue/zoo.h>
 
 #include <cstdio>

@@ -1,5 +1,3 @@
-#include "segue/cost.h"
-
 #include <gtest/gtest.h>
 
 #include <numeric>
@@ -10,6 +8,7 @@
 #include "model_builder.h"
 #include "reference/random_device.h"
 #include "reference/random_model.h"
+#include "segue/cost.h"
 #include "segue/segmentation.h"
 #include "segue/units.h"
 #include "segue/zoo.h"

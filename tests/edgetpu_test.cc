@@ -276,15 +276,15 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(BackendKind{"cpu", [] { return cpu(CpuKernels::kBuiltin); }},
                       BackendKind{"xnnpack", [] { return cpu(CpuKernels::kXnnpack); }},
                       BackendKind{"simulated",
-                           [] {
-                             return make_simulated_backend(cpu(CpuKernels::kBuiltin),
-                                                           find_device("edgetpu-pcie"));
-                           }},
+                                  [] {
+                                    return make_simulated_backend(cpu(CpuKernels::kBuiltin),
+                                                                  find_device("edgetpu-pcie"));
+                                  }},
                       BackendKind{"edgetpu",
-                           [] {
-                             return make_edgetpu_backend(stand_in(),
-                                                         list_edgetpu_devices(stand_in())[0]);
-                           }}),
+                                  [] {
+                                    return make_edgetpu_backend(
+                                        stand_in(), list_edgetpu_devices(stand_in())[0]);
+                                  }}),
     [](const auto& row) { return row.param.name; });
 
 TEST(SimulatedBackend, LastsAsLongAsTheSimulatorSays) {

@@ -13,9 +13,9 @@
 #include <utility>
 #include <vector>
 
-#include "segue/runtime.h"
 #include "segue/error.h"
 #include "segue/pipeline.h"
+#include "segue/runtime.h"
 
 namespace segue::testing {
 

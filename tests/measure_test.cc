@@ -1,6 +1,4 @@
 // Latencies of segments, measured on a backend whose times are known.
-#include "segue/runtime.h"
-
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -12,6 +10,7 @@
 #include "expect.h"
 #include "model_builder.h"
 #include "segue/error.h"
+#include "segue/runtime.h"
 
 namespace segue {
 namespace {

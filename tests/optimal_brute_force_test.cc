@@ -8,8 +8,8 @@
 #include "reference/best_pipeline.h"
 #include "reference/random_device.h"
 #include "reference/random_model.h"
-#include "segue/planner.h"
 #include "segue/cost.h"
+#include "segue/planner.h"
 
 namespace segue {
 namespace {

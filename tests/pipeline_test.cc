@@ -83,38 +83,6 @@ TEST(Pipeline, ReportsItsTensorsByNameInTheOrderAskedFor) {
   EXPECT_EQ(values, (std::vector<std::uint64_t>{75, 7, 2, 1, 75}));
 }
 
-TEST(Pipeline, TakesAndGivesTensorsByName) {
-  FakeBackend::Segments segments{{"0", {{"a", "b"}, {"sum", "b2"}, [](auto inputs, auto& outputs) {
-                                          outputs[0] =
-                                              bytes_of(number_in(inputs[0]) + number_in(inputs[1]));
-                                          outputs[1] = bytes_of(2 * number_in(inputs[1]));
-                                        }}}};
-  Pipeline pipeline(layout_of(1), devices_with(1, std::make_shared<FakeBackend>(segments)), {});
-  std::map<std::string, TensorBytes> inputs{{"b", bytes_of(5)}};
-  testing::expect_error(ErrorCode::kInvalidArgument,
-                        [&] { (void)pipeline.push_named(std::move(inputs)); },
-                        {"missing input 'a'", "a, b"});
-  inputs["a"] = bytes_of(1);
-  inputs["c"] = bytes_of(1);
-  testing::expect_error(ErrorCode::kInvalidArgument,
-                        [&] { (void)pipeline.push_named(std::move(inputs)); },
-                        {"'c' is not an input", "a, b"});
-  inputs.erase("c");
-  inputs["a"].pop_back();
-  testing::expect_error(ErrorCode::kInvalidArgument,
-                        [&] { (void)pipeline.push_named(std::move(inputs)); },
-                        {"input 'a' needs 8 bytes, but 7 were given"});
-  ASSERT_EQ(inputs["b"], bytes_of(5)) << "what is not accepted stays the caller's";
-  inputs["a"] = bytes_of(1);
-  EXPECT_EQ(pipeline.push_named(std::move(inputs)), Flow::kOk);
-  PipelineResult result;
-  ASSERT_EQ(pipeline.pop(result), Flow::kOk);
-  EXPECT_EQ(number_in(result.outputs[pipeline.output_position("sum")]), 6U);
-  EXPECT_EQ(number_in(result.outputs[pipeline.output_position("b2")]), 10U);
-  testing::expect_error(ErrorCode::kInvalidArgument, [&] { (void)pipeline.output_position("x"); },
-                        {"'x' is not an output", "sum, b2"});
-}
-
 TEST(Pipeline, WhatDoesNotFitTogetherIsRefused) {
   PipelineLayout same_input = layout_of(1);
   same_input.inputs = {"t0", "t0"};

@@ -1,5 +1,3 @@
-#include "segue/segmentation.h"
-
 #include <gtest/gtest.h>
 
 #include <random>
@@ -8,6 +6,7 @@
 #include "model_builder.h"
 #include "reference/random_device.h"
 #include "reference/random_model.h"
+#include "segue/segmentation.h"
 #include "segue/zoo.h"
 
 namespace segue {

@@ -12,8 +12,8 @@
 #include "reference/random_model.h"
 #include "segue/cost.h"
 #include "segue/graph.h"
-#include "segue/planner.h"
 #include "segue/plan.h"
+#include "segue/planner.h"
 #include "segue/segmentation.h"
 #include "segue/timeline.h"
 

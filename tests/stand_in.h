@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "segue/edgetpu.h"
-#include "segue/toolchain.h"
 #include "segue/pipeline.h"
+#include "segue/toolchain.h"
 #include "stand_in_edgetpu.h"
 
 namespace segue::testing {

@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "segue/report.h"
 #include "segue/cost.h"
+#include "segue/report.h"
 
 namespace [[gnu::visibility("default")]] segue {
 

@@ -6,12 +6,12 @@
 #include <optional>
 
 #include "plan/host_pace.h"
+#include "segue/cost.h"
 #include "segue/device.h"
 #include "segue/graph.h"
 #include "segue/model.h"
 #include "segue/plan.h"
 #include "segue/segmentation.h"
-#include "segue/cost.h"
 
 namespace segue {
 

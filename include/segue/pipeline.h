@@ -45,7 +45,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -250,14 +249,6 @@ class Pipeline {
   /// the pipeline is locked, so the owner's deleter must be fast and must not call the pipeline.
   [[nodiscard]] Flow push_borrowed(std::vector<BorrowedTensor>&& inputs,
                                    Nanoseconds timeout = kForever);
-
-  /// The same with values by input name. Throws Error(kInvalidArgument) also for a missing or an
-  /// unknown name.
-  [[nodiscard]] Flow push_named(std::map<std::string, TensorBytes>&& inputs,
-                                Nanoseconds timeout = kForever);
-  /// Returns the position of an output in PipelineResult::outputs. Throws Error(kInvalidArgument)
-  /// for an unknown name.
-  [[nodiscard]] std::size_t output_position(std::string_view name) const;
 
   /// Waits for the next result. Returns kClosed when the pipeline was cancelled, or was closed and
   /// all results have been popped. Throws the error that ended the pipeline after all finished

@@ -73,24 +73,19 @@ enum class Strategy {
   kManual     // given by the caller, or an edited plan
 };
 
-/// The key of a strategy in plan.json and options, and its title in reports. A new strategy gets a
-/// row here: commands, files, reports, comparisons and Python read the names from this table.
+/// The key of a strategy in options, files and reports. A new strategy gets a row here: commands,
+/// plan.json, reports, comparisons and Python read the names from this table.
 struct StrategyName {
   Strategy strategy{};
   std::string_view key;
-  std::string_view title;
 };
 inline constexpr std::array kStrategyNames{
-    StrategyName{Strategy::kCompiler, "compiler", "Segm_Comp"},
-    StrategyName{Strategy::kBalanced, "balanced", "Segm_Balanced"},
-    StrategyName{Strategy::kProfile, "profile", "Segm_Prof"},
-    StrategyName{Strategy::kOptimal, "optimal", "Optimal"},
-    StrategyName{Strategy::kManual, "manual", "Cuts by hand"}};
+    StrategyName{Strategy::kCompiler, "compiler"}, StrategyName{Strategy::kBalanced, "balanced"},
+    StrategyName{Strategy::kProfile, "profile"}, StrategyName{Strategy::kOptimal, "optimal"},
+    StrategyName{Strategy::kManual, "manual"}};
 
 /// Returns the key: "compiler", "balanced", "profile", "optimal" or "manual".
 [[nodiscard]] std::string_view to_string(Strategy strategy);
-/// Returns the title: "Segm_Comp", for example.
-[[nodiscard]] std::string_view title_of(Strategy strategy);
 
 /// The quantity that a plan minimizes.
 enum class Objective {

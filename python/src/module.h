@@ -15,11 +15,11 @@
 #include <string>
 #include <vector>
 
-#include "segue/runtime.h"
 #include "segue/device.h"
 #include "segue/graph.h"
 #include "segue/model.h"
 #include "segue/plan.h"
+#include "segue/runtime.h"
 #include "string_caster.h"
 
 namespace segue::python {

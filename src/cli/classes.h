@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "segue/runtime.h"
 #include "segue/report.h"
+#include "segue/runtime.h"
 
 namespace segue::cli {
 

@@ -6,17 +6,10 @@
 #include "segue/plan.h"
 
 namespace segue {
-namespace {
 
-const StrategyName& name_of(Strategy strategy) {
-  return *std::ranges::find(kStrategyNames, strategy, &StrategyName::strategy);
+std::string_view to_string(Strategy strategy) {
+  return std::ranges::find(kStrategyNames, strategy, &StrategyName::strategy)->key;
 }
-
-}  // namespace
-
-std::string_view to_string(Strategy strategy) { return name_of(strategy).key; }
-
-std::string_view title_of(Strategy strategy) { return name_of(strategy).title; }
 
 std::string_view to_string(Objective objective) {
   return objective == Objective::kLatency ? "latency" : "throughput";

@@ -1,5 +1,3 @@
-#include "segue/runtime.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +7,7 @@
 
 #include "segue/cost.h"
 #include "segue/error.h"
+#include "segue/runtime.h"
 
 namespace segue {
 namespace {

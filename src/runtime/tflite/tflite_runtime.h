@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "segue/runtime.h"
 #include "segue/error.h"
+#include "segue/runtime.h"
 
 namespace segue {
 

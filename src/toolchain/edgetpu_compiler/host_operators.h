@@ -4,8 +4,8 @@
 #include <optional>
 #include <vector>
 
-#include "segue/toolchain.h"
 #include "segue/model.h"
+#include "segue/toolchain.h"
 
 namespace segue {
 

@@ -4,8 +4,8 @@
 #include <map>
 #include <mutex>
 
-#include "segue/toolchain.h"
 #include "segue/error.h"
+#include "segue/toolchain.h"
 
 namespace segue {
 namespace {
