@@ -186,7 +186,7 @@ TEST(CalibrationBase, FollowsFromTheLink) {
   check_calibration_base(find_device("edgetpu-usb3-max"), stick);
   expect_error(ErrorCode::kInvalidArgument,
                [&] { check_calibration_base(find_device("edgetpu-pcie"), stick); },
-               {"'edgetpu-pcie' is not on USB as usb:2-1 is", "edgetpu-usb2"});
+               {"'edgetpu-pcie' is not on USB, but usb:2-1 is", "edgetpu-usb2"});
   expect_error(ErrorCode::kInvalidArgument,
                [&] { check_calibration_base(find_device("edgetpu-usb3"), card); });
 }

@@ -176,7 +176,7 @@ TEST(CliPlan, AutoFindsTheFewestTpusThatReachTheGoals) {
   EXPECT_THAT(plan({"--target", "400", "--max-latency", "0.03s"}).out, HasSubstr("6 TPUs are"));
   expect_failure(
       plan({"--target", "5000/s"}), kInfeasible,
-      "gives 5000 results per second; nearest: 1482.0/s with a latency of 10.15 ms on 16");
+      "reaches 5000 results per second; nearest: 1482.0/s with a latency of 10.15 ms on 16");
   expect_failure(plan({"--max-latency", "1ms"}), kInfeasible,
                  "a latency of at most 1.00 ms; nearest: 165.4/s");
 }

@@ -94,12 +94,12 @@ INSTANTIATE_TEST_SUITE_P(All, Placement,
                                                 [](ModelBuilder& b) {
                                                   convolution(b, 3, {4, 4, 4, 4});
                                                 },
-                                                "batch", "batch 1"},
+                                                "batch", "batch size 1"},
                                            Case{"BatchOfVectors", HostCause::kBatch,
                                                 [](ModelBuilder& b) {
                                                   b.output(b.dense(b.input("x", {4, 8}), "y", 8));
                                                 },
-                                                "batch", "batch 1"},
+                                                "batch", "batch size 1"},
                                            Case{"Matrix", HostCause::kNone,
                                                 [](ModelBuilder& b) {
                                                   unary(b, B::RELU, 2, {4, 8});

@@ -217,7 +217,7 @@ TEST(SegmentBorders, TensorWrittenTwiceIsRefused) {
   write(scratch.path(), "m_segment_1_of_3.tflite", segment({"a"}, {"b"}));
   write(scratch.path(), "m_segment_2_of_3.tflite", segment({"b"}, {"a"}));
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)read_split(scratch.path()); },
-               {"m_segment_2_of_3.tflite: writes 'a', which m_segment_0_of_3.tflite writes too"});
+               {"m_segment_2_of_3.tflite: writes 'a', which m_segment_0_of_3.tflite also writes"});
 }
 
 // One operator in the place of several, and the outputs in another order, as Google's compiler
