@@ -31,8 +31,10 @@ if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
 endif()
 cmake_path(APPEND pc_libdir "\${prefix}" "${CMAKE_INSTALL_LIBDIR}")
 cmake_path(APPEND pc_includedir "\${prefix}" "${CMAKE_INSTALL_INCLUDEDIR}")
-configure_file(${PROJECT_SOURCE_DIR}/cmake/segue.pc.in segue.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/segue.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
+foreach(package IN ITEMS segue segue-zoo)
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/${package}.pc.in ${package}.pc @ONLY)
+endforeach()
+install(FILES ${PROJECT_BINARY_DIR}/segue.pc ${PROJECT_BINARY_DIR}/segue-zoo.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
 
 # The man page and the shells' completions, from the program itself.
 set(manual ${PROJECT_BINARY_DIR}/manual)

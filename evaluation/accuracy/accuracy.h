@@ -15,7 +15,7 @@
 #include "segue/cost.h"
 #include "segue/report.h"
 
-namespace [[gnu::visibility("default")]] segue {
+namespace segue {
 
 struct AccuracyRow {
   std::string label;         // "F=442"

@@ -21,7 +21,7 @@
 #include <string>
 #include <vector>
 
-namespace [[gnu::visibility("default")]] segue {
+namespace segue {
 
 struct ArrayShape {
   std::uint32_t rows = 64;     // reduction dimension

@@ -19,7 +19,7 @@
 
 #include "segue/report.h"
 
-namespace [[gnu::visibility("default")]] segue {
+namespace segue {
 
 struct PaperFile {
   std::string name;  // "README.md", "rows.csv", "speed_up.svg"

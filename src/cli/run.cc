@@ -154,11 +154,11 @@ void make_output_folder(const RunOptions& options) {
   }
 }
 
-void print_report(const RunReport& report, const RunOptions& options) {
+void print_report(const RunReport& report, const RunOptions& options, bool succeeded) {
   if (options.format.json) return print(run_json(report));
   if (options.format.csv) return print(run_table(report).to_csv());
   print(run_text(report));
-  if (!options.output.empty() && report.measured.results > 0)
+  if (succeeded && !options.output.empty() && report.measured.results > 0)
     print(fmt::format("Outputs written to {}, one .npy file each.\n", printable(options.output)));
 }
 
@@ -208,7 +208,7 @@ void run(const CLI::App& command, RunOptions options) {
   // Of a run that fails, what came before is told too.
   const PipelineStatistics& measured = report.measured;
   if (!outcome.error || measured.results > 0 || !measured.losses.empty())
-    print_report(report, options);
+    print_report(report, options, !outcome.error);
   if (!outcome.error && measured.results < options.inputs) {
     constexpr int kInterrupted = 130;
     print_note(fmt::format("interrupted after {} of {}", measured.results,

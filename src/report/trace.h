@@ -11,7 +11,7 @@
 #include "segue/plan.h"
 #include "segue/timeline.h"
 
-namespace [[gnu::visibility("default")]] segue {
+namespace segue {
 
 /// Of a pipeline in virtual time, with what each device's time went into. The timeline must hold
 /// its events (TimelineOptions::records_events); throws Error(kInvalidArgument) where it does not.

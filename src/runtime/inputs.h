@@ -5,7 +5,7 @@
 
 #include "segue/runtime.h"
 
-namespace [[gnu::visibility("default")]] segue {
+namespace segue {
 
 /// Reads an input from an image (BMP, PNG, JPEG, GIF, PPM; decoded and resized bilinearly to the
 /// port's shape [1, H, W, 1 or 3]) or, when it is none, from a file of exactly the port's bytes.

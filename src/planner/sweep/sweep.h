@@ -27,7 +27,7 @@
 #include "segue/planner.h"
 #include "segue/units.h"
 
-namespace [[gnu::visibility("default")]] segue {
+namespace segue {
 
 /// The lists whose combinations are the jobs.
 struct SweepSpec {

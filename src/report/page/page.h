@@ -11,7 +11,7 @@
 #include "segue/graph.h"
 #include "segue/report.h"
 
-namespace [[gnu::visibility("default")]] segue {
+namespace segue {
 
 struct PageContent {
   const Graph& graph;
