@@ -2,11 +2,19 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
+#include <array>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <fstream>
 #include <memory>
 #include <thread>
@@ -237,6 +245,54 @@ TEST(DeviceProcess, OpeningIsAnnounced) {
         told.push_back(device + " " + std::to_string(number) + "/" + std::to_string(count));
       }});
   EXPECT_EQ(told, (std::vector<std::string>{"pci:apex_0 1/2", "pci:apex_1 2/2"}));
+}
+
+// As in containers that restrict ptrace. Holds for the calling thread and those that it starts.
+void forbid_access_to_processes() {
+  std::array<sock_filter, 5> code{
+      sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 1, 0),
+      sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_writev, 0, 1),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    std::abort();
+}
+
+TEST(DeviceProcess, ComputesWhereItsMemoryIsOutOfReach) {
+  const auto compute = [] {
+    forbid_access_to_processes();
+    char byte = 0;
+    const iovec place{&byte, 1};
+    if (::process_vm_readv(::getpid(), &place, 1, &place, 1, 0) != -1) std::exit(2);
+    const StandIn library;
+    const auto files = compiled_chain(2, 1000);
+    Pipeline pipeline(chain(files, {1, 1}), stand_in_devices(), {});
+    TensorBytes expected = bytes_with(7, 1000);
+    for (std::byte& value : expected) value = static_cast<std::byte>(static_cast<int>(value) + 2);
+    for (int i = 0; i < 3; ++i) {
+      if (through(pipeline, bytes_with(7, 1000)) != expected) std::exit(3);
+    }
+    std::exit(0);
+  };
+  EXPECT_EXIT(compute(), ::testing::ExitedWithCode(0), "");
+}
+
+TEST(DeviceProcess, IsolatedSessionFailsAloneWhenTheLibraryAborts) {
+  StandIn library;
+  const auto devices = list_edgetpu_devices(testing::stand_in());
+  const auto tpu = isolate(
+      make_edgetpu_backend(testing::stand_in(), devices[0], {.program = SEGUE_TEST_DEVICE}));
+  const auto model = testing::compiled("x", "y");
+  const auto session = tpu->open(model, "m");
+  EXPECT_NE(library.process(0), ::getpid());
+  const std::vector<TensorBytes> values = random_inputs(session->inputs(), 1);
+  const std::vector<std::span<const std::byte>> inputs(values.begin(), values.end());
+  EXPECT_EQ(session->run(inputs).size(), session->outputs().size());
+  ::kill(library.process(0), SIGKILL);
+  expect_error(ErrorCode::kDevice, [&] { (void)session->run(inputs); }, {"signal 9"});
 }
 
 TEST(DeviceProcess, OpeningIsTriedAgain) {
