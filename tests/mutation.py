@@ -63,7 +63,7 @@ BREAKS = [
     ("a tensor named twice is moved out twice", "src/runtime/pipeline/scheduler.cc",
      "std::ranges::count(routing_.outputs, slot) == 1)",
      "std::ranges::count(routing_.outputs, slot) > 0)"),
-    ("a borrowed input is kept for ever", "src/runtime/pipeline/scheduler.cc",
+    ("a borrowed input is never released", "src/runtime/pipeline/scheduler.cc",
      "value->borrowed = {};", ""),
     ("a rename that fails is no error", "src/base/file/staged_files.cc",
      "if (::rename(entry.temporary->path.data(), entry.target.c_str()) != 0)",

@@ -30,9 +30,9 @@ class Pipeline:
     all segments (default: the CPU). Edge TPUs take the compiled segments of a folder, which need
     neither plan.json nor the others.
 
-    Arrays are not copied, but for one that is not C-contiguous. What was pushed must not change
-    until its result was popped; outputs are arrays of their own. Any number of threads may push and pop;
-    whoever waits does not hold the interpreter's lock.
+    Arrays are not copied unless they are not C-contiguous. An array that was pushed must not change
+    until its result was popped. Outputs are new arrays. Any number of threads may push and pop; a
+    thread that waits does not hold the interpreter's lock.
     """
 
     def __init__(

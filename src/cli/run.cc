@@ -86,7 +86,7 @@ struct Outcome {
   std::exception_ptr error;
 };
 
-// Pops until nothing comes any more. Says once that an interrupt was seen: what is on its way may
+// Pops until no result is left. Reports an interrupt once: inputs in flight may
 // take a while.
 void take_results(Pipeline& pipeline, const RunOptions& options, const InputFiles& files,
                   Temperatures& temperatures, const std::vector<std::string>& labels,

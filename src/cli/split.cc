@@ -51,7 +51,7 @@ CutResult cut_by_hand(const Graph& graph, const SplitArguments& options) {
   return {make_plan(graph, segmentation, pools, Strategy::kManual, devices), ""};
 }
 
-// The operators of each stage decide; every number is computed anew.
+// The operators of each stage decide; every number is computed again.
 CutResult cut_by_plan(const Graph& graph, const SplitArguments& options) {
   check_not_compiled(graph.model());
   check_static_shapes(graph.model());

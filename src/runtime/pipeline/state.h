@@ -52,9 +52,8 @@ class [[gnu::visibility("hidden")]] PipelineState
     Kind kind = Kind::kRun;
     std::size_t device = kNone;
     std::uint64_t attempt = 0;
-    PipelineSegment segment;  // for kOpen
-    std::shared_ptr<const void>
-        owner;  // outlives the session, whatever happens to the device meanwhile
+    PipelineSegment segment;            // for kOpen
+    std::shared_ptr<const void> owner;  // outlives the session, also of a lost device
     std::shared_ptr<Session> session;
     pipeline::Run run;
     std::vector<std::span<const std::byte>> inputs;

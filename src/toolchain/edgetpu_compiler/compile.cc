@@ -85,7 +85,7 @@ CompilerFailure wrong_result(std::string message) {
           "check that the command runs edgetpu_compiler, and that it sees the same folders", false};
 }
 
-// One file on its way through the compiler.
+// One file as it is compiled.
 class Attempt {
  public:
   Attempt(TemporaryFolder& folder, const std::string& stem, const EdgeTpuCompilerOptions& options)
