@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "runtime/outputs.h"
 #include "runtime/pipeline/failure.h"
 #include "runtime/pipeline/state.h"
+#include "runtime/port_checks.h"
 
 namespace segue {
 

@@ -112,24 +112,24 @@ std::size_t Scheduler::choose_device(const Stage& stage, std::size_t home) const
   return chosen;
 }
 
-std::size_t Scheduler::choose_stage(std::size_t home) const {
+std::size_t Scheduler::choose(std::size_t home) const {
   std::size_t chosen = kNone;
   if (running_ == devices_.size()) return kNone;
   for (std::size_t i = stages_.size(); i-- > 0;) {
     const std::size_t device = choose_device(stages_[i], home);
     if (device == kNone) continue;
-    if (device == home) return i;
-    if (chosen == kNone) chosen = i;
+    if (device == home) return device;
+    if (chosen == kNone) chosen = device;
   }
   return chosen;
 }
 
 bool Scheduler::begin(Run& run, std::size_t home, Clock::time_point now) {
-  run.stage = choose_stage(home);
-  if (run.stage == kNone) return false;
-  Stage& stage = stages_[run.stage];
-  run.device = choose_device(stage, home);
+  run.device = choose(home);
+  if (run.device == kNone) return false;
   DeviceWork& device = devices_[run.device];
+  run.stage = device.stage;
+  Stage& stage = stages_[run.stage];
   count_queue(stage, now);
   device.item = std::move(stage.queue.front());
   device.started = now;

@@ -118,7 +118,7 @@ class Scheduler {
   void push(std::vector<BorrowedTensor>& inputs, Clock::time_point now);
 
   // Whether a thread whose last run was on device `home` can start a run.
-  [[nodiscard]] bool has_work(std::size_t home) const { return choose_stage(home) != kNone; }
+  [[nodiscard]] bool has_work(std::size_t home) const { return choose(home) != kNone; }
   // Starts the next run: on the same device if possible, otherwise in the last stage that can
   // compute. Returns false if there is no run to start.
   bool begin(Run& run, std::size_t home, Clock::time_point now);
@@ -151,7 +151,8 @@ class Scheduler {
   [[nodiscard]] const Totals& totals() const { return totals_; }
 
  private:
-  [[nodiscard]] std::size_t choose_stage(std::size_t home) const;
+  // The device that runs next; kNone: none can.
+  [[nodiscard]] std::size_t choose(std::size_t home) const;
   [[nodiscard]] std::size_t choose_device(const Stage& stage, std::size_t home) const;
   [[nodiscard]] bool may_run(std::size_t device) const;
   template <typename Input>
