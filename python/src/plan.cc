@@ -132,10 +132,7 @@ Shared make(const SharedModel& model, std::uint32_t tpus, const std::string& str
                 "max_replicas, objective and max_latency_ms require strategy 'optimal'");
   }
   OptimalOptions options{.max_replicas = max_replicas};
-  if (objective != "throughput" && objective != "latency")
-    throw Error(ErrorCode::kInvalidArgument,
-                "unknown objective '" + objective + "' (expected throughput or latency)");
-  if (objective == "latency") options.objective = Objective::kLatency;
+  options.objective = parse_objective(objective);
   if (max_latency_ms) {
     constexpr double kLongest = 1e9;
     if (!(*max_latency_ms > 0 && *max_latency_ms <= kLongest)) {

@@ -124,7 +124,7 @@ namespace {
 OptimalOptions optimal_options(const CutOptions& options) {
   OptimalOptions result;
   result.max_replicas = options.max_replicas;
-  if (options.objective == "latency") result.objective = Objective::kLatency;
+  if (!options.objective.empty()) result.objective = parse_objective(options.objective);
   if (!options.max_latency.empty()) result.max_latency = parse_latency(options.max_latency);
   return result;
 }

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/json/node.h"
 #include "plan/time_json.h"
@@ -279,7 +280,9 @@ Json measured_host_json(const Plan& plan) {
 }
 
 Strategy parse_strategy_key(const Node& node) {
-  const std::string key = node.choice({"compiler", "balanced", "profile", "optimal", "manual"});
+  std::array<std::string_view, kStrategyNames.size()> keys;
+  std::ranges::transform(kStrategyNames, keys.begin(), &StrategyName::key);
+  const std::string key = node.choice(keys);
   return std::ranges::find(kStrategyNames, key, &StrategyName::key)->strategy;
 }
 
@@ -326,7 +329,8 @@ Plan parse_plan(std::string_view text, const std::string& label) {
   plan.model = parse_model_part(root["model"]);
   plan.device = root["device"].text();
   plan.strategy = parse_strategy_key(root["strategy"]);
-  plan.objective = parse_objective(root["objective"].choice({"throughput", "latency"}));
+  constexpr std::array kObjectives{std::string_view("throughput"), std::string_view("latency")};
+  plan.objective = parse_objective(root["objective"].choice(kObjectives));
   const auto stages = root["stages"].elements();
   if (stages.empty()) root["stages"].fail("a plan needs at least one stage");
   for (std::size_t i = 0; i < stages.size(); ++i)

@@ -20,7 +20,7 @@ Objective parse_objective(std::string_view text) {
     if (to_string(objective) == text) return objective;
   }
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("objective '{}': there are throughput and latency", text));
+              fmt::format("unknown objective '{}' (expected throughput or latency)", text));
 }
 
 }  // namespace segue

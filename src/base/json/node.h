@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <initializer_list>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -93,7 +93,7 @@ class Node {
   }
 
   // Returns the text, which must be one of `words`.
-  [[nodiscard]] std::string choice(std::initializer_list<std::string_view> words) const {
+  [[nodiscard]] std::string choice(std::span<const std::string_view> words) const {
     std::string word = text();
     if (std::ranges::find(words, word) == words.end())
       fail(fmt::format(R"(is "{}"; must be one of {})", word, fmt::join(words, ", ")));
