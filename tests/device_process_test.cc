@@ -291,6 +291,10 @@ TEST(DeviceProcess, IsolatedSessionFailsAloneWhenTheLibraryAborts) {
   const std::vector<TensorBytes> values = random_inputs(session->inputs(), 1);
   const std::vector<std::span<const std::byte>> inputs(values.begin(), values.end());
   EXPECT_EQ(session->run(inputs).size(), session->outputs().size());
+  const std::byte one_byte{};
+  const std::span<const std::byte> too_short(&one_byte, 1);
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)session->run(std::span(&too_short, 1)); },
+               {"m: input 'x' needs"});
   ::kill(library.process(0), SIGKILL);
   expect_error(ErrorCode::kDevice, [&] { (void)session->run(inputs); }, {"signal 9"});
 }

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/process/shared_memory.h"
-#include "runtime/outputs.h"
+#include "runtime/port_checks.h"
 #include "segue/error.h"
 #include "segue/runtime.h"
 #include "segue/units.h"
@@ -20,6 +20,21 @@ std::string wrong_size(const Port& port, std::uint64_t given, std::uint64_t expe
 }
 
 }  // namespace
+
+void check_inputs(const std::string& model, std::span<const Port> ports,
+                  std::span<const std::span<const std::byte>> inputs) {
+  if (inputs.size() != ports.size()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: {} given, but the model has {}", model,
+                            format_count(inputs.size(), "input"), ports.size()));
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].size() == ports[i].bytes) continue;
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: input '{}' needs {} bytes, but {} were given", model,
+                            ports[i].name, ports[i].bytes, inputs[i].size()));
+  }
+}
 
 std::string wrong_outputs(std::span<const Port> ports, std::span<const TensorBytes> outputs) {
   if (outputs.size() != ports.size()) return wrong_count(outputs.size(), ports.size());

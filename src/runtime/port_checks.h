@@ -1,4 +1,4 @@
-// Whether a session gave outputs in the number and sizes that its caller expects.
+// Whether values have the number and the sizes that a session expects.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,10 @@
 #include "segue/runtime.h"
 
 namespace segue {
+
+// Throws Error(kInvalidArgument) that names the model and the input.
+void check_inputs(const std::string& model, std::span<const Port> ports,
+                  std::span<const std::span<const std::byte>> inputs);
 
 // What is wrong: "gave 3 bytes for 'y', 4 are expected"; empty where nothing is.
 [[nodiscard]] std::string wrong_outputs(std::span<const Port> ports,

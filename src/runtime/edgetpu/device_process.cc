@@ -12,6 +12,7 @@
 
 #include "base/process/worker.h"
 #include "runtime/edgetpu/protocol.h"
+#include "runtime/port_checks.h"
 #include "segue/error.h"
 #include "segue/version.h"
 
@@ -235,8 +236,11 @@ class DeviceProcess {
 class ProcessSession : public Session {
  public:
   ProcessSession(std::shared_ptr<DeviceProcess> process, std::shared_ptr<SharedMemory> memory,
-                 DeviceProcess::Opened opened)
-      : process_(std::move(process)), memory_(std::move(memory)), opened_(std::move(opened)) {
+                 std::string name, DeviceProcess::Opened opened)
+      : process_(std::move(process)),
+        memory_(std::move(memory)),
+        name_(std::move(name)),
+        opened_(std::move(opened)) {
     if (opened_.is_reachable) return;
     stage(opened_.inputs, staged_inputs_);
     stage(opened_.outputs, staged_outputs_);
@@ -261,7 +265,9 @@ class ProcessSession : public Session {
               std::span<const std::span<std::byte>> outputs) override {
     input_places_.clear();
     output_places_.clear();
-    check_inputs(inputs);
+    // Checked here, because values are written directly into the other process, which cannot check
+    // them.
+    check_inputs(name_, opened_.inputs, inputs);
     for (std::size_t i = 0; i < inputs.size(); ++i)
       input_places_.push_back(place_of_input(inputs[i], i));
     for (std::size_t i = 0; i < outputs.size(); ++i)
@@ -275,17 +281,6 @@ class ProcessSession : public Session {
   }
 
  private:
-  // Checks sizes here, because values are written directly into the other process, which cannot
-  // check them.
-  void check_inputs(std::span<const std::span<const std::byte>> inputs) const {
-    bool fits = inputs.size() == opened_.inputs.size();
-    for (std::size_t i = 0; fits && i < inputs.size(); ++i)
-      fits = inputs[i].size() == opened_.inputs[i].bytes;
-    if (!fits)
-      throw Error(ErrorCode::kInvalidArgument,
-                  "the inputs do not have the sizes of the model's inputs");
-  }
-
   TensorPlace place_of_input(std::span<const std::byte> input, std::size_t position) {
     if (const auto place = memory_->place_of(input))
       return {place->chunk, place->offset, input.size()};
@@ -316,6 +311,7 @@ class ProcessSession : public Session {
 
   std::shared_ptr<DeviceProcess> process_;
   std::shared_ptr<SharedMemory> memory_;
+  std::string name_;
   DeviceProcess::Opened opened_;
   // For values outside the shared memory, if the tensors cannot be accessed.
   std::vector<SharedMemory::Block> staged_inputs_;
@@ -362,7 +358,7 @@ class ProcessBackend : public Backend {
                                               const std::string& name) const override {
     auto used = process();
     auto opened = used->open(model, name);
-    return std::make_unique<ProcessSession>(std::move(used), memory_, std::move(opened));
+    return std::make_unique<ProcessSession>(std::move(used), memory_, name, std::move(opened));
   }
 
  private:

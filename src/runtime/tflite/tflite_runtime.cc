@@ -9,7 +9,7 @@
 #include <map>
 #include <type_traits>
 
-#include "runtime/outputs.h"
+#include "runtime/port_checks.h"
 #include "segue/units.h"
 
 namespace segue {
@@ -155,7 +155,7 @@ class InterpreterSession : public TfLiteSession {
   }
 
   void compute(std::span<const std::span<const std::byte>> inputs) {
-    check_sizes(inputs);
+    check_inputs(name_, inputs_, inputs);
     messages_.text.clear();
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       TfLiteTensor* tensor = api_.input(interpreter_.get(), static_cast<std::int32_t>(i));
@@ -183,20 +183,6 @@ class InterpreterSession : public TfLiteSession {
       port.shape.push_back(api_.tensor_extent(tensor, i));
     port.bytes = api_.tensor_bytes(tensor);
     return port;
-  }
-
-  void check_sizes(std::span<const std::span<const std::byte>> inputs) const {
-    if (inputs.size() != inputs_.size()) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("{}: {} given, but the model has {}", name_,
-                              format_count(inputs.size(), "input"), inputs_.size()));
-    }
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      if (inputs[i].size() == inputs_[i].bytes) continue;
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("{}: input '{}' needs {} bytes, but {} were given", name_,
-                              inputs_[i].name, inputs_[i].bytes, inputs[i].size()));
-    }
   }
 
   std::shared_ptr<const TfLiteRuntime> runtime_;
