@@ -65,7 +65,7 @@ BREAKS = [
      "std::ranges::count(routing_.outputs, slot) > 0)"),
     ("a borrowed input is never released", "src/runtime/pipeline/scheduler.cc",
      "value->borrowed = {};", ""),
-    ("a rename that fails is no error", "src/base/file/staged_files.cc",
+    ("a failed rename is not reported", "src/base/file/staged_files.cc",
      "if (::rename(entry.temporary->path.data(), entry.target.c_str()) != 0)",
      "if (::rename(entry.temporary->path.data(), entry.target.c_str()) > 0)"),
     ("results of a job that differ are merged", "src/planner/sweep/lines.cc",

@@ -133,7 +133,6 @@ Json plan_json(const PageContent& content, const ComparedPlan& row) {
   const Prediction& predicted = plan.predicted;
   return {{"tpus", row.tpus},
           {"strategy", to_string(plan.strategy)},
-          {"title", to_string(plan.strategy)},
           {"verdict", verdict(plan, shares) + overlap_note(row, content.plans)},
           {"throughput_per_s", rounded(predicted.throughput_per_s)},
           {"throughput_range_per_s", rates_json(predicted)},

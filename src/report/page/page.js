@@ -11,7 +11,7 @@ const OTHER = { paint: 'var(--ink)', dash: null, shape: 'circle' };
 
 const series = [...new Set(data.plans.map((plan) => plan.strategy))].map((strategy) => ({
   key: strategy,
-  title: data.plans.find((plan) => plan.strategy === strategy).title,
+  title: strategy,
   points: data.plans.filter((plan) => plan.strategy === strategy),
   ...(LOOKS[strategy] || OTHER),
 }));

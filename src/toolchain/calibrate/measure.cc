@@ -59,7 +59,6 @@ class Watchdog {
           std::condition_variable_any never;
           if (never.wait_for(lock, stop, kMostProbeTime, [&] { return stop.stop_requested(); }))
             return;
-          if (stop.stop_requested()) return;
           has_bitten_ = true;
           backend.give_up();
         }) {}
