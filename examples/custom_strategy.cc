@@ -1,28 +1,25 @@
-// A strategy of one's own: any cuts become a plan, with all its numbers. Here each segment gets as
-// many depths of the graph as the others; beside it what the balanced strategy does.
-#include <segue/cost.h>
+// A custom strategy: a row of the strategy table makes a plan from any cuts. Here each segment gets
+// an equal number of depths of the graph. The library's strategies are compared with it.
 #include <segue/error.h>
 #include <segue/planner.h>
+#include <segue/report.h>
 #include <segue/zoo.h>
 
 #include <cstdio>
 
 namespace {
 
-// Horizontal cuts are always legal: every operator reads only from smaller depths.
-segue::Segmentation segment_evenly(const segue::Graph& graph, std::uint32_t count) {
-  segue::Segmentation segmentation;
+// Horizontal cuts are always valid: every operator reads only from smaller depths.
+segue::StrategyPlan segment_evenly(const segue::StrategyTask& task) {
+  const std::uint32_t count = task.pools[0].count;
+  const std::uint32_t depth = task.graph.depth();
+  segue::Segmentation cuts;
   for (std::uint32_t i = 0; i < count; ++i) {
-    const std::uint32_t first = graph.depth() * i / count + 1;
-    const std::uint32_t last = graph.depth() * (i + 1) / count;
-    segmentation.segments.push_back(graph.operators_between(first, last));
+    const std::uint32_t first = depth * i / count + 1;
+    cuts.segments.push_back(task.graph.operators_between(first, depth * (i + 1) / count));
   }
-  return segmentation;
-}
-
-void show(const char* name, const segue::Plan& plan) {
-  std::printf("%-8s  %6.2f ms per input, %5.2f MiB from the host (simulated)\n", name,
-              segue::to_ms(plan.predicted.bottleneck), segue::to_mib(plan.host_bytes()));
+  const std::vector<segue::PoolCounts> devices(count, segue::PoolCounts{1});
+  return {segue::make_plan(task.graph, cuts, task.pools, segue::Strategy::kCustom, devices)};
 }
 
 }  // namespace
@@ -31,13 +28,13 @@ int main() {
   try {
     const segue::Model model = segue::open_model("zoo:resnet50");
     const segue::Graph graph(model);
-    const segue::DeviceSpec& device = segue::find_device("edgetpu-pcie");
-    const auto compiler = segue::make_simulated_compiler(device);
-    const segue::Segmentation even = segment_evenly(graph, 4);
-    segue::check_segmentation(graph, even);
-    show("even", segue::make_plan(graph, even, *compiler, device, segue::Strategy::kManual));
-    const segue::DevicePool tpus{device, 4};
-    show("balanced", segue::plan_by_strategy(graph, {&tpus, 1}, segue::Strategy::kBalanced).plan);
+    const auto known = segue::strategy_table();
+    std::vector<segue::StrategyRow> strategies(known.begin(), known.end());
+    strategies.push_back(
+        {.key = "even", .summary = "equal numbers of depths", .plan = segment_evenly});
+    const auto rows = segue::compare_strategies(graph, segue::find_device("edgetpu-pcie"), 4, 4,
+                                                {.strategies = strategies});
+    std::fputs(segue::compare_text(model.name(), rows).c_str(), stdout);
   } catch (const segue::Error& error) {
     std::fprintf(stderr, "custom_strategy: %s\n", error.what());
     return 1;

@@ -10,7 +10,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string text = to_json(plan);
     fuzz::require(to_json(parse_plan(text, "plan.json")) == text,
                   "a plan is read as it was written");
-    check_plan_consistent(plan, open_devices(plan.device, plan.device_count()));
+    check_plan_consistent(plan, open_devices(plan.devices, plan.device_count()));
   });
   return 0;
 }

@@ -1,6 +1,6 @@
 // Lines of a sweep: what is read is written again as it was read, and merged with itself it is the
 // same.
-#include "planner/sweep/sweep.h"
+#include "segue/sweep.h"
 
 #include "target.h"
 

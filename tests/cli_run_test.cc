@@ -244,20 +244,21 @@ TEST(CliRun, TooFewEdgeTpusNameWhatThereIsAndTheWaysOut) {
                                      "edgetpu", "--edgetpu-library", SEGUE_TEST_STAND_IN};
   const auto none = run_segue(run, ".", "export STAND_IN_ATTACHED=0");
   EXPECT_EQ(none.status, kDevice);
-  EXPECT_THAT(none.err, HasSubstr("the plan needs 2 Edge TPUs, but none was found; "));
-  EXPECT_THAT(none.err, HasSubstr("`segue doctor` shows what is missing; `--backend cpu` runs it"));
+  EXPECT_THAT(none.err, HasSubstr("2 Edge TPUs are needed, but none was found; "));
+  EXPECT_THAT(none.err,
+              HasSubstr("`segue doctor` shows what is missing, or run uncompiled segments with"));
   const auto one = run_segue(run, ".", "export STAND_IN_ATTACHED=1");
   EXPECT_EQ(one.status, kDevice);
   EXPECT_THAT(
       one.err,
       HasSubstr(
-          "the plan needs 2 Edge TPUs, but one was found: pci:apex_0; `segue doctor` shows what is "
-          "missing; `segue split MODEL --tpus 1` makes segments for 1 TPU; `--backend cpu`"));
+          "2 Edge TPUs are needed, but one was found: pci:apex_0; `segue doctor` shows what is "
+          "missing; plan for 1 TPU, or run uncompiled segments with runtime cpu"));
   auto chosen = run;
   for (const char* word : {"--use", "usb:2-1"}) chosen.emplace_back(word);
   EXPECT_THAT(run_segue(chosen).err,
-              HasSubstr("2 Edge TPUs, but --use names 1; 3 were found: pci:apex_0, pci:apex_1, "
-                        "usb:2-1; `segue split"));
+              HasSubstr("2 Edge TPUs are needed, but 1 is named; 3 were found: pci:apex_0, "
+                        "pci:apex_1, usb:2-1; plan for 1 TPU"));
 }
 
 TEST(CliDevices, AreListedInAllFormats) {

@@ -30,10 +30,10 @@ TEST(Readme, FirstScreenShowsTheTrueOutputOfPlan) {
 TEST(CliPlan, OptionsOfOptimalAreRefusedWithoutIt) {
   expect_failure(run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced",
                             "--objective", "latency"}),
-                 kUsage, "require --strategy optimal");
+                 kUsage, "require strategy optimal");
   expect_failure(run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced",
                             "--max-replicas", "1"}),
-                 kUsage, "require --strategy optimal");
+                 kUsage, "require strategy optimal");
 }
 
 TEST(CliPlan, ProofDoesNotSurviveAnEdit) {
@@ -214,7 +214,7 @@ TEST(CliPlan, OptionsThatContradictEachOtherAreRefused) {
   expect_failure(plan({"--tpus", "2", "--target", ""}), kUsage, "--target: the value is empty");
   expect_failure(plan({"--tpus", "2", "--device", ""}), kUsage, "--device: the value is empty");
   expect_failure(plan({"--tpus", "2", "--objective", "latency", "--target", "5/s"}), kUsage,
-                 "--target is a throughput");
+                 "the target is a throughput");
   expect_failure(plan({"--tpus", "auto", "--objective", "latency"}), kUsage,
                  "optimizes throughput");
   expect_failure(plan({"--tpus", "2", "--max-tpus", "4"}), kUsage, "require --tpus auto");

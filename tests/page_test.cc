@@ -1,6 +1,4 @@
 // Pages and traces as data; tests/report_page_test.py looks at pages in a browser.
-#include "report/page/page.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -12,8 +10,8 @@
 #include "fake_backend.h"
 #include "model_builder.h"
 #include "plans.h"
-#include "report/trace.h"
 #include "segue/error.h"
+#include "segue/report.h"
 #include "segue/timeline.h"
 #include "segue/zoo.h"
 

@@ -81,7 +81,7 @@ Plan unequal_plan(const Model& model) {
 TEST(Plan, OfUnequalDevicesSaysWhichRunEachStageAndRoundTrips) {
   const Model model = testing::conv_chain({8, 16, 8, 300});
   const Plan plan = unequal_plan(model);
-  EXPECT_EQ(plan.device, "2xedgetpu-usb3:shared,1xedgetpu-pcie");
+  EXPECT_EQ(plan.device_text(), "2xedgetpu-usb3:shared,1xedgetpu-pcie");
   ASSERT_EQ(plan.stages[0].devices.size(), 2U);
   EXPECT_EQ(plan.stages[0].replicas, 2U);
   EXPECT_EQ(plan.stages[0].time.total(), std::max(plan.stages[0].devices[0].time.total(),
@@ -204,8 +204,8 @@ INSTANTIATE_TEST_SUITE_P(
                 "predicted.latency_ns: must be a whole number"},
         BadPlan{"NegativeThroughput", [](Json& j) { j["predicted"]["throughput_per_s"] = -1; },
                 "predicted.throughput_per_s: must not be negative"},
-        BadPlan{"UnknownStrategy", [](Json& j) { j["strategy"] = "magic"; },
-                "strategy: is \"magic\""},
+        BadPlan{"UnknownStrategy", [](Json& j) { j["strategy"] = "Magic!"; },
+                "strategy: must be a key"},
         BadPlan{"UnknownObjective", [](Json& j) { j["objective"] = "fun"; },
                 "objective: is \"fun\""},
         BadPlan{"ObjectForAList", [](Json& j) { j["stages"] = Json::object(); },

@@ -123,17 +123,17 @@ TEST(Property, EveryStrategyGivesSegmentsThatHoldEachOperatorOnceAndReadOnlyEarl
                       const Graph& graph) {
     const auto count = static_cast<std::uint32_t>(1 + random() % std::min(4U, graph.depth()));
     const DevicePool pool{testing::random_device(random), count};
-    for (const Strategy strategy : kStrategies) {
+    for (const StrategyRow& strategy : strategy_table()) {
       const Plan plan = plan_by_strategy(graph, {&pool, 1}, strategy).plan;
       std::map<std::size_t, std::size_t> home;
       for (std::size_t s = 0; s < plan.stages.size(); ++s) {
         for (const OperatorId op : plan.stages[s].operators)
-          EXPECT_TRUE(home.emplace(index(op), s).second) << to_string(strategy);
+          EXPECT_TRUE(home.emplace(index(op), s).second) << strategy.key;
       }
       EXPECT_EQ(home.size(), graph.operator_count());
       for (const auto& [op, stage] : home) {
         for (const OperatorId writer : graph.writers(operator_id(op)))
-          EXPECT_LE(home[index(writer)], stage) << to_string(strategy);
+          EXPECT_LE(home[index(writer)], stage) << strategy.key;
       }
       EXPECT_LE(plan.device_count(), count);
     }
@@ -150,7 +150,7 @@ TEST(Property, OptimalIsNeverSlowerThanAnyOtherStrategyNorThanWithFewerDevices) 
       const auto optimal = plan_by_strategy(graph, {&pool, 1}, Strategy::kOptimal).plan;
       EXPECT_LE(optimal.predicted.bottleneck, before);
       before = optimal.predicted.bottleneck;
-      for (const Strategy strategy : kStrategies) {
+      for (const StrategyRow& strategy : strategy_table()) {
         EXPECT_LE(optimal.predicted.bottleneck,
                   plan_by_strategy(graph, {&pool, 1}, strategy).plan.predicted.bottleneck);
       }

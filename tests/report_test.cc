@@ -144,7 +144,9 @@ TEST(PlanText, SaysThatBytesAreSimulated) {
                               Strategy::kBalanced);
   EXPECT_THAT(plan_text(plan, {}), ::testing::HasSubstr("simulated"));
   EXPECT_EQ(plan_table(plan).rows.size(), 2U);
-  EXPECT_EQ(refinement_text(balanced), "");
+  PlanRequest request{.pools = open_devices("edgetpu-pcie", 2)};
+  request.strategy = find_strategy("balanced");
+  EXPECT_EQ(plan_notes(plan_model(graph, request), request, graph), "");
 }
 
 TEST(Inspect, SaysWhatRunsOnTheHost) {

@@ -90,12 +90,12 @@ Table all_table(const std::vector<NetworkPlans>& networks, const DeviceSpec& dev
       for (std::size_t s = 0; s < kStrategies.size(); ++s) {
         const Plan& plan = plan_of(network.on(tpus), s);
         const Nanoseconds batch = batch_time(plan, device);
-        table.rows.push_back(
-            {network.network.name, std::to_string(tpus), std::string(to_string(plan.strategy)),
-             fmt::format("{:.3f}", to_ms(batch)),
-             fmt::format("{:.3f}", to_s(network.one_tpu()) / to_s(batch)),
-             fmt::format("{:.3f}", to_ms(plan.predicted.bottleneck)),
-             fmt::format("{:.3f}", to_ms(plan.predicted.latency)), format_mib(plan.host_bytes())});
+        table.rows.push_back({network.network.name, std::to_string(tpus), plan.strategy_key(),
+                              fmt::format("{:.3f}", to_ms(batch)),
+                              fmt::format("{:.3f}", to_s(network.one_tpu()) / to_s(batch)),
+                              fmt::format("{:.3f}", to_ms(plan.predicted.bottleneck)),
+                              fmt::format("{:.3f}", to_ms(plan.predicted.latency)),
+                              format_mib(plan.host_bytes())});
       }
     }
   }

@@ -66,10 +66,10 @@ Table tpus_table(const std::vector<NetworkPlans>& networks) {
     for (const Plan* plan : {&network.on(tpus).compiler, &network.on(tpus).balanced}) {
       for (std::size_t s = 0; s < plan->stages.size(); ++s) {
         const Stage& stage = plan->stages[s];
-        table.rows.push_back(
-            {network.network.name, std::string(to_string(plan->strategy)), std::to_string(tpus),
-             std::to_string(s), std::to_string(stage.parameter_bytes),
-             std::to_string(stage.on_chip_bytes), std::to_string(stage.host_bytes)});
+        table.rows.push_back({network.network.name, plan->strategy_key(), std::to_string(tpus),
+                              std::to_string(s), std::to_string(stage.parameter_bytes),
+                              std::to_string(stage.on_chip_bytes),
+                              std::to_string(stage.host_bytes)});
       }
     }
   }

@@ -153,7 +153,7 @@ struct HostReason {
 /// Throws Error(kUnsupported) when no plan can be made for a model: it is already compiled, has
 /// shapes that are known only at run time, or has no operator that the device supports. The message
 /// names the operator or tensor and says how to convert the model.
-void check_can_be_planned(const Model& model);
+void check_can_be_planned(const Model& model, const DeviceSpec& device);
 
 // --- The simulated compiler
 
@@ -199,10 +199,12 @@ struct ReservedRows {
 /// rows. Fewer than `least_reserved_rows` count as `least_reserved_rows`.
 [[nodiscard]] std::uint64_t parameter_capacity(const ParameterMemory& memory, std::uint32_t rows);
 
-/// Makes the simulated compiler. It caches or streams the parameters of each operator as a whole.
-/// Operators of up to `small_layer_bytes` come first; the others follow by ascending size of the
-/// output map, which is how often a weight is used per inference, and then by descending size of
-/// the parameters. An operator that does not fit is skipped. Evidence: docs/cost-model.md, "Order".
+/// Makes the simulated compiler of a device (DeviceModel::compiler).
+///
+/// That of an Edge TPU caches or streams the parameters of each operator as a whole. Operators of
+/// up to `small_layer_bytes` come first; the others follow by ascending size of the output map,
+/// which is how often a weight is used per inference, and then by descending size of the
+/// parameters. An operator that does not fit is skipped. Evidence: docs/cost-model.md, "Order".
 /// `compile` takes O(n log n) for n operators. `depth_host_bytes` uses sums over depths, and calls
 /// `compile` only for ranges that contain unsupported operators.
 [[nodiscard]] std::unique_ptr<Compiler> make_simulated_compiler(const DeviceSpec& device);
@@ -271,10 +273,10 @@ struct SegmentTime {
   friend bool operator==(const SegmentTime&, const SegmentTime&) = default;
 };
 
-/// Returns the time of one inference of a convex set of operators, in file order. `memory` is the
-/// report of any compiler; it determines which parameters stream and which operators run on the
-/// host. If the report has only totals, its host bytes cross the link once. O(k log k) for k
-/// operators.
+/// Returns the time of one inference of a convex set of operators, in file order
+/// (DeviceModel::time). `memory` is the report of any compiler; on an Edge TPU it determines which
+/// parameters stream and which operators run on the host. If the report has only totals, its host
+/// bytes cross the link once. O(k log k) for k operators.
 [[nodiscard]] SegmentTime simulate_segment(const Graph& graph,
                                            std::span<const OperatorId> operators,
                                            const MemoryReport& memory, const DeviceSpec& device);
@@ -356,14 +358,62 @@ inline constexpr ErrorFactors kHostOperatorFactors{1.0 / 3, 3.0};
                                        const SegmentTime& time, const DeviceSpec& device,
                                        const MemoryReport& memory = {});
 
-/// Returns the range of a segment's total time on an idle host. The part on the device has the
-/// factors of its kind. Operators on the host have kHostOperatorFactors, or the factors of the
-/// segment if they were measured on this machine (HostCompute::measured). At the high end of an
-/// unknown host, its share of the output also takes as long as on a busy host (kMostHostStretch, or
-/// the device's `busy_stretch` if larger). O(operators).
+/// Returns the range of a segment's total time on an Edge TPU with an idle host. The part on the
+/// device has the factors of its kind. Operators on the host have kHostOperatorFactors, or the
+/// factors of the segment if they were measured on this machine (HostCompute::measured). At the
+/// high end of an unknown host, its share of the output also takes as long as on a busy host
+/// (kMostHostStretch, or the device's `busy_stretch` if larger). O(operators).
 [[nodiscard]] TimeRange time_range(const Graph& graph, std::span<const OperatorId> operators,
                                    const SegmentTime& time, const DeviceSpec& device,
                                    const MemoryReport& memory = {});
+
+// --- Kinds of devices
+
+/// The laws of one kind of accelerator. The library has one implementation, the Edge TPU's
+/// (edgetpu_model). Another kind derives from it and is used by every planner, simulator and report
+/// through DeviceSpec::model:
+///
+///     class SwappingModel : public segue::DeviceModel { ... };  // tests/extension_test.cc
+///     const SwappingModel swapping;
+///     segue::DeviceSpec device = segue::find_device("edgetpu-pcie");  // its link and host
+///     device.name = "swapping";
+///     device.model = &swapping;
+///
+/// Implementations have no state of their own: constants are in the DeviceSpec that is passed in.
+/// All methods are thread-safe.
+class DeviceModel {
+ public:
+  DeviceModel() = default;
+  DeviceModel(const DeviceModel&) = delete;
+  DeviceModel& operator=(const DeviceModel&) = delete;
+  virtual ~DeviceModel() = default;
+
+  /// Whether the device runs an operator, independent of its neighbours.
+  [[nodiscard]] virtual bool supports(const Model& model, OperatorId id) const = 0;
+
+  /// Makes the compiler that decides where the parameters of segments are stored. It keeps a copy
+  /// of `device`.
+  [[nodiscard]] virtual std::unique_ptr<Compiler> compiler(const DeviceSpec& device) const = 0;
+
+  /// Returns the time of one inference of a convex set of operators, in file order. `memory` is a
+  /// report of `compiler`.
+  [[nodiscard]] virtual SegmentTime time(const Graph& graph, std::span<const OperatorId> operators,
+                                         const MemoryReport& memory,
+                                         const DeviceSpec& device) const = 0;
+
+  /// Returns a lower bound of the time that an operator adds to any segment. The sum over the
+  /// operators of a segment must not exceed the segment's time. Searches skip segments that these
+  /// sums rule out. The default, 0, rules out none.
+  [[nodiscard]] virtual Nanoseconds least_time(const Graph& graph, OperatorId id,
+                                               const DeviceSpec& device) const;
+
+  /// Returns the range of a segment's time. The default is not set: no error is known.
+  [[nodiscard]] virtual std::optional<TimeRange> range(const Graph& graph,
+                                                       std::span<const OperatorId> operators,
+                                                       const SegmentTime& time,
+                                                       const DeviceSpec& device,
+                                                       const MemoryReport& memory) const;
+};
 
 /// Returns the part of a segment's output time that the host takes for re-layout, without the link.
 /// O(1).

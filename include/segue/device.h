@@ -131,7 +131,13 @@ struct Calibration {
   double high = 1;
 };
 
-/// One kind of device: an Edge TPU with its link and its host.
+/// The laws of one kind of accelerator: what it runs, where parameters are stored, and how long a
+/// segment takes. Defined in cost.h.
+class DeviceModel;
+/// Returns the laws of the Edge TPU, which docs/cost-model.md explains.
+[[nodiscard]] const DeviceModel& edgetpu_model();
+
+/// One kind of device: an accelerator with its link and its host.
 struct DeviceSpec {
   std::string name;
   std::string description;
@@ -144,6 +150,9 @@ struct DeviceSpec {
   bool shares_controller = false;
   bool is_host_unknown = false;  // the host's constants are inferred or guessed
   std::optional<Calibration> calibration = std::nullopt;
+  // The laws that the constants above belong to; must outlive all copies. A model other than the
+  // Edge TPU's may ignore constants, but pipelines use those of the link and the host.
+  const DeviceModel* model = &edgetpu_model();
 };
 
 /// Equal devices of one computer.
@@ -151,6 +160,15 @@ struct DevicePool {
   DeviceSpec device;
   std::uint32_t count = 1;
   bool shares_link = false;  // one link for all: a USB controller or hub, a card with a bridge
+};
+
+/// A pool by the name of its device, as a plan and the DEVICES argument of commands state it.
+struct PoolName {
+  std::string device;       // a name in the catalogue, or the path of a device file
+  std::uint32_t count = 0;  // 0: not stated
+  enum class Link { kDefault, kShared, kSeparate };
+  Link link = Link::kDefault;  // kDefault: shared if DeviceSpec::shares_controller is set
+  friend bool operator==(const PoolName&, const PoolName&) = default;
 };
 
 /// The number of devices of each pool that run a stage.
@@ -163,20 +181,24 @@ using PoolCounts = std::vector<std::uint32_t>;
 /// "edgetpu-devboard". docs/cost-model.md, "The constants", describes them.
 [[nodiscard]] std::span<const DeviceSpec> device_catalogue();
 
-/// Returns the catalogue entry of this name. Throws Error(kInvalidArgument) listing all names when
-/// there is none.
-[[nodiscard]] const DeviceSpec& find_device(std::string_view name);
+/// Returns the entry of this name. Callers with devices of their own pass a catalogue that contains
+/// them. Throws Error(kInvalidArgument) listing all names when there is none.
+[[nodiscard]] const DeviceSpec& find_device(
+    std::string_view name, std::span<const DeviceSpec> catalogue = device_catalogue());
 
-/// Opens the DEVICE argument of commands: a catalogue name, or the path of a device file (any text
-/// that ends in ".json"). Throws as find_device and read_device.
-[[nodiscard]] DeviceSpec open_device(const std::string& name_or_path);
+/// Opens the DEVICE argument of commands: a name in the catalogue, or the path of a device file
+/// (any text that ends in ".json"). Throws as find_device and read_device.
+[[nodiscard]] DeviceSpec open_device(const std::string& name_or_path,
+                                     std::span<const DeviceSpec> catalogue = device_catalogue());
 
 /// Reads a device file. Throws Error(kIo), and Error(kInvalidArgument) with the path of the invalid
-/// key ("constants.link.unit") and the expected value.
-[[nodiscard]] DeviceSpec read_device(const std::filesystem::path& path);
+/// key ("constants.link.unit") and the expected value. Bases are entries of `catalogue`.
+[[nodiscard]] DeviceSpec read_device(const std::filesystem::path& path,
+                                     std::span<const DeviceSpec> catalogue = device_catalogue());
 
 /// Parses the text of a device file. `label` names the source in messages. Throws as read_device.
-[[nodiscard]] DeviceSpec parse_device(std::string_view text, const std::string& label);
+[[nodiscard]] DeviceSpec parse_device(std::string_view text, const std::string& label,
+                                      std::span<const DeviceSpec> catalogue = device_catalogue());
 
 /// A constant that a device file may set, with its key and the unit of its limits.
 struct NamedConstant {
@@ -194,12 +216,24 @@ struct NamedConstant {
 
 // --- Pools
 
-/// Opens the DEVICES argument of commands: pools separated by commas, each
-/// `[COUNTx]DEVICE[:shared|:separate]`, as in "2xedgetpu-usb3,2xedgetpu-pcie:shared". Without a
-/// suffix, the devices of a pool share a link if `shares_controller` is set. Devices of different
-/// pools never share a link. A single pool without a count gets `count` devices. Throws as
-/// open_device, and Error(kInvalidArgument) when a count is missing, 0 or above 1024.
-[[nodiscard]] std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t count);
+/// Parses the DEVICES argument of commands: pools separated by commas, each
+/// `[COUNTx]DEVICE[:shared|:separate]`, as in "2xedgetpu-usb3,2xedgetpu-pcie:shared". Throws
+/// Error(kInvalidArgument) for another suffix and for a count of 0 or above 1024. Does not look up
+/// the devices.
+[[nodiscard]] std::vector<PoolName> parse_devices(std::string_view text);
+
+/// Opens the devices of pools. Without `link`, the devices of a pool share a link if
+/// `shares_controller` is set. Devices of different pools never share a link. A single pool without
+/// a count gets `count` devices. Throws as open_device, and Error(kInvalidArgument) when a count is
+/// missing or `count` is 0.
+[[nodiscard]] std::vector<DevicePool> open_devices(
+    std::span<const PoolName> names, std::uint32_t count,
+    std::span<const DeviceSpec> catalogue = device_catalogue());
+
+/// The same from text. Throws as parse_devices too.
+[[nodiscard]] std::vector<DevicePool> open_devices(
+    const std::string& text, std::uint32_t count,
+    std::span<const DeviceSpec> catalogue = device_catalogue());
 
 /// Opens one kind of device, `DEVICE[:shared|:separate]`, as a pool of two devices. Throws as
 /// open_devices, and Error(kInvalidArgument) when the text has a count or more than one pool.
@@ -217,7 +251,10 @@ struct NamedConstant {
 [[nodiscard]] std::uint64_t device_choices(std::span<const DevicePool> pools);
 inline constexpr std::uint64_t kMostDeviceChoices = 4096;
 
-/// Returns the pools in the form that open_devices reads. A single pool has no count.
+/// Returns the names of pools. A single pool has no count.
+[[nodiscard]] std::vector<PoolName> names_of(std::span<const DevicePool> pools);
+/// Returns pools in the form that parse_devices reads.
+[[nodiscard]] std::string to_string(std::span<const PoolName> names);
 [[nodiscard]] std::string to_string(std::span<const DevicePool> pools);
 
 }  // namespace segue

@@ -49,8 +49,10 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "segue/edgetpu.h"
 #include "segue/plan.h"
 #include "segue/runtime.h"
 #include "segue/units.h"
@@ -103,6 +105,38 @@ struct PipelineDevice {
   std::string name;
   std::shared_ptr<const Backend> backend;
 };
+
+/// What a runtime needs to open devices. Each runtime reads the settings that concern it.
+struct RuntimeRequest {
+  std::uint32_t devices = 1;            // needed by the pipeline
+  std::vector<std::string> names = {};  // of devices to use, in this order; empty: all
+  EdgeTpuLibraries libraries = {};
+  int threads = 1;  // of each session on the CPU
+  CpuKernels kernels = CpuKernels::kBuiltin;
+  EdgeTpuOptions edgetpu = {};
+  std::vector<DevicePool> pools = {};  // of the plan; for simulated times
+  double time_scale = 1;               // of simulated times
+};
+
+/// A runtime: one row of a table that the command line and Python read. It opens devices, a
+/// device (Backend) opens sessions, and a session runs one model. Callers add runtimes with a table
+/// of their own, as with StrategyRow in planner.h.
+struct RuntimeRow {
+  std::string_view key;         // in options
+  std::string_view summary;     // one clause for help texts
+  bool wants_compiled = false;  // whether it runs files of edgetpu_compiler
+  // Returns at least `devices` devices; the further ones are spares. Thread-safe. Throws
+  // Error(kDevice) when there are too few, and Error(kInvalidArgument) for settings that the
+  // runtime does not have.
+  std::function<std::vector<PipelineDevice>(const RuntimeRequest& request)> open;
+};
+
+/// Returns the runtimes of the library: cpu, simulated and edgetpu.
+[[nodiscard]] std::span<const RuntimeRow> runtime_table();
+
+/// Returns the row with this key. Throws Error(kInvalidArgument) with all keys.
+[[nodiscard]] const RuntimeRow& find_runtime(std::string_view key,
+                                             std::span<const RuntimeRow> table = runtime_table());
 
 /// A device that was lost.
 struct DeviceLoss {

@@ -23,7 +23,8 @@
 ///     model     {name, sha256, operator_count, parameter_bytes, macs, depth}
 ///     device    name of the device; for unequal devices or a shared link in the form of
 ///               open_devices: "2xedgetpu-usb3:shared,2xedgetpu-pcie"
-///     strategy  "compiler" | "balanced" | "profile" | "optimal" | "manual"
+///     strategy  "compiler" | "balanced" | "profile" | "optimal" | "manual", or the key of a
+///               strategy outside the library
 ///     objective "throughput" | "latency"
 ///     stages    [ {index, operators [positions in the file], first_depth, last_depth,
 ///                inputs [tensor names], outputs [tensor names], parameter_bytes, on_chip_bytes,
@@ -70,11 +71,11 @@ enum class Strategy {
   kBalanced,  // Segm_Balanced: minimizes the largest segment, then the streamed bytes
   kProfile,   // Segm_Prof: the best horizontal cuts by the latencies of candidates
   kOptimal,   // the exact search over segmentations and replicas
-  kManual     // given by the caller, or an edited plan
+  kManual,    // given by the caller, or an edited plan
+  kCustom     // a strategy outside the library (StrategyRow in planner.h); Plan::custom_strategy
 };
 
-/// The key of a strategy in options, files and reports. A new strategy gets a row here: commands,
-/// plan.json, reports, comparisons and Python read the names from this table.
+/// The key of a strategy in options, files and reports.
 struct StrategyName {
   Strategy strategy{};
   std::string_view key;
@@ -84,7 +85,7 @@ inline constexpr std::array kStrategyNames{
     StrategyName{Strategy::kProfile, "profile"}, StrategyName{Strategy::kOptimal, "optimal"},
     StrategyName{Strategy::kManual, "manual"}};
 
-/// Returns the key: "compiler", "balanced", "profile", "optimal" or "manual".
+/// Returns the key: "compiler", "balanced", "profile", "optimal", "manual" or "custom".
 [[nodiscard]] std::string_view to_string(Strategy strategy);
 
 /// The quantity that a plan minimizes.
@@ -202,8 +203,9 @@ struct Prediction {
 /// A partition of a model into stages on devices, with its predictions.
 struct Plan {
   PlanModel model;
-  std::string device;  // as open_devices reads it
+  std::vector<PoolName> devices;  // a single pool has no count
   Strategy strategy = Strategy::kManual;
+  std::string custom_strategy;  // the key of a strategy that is kCustom, otherwise empty
   Objective objective = Objective::kThroughput;
   std::vector<Stage> stages;
   Prediction predicted;
@@ -219,6 +221,9 @@ struct Plan {
   [[nodiscard]] std::uint32_t host_operators() const;
   [[nodiscard]] Nanoseconds host_time() const;
   [[nodiscard]] std::uint64_t largest_stage_parameter_bytes() const;
+  // The key of the strategy and the devices, for files and reports.
+  [[nodiscard]] std::string strategy_key() const;
+  [[nodiscard]] std::string device_text() const;
 };
 
 // --- Making plans

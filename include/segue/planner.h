@@ -1,17 +1,16 @@
 /// Plans by strategy, the exact search, comparisons of strategies, and the check of proofs.
 ///
-/// `plan_by_strategy` turns a graph and a set of devices into a Plan. `segment_optimal` is the
-/// exact search behind Strategy::kOptimal. `check_certificate` verifies the claim of such a plan
-/// with an independent algorithm. A custom strategy needs none of these: `make_plan` (plan.h)
-/// accepts any Segmentation (examples/custom_strategy.cc).
+/// `plan_model` turns a graph and a request (devices, strategy, goals) into a Plan.
+/// `segment_optimal` is the exact search behind Strategy::kOptimal. `check_certificate` verifies
+/// the claim of such a plan with an independent algorithm. A strategy outside the library is a
+/// StrategyRow (examples/custom_strategy.cc).
 ///
 /// Example:
 ///
 ///     const segue::Model model = segue::read_model("resnet101.tflite");
 ///     const segue::Graph graph(model);
-///     const auto tpus = segue::open_devices("edgetpu-pcie", 4);
-///     const segue::Plan plan =
-///         segue::plan_by_strategy(graph, tpus, segue::Strategy::kOptimal).plan;
+///     const segue::PlanRequest request{.pools = segue::open_devices("edgetpu-pcie", 4)};
+///     const segue::Plan plan = segue::plan_model(graph, request).plan;
 ///     std::printf("%.1f inferences/s\n", plan.predicted.throughput_per_s);
 ///
 /// All times are simulated (cost.h). docs/segmentation.md explains the strategies and their
@@ -21,7 +20,6 @@
 /// deterministic and do not depend on the number of threads.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -130,14 +128,7 @@ class OptimalPlanner {
   std::unique_ptr<Shared> shared_;
 };
 
-// --- Strategies by name
-
-/// The strategies that plan_by_strategy accepts: all of Strategy (plan.h) except kManual.
-inline constexpr std::array kStrategies{Strategy::kCompiler, Strategy::kBalanced,
-                                        Strategy::kProfile, Strategy::kOptimal};
-
-/// Returns the strategy of kStrategies with this key. Throws Error(kInvalidArgument) with all keys.
-[[nodiscard]] Strategy parse_strategy(std::string_view name);
+// --- Strategies
 
 /// A plan with the details of the strategy that made it.
 struct StrategyPlan {
@@ -146,19 +137,56 @@ struct StrategyPlan {
   std::optional<ProfiledSegmentation> profiled = std::nullopt;  // kProfile: measurements
 };
 
-/// Plans a model on the given devices. kOptimal uses at most the devices of all pools, under the
-/// limits of `optimal`. The other strategies give each device of a single pool one segment and
-/// ignore `optimal`.
+class PlanningCache;  // internal: data that repeated plans of one graph share
+
+/// The problem that a strategy solves.
+struct StrategyTask {
+  const Graph& graph;
+  std::span<const DevicePool> pools;  // one pool unless the strategy takes limits
+  const OptimalOptions& limits;       // the defaults unless the strategy takes limits
+  PlanningCache& cache;               // for the strategies of the library
+};
+
+/// A strategy. The command line, Python, plan.json, reports, comparisons and sweeps read the rows
+/// of one table, strategy_table(). Callers add strategies with a table of their own:
+///
+///     std::vector<StrategyRow> rows(strategy_table().begin(), strategy_table().end());
+///     rows.push_back({.key = "halves", .summary = "equal operator counts", .plan = halves});
+///     PlanRequest request{.pools = open_devices("edgetpu-pcie", 2)};
+///     request.strategy = rows.back();
+struct StrategyRow {
+  std::string_view key;      // lower-case letters, digits and hyphens; in options and files
+  std::string_view summary;  // one clause for help texts
+  Strategy strategy = Strategy::kCustom;
+  // Whether it respects objective, replicas and latency, and plans for unequal devices.
+  bool takes_limits = false;
+  // Makes the plan, usually with make_plan. Thread-safe. Throws Error(kInfeasible) when there is no
+  // plan with so many segments, Error(kUnsupported) when it would take minutes.
+  std::function<StrategyPlan(const StrategyTask& task)> plan;
+};
+
+/// Returns the strategies of the library: compiler, balanced, profile and optimal.
+[[nodiscard]] std::span<const StrategyRow> strategy_table();
+
+/// Returns the row with this key. Throws Error(kInvalidArgument) with all keys.
+[[nodiscard]] const StrategyRow& find_strategy(
+    std::string_view key, std::span<const StrategyRow> table = strategy_table());
+
+/// Plans a model on the given devices. A strategy that takes limits uses at most the devices of all
+/// pools. The others give each device of a single pool one segment and ignore `limits`.
 ///
 /// If the host slows down with several devices (Timing::busy_stretch), kOptimal returns the best of
 /// several searches, each for a host of constant speed. Its bound is that of a host at full speed
 /// (docs/cost-model.md, "A busy host").
 ///
-/// Throws as check_can_be_planned and as the strategies: Error(kInfeasible) when a model cannot be
-/// divided into so many segments, Error(kUnsupported) when an exact search would take minutes.
-/// Throws Error(kInvalidArgument) for several pools with a strategy other than kOptimal.
+/// Throws as check_can_be_planned and as the strategy. Throws Error(kInvalidArgument) for several
+/// pools with a strategy that does not take limits.
 [[nodiscard]] StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> pools,
-                                            Strategy strategy, const OptimalOptions& optimal = {});
+                                            const StrategyRow& strategy,
+                                            const OptimalOptions& limits = {});
+/// The same with a strategy of the library.
+[[nodiscard]] StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> pools,
+                                            Strategy strategy, const OptimalOptions& limits = {});
 
 /// Repeated planning of one graph on one kind of device. It keeps ideals and segment times between
 /// calls. Each plan equals that of plan_by_strategy. Thread-safe. The graph must outlive it.
@@ -173,13 +201,87 @@ class StrategyPlanner {
 
   /// Plans for `count` devices. Throws as plan_by_strategy, and Error(kInvalidArgument) for more
   /// than `most_devices` with kOptimal.
+  [[nodiscard]] StrategyPlan plan(std::uint32_t count, const StrategyRow& strategy,
+                                  const OptimalOptions& limits = {}) const;
   [[nodiscard]] StrategyPlan plan(std::uint32_t count, Strategy strategy,
-                                  const OptimalOptions& optimal = {}) const;
+                                  const OptimalOptions& limits = {}) const;
 
  private:
-  class Shared;
-  std::unique_ptr<Shared> shared_;
+  std::unique_ptr<PlanningCache> cache_;
 };
+
+// --- Requests: goals, number of devices, measurements
+
+/// How kProfile searches for its cuts (segmentation.h).
+enum class ProfileSearch { kExact, kBisection, kExhaustive };
+/// Parses "exact", "bisection" or "exhaustive". Throws Error(kInvalidArgument) for any other text.
+[[nodiscard]] ProfileSearch parse_profile_search(std::string_view text);
+
+/// How many devices `plan_model` uses.
+enum class DeviceCount {
+  kAll,      // those of the pools (kOptimal: at most)
+  kFewest,   // the fewest that reach the goals, up to the count of the single pool
+  kWorthIt,  // until one more device adds less than `least_gain`, up to the count of the pool
+};
+
+/// What to plan. The defaults plan with kOptimal on all devices.
+struct PlanRequest {
+  std::vector<DevicePool> pools;
+  StrategyRow strategy = find_strategy("optimal");
+  OptimalOptions limits = {};  // `max_latency` is a goal for every strategy
+  std::optional<double> least_throughput_per_s = std::nullopt;  // sustained on shared links
+  DeviceCount count = DeviceCount::kAll;
+  double least_gain = 0.1;  // kWorthIt: relative gain in throughput
+  // For kProfile.
+  ProfileSearch search = ProfileSearch::kExact;
+  // Makes the measurement of segments while `count` devices are busy (measured_latency in
+  // runtime.h). Empty: simulated latencies.
+  std::function<SegmentLatency(std::uint32_t count)> measure = nullptr;
+  // For kBalanced: refine the cuts with this compiler (refine_balanced), at most `most_questions`
+  // segments. The plan then has its byte counts. Must outlive the call.
+  const Compiler* refines = nullptr;
+  std::uint64_t most_questions = 200;
+};
+
+/// Why plan_model stopped adding devices.
+struct CountChoice {
+  enum class Reason {
+    kReachesGoals,    // the fewest devices that do
+    kNoMoreSegments,  // the model cannot be split further
+    kNoGain,          // one more device would not increase throughput
+    kLittleGain,      // one more device would increase it by less than `least_gain`
+    kLimit,           // the count of the pool
+  };
+  Reason reason{};
+  double gain = 0;  // relative gain of one more device; for kNoGain and kLittleGain
+  // The throughput of kOptimal on one more device, if it is worth it and the strategy is another.
+  std::optional<double> optimal_per_s = std::nullopt;
+};
+
+/// A plan, and how it was found.
+struct PlanResult {
+  Plan plan;
+  std::vector<DevicePool> pools;  // those of the plan
+  std::optional<BalancedSegmentation> balanced = std::nullopt;
+  std::optional<ProfiledSegmentation> profiled = std::nullopt;
+  std::optional<CountChoice> choice = std::nullopt;  // not set for kAll
+  // Throughput with first-come, first-served arbitration of shared links, which the plan does not
+  // model. Equal to the plan's without shared links.
+  double sustained_per_s = 0;
+};
+
+/// Plans a model. The command line and Python use this function. Throws as plan_by_strategy and as
+/// the measurement and the compiler; Error(kInvalidArgument) when the request contradicts itself;
+/// Error(kInfeasible) with the nearest result when the goals are not reached.
+[[nodiscard]] PlanResult plan_model(const Graph& graph, const PlanRequest& request);
+
+/// Returns the goals of a request in words: "100 results per second with a latency of at most
+/// 30 ms". Empty if there are none.
+[[nodiscard]] std::string goals_text(const PlanRequest& request);
+
+/// Returns the throughput of a plan with first-come, first-served arbitration of shared links
+/// (simulate_timeline).
+[[nodiscard]] double sustained_per_s(const Plan& plan, std::span<const DevicePool> pools);
 
 // --- Comparison of strategies
 
@@ -201,10 +303,11 @@ struct CompareOptions {
   bool shares_link = false;             // as in DevicePool
   std::uint32_t threads = 0;            // 0: one per core; does not change the rows
   ProgressFunction progress = nullptr;  // called after each plan, on the calling thread
+  std::span<const StrategyRow> strategies = strategy_table();
 };
 
-/// Plans with every strategy on `first` to `last` equal devices. Rows are ordered by number of
-/// devices, then as in kStrategies. A combination without a plan, because the model has too few
+/// Plans with all `strategies` on `first` to `last` equal devices. Rows are ordered by number of
+/// devices, then as in `strategies`. A combination without a plan, because the model has too few
 /// operators or depths or is too large for an exact search, has no row. Throws
 /// Error(kInvalidArgument) unless 1 <= first <= last <= kMostComparedTpus, and as
 /// check_can_be_planned.

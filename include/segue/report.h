@@ -32,6 +32,7 @@
 #include "segue/plan.h"
 #include "segue/planner.h"
 #include "segue/segmentation.h"
+#include "segue/sweep.h"
 #include "segue/timeline.h"
 #include "segue/toolchain.h"
 #include "segue/verify.h"
@@ -167,13 +168,44 @@ struct RunReport {
 [[nodiscard]] std::string certificate_text(const CertificateVerdict& verdict);
 [[nodiscard]] std::string certificate_json(const CertificateVerdict& verdict);
 
-/// The effort of strategy "profile" in one line: the numbers of latencies (`kind`: "simulated" or
-/// "measured"), of possible segments and of choices.
-[[nodiscard]] std::string profile_text(const ProfiledSegmentation& profiled, std::size_t depth,
-                                       std::size_t count, const std::string& kind);
+/// How plan_model found a plan, one line each: the moves of the refinement, the effort of a
+/// profile, why no more devices were added, and the throughput on a shared link if waiting lowers
+/// it.
+[[nodiscard]] std::string plan_notes(const PlanResult& result, const PlanRequest& request,
+                                     const Graph& graph);
 
-/// The moves of the refinement, one line each; empty if there were none.
-[[nodiscard]] std::string refinement_text(const BalancedSegmentation& balanced);
+/// The content of a page.
+struct PageContent {
+  const Graph& graph;
+  std::span<const ComparedPlan> plans;  // of this model and device; at least one
+  std::size_t chosen = 0;               // position of the plan that is shown first
+  std::span<const DevicePool> pools;    // of the chosen plan
+  std::optional<RunReport> run = std::nullopt;
+  std::uint64_t inputs = 15;  // of the timelines
+};
+
+/// Plans as one HTML file that needs no network: verdict, timeline of each device, memory, time by
+/// cause, comparison of strategies, cuts in the model, and a run next to the prediction. Equal
+/// content gives equal bytes. Names in the model are inserted as text only. About 100 KB, and 10 KB
+/// for each plan of eight stages. Throws Error(kInvalidArgument) without a plan, and as
+/// simulate_timeline.
+[[nodiscard]] std::string plans_page(const PageContent& content);
+
+// --- Traces
+//
+// For viewers of the Trace Event Format (https://ui.perfetto.dev, chrome://tracing): one track per
+// device, arrows that follow inputs from stage to stage, and a counter per queue.
+
+/// The trace of a simulated pipeline, with the parts of each device's time. Throws
+/// Error(kInvalidArgument) if the timeline has no events (TimelineOptions::records_events).
+[[nodiscard]] std::string trace_json(const Plan& plan, const Timeline& timeline);
+
+/// The trace of a pipeline that ran (PipelineOptions::trace_capacity).
+[[nodiscard]] std::string trace_json(const std::string& model, const PipelineTrace& trace);
+
+/// Rows of a sweep, one line each; dashes for those without a plan.
+[[nodiscard]] std::string sweep_text(std::span<const SweepRow> rows);
+[[nodiscard]] Table sweep_table(std::span<const SweepRow> rows);
 
 // --- Models and segments
 

@@ -30,6 +30,7 @@
 #include "segue/device.h"
 #include "segue/graph.h"
 #include "segue/model.h"
+#include "segue/planner.h"
 #include "segue/segmentation.h"
 #include "segue/units.h"
 
@@ -221,6 +222,12 @@ struct MeasureOptions {
 [[nodiscard]] SegmentLatency measured_latency(const Graph& graph,
                                               std::shared_ptr<const Backend> backend,
                                               const MeasureOptions& options = {});
+
+/// Sets up a request to use measured times: those of operators that may run on the host
+/// (measured_host) in its pools and, for kProfile, the latencies of segments on the backend while
+/// as many cores are busy as there are other devices. Throws as check_can_be_planned and
+/// measured_host. The graph must outlive the request.
+void measure_for(PlanRequest& request, const Graph& graph, std::shared_ptr<const Backend> backend);
 
 /// Returns `host` with measured times of all operators that may run on the host
 /// (possible_host_operators). Each operator runs alone on the backend; the fastest of

@@ -60,13 +60,12 @@ void check_values(const CLI::App& command);
 struct CutOptions {
   std::string tpus;  // a number, or "auto"
   std::string strategy = "optimal";
-  std::string search;   // of "profile"
-  std::string measure;  // "cpu": operators on the host, and what "profile" asks for
-  std::map<std::uint32_t, Nanoseconds> measured_host;  // by make_cut, with `measure`
-  std::string kernels;                                 // with `measure`
-  std::string objective;                               // of "optimal"
-  std::uint32_t max_replicas = 0;                      // of "optimal"; 0: no limit
-  CompilerOptions compiler;                            // of "balanced": only its command
+  std::string search;              // of "profile"
+  std::string measure;             // "cpu": operators on the host, and what "profile" asks for
+  std::string kernels;             // with `measure`
+  std::string objective;           // of "optimal"
+  std::uint32_t max_replicas = 0;  // of "optimal"; 0: no limit
+  CompilerOptions compiler;        // of "balanced": only its command
   std::string device;
   std::string target;                      // results per second
   std::string max_latency;                 // of one input
@@ -88,17 +87,13 @@ void refuse_options(const CLI::App& command, std::span<const char* const> names,
 // The same for all options that choose cuts, but for --device.
 void refuse_cut_options(const CLI::App& command, const std::string& reason);
 
-// A plan, and how it came about: what the refinement of `balanced` did, what `profile` measured, or
-// why `--tpus auto` stopped.
+// A plan with its devices, and the text of plan_notes.
 struct CutResult {
   Plan plan;
-  std::string notes;  // text, whole lines
+  std::vector<DevicePool> pools;
+  std::string notes;
 };
-[[nodiscard]] CutResult make_cut(const Graph& graph, CutOptions options);
-
-// The same with a given number of TPUs, whatever the options say of it.
-[[nodiscard]] CutResult make_cut_for(const Graph& graph, const CutOptions& options,
-                                     std::uint32_t tpus);
+[[nodiscard]] CutResult make_cut(const Graph& graph, const CutOptions& options);
 
 // The devices that `option` names, or else those the plan was made for.
 [[nodiscard]] std::vector<DevicePool> devices_of_plan(const Plan& plan, const std::string& option);

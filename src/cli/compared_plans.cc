@@ -30,7 +30,7 @@ void add_comparison(CLI::App& command, ComparisonOptions& options) {
 Comparison compare(const Graph& graph, const ComparisonOptions& options) {
   const auto [first, last] = parse_counts(options.tpus);
   DevicePool pool = open_device_kind(options.device.empty() ? "edgetpu-pcie" : options.device);
-  Progress progress((last - first + 1) * kStrategies.size());
+  Progress progress((last - first + 1) * strategy_table().size());
   auto plans = compare_strategies(graph, pool.device, first, last,
                                   {.max_replicas = options.max_replicas,
                                    .shares_link = pool.shares_link,

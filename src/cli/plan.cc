@@ -18,19 +18,17 @@ struct PlanArguments {
   bool per_operator = false;
 };
 
-// What Google's rule, the paper's and ours make of as many equal devices; fewer where one of them
-// has no plan, none where devices differ.
-std::vector<Plan> other_plans(const Graph& graph, const PlanArguments& options, const Plan& plan) {
+// The plans of the other strategies on as many equal devices. Without those that have no plan, and
+// none for unequal devices.
+std::vector<Plan> other_plans(const Graph& graph, const CutResult& result) {
   std::vector<Plan> others;
-  if (devices_of_plan(plan, options.cut.device).size() > 1) return others;
-  for (const char* strategy : {"compiler", "balanced", "optimal"}) {
-    if (to_string(plan.strategy) == strategy) continue;
-    CutOptions other;
-    other.strategy = strategy;
-    other.device = options.cut.device;
-    other.measured_host = plan.measured_host;
+  if (result.pools.size() > 1) return others;
+  std::vector<DevicePool> used = result.pools;
+  used[0].count = result.plan.device_count();
+  for (const Strategy strategy : {Strategy::kCompiler, Strategy::kBalanced, Strategy::kOptimal}) {
+    if (result.plan.strategy == strategy) continue;
     try {
-      others.push_back(make_cut_for(graph, other, plan.device_count()).plan);
+      others.push_back(plan_by_strategy(graph, used, strategy).plan);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kInfeasible && error.code() != ErrorCode::kUnsupported) throw;
     }
@@ -38,13 +36,13 @@ std::vector<Plan> other_plans(const Graph& graph, const PlanArguments& options, 
   return others;
 }
 
-std::string operators_of(const Plan& plan, const Graph& graph, const PlanArguments& options) {
-  const auto pools = devices_of_plan(plan, options.cut.device);
-  if (pools.size() > 1)
+std::string operators_of(const CutResult& result, const Graph& graph,
+                         const PlanArguments& options) {
+  if (result.pools.size() > 1)
     throw Error(ErrorCode::kInvalidArgument,
                 "--operators: the time of an operator depends on the device, and the plan uses "
                 "several kinds; name one kind");
-  const Table table = plan_operator_table(plan, graph, pools[0].device);
+  const Table table = plan_operator_table(result.plan, graph, result.pools[0].device);
   return options.format.csv ? table.to_csv() : table.to_text();
 }
 
@@ -55,9 +53,9 @@ void run(const PlanArguments& options) {
   if (options.format.json || !options.output.empty()) identify_model(result.plan, model);
   if (!options.output.empty()) write_file(options.output, to_json(result.plan));
   if (options.format.json) return print(to_json(result.plan));
-  if (options.per_operator) return print(operators_of(result.plan, graph, options));
+  if (options.per_operator) return print(operators_of(result, graph, options));
   if (options.format.csv) return print(plan_table(result.plan).to_csv());
-  print(plan_text(result.plan, other_plans(graph, options, result.plan)) + result.notes);
+  print(plan_text(result.plan, other_plans(graph, result)) + result.notes);
 }
 
 }  // namespace

@@ -1,3 +1,5 @@
+#include "segue/report.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,7 +10,6 @@
 #include "cli/compared_plans.h"
 #include "cli/experiments.h"
 #include "evaluation/paper/paper.h"
-#include "report/page/page.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/units.h"
@@ -32,7 +33,7 @@ struct ReportArguments {
 std::uint32_t fewest_without_streaming(std::span<const ComparedPlan> plans,
                                        const std::string& strategy) {
   for (const ComparedPlan& row : plans) {
-    if (to_string(row.plan.strategy) == strategy && row.plan.host_bytes() == 0) return row.tpus;
+    if (row.plan.strategy_key() == strategy && row.plan.host_bytes() == 0) return row.tpus;
   }
   return plans.back().tpus;
 }
@@ -42,7 +43,7 @@ std::size_t shown(std::span<const ComparedPlan> plans, const ReportArguments& op
                                  ? options.shown_tpus
                                  : fewest_without_streaming(plans, options.shown_strategy);
   const auto found = std::ranges::find_if(plans, [&](const ComparedPlan& row) {
-    return row.tpus == tpus && to_string(row.plan.strategy) == options.shown_strategy;
+    return row.tpus == tpus && row.plan.strategy_key() == options.shown_strategy;
   });
   if (found != plans.end()) return static_cast<std::size_t>(found - plans.begin());
   throw Error(ErrorCode::kInvalidArgument,

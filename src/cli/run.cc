@@ -19,7 +19,6 @@
 #include "cli/npy.h"
 #include "cli/progress.h"
 #include "cli/run_source.h"
-#include "report/trace.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
@@ -221,6 +220,22 @@ void run(const CLI::App& command, RunOptions options) {
   std::rethrow_exception(outcome.error);
 }
 
+std::vector<std::string> runtime_names() {
+  std::vector<std::string> names;
+  for (const RuntimeRow& row : runtime_table()) names.emplace_back(row.key);
+  return names;
+}
+
+// "cpu (default: …), simulated (…), …"
+std::string runtime_help() {
+  std::string text;
+  for (const RuntimeRow& row : runtime_table()) {
+    text += fmt::format("{}{} ({}{})", text.empty() ? "" : ", ", row.key,
+                        text.empty() ? "default: " : "", row.summary);
+  }
+  return text;
+}
+
 void add_devices_of_run(CLI::App& command, RunOptions& options) {
   command.add_option("--threads", options.threads, "Threads per CPU device (default 1)")
       ->check(CLI::Range(1, 256));
@@ -260,10 +275,8 @@ void add_run(CLI::App& app) {
       "--model", options->model,
       "The model of a plan.json; with a folder, the model to re-plan when a device is lost");
   add_signature(*command, options->signature);
-  command
-      ->add_option("--backend", options->backend,
-                   "cpu (default), simulated (CPU results, simulated Edge TPU times), or edgetpu")
-      ->check(CLI::IsMember({"cpu", "simulated", "edgetpu"}));
+  command->add_option("--backend", options->backend, runtime_help())
+      ->check(CLI::IsMember(runtime_names()));
   command->add_option(
       "--input", options->files,
       "Images or raw tensors: FILE, or NAME=FILE for each input of a model with several");

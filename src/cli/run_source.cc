@@ -1,7 +1,6 @@
 #include "cli/run_source.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -21,7 +20,7 @@ namespace fs = std::filesystem;
 
 // Cuts a model; for the Edge TPU, Google's compiler compiles what comes out.
 PipelineLayout layout_of(const RunOptions& options, const Model& model, const Plan& plan) {
-  if (options.backend != "edgetpu") return pipeline_layout(model, plan);
+  if (!find_runtime(options.backend).wants_compiled) return pipeline_layout(model, plan);
   CompileOptions how;
   how.compiler = edgetpu_compiler_options(options.compiler);
   return compiled_layout(model, plan, fs::temp_directory_path(), how);
@@ -49,62 +48,6 @@ Nanoseconds watchdog_of(const RunOptions& options) {
   return Nanoseconds(static_cast<std::int64_t>(options.watchdog_s * scale * 1e9));
 }
 
-// "pci:apex_0, usb:2-1"; with the reason for those that libedgetpu does not list.
-std::string names_of(std::span<const EdgeTpuDevice> devices) {
-  std::vector<std::string> names;
-  for (const EdgeTpuDevice& device : devices) {
-    names.push_back(device.unlisted.empty()
-                        ? device.name()
-                        : fmt::format("{} ({})", device.name(), device.unlisted));
-  }
-  return fmt::format("{}", fmt::join(names, ", "));
-}
-
-// What there is, what of it does not count and why, and the ways out.
-Error too_few_devices(const RunOptions& options, std::uint32_t needed, bool has_plan,
-                      std::size_t chosen, std::span<const EdgeTpuDevice> found) {
-  std::string message = fmt::format("the {} {}, but ", has_plan ? "plan needs" : "segments need",
-                                    format_count(needed, "Edge TPU"));
-  if (!options.devices.empty()) message += fmt::format("--use names {}; ", chosen);
-  message += found.empty()       ? "none was found"
-             : found.size() == 1 ? fmt::format("one was found: {}", names_of(found))
-                                 : fmt::format("{} were found: {}", found.size(), names_of(found));
-  if (const auto unlisted = find_unlisted_devices(found); !unlisted.empty())
-    message += "; not usable: " + names_of(unlisted);
-  if (found.size() < needed) message += "; `segue doctor` shows what is missing";
-  if (chosen > 0) {
-    const bool is_plan = options.source.ends_with(".json");
-    message += fmt::format("; `segue {} MODEL --tpus {}` makes {} for {} TPU{}",
-                           is_plan ? "plan" : "split", chosen, is_plan ? "a plan" : "segments",
-                           chosen, chosen == 1 ? "" : "s");
-  }
-  // Compiled segments alone run on Edge TPUs only.
-  if (has_plan) message += "; `--backend cpu` runs it without Edge TPUs";
-  return {ErrorCode::kDevice, message};
-}
-
-std::vector<PipelineDevice> edgetpu_devices(const RunOptions& options, std::uint32_t needed,
-                                            bool has_plan) {
-  const EdgeTpuLibraries libraries{runtime_candidates(options.runtime),
-                                   edgetpu_candidates(options.edgetpu_library)};
-  const auto found = list_edgetpu_devices(libraries);
-  std::vector<EdgeTpuDevice> chosen;
-  for (const std::string& name : options.devices) {
-    chosen.push_back(find_edgetpu_device(found, name));
-    if (std::ranges::count(chosen, chosen.back().path, &EdgeTpuDevice::path) > 1)
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("--use {}: the device is named more than once", name));
-  }
-  if (options.devices.empty()) chosen = found;
-  if (chosen.size() < needed)
-    throw too_few_devices(options, needed, has_plan, chosen.size(), found);
-  const EdgeTpuOptions edgetpu{.settings = parse_edgetpu_settings(options.edgetpu_settings)};
-  std::vector<PipelineDevice> devices;
-  for (const EdgeTpuDevice& device : chosen)
-    devices.push_back({device.name(), make_edgetpu_backend(libraries, device, edgetpu)});
-  return devices;
-}
-
 // After an edit of replicas the numbers that follow from them are those of the edited plan, where
 // its devices are known.
 void predict_as_edited(Plan& plan, const std::string& device) {
@@ -122,7 +65,7 @@ RunSource open_source(const RunOptions& options) {
   if (!options.model.empty())
     source.model = std::make_shared<const Model>(open_noted(options.model, options.signature));
   if (!options.source.ends_with(".json")) {
-    const bool is_for_edgetpu = options.backend == "edgetpu";
+    const bool is_for_edgetpu = find_runtime(options.backend).wants_compiled;
     // Compiled segments no longer show which model they were cut out of.
     if (is_for_edgetpu && source.model != nullptr)
       check_model_of(read_split(options.source), *source.model);
@@ -153,31 +96,16 @@ RunSource open_source(const RunOptions& options) {
 }
 
 std::vector<PipelineDevice> open_backends(const RunOptions& options, const RunSource& source) {
-  const std::uint32_t needed = source.layout.device_count();
-  if (options.backend == "edgetpu")
-    return edgetpu_devices(options, needed, source.plan.has_value());
-  if (!options.devices.empty())
-    throw Error(ErrorCode::kInvalidArgument, "--use requires --backend edgetpu");
-  std::shared_ptr<const Backend> backend =
-      make_cpu_backend({.libraries = runtime_candidates(options.runtime),
-                        .threads = options.threads,
-                        .kernels = kernels_of(options.kernels)});
-  std::vector<DevicePool> pools;
-  if (options.backend == "simulated") {
-    if (!source.plan)
-      throw Error(ErrorCode::kInvalidArgument, "--backend simulated requires a plan.json");
-    pools = devices_of_plan(*source.plan, options.device);
-    if (pools.size() > 1) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "--backend simulated supports only plans of equal devices; use `segue simulate` "
-                  "for unequal ones");
-    }
-    backend = make_simulated_backend(backend, pools[0].device, options.time_scale);
-  }
-  std::vector<PipelineDevice> devices;
-  for (std::uint32_t i = 0; i < needed; ++i)
-    devices.push_back({fmt::format("{}{}", options.backend, i), backend});
-  return devices;
+  RuntimeRequest request{.devices = source.layout.device_count(), .names = options.devices};
+  request.libraries = {runtime_candidates(options.runtime),
+                       edgetpu_candidates(options.edgetpu_library)};
+  request.threads = options.threads;
+  request.kernels = kernels_of(options.kernels);
+  request.edgetpu.settings = parse_edgetpu_settings(options.edgetpu_settings);
+  if (options.backend == "simulated" && source.plan)
+    request.pools = devices_of_plan(*source.plan, options.device);
+  request.time_scale = options.time_scale;
+  return find_runtime(options.backend).open(request);
 }
 
 PipelineOptions pipeline_options(const RunOptions& options, const RunSource& source) {
@@ -193,7 +121,7 @@ PipelineOptions pipeline_options(const RunOptions& options, const RunSource& sou
   };
   if (source.model != nullptr) {
     result.replan = [&options, model = source.model,
-                     device = options.device.empty() ? source.plan->device : options.device](
+                     device = options.device.empty() ? source.plan->device_text() : options.device](
                         std::uint32_t count) -> std::optional<PipelineLayout> {
       const Graph graph(*model);
       const auto pools = open_devices(device, count);

@@ -4,7 +4,6 @@
 #include <memory>
 
 #include "cli/commands.h"
-#include "report/trace.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
@@ -65,11 +64,11 @@ Plan planned(const CLI::App& command, const SimulateArguments& options) {
     }
     refuse_options(command, {{"--signature"}}, "requires a model");
     const auto pools = devices_of_plan(plan, options.cut.device);
-    if (!options.cut.device.empty() && to_string(pools) != plan.device) {
+    if (!options.cut.device.empty() && names_of(pools) != plan.devices) {
       throw Error(ErrorCode::kInvalidArgument,
                   fmt::format("the times in {} are for the device '{}'; plan for another device "
                               "with `segue plan --device`",
-                              options.model, plan.device));
+                              options.model, plan.device_text()));
     }
     const bool shares = std::ranges::any_of(pools, &DevicePool::shares_link);
     if ((shares || !options.shared.empty()) && !knows_link(plan)) {
@@ -111,7 +110,7 @@ void run(const CLI::App& command, const SimulateArguments& options) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("--share: the devices of {} already share a link; plan for devices "
                             "with the suffix ':separate'",
-                            plan.device));
+                            plan.device_text()));
   }
   timeline_settings.inputs = options.inputs;
   timeline_settings.queue_capacity = options.queue;

@@ -48,7 +48,7 @@ CutResult cut_by_hand(const Graph& graph, const SplitArguments& options) {
   const auto count = static_cast<std::uint32_t>(segmentation.segments.size());
   const auto pools = open_devices(options.cut.device_or_default(), count);
   const std::vector<PoolCounts> devices(count, PoolCounts{1});
-  return {make_plan(graph, segmentation, pools, Strategy::kManual, devices), ""};
+  return {make_plan(graph, segmentation, pools, Strategy::kManual, devices), pools, ""};
 }
 
 // The operators of each stage decide; every number is computed again.
@@ -56,7 +56,8 @@ CutResult cut_by_plan(const Graph& graph, const SplitArguments& options) {
   check_not_compiled(graph.model());
   check_static_shapes(graph.model());
   const Plan plan = read_plan(options.plan);
-  return {evaluate_plan(plan, graph, devices_of_plan(plan, options.cut.device)), ""};
+  const auto pools = devices_of_plan(plan, options.cut.device);
+  return {evaluate_plan(plan, graph, pools), pools, ""};
 }
 
 CutResult cut(const CLI::App& command, const Graph& graph, const SplitArguments& options) {

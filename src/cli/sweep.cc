@@ -1,4 +1,4 @@
-#include "planner/sweep/sweep.h"
+#include "segue/sweep.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,6 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/tpus.h"
-#include "report/sweep_report.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
@@ -64,11 +63,7 @@ SweepSpec spec_of(const SweepOptions& options) {
   spec.devices = options.devices;
   spec.tpus = parse_numbers(options.tpus);
   spec.max_replicas = options.max_replicas;
-  if (!options.strategies.empty()) {
-    spec.strategies.clear();
-    for (const std::string& name : options.strategies)
-      spec.strategies.push_back(parse_strategy(name));
-  }
+  if (!options.strategies.empty()) spec.strategies = options.strategies;
   return spec;
 }
 

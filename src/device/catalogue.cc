@@ -170,11 +170,11 @@ std::string_view to_string(Evidence evidence) {
 
 std::span<const DeviceSpec> device_catalogue() { return catalogue(); }
 
-const DeviceSpec& find_device(std::string_view name) {
-  const auto found = std::ranges::find(catalogue(), name, &DeviceSpec::name);
-  if (found != catalogue().end()) return *found;
+const DeviceSpec& find_device(std::string_view name, std::span<const DeviceSpec> catalogue) {
+  const auto found = std::ranges::find(catalogue, name, &DeviceSpec::name);
+  if (found != catalogue.end()) return *found;
   std::string known;
-  for (const DeviceSpec& spec : catalogue()) known += (known.empty() ? "" : ", ") + spec.name;
+  for (const DeviceSpec& spec : catalogue) known += (known.empty() ? "" : ", ") + spec.name;
   throw Error(ErrorCode::kInvalidArgument,
               fmt::format("unknown device '{}'; expected one of {}, or a device file (.json)", name,
                           known));

@@ -165,12 +165,14 @@ std::span<const NamedConstant> device_constants() {
   return kConstants;
 }
 
-DeviceSpec parse_device(std::string_view text, const std::string& label) {
+DeviceSpec parse_device(std::string_view text, const std::string& label,
+                        std::span<const DeviceSpec> catalogue) {
   const json::Json document = json::parse(text, label);
   const Node root(document, "", label);
   root.expect_keys({"schema", "name", "base", "constants"}, {"description", "calibrated"});
   root["schema"].expect_schema(kSchema);
-  DeviceSpec device = root["base"].text_as(find_device);
+  DeviceSpec device =
+      root["base"].text_as([&](std::string_view name) { return find_device(name, catalogue); });
   device.name = root["name"].text();
   check_name(root["name"]);
   device.description =
@@ -184,12 +186,13 @@ DeviceSpec parse_device(std::string_view text, const std::string& label) {
   return device;
 }
 
-DeviceSpec read_device(const std::filesystem::path& path) {
-  return parse_device(read_text_file(path, kLargestFileBytes), path.string());
+DeviceSpec read_device(const std::filesystem::path& path, std::span<const DeviceSpec> catalogue) {
+  return parse_device(read_text_file(path, kLargestFileBytes), path.string(), catalogue);
 }
 
-DeviceSpec open_device(const std::string& name_or_path) {
-  return name_or_path.ends_with(".json") ? read_device(name_or_path) : find_device(name_or_path);
+DeviceSpec open_device(const std::string& name_or_path, std::span<const DeviceSpec> catalogue) {
+  return name_or_path.ends_with(".json") ? read_device(name_or_path, catalogue)
+                                         : find_device(name_or_path, catalogue);
 }
 
 }  // namespace segue

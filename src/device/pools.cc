@@ -34,41 +34,58 @@ std::pair<std::uint32_t, std::string_view> split_count(std::string_view text) {
   return {count, text.substr(static_cast<std::size_t>(end - text.data()) + 1)};
 }
 
-DevicePool open_pool(std::string_view text) {
+PoolName parse_pool(std::string_view text) {
+  PoolName pool;
   auto [count, name] = split_count(text);
-  DevicePool pool;
   pool.count = count;
-  const bool is_shared = remove_suffix(name, kShared);
-  const bool is_separate = !is_shared && remove_suffix(name, kSeparate);
+  if (remove_suffix(name, kShared)) {
+    pool.link = PoolName::Link::kShared;
+  } else if (remove_suffix(name, kSeparate)) {
+    pool.link = PoolName::Link::kSeparate;
+  }
   if (name.find(':') != std::string_view::npos && !name.ends_with(".json")) {
     throw Error(
         ErrorCode::kInvalidArgument,
         fmt::format("'{}': unknown suffix; a device name may end in ':shared' or ':separate'",
                     text));
   }
-  pool.device = open_device(std::string(name));
-  pool.shares_link = is_shared || (pool.device.shares_controller && !is_separate);
+  pool.device = name;
   return pool;
 }
 
 }  // namespace
 
-std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t count) {
-  std::vector<DevicePool> pools;
+std::vector<PoolName> parse_devices(std::string_view text) {
+  std::vector<PoolName> names;
   for (std::size_t begin = 0; begin <= text.size();) {
     const std::size_t end = std::min(text.find(',', begin), text.size());
-    pools.push_back(open_pool(std::string_view(text).substr(begin, end - begin)));
+    names.push_back(parse_pool(text.substr(begin, end - begin)));
     begin = end + 1;
   }
-  if (pools.size() == 1 && pools[0].count == 0) pools[0].count = count;
-  for (DevicePool& pool : pools) {
-    pool.shares_link = pool.shares_link && pool.count > 1;
-    if (pool.count > 0) continue;
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("'{}': the number of '{}' is missing; write for example 2x{}", text,
-                            pool.device.name, pool.device.name));
+  return names;
+}
+
+std::vector<DevicePool> open_devices(std::span<const PoolName> names, std::uint32_t count,
+                                     std::span<const DeviceSpec> catalogue) {
+  std::vector<DevicePool> pools;
+  for (const PoolName& name : names) {
+    DevicePool& pool = pools.emplace_back(DevicePool{open_device(name.device, catalogue)});
+    pool.count = name.count == 0 && names.size() == 1 ? count : name.count;
+    if (pool.count == 0) {
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("'{}': the number of '{}' is missing; write for example 2x{}",
+                              to_string(names), pool.device.name, pool.device.name));
+    }
+    const bool is_shared = name.link == PoolName::Link::kShared ||
+                           (name.link == PoolName::Link::kDefault && pool.device.shares_controller);
+    pool.shares_link = is_shared && pool.count > 1;
   }
   return pools;
+}
+
+std::vector<DevicePool> open_devices(const std::string& text, std::uint32_t count,
+                                     std::span<const DeviceSpec> catalogue) {
+  return open_devices(parse_devices(text), count, catalogue);
 }
 
 DevicePool open_device_kind(const std::string& text) {
@@ -102,17 +119,31 @@ std::uint32_t device_count(std::span<const DevicePool> pools) {
   return count;
 }
 
-std::string to_string(std::span<const DevicePool> pools) {
-  std::string text;
+std::vector<PoolName> names_of(std::span<const DevicePool> pools) {
+  std::vector<PoolName> names;
   for (const DevicePool& pool : pools) {
-    if (!text.empty()) text += ",";
-    if (pools.size() > 1) text += fmt::format("{}x", pool.count);
-    text += pool.device.name;
+    PoolName& name = names.emplace_back();
+    name.device = pool.device.name;
+    if (pools.size() > 1) name.count = pool.count;
     if (pool.count <= 1) continue;
-    if (pool.shares_link) text += kShared;
-    if (!pool.shares_link && pool.device.shares_controller) text += kSeparate;
+    if (pool.shares_link) name.link = PoolName::Link::kShared;
+    if (!pool.shares_link && pool.device.shares_controller) name.link = PoolName::Link::kSeparate;
+  }
+  return names;
+}
+
+std::string to_string(std::span<const PoolName> names) {
+  std::string text;
+  for (const PoolName& name : names) {
+    if (!text.empty()) text += ",";
+    if (name.count > 0) text += fmt::format("{}x", name.count);
+    text += name.device;
+    if (name.link == PoolName::Link::kShared) text += kShared;
+    if (name.link == PoolName::Link::kSeparate) text += kSeparate;
   }
   return text;
 }
+
+std::string to_string(std::span<const DevicePool> pools) { return to_string(names_of(pools)); }
 
 }  // namespace segue

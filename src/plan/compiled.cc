@@ -76,7 +76,7 @@ void adopt(Stage& stage, const CompiledMemory& memory, const Graph& graph,
     const DeviceSpec& device = pools[kind.pool].device;
     const MemoryReport report = report_of(memory, graph, operators, device);
     kind.time = simulate_segment(graph, operators, report, device);
-    kind.range = time_range(graph, operators, kind.time, device, report);
+    kind.range = device.model->range(graph, operators, kind.time, device, report);
     if (kind.time.total() <= stage.time.total()) continue;
     stage.time = kind.time;
     stage.range = kind.range;

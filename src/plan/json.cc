@@ -279,11 +279,24 @@ Json measured_host_json(const Plan& plan) {
   return result;
 }
 
-Strategy parse_strategy_key(const Node& node) {
-  std::array<std::string_view, kStrategyNames.size()> keys;
-  std::ranges::transform(kStrategyNames, keys.begin(), &StrategyName::key);
-  const std::string key = node.choice(keys);
-  return std::ranges::find(kStrategyNames, key, &StrategyName::key)->strategy;
+bool is_strategy_key(std::string_view key) {
+  constexpr std::size_t kMostCharacters = 64;
+  return !key.empty() && key.size() <= kMostCharacters &&
+         key.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string_view::npos;
+}
+
+// Sets the strategy by its key. A key that is not the library's is that of a custom strategy.
+void parse_strategy_key(const Node& node, Plan& plan) {
+  const std::string key = node.text();
+  const auto* const known = std::ranges::find(kStrategyNames, key, &StrategyName::key);
+  if (known != kStrategyNames.end()) {
+    plan.strategy = known->strategy;
+    return;
+  }
+  if (!is_strategy_key(key))
+    node.fail("must be a key of at most 64 lower-case letters, digits and hyphens");
+  plan.strategy = Strategy::kCustom;
+  plan.custom_strategy = key;
 }
 
 }  // namespace
@@ -299,8 +312,8 @@ std::string to_json(const Plan& plan) {
                   {"parameter_bytes", plan.model.parameter_bytes},
                   {"macs", plan.model.macs},
                   {"depth", plan.model.depth}}},
-                {"device", plan.device},
-                {"strategy", to_string(plan.strategy)},
+                {"device", plan.device_text()},
+                {"strategy", plan.strategy_key()},
                 {"objective", to_string(plan.objective)},
                 {"stages", std::move(stages)},
                 {"predicted", prediction_json(plan.predicted)}};
@@ -327,8 +340,9 @@ Plan parse_plan(std::string_view text, const std::string& label) {
   if (has_host) root["schema"].expect_schema(kSchema);
   Plan plan;
   plan.model = parse_model_part(root["model"]);
-  plan.device = root["device"].text();
-  plan.strategy = parse_strategy_key(root["strategy"]);
+  plan.devices =
+      root["device"].text_as([](std::string_view names) { return segue::parse_devices(names); });
+  parse_strategy_key(root["strategy"], plan);
   constexpr std::array kObjectives{std::string_view("throughput"), std::string_view("latency")};
   plan.objective = parse_objective(root["objective"].choice(kObjectives));
   const auto stages = root["stages"].elements();

@@ -8,8 +8,15 @@
 namespace segue {
 
 std::string_view to_string(Strategy strategy) {
-  return std::ranges::find(kStrategyNames, strategy, &StrategyName::strategy)->key;
+  const auto* const row = std::ranges::find(kStrategyNames, strategy, &StrategyName::strategy);
+  return row == kStrategyNames.end() ? "custom" : row->key;
 }
+
+std::string Plan::strategy_key() const {
+  return strategy == Strategy::kCustom ? custom_strategy : std::string(to_string(strategy));
+}
+
+std::string Plan::device_text() const { return to_string(devices); }
 
 std::string_view to_string(Objective objective) {
   return objective == Objective::kLatency ? "latency" : "throughput";

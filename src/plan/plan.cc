@@ -57,8 +57,8 @@ Stage describe_stage(const Graph& graph, std::vector<OperatorId> operators,
       stage.on_chip_bytes = memory.on_chip_bytes;
       stage.host_bytes = memory.host_bytes;
     }
-    const TimeRange range =
-        time_range(graph, stage.operators, time, targets[pool].pool.device, memory);
+    const DeviceSpec& device = targets[pool].pool.device;
+    const auto range = device.model->range(graph, stage.operators, time, device, memory);
     if (stage.replicas == 0 || time.total() > stage.time.total()) {
       stage.time = time;
       stage.range = range;
@@ -133,7 +133,7 @@ Plan describe(const Graph& graph, const Segmentation& segmentation, std::span<co
     used[0].count = 0;
     for (const PoolCounts& counts : devices) used[0].count += counts[0];
   }
-  plan.device = to_string(used);
+  plan.devices = names_of(used);
   plan.strategy = strategy;
   for (std::size_t s = 0; s < segmentation.segments.size(); ++s) {
     std::vector<OperatorId> in_file_order = segmentation.segments[s];
@@ -283,6 +283,7 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DeviceP
           graph, result.stages[s].operators, pools);
   }
   result.predicted = predict(result.stages, result.predicted.single_device, pools);
+  result.custom_strategy = plan.custom_strategy;
   // A bound is worth something only with the predictions it was proven for.
   const bool is_as_planned = same_stages(plan, result) &&
                              plan.predicted.bottleneck == result.predicted.bottleneck &&
@@ -292,6 +293,7 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DeviceP
     result.bound = plan.bound;
   } else {
     result.strategy = Strategy::kManual;
+    result.custom_strategy.clear();
   }
   return result;
 }

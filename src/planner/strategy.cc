@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <mutex>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "plan/prediction.h"
 #include "planner/no_plan.h"
 #include "planner/ordered_work.h"
+#include "planner/planning_cache.h"
 #include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/model.h"
@@ -60,101 +62,140 @@ Plan best_on_busy_host(const Graph& graph, std::span<const DevicePool> pools,
   return best;
 }
 
-}  // namespace
-
-// Planning on one kind of device.
-class StrategyPlanning {
- public:
-  StrategyPlanning(const Graph& graph, const DeviceSpec& device, std::uint32_t most_devices,
-                   bool shares_link)
-      : graph_(graph),
-        device_(device),
-        optimal_(graph, device, most_devices, shares_link),
-        shares_link_(shares_link) {}
-
-  [[nodiscard]] StrategyPlan plan(std::uint32_t count, Strategy strategy,
-                                  const OptimalOptions& options) {
-    check_can_be_planned(graph_.model());
-    const DevicePool pool{device_, count, shares_link_ && count > 1};
-    const std::span pools(&pool, 1);
-    if (strategy == Strategy::kOptimal)
-      return {best_on_busy_host(
-          graph_, pools, options,
-          optimal_plan(graph_, pools, options, optimal_.segment(count, options)))};
-    StrategyPlan result;
-    const Segmentation cuts = even_cut(count, strategy, result);
-    const std::vector<PoolCounts> devices(cuts.segments.size(), PoolCounts{1});
-    result.plan = make_plan(graph_, cuts, pools, strategy, devices);
-    return result;
-  }
-
- private:
-  // Returns one segment for each device.
-  Segmentation even_cut(std::uint32_t count, Strategy strategy, StrategyPlan& result) {
-    if (strategy == Strategy::kCompiler) return segment_as_vendor(graph_, count);
-    if (strategy == Strategy::kBalanced) {
-      result.balanced = segment_balanced(graph_, count, *make_simulated_compiler(device_));
-      return result.balanced->segmentation;
-    }
-    const std::scoped_lock lock(profile_mutex_);
-    if (!profile_) profile_ = Profile::simulated(graph_, device_);
-    result.profiled = segment_profiled(*profile_, count);
-    return result.profiled->segmentation;
-  }
-
-  const Graph& graph_;
-  DeviceSpec device_;
-  OptimalPlanner optimal_;
-  bool shares_link_;
-  std::mutex profile_mutex_;
-  std::optional<Profile> profile_;
-};
-
-Strategy parse_strategy(std::string_view name) {
-  const auto* const found =
-      std::ranges::find(kStrategies, name, [](Strategy strategy) { return to_string(strategy); });
-  if (found != kStrategies.end()) return *found;
-  std::vector<std::string_view> known;
-  known.reserve(kStrategies.size());
-  for (const Strategy strategy : kStrategies) known.push_back(to_string(strategy));
-  throw Error(ErrorCode::kInvalidArgument, fmt::format("unknown strategy '{}' (expected one of {})",
-                                                       name, fmt::join(known, ", ")));
+// Returns the plan of one segment for each device.
+Plan one_device_each(const StrategyTask& task, const Segmentation& cuts, Strategy strategy) {
+  const std::vector<PoolCounts> devices(cuts.segments.size(), PoolCounts{1});
+  return make_plan(task.graph, cuts, task.pools, strategy, devices);
 }
 
-class StrategyPlanner::Shared : public StrategyPlanning {
- public:
-  using StrategyPlanning::StrategyPlanning;
-};
-
-StrategyPlanner::StrategyPlanner(const Graph& graph, const DeviceSpec& device,
-                                 std::uint32_t most_devices, bool shares_link)
-    : shared_(std::make_unique<Shared>(graph, device, most_devices, shares_link)) {}
-StrategyPlanner::StrategyPlanner(StrategyPlanner&& other) noexcept = default;
-StrategyPlanner& StrategyPlanner::operator=(StrategyPlanner&& other) noexcept = default;
-StrategyPlanner::~StrategyPlanner() = default;
-
-StrategyPlan StrategyPlanner::plan(std::uint32_t count, Strategy strategy,
-                                   const OptimalOptions& optimal) const {
-  return shared_->plan(count, strategy, optimal);
+StrategyPlan by_compiler_rule(const StrategyTask& task) {
+  const std::uint32_t count = task.pools[0].count;
+  return {one_device_each(task, segment_as_vendor(task.graph, count), Strategy::kCompiler)};
 }
 
-StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> pools,
-                              Strategy strategy, const OptimalOptions& optimal) {
-  check_can_be_planned(graph.model());
-  if (strategy == Strategy::kOptimal)
-    return {best_on_busy_host(
-        graph, pools, optimal,
-        optimal_plan(graph, pools, optimal, segment_optimal(graph, pools, optimal)))};
-  if (pools.size() != 1) {
+StrategyPlan by_balance(const StrategyTask& task) {
+  const DevicePool& pool = task.pools[0];
+  StrategyPlan result;
+  result.balanced = segment_balanced(task.graph, pool.count, *make_simulated_compiler(pool.device));
+  result.plan = one_device_each(task, result.balanced->segmentation, Strategy::kBalanced);
+  return result;
+}
+
+StrategyPlan by_profile(const StrategyTask& task) {
+  StrategyPlan result;
+  result.profiled = task.cache.profiled(task.pools[0].count);
+  result.plan = one_device_each(task, result.profiled->segmentation, Strategy::kProfile);
+  return result;
+}
+
+StrategyPlan by_exact_search(const StrategyTask& task) {
+  const OptimalSegmentation best = task.cache.optimal(task.pools, task.limits);
+  return {best_on_busy_host(task.graph, task.pools, task.limits,
+                            optimal_plan(task.graph, task.pools, task.limits, best))};
+}
+
+StrategyPlan plan_with(const StrategyTask& task, const StrategyRow& strategy) {
+  check_can_be_planned(task.graph.model(), task.pools[0].device);
+  if (task.pools.size() > 1 && !strategy.takes_limits) {
     throw Error(
         ErrorCode::kInvalidArgument,
         fmt::format(
             "strategy {} supports only equal devices; use strategy optimal for unequal ones",
-            to_string(strategy)));
+            strategy.key));
   }
-  const DevicePool& pool = pools[0];
-  return StrategyPlanning(graph, pool.device, pool.count, pool.shares_link)
-      .plan(pool.count, strategy, {});
+  StrategyPlan result = strategy.plan(task);
+  result.plan.strategy = strategy.strategy;
+  if (strategy.strategy == Strategy::kCustom) result.plan.custom_strategy = strategy.key;
+  return result;
+}
+
+const StrategyRow& row_of(Strategy strategy) {
+  const auto rows = strategy_table();
+  const auto found = std::ranges::find(rows, strategy, &StrategyRow::strategy);
+  if (found != rows.end()) return *found;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("strategy '{}' has no planner", to_string(strategy)));
+}
+
+}  // namespace
+
+PlanningCache::PlanningCache(const Graph& graph, std::span<const DevicePool> pools)
+    : graph_(graph), first_(pools[0]) {
+  if (pools.size() == 1) planner_.emplace(graph, first_.device, first_.count, first_.shares_link);
+}
+
+OptimalSegmentation PlanningCache::optimal(std::span<const DevicePool> pools,
+                                           const OptimalOptions& limits) const {
+  return planner_ ? planner_->segment(pools[0].count, limits)
+                  : segment_optimal(graph_, pools, limits);
+}
+
+ProfiledSegmentation PlanningCache::profiled(std::uint32_t count) {
+  const std::scoped_lock lock(profile_mutex_);
+  if (!profile_) profile_ = Profile::simulated(graph_, first_.device);
+  return segment_profiled(*profile_, count);
+}
+
+StrategyPlan PlanningCache::plan(std::uint32_t count, const StrategyRow& strategy,
+                                 const OptimalOptions& limits) {
+  const DevicePool pool{first_.device, count, first_.shares_link && count > 1};
+  return plan_with({graph_, {&pool, 1}, strategy.takes_limits ? limits : OptimalOptions(), *this},
+                   strategy);
+}
+
+std::span<const StrategyRow> strategy_table() {
+  static const std::array rows{
+      StrategyRow{"compiler",
+                  "the cuts of edgetpu_compiler --num_segments, which itself crashes on models of "
+                  "current converters",
+                  Strategy::kCompiler, false, by_compiler_rule},
+      StrategyRow{"balanced", "Segm_Balanced of the paper", Strategy::kBalanced, false, by_balance},
+      StrategyRow{"profile", "best horizontal cuts by profiled times", Strategy::kProfile, false,
+                  by_profile},
+      StrategyRow{"optimal", "stages and replicas with the best objective, with a proven bound",
+                  Strategy::kOptimal, true, by_exact_search}};
+  return rows;
+}
+
+const StrategyRow& find_strategy(std::string_view key, std::span<const StrategyRow> table) {
+  const auto found = std::ranges::find(table, key, &StrategyRow::key);
+  if (found != table.end()) return *found;
+  std::vector<std::string_view> known;
+  for (const StrategyRow& row : table) known.push_back(row.key);
+  throw Error(ErrorCode::kInvalidArgument, fmt::format("unknown strategy '{}' (expected one of {})",
+                                                       key, fmt::join(known, ", ")));
+}
+
+StrategyPlanner::StrategyPlanner(const Graph& graph, const DeviceSpec& device,
+                                 std::uint32_t most_devices, bool shares_link) {
+  const DevicePool most{device, most_devices, shares_link};
+  cache_ = std::make_unique<PlanningCache>(graph, std::span(&most, 1));
+}
+StrategyPlanner::StrategyPlanner(StrategyPlanner&& other) noexcept = default;
+StrategyPlanner& StrategyPlanner::operator=(StrategyPlanner&& other) noexcept = default;
+StrategyPlanner::~StrategyPlanner() = default;
+
+StrategyPlan StrategyPlanner::plan(std::uint32_t count, const StrategyRow& strategy,
+                                   const OptimalOptions& limits) const {
+  return cache_->plan(count, strategy, limits);
+}
+
+StrategyPlan StrategyPlanner::plan(std::uint32_t count, Strategy strategy,
+                                   const OptimalOptions& limits) const {
+  return plan(count, row_of(strategy), limits);
+}
+
+StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> pools,
+                              const StrategyRow& strategy, const OptimalOptions& limits) {
+  if (pools.empty()) throw Error(ErrorCode::kInvalidArgument, "no devices given");
+  PlanningCache cache(graph, pools);
+  return plan_with({graph, pools, strategy.takes_limits ? limits : OptimalOptions(), cache},
+                   strategy);
+}
+
+StrategyPlan plan_by_strategy(const Graph& graph, std::span<const DevicePool> pools,
+                              Strategy strategy, const OptimalOptions& limits) {
+  return plan_by_strategy(graph, pools, row_of(strategy), limits);
 }
 
 std::vector<ComparedPlan> compare_strategies(const Graph& graph, const DeviceSpec& device,
@@ -165,18 +206,20 @@ std::vector<ComparedPlan> compare_strategies(const Graph& graph, const DeviceSpe
                 fmt::format("{} to {} TPUs: a comparison supports 1 to {}", first, last,
                             kMostComparedTpus));
   }
-  check_can_be_planned(graph.model());
+  check_can_be_planned(graph.model(), device);
   const StrategyPlanner planner(graph, device, last, options.shares_link);
-  const std::size_t plans = (last - first + 1) * kStrategies.size();
+  const auto strategies = options.strategies;
+  const std::size_t plans = (last - first + 1) * strategies.size();
   std::vector<ComparedPlan> rows;
   run_in_order(
       plans, options.threads,
       [&](std::size_t i) -> std::optional<ComparedPlan> {
-        const std::uint32_t tpus = first + static_cast<std::uint32_t>(i / kStrategies.size());
-        const Strategy strategy = kStrategies.at(i % kStrategies.size());
+        const std::uint32_t tpus = first + static_cast<std::uint32_t>(i / strategies.size());
         try {
-          return ComparedPlan{
-              tpus, planner.plan(tpus, strategy, {.max_replicas = options.max_replicas}).plan};
+          return ComparedPlan{tpus, planner
+                                        .plan(tpus, strategies[i % strategies.size()],
+                                              {.max_replicas = options.max_replicas})
+                                        .plan};
         } catch (const Error& error) {
           if (!means_no_plan(error)) throw;
           return std::nullopt;

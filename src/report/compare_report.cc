@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <tuple>
 
 #include "base/json/node.h"
@@ -43,7 +44,7 @@ std::string overlaps(const ComparedPlan& fastest, std::span<const ComparedPlan> 
   return overlap_sentence(fastest.plan, others, [&](const Plan& plan) {
     const auto row =
         std::ranges::find(rows, &plan, [](const ComparedPlan& one) { return &one.plan; });
-    return fmt::format("{} on {}", to_string(plan.strategy), format_count(row->tpus, "TPU"));
+    return fmt::format("{} on {}", plan.strategy_key(), format_count(row->tpus, "TPU"));
   });
 }
 
@@ -55,8 +56,8 @@ std::string next_step(std::span<const ComparedPlan> rows) {
   });
   std::string text = fmt::format(
       "Fastest: {} on {}, {} (`segue plan` with --tpus {} --strategy {}).",
-      to_string(fastest->plan.strategy), format_count(fastest->plan.device_count(), "TPU"),
-      rate_with_range(fastest->plan.predicted), fastest->tpus, to_string(fastest->plan.strategy));
+      fastest->plan.strategy_key(), format_count(fastest->plan.device_count(), "TPU"),
+      rate_with_range(fastest->plan.predicted), fastest->tpus, fastest->plan.strategy_key());
   const auto resident = std::ranges::find_if(
       rows, [](const ComparedPlan& row) { return row.plan.host_bytes() == 0; });
   if (resident != rows.end() && resident->tpus > rows.front().tpus)
@@ -67,8 +68,10 @@ std::string next_step(std::span<const ComparedPlan> rows) {
 
 // Whether every strategy has a row for every number of TPUs.
 bool is_complete(std::span<const ComparedPlan> rows) {
-  constexpr std::size_t kStrategies = 4;
-  return rows.size() == kStrategies * (rows.back().tpus - rows.front().tpus + 1);
+  std::set<std::string> keys;
+  for (const StrategyRow& row : strategy_table()) keys.emplace(row.key);
+  for (const ComparedPlan& row : rows) keys.insert(row.plan.strategy_key());
+  return rows.size() == keys.size() * (rows.back().tpus - rows.front().tpus + 1);
 }
 
 }  // namespace
@@ -95,12 +98,12 @@ Table compare_table(std::span<const ComparedPlan> rows) {
     const Prediction& predicted = row.plan.predicted;
     const auto against = against_vendor(row, rows);
     table.rows.push_back(
-        {std::to_string(row.tpus), std::string(to_string(row.plan.strategy)),
-         replicas_text(row.plan), format_mib(row.plan.host_bytes()),
-         format_ms(row.plan.host_time()), fmt::format("{:.1f}", predicted.throughput_per_s),
-         format_ms(predicted.bottleneck), end_cell(predicted, &TimeRange::low),
-         end_cell(predicted, &TimeRange::high), format_ms(predicted.latency),
-         fmt::format("{:.2f}", predicted.speedup), against ? fmt::format("{:.2f}", *against) : "-",
+        {std::to_string(row.tpus), row.plan.strategy_key(), replicas_text(row.plan),
+         format_mib(row.plan.host_bytes()), format_ms(row.plan.host_time()),
+         fmt::format("{:.1f}", predicted.throughput_per_s), format_ms(predicted.bottleneck),
+         end_cell(predicted, &TimeRange::low), end_cell(predicted, &TimeRange::high),
+         format_ms(predicted.latency), fmt::format("{:.2f}", predicted.speedup),
+         against ? fmt::format("{:.2f}", *against) : "-",
          fmt::format("{:.0f}", 100 * predicted.speedup / row.plan.device_count()),
          is_on_front(row, rows) ? "*" : "", std::to_string(slowest_stage(row.plan)),
          cause_of_slowest(row.plan)});
@@ -111,7 +114,7 @@ Table compare_table(std::span<const ComparedPlan> rows) {
 std::string compare_text(const std::string& model, std::span<const ComparedPlan> rows) {
   if (rows.empty()) return "";
   return fmt::format("{} on {}; all numbers simulated\n\n", printable(model),
-                     printable(rows.back().plan.device)) +
+                     printable(rows.back().plan.device_text())) +
          compare_table(rows).to_text() +
          "\nstages: TPUs of each stage. on_host_ms: time of operators that run on the host, summed "
          "over all stages. per_tpu_%: speed-up over one TPU, divided by the TPUs used.\n" +
@@ -131,7 +134,7 @@ std::string compare_json(const std::string& model, std::span<const ComparedPlan>
     const auto against = against_vendor(row, rows);
     nlohmann::ordered_json& one = list.emplace_back(nlohmann::ordered_json{
         {"tpus", row.tpus},
-        {"strategy", to_string(row.plan.strategy)},
+        {"strategy", row.plan.strategy_key()},
         {"stages", row.plan.stages.size()},
         {"replicas", replicas_of(row.plan)},
         {"throughput_per_s", rounded(predicted.throughput_per_s)},
@@ -152,7 +155,7 @@ std::string compare_json(const std::string& model, std::span<const ComparedPlan>
   return json::to_text({{"schema", "segue.compare/2"},
                         {"kind", "simulated"},
                         {"model", model},
-                        {"device", rows.empty() ? "" : rows[0].plan.device},
+                        {"device", rows.empty() ? "" : rows[0].plan.device_text()},
                         {"rows", std::move(list)}});
 }
 

@@ -26,18 +26,11 @@ bool has_several_kinds(const Plan& plan) { return !plan.stages[0].devices.empty(
 
 // "2xedgetpu-usb3 1xedgetpu-pcie": the devices of a stage where there are several kinds.
 std::string devices_text(const Plan& plan, const Stage& stage) {
-  std::vector<std::string> names;
-  for (std::size_t begin = 0; begin <= plan.device.size();) {
-    const std::size_t end = std::min(plan.device.find(',', begin), plan.device.size());
-    const std::string pool = plan.device.substr(begin, end - begin);
-    const std::size_t name = pool.find('x') + 1;
-    names.push_back(pool.substr(name, pool.find(':', name) - name));
-    begin = end + 1;
-  }
   std::string text;
   for (const StageDevices& devices : stage.devices) {
-    text += fmt::format("{}{}x{}", text.empty() ? "" : " ", devices.replicas,
-                        devices.pool < names.size() ? printable(names[devices.pool]) : "?");
+    text += fmt::format(
+        "{}{}x{}", text.empty() ? "" : " ", devices.replicas,
+        devices.pool < plan.devices.size() ? printable(plan.devices[devices.pool].device) : "?");
   }
   return text;
 }
@@ -107,8 +100,8 @@ Table strategy_table(const Plan& plan, std::span<const Plan> others) {
                    {"speed-up"}};
   const auto add_row = [&](const Plan& one) {
     const Prediction& predicted = one.predicted;
-    table.rows.push_back({std::string(to_string(one.strategy)), replicas_text(one),
-                          format_mib(one.host_bytes()), format_ms(predicted.bottleneck),
+    table.rows.push_back({one.strategy_key(), replicas_text(one), format_mib(one.host_bytes()),
+                          format_ms(predicted.bottleneck),
                           fmt::format("{:.1f}", predicted.throughput_per_s),
                           format_ms(predicted.latency), fmt::format("{:.2f}", predicted.speedup)});
   };
@@ -121,8 +114,7 @@ Table strategy_table(const Plan& plan, std::span<const Plan> others) {
 std::string overlaps(const Plan& plan, std::span<const Plan> others) {
   std::vector<const Plan*> rest;
   for (const Plan& other : others) rest.push_back(&other);
-  return overlap_sentence(plan, rest,
-                          [](const Plan& one) { return std::string(to_string(one.strategy)); });
+  return overlap_sentence(plan, rest, [](const Plan& one) { return one.strategy_key(); });
 }
 
 Nanoseconds objective_of(const Plan& plan, const Prediction& predicted) {
@@ -137,7 +129,7 @@ std::string better_choice(const Plan& plan, std::span<const Plan> others) {
   if (fastest == others.end() || to_s(time_of(*fastest)) > kWorthSaying * to_s(time_of(plan)))
     return "";
   return fmt::format("Use `--strategy {}` instead: {} on {} instead of {} (simulated).\n\n",
-                     to_string(fastest->strategy), format_time(time_of(*fastest)),
+                     fastest->strategy_key(), format_time(time_of(*fastest)),
                      format_count(fastest->device_count(), "TPU"), format_time(time_of(plan)));
 }
 
@@ -146,7 +138,7 @@ std::string prediction(const Plan& plan) {
   const Prediction& predicted = plan.predicted;
   return fmt::format(
       "{}: {} per input, {}, latency {}; one TPU {}, speed-up {:.2f} (simulated).\n",
-      to_string(plan.strategy), with_range(predicted.bottleneck, bottleneck_range(predicted)),
+      plan.strategy_key(), with_range(predicted.bottleneck, bottleneck_range(predicted)),
       rate_with_range(predicted), with_range(predicted.latency, latency_range(predicted)),
       format_time(predicted.single_device), predicted.speedup);
 }
@@ -223,7 +215,7 @@ Table plan_table(const Plan& plan) {
 std::string plan_text(const Plan& plan, std::span<const Plan> others) {
   std::string text = fmt::format(
       "{} on {} ({}): {}, {} of parameters, {}, depth {}\n", printable(plan.model.name),
-      format_count(plan.device_count(), "Edge TPU"), printable(plan.device),
+      format_count(plan.device_count(), "Edge TPU"), printable(plan.device_text()),
       format_count(plan.model.operator_count, "operator"), format_bytes(plan.model.parameter_bytes),
       format_macs(plan.model.macs), plan.model.depth);
   text += prediction(plan) + "\n" + better_choice(plan, others);
@@ -367,36 +359,6 @@ std::string certificate_json(const CertificateVerdict& verdict) {
                         {"reason", verdict.reason},
                         {"ideals", verdict.ideals},
                         {"segments", verdict.segments}});
-}
-
-std::string profile_text(const ProfiledSegmentation& profiled, std::size_t depth, std::size_t count,
-                         const std::string& kind) {
-  const std::uint64_t choices = count_choices(depth, count);
-  const std::string how_many = choices < std::numeric_limits<std::uint64_t>::max()
-                                   ? format_count(choices, "choice")
-                                   : "more than 10^15 choices";
-  return fmt::format("Profile: {} {} ({} between depths, {} of cuts).\n",
-                     format_count(profiled.measurements, "latency"), kind,
-                     format_count(depth * (depth + 1) / 2, "segment"), how_many);
-}
-
-std::string refinement_text(const BalancedSegmentation& balanced) {
-  std::string text;
-  for (std::size_t i = 0; i < balanced.moves.size();) {
-    const CutMove& first = balanced.moves[i];
-    text += first.by_search ? "Search over all cuts:" : "Refinement:";
-    const char* separator = " ";
-    do {
-      const CutMove& move = balanced.moves[i++];
-      text += fmt::format("{}the cut below segment {} moved from depth {} to {}", separator,
-                          move.cut, move.from_depth, move.to_depth);
-      separator = ", ";
-    } while (i < balanced.moves.size() && first.by_search &&
-             balanced.moves[i].host_bytes_before == first.host_bytes_before);
-    text += fmt::format("; host bytes {} -> {}\n", format_bytes(first.host_bytes_before),
-                        format_bytes(first.host_bytes_after));
-  }
-  return text;
 }
 
 }  // namespace segue

@@ -183,7 +183,10 @@ std::string replicas_text(const Plan& plan) {
 
 std::string percent(double share) { return fmt::format("{:.0f}", 100 * share); }
 
-bool has_shared_link(const Plan& plan) { return plan.device.find(":shared") != std::string::npos; }
+bool has_shared_link(const Plan& plan) {
+  return std::ranges::find(plan.devices, PoolName::Link::kShared, &PoolName::link) !=
+         plan.devices.end();
+}
 
 bool is_host_bound(const Plan& plan) {
   return plan.host_operators() > 0 && is_slower_than_its_stages(plan) && !is_link_bound(plan);

@@ -40,7 +40,7 @@ std::string predicted_text(const RunReport& report) {
   const Plan& plan = *report.predicted;
   std::string text =
       fmt::format("Predicted for {} {}{}: {:.1f}/s, latency {} for an input alone; simulated.\n",
-                  plan.device_count(), printable(plan.device),
+                  plan.device_count(), printable(plan.device_text()),
                   report.measured.layouts > 1 ? ", before devices were lost" : "",
                   plan.predicted.throughput_per_s, format_time(plan.predicted.latency));
   const Stage& last = plan.stages[slowest_stage(plan)];
@@ -198,7 +198,7 @@ Json measured_json(const PipelineStatistics& measured) {
 Json simulated_json(const RunReport& report) {
   if (!report.predicted) return nullptr;
   const Prediction& predicted = report.predicted->predicted;
-  return {{"device", report.predicted->device},
+  return {{"device", report.predicted->device_text()},
           {"bottleneck_ns", predicted.bottleneck.count()},
           {"latency_ns", predicted.latency.count()},
           {"throughput_per_s", json::rounded(predicted.throughput_per_s)}};

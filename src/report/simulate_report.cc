@@ -125,8 +125,8 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline,
   const std::uint32_t devices = plan.device_count();
   std::string text =
       fmt::format("{} on {} ({}), {}, {}; all times simulated\n\n", printable(plan.model.name),
-                  format_count(devices, "Edge TPU"), printable(plan.device),
-                  to_string(plan.strategy), format_count(inputs, "input"));
+                  format_count(devices, "Edge TPU"), printable(plan.device_text()),
+                  plan.strategy_key(), format_count(inputs, "input"));
   text += simulate_table(plan, timeline).to_text() + "\n";
   text += fmt::format("{} in {}: {} each, {}; latency {} for the first, {} (p50), {} (p99).\n",
                       format_count(inputs, "input"), format_time(timeline.makespan),
@@ -178,8 +178,8 @@ std::string simulate_json(const Plan& plan, const Timeline& timeline,
       {"schema", "segue.simulate/2"},
       {"kind", "simulated"},
       {"model", plan.model.name},
-      {"device", plan.device},
-      {"strategy", to_string(plan.strategy)},
+      {"device", plan.device_text()},
+      {"strategy", plan.strategy_key()},
       {"inputs", timeline.results.size()},
       {"queue_capacity", options.queue_capacity},
       {"makespan_ns", timeline.makespan.count()},

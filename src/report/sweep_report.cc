@@ -1,5 +1,3 @@
-#include "report/sweep_report.h"
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -28,7 +26,7 @@ Table sweep_table(std::span<const SweepRow> rows) {
                    {"speedup"}};
   for (const SweepRow& row : rows) {
     std::vector<std::string> cells{printable(row.model), printable(row.device),
-                                   std::to_string(row.tpus), std::string(to_string(row.strategy))};
+                                   std::to_string(row.tpus), row.strategy};
     if (row.is_feasible()) {
       cells.insert(cells.end(),
                    {fmt::format("{}", fmt::join(row.replicas, "+")), format_mib(row.host_bytes),

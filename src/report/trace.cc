@@ -1,5 +1,3 @@
-#include "report/trace.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,6 +7,7 @@
 
 #include "base/json/node.h"
 #include "segue/error.h"
+#include "segue/report.h"
 
 namespace segue {
 namespace {

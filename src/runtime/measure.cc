@@ -154,4 +154,18 @@ HostCompute measured_host(HostCompute host, const Graph& graph, const Backend& b
   return host;
 }
 
+void measure_for(PlanRequest& request, const Graph& graph, std::shared_ptr<const Backend> backend) {
+  check_can_be_planned(graph.model(), request.pools.at(0).device);
+  // Once, so that all plans of the request have the same times.
+  const auto measured = measured_host({}, graph, *backend).measured;
+  for (DevicePool& pool : request.pools) pool.device.host.measured = measured;
+  if (request.strategy.strategy != Strategy::kProfile) return;
+  request.measure = [&graph, backend = std::move(backend)](std::uint32_t count) {
+    // The other stages will keep their cores busy, up to the number of cores.
+    MeasureOptions how;
+    how.busy_cores = std::min(count, std::max(std::thread::hardware_concurrency(), 1U)) - 1;
+    return measured_latency(graph, backend, how);
+  };
+}
+
 }  // namespace segue

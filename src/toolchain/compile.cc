@@ -101,12 +101,12 @@ FolderCompilation compile_folder(const fs::path& folder, const CompileOptions& o
   result.plan = split.plan;
   std::vector<DevicePool> pools = options.pools;
   if (result.plan && pools.empty())
-    pools = open_devices(result.plan->device, result.plan->device_count());
-  if (result.plan && to_string(pools) != result.plan->device) {
+    pools = open_devices(result.plan->devices, result.plan->device_count());
+  if (result.plan && names_of(pools) != result.plan->devices) {
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("{}: the plan is for device '{}', not for '{}'; pass the file of that "
                             "device, or make a new plan",
-                            folder.string(), result.plan->device, to_string(pools)));
+                            folder.string(), result.plan->device_text(), to_string(pools)));
   }
   result.files.resize(split.segments.size());
   std::mutex reporting;

@@ -202,11 +202,16 @@ std::string kind_of_model(const Model& model) {
 
 }  // namespace
 
-void check_can_be_planned(const Model& model) {
+void check_can_be_planned(const Model& model, const DeviceSpec& device) {
   check_not_compiled(model);
   check_static_shapes(model);
   for (std::size_t i = 0; i < model.operators().size(); ++i) {
-    if (is_supported_on_device(model, operator_id(i))) return;
+    if (device.model->supports(model, operator_id(i))) return;
+  }
+  if (device.model != &edgetpu_model()) {
+    throw Error(ErrorCode::kUnsupported,
+                fmt::format("{}: no operator is supported by the device '{}' ({})", model.name(),
+                            device.name, format_count(model.operators().size(), "operator")));
   }
   const std::string kind =
       host_cause(model, operator_id(0)) == HostCause::kType ? kind_of_model(model) : "";

@@ -8,9 +8,27 @@ SegmentCosts::SegmentCosts(const Graph& graph, const DeviceSpec& device)
     : graph_(&graph),
       device_(&device),
       operators_(graph.operator_count()),
-      may_run_on_host_(possible_host_operators(graph)) {
+      is_supported_(graph.operator_count(), true),
+      may_run_on_host_(graph.operator_count()),
+      host_ns_(graph.operator_count()) {
+  if (device.model != &edgetpu_model()) {
+    gather_least_times();
+    return;
+  }
+  may_run_on_host_ = possible_host_operators(graph);
   gather_operators();
   gather_activations();
+}
+
+void SegmentCosts::gather_least_times() {
+  compiler_ = device_->model->compiler(*device_);
+  for (std::size_t i = 0; i < operators_.size(); ++i)
+    least_ns_.push_back(device_->model->least_time(*graph_, operator_id(i), *device_).count());
+}
+
+SegmentCosts::Asked SegmentCosts::ask(std::span<const OperatorId> operators) const {
+  const MemoryReport memory = compiler_->compile(*graph_, operators);
+  return {device_->model->time(*graph_, operators, memory, *device_), memory.host_bytes};
 }
 
 void SegmentCosts::gather_operators() {
@@ -18,9 +36,9 @@ void SegmentCosts::gather_operators() {
   for (std::size_t i = 0; i < operators_.size(); ++i) {
     const OperatorId id = operator_id(i);
     operators_[i] = operator_facts(model, id, *device_);
-    is_supported_.push_back(is_supported_on_device(model, id));
+    is_supported_[i] = is_supported_on_device(model, id);
     has_host_ |= !is_supported_[i];
-    host_ns_.push_back(may_run_on_host_[i] ? host_operator_time(*graph_, id, *device_).count() : 0);
+    if (may_run_on_host_[i]) host_ns_[i] = host_operator_time(*graph_, id, *device_).count();
     if (operators_[i].candidate) caching_order_.push_back(*operators_[i].candidate);
   }
   std::ranges::sort(caching_order_, is_cached_before);
@@ -65,6 +83,7 @@ void SegmentCosts::gather_activations() {
 }
 
 OperatorBound SegmentCosts::bound(std::size_t op) const {
+  if (!are_sums()) return {.work_ns = least_ns_[op]};
   const OperatorFacts& facts = operators_[op];
   // Not rounded per part, so that sums of it are exact up to rounding.
   const double compute_ns =
@@ -80,16 +99,19 @@ OperatorBound SegmentCosts::bound(std::size_t op) const {
 }
 
 std::int64_t SegmentCosts::fixed_ns() const {
+  if (!are_sums()) return 0;
   const SegmentTime time =
       SegmentSum{.instruction_bytes = kSegmentInstructionBytes}.time(device_->timing);
   return (time.fixed + time.input).count();
 }
 
 std::int64_t SegmentCosts::input_ns(std::uint64_t bytes) const {
+  if (!are_sums()) return 0;
   return SegmentSum{.input_bytes = bytes}.time(device_->timing).input.count();
 }
 
 std::int64_t SegmentCosts::output_ns(std::uint64_t bytes) const {
+  if (!are_sums()) return 0;
   return SegmentSum{.output_bytes = bytes}.time(device_->timing).output.count();
 }
 

@@ -1,10 +1,15 @@
 // The data that determines the costs of all segments of one graph on one kind of device, computed
 // once. All searches, their bounds and the profile use it. Only the certificate checker computes
 // costs independently.
+//
+// The costs of an Edge TPU follow from sums over operators. Those of another kind of device are
+// asked from its DeviceModel, one segment at a time; then there are no activations and no caching
+// order, and bounds are DeviceModel::least_time.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -42,6 +47,14 @@ class SegmentCosts {
   SegmentCosts(const Graph& graph, const DeviceSpec& device);
 
   [[nodiscard]] const Graph& graph() const { return *graph_; }
+  // Whether costs follow from the sums below.
+  [[nodiscard]] bool are_sums() const { return compiler_ == nullptr; }
+  // The time of a segment; only if costs are not sums.
+  struct Asked {
+    SegmentTime time;
+    std::uint64_t host_bytes = 0;
+  };
+  [[nodiscard]] Asked ask(std::span<const OperatorId> operators) const;
   [[nodiscard]] const DeviceSpec& device() const { return *device_; }
   [[nodiscard]] std::span<const OperatorFacts> operators() const { return operators_; }
   [[nodiscard]] std::span<const Activation> activations() const { return activations_; }
@@ -93,13 +106,16 @@ class SegmentCosts {
  private:
   void gather_operators();
   void gather_activations();
+  void gather_least_times();
 
   const Graph* graph_;
   const DeviceSpec* device_;
+  std::shared_ptr<const Compiler> compiler_;  // of a device whose costs are not sums
   std::vector<OperatorFacts> operators_;
   std::vector<bool> is_supported_;
   std::vector<bool> may_run_on_host_;
   std::vector<std::int64_t> host_ns_;
+  std::vector<std::int64_t> least_ns_;  // DeviceModel::least_time, per operator
   bool has_host_ = false;
   std::vector<Activation> activations_;
   std::vector<std::vector<std::uint32_t>> reads_;

@@ -3,6 +3,7 @@
 #include <iterator>
 #include <vector>
 
+#include "device/edgetpu/edgetpu_model.h"
 #include "device/edgetpu/segment_sum.h"
 #include "segue/cost.h"
 
@@ -66,8 +67,8 @@ std::uint32_t host_cores(std::span<const DevicePool> pools) {
   return static_cast<std::uint32_t>(fewest);
 }
 
-SegmentTime simulate_segment(const Graph& graph, std::span<const OperatorId> operators,
-                             const MemoryReport& memory, const DeviceSpec& device) {
+SegmentTime edgetpu_time(const Graph& graph, std::span<const OperatorId> operators,
+                         const MemoryReport& memory, const DeviceSpec& device) {
   const Model& model = graph.model();
   const auto on_host = operators_on_host(graph, operators, memory);
   Nanoseconds host{0};

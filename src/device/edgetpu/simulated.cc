@@ -4,6 +4,7 @@
 
 #include "device/edgetpu/caching.h"
 #include "device/edgetpu/depth_ranges.h"
+#include "device/edgetpu/edgetpu_model.h"
 
 namespace segue {
 namespace {
@@ -85,7 +86,7 @@ class SimulatedCompiler : public Compiler {
 
 }  // namespace
 
-std::unique_ptr<Compiler> make_simulated_compiler(const DeviceSpec& device) {
+std::unique_ptr<Compiler> edgetpu_compiler(const DeviceSpec& device) {
   return std::make_unique<SimulatedCompiler>(device);
 }
 

@@ -231,11 +231,16 @@ std::string wrong_with_plan(const Plan& plan, const Plan& now) {
       plan.predicted.latency != now.predicted.latency)
     return "the predictions of the plan do not match its stages";
   Plan same = now;
+  same.custom_strategy = plan.custom_strategy;
   same.model.sha256 = plan.model.sha256;
   same.objective = plan.objective;
   same.bound = plan.bound;
-  // Files of earlier versions have no ranges.
-  if (!plan.predicted.range) drop_ranges(same);
+  // Files of earlier versions have no ranges, and neither have devices whose error is unknown.
+  Plan given = plan;
+  if (!plan.predicted.range) {
+    drop_ranges(same);
+    drop_ranges(given);
+  }
   // Figures of a compiler replace the simulated ones, which the plan keeps separately.
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     const auto& compiled = plan.stages[s].compiled;
@@ -247,7 +252,7 @@ std::string wrong_with_plan(const Plan& plan, const Plan& now) {
     stage.host_bytes = plan.stages[s].host_bytes;
     stage.compiled = compiled;
   }
-  if (to_json(same) != to_json(plan))
+  if (to_json(same) != to_json(given))
     return "a number or a name in the plan does not match its stages; recompute the plan with "
            "`segue plan`";
   const Bound& bound = *plan.bound;
@@ -262,8 +267,9 @@ std::string wrong_with_plan(const Plan& plan, const Plan& now) {
 // Whether the time of the whole model, without avoidable streaming and divided among all devices,
 // already reaches the bound. Segments only add fixed times and transfers to it.
 bool follows_from_work(const Plan& plan, const Graph& graph, std::span<const DevicePool> pools) {
-  // With unequal devices, each may run the operators for which it is the fastest.
-  if (pools.size() > 1) return false;
+  // With unequal devices, each may run the operators for which it is the fastest. Another kind of
+  // device may not stream what does not fit.
+  if (pools.size() > 1 || pools[0].device.model != &edgetpu_model()) return false;
   const auto all = graph.operators_between(1, graph.depth());
   const DeviceSpec& device = pools[0].device;
   MemoryReport memory = make_simulated_compiler(device)->compile(graph, all);
@@ -287,7 +293,8 @@ CertificateVerdict check_wide(const Plan& plan, const Graph& graph,
       "bound";
   if (verdict.is_accepted) return verdict;
   const bool is_even = pools.size() == 1 && !pools[0].shares_link && !plan.bound->max_latency &&
-                       plan.objective != Objective::kLatency;
+                       plan.objective != Objective::kLatency &&
+                       pools[0].device.model == &edgetpu_model();
   if (is_even) {
     const WideResult result = look_below(graph, pools[0], *plan.bound, limits.ideals);
     verdict.is_accepted = result.is_none_below;

@@ -35,6 +35,11 @@ LeastWork least_work(const Graph& graph, std::span<const DevicePool> pools) {
         });
     double& work_ns = least.per_operator_ns[op];
     for (const DevicePool& pool : pools) {
+      if (pool.device.model != &edgetpu_model()) {
+        const auto own_ns = pool.device.model->least_time(graph, id, pool.device).count();
+        work_ns = std::min(work_ns, static_cast<double>(own_ns));
+        continue;
+      }
       const OperatorWork work = operator_work(graph.model(), id, pool.device);
       const auto footprint = parameter_footprint(graph.model(), id, pool.device);
       least.streamed_ns[op] = 0;

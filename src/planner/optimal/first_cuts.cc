@@ -303,7 +303,7 @@ class FirstCutSearch {
 
 std::optional<FirstCuts> find_first_cuts(const SegmentCosts& costs, std::uint32_t stages,
                                          double known_ns, int most_cuts, bool dives) {
-  if (costs.has_host()) return std::nullopt;
+  if (costs.has_host() || !costs.are_sums()) return std::nullopt;
   const Graph& graph = costs.graph();
   const Model& model = graph.model();
   const std::size_t count = graph.operator_count();

@@ -106,6 +106,10 @@ void IdealCosts::take(const CachingCandidate& candidate, Cache& cache, SegmentSu
 }
 
 IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const {
+  if (!costs_.are_sums()) {
+    const SegmentCosts::Asked asked = costs_.ask(lattice_.difference(from, to));
+    return to_cost(asked.time, asked.host_bytes);
+  }
   if (sums_[to].unsupported != sums_[from].unsupported) return Row(*this, from)(to);
   SegmentSum sum;
   bool is_crowded = false;
@@ -156,15 +160,17 @@ bool IdealCosts::may_run_on_host(std::size_t from, std::size_t to) const {
 }
 
 std::int64_t IdealCosts::least_beginning_ns(std::size_t from, std::size_t to) const {
+  if (!costs_.are_sums()) return 0;
   return Row(*this, from).least_beginning_ns(to);
 }
 
 std::int64_t IdealCosts::least_ending_ns(std::size_t from, std::size_t to) const {
+  if (!costs_.are_sums()) return 0;
   return Row(*this, from).least_ending_ns(to);
 }
 
 std::int64_t IdealCosts::least_sum_ns() const {
-  if (costs_.has_host()) return 0;
+  if (costs_.has_host() || !costs_.are_sums()) return 0;
   const std::size_t full = lattice_.size() - 1;
   SegmentSum sum;
   sum.cycles = sums_[full].cycles;

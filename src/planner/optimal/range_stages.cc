@@ -27,7 +27,7 @@ Streaming operator-(const Streaming& a, const Streaming& b) {
 std::optional<RangeStages> RangeStages::along(const SegmentCosts& costs,
                                               std::vector<OperatorId> order,
                                               std::uint32_t most_devices) {
-  if (costs.has_host()) return std::nullopt;
+  if (costs.has_host() || !costs.are_sums()) return std::nullopt;
   RangeStages stages(costs, std::move(order), most_devices);
   if (!stages.gather_tensors()) return std::nullopt;
   return stages;

@@ -35,11 +35,13 @@ bool is_too_dense(const Graph& graph) {
 
 SharedStages::SharedStages(const Graph& graph, std::vector<DeviceSpec> kinds,
                            std::uint32_t most_devices)
-    : graph_(graph),
-      kinds_(std::move(kinds)),
-      most_devices_(most_devices),
-      is_large_(2 * graph.operator_count() + graph.depth() > kMostIdeals || is_too_dense(graph)) {
+    : graph_(graph), kinds_(std::move(kinds)), most_devices_(most_devices) {
   for (const DeviceSpec& kind : kinds_) costs_.emplace_back(graph, kind);
+  is_large_ = 2 * graph.operator_count() + graph.depth() > most_ideals() || is_too_dense(graph);
+}
+
+std::size_t SharedStages::most_ideals() const {
+  return std::ranges::all_of(costs_, &SegmentCosts::are_sums) ? kMostIdeals : kMostAskedIdeals;
 }
 
 std::unique_ptr<LatticeStages> SharedStages::stages_over(IdealLattice lattice) const {
@@ -56,7 +58,7 @@ const SharedStages::Listed& SharedStages::listed() const {
 
 SharedStages::Listed SharedStages::list() const {
   Listed listed;
-  IdealLattice narrow = IdealLattice::narrow(graph_, kMostIdeals, listed.gaps);
+  IdealLattice narrow = IdealLattice::narrow(graph_, most_ideals(), listed.gaps);
   if (listed.gaps.empty()) {
     listed.stages = stages_over(std::move(narrow));
     return listed;

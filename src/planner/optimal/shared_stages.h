@@ -33,8 +33,10 @@ class MadeOnce {
 
 class SharedStages {
  public:
-  // Limit for searches over pairs of ideals, of all ideals and along three orders.
+  // Limit for searches over pairs of ideals, of all ideals and along three orders. A device whose
+  // costs are not sums is asked for each pair.
   static constexpr std::size_t kMostIdeals = 6000;
+  static constexpr std::size_t kMostAskedIdeals = 300;
 
   SharedStages(const Graph& graph, std::vector<DeviceSpec> kinds, std::uint32_t most_devices);
   SharedStages(const SharedStages&) = delete;
@@ -70,6 +72,7 @@ class SharedStages {
   [[nodiscard]] const Ranges& ranges() const;
 
  private:
+  [[nodiscard]] std::size_t most_ideals() const;
   [[nodiscard]] std::unique_ptr<LatticeStages> stages_over(IdealLattice lattice) const;
   [[nodiscard]] Listed list() const;
   [[nodiscard]] Ranges range() const;
@@ -78,7 +81,7 @@ class SharedStages {
   std::vector<DeviceSpec> kinds_;
   std::uint32_t most_devices_;
   std::vector<SegmentCosts> costs_;  // per kind
-  bool is_large_;
+  bool is_large_ = false;
   MadeOnce<std::unique_ptr<LatticeStages>> orders_;
   MadeOnce<Listed> listed_;
   MadeOnce<Ranges> ranges_;

@@ -7,8 +7,8 @@
 #include "base/json/node.h"
 #include "plan/time_json.h"
 #include "planner/sweep/limits.h"
-#include "planner/sweep/sweep.h"
 #include "segue/error.h"
+#include "segue/sweep.h"
 #include "segue/units.h"
 
 namespace segue {
@@ -114,7 +114,7 @@ std::string to_json(const SweepRow& row) {
             {"model_sha256", row.model_sha256},
             {"device", row.device},
             {"tpus", row.tpus},
-            {"strategy", to_string(row.strategy)},
+            {"strategy", row.strategy},
             {"max_replicas", row.max_replicas},
             {"feasible", row.is_feasible()}};
   if (row.is_feasible()) {
@@ -154,7 +154,8 @@ SweepRow parse_sweep_row(std::string_view line, const std::string& label) {
   row.model_sha256 = node["model_sha256"].text();
   row.device = node["device"].text();
   row.tpus = node["tpus"].small_number();
-  row.strategy = node["strategy"].text_as(parse_strategy);
+  row.strategy = node["strategy"].text_as(
+      [](std::string_view key) { return std::string(find_strategy(key).key); });
   row.max_replicas = node["max_replicas"].small_number();
   if (node["feasible"].truth() != is_feasible) node["feasible"].fail("contradicts the other keys");
   read_result(node, row);
@@ -202,7 +203,7 @@ std::vector<SweepRow> merge_sweep(std::vector<SweepRow> rows, Completeness neede
     } else if (to_json(merged.back()) != to_json(row)) {
       throw Error(ErrorCode::kMismatch,
                   fmt::format("job {} ({} on {} TPUs, {}) has two different results: {}", row.job,
-                              row.model, row.tpus, to_string(row.strategy),
+                              row.model, row.tpus, row.strategy,
                               merged.back().key == row.key
                                   ? "the machines computed different values"
                                   : "the model or the device was changed between them"));

@@ -1,4 +1,4 @@
-#include "planner/sweep/sweep.h"
+#include "segue/sweep.h"
 
 #include <fmt/format.h>
 
@@ -119,14 +119,14 @@ SweepRow begin_row(const SweepJob& job, const SweepSpec& spec, const Subject& su
   row.device = to_string({&subject.kind, 1});
   row.tpus = job.tpus;
   row.strategy = job.strategy;
-  row.max_replicas = job.strategy == Strategy::kOptimal ? spec.max_replicas : 0;
+  row.max_replicas = find_strategy(job.strategy).takes_limits ? spec.max_replicas : 0;
   row.key = hash_of({{"version", kVersion},
                      {"model", row.model},
                      {"model_sha256", row.model_sha256},
                      {"device", row.device},
                      {"constants", constants_of(subject.kind.device)},
                      {"tpus", row.tpus},
-                     {"strategy", to_string(row.strategy)},
+                     {"strategy", row.strategy},
                      {"max_replicas", row.max_replicas}});
   return row;
 }
@@ -150,8 +150,8 @@ void fill_in(SweepRow& row, Plan plan) {
 
 void run_job(SweepRow& row, const Subject& subject) {
   try {
-    fill_in(row,
-            subject.planner.plan(row.tpus, row.strategy, {.max_replicas = row.max_replicas}).plan);
+    const StrategyRow& strategy = find_strategy(row.strategy);
+    fill_in(row, subject.planner.plan(row.tpus, strategy, {.max_replicas = row.max_replicas}).plan);
   } catch (const Error& error) {
     if (!means_no_plan(error)) throw;
     row.reason = error.what();
@@ -177,11 +177,18 @@ class KnownRows {
 
 }  // namespace
 
+std::vector<std::string> all_strategies() {
+  std::vector<std::string> keys;
+  for (const StrategyRow& row : strategy_table()) keys.emplace_back(row.key);
+  return keys;
+}
+
 std::vector<SweepJob> sweep_jobs(const SweepSpec& spec) {
   require_list(spec.models, "a model");
   require_list(spec.devices, "a device");
   require_list(spec.tpus, "a number of TPUs");
   require_list(spec.strategies, "a strategy");
+  for (const std::string& key : spec.strategies) (void)find_strategy(key);
   for (const std::uint32_t tpus : spec.tpus) {
     if (tpus == 0 || tpus > kMostComparedTpus) {
       throw Error(
@@ -202,7 +209,7 @@ std::vector<SweepJob> sweep_jobs(const SweepSpec& spec) {
   for (const std::string& model : spec.models) {
     for (const std::string& device : spec.devices) {
       for (const std::uint32_t tpus : spec.tpus) {
-        for (const Strategy strategy : spec.strategies)
+        for (const std::string& strategy : spec.strategies)
           jobs.push_back({jobs.size(), model, device, tpus, strategy});
       }
     }
@@ -212,8 +219,6 @@ std::vector<SweepJob> sweep_jobs(const SweepSpec& spec) {
 
 std::string sweep_id(const SweepSpec& spec) {
   constexpr std::size_t kDigits = 16;
-  Json strategies = Json::array();
-  for (const Strategy strategy : spec.strategies) strategies.push_back(to_string(strategy));
   const auto as_written = [](const std::vector<std::string>& names) {
     Json list = Json::array();
     for (const std::string& name : names) list.push_back(json::as_written(name));
@@ -223,7 +228,7 @@ std::string sweep_id(const SweepSpec& spec) {
                   {"models", as_written(spec.models)},
                   {"devices", as_written(spec.devices)},
                   {"tpus", spec.tpus},
-                  {"strategies", strategies},
+                  {"strategies", spec.strategies},
                   {"max_replicas", spec.max_replicas}})
       .substr(0, kDigits);
 }

@@ -1,5 +1,3 @@
-#include "report/page/page.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,6 +10,7 @@
 #include "report/page/frame.h"
 #include "report/plan_words.h"
 #include "segue/error.h"
+#include "segue/report.h"
 #include "segue/timeline.h"
 #include "segue/units.h"
 #include "segue/version.h"
@@ -35,8 +34,8 @@ std::string overlap_note(const ComparedPlan& row, std::span<const ComparedPlan> 
   for (const ComparedPlan& other : rows) {
     if (other.tpus == row.tpus) others.push_back(&other.plan);
   }
-  const std::string line = overlap_sentence(
-      row.plan, others, [](const Plan& plan) { return std::string(to_string(plan.strategy)); });
+  const std::string line =
+      overlap_sentence(row.plan, others, [](const Plan& plan) { return plan.strategy_key(); });
   return line.empty() ? "" : " " + line;
 }
 
@@ -55,7 +54,7 @@ std::string verdict(const Plan& plan, bool shares_link) {
   const std::uint32_t tpus = plan.device_count();
   std::string text =
       fmt::format("{} on {}, {}: {:.1f} results per second{}, {:.2f} times one TPU",
-                  name_text(plan.model.name), format_count(tpus, "TPU"), to_string(plan.strategy),
+                  name_text(plan.model.name), format_count(tpus, "TPU"), plan.strategy_key(),
                   predicted.throughput_per_s, rate_range_text(predicted), predicted.speedup);
   if (predicted.speedup > tpus)
     text += ", more than the number of TPUs, because fewer parameters are streamed";
@@ -132,7 +131,7 @@ Json plan_json(const PageContent& content, const ComparedPlan& row) {
       pools, [](const DevicePool& pool) { return pool.shares_link && pool.count > 1; });
   const Prediction& predicted = plan.predicted;
   return {{"tpus", row.tpus},
-          {"strategy", to_string(plan.strategy)},
+          {"strategy", plan.strategy_key()},
           {"verdict", verdict(plan, shares) + overlap_note(row, content.plans)},
           {"throughput_per_s", rounded(predicted.throughput_per_s)},
           {"throughput_range_per_s", rates_json(predicted)},
@@ -171,7 +170,7 @@ Json run_json(const RunReport& run, const ComparedPlan& of) {
   }
   return {{"backend", name_text(run.backend)},
           {"tpus", of.tpus},
-          {"strategy", to_string(of.plan.strategy)},
+          {"strategy", of.plan.strategy_key()},
           {"results", measured.results},
           {"elapsed_ns", measured.elapsed.count()},
           {"throughput_per_s", rounded(measured.throughput_per_s)},
@@ -202,10 +201,10 @@ std::string plans_page(const PageContent& content) {
       {{"schema", "segue.page/1"},
        {"model", model_json(content.graph)},
        {"device",
-        {{"name", name_text(chosen.plan.device)},
+        {{"name", name_text(chosen.plan.device_text())},
          {"capacity_bytes", parameter_capacity(device.memory, 0)}}},
        {"inputs", content.inputs},
-       {"chosen", {{"tpus", chosen.tpus}, {"strategy", to_string(chosen.plan.strategy)}}},
+       {"chosen", {{"tpus", chosen.tpus}, {"strategy", chosen.plan.strategy_key()}}},
        {"plans", std::move(plans)},
        {"run", content.run ? run_json(*content.run, chosen) : Json(nullptr)},
        {"origin",

@@ -5,6 +5,16 @@
 /// can therefore run on different machines and be interrupted, and a program that has only the
 /// lines can merge them. Equal jobs give equal lines on every machine.
 ///
+/// Example:
+///
+///     const segue::SweepSpec spec{.models = {"a.tflite"}, .devices = {"edgetpu-pcie"}, .tpus = {2}};
+///     const segue::SweepModels models{[](const std::string& name) {
+///       return segue::read_model(name);
+///     }};
+///     segue::run_sweep(spec, models, {}, {}, [](const segue::SweepRow& row, bool) {
+///       std::printf("%s\n", segue::to_json(row).c_str());
+///     });
+///
 /// Line format, "segue.sweep/2": `sweep`, `job`, `jobs`, `key`, `model`, `model_sha256`, `device`,
 /// `tpus`, `strategy`, `max_replicas`, `feasible`, then `reason`, or `stages`, `replicas`,
 /// `throughput_per_s`, `throughput_range_per_s`, `latency_ns`, `latency_range_ns`,
@@ -27,14 +37,17 @@
 #include "segue/planner.h"
 #include "segue/units.h"
 
-namespace segue {
+namespace [[gnu::visibility("default")]] segue {
+
+/// Returns the keys of strategy_table().
+[[nodiscard]] std::vector<std::string> all_strategies();
 
 /// The lists whose combinations are the jobs.
 struct SweepSpec {
   std::vector<std::string> models;   // files, or zoo:NAME[@SIZE]
   std::vector<std::string> devices;  // names of one kind of device each, or device files
   std::vector<std::uint32_t> tpus;
-  std::vector<Strategy> strategies{kStrategies.begin(), kStrategies.end()};
+  std::vector<std::string> strategies = all_strategies();  // keys of strategy_table()
   std::uint32_t max_replicas = 0;  // for strategy "optimal"; 0: no limit
 };
 
@@ -44,11 +57,11 @@ struct SweepJob {
   std::string model;
   std::string device;
   std::uint32_t tpus = 0;
-  Strategy strategy = Strategy::kBalanced;
+  std::string strategy;
 };
 
 /// Returns all jobs, ordered by model, device, number of TPUs and strategy. Throws
-/// Error(kInvalidArgument) when a list is empty or has duplicates, or for more than a million jobs.
+/// Error(kInvalidArgument) when a list is empty or has duplicates, for an unknown strategy, or for more than a million jobs.
 [[nodiscard]] std::vector<SweepJob> sweep_jobs(const SweepSpec& spec);
 
 /// Returns the name of a sweep: a hash of its lists and of Segue's version, 16 hexadecimal digits.
@@ -74,7 +87,7 @@ struct SweepRow {
   std::string model_sha256;
   std::string device;
   std::uint32_t tpus = 0;
-  Strategy strategy = Strategy::kBalanced;
+  std::string strategy;
   std::uint32_t max_replicas = 0;
   std::string reason;
   std::uint64_t stages = 0;

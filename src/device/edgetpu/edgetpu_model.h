@@ -1,0 +1,16 @@
+// The laws of the Edge TPU, as DeviceModel calls them.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "segue/cost.h"
+
+namespace segue {
+
+[[nodiscard]] std::unique_ptr<Compiler> edgetpu_compiler(const DeviceSpec& device);
+
+[[nodiscard]] SegmentTime edgetpu_time(const Graph& graph, std::span<const OperatorId> operators,
+                                       const MemoryReport& memory, const DeviceSpec& device);
+
+}  // namespace segue
