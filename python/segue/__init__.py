@@ -18,6 +18,10 @@ raise segue.Error, whose `code` says what kind it is.
 
 from segue._segue import (
     Backend,
+    Certificate,
+    CompileReport,
+    DeviceLoss,
+    Finding,
     LatencyStatistics,
     Level,
     Model,
@@ -45,18 +49,25 @@ from segue._segue import (
     read_plan,
     simulate,
     simulated_backend,
+    simulated_trace,
+    strategy_names,
     version,
     zoo_names,
 )
 from segue.errors import Error
 from segue.pipeline import Pipeline
 from segue.planning import compare, plan, split, verify
+from segue.tools import check_certificate, compile, doctor, report, sweep
 
 __version__ = version()
 
 __all__ = [
     "Backend",
+    "Certificate",
+    "CompileReport",
+    "DeviceLoss",
     "Error",
+    "Finding",
     "LatencyStatistics",
     "Level",
     "Model",
@@ -76,9 +87,12 @@ __all__ = [
     "VerifyReport",
     "__version__",
     "callable_backend",
+    "check_certificate",
     "compare",
+    "compile",
     "cpu_backend",
     "device_names",
+    "doctor",
     "edgetpu_backend",
     "edgetpu_devices",
     "open_model",
@@ -86,9 +100,13 @@ __all__ = [
     "parse_plan",
     "plan",
     "read_plan",
+    "report",
     "simulate",
     "simulated_backend",
+    "simulated_trace",
     "split",
+    "strategy_names",
+    "sweep",
     "verify",
     "zoo_names",
 ]

@@ -6,13 +6,13 @@ import contextlib
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Iterable, Iterator, Mapping, Sequence, Union
+from typing import Callable, Iterable, Iterator, Mapping, Sequence, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from segue import _segue
-from segue._segue import Backend, PipelineStatistics, Plan, Port, Result
+from segue._segue import Backend, DeviceLoss, PipelineStatistics, Plan, Port, Result
 from segue.at_exit import end_at_exit
 from segue.errors import Error
 from segue.planning import AnyModel, to_model
@@ -30,6 +30,10 @@ class Pipeline:
     all segments (default: the CPU). Edge TPUs take the compiled segments of a folder, which need
     neither plan.json nor the others.
 
+    A pipeline of a plan makes a new plan when a device is lost and no spare is left, and continues
+    on the remaining devices. on_loss is called after each loss, in a thread of the pipeline, and
+    must not call the pipeline. trace_capacity: the number of computations that trace_json returns.
+
     Arrays are not copied unless they are not C-contiguous. An array that was pushed must not change
     until its result was popped. Outputs are new arrays. Any number of threads may push and pop; a
     thread that waits does not hold the interpreter's lock.
@@ -44,21 +48,25 @@ class Pipeline:
         queue_capacity: int = 2,
         result_capacity: int = 2,
         watchdog_s: float = 30.0,
+        on_loss: Callable[[DeviceLoss], object] | None = None,
+        trace_capacity: int = 0,
     ) -> None:
         if backends is None:
             backends = _segue.cpu_backend()
         devices = [backends] if isinstance(backends, Backend) else list(backends)
-        limits = (queue_capacity, result_capacity, watchdog_s)
+        options = _segue.PipelineOptions(
+            queue_capacity, result_capacity, watchdog_s, trace_capacity, on_loss
+        )
         if isinstance(source, Plan):
             if model is None:
                 raise TypeError("a plan requires its model")
             self._raw: _segue.RawPipeline | None = _segue.open_pipeline(
-                to_model(model), source, devices, *limits
+                to_model(model), source, devices, options
             )
         else:
             if model is not None:
                 raise TypeError("a folder contains the segments; pass a model only with a plan")
-            self._raw = _segue.open_pipeline_of_folder(Path(source), devices, *limits)
+            self._raw = _segue.open_pipeline_of_folder(Path(source), devices, options)
         end_at_exit(self)
 
     @property
@@ -116,6 +124,15 @@ class Pipeline:
 
     def statistics(self) -> PipelineStatistics:
         return self._pipeline.statistics()
+
+    @property
+    def losses(self) -> list[DeviceLoss]:
+        """The devices that were lost, in order."""
+        return self._pipeline.losses()
+
+    def trace_json(self, name: str = "pipeline") -> str:
+        """The most recent computations as JSON text, for ui.perfetto.dev."""
+        return self._pipeline.trace_json(name)
 
     def __enter__(self) -> Pipeline:
         return self

@@ -120,9 +120,9 @@ class PipelinedModelRunner:
 
     def _failure(self, pipeline: Any) -> str | None:
         """The segment that failed first, and the reason, in the format of pycoral."""
-        for device, reason in pipeline.failures():
-            segment = int(device.split()[-1])  # each has one device, of the same number
-            return f"Segment {segment} runner error: {self._reasons.get(segment, reason)}"
+        for loss in pipeline.losses():
+            segment = int(loss.device.split()[-1])  # each has one device, of the same number
+            return f"Segment {segment} runner error: {self._reasons.get(segment, loss.reason)}"
         return None
 
     def _explained(self, pipeline: Any, error: Error) -> Error:
@@ -160,7 +160,7 @@ class PipelinedModelRunner:
         self._opened = None
 
     def _open(self) -> Any:
-        limits = (self._input_queue, self._output_queue)
+        options = _segue.PipelineOptions(self._input_queue, self._output_queue)
         for interpreter in self._interpreters:
             if isinstance(interpreter, Interpreter):
                 interpreter.release_device()
@@ -168,12 +168,12 @@ class PipelinedModelRunner:
         if all(isinstance(i, Interpreter) and i.is_allocated for i in self._interpreters):
             files = [Path(i.model_path) for i in self._interpreters]
             backends = [i.backend for i in self._interpreters]
-            return _segue.open_pipeline_of_files(files, backends, *limits)
+            return _segue.open_pipeline_of_files(files, backends, options)
         backends = [
             _callable_backend(interpreter, position, self._reasons)
             for position, interpreter in enumerate(self._interpreters)
         ]
-        return _segue.open_pipeline_of_callables(backends, *limits)
+        return _segue.open_pipeline_of_callables(backends, options)
 
 
 def _turned_off() -> Error:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
-from typing import Union
+from typing import Sequence, Union
 
 from segue import _segue
-from segue._segue import Model, Plan, VerifyReport
+from segue._segue import Backend, Model, Plan, VerifyReport
 
 AnyModel = Union[Model, str, "os.PathLike[str]"]
 
@@ -17,31 +18,58 @@ def to_model(model: AnyModel) -> Model:
     return model if isinstance(model, Model) else _segue.open_model(model)
 
 
+def to_command(command: Sequence[str] | str) -> list[str]:
+    """Returns the words of a command; a text is split as a shell does."""
+    return shlex.split(command) if isinstance(command, str) else list(command)
+
+
 def plan(
     model: AnyModel,
-    tpus: int,
+    tpus: int | str,
     strategy: str = "optimal",
     device: str = "edgetpu-pcie",
     *,
     max_replicas: int = 0,
     objective: str = "throughput",
     max_latency_ms: float | None = None,
+    min_throughput_per_s: float | None = None,
+    max_tpus: int = 16,
+    min_gain: float = 0.1,
+    search: str = "exact",
+    measure: Backend | None = None,
+    compiler: Sequence[str] | str = (),
 ) -> Plan:
     """Partitions a model for a number of Edge TPUs.
 
-    strategy: "optimal" (stages and replicas with the smallest time), "balanced", "profile" or
-    "compiler" (the cuts of Google's compiler). device: a name, a device file, or unequal devices as
-    "2xedgetpu-usb3:shared,2xedgetpu-pcie", with tpus=0. The last three parameters require strategy
-    "optimal".
+    tpus: a number, or "auto": the fewest that reach min_throughput_per_s and max_latency_ms, up to
+    max_tpus; without these goals, TPUs are added while each adds at least min_gain (0.1: 10 %) of
+    throughput. strategy: "optimal" (stages and replicas with the smallest time), "balanced",
+    "profile" or "compiler" (the cuts of Google's compiler). device: a name, a device file, or
+    unequal devices as "2xedgetpu-usb3:shared,2xedgetpu-pcie", with tpus=0.
+
+    max_replicas and objective require strategy "optimal". search ("exact", "bisection" as in
+    libcoral, or "exhaustive") requires "profile". measure: a backend, usually cpu_backend(), that
+    measures operators on the host and, for "profile", segments. compiler: the command of
+    edgetpu_compiler, which refines the cuts of "balanced" until nothing streams.
+
+    Raises Error with code "infeasible" if the goals cannot be reached.
     """
+    if isinstance(tpus, str) and tpus != "auto":
+        raise ValueError(f"tpus must be a number or 'auto', not {tpus!r}")
     return _segue.plan(
         to_model(model),
-        tpus=tpus,
+        tpus=max_tpus if isinstance(tpus, str) else tpus,
+        chooses_count=isinstance(tpus, str),
         strategy=strategy,
         device=device,
         max_replicas=max_replicas,
         objective=objective,
         max_latency_ms=max_latency_ms,
+        min_throughput_per_s=min_throughput_per_s,
+        min_gain=min_gain,
+        search=search,
+        measure=measure,
+        compiler=to_command(compiler),
     )
 
 

@@ -32,4 +32,5 @@ NB_MODULE(_segue, module) {
   bind_sessions(module);
   bind_statistics(module);
   bind_pipelines(module);
+  bind_tools(module);
 }

@@ -39,7 +39,10 @@ using SharedModel = std::shared_ptr<const GraphedModel>;
 struct DevicedPlan {
   Plan plan;
   std::vector<DevicePool> pools;
+  std::string notes;  // plan_notes
 };
+
+using SharedBackend = std::shared_ptr<const Backend>;
 
 // A C-contiguous array in memory, of any type.
 using InputArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
@@ -64,5 +67,6 @@ void bind_plans(nb::module_& module);
 void bind_sessions(nb::module_& module);
 void bind_statistics(nb::module_& module);
 void bind_pipelines(nb::module_& module);
+void bind_tools(nb::module_& module);
 
 }  // namespace segue::python

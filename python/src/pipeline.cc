@@ -12,6 +12,8 @@
 #include "module.h"
 #include "released.h"
 #include "segue/error.h"
+#include "segue/planner.h"
+#include "segue/report.h"
 #include "segue/verify.h"
 #include "session.h"
 
@@ -65,14 +67,6 @@ class ArrayPipeline {
     const auto until = std::chrono::steady_clock::now() + kLongest;
     while (callers_ > 0 && std::chrono::steady_clock::now() < until)
       std::this_thread::sleep_for(kLook);
-  }
-
-  // Device and reason, in the order in which they failed.
-  [[nodiscard]] std::vector<std::pair<std::string, std::string>> failures() const {
-    std::vector<std::pair<std::string, std::string>> failures;
-    for (const DeviceLoss& loss : pipeline_->statistics().losses)
-      failures.emplace_back(loss.device, loss.reason);
-    return failures;
   }
 
   // An array per input: by name, in order, or the only one. Whether they were taken in time.
@@ -208,16 +202,49 @@ class ArrayPipeline {
   pid_t process_ = ::getpid();
 };
 
-PipelineOptions options_of(std::uint32_t queue_capacity, std::uint32_t result_capacity,
-                           double watchdog_s) {
-  PipelineOptions options;
-  options.queue_capacity = queue_capacity;
-  options.result_capacity = result_capacity;
-  if (!(watchdog_s >= 0)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "watchdog_s must be seconds, or 0 for none, not " + std::to_string(watchdog_s));
+// A Python function that is called without the interpreter's lock held, and freed with it.
+class Callback {
+ public:
+  explicit Callback(nb::callable function)
+      : function_(new nb::callable(std::move(function)), [](nb::callable* held_function) {
+          const nb::gil_scoped_acquire held;
+          delete held_function;
+        }) {}
+  template <typename... Arguments>
+  void operator()(const Arguments&... arguments) const {
+    const nb::gil_scoped_acquire held;
+    try {
+      (*function_)(arguments...);
+    } catch (nb::python_error& error) {
+      error.discard_as_unraisable("segue.Pipeline, on_loss");
+    }
   }
-  options.watchdog = nanoseconds_of(watchdog_s);
+
+ private:
+  std::shared_ptr<nb::callable> function_;
+};
+
+// Settings that all kinds of sources share.
+struct OpenOptions {
+  std::uint32_t queue_capacity = 2;
+  std::uint32_t result_capacity = 2;
+  double watchdog_s = 30;
+  std::size_t trace_capacity = 0;
+  std::optional<nb::callable> on_loss;
+};
+
+// Called with the interpreter's lock.
+PipelineOptions options_of(const OpenOptions& given) {
+  PipelineOptions options;
+  options.queue_capacity = given.queue_capacity;
+  options.result_capacity = given.result_capacity;
+  if (!(given.watchdog_s >= 0)) {
+    throw Error(ErrorCode::kInvalidArgument, "watchdog_s must be seconds, or 0 for none, not " +
+                                                 std::to_string(given.watchdog_s));
+  }
+  options.watchdog = nanoseconds_of(given.watchdog_s);
+  options.trace_capacity = given.trace_capacity;
+  if (given.on_loss) options.on_loss = Callback(*given.on_loss);
   return options;
 }
 
@@ -254,11 +281,9 @@ std::vector<PipelineDevice> devices_of(const std::vector<SharedBackend>& backend
 
 std::unique_ptr<ArrayPipeline> open(PipelineLayout layout,
                                     const std::vector<SharedBackend>& backends,
-                                    std::uint32_t queue_capacity, std::uint32_t result_capacity,
-                                    double watchdog_s) {
+                                    PipelineOptions options) {
   auto devices = devices_of(backends, layout.device_count());
-  return std::make_unique<ArrayPipeline>(std::move(layout), std::move(devices),
-                                         options_of(queue_capacity, result_capacity, watchdog_s));
+  return std::make_unique<ArrayPipeline>(std::move(layout), std::move(devices), std::move(options));
 }
 
 // Where segue.Pipeline was made.
@@ -276,55 +301,77 @@ PipelineLayout layout_of_folder(const std::filesystem::path& folder, bool compil
   return pipeline_layout(std::move(split.segments), replicas);
 }
 
+// With a model, a pipeline continues on the remaining devices with a new plan.
+std::function<std::optional<PipelineLayout>(std::uint32_t)> replanning(const SharedModel& model,
+                                                                       const Plan& plan) {
+  return [model, devices = plan.devices](std::uint32_t count) -> std::optional<PipelineLayout> {
+    const auto pools = open_devices(devices, count);
+    if (pools.size() > 1) return std::nullopt;
+    return pipeline_layout(model->model,
+                           plan_by_strategy(model->graph, pools, Strategy::kOptimal).plan);
+  };
+}
+
 void bind_opening(nb::module_& module) {
+  nb::class_<OpenOptions>(module, "PipelineOptions")
+      .def(
+          "__init__",
+          [](OpenOptions* self, std::uint32_t queue, std::uint32_t results, double watchdog_s,
+             std::size_t trace_capacity, std::optional<nb::callable> on_loss) {
+            new (self) OpenOptions{queue, results, watchdog_s, trace_capacity, std::move(on_loss)};
+          },
+          "queue_capacity"_a = 2, "result_capacity"_a = 2, "watchdog_s"_a = 30.0,
+          "trace_capacity"_a = 0, "on_loss"_a = nb::none());
+  nb::class_<DeviceLoss>(module, "DeviceLoss", "A device that was lost.")
+      .def_ro("device", &DeviceLoss::device)
+      .def_ro("segment", &DeviceLoss::segment)
+      .def_ro("reason", &DeviceLoss::reason)
+      .def_ro("remedy", &DeviceLoss::remedy, "What replaces it.");
   module.def(
       "open_pipeline",
       [](const SharedModel& model, const std::shared_ptr<const DevicedPlan>& plan,
-         const std::vector<SharedBackend>& backends, std::uint32_t queue_capacity,
-         std::uint32_t result_capacity, double watchdog_s) {
-        nb::gil_scoped_release released;
+         const std::vector<SharedBackend>& backends, const OpenOptions& given) {
+        PipelineOptions options = options_of(given);
+        options.replan = replanning(model, plan->plan);
+        const nb::gil_scoped_release released;
         if (want_compiled(backends)) {
           throw Error(ErrorCode::kInvalidArgument,
                       "Edge TPUs need compiled segments: write them with segue.split, compile them "
-                      "with `segue compile FOLDER`, and open segue.Pipeline(FOLDER)");
+                      "with segue.compile, and open segue.Pipeline(FOLDER)");
         }
-        return open(pipeline_layout(model->model, plan->plan), backends, queue_capacity,
-                    result_capacity, watchdog_s);
+        return open(pipeline_layout(model->model, plan->plan), backends, std::move(options));
       },
-      "model"_a, "plan"_a, "backends"_a, "queue_capacity"_a = 2, "result_capacity"_a = 2,
-      "watchdog_s"_a = 30.0);
+      "model"_a, "plan"_a, "backends"_a, "options"_a = OpenOptions());
   module.def(
       "open_pipeline_of_folder",
       [](const std::filesystem::path& folder, const std::vector<SharedBackend>& backends,
-         std::uint32_t queue_capacity, std::uint32_t result_capacity, double watchdog_s) {
-        nb::gil_scoped_release released;
-        return open(layout_of_folder(folder, want_compiled(backends)), backends, queue_capacity,
-                    result_capacity, watchdog_s);
+         const OpenOptions& given) {
+        PipelineOptions options = options_of(given);
+        const nb::gil_scoped_release released;
+        return open(layout_of_folder(folder, want_compiled(backends)), backends,
+                    std::move(options));
       },
-      "folder"_a, "backends"_a, "queue_capacity"_a = 2, "result_capacity"_a = 2,
-      "watchdog_s"_a = 30.0);
+      "folder"_a, "backends"_a, "options"_a = OpenOptions());
   module.def(
       "open_pipeline_of_files",
       [](const std::vector<std::filesystem::path>& files,
-         const std::vector<SharedBackend>& backends, std::uint32_t queue_capacity,
-         std::uint32_t result_capacity, double watchdog_s) {
-        nb::gil_scoped_release released;
-        return open(pipeline_layout(files, {}), backends, queue_capacity, result_capacity,
-                    watchdog_s);
+         const std::vector<SharedBackend>& backends, const OpenOptions& given) {
+        PipelineOptions options = options_of(given);
+        const nb::gil_scoped_release released;
+        return open(pipeline_layout(files, {}), backends, std::move(options));
       },
-      "files"_a, "backends"_a, "queue_capacity"_a = 2, "result_capacity"_a = 2,
-      "watchdog_s"_a = 30.0);
+      "files"_a, "backends"_a, "options"_a = OpenOptions());
   module.def(
       "open_pipeline_of_callables",
-      [](const std::vector<SharedBackend>& backends, std::uint32_t queue_capacity,
-         std::uint32_t result_capacity, double watchdog_s) {
-        nb::gil_scoped_release released;
+      [](const std::vector<SharedBackend>& backends, const OpenOptions& given) {
+        PipelineOptions options = options_of(given);
+        const nb::gil_scoped_release released;
         PipelineLayout layout;
         for (std::size_t i = 0; i < backends.size(); ++i)
           layout.segments.push_back({"segment " + std::to_string(i), {}, nullptr, 1});
-        return open(std::move(layout), backends, queue_capacity, result_capacity, watchdog_s);
+        return open(std::move(layout), backends, std::move(options));
       },
-      "backends"_a, "queue_capacity"_a = 2, "result_capacity"_a = 2, "watchdog_s"_a = 30.0);
+      "backends"_a, "options"_a = OpenOptions());
 }
 
 void bind_result(nb::module_& module) {
@@ -354,7 +401,6 @@ void bind_pipelines(nb::module_& module) {
             self.pipeline().set_capacities(queue, results);
           },
           "queue"_a, "results"_a, nb::call_guard<nb::gil_scoped_release>())
-      .def("failures", &ArrayPipeline::failures, nb::call_guard<nb::gil_scoped_release>())
       .def(
           "close", [](const ArrayPipeline& self) { self.pipeline().close(); },
           nb::call_guard<nb::gil_scoped_release>())
@@ -362,6 +408,15 @@ void bind_pipelines(nb::module_& module) {
           "cancel", [](const ArrayPipeline& self) { self.pipeline().cancel(); },
           nb::call_guard<nb::gil_scoped_release>())
       .def("end", &ArrayPipeline::end)
+      .def(
+          "trace_json",
+          [](const ArrayPipeline& self, const std::string& name) {
+            return trace_json(name, self.pipeline().trace());
+          },
+          "name"_a, nb::call_guard<nb::gil_scoped_release>())
+      .def(
+          "losses", [](const ArrayPipeline& self) { return self.pipeline().statistics().losses; },
+          nb::call_guard<nb::gil_scoped_release>())
       .def(
           "statistics", [](const ArrayPipeline& self) { return self.pipeline().statistics(); },
           nb::call_guard<nb::gil_scoped_release>());

@@ -5,7 +5,9 @@
 #include "segue/error.h"
 #include "segue/planner.h"
 #include "segue/report.h"
+#include "segue/sweep.h"
 #include "segue/timeline.h"
+#include "segue/toolchain.h"
 #include "segue/verify.h"
 
 namespace segue::python {
@@ -76,10 +78,8 @@ void bind_values(nb::module_& module) {
 void bind_plan(nb::module_& module) {
   nb::class_<DevicedPlan>(module, "Plan", "The segments of a model, and the devices that run them.")
       .def_prop_ro("model_name", [](const DevicedPlan& self) { return self.plan.model.name; })
-      .def_prop_ro("device", [](const DevicedPlan& self) { return self.plan.device; })
-      .def_prop_ro(
-          "strategy",
-          [](const DevicedPlan& self) { return std::string(to_string(self.plan.strategy)); })
+      .def_prop_ro("device", [](const DevicedPlan& self) { return self.plan.device_text(); })
+      .def_prop_ro("strategy", [](const DevicedPlan& self) { return self.plan.strategy_key(); })
       .def_prop_ro("stages", [](const DevicedPlan& self) { return self.plan.stages; })
       .def_prop_ro("predicted", [](const DevicedPlan& self) { return self.plan.predicted; })
       .def_prop_ro("device_count", [](const DevicedPlan& self) { return self.plan.device_count(); })
@@ -91,10 +91,11 @@ void bind_plan(nb::module_& module) {
       .def(
           "to_json", [](const DevicedPlan& self) { return to_json(self.plan); },
           "The text of plan.json.")
-      .def("__str__", [](const DevicedPlan& self) { return plan_text(self.plan, {}); })
+      .def_ro("notes", &DevicedPlan::notes,
+              "How the plan was found, in sentences; empty for plans that were read.")
+      .def("__str__", [](const DevicedPlan& self) { return plan_text(self.plan, {}) + self.notes; })
       .def("__repr__", [](const DevicedPlan& self) {
-        return "<segue.Plan '" + self.plan.model.name + "', " +
-               std::string(to_string(self.plan.strategy)) + ", " +
+        return "<segue.Plan '" + self.plan.model.name + "', " + self.plan.strategy_key() + ", " +
                std::to_string(self.plan.stages.size()) + " stages on " +
                std::to_string(self.plan.device_count()) + " TPUs>";
       });
@@ -102,11 +103,12 @@ void bind_plan(nb::module_& module) {
 
 // The devices that a plan was made for, or those given.
 Shared with_devices(Plan plan, const std::optional<std::string>& device) {
-  auto pools = open_devices(device.value_or(plan.device), plan.device_count());
-  return std::make_shared<const DevicedPlan>(DevicedPlan{std::move(plan), std::move(pools)});
+  auto pools = device ? open_devices(*device, plan.device_count())
+                      : open_devices(plan.devices, plan.device_count());
+  return std::make_shared<const DevicedPlan>(DevicedPlan{std::move(plan), std::move(pools), ""});
 }
 
-// The number of TPUs, or a number in the text of the devices: not two that differ.
+// A number of TPUs, or a number in the text of the devices, but not two that differ.
 std::vector<DevicePool> open_counted(const std::string& device, std::uint32_t tpus) {
   const bool is_counted = has_device_count(device);
   if (tpus == 0 && !is_counted)
@@ -121,31 +123,58 @@ std::vector<DevicePool> open_counted(const std::string& device, std::uint32_t tp
   return pools;
 }
 
-Shared make(const SharedModel& model, std::uint32_t tpus, const std::string& strategy,
-            const std::string& device, std::uint32_t max_replicas, const std::string& objective,
-            std::optional<double> max_latency_ms) {
-  nb::gil_scoped_release released;
-  const Strategy chosen = parse_strategy(strategy);
-  if (chosen != Strategy::kOptimal &&
-      (max_replicas != 0 || objective != "throughput" || max_latency_ms)) {
+std::optional<Nanoseconds> latency_of(std::optional<double> ms) {
+  if (!ms) return std::nullopt;
+  constexpr double kLongest = 1e9;
+  if (!(*ms > 0 && *ms <= kLongest)) {
     throw Error(ErrorCode::kInvalidArgument,
-                "max_replicas, objective and max_latency_ms require strategy 'optimal'");
+                "max_latency_ms must be from 0 to 1e9, not " + std::to_string(*ms));
   }
-  OptimalOptions options{.max_replicas = max_replicas};
-  options.objective = parse_objective(objective);
-  if (max_latency_ms) {
-    constexpr double kLongest = 1e9;
-    if (!(*max_latency_ms > 0 && *max_latency_ms <= kLongest)) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "max_latency_ms must be from 0 to 1e9, not " + std::to_string(*max_latency_ms));
-    }
-    options.max_latency = std::chrono::duration_cast<Nanoseconds>(
-        std::chrono::duration<double, std::milli>(*max_latency_ms));
+  return std::chrono::duration_cast<Nanoseconds>(std::chrono::duration<double, std::milli>(*ms));
+}
+
+// The parameters of segue.plan.
+struct PlanArguments {
+  std::uint32_t tpus = 0;
+  bool chooses_count = false;  // tpus="auto"; `tpus` is the largest number
+  std::string strategy;
+  std::string device;
+  std::uint32_t max_replicas = 0;
+  std::string objective;
+  std::optional<double> max_latency_ms;
+  std::optional<double> min_throughput_per_s;
+  double min_gain = 0;
+  std::string search;
+  SharedBackend measure;              // None: simulated times
+  std::vector<std::string> compiler;  // empty: no refinement
+};
+
+Shared make(const SharedModel& model, const PlanArguments& arguments) {
+  nb::gil_scoped_release released;
+  PlanRequest request{.pools = open_counted(arguments.device, arguments.tpus),
+                      .strategy = find_strategy(arguments.strategy)};
+  request.limits.max_replicas = arguments.max_replicas;
+  request.limits.objective = parse_objective(arguments.objective);
+  request.limits.max_latency = latency_of(arguments.max_latency_ms);
+  request.least_throughput_per_s = arguments.min_throughput_per_s;
+  if (arguments.chooses_count) {
+    const bool has_goals = arguments.max_latency_ms || arguments.min_throughput_per_s;
+    request.count = has_goals ? DeviceCount::kFewest : DeviceCount::kWorthIt;
   }
-  auto pools = open_counted(device, tpus);
-  Plan plan = plan_by_strategy(model->graph, pools, chosen, options).plan;
-  identify_model(plan, model->model);
-  return std::make_shared<const DevicedPlan>(DevicedPlan{std::move(plan), std::move(pools)});
+  request.least_gain = arguments.min_gain;
+  request.search = parse_profile_search(arguments.search);
+  std::unique_ptr<Compiler> compiler;
+  if (!arguments.compiler.empty()) {
+    compiler = make_edgetpu_compiler(std::filesystem::temp_directory_path(),
+                                     {.command = arguments.compiler});
+    request.refines = compiler.get();
+  }
+  if (arguments.measure) measure_for(request, model->graph, arguments.measure);
+  PlanResult result = plan_model(model->graph, request);
+  identify_model(result.plan, model->model);
+  std::string notes = plan_notes(result, request, model->graph);
+  return std::make_shared<const DevicedPlan>(
+      DevicedPlan{std::move(result.plan), std::move(result.pools), std::move(notes)});
 }
 
 std::vector<Shared> compare(const SharedModel& model, std::uint32_t first, std::uint32_t last,
@@ -158,17 +187,27 @@ std::vector<Shared> compare(const SharedModel& model, std::uint32_t first, std::
                           {.max_replicas = max_replicas, .shares_link = kind.shares_link})) {
     identify_model(row.plan, model->model);
     plans.push_back(std::make_shared<const DevicedPlan>(
-        DevicedPlan{std::move(row.plan), {{kind.device, row.tpus, kind.shares_link}}}));
+        DevicedPlan{std::move(row.plan), {{kind.device, row.tpus, kind.shares_link}}, ""}));
   }
   return plans;
 }
 
 void bind_planning(nb::module_& module) {
-  module.def("plan", &make, "model"_a, nb::kw_only(), "tpus"_a, "strategy"_a = "optimal",
-             "device"_a = "edgetpu-pcie", "max_replicas"_a = 0, "objective"_a = "throughput",
-             "max_latency_ms"_a = nb::none(),
-             "Partitions a model. Strategies: compiler, balanced, profile, optimal; the last three "
-             "parameters apply only to optimal.");
+  module.def(
+      "plan",
+      [](const SharedModel& model, std::uint32_t tpus, bool chooses_count,
+         const std::string& strategy, const std::string& device, std::uint32_t max_replicas,
+         const std::string& objective, std::optional<double> max_latency_ms,
+         std::optional<double> min_throughput_per_s, double min_gain, const std::string& search,
+         const SharedBackend& measure, const std::vector<std::string>& compiler) {
+        return make(model,
+                    {tpus, chooses_count, strategy, device, max_replicas, objective, max_latency_ms,
+                     min_throughput_per_s, min_gain, search, measure, compiler});
+      },
+      "model"_a, nb::kw_only(), "tpus"_a, "chooses_count"_a, "strategy"_a, "device"_a,
+      "max_replicas"_a, "objective"_a, "max_latency_ms"_a.none(), "min_throughput_per_s"_a.none(),
+      "min_gain"_a, "search"_a, "measure"_a.none(), "compiler"_a);
+  module.def("strategy_names", &all_strategies, "The strategies that plan accepts.");
   module.def("compare", &compare, "model"_a, nb::kw_only(), "first"_a = 1, "last"_a = 8,
              "device"_a = "edgetpu-pcie", "max_replicas"_a = 0,
              "Plans of all strategies on first to last TPUs; a strategy has no plan if it cannot "
@@ -243,6 +282,14 @@ void bind_segments(nb::module_& module) {
       "of random inputs byte for byte. A difference is a result, not an error.");
 }
 
+TimelineOptions options_for(const DevicedPlan& plan, std::uint64_t inputs,
+                            std::uint32_t queue_capacity) {
+  TimelineOptions options = timeline_options(plan.plan, plan.pools);
+  options.inputs = inputs;
+  options.queue_capacity = queue_capacity;
+  return options;
+}
+
 void bind_timeline(nb::module_& module) {
   nb::class_<Timeline>(module, "Timeline", "A pipeline in virtual time (simulated).")
       .def_prop_ro("makespan_ns", [](const Timeline& self) { return self.makespan.count(); })
@@ -271,13 +318,21 @@ void bind_timeline(nb::module_& module) {
       "simulate",
       [](const Shared& plan, std::uint64_t inputs, std::uint32_t queue_capacity) {
         nb::gil_scoped_release released;
-        TimelineOptions options = timeline_options(plan->plan, plan->pools);
-        options.inputs = inputs;
-        options.queue_capacity = queue_capacity;
-        return simulate_timeline(stage_loads(plan->plan), options);
+        return simulate_timeline(stage_loads(plan->plan),
+                                 options_for(*plan, inputs, queue_capacity));
       },
       "plan"_a, "inputs"_a = 15, "queue_capacity"_a = 2,
       "Runs a batch through a plan in virtual time.");
+  module.def(
+      "simulated_trace",
+      [](const Shared& plan, std::uint64_t inputs, std::uint32_t queue_capacity) {
+        nb::gil_scoped_release released;
+        TimelineOptions options = options_for(*plan, inputs, queue_capacity);
+        options.records_events = true;
+        return trace_json(plan->plan, simulate_timeline(stage_loads(plan->plan), options));
+      },
+      "plan"_a, "inputs"_a = 15, "queue_capacity"_a = 2,
+      "The trace of such a batch as JSON text, for ui.perfetto.dev.");
 }
 
 }  // namespace

@@ -31,12 +31,6 @@ std::vector<fs::path> candidates(const std::optional<fs::path>& named, const cha
   return {library};
 }
 
-EdgeTpuLibraries edgetpu_libraries(const std::optional<fs::path>& runtime,
-                                   const std::optional<fs::path>& edgetpu_library) {
-  return {.runtimes = runtime_candidates(runtime),
-          .delegates = candidates(edgetpu_library, "SEGUE_EDGETPU_LIB", "libedgetpu.so.1")};
-}
-
 // A Python function as a segment, as that of an interpreter of tflite_runtime. Its last user, in
 // whatever thread, needs the interpreter's lock to drop the function.
 struct Function {
@@ -238,6 +232,12 @@ std::vector<fs::path> runtime_candidates(const std::optional<fs::path>& runtime)
   if (result.size() == 1 && result[0] == kRuntime)
     result.insert(result.begin(), module_folder() / kRuntime);
   return result;
+}
+
+EdgeTpuLibraries edgetpu_libraries(const std::optional<fs::path>& runtime,
+                                   const std::optional<fs::path>& edgetpu_library) {
+  return {.runtimes = runtime_candidates(runtime),
+          .delegates = candidates(edgetpu_library, "SEGUE_EDGETPU_LIB", "libedgetpu.so.1")};
 }
 
 void bind_sessions(nb::module_& module) {

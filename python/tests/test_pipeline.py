@@ -175,7 +175,9 @@ def identity_pipeline(seen, shape=(1, 8), queue_capacity=2):
 
     port_in, port_out = segue.Port("in", like), segue.Port("out", like)
     backend = segue.callable_backend([port_in], [port_out], run)
-    return segue._segue.open_pipeline_of_callables([backend], queue_capacity)
+    return segue._segue.open_pipeline_of_callables(
+        [backend], segue._segue.PipelineOptions(queue_capacity)
+    )
 
 
 def test_inputs_are_not_copied():
@@ -264,7 +266,9 @@ def test_full_pipeline_says_so_and_an_empty_one_times_out():
         return [np.array(arrays[0])]
 
     backend = segue.callable_backend([segue.Port("in", like)], [segue.Port("out", like)], run)
-    pipeline = segue._segue.open_pipeline_of_callables([backend], 1, 1)
+    pipeline = segue._segue.open_pipeline_of_callables(
+        [backend], segue._segue.PipelineOptions(1, 1)
+    )
     accepted = 0
     while pipeline.push([like], 0.05):
         accepted += 1

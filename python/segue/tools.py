@@ -1,0 +1,95 @@
+"""Compiling, diagnosing, checking proofs, sweeping and reporting."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Iterable, Sequence
+
+from segue import _segue
+from segue._segue import Certificate, CompileReport, Finding, Model, Plan
+from segue.planning import AnyModel, to_command, to_model
+
+
+def compile(
+    source: Model | str | os.PathLike[str],
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    device: str | None = None,
+    compiler: Sequence[str] | str | None = None,
+    timeout_s: float = 180.0,
+    attempts: int = 3,
+    jobs: int = 0,
+    finds_culprits: bool = True,
+) -> CompileReport:
+    """Compiles for the Edge TPU with Google's edgetpu_compiler.
+
+    source: a folder of segments, whose compiled files are written next to them and whose plan.json
+    gets the compiler's byte counts; or a model, whose compiled file is written to `folder`.
+    device: the device file that plan.json was made for, if it is not in the catalogue. compiler:
+    its command (default: SEGUE_EDGETPU_COMPILER, or edgetpu_compiler). A segment that does not
+    compile is a result, with the operator that causes it; the report is then false.
+    """
+    if compiler is None:
+        compiler = os.environ.get("SEGUE_EDGETPU_COMPILER") or "edgetpu_compiler"
+    command = to_command(compiler)
+    if not isinstance(source, Model) and Path(source).is_dir():
+        if folder is not None:
+            raise ValueError("folder: compiled segments are written next to the segments")
+        return _segue.compile_folder(
+            Path(source), device, command, timeout_s, attempts, jobs, finds_culprits
+        )
+    if folder is None:
+        raise ValueError("folder: name the folder for the compiled file of a model")
+    return _segue.compile_model(
+        to_model(source), Path(folder), command, timeout_s, attempts, finds_culprits
+    )
+
+
+def doctor(
+    *,
+    runtime: str | os.PathLike[str] | None = None,
+    edgetpu_library: str | os.PathLike[str] | None = None,
+) -> list[Finding]:
+    """Checks what this machine needs to run Edge TPUs. Changes nothing and opens no device."""
+    return _segue.doctor(
+        None if runtime is None else Path(runtime),
+        None if edgetpu_library is None else Path(edgetpu_library),
+        [Path(folder) for folder in os.get_exec_path()],
+    )
+
+
+def check_certificate(model: AnyModel, plan: Plan) -> Certificate:
+    """Checks the proof of a plan of strategy "optimal" with an independent algorithm."""
+    return _segue.check_certificate(to_model(model), plan)
+
+
+def sweep(
+    models: Iterable[str],
+    *,
+    tpus: Iterable[int] = range(1, 9),
+    devices: Iterable[str] = ("edgetpu-pcie",),
+    strategies: Iterable[str] | None = None,
+    max_replicas: int = 0,
+    shard: str = "1/1",
+    threads: int = 0,
+) -> list[dict[str, Any]]:
+    """Plans all combinations; returns the rows of `segue sweep` as dicts (docs/sweeps.md).
+
+    models: files, or zoo:NAME. shard: "3/8" for every 8th job, starting with the third.
+    """
+    chosen = _segue.strategy_names() if strategies is None else list(strategies)
+    lines = _segue.sweep_lines(
+        list(models), list(tpus), list(devices), chosen, max_replicas, shard, threads
+    )
+    return [json.loads(line) for line in lines]
+
+
+def report(model: AnyModel, plans: Plan | Sequence[Plan], chosen: int = 0, inputs: int = 15) -> str:
+    """Returns an HTML page of plans of one model: timeline, memory, times, comparison and cuts.
+
+    chosen: the position of the plan that is shown first. inputs: the length of the timelines.
+    """
+    rows = [plans] if isinstance(plans, Plan) else list(plans)
+    return _segue.report_page(to_model(model), rows, chosen, inputs)
