@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 using testing::ModelBuilder;
 using ::testing::Not;
 
-TEST(Printable, ControlCharactersAndBrokenUtf8AreReplaced) {
+TEST(Printable, ControlAndInvalidUtf8AreReplaced) {
   EXPECT_EQ(printable("plain"), "plain");
   EXPECT_EQ(printable("naïve – 猫"), "naïve – 猫");
   EXPECT_EQ(printable("a\x1b[31mred\n").find('\x1b'), std::string::npos);
@@ -30,9 +30,11 @@ TEST(Printable, ControlCharactersAndBrokenUtf8AreReplaced) {
   }
 }
 
-TEST(Printable, LongTextIsCut) { EXPECT_LE(printable(std::string(10'000, 'x'), 200).size(), 210U); }
+TEST(Printable, LongTextIsTruncated) {
+  EXPECT_LE(printable(std::string(10'000, 'x'), 200).size(), 210U);
+}
 
-TEST(Table, TextAlignsNumbersRightAndNamesLeft) {
+TEST(Table, TextAlignsNumbersRight) {
   Table table;
   table.columns = {{"name", Table::Align::kLeft}, {"bytes"}};
   table.rows = {{"a", "1"}, {"long name", "1234"}};
@@ -42,7 +44,7 @@ TEST(Table, TextAlignsNumbersRightAndNamesLeft) {
             "  long name   1234\n");
 }
 
-TEST(Table, OneLongCellDoesNotMakeAllRowsLong) {
+TEST(Table, LongCellPadsOnlyItsRow) {
   Table table;
   table.columns = {{"name", Table::Align::kLeft}, {"n"}};
   table.rows.assign(1000, {"a", "1"});
@@ -51,21 +53,21 @@ TEST(Table, OneLongCellDoesNotMakeAllRowsLong) {
   EXPECT_THAT(table.to_text(), HasSubstr(std::string(100'000, 'x') + "  2\n"));
 }
 
-TEST(Table, CsvQuotesWhatNeedsIt) {
+TEST(Table, CsvQuotesSpecialCharacters) {
   Table table;
   table.columns = {{"name"}, {"n"}};
   table.rows = {{"a,\"b\"\nc", "1"}};
   EXPECT_EQ(table.to_csv(), "name,n\n\"a,\"\"b\"\"\nc\",1\n");
 }
 
-TEST(Table, CsvHoldsNoFormulas) {
+TEST(Table, CsvEscapesFormulas) {
   Table table;
   table.columns = {{"name", Table::Align::kLeft}, {"difference"}};
   table.rows = {{"=HYPERLINK(1)", "-1.5"}, {"-", "+2"}, {"@sum", "3"}};
   EXPECT_EQ(table.to_csv(), "name,difference\n'=HYPERLINK(1),-1.5\n-,+2\n'@sum,3\n");
 }
 
-TEST(Table, MarkdownKeepsItsColumns) {
+TEST(Table, MarkdownEscapesPipes) {
   Table table;
   table.columns = {{"name", Table::Align::kLeft}, {"n"}};
   table.rows = {{"a|b", "1"}};
@@ -93,7 +95,7 @@ void expect_harmless_text(const std::string& text) {
   }
 }
 
-TEST(HostileNames, ReachNeitherTerminalNorBreakJsonNorCsv) {
+TEST(HostileNames, ReportsEscapeNames) {
   const Model model = hostile_names();
   const Graph graph(model);
   const DeviceSpec& device = find_device("edgetpu-pcie");
@@ -135,7 +137,7 @@ TEST(Inspect, TextJsonAndCsvAgree) {
             graph.stats(OperatorId{1}).parameter_bytes);
 }
 
-TEST(PlanText, SaysThatBytesAreSimulated) {
+TEST(PlanText, TextSaysMemoryIsSimulated) {
   const Model model = testing::conv_chain({8, 8, 8, 8});
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-usb3"));
@@ -149,7 +151,7 @@ TEST(PlanText, SaysThatBytesAreSimulated) {
   EXPECT_EQ(plan_notes(plan_model(graph, request), request, graph), "");
 }
 
-TEST(Inspect, SaysWhatRunsOnTheHost) {
+TEST(Inspect, JsonNamesHostOperators) {
   testing::ModelBuilder b;
   const auto x = b.input("x", {1, 4});
   const auto y = b.tensor("y", {1, 4});
@@ -161,7 +163,7 @@ TEST(Inspect, SaysWhatRunsOnTheHost) {
   EXPECT_EQ(json["operators"][1]["runs_on"], "host");
 }
 
-TEST(SimulateText, NamesTheSlowestStageItsCauseAndWhatToTry) {
+TEST(SimulateText, TextExplainsSlowestStage) {
   const Model model = open_model("zoo:resnet50");
   const Graph graph(model);
   const DeviceSpec& device = find_device("edgetpu-pcie");
@@ -176,7 +178,7 @@ TEST(SimulateText, NamesTheSlowestStageItsCauseAndWhatToTry) {
   EXPECT_THAT(text, ::testing::HasSubstr("streaming parameters from the host; move the cuts"));
 }
 
-TEST(PlanText, SaysThatTheSharedLinkIsSlowerThanEveryStage) {
+TEST(PlanText, SharedLinkIsNamedAsBottleneck) {
   const Model model = open_model("zoo:conv5-f32");
   const Graph graph(model);
   const auto text_of = [&](const char* devices, Strategy strategy) {
@@ -189,13 +191,13 @@ TEST(PlanText, SaysThatTheSharedLinkIsSlowerThanEveryStage) {
   EXPECT_THAT(best, Not(HasSubstr("--strategy optimal")));
 }
 
-TEST(PlanText, OfOneTpuDoesNotSpeakOfOtherCuts) {
+TEST(PlanText, OneTpuGetsNoCutAdvice) {
   const Model model = open_model("zoo:resnet50");
   const Graph graph(model);
   EXPECT_THAT(plan_text(testing::balanced_plan(graph, 1), {}), Not(HasSubstr("move the cuts")));
 }
 
-TEST(ArrayFigure, ShowsEveryCycleAndTheProduct) {
+TEST(ArrayFigure, FigureShowsCyclesAndProduct) {
   const std::string figure = array_figure();
   EXPECT_THAT(figure, ::testing::HasSubstr("cycle 10"));
   EXPECT_THAT(figure, ::testing::HasSubstr("10 cycles, equal to the closed form"));
@@ -241,7 +243,7 @@ TEST(RunReports, TextCsvAndJsonAgree) {
   }
 }
 
-TEST(RunReports, TellTheTimeScaleAndHotDevices) {
+TEST(RunReports, TimeScaleAndHotDevicesAreShown) {
   RunReport report{"m", "b", {}, std::nullopt, 30.0, {{"pci:apex_0", 86.25}, {"pci:apex_1", 61}}};
   const std::string text = run_text(report);
   EXPECT_THAT(text, ::testing::HasSubstr("multiplied by 30"));

@@ -7,7 +7,8 @@
 ///
 /// Example:
 ///
-///     const segue::SweepSpec spec{.models = {"a.tflite"}, .devices = {"edgetpu-pcie"}, .tpus = {2}};
+///     const segue::SweepSpec spec{
+///         .models = {"a.tflite"}, .devices = {"edgetpu-pcie"}, .tpus = {1, 2}};
 ///     const segue::SweepModels models{[](const std::string& name) {
 ///       return segue::read_model(name);
 ///     }};
