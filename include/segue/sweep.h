@@ -49,7 +49,7 @@ struct SweepSpec {
   std::vector<std::string> devices;  // names of one kind of device each, or device files
   std::vector<std::uint32_t> tpus;
   std::vector<std::string> strategies = all_strategies();  // keys of strategy_table()
-  std::uint32_t max_replicas = 0;  // for strategy "optimal"; 0: no limit
+  std::uint32_t max_replicas = 0;                          // for strategy "optimal"; 0: no limit
 };
 
 /// One combination.
@@ -62,7 +62,8 @@ struct SweepJob {
 };
 
 /// Returns all jobs, ordered by model, device, number of TPUs and strategy. Throws
-/// Error(kInvalidArgument) when a list is empty or has duplicates, for an unknown strategy, or for more than a million jobs.
+/// Error(kInvalidArgument) when a list is empty or has duplicates, for an unknown strategy, or for
+/// more than a million jobs.
 [[nodiscard]] std::vector<SweepJob> sweep_jobs(const SweepSpec& spec);
 
 /// Returns the name of a sweep: a hash of its lists and of Segue's version, 16 hexadecimal digits.
