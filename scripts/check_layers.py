@@ -19,7 +19,7 @@ MODULES = {
     "device": ["device", "cost"],
     "plan": ["plan", "timeline"],
     "planner": ["segmentation", "planner", "sweep"],
-    "runtime": ["runtime", "edgetpu", "pipeline"],
+    "runtime": ["runtime", "edgetpu", "pipeline", "detection"],
     "split": ["verify"],
     "toolchain": ["toolchain", "calibrate"],
     "report": ["report"],

@@ -61,7 +61,7 @@ namespace [[gnu::visibility("default")]] segue {
 
 // --- Layout
 
-/// One segment and the number of devices that run it.
+/// One segment and the number of devices that run it, or a stage of the host.
 struct PipelineSegment {
   std::string name;                  // for messages
   std::span<const std::byte> model;  // the .tflite file
@@ -69,6 +69,9 @@ struct PipelineSegment {
   // or, because a device that hangs may continue to read it, until the program ends.
   std::shared_ptr<const void> owner;
   std::uint32_t replicas = 1;
+  // If set, the stage runs on this backend in this process and uses none of the pipeline's devices;
+  // `replicas` is the number of its threads. The pipeline ends with an error if it fails.
+  std::shared_ptr<const Backend> host = {};
 };
 
 /// The segments in pipeline order. `inputs` and `outputs` are names of tensors, in the order in
@@ -80,7 +83,7 @@ struct PipelineLayout {
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
 
-  /// Returns the sum of all replicas.
+  /// Returns the number of devices needed: the sum of the replicas, without stages of the host.
   [[nodiscard]] std::uint32_t device_count() const;
 };
 
@@ -171,9 +174,9 @@ struct PipelineOptions {
   /// Called after each loss, one call at a time, in a thread of the pipeline or its destructor. It
   /// must not call the pipeline. Exceptions are ignored.
   std::function<void(const DeviceLoss&)> on_loss = {};
-  /// Returns segments for fewer devices, with the same inputs and outputs, or nothing if there is
-  /// no such plan. If set, the pipeline keeps the inputs of all items in flight, so that they can
-  /// start again. Called in a thread of the pipeline.
+  /// Returns segments for fewer devices, with the same inputs, outputs and stages of the host, or
+  /// nothing if there is no such plan. If set, the pipeline keeps the inputs of all items in
+  /// flight, so that they can start again. Called in a thread of the pipeline.
   std::function<std::optional<PipelineLayout>(std::uint32_t devices)> replan = {};
 };
 
@@ -206,9 +209,10 @@ struct DeviceStatistics {
 /// at the error or cancellation that ended the pipeline.
 struct PipelineStageStatistics {
   std::string segment;
-  std::vector<DeviceStatistics> devices;
-  Nanoseconds mean_time{0};  // of one input on a device
-  double mean_queue = 0;     // mean number of waiting inputs over the observed time
+  bool is_on_host = false;                // PipelineSegment::host is set
+  std::vector<DeviceStatistics> devices;  // of a stage of the host: its threads
+  Nanoseconds mean_time{0};               // of one input on a device
+  double mean_queue = 0;                  // mean number of waiting inputs over the observed time
   std::uint64_t largest_queue = 0;
 };
 
@@ -255,7 +259,8 @@ class Pipeline {
   /// No timeout. Waits are limited to kLongestWait, one year.
   static constexpr Nanoseconds kForever = Nanoseconds::max();
 
-  /// Opens the segments on the devices, in order; the remaining devices are spares. Throws
+  /// Opens the segments on the devices, in order; stages of the host use none, and the remaining
+  /// devices are spares. Throws
   /// Error(kInvalidArgument) when there are no segments, too few devices, a queue capacity of 0, or
   /// tensors that do not match; Error(kDevice) when a device does not open its segment within the
   /// watchdog timeout; Error(kIo) when the system cannot create the threads; and what the backends

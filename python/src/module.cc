@@ -32,5 +32,6 @@ NB_MODULE(_segue, module) {
   bind_sessions(module);
   bind_statistics(module);
   bind_pipelines(module);
+  bind_detection(module);
   bind_tools(module);
 }

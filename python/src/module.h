@@ -62,6 +62,7 @@ void check_fits(const InputArray& array, const Port& port, const char* kind = "i
 [[nodiscard]] std::vector<std::filesystem::path> runtime_candidates(
     const std::optional<std::filesystem::path>& runtime);
 
+void bind_detection(nb::module_& module);
 void bind_models(nb::module_& module);
 void bind_plans(nb::module_& module);
 void bind_sessions(nb::module_& module);

@@ -1,11 +1,21 @@
 /// Values for a model's inputs from files.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <span>
 
 #include "segue/runtime.h"
 
 namespace segue {
+
+/// What pixels 0 to 255 become in float32 tensors.
+enum class FloatPixels { kFromMinus1To1, kFrom0To1 };
+
+/// Turns pixels into a tensor of the port's type, which is uint8, int8 or float32. In 8-bit tensors
+/// they become the whole range, as the quantization of image models means them.
+[[nodiscard]] TensorBytes picture_tensor(std::span<const std::uint8_t> pixels, const Port& port,
+                                         FloatPixels floats = FloatPixels::kFromMinus1To1);
 
 /// Reads an input from an image (BMP, PNG, JPEG, GIF, PPM; decoded and resized bilinearly to the
 /// port's shape [1, H, W, 1 or 3]) or, when it is none, from a file of exactly the port's bytes.

@@ -28,13 +28,15 @@ Devices::Devices(std::vector<PipelineDevice> devices, bool own_processes) {
 std::vector<std::size_t> Devices::living() const {
   std::vector<std::size_t> living;
   for (std::size_t i = 0; i < all_.size(); ++i) {
-    if (all_[i].state != Device::State::kLost) living.push_back(i);
+    if (all_[i].state != Device::State::kLost && !all_[i].is_host) living.push_back(i);
   }
   return living;
 }
 
 std::size_t Devices::find(Device::State state) const {
-  const auto found = std::ranges::find(all_, state, &Device::state);
+  const auto found = std::ranges::find_if(all_, [state](const Device& device) {
+    return device.state == state && !(state == Device::State::kSpare && device.is_host);
+  });
   return found == all_.end() ? kNone : static_cast<std::size_t>(found - all_.begin());
 }
 
@@ -43,6 +45,29 @@ std::size_t Devices::count_opening(std::size_t stage) const {
     return device.stage == stage &&
            (device.state == Device::State::kToOpen || device.state == Device::State::kOpening);
   }));
+}
+
+void Devices::add_host(const PipelineLayout& layout) {
+  for (const PipelineSegment& segment : layout.segments) {
+    for (std::uint32_t i = 0; segment.host != nullptr && i < segment.replicas; ++i) {
+      Device& device = all_.emplace_back();
+      device.name = segment.replicas == 1 ? "host" : fmt::format("host{}", i);
+      device.backend = segment.host;
+      device.is_host = true;
+    }
+  }
+}
+
+std::vector<std::size_t> Devices::choose(const PipelineLayout& layout,
+                                         const std::vector<std::size_t>& living) const {
+  std::vector<std::size_t> chosen;
+  auto next = living.begin();
+  auto next_host = std::ranges::find(all_, true, &Device::is_host) - all_.begin();
+  for (const PipelineSegment& segment : layout.segments) {
+    for (std::uint32_t i = 0; i < segment.replicas; ++i)
+      chosen.push_back(segment.host != nullptr ? static_cast<std::size_t>(next_host++) : *next++);
+  }
+  return chosen;
 }
 
 void Devices::assign(const PipelineLayout& layout, std::vector<std::shared_ptr<Session>> sessions) {
@@ -55,11 +80,11 @@ void Devices::assign(const PipelineLayout& layout, std::vector<std::shared_ptr<S
     device.state = Device::State::kSpare;
     device.stage = kNone;
   }
-  const std::vector<std::size_t> living = this->living();
+  const std::vector<std::size_t> chosen = choose(layout, living());
   std::size_t next = 0;
   for (std::size_t stage = 0; stage < layout.segments.size(); ++stage) {
     for (std::uint32_t replica = 0; replica < layout.segments[stage].replicas; ++replica) {
-      Device& device = all_[living[next]];
+      Device& device = all_[chosen[next]];
       device.session = std::move(sessions[next]);
       device.owner = layout.segments[stage].owner;
       device.state = Device::State::kReady;
@@ -87,11 +112,18 @@ void check_layout(const PipelineLayout& layout, std::size_t devices) {
   for (const PipelineSegment& segment : layout.segments) {
     if (segment.replicas == 0)
       refuse(fmt::format("{}: 0 devices assigned; at least 1 is needed", segment.name));
-    needed += segment.replicas;
+    if (segment.host == nullptr) needed += segment.replicas;
   }
   if (needed > devices)
     refuse(fmt::format("the pipeline needs {}, but {} given", format_count(needed, "device"),
                        devices));
+}
+
+std::size_t host_threads(const PipelineLayout& layout) {
+  std::size_t threads = 0;
+  for (const PipelineSegment& segment : layout.segments)
+    threads += segment.host != nullptr ? segment.replicas : 0;
+  return threads;
 }
 
 void open_all(const PipelineLayout& layout, std::vector<std::shared_ptr<Session>>& sessions,

@@ -19,6 +19,7 @@ struct Device {
   std::shared_ptr<const void> owner;  // keeps the bytes that the session reads alive
   std::shared_ptr<Session> session;
   State state = State::kSpare;
+  bool is_host = false;  // runs a stage of the host, and nothing else
   std::size_t stage = kNone;
   std::uint64_t attempt = 0;        // results of earlier attempts are ignored
   Clock::time_point opening_since;  // in state kOpening
@@ -48,11 +49,18 @@ class Devices {
 
   // Memory for tensors that is shared with device processes; null if there are none.
   [[nodiscard]] const std::shared_ptr<SharedMemory>& memory() const { return memory_; }
+  // The devices that are not lost, without the host.
   [[nodiscard]] std::vector<std::size_t> living() const;
-  // Returns the first device in this state, or kNone.
+  // Returns the first device in this state, or kNone. Of spares, the host is none.
   [[nodiscard]] std::size_t find(Device::State state) const;
   [[nodiscard]] std::size_t count_opening(std::size_t stage) const;
 
+  // Adds a device for each thread of the layout's stages of the host.
+  void add_host(const PipelineLayout& layout);
+  // The device for each replica of the layout, in order: stages of the host get the host's devices,
+  // others the first of `living`. The layout has been checked.
+  [[nodiscard]] std::vector<std::size_t> choose(const PipelineLayout& layout,
+                                                const std::vector<std::size_t>& living) const;
   // Assigns the segments of a layout to the living devices in order, with one session for each
   // replica. The remaining devices become spares.
   void assign(const PipelineLayout& layout, std::vector<std::shared_ptr<Session>> sessions);
@@ -69,6 +77,8 @@ class Devices {
 
 // Throws Error(kInvalidArgument) when a layout cannot run on this number of devices.
 void check_layout(const PipelineLayout& layout, std::size_t devices);
+// The threads of all stages of the host.
+[[nodiscard]] std::size_t host_threads(const PipelineLayout& layout);
 
 // Opens each segment for each of its replicas; positions of devices count from 0. If one fails, the
 // sessions opened so far are in `sessions`.

@@ -36,6 +36,7 @@ std::string Failures::take_over(std::size_t lost,
 
 std::string Failures::find_fallback(std::size_t stage) {
   if (must_replan_) return "the new plan in progress";
+  if (segments_[stage].host != nullptr) return {};
   const std::size_t left =
       scheduler_.stages()[stage].devices.size() + devices_.count_opening(stage);
   if (const std::size_t spare = devices_.find(Device::State::kSpare); spare != kNone) {

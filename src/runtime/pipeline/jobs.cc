@@ -7,6 +7,7 @@
 #include "runtime/pipeline/failure.h"
 #include "runtime/pipeline/state.h"
 #include "runtime/port_checks.h"
+#include "segue/units.h"
 
 namespace segue {
 
@@ -40,13 +41,15 @@ PipelineState::PipelineState(PipelineLayout layout, std::vector<PipelineDevice> 
       scheduler_({options_.queue_capacity, options_.result_capacity}, options_.replan != nullptr,
                  std::max(std::thread::hardware_concurrency(), 1U)),
       failures_(scheduler_, devices_, segments_, options_) {
+  devices_.add_host(layout);
+  const auto chosen = devices_.choose(layout, devices_.living());
+  std::uint32_t opened = 0;
   std::vector<std::shared_ptr<Session>> sessions;
   pipeline::open_all(layout, sessions, [&](std::size_t position, const PipelineSegment& segment) {
-    if (options_.on_opening) {
-      options_.on_opening(devices_[position].name, static_cast<std::uint32_t>(position + 1),
-                          layout.device_count());
-    }
-    return pipeline::open_within(options_.watchdog, devices_[position], segment);
+    const Device& device = devices_[chosen[position]];
+    if (options_.on_opening && !device.is_host)
+      options_.on_opening(device.name, ++opened, layout.device_count());
+    return pipeline::open_within(options_.watchdog, device, segment);
   });
   pipeline::Routing routing = pipeline::route(layout, sessions);
   input_ports_ = routing.input_ports;
@@ -160,6 +163,12 @@ void PipelineState::perform_new_plan(Job& job) {
   plan.layout = options_.replan(static_cast<std::uint32_t>(plan.living.size()));
   if (!plan.layout) return;
   pipeline::check_layout(*plan.layout, plan.living.size());
+  const auto on_host =
+      static_cast<std::size_t>(std::ranges::count(devices_, true, &Device::is_host));
+  if (pipeline::host_threads(*plan.layout) != on_host)
+    refuse(fmt::format("the new plan has {} on the host, but the pipeline has {}",
+                       format_count(pipeline::host_threads(*plan.layout), "thread"), on_host));
+  const auto chosen = devices_.choose(*plan.layout, plan.living);
   const auto settle = [&] {
     if (plan.device != kNone && failures_.is_current(plan))
       devices_[plan.device].state = Device::State::kSpare;
@@ -167,7 +176,7 @@ void PipelineState::perform_new_plan(Job& job) {
   pipeline::open_all(
       *plan.layout, plan.sessions,
       [&](std::size_t position, const PipelineSegment& segment) -> std::shared_ptr<Session> {
-        const std::size_t device = plan.living[position];
+        const std::size_t device = chosen[position];
         {
           const Lock lock(mutex_);
           settle();

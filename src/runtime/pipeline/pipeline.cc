@@ -10,7 +10,9 @@ namespace segue {
 
 std::uint32_t PipelineLayout::device_count() const {
   std::uint32_t count = 0;
-  for (const PipelineSegment& segment : segments) count += segment.replicas;
+  for (const PipelineSegment& segment : segments) {
+    if (segment.host == nullptr) count += segment.replicas;
+  }
   return count;
 }
 

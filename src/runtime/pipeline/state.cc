@@ -120,6 +120,7 @@ PipelineStatistics PipelineState::statistics() const {
     const pipeline::Scheduler::Stage& stage = scheduler_.stages()[at];
     PipelineStageStatistics& of = statistics.stages.emplace_back();
     of.segment = segments_[at].name;
+    of.is_on_host = segments_[at].host != nullptr;
     if (stage.inputs > 0) of.mean_time = stage.time / static_cast<std::int64_t>(stage.inputs);
     const Nanoseconds since = std::max<Nanoseconds>(until - stage.queue_changed, Nanoseconds{0});
     of.mean_queue = share(stage.queue_ns + static_cast<double>(stage.queue.size()) *
