@@ -25,6 +25,7 @@
 
 #include "segue/calibrate.h"
 #include "segue/cost.h"
+#include "segue/detection.h"
 #include "segue/edgetpu.h"
 #include "segue/graph.h"
 #include "segue/model.h"
@@ -105,6 +106,21 @@ struct ClassifiedInput {
   std::vector<ClassScore> classes;
 };
 
+/// A detected object.
+struct LabelledDetection {
+  Detection box;
+  std::string label;  // empty if unknown
+};
+/// Returns the label, or "class 17".
+[[nodiscard]] std::string class_name(const LabelledDetection& detection);
+/// The objects in one input picture, in descending order of score.
+struct DetectedInput {
+  std::string file;
+  std::uint32_t width = 0;  // of the picture, in pixels
+  std::uint32_t height = 0;
+  std::vector<LabelledDetection> boxes;
+};
+
 /// The result of running a pipeline. Times in `predicted` are simulated; all others are measured.
 struct RunReport {
   std::string model;
@@ -114,12 +130,13 @@ struct RunReport {
   std::optional<double> time_scale = std::nullopt;  // of simulated devices
   std::vector<DeviceTemperature> hottest = {};      // of devices whose drivers report it
   std::vector<ClassifiedInput> classified = {};
+  std::vector<DetectedInput> detected = {};
 };
 [[nodiscard]] std::string run_text(const RunReport& report);
 [[nodiscard]] Table run_table(const RunReport& report);
 [[nodiscard]] std::string run_json(const RunReport& report);
 /// Reads the output of run_json: model, backend, and the measurements of the pipeline and of each
-/// stage. The plan is not in the file and stays empty. Throws Error(kInvalidArgument) with the
+/// stage on devices. The plan is not in the file and stays empty. Throws Error(kInvalidArgument) with the
 /// invalid key, and as read_text_file.
 [[nodiscard]] RunReport read_run(const std::filesystem::path& path);
 

@@ -14,6 +14,7 @@
 
 #include "cli/classes.h"
 #include "cli/commands.h"
+#include "cli/detect.h"
 #include "cli/input_files.h"
 #include "cli/libraries.h"
 #include "cli/npy.h"
@@ -59,14 +60,17 @@ class Temperatures {
 };
 
 std::vector<TensorBytes> input_values(const RunOptions& options, const InputFiles& files,
-                                      const Pipeline& pipeline, std::uint64_t number) {
+                                      const Pipeline& pipeline, DetectionRun* detection,
+                                      std::uint64_t number) {
   if (files.item_count() == 0) return random_inputs(pipeline.inputs(), options.seed + number);
+  if (detection != nullptr)
+    return detection->prepare(files.title(number % files.item_count()), number);
   return files.read(number % files.item_count());
 }
 
 // The labels of the classes, where they are asked for.
 std::vector<std::string> open_labels(const RunOptions& options, const Pipeline& pipeline) {
-  if (options.labels.empty()) return {};
+  if (options.labels.empty() || options.detects) return {};
   if (options.files.empty()) throw Error(ErrorCode::kInvalidArgument, "--labels requires --input");
   if (options.format.csv)
     throw Error(ErrorCode::kInvalidArgument,
@@ -82,6 +86,7 @@ std::vector<std::string> open_labels(const RunOptions& options, const Pipeline& 
 // What came out, and what ended it before the last input.
 struct Outcome {
   std::vector<ClassifiedInput> classified;
+  std::vector<DetectedInput> detected;
   std::exception_ptr error;
 };
 
@@ -89,7 +94,7 @@ struct Outcome {
 // take a while.
 void take_results(Pipeline& pipeline, const RunOptions& options, const InputFiles& files,
                   Temperatures& temperatures, const std::vector<std::string>& labels,
-                  std::vector<ClassifiedInput>& classified) {
+                  DetectionRun* detection, Outcome& outcome) {
   constexpr auto kLook = std::chrono::milliseconds(200);
   const std::atomic<bool>& interrupted = first_interrupt();
   bool is_told = false;
@@ -105,22 +110,28 @@ void take_results(Pipeline& pipeline, const RunOptions& options, const InputFile
     temperatures.look();
     if (!options.output.empty())
       write_npy_files(options.output, result.number, pipeline.outputs(), result.outputs);
-    if (options.labels.empty() || result.number >= files.item_count()) continue;
-    classified.push_back({files.title(result.number),
-                          best_classes(pipeline.outputs()[0], result.outputs[0], labels)});
+    if (result.number >= files.item_count()) continue;
+    const std::string title = files.title(result.number);
+    if (detection != nullptr) {
+      outcome.detected.push_back(detection->take(title, result));
+    } else if (!options.labels.empty()) {
+      outcome.classified.push_back(
+          {title, best_classes(pipeline.outputs()[0], result.outputs[0], labels)});
+    }
   }
 }
 
 // Pushes from a thread of its own; what goes wrong there arrives where results are popped.
 Outcome pump(Pipeline& pipeline, const RunOptions& options, const InputFiles& files,
-             Temperatures& temperatures) {
+             Temperatures& temperatures, DetectionRun* detection) {
   const auto labels = open_labels(options, pipeline);
   const std::atomic<bool>& interrupted = first_interrupt();
   std::exception_ptr failure;
   std::thread producer([&] {
     try {
       for (std::uint64_t i = 0; i < options.inputs && !interrupted; ++i) {
-        if (pipeline.push(input_values(options, files, pipeline, i)) != Flow::kOk) return;
+        if (pipeline.push(input_values(options, files, pipeline, detection, i)) != Flow::kOk)
+          return;
       }
     } catch (...) {
       failure = std::current_exception();
@@ -129,7 +140,7 @@ Outcome pump(Pipeline& pipeline, const RunOptions& options, const InputFiles& fi
   });
   Outcome outcome;
   try {
-    take_results(pipeline, options, files, temperatures, labels, outcome.classified);
+    take_results(pipeline, options, files, temperatures, labels, detection, outcome);
   } catch (...) {
     outcome.error = std::current_exception();
     pipeline.cancel();
@@ -178,9 +189,17 @@ void check_options(const CLI::App& command, const RunOptions& options) {
 }
 
 std::unique_ptr<Pipeline> open_pipeline(const RunOptions& options, const RunSource& source,
-                                        const std::vector<PipelineDevice>& devices) {
+                                        const std::vector<PipelineDevice>& devices,
+                                        const DetectionRun* detection) {
   OpeningProgress progress;
   PipelineOptions settings = pipeline_options(options, source);
+  if (detection != nullptr && settings.replan) {
+    settings.replan = [detection, replan = settings.replan](std::uint32_t count) {
+      std::optional<PipelineLayout> layout = replan(count);
+      if (layout) layout = detection->with_stage(std::move(*layout));
+      return layout;
+    };
+  }
   settings.on_opening = [&](const std::string& device, std::uint32_t number, std::uint32_t count) {
     progress.show(device, number, count);
   };
@@ -189,21 +208,26 @@ std::unique_ptr<Pipeline> open_pipeline(const RunOptions& options, const RunSour
 
 void run(const CLI::App& command, RunOptions options) {
   check_options(command, options);
-  const RunSource source = open_source(options);
+  check_detection(command, options);
+  RunSource source = open_source(options);
+  std::optional<DetectionRun> detects;
+  if (options.detects) detects.emplace(options, source.layout);
+  DetectionRun* const detection = detects ? &*detects : nullptr;
   const auto devices = open_backends(options, source);
   make_output_folder(options);
-  std::unique_ptr<Pipeline> pipeline = open_pipeline(options, source, devices);
+  std::unique_ptr<Pipeline> pipeline = open_pipeline(options, source, devices, detection);
   const InputFiles files(options.files, pipeline->inputs());
   if (files.item_count() > 0 && command.count("--inputs") == 0) options.inputs = files.item_count();
   const std::string backend = devices[0].backend->description();
   Temperatures temperatures(devices);
-  Outcome outcome = pump(*pipeline, options, files, temperatures);
+  Outcome outcome = pump(*pipeline, options, files, temperatures, detection);
   RunReport report{source.name, backend, pipeline->statistics(), source.plan};
   if (!options.trace.empty()) write_file(options.trace, trace_json(source.name, pipeline->trace()));
   pipeline.reset();  // all losses are told then
   if (options.backend == "simulated") report.time_scale = options.time_scale;
   report.hottest = temperatures.hottest();
   report.classified = std::move(outcome.classified);
+  report.detected = std::move(outcome.detected);
   // Of a run that fails, what came before is told too.
   const PipelineStatistics& measured = report.measured;
   if (!outcome.error || measured.results > 0 || !measured.losses.empty())
@@ -290,6 +314,7 @@ void add_run(CLI::App& app) {
   command->add_option(
       "--labels", options->labels,
       "File with one label per class; prints the five best classes of each input file");
+  add_detection(*command, *options);
   add_output(*command, options->output,
              "Folder for output tensors: one .npy file for each output of each input");
   command->add_option("--trace", options->trace,

@@ -35,6 +35,10 @@ struct RunOptions {
   std::vector<std::string> edgetpu_settings;  // NAME=VALUE
   CompilerOptions compiler;
   std::string labels;
+  bool detects = false;
+  float score = 0.25F;  // of detections
+  std::string family;   // of the detector; empty: recognised
+  std::string picture;  // to draw detections into
   std::string trace;
   std::string output;  // folder for results
   FormatOptions format;

@@ -17,7 +17,8 @@ RunReport read_run(const std::filesystem::path& path) {
   const json::Json document = json::parse(read_text_file(path, kLargest), label);
   const json::Node node(document, "", label);
   node.expect_keys({"schema", "model", "backend", "measured", "simulated", "time_scale", "hottest",
-                    "stages", "losses", "classified"});
+                    "stages", "losses", "classified"},
+                   {"detected"});
   node["schema"].expect_schema("segue.run/1");
   RunReport report;
   report.model = node["model"].text();
@@ -35,7 +36,8 @@ RunReport read_run(const std::filesystem::path& path) {
   for (const json::Node& stage : node["stages"].elements()) {
     stage.expect_keys({"index", "segment", "measured_ns", "simulated_ns", "mean_queue",
                        "largest_queue", "devices"},
-                      {"on_chip_bytes", "host_bytes"});
+                      {"on_chip_bytes", "host_bytes", "on_host"});
+    if (stage.has("on_host")) continue;
     PipelineStageStatistics& of = statistics.stages.emplace_back();
     of.segment = stage["segment"].text();
     of.mean_time = time_in(stage["measured_ns"]);

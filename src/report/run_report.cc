@@ -20,6 +20,7 @@ double utilisation(const PipelineStageStatistics& stage) {
 // The plan's stage, as long as the pipeline still has the plan's stages.
 const Stage* planned_stage(const RunReport& report, std::size_t position) {
   if (!report.predicted || report.measured.layouts > 1) return nullptr;
+  if (report.measured.stages[position].is_on_host) return nullptr;
   return &report.predicted->stages[position];
 }
 
@@ -53,12 +54,21 @@ std::string predicted_text(const RunReport& report) {
         "The stages alone: {:.1f}/s, latency {}. The rest is host overhead or a shared link, which "
         "a run does not simulate.\n",
         1 / to_s(slowest), format_time(all));
+  for (const PipelineStageStatistics& stage : report.measured.stages) {
+    if (stage.is_on_host)
+      text += fmt::format("With {} on the host ({}, measured): latency {}.\n", stage.segment,
+                          format_time(stage.mean_time),
+                          format_time(plan.predicted.latency + stage.mean_time));
+  }
   return text;
 }
 
 // Measured; the reason only a simulation knows.
 std::string slowest_text(const RunReport& report) {
   const std::size_t stage = slowest(report.measured);
+  if (report.measured.stages[stage].is_on_host)
+    return fmt::format("The stage on the host is the slowest: {} per input (measured).\n",
+                       format_time(report.measured.stages[stage].mean_time));
   std::string text = fmt::format(
       "Stage {} is the slowest: {} per input (measured). Give it more devices (`replicas` in "
       "plan.json), or move the cuts.\n",
@@ -105,13 +115,13 @@ Table run_table(const RunReport& report) {
     std::uint64_t inputs = 0;
     for (const DeviceStatistics& device : stage.devices) inputs += device.inputs;
     const Stage* planned = planned_stage(report, i);
-    table.rows.push_back({std::to_string(i), std::to_string(stage.devices.size()),
-                          planned != nullptr ? format_mib(planned->on_chip_bytes) : "-",
-                          planned != nullptr ? format_mib(planned->host_bytes) : "-",
-                          std::to_string(inputs), format_ms(stage.mean_time),
-                          planned != nullptr ? format_ms(planned->time.total()) : "-",
-                          percent(utilisation(stage)), fmt::format("{:.1f}", stage.mean_queue),
-                          std::to_string(stage.largest_queue)});
+    table.rows.push_back(
+        {stage.is_on_host ? "host" : std::to_string(i), std::to_string(stage.devices.size()),
+         planned != nullptr ? format_mib(planned->on_chip_bytes) : "-",
+         planned != nullptr ? format_mib(planned->host_bytes) : "-", std::to_string(inputs),
+         format_ms(stage.mean_time), planned != nullptr ? format_ms(planned->time.total()) : "-",
+         percent(utilisation(stage)), fmt::format("{:.1f}", stage.mean_queue),
+         std::to_string(stage.largest_queue)});
   }
   return table;
 }
@@ -131,11 +141,35 @@ std::string classified_text(const RunReport& report) {
   return text + (text.empty() ? "" : "\n");
 }
 
+std::string pixels(float value) { return fmt::format("{:.1f}", value); }
+
+std::string detected_text(const RunReport& report) {
+  std::string text;
+  for (const DetectedInput& input : report.detected) {
+    text += fmt::format("{}, {} x {} pixels: {}\n", printable(input.file), input.width,
+                        input.height, format_count(input.boxes.size(), "object"));
+    Table table{
+        {{"label", Table::Align::kLeft}, {"score"}, {"left"}, {"top"}, {"right"}, {"bottom"}}, {}};
+    for (const LabelledDetection& of : input.boxes) {
+      table.rows.push_back({printable(class_name(of)), fmt::format("{:.3f}", of.box.score),
+                            pixels(of.box.left), pixels(of.box.top), pixels(of.box.right),
+                            pixels(of.box.bottom)});
+    }
+    text += input.boxes.empty() ? "\n" : table.to_text() + "\n";
+  }
+  return text;
+}
+
 }  // namespace
+
+std::string class_name(const LabelledDetection& detection) {
+  return detection.label.empty() ? fmt::format("class {}", detection.box.class_id)
+                                 : detection.label;
+}
 
 std::string run_text(const RunReport& report) {
   const PipelineStatistics& measured = report.measured;
-  std::string text = classified_text(report);
+  std::string text = classified_text(report) + detected_text(report);
   text += fmt::format("{} on {}\n\n", printable(report.model), printable(report.backend));
   text += run_table(report).to_text() + "\n";
   text += fmt::format("{} in {}: {:.1f}/s; latency {} (p50), {} (p99), {} (longest); measured.\n",
@@ -172,7 +206,7 @@ Json stage_json(const RunReport& report, std::size_t position) {
                        {"lost", device.is_lost}});
   }
   const Stage* planned = planned_stage(report, position);
-  return {
+  Json result{
       {"index", position},
       {"segment", stage.segment},
       {"on_chip_bytes", planned != nullptr ? Json(planned->on_chip_bytes) : Json(nullptr)},
@@ -182,6 +216,8 @@ Json stage_json(const RunReport& report, std::size_t position) {
       {"mean_queue", rounded(stage.mean_queue)},
       {"largest_queue", stage.largest_queue},
       {"devices", std::move(devices)}};
+  if (stage.is_on_host) result["on_host"] = true;
+  return result;
 }
 
 Json measured_json(const PipelineStatistics& measured) {
@@ -202,6 +238,24 @@ Json simulated_json(const RunReport& report) {
           {"bottleneck_ns", predicted.bottleneck.count()},
           {"latency_ns", predicted.latency.count()},
           {"throughput_per_s", json::rounded(predicted.throughput_per_s)}};
+}
+
+Json detected_json(const DetectedInput& input) {
+  using json::rounded;
+  Json boxes = Json::array();
+  for (const LabelledDetection& of : input.boxes) {
+    boxes.push_back({{"class", of.box.class_id},
+                     {"label", of.label.empty() ? Json(nullptr) : Json(of.label)},
+                     {"score", rounded(of.box.score)},
+                     {"left", rounded(of.box.left)},
+                     {"top", rounded(of.box.top)},
+                     {"right", rounded(of.box.right)},
+                     {"bottom", rounded(of.box.bottom)}});
+  }
+  return {{"file", input.file},
+          {"width", input.width},
+          {"height", input.height},
+          {"boxes", std::move(boxes)}};
 }
 
 }  // namespace
@@ -230,17 +284,20 @@ std::string run_json(const RunReport& report) {
   Json hottest = Json::array();
   for (const DeviceTemperature& of : report.hottest)
     hottest.push_back({{"device", of.device}, {"celsius", json::rounded(of.celsius)}});
-  return json::to_text(
-      Json{{"schema", "segue.run/1"},
-           {"model", report.model},
-           {"backend", report.backend},
-           {"measured", measured_json(report.measured)},
-           {"simulated", simulated_json(report)},
-           {"time_scale", report.time_scale ? Json(*report.time_scale) : Json(nullptr)},
-           {"hottest", std::move(hottest)},
-           {"stages", std::move(stages)},
-           {"losses", std::move(losses)},
-           {"classified", std::move(classified)}});
+  Json document{{"schema", "segue.run/1"},
+                {"model", report.model},
+                {"backend", report.backend},
+                {"measured", measured_json(report.measured)},
+                {"simulated", simulated_json(report)},
+                {"time_scale", report.time_scale ? Json(*report.time_scale) : Json(nullptr)},
+                {"hottest", std::move(hottest)},
+                {"stages", std::move(stages)},
+                {"losses", std::move(losses)},
+                {"classified", std::move(classified)}};
+  // Only of runs that detect: readers of earlier versions refuse unknown keys.
+  for (const DetectedInput& input : report.detected)
+    document["detected"].push_back(detected_json(input));
+  return json::to_text(document);
 }
 
 }  // namespace segue

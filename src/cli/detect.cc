@@ -1,0 +1,95 @@
+#include "cli/detect.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+
+#include "cli/classes.h"
+#include "cli/draw.h"
+#include "segue/error.h"
+
+namespace segue::cli {
+namespace {
+
+// Keys of the command line.
+constexpr std::array<std::pair<const char*, DetectorFamily>, 5> kFamilies{{
+    {"post-processed", DetectorFamily::kPostProcessed},
+    {"ssd", DetectorFamily::kSsd},
+    {"efficientdet", DetectorFamily::kEfficientDet},
+    {"yolov5", DetectorFamily::kYolov5},
+    {"yolov8", DetectorFamily::kYolov8},
+}};
+
+DetectorOptions detector_options(const RunOptions& options) {
+  DetectorOptions result;
+  result.score_threshold = options.score;
+  for (const auto& [key, family] : kFamilies) {
+    if (options.family == key) result.family = family;
+  }
+  return result;
+}
+
+}  // namespace
+
+void add_detection(CLI::App& command, RunOptions& options) {
+  command.add_flag(
+      "--detect", options.detects,
+      "Decode the outputs of an object detector (SSD, EfficientDet, YOLO) on the host, "
+      "and print the boxes in each picture; --labels names their classes");
+  command.add_option("--score", options.score, "Lowest score of a box (default 0.25)")
+      ->check(CLI::Range(0.0, 1.0));
+  command.add_option("--draw", options.picture,
+                     "Also draw the boxes into the picture, and write it to this PNG file");
+  std::vector<std::string> keys;
+  for (const auto& family : kFamilies) keys.emplace_back(family.first);
+  command
+      .add_option("--family", options.family,
+                  "How the outputs are to be read, if --detect does not recognise them")
+      ->check(CLI::IsMember(keys));
+}
+
+void check_detection(const CLI::App& command, const RunOptions& options) {
+  const auto refuse = [](const std::string& reason) {
+    throw Error(ErrorCode::kInvalidArgument, reason);
+  };
+  for (const char* option : {"--score", "--draw", "--family"}) {
+    if (command.count(option) > 0 && !options.detects)
+      refuse(fmt::format("{} requires --detect", option));
+  }
+  if (!options.detects) return;
+  if (options.files.empty()) refuse("--detect requires --input with a picture");
+  if (options.format.csv) refuse("--detect is not available with --csv; use --json or text");
+  if (!options.picture.empty() && options.files.size() > 1)
+    refuse(fmt::format("--draw writes one picture, but --input names {}", options.files.size()));
+}
+
+DetectionRun::DetectionRun(const RunOptions& options, PipelineLayout& layout)
+    : options_(options),
+      detector_(std::make_shared<const Detector>(layout, detector_options(options))),
+      placements_(options.files.size()) {
+  if (!options.labels.empty()) labels_ = read_labels(options.labels);
+  layout = with_stage(std::move(layout));
+}
+
+std::vector<TensorBytes> DetectionRun::prepare(const std::string& file, std::uint64_t number) {
+  PreparedPicture prepared = detector_->prepare(read_picture(file));
+  // Later rounds over the same files have the same placements, and `take` may read them already.
+  if (number < placements_.size()) placements_[number] = prepared.placement;
+  std::vector<TensorBytes> inputs;
+  inputs.push_back(std::move(prepared.input));
+  return inputs;
+}
+
+DetectedInput DetectionRun::take(const std::string& file, const PipelineResult& result) {
+  const PicturePlacement& placement = placements_[result.number];
+  DetectedInput detected{file, placement.width, placement.height, {}};
+  for (const Detection& box : read_detections(result.outputs[0], placement)) {
+    const bool has_label = box.class_id < labels_.size() && !labels_[box.class_id].empty();
+    detected.boxes.push_back({box, has_label ? labels_[box.class_id] : ""});
+  }
+  if (!options_.picture.empty()) draw_detections(options_.picture, read_picture(file), detected);
+  return detected;
+}
+
+}  // namespace segue::cli

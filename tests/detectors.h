@@ -1,0 +1,73 @@
+// Small detectors for tests.
+#pragma once
+
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "model_builder.h"
+#include "segue/detection.h"
+
+namespace segue::testing {
+
+struct OutputForm {
+  std::string name;
+  std::vector<std::int32_t> shape;
+  tflite::TensorType type = tflite::TensorType::FLOAT32;
+  float scale = 1.0F / 256;  // of 8-bit types
+  std::int64_t zero_point = 0;
+};
+
+/// A model from a picture [1, size, size, 3] to outputs of these forms, each written by `writer`.
+/// It is described, not computed.
+[[nodiscard]] inline ModelBuilder detector_with(
+    const std::vector<OutputForm>& outputs, std::int32_t size = 64,
+    tflite::BuiltinOperator writer = tflite::BuiltinOperator::RESHAPE) {
+  ModelBuilder b;
+  const TensorIndex picture = b.input("picture", {1, size, size, 3});
+  for (const OutputForm& form : outputs) {
+    const TensorIndex x = b.tensor(form.name, form.shape);
+    b.at(x).type = form.type;
+    if (form.type == tflite::TensorType::FLOAT32) {
+      b.at(x).quantization.reset();
+    } else {
+      b.at(x).quantization->scale = {form.scale};
+      b.at(x).quantization->zero_point = {form.zero_point};
+    }
+    b.op(writer, {picture}, {x});
+    b.output(x);
+  }
+  return b;
+}
+
+/// The bytes of numbers.
+template <typename Number>
+[[nodiscard]] TensorBytes bytes_of_all(const std::vector<Number>& numbers) {
+  TensorBytes bytes(numbers.size() * sizeof(Number));
+  std::memcpy(bytes.data(), numbers.data(), bytes.size());
+  return bytes;
+}
+
+/// A picture of random pixels.
+[[nodiscard]] inline Picture random_picture(std::uint32_t width, std::uint32_t height,
+                                            std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  Picture picture{width, height, std::vector<std::uint8_t>(std::size_t{width} * height * 3)};
+  for (std::uint8_t& value : picture.rgb) value = static_cast<std::uint8_t>(random());
+  return picture;
+}
+
+/// The whole input as the picture.
+[[nodiscard]] inline PicturePlacement whole(std::uint32_t size) {
+  PicturePlacement placement;
+  placement.width = placement.height = size;
+  return placement;
+}
+
+inline bool operator_equals(const Detection& a, const Detection& b) {
+  return a.left == b.left && a.top == b.top && a.right == b.right && a.bottom == b.bottom &&
+         a.score == b.score && a.class_id == b.class_id;
+}
+
+}  // namespace segue::testing
