@@ -41,6 +41,36 @@ struct OutputForm {
   return b;
 }
 
+inline void fill_randomly(ModelBuilder& b, TensorIndex constant, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  auto& data = b.raw().buffers[b.at(constant).buffer]->data;
+  for (std::uint8_t& value : data) value = static_cast<std::uint8_t>(random());
+}
+
+/// YOLOv5 of random weights on a picture of 32 pixels: 63 boxes, 4 classes, all values in [0, 1).
+[[nodiscard]] inline ModelBuilder small_yolo_builder() {
+  constexpr std::int32_t kRows = 63;
+  constexpr std::int32_t kChannels = 9;
+  ModelBuilder b;
+  const auto picture = b.input("picture", {1, 32, 32, 3});
+  const auto x = b.conv(picture, "stem", 3, 3);
+  const auto flat = b.tensor("flat", {1, 32 * 32 * 3});
+  b.op(tflite::BuiltinOperator::RESHAPE, {x, b.int32_constant("flat/shape", {1, 32 * 32 * 3})},
+       {flat});
+  const auto dense = b.dense(flat, "head", kRows * kChannels, false);
+  fill_randomly(b, b.graph().operators.back()->inputs[1], 3);
+  const auto rows = b.tensor("rows", {1, kRows, kChannels});
+  b.op(tflite::BuiltinOperator::RESHAPE, {dense, b.int32_constant("shape", {1, kRows, kChannels})},
+       {rows});
+  const auto output = b.tensor("Identity", {1, kRows, kChannels});
+  b.at(output).quantization->scale = {1.0F / 256};
+  b.at(output).quantization->zero_point = {-128};
+  b.op(tflite::BuiltinOperator::LOGISTIC, {rows}, {output});
+  b.output(output);
+  return b;
+}
+[[nodiscard]] inline Model small_yolo() { return small_yolo_builder().build("yolo"); }
+
 /// The bytes of numbers.
 template <typename Number>
 [[nodiscard]] TensorBytes bytes_of_all(const std::vector<Number>& numbers) {
