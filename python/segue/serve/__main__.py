@@ -1,0 +1,204 @@
+"""`python -m segue.serve`, and `segue-serve`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Sequence
+
+from segue.errors import Error
+from segue.serve.options import parse_options
+
+try:
+    import uvicorn
+    import zmq
+
+    from segue.serve.app import Service, make_app
+    from segue.serve.detection import LOWEST_SCORE, Detection
+    from segue.serve.engine import Engine
+    from segue.serve.frigate import FrigateServer
+    from segue.serve.limits import timed_protocol
+    from segue.serve.metrics import Metrics
+except ModuleNotFoundError as missing:
+    sys.exit(f"segue serve: error: {missing.name} is missing; pip install 'segue[serve]'")
+
+import segue
+from segue._segue import Backend
+
+# Connections beyond the requests that may be unanswered: idle ones, and those that send.
+MORE_CONNECTIONS = 32
+STATUS = {"infeasible": 4, "compiler": 5, "device": 6, "mismatch": 7, "invalid_argument": 2}
+STATUS_OF_MODELS = 3
+
+
+def main(words: list[str] | None = None) -> int:
+    options = parse_options(words)
+    logging.basicConfig(level=logging.INFO, format="segue serve: %(message)s")
+    try:
+        return serve(options)
+    except Error as error:
+        print(f"segue serve: error: {error}", file=sys.stderr)
+        is_model = error.code in ("invalid_model", "unsupported")
+        return STATUS_OF_MODELS if is_model else STATUS.get(error.code, 1)
+    except (OSError, zmq.ZMQError) as error:
+        print(f"segue serve: error: {error}", file=sys.stderr)
+        return 1
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Runs until a signal, or until the pipeline failed. Returns the exit status."""
+    plan = _plan(options)
+    devices = _devices(options, plan)
+    with _listen(options.host, options.port) as listener, _open(options, plan, devices) as pipeline:
+        service = _service(options, plan, devices, pipeline)
+        config = uvicorn.Config(
+            make_app(service),
+            http=timed_protocol(options.client_timeout),
+            loop="asyncio",
+            ws="none",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            server_header=False,
+            limit_concurrency=options.max_queue + MORE_CONNECTIONS,
+            timeout_graceful_shutdown=int(service.drain_s),
+        )
+        server = uvicorn.Server(config)
+
+        def stop() -> None:
+            logging.error("the pipeline ended: %s", service.engine.error)
+            server.should_exit = True
+
+        service.engine.on_failure = stop
+        service.on_started = lambda: _announce(options, service, listener)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # uvicorn raises the signal again when it has ended; that must not end the program.
+            signal.signal(number, lambda *_: None)
+        server.run(sockets=[listener])
+        if not server.started:
+            return 1
+        return STATUS["device"] if service.engine.error is not None else 0
+
+
+def _announce(options: argparse.Namespace, service: Service, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    more = f" and {options.zmq}" if options.zmq else ""
+    logging.info("%s is served at http://%s:%d%s", service.name, host, port, more)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bound before devices are opened, which takes seconds."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host.strip("[]"), port), family=family, backlog=128)
+
+
+def _plan(options: argparse.Namespace) -> segue.Plan | None:
+    """The plan.json, or the one in the folder; None if it has none."""
+    path = Path(options.source)
+    if path.is_dir():
+        path = path / "plan.json"
+        return segue.read_plan(path) if path.exists() else None
+    if path.suffix != ".json":
+        return None
+    if options.model is None:
+        raise Error(f"{path}: a plan.json needs its model; add --model MODEL", "invalid_argument")
+    return segue.read_plan(path)
+
+
+def _devices(options: argparse.Namespace, plan: segue.Plan | None) -> list[tuple[str, Backend]]:
+    """Names and backends of all devices."""
+    if options.backend == "edgetpu":
+        names = options.use or [name for name, _ in segue.edgetpu_devices()]
+        if not names:
+            raise Error("no Edge TPU was found; run segue doctor", "device")
+        return [(name, segue.edgetpu_backend(name)) for name in names]
+    if options.backend == "simulated":
+        device = plan.device if plan is not None else "edgetpu-pcie"
+        return [("simulated", segue.simulated_backend(device, time_scale=options.time_scale))]
+    return [("cpu", segue.cpu_backend())]
+
+
+def _open(
+    options: argparse.Namespace, plan: segue.Plan | None, devices: Sequence[tuple[str, Backend]]
+) -> segue.Pipeline:
+    backends = [backend for _, backend in devices]
+    arguments: dict[str, Any] = {"backends": backends, "watchdog_s": options.watchdog}
+    if plan is not None and Path(options.source).is_file():
+        return segue.Pipeline(plan, options.model, **arguments)
+    return segue.Pipeline(options.source, **arguments)
+
+
+def _service(
+    options: argparse.Namespace,
+    plan: segue.Plan | None,
+    devices: Sequence[tuple[str, Backend]],
+    pipeline: segue.Pipeline,
+) -> Service:
+    engine = Engine(pipeline, options.max_queue)
+    name = options.name or (plan.model_name if plan is not None else Path(options.source).stem)
+    if not name or "/" in name:
+        raise Error(f"--name '{name}': the name is part of URLs and has no '/'", "invalid_argument")
+    count = sum(len(stage.utilisations) for stage in pipeline.statistics().stages)
+    shared = [(f"{devices[0][0]} {i}", devices[0][1]) for i in range(count)]
+    metrics = Metrics(
+        pipeline.statistics,
+        lambda: engine.unanswered,
+        devices if options.backend == "edgetpu" else shared,
+    )
+    service = Service(
+        name=name,
+        engine=engine,
+        inputs=pipeline.inputs,
+        outputs=pipeline.outputs,
+        metrics=metrics,
+        pool=ThreadPoolExecutor(os.cpu_count() or 1, "segue-serve"),
+        token=options.token,
+        max_body=options.max_body * 2**20,
+        client_timeout_s=options.client_timeout,
+    )
+    if options.model is not None:
+        service.detection = _detection(options, service)
+    if options.zmq and service.detection is not None:
+        service.frigate = FrigateServer(
+            service.detection,
+            options.zmq,
+            name=name,
+            max_body=service.max_body,
+            max_queue=options.max_queue,
+            token=options.token if not options.zmq.startswith("ipc://") else None,
+            observe=metrics.observe,
+        )
+    return service
+
+
+def _detection(options: argparse.Namespace, service: Service) -> Detection | None:
+    """None if the model is a plan's, but detects nothing."""
+    model = segue.open_model(options.model)
+    names = [tensor.name for tensor in model.outputs]
+    missing = set(names) - {port.name for port in service.outputs}
+    if missing or [port.name for port in service.inputs] != [t.name for t in model.inputs]:
+        raise Error(
+            f"{options.model}: its inputs and outputs are not those of the pipeline; outputs "
+            f"{sorted(missing)} are missing",
+            "mismatch",
+        )
+    try:
+        detector = segue.Detector(model, score=LOWEST_SCORE)  # type: ignore[attr-defined]
+    except Error as error:
+        if options.labels or options.zmq:
+            raise
+        logging.warning("only the Open Inference Protocol is served: %s", error)
+        return None
+    labels = Path(options.labels).read_text(encoding="utf-8").splitlines() if options.labels else []
+    return Detection(service.engine, detector, names, labels, service.pool)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

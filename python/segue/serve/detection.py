@@ -1,0 +1,113 @@
+"""From an image to labelled boxes: decoding, the pipeline, and the model's detections."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Callable, Protocol, Sequence, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from segue.serve.engine import Array, Engine
+from segue.serve.errors import Refused
+
+# Clients ask for confidences from here on.
+LOWEST_SCORE = 0.1
+# 8K UHD. A small file can claim to be a huge image, which would fill the memory.
+MOST_PIXELS = 7680 * 4320
+# Pillow also reads formats whose decoders are old and rarely tested.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
+
+T = TypeVar("T")
+
+
+class DetectionLike(Protocol):
+    """A segue.Detection: a box in pixels of the image."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    score: float
+    class_id: int
+
+
+class DetectorLike(Protocol):
+    """What this package calls of segue.Detector."""
+
+    def prepare(self, image: Array) -> tuple[Array, Any]: ...
+    def decode(self, outputs: Sequence[Array], transform: Any) -> Sequence[DetectionLike]: ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """The detections of one image, best first, and the time that they took."""
+
+    detections: list[DetectionLike]
+    inference_ms: float  # in the pipeline
+    total_ms: float
+
+
+class Detection:
+    """Runs images through the pipeline; images are decoded and detections made in threads."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        detector: DetectorLike,
+        output_names: Sequence[str],
+        labels: Sequence[str],
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self._engine = engine
+        self._detector = detector
+        self._output_names = list(output_names)  # in the order of the model's outputs
+        self._labels = list(labels)
+        self._pool = pool
+
+    def label(self, class_id: int) -> str:
+        known = 0 <= class_id < len(self._labels)
+        return self._labels[class_id] if known else str(class_id)
+
+    async def of_file(self, data: bytes) -> Found:
+        """Raises Refused for data that is not an image; and as Engine.run."""
+        return await self._found(lambda: decode_image(data))
+
+    async def of_pixels(self, pixels: Array) -> Found:
+        """pixels: [height, width, 3], uint8, RGB."""
+        return await self._found(lambda: pixels)
+
+    async def _found(self, image: Callable[[], Array]) -> Found:
+        self._engine.check_room()  # before the work of decoding
+        begin = time.perf_counter()
+        prepared, transform = await self._in_pool(lambda: self._detector.prepare(image()))
+        result = await self._engine.run([prepared])
+        outputs = [result.outputs[name] for name in self._output_names]
+        found = await self._in_pool(lambda: self._detector.decode(outputs, transform))
+        return Found(
+            sorted(found, key=lambda detection: -detection.score),
+            result.latency_ns / 1e6,
+            (time.perf_counter() - begin) * 1e3,
+        )
+
+    async def _in_pool(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function)
+
+
+def decode_image(data: bytes) -> Array:
+    """Returns [height, width, 3], uint8, RGB. Raises Refused."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if math.prod(image.size) > MOST_PIXELS:
+                raise Image.DecompressionBombError
+            return np.asarray(image.convert("RGB"))
+    except Image.DecompressionBombError:  # of Pillow too, which has a limit of its own
+        raise Refused(413, f"the limit of an image is {MOST_PIXELS} pixels") from None
+    except Exception as error:
+        # Decoders raise OSError, SyntaxError, ValueError and others on damaged files.
+        raise Refused(400, f"invalid image file: {error}") from error

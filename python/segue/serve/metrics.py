@@ -1,0 +1,165 @@
+"""Prometheus metrics of a server, its pipeline and its Edge TPUs."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections import deque
+from typing import Callable, Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from segue._segue import Backend, PipelineStatistics
+
+BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+# Requests over which p50 and p99 are taken.
+WINDOW = 1000
+
+Family = GaugeMetricFamily
+
+
+class Metrics:
+    """Counts requests; a scrape also reads the pipeline's statistics and temperatures."""
+
+    def __init__(
+        self,
+        statistics: Callable[[], PipelineStatistics],
+        unanswered: Callable[[], int],
+        devices: Sequence[tuple[str, Backend]],
+    ) -> None:
+        self._statistics = statistics
+        self._unanswered = unanswered
+        self._devices = list(devices)
+        self._initial = [len(stage.utilisations) for stage in statistics().stages]
+        self._lock = threading.Lock()
+        self._recent: dict[str, deque[float]] = {}
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "segue_requests",
+            "Requests answered, by protocol and HTTP status (for ZeroMQ: the status of its error)",
+            ["protocol", "code"],
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "segue_request_seconds",
+            "Time from the complete request to its answer",
+            ["protocol"],
+            buckets=BUCKETS_S,
+            registry=self._registry,
+        )
+        self._registry.register(self)
+
+    def observe(self, protocol: str, code: int, seconds: float) -> None:
+        self._requests.labels(protocol, str(code)).inc()
+        if code == 200:
+            self._seconds.labels(protocol).observe(seconds)
+            with self._lock:
+                self._recent.setdefault(protocol, deque(maxlen=WINDOW)).append(seconds)
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by the registry."""
+        statistics = self._statistics()
+        yield _gauge("segue_requests_unanswered", "Requests waiting or computed", self._unanswered())
+        yield self._percentiles()
+        yield from _of_pipeline(statistics)
+        yield self._utilisations(statistics)
+        yield self._temperatures()
+
+    def describe(self) -> Iterator[Metric]:
+        """Called by the registry once; nothing, so that registering reads no statistics."""
+        return iter(())
+
+    def _percentiles(self) -> Metric:
+        family = Family(
+            "segue_request_quantile_seconds",
+            f"Percentiles of the time of the last {WINDOW} answered requests",
+            labels=["protocol", "quantile"],
+        )
+        with self._lock:
+            recent = {protocol: sorted(times) for protocol, times in self._recent.items()}
+        for protocol, times in recent.items():
+            for quantile in (0.5, 0.99):
+                value = times[math.ceil(quantile * len(times)) - 1]
+                family.add_metric([protocol, str(quantile)], value)
+        return family
+
+    def _utilisations(self, statistics: PipelineStatistics) -> Metric:
+        family = Family(
+            "segue_device_utilisation_ratio",
+            "Busy time of a device divided by observed time, since the first input",
+            labels=["stage", "device"],
+        )
+        names = device_names(self._initial, statistics.losses)
+        for stage, (indices, of) in enumerate(zip(names, statistics.stages)):
+            for place, utilisation in enumerate(of.utilisations):
+                index = indices[place] if place < len(indices) else None
+                device = self._name(index) if index is not None else f"spare {place}"
+                family.add_metric([str(stage), device], utilisation)
+        return family
+
+    def _temperatures(self) -> Metric:
+        family = Family(
+            "segue_device_temperature_celsius",
+            "Temperature of a device, where its driver reports it",
+            labels=["device"],
+        )
+        for name, backend in self._devices:
+            temperature = backend.temperature_c
+            if temperature is not None:
+                family.add_metric([name], temperature)
+        return family
+
+    def _name(self, index: int) -> str:
+        return self._devices[index][0] if index < len(self._devices) else f"device {index}"
+
+
+def device_names(initial: Sequence[int], losses: Sequence[str]) -> list[list[int]]:
+    """The devices of each stage, by number: those of the plan, then spares that took over.
+
+    losses: "device 0: reason; spare device device 3", in the order in which they happened.
+    """
+    stages: list[list[int]] = []
+    for count in initial:
+        first = sum(map(len, stages))
+        stages.append(list(range(first, first + count)))
+    for loss in losses:
+        lost = re.match(r"device (\d+): ", loss)
+        spare = re.search(r"; spare device device (\d+)$", loss)
+        if lost is None or spare is None:
+            continue
+        for devices in stages:
+            if int(lost[1]) in devices:
+                devices.append(int(spare[1]))
+    return [sorted(devices) for devices in stages]
+
+
+def _of_pipeline(statistics: PipelineStatistics) -> Iterator[Metric]:
+    results = CounterMetricFamily("segue_results", "Results of the pipeline")
+    results.add_metric([], statistics.results)
+    yield results
+    losses = CounterMetricFamily("segue_device_losses", "Devices that the pipeline lost")
+    losses.add_metric([], len(statistics.losses))
+    yield losses
+    yield _gauge(
+        "segue_throughput_per_second",
+        "Results per second, from the first input to the last result",
+        statistics.throughput_per_s,
+    )
+    latency = Family(
+        "segue_pipeline_latency_seconds",
+        "Percentiles of the time from an input's push to its result, since the start",
+        labels=["quantile"],
+    )
+    latency.add_metric(["0.5"], statistics.latency.p50_ns / 1e9)
+    latency.add_metric(["0.99"], statistics.latency.p99_ns / 1e9)
+    yield latency
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return Family(name, text, value=value)

@@ -1,0 +1,291 @@
+"""Clients that are slow, vanish, send too much or may not ask; and the end of a server."""
+
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import segue
+import serving
+
+requests = pytest.importorskip("requests", reason="requests is not installed")
+
+PATH = "/v2/models/small/infer"
+BODY = json.dumps(serving.infer_json(list(range(8)))).encode()
+
+
+@pytest.fixture
+def release():
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def copying(release, **settings):
+    return serving.serving(serving.blocked_pipeline(release), **settings)
+
+
+def infer(server, data=BODY, **headers):
+    return requests.post(server.url + PATH, data=data, headers=headers, timeout=30)
+
+
+def request_text(length, **headers):
+    lines = [f"POST {PATH} HTTP/1.1", "Host: x", f"Content-Length: {length}"]
+    lines += [f"{key}: {value}" for key, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def read_all(connection):
+    """Until the server closes the connection."""
+    data = b""
+    while True:
+        try:
+            part = connection.recv(65536)
+        except ConnectionResetError:
+            return data
+        if not part:
+            return data
+        data += part
+
+
+def wait_until(condition, seconds=10):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def in_threads(count, function):
+    threads = [threading.Thread(target=function) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def test_body_beyond_the_limit_is_refused(release):
+    release.set()
+    with copying(release, max_body=1000) as server:
+        assert infer(server).status_code == 200
+        answer = infer(server, bytes(1001))
+        assert answer.status_code == 413 and "1000 bytes" in answer.json()["error"]
+        # Without a length: refused as soon as the limit is passed.
+        answer = infer(server, iter([bytes(600), bytes(600)]))
+        assert answer.status_code == 413
+        # A length that is a lie is refused before any of it is read.
+        with server.raw() as connection:
+            connection.sendall(request_text(10**12))
+            assert b" 413 " in connection.recv(4096)
+        assert infer(server).status_code == 200
+
+
+def test_full_queue_is_503_with_retry_after(release):
+    with copying(release, max_queue=3) as server:
+        codes = []
+        threads = in_threads(3, lambda: codes.append(infer(server).status_code))
+        wait_until(lambda: server.engine.unanswered == 3)
+        answer = infer(server)
+        assert answer.status_code == 503 and int(answer.headers["Retry-After"]) >= 1
+        assert "3 requests are unanswered" in answer.json()["error"]
+        release.set()
+        for thread in threads:
+            thread.join()
+        assert codes == [200] * 3
+        assert infer(server).status_code == 200
+
+
+def test_client_that_leaves_gives_its_place_back(release):
+    with copying(release, max_queue=8) as server:
+        connections = [server.raw() for _ in range(8)]
+        for connection in connections:
+            connection.sendall(request_text(len(BODY)) + BODY)
+        wait_until(lambda: server.engine.unanswered == 8)
+        for connection in connections:
+            connection.close()
+        # Those that the pipeline already has stay: one computes, one waits, one is being pushed.
+        wait_until(lambda: server.engine.unanswered <= 3)
+        release.set()
+        assert infer(server).status_code == 200
+        text = server.service.metrics.text().decode()
+        assert 'segue_requests_total{code="499",protocol="oip"} 8.0' in text
+
+
+def test_client_that_leaves_while_it_sends_costs_nothing(release):
+    release.set()
+    with copying(release) as server:
+        for _ in range(20):
+            with server.raw() as connection:
+                connection.sendall(request_text(100_000) + b"x" * 1000)
+        assert infer(server).status_code == 200
+        assert server.engine.unanswered == 0
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST / HTTP/1.1\r\nHost: x\r\n"])
+def test_headers_that_do_not_come_end_the_connection(release, sent):
+    release.set()
+    with copying(release, client_timeout_s=0.5) as server, server.raw() as connection:
+        connection.sendall(sent)
+        begin = time.monotonic()
+        assert read_all(connection) == b""
+        assert time.monotonic() - begin < 5
+        assert infer(server).status_code == 200
+
+
+def test_headers_that_drip_end_the_connection(release):
+    release.set()
+    with copying(release, client_timeout_s=0.5) as server, server.raw() as connection:
+        begin = time.monotonic()
+        with pytest.raises(OSError):
+            connection.sendall(b"GET /v2 HTTP/1.1\r\n")
+            while time.monotonic() - begin < 10:
+                connection.sendall(b"X: y\r\n")
+                time.sleep(0.05)
+        assert time.monotonic() - begin < 5
+
+
+def test_second_headers_that_drip_end_the_connection(release):
+    release.set()
+    with copying(release, client_timeout_s=0.5) as server, server.raw() as connection:
+        connection.sendall(b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 200 " in connection.recv(4096)
+        begin = time.monotonic()
+        with pytest.raises(OSError):
+            connection.sendall(b"GET /v2 HTTP/1.1\r\n")
+            while time.monotonic() - begin < 10:
+                connection.sendall(b"X: y\r\n")
+                time.sleep(0.05)
+        assert time.monotonic() - begin < 5
+
+
+def test_body_that_does_not_come_is_408(release):
+    release.set()
+    with copying(release, client_timeout_s=0.5) as server, server.raw() as connection:
+        connection.sendall(request_text(len(BODY)) + BODY[:10])
+        assert b" 408 " in read_all(connection)
+        assert infer(server).status_code == 200
+
+
+def test_answer_that_is_not_read_ends_the_connection():
+    like = np.zeros((1, 16 << 20), dtype=np.int8)
+    small = np.zeros((1, 8), dtype=np.int8)
+    backend = segue.callable_backend(
+        [segue.Port("in", small)], [segue.Port("out", like)], lambda _: [like]
+    )
+    pipeline = segue._segue.open_pipeline_of_callables([backend])
+    body = json.dumps(
+        {**serving.infer_json([1] * 8), "parameters": {"binary_data_output": True}}
+    ).encode()
+    with serving.serving(pipeline, client_timeout_s=0.5) as server, server.raw() as connection:
+        connection.sendall(request_text(len(body)) + body)
+        time.sleep(1.5)
+        assert len(read_all(connection)) < 16 << 20
+        assert len(infer(server, body).content) > 16 << 20
+
+
+def test_many_slow_clients_do_not_delay_others(release):
+    release.set()
+    with copying(release, client_timeout_s=5, max_queue=16) as server:
+        slow = [server.raw() for _ in range(40)]
+        for connection in slow:
+            connection.sendall(request_text(len(BODY)) + BODY[:10])
+        begin = time.monotonic()
+        assert infer(server).status_code == 200
+        assert time.monotonic() - begin < 2
+        for connection in slow:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET / HTTP/1.1\r\nX: " + b"y" * 1_000_000,
+    ],
+)
+def test_what_is_not_http_is_refused(release, text):
+    release.set()
+    with copying(release, client_timeout_s=2) as server:
+        with server.raw() as connection:
+            try:
+                connection.sendall(text)
+            except OSError:
+                pass  # it was refused before it was complete
+            answer = read_all(connection)
+            assert answer == b"" or b" 400 " in answer
+        assert infer(server).status_code == 200
+
+
+def test_token_is_required_from_everyone(release):
+    release.set()
+    token = "a" * 20
+    with copying(release, token=token) as server:
+        for headers in ({}, {"Authorization": token}, {"Authorization": f"Bearer {token}b"}):
+            answer = infer(server, **headers)
+            assert answer.status_code == 401 and answer.headers["WWW-Authenticate"] == "Bearer"
+        assert infer(server, Authorization=f"Bearer {token}").status_code == 200
+        for path, status in (
+            ("/v2/health/live", 200),
+            ("/v2/health/ready", 200),
+            ("/v2", 401),
+            ("/metrics", 401),
+            ("/v2/models/small", 401),
+            ("/v1/vision/custom/list", 401),
+            ("/v2/models/small/../../health/live", 401),
+            ("//v2/health/live", 401),
+        ):
+            with server.raw() as connection:
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                assert f" {status} ".encode() in connection.recv(4096), path
+
+
+def test_shutdown_answers_what_was_accepted(release):
+    server = serving.Server(serving.blocked_pipeline(release), max_queue=10)
+    codes = []
+    threads = in_threads(10, lambda: codes.append(infer(server).status_code))
+    wait_until(lambda: server.engine.unanswered == 10)
+    stopping = threading.Thread(target=server.stop)
+    stopping.start()
+    time.sleep(0.3)
+    with pytest.raises(requests.ConnectionError):
+        infer(server)  # no new connections
+    release.set()
+    stopping.join(30)
+    for thread in threads:
+        thread.join()
+    assert codes == [200] * 10
+
+
+def test_pipeline_that_fails_is_not_ready():
+    like = np.zeros((1, 8), dtype=np.int8)
+
+    def run(arrays):
+        raise ValueError("the device is on fire")
+
+    backend = segue.callable_backend([segue.Port("in", like)], [segue.Port("out", like)], run)
+    with serving.serving(segue._segue.open_pipeline_of_callables([backend])) as server:
+        for _ in range(2):
+            answer = infer(server)
+            assert answer.status_code == 503 and "on fire" in answer.json()["error"]
+        for path in ("live", "ready"):
+            assert requests.get(f"{server.url}/v2/health/{path}", timeout=30).status_code == 503
+
+
+def test_unexpected_error_is_not_shown_to_the_client(parts, caplog):
+    class Broken(serving.MarkingDetector):
+        def decode(self, outputs, transform):
+            raise KeyError("secret")
+
+    detector = Broken((1, 64, 64, 3))
+    with serving.serving(
+        segue.Pipeline(parts), detector=detector, output_names=["conv2d_4"]
+    ) as server:
+        image = {"image": serving.encoded(serving.picture(1))}
+        url = f"{server.url}/v1/vision/detection"
+        answer = requests.post(url, files=image, timeout=30)
+        assert answer.status_code == 500 and "secret" not in answer.text
+        assert "secret" in caplog.text

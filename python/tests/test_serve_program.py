@@ -1,0 +1,235 @@
+"""`python -m segue.serve`, and what it measures."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import segue
+import serving
+from segue.serve.__main__ import main
+from segue.serve.metrics import device_names
+
+requests = pytest.importorskip("requests", reason="requests is not installed")
+
+
+@contextlib.contextmanager
+def program(*arguments, **settings):
+    """The running server, with its address. Ends it with SIGTERM, unless that was done."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "segue.serve", *map(str, arguments), "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        **settings,
+    )
+    try:
+        for line in process.stderr:
+            if found := re.search(r"(.+) is served at (http://\S+)", line):
+                process.url = found[2]
+                process.model = found[1].split(": ")[-1]
+                break
+        else:
+            raise AssertionError(f"ended with {process.wait()}")
+        process.status = 0  # expected at the end
+        process.is_ending = False
+        yield process
+        if not process.is_ending:
+            process.terminate()
+        assert process.wait(60) == process.status
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def infer(server, image):
+    body = {
+        "inputs": [
+            {
+                "name": "input_1",
+                "shape": list(image.shape),
+                "datatype": "INT8",
+                "parameters": {"binary_data_size": image.nbytes},
+            }
+        ],
+        "parameters": {"binary_data_output": True},
+    }
+    head = json.dumps(body).encode()
+    answer = requests.post(
+        f"{server.url}/v2/models/{server.model}/infer",
+        data=head + image.tobytes(),
+        headers={"Inference-Header-Content-Length": str(len(head))},
+        timeout=60,
+    )
+    assert answer.status_code == 200, answer.text
+    length = int(answer.headers["Inference-Header-Content-Length"])
+    (output,) = json.loads(answer.content[:length])["outputs"]
+    return np.frombuffer(answer.content[length:], np.int8).reshape(output["shape"])
+
+
+def metrics_of(server):
+    """Values by name with labels."""
+    lines = requests.get(f"{server.url}/metrics", timeout=30).text.splitlines()
+    return {name: float(value) for name, value in (x.rsplit(" ", 1) for x in lines if x[0] != "#")}
+
+
+def test_folder_and_plan_are_served(parts, model, images, expected, tmp_path):
+    plan = tmp_path / "plan.json"
+    plan.write_text(segue.plan(model, 2, "balanced").to_json())
+    for arguments in ([parts], [plan, "--model", serving_model(model, tmp_path), "--name", "m2"]):
+        if len(arguments) > 1 and not hasattr(segue, "Detector"):
+            continue
+        with program(*arguments) as server:
+            assert np.array_equal(infer(server, images[0]), expected(images[0]))
+
+
+def serving_model(model, folder):
+    path = folder / "model.tflite"
+    model.save(path)
+    return path
+
+
+def test_metrics_are_those_of_the_requests(parts, images):
+    with program(parts) as server:
+        for _ in range(20):
+            infer(server, images[0])
+        requests.post(f"{server.url}/v2/models/{server.model}/infer", data=b"{", timeout=30)
+        values = metrics_of(server)
+    assert values['segue_requests_total{code="200",protocol="oip"}'] == 20
+    assert values['segue_requests_total{code="400",protocol="oip"}'] == 1
+    assert values['segue_request_seconds_count{protocol="oip"}'] == 20
+    assert values["segue_results_total"] == 20
+    assert values["segue_requests_unanswered"] == 0
+    assert values["segue_device_losses_total"] == 0
+    assert values["segue_throughput_per_second"] > 0
+    low = values['segue_request_quantile_seconds{protocol="oip",quantile="0.5"}']
+    high = values['segue_request_quantile_seconds{protocol="oip",quantile="0.99"}']
+    assert 0 < low <= high < 60
+    assert low >= values['segue_pipeline_latency_seconds{quantile="0.5"}'] * 0.9
+    for stage in range(3):
+        name = f'segue_device_utilisation_ratio{{device="cpu {stage}",stage="{stage}"}}'
+        assert 0 < values[name] <= 1
+
+
+def test_lost_device_is_counted_and_its_spare_named(stand_ins, parts, images, tmp_path):
+    file = next(parts.glob("*_segment_0_of_3.tflite"))
+    shutil.copy(file, tmp_path / "one_segment_0_of_1_edgetpu.tflite")
+    with program(tmp_path, "--backend", "edgetpu") as server:
+        before = infer(server, images[0])
+        os.kill(serving.device_process(server.pid, "pci:apex_0"), signal.SIGKILL)
+        assert np.array_equal(infer(server, images[0]), before)
+        values = metrics_of(server)
+        names = [name for name, _ in segue.edgetpu_devices()]
+    assert values["segue_device_losses_total"] == 1
+    for device in names[:2]:
+        assert f'segue_device_utilisation_ratio{{device="{device}",stage="0"}}' in values
+
+
+def test_pipeline_that_fails_ends_the_program(stand_ins, parts, images, tmp_path):
+    file = next(parts.glob("*_segment_0_of_3.tflite"))
+    shutil.copy(file, tmp_path / "one_segment_0_of_1_edgetpu.tflite")
+    with program(tmp_path, "--backend", "edgetpu", "--use", "pci:apex_0") as server:
+        infer(server, images[0])
+        os.kill(serving.device_process(server.pid, "pci:apex_0"), signal.SIGKILL)
+        with pytest.raises(AssertionError, match="no device is left to run it"):
+            infer(server, images[0])  # 503 with the reason
+        server.is_ending = True
+        server.status = 6
+
+
+def test_shutdown_by_signal_answers_first(parts, images, expected):
+    """One request is computed and others wait when the signal comes."""
+    with program(parts, "--backend", "simulated", "--time-scale", "300") as server:
+        with ThreadPoolExecutor(6) as pool:
+            answers = [pool.submit(infer, server, image) for image in images]
+            until = time.monotonic() + 20
+            while metrics_of(server)["segue_requests_unanswered"] < len(images):
+                assert time.monotonic() < until
+            server.terminate()
+            server.is_ending = True
+            for image, answer in zip(images, answers):
+                assert np.array_equal(answer.result(), expected(image))
+
+
+@pytest.mark.parametrize(
+    "arguments, status, reason",
+    [
+        ([], 2, "required: DIR"),
+        (["nowhere"], 1, "nowhere"),
+        (["DIR", "--host", "0.0.0.0"], 2, "--host 0.0.0.0 is reachable by others; add --token-file"),
+        (["DIR", "--host", "::"], 2, "is reachable by others"),
+        (["DIR", "--host", "example.org"], 2, "is reachable by others"),
+        (["DIR", "--zmq", "ipc:///tmp/a"], 2, "--zmq needs --model"),
+        (["DIR", "--zmq", "tcp://*:5555", "--model", "m"], 2, "--zmq tcp://*:5555 is reachable"),
+        (["DIR", "--zmq", "tcp://0.0.0.0:5555", "--model", "m"], 2, "is reachable by others"),
+        (["DIR", "--zmq", "tcp://eth0:5555", "--model", "m"], 2, "is reachable by others"),
+        (["DIR", "--token-file", "nowhere"], 2, "--token-file"),
+        (["DIR", "--token-file", "SHORT"], 2, "16 characters or more"),
+        (["DIR", "--max-queue", "0"], 2, "from 1 to 100000"),
+        (["DIR", "--max-body", "x"], 2, "--max-body"),
+        (["DIR", "--port", "65536"], 2, "must be a port"),
+        (["PLAN"], 2, "add --model MODEL"),
+        (["DIR", "--name", "a/b"], 2, "--name 'a/b'"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    parts, tmp_path, capsys, arguments, status, reason
+):
+    (tmp_path / "short").write_text("abc\n")
+    paths = {"DIR": parts, "PLAN": parts / "plan.json", "SHORT": tmp_path / "short"}
+    words = [str(paths.get(word, word)) for word in arguments]
+    try:
+        found = main(["--port", "0", *words])
+    except SystemExit as ended:
+        found = ended.code
+    assert found == status
+    assert reason in capsys.readouterr().err
+
+
+def test_port_in_use_is_an_error_before_devices_open(parts):
+    with program(parts) as server:
+        port = server.url.rsplit(":", 1)[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "segue.serve", str(parts), "--port", port],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1 and "Address already in use" in done.stderr
+
+
+def test_other_host_is_served_with_a_token(parts, tmp_path):
+    token = "0123456789abcdef"
+    (tmp_path / "token").write_text(token + "\n")
+    with program(parts, "--host", "0.0.0.0", "--token-file", tmp_path / "token") as server:
+        url = server.url.replace("0.0.0.0", "127.0.0.1")
+        assert requests.get(f"{url}/v2", timeout=30).status_code == 401
+        headers = {"Authorization": f"Bearer {token}"}
+        assert requests.get(f"{url}/v2", headers=headers, timeout=30).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "initial, losses, names",
+    [
+        ([1, 1], [], [[0], [1]]),
+        ([2, 1], [], [[0, 1], [2]]),
+        ([1, 1], ["device 1: it died; spare device device 2"], [[0], [1, 2]]),
+        (
+            [1, 1],
+            ["device 1: it died; spare device device 2", "device 2: too; spare device device 3"],
+            [[0], [1, 2, 3]],
+        ),
+        ([2], ["device 1: it died; the other devices of the stage (1)"], [[0, 1]]),
+    ],
+)
+def test_spares_are_devices_of_the_stage_they_joined(initial, losses, names):
+    assert device_names(initial, losses) == names
