@@ -59,7 +59,7 @@ class MarkingDetector:
         width, height = transform
         sums = np.resize(outputs[0].astype(np.int64).sum(axis=(0, 1, 2)), 12)
         boxes = []
-        for i, score in enumerate((0.3, 0.9, 0.6)):  # not in order
+        for i, score in enumerate((0.9, 0.6, 0.3)):
             a, b, c, d = (sums[4 * i : 4 * i + 4] % 97) / 200
             boxes.append(
                 Box(a * width, b * height, (0.5 + c) * width, (0.5 + d) * height, score, int(sums[i] % 8))

@@ -231,6 +231,7 @@ def test_token_is_required_from_everyone(release):
         for path, status in (
             ("/v2/health/live", 200),
             ("/v2/health/ready", 200),
+            ("/v1/server/status/ping", 200),
             ("/v2", 401),
             ("/metrics", 401),
             ("/v2/models/small", 401),

@@ -33,6 +33,7 @@ from segue._segue import Backend
 
 # Connections beyond the requests that may be unanswered: idle ones, and those that send.
 MORE_CONNECTIONS = 32
+QUEUE_CAPACITY = 4
 STATUS = {"infeasible": 4, "compiler": 5, "device": 6, "mismatch": 7, "invalid_argument": 2}
 STATUS_OF_MODELS = 3
 
@@ -89,6 +90,7 @@ def serve(options: argparse.Namespace) -> int:
 
 def _announce(options: argparse.Namespace, service: Service, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
+    host = f"[{host}]" if ":" in host else host
     more = f" and {options.zmq}" if options.zmq else ""
     logging.info("%s is served at http://%s:%d%s", service.name, host, port, more)
 
@@ -129,7 +131,13 @@ def _open(
     options: argparse.Namespace, plan: segue.Plan | None, devices: Sequence[tuple[str, Backend]]
 ) -> segue.Pipeline:
     backends = [backend for _, backend in devices]
-    arguments: dict[str, Any] = {"backends": backends, "watchdog_s": options.watchdog}
+    arguments: dict[str, Any] = {
+        "backends": backends,
+        "watchdog_s": options.watchdog,
+        # Python may be late; devices then find inputs waiting, and results a place.
+        "queue_capacity": QUEUE_CAPACITY,
+        "result_capacity": options.max_queue,
+    }
     if plan is not None and Path(options.source).is_file():
         return segue.Pipeline(plan, options.model, **arguments)
     return segue.Pipeline(options.source, **arguments)

@@ -22,7 +22,7 @@ from segue.serve.detection import Detection
 from segue.serve.engine import Engine
 from segue.serve.errors import Refused, body_of, headers_of, refusal_of
 from segue.serve.frigate import FrigateServer
-from segue.serve.limits import App, BoundedRequests, Message, Receive, Send
+from segue.serve.limits import COMPLETE_AT, App, BoundedRequests, Message, Receive, Send
 from segue.serve.metrics import Metrics
 
 logger = logging.getLogger("segue.serve")
@@ -31,7 +31,8 @@ logger = logging.getLogger("segue.serve")
 INLINE_BYTES = 64 * 1024
 INFER_PATHS = ("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer")
 MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
-HEALTH_PATHS = ("/v2/health/live", "/v2/health/ready")
+PING_PATHS = ("/v1/status/ping", "/v1/server/status/ping")
+HEALTH_PATHS = ("/v2/health/live", "/v2/health/ready", *PING_PATHS)  # need no token
 
 
 @dataclass
@@ -153,6 +154,7 @@ def _measured(app: App, metrics: Metrics) -> App:
         try:
             await app(scope, receive, note)
         finally:
+            begin = scope.get(COMPLETE_AT, begin)
             metrics.observe(protocol, code, time.perf_counter() - begin)
 
     return measured
@@ -173,10 +175,11 @@ def _add_health(app: FastAPI, service: Service) -> None:
         text = await loop.run_in_executor(service.pool, service.metrics.text)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @app.get("/v1/status/ping")
-    @app.get("/v1/server/status/ping")
     async def ping() -> Response:
-        return JSONResponse({"success": service.engine.is_ready, "message": "Segue"})
+        return JSONResponse({"success": service.engine.is_ready, "message": version()})
+
+    for path in PING_PATHS:
+        app.add_api_route(path, ping, methods=["GET"])
 
 
 def _add_oip(app: FastAPI, service: Service) -> None:

@@ -41,7 +41,8 @@ class DetectorLike(Protocol):
     """What this package calls of segue.Detector."""
 
     def prepare(self, image: Array) -> tuple[Array, Any]: ...
-    def decode(self, outputs: Sequence[Array], transform: Any) -> Sequence[DetectionLike]: ...
+    def decode(self, outputs: Sequence[Array], transform: Any) -> Sequence[DetectionLike]:
+        """In descending order of score."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Detection:
         outputs = [result.outputs[name] for name in self._output_names]
         found = await self._in_pool(lambda: self._detector.decode(outputs, transform))
         return Found(
-            sorted(found, key=lambda detection: -detection.score),
+            list(found),
             result.latency_ns / 1e6,
             (time.perf_counter() - begin) * 1e3,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import Any, Awaitable, Callable, MutableMapping
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -14,6 +15,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+COMPLETE_AT = "segue.complete_at"  # key of the scope: when the request was complete
 
 
 class ClientGone(Exception):
@@ -100,6 +103,7 @@ class BoundedRequests:
         except Refused as refused:
             await refuse(send, refused)
             return
+        scope[COMPLETE_AT] = time.perf_counter()
         await self._run(scope, body, receive, send)
 
     async def _read(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes:
