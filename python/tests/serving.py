@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import io
-
+import re
 import socket
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ for package in ("fastapi", "uvicorn", "zmq", "prometheus_client", "multipart", "
 import uvicorn
 from PIL import Image
 
+from segue.serve.__main__ import main
 from segue.serve.app import Service, make_app
 from segue.serve.detection import Detection
 from segue.serve.engine import Engine
@@ -190,3 +193,32 @@ def device_process(parent, device):
             if line.split("\0")[0] == f"segue-device {device}":
                 return int(child)
     raise AssertionError(f"no process of {device}")
+
+
+@contextlib.contextmanager
+def program(*arguments, **settings):
+    """The running server, with its address. Ends it with SIGTERM, unless that was done."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "segue.serve", *map(str, arguments), "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        **settings,
+    )
+    try:
+        for line in process.stderr:
+            if found := re.search(r"(.+) is served at (http://\S+)", line):
+                process.url = found[2]
+                process.model = found[1].split(": ")[-1]
+                break
+        else:
+            raise AssertionError(f"ended with {process.wait()}")
+        process.status = 0  # expected at the end
+        process.is_ending = False
+        yield process
+        if not process.is_ending:
+            process.terminate()
+        assert process.wait(60) == process.status
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()

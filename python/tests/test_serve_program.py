@@ -1,9 +1,7 @@
 """`python -m segue.serve`, and what it measures."""
 
-import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -16,39 +14,9 @@ import pytest
 
 import segue
 import serving
-from segue.serve.__main__ import main
 from segue.serve.metrics import device_names
 
 requests = pytest.importorskip("requests", reason="requests is not installed")
-
-
-@contextlib.contextmanager
-def program(*arguments, **settings):
-    """The running server, with its address. Ends it with SIGTERM, unless that was done."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "segue.serve", *map(str, arguments), "--port", "0"],
-        stderr=subprocess.PIPE,
-        text=True,
-        **settings,
-    )
-    try:
-        for line in process.stderr:
-            if found := re.search(r"(.+) is served at (http://\S+)", line):
-                process.url = found[2]
-                process.model = found[1].split(": ")[-1]
-                break
-        else:
-            raise AssertionError(f"ended with {process.wait()}")
-        process.status = 0  # expected at the end
-        process.is_ending = False
-        yield process
-        if not process.is_ending:
-            process.terminate()
-        assert process.wait(60) == process.status
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
 
 
 def infer(server, image):
@@ -82,24 +50,14 @@ def metrics_of(server):
     return {name: float(value) for name, value in (x.rsplit(" ", 1) for x in lines if x[0] != "#")}
 
 
-def test_folder_and_plan_are_served(parts, model, images, expected, tmp_path):
-    plan = tmp_path / "plan.json"
-    plan.write_text(segue.plan(model, 2, "balanced").to_json())
-    for arguments in ([parts], [plan, "--model", serving_model(model, tmp_path), "--name", "m2"]):
-        if len(arguments) > 1 and not hasattr(segue, "Detector"):
-            continue
-        with program(*arguments) as server:
-            assert np.array_equal(infer(server, images[0]), expected(images[0]))
-
-
-def serving_model(model, folder):
-    path = folder / "model.tflite"
-    model.save(path)
-    return path
+def test_folder_is_served(parts, images, expected):
+    with serving.program(parts) as server:
+        assert server.model == "conv5-f32"
+        assert np.array_equal(infer(server, images[0]), expected(images[0]))
 
 
 def test_metrics_are_those_of_the_requests(parts, images):
-    with program(parts) as server:
+    with serving.program(parts) as server:
         for _ in range(20):
             infer(server, images[0])
         requests.post(f"{server.url}/v2/models/{server.model}/infer", data=b"{", timeout=30)
@@ -123,7 +81,7 @@ def test_metrics_are_those_of_the_requests(parts, images):
 def test_lost_device_is_counted_and_its_spare_named(stand_ins, parts, images, tmp_path):
     file = next(parts.glob("*_segment_0_of_3.tflite"))
     shutil.copy(file, tmp_path / "one_segment_0_of_1_edgetpu.tflite")
-    with program(tmp_path, "--backend", "edgetpu") as server:
+    with serving.program(tmp_path, "--backend", "edgetpu") as server:
         before = infer(server, images[0])
         os.kill(serving.device_process(server.pid, "pci:apex_0"), signal.SIGKILL)
         assert np.array_equal(infer(server, images[0]), before)
@@ -137,7 +95,7 @@ def test_lost_device_is_counted_and_its_spare_named(stand_ins, parts, images, tm
 def test_pipeline_that_fails_ends_the_program(stand_ins, parts, images, tmp_path):
     file = next(parts.glob("*_segment_0_of_3.tflite"))
     shutil.copy(file, tmp_path / "one_segment_0_of_1_edgetpu.tflite")
-    with program(tmp_path, "--backend", "edgetpu", "--use", "pci:apex_0") as server:
+    with serving.program(tmp_path, "--backend", "edgetpu", "--use", "pci:apex_0") as server:
         infer(server, images[0])
         os.kill(serving.device_process(server.pid, "pci:apex_0"), signal.SIGKILL)
         with pytest.raises(AssertionError, match="no device is left to run it"):
@@ -148,7 +106,7 @@ def test_pipeline_that_fails_ends_the_program(stand_ins, parts, images, tmp_path
 
 def test_shutdown_by_signal_answers_first(parts, images, expected):
     """One request is computed and others wait when the signal comes."""
-    with program(parts, "--backend", "simulated", "--time-scale", "300") as server:
+    with serving.program(parts, "--backend", "simulated", "--time-scale", "300") as server:
         with ThreadPoolExecutor(6) as pool:
             answers = [pool.submit(infer, server, image) for image in images]
             until = time.monotonic() + 20
@@ -188,7 +146,7 @@ def test_options_that_do_not_fit_are_refused(
     paths = {"DIR": parts, "PLAN": parts / "plan.json", "SHORT": tmp_path / "short"}
     words = [str(paths.get(word, word)) for word in arguments]
     try:
-        found = main(["--port", "0", *words])
+        found = serving.main(["--port", "0", *words])
     except SystemExit as ended:
         found = ended.code
     assert found == status
@@ -196,7 +154,7 @@ def test_options_that_do_not_fit_are_refused(
 
 
 def test_port_in_use_is_an_error_before_devices_open(parts):
-    with program(parts) as server:
+    with serving.program(parts) as server:
         port = server.url.rsplit(":", 1)[1]
         done = subprocess.run(
             [sys.executable, "-m", "segue.serve", str(parts), "--port", port],
@@ -210,7 +168,7 @@ def test_port_in_use_is_an_error_before_devices_open(parts):
 def test_other_host_is_served_with_a_token(parts, tmp_path):
     token = "0123456789abcdef"
     (tmp_path / "token").write_text(token + "\n")
-    with program(parts, "--host", "0.0.0.0", "--token-file", tmp_path / "token") as server:
+    with serving.program(parts, "--host", "0.0.0.0", "--token-file", tmp_path / "token") as server:
         url = server.url.replace("0.0.0.0", "127.0.0.1")
         assert requests.get(f"{url}/v2", timeout=30).status_code == 401
         headers = {"Authorization": f"Bearer {token}"}

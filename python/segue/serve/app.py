@@ -67,7 +67,7 @@ def make_app(service: Service) -> App:
             yield
         finally:
             if service.frigate is not None:
-                await service.frigate.stop()
+                await service.frigate.stop(service.drain_s)
             await service.engine.close(service.drain_s)
             service.pool.shutdown(wait=False)
 

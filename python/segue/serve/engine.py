@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from typing import Any, Callable, Protocol, Sequence
 
@@ -108,7 +109,7 @@ class Engine:
             raise
 
     async def close(self, timeout_s: float) -> None:
-        """Accepts no more requests, completes those accepted, and ends the threads."""
+        """Accepts no more requests, and completes those accepted, as far as the time allows."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -116,11 +117,12 @@ class Engine:
         await loop.run_in_executor(None, self._join, timeout_s)
         self._is_cancelled = True
         self._pipeline.cancel()
-        await loop.run_in_executor(None, self._join, timeout_s)
+        await loop.run_in_executor(None, self._join, 1.0)
 
     def _join(self, timeout_s: float) -> None:
+        until = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _check_room(self) -> None:
         if self._error is not None:

@@ -70,10 +70,12 @@ class FrigateServer:
         socket.bind(self._endpoint)
         self._receiver = asyncio.create_task(self._receive())
 
-    async def stop(self) -> None:
-        """Takes no more requests, and sends the answers to those taken."""
+    async def stop(self, timeout_s: float) -> None:
+        """Takes no more requests, and answers those taken, as far as the time allows."""
         self._receiver.cancel()
-        await asyncio.gather(self._receiver, *self._answers, return_exceptions=True)
+        _, late = await asyncio.wait({self._receiver, *self._answers}, timeout=timeout_s)
+        for task in late:
+            task.cancel()
         self._socket.close(linger=1000)
         if self._authenticator is not None:
             self._authenticator.stop()
