@@ -23,7 +23,6 @@ for package in ("fastapi", "uvicorn", "zmq", "prometheus_client", "multipart", "
 import uvicorn
 from PIL import Image
 
-from segue.serve.__main__ import main
 from segue.serve.app import Service, make_app
 from segue.serve.detection import Detection
 from segue.serve.engine import Engine
@@ -65,18 +64,35 @@ class MarkingDetector:
         for i, score in enumerate((0.9, 0.6, 0.3)):
             a, b, c, d = (sums[4 * i : 4 * i + 4] % 97) / 200
             boxes.append(
-                Box(a * width, b * height, (0.5 + c) * width, (0.5 + d) * height, score, int(sums[i] % 8))
+                Box(
+                    a * width,
+                    b * height,
+                    (0.5 + c) * width,
+                    (0.5 + d) * height,
+                    score,
+                    int(sums[i] % 8),
+                )
             )
         return boxes
+
+
+class Measured:
+    """A raw pipeline, whose losses are a function, as segue.Pipeline has them."""
+
+    def __init__(self, pipeline):
+        self.statistics = pipeline.statistics
+        self.losses = []
 
 
 class Server:
     """Listens at a free port of the loopback address, until `stop`."""
 
-    def __init__(self, pipeline, *, detector=None, output_names=(), zmq=None, max_queue=16, **settings):
+    def __init__(
+        self, pipeline, *, detector=None, output_names=(), zmq=None, max_queue=16, **settings
+    ):
         self.engine = Engine(pipeline, max_queue)
         self.pool = ThreadPoolExecutor(2)
-        metrics = Metrics(pipeline.statistics, lambda: self.engine.unanswered, [])
+        metrics = Metrics(Measured(pipeline), lambda: self.engine.unanswered, [])
         self.service = Service(
             name=NAME,
             engine=self.engine,
@@ -87,7 +103,9 @@ class Server:
             **settings,
         )
         if detector is not None:
-            self.service.detection = Detection(self.engine, detector, output_names, LABELS, self.pool)
+            self.service.detection = Detection(
+                self.engine, detector, output_names, LABELS, self.pool
+            )
         if zmq is not None:
             self.service.frigate = FrigateServer(
                 self.service.detection,
@@ -153,7 +171,12 @@ def blocked_pipeline(release, shape=(1, 8), computed=None):
         return [np.array(arrays[0])]
 
     backend = segue.callable_backend([segue.Port("in", like)], [segue.Port("out", like)], run)
-    return segue._segue.open_pipeline_of_callables([backend], 1, 1)
+    return callable_pipeline(backend, 1)
+
+
+def callable_pipeline(backend, capacity=2):
+    options = segue._segue.PipelineOptions(capacity, capacity)
+    return segue._segue.open_pipeline_of_callables([backend], options)
 
 
 def infer_json(values):
@@ -176,8 +199,6 @@ def encoded(pixels, kind="PNG"):
 def memory_kib(process="self"):
     with open(f"/proc/{process}/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
-
-
 
 
 def free_port():

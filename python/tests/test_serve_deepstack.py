@@ -48,7 +48,7 @@ def as_predictions(boxes):
     ]
 
 
-def test_boxes_are_in_pixels_of_the_image(server, detector, expected):
+def test_boxes_are_in_image_pixels(server, detector, expected):
     for seed, (width, height) in enumerate([(64, 64), (640, 480), (31, 200)]):
         pixels = serving.picture(seed, width, height)
         answer = post(server, {"image": serving.encoded(pixels)})
@@ -60,7 +60,7 @@ def test_boxes_are_in_pixels_of_the_image(server, detector, expected):
         assert 0 <= body["inferenceMs"] <= body["processMs"] + 1
 
 
-def test_min_confidence_selects(server, detector, expected):
+def test_min_confidence_filters_predictions(server, detector, expected):
     pixels = serving.picture(5)
     boxes = boxes_of(detector, expected, pixels)
     for confidence, count in (("", 2), ("0", 3), ("0.3", 3), ("0.7", 1), ("0.95", 0), ("1", 0)):
@@ -79,7 +79,7 @@ def test_formats_of_images(server, detector, expected, kind):
     assert body["predictions"] == as_predictions(boxes_of(detector, expected, pixels)[:2])
 
 
-def test_frigates_plugin_gets_its_rows(server, detector, expected):
+def test_frigate_deepstack_plugin_is_answered(server, detector, expected):
     """As frigate/detectors/plugins/deepstack.py asks: a JPEG and an empty api_key."""
     data = serving.encoded(serving.picture(7, 320, 320), "JPEG")
     answer = requests.post(
@@ -93,7 +93,7 @@ def test_frigates_plugin_gets_its_rows(server, detector, expected):
     assert confidences == sorted(confidences, reverse=True) == [0.9, 0.6]
 
 
-def test_custom_models_are_named_and_listed(server):
+def test_custom_model_is_listed_and_answers(server):
     for method in (requests.get, requests.post):
         answer = method(f"{server.url}/v1/vision/custom/list", timeout=30).json()
         assert answer["success"] is True and answer["models"] == ["small"]
@@ -105,7 +105,7 @@ def test_custom_models_are_named_and_listed(server):
     assert requests.get(f"{server.url}/v1/server/status/ping", timeout=30).json()["success"] is True
 
 
-def test_only_file_of_another_name_is_taken(server):
+def test_single_file_with_other_name_is_used(server):
     data = serving.encoded(serving.picture(9))
     wanted = post(server, {"image": data}).json()["predictions"]
     assert post(server, {"file1": ("a.png", data)}).json()["predictions"] == wanted
@@ -142,7 +142,7 @@ def bad_images():
 
 
 @pytest.mark.parametrize("kind", list(bad_images()))
-def test_bad_image_is_an_error_to_its_client_only(server, kind):
+def test_invalid_image_fails_alone(server, kind):
     data, status = bad_images()[kind]
     answer = post(server, {"image": ("image", data)})
     assert answer.status_code == status, answer.text
@@ -152,7 +152,7 @@ def test_bad_image_is_an_error_to_its_client_only(server, kind):
 
 
 @pytest.mark.parametrize("text", ["high", "1.1", "-0.1", "nan", "inf"])
-def test_min_confidence_that_is_none_is_refused(server, text):
+def test_invalid_min_confidence_is_refused(server, text):
     answer = post(server, {"image": serving.encoded(serving.picture(1))}, min_confidence=text)
     assert answer.status_code == 400 and "min_confidence" in answer.json()["error"]
 
@@ -163,26 +163,29 @@ def test_min_confidence_that_is_none_is_refused(server, text):
         ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="image"'),
         ("multipart/form-data; boundary=x", b"not a form at all"),
         ("multipart/form-data", b"--x\r\n"),
-        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n' * 99),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n' * 99,
+        ),
         ("application/x-www-form-urlencoded", b"image=abc"),
         ("application/json", b"{}"),
         ("image/jpeg", serving.encoded(serving.picture(1), "JPEG")),
     ],
 )
-def test_form_without_an_image_is_refused(server, kind, body):
+def test_form_without_image_is_refused(server, kind, body):
     url = f"{server.url}/v1/vision/detection"
     answer = requests.post(url, data=body, headers={"content-type": kind}, timeout=30)
     assert answer.status_code == 400, answer.text
     assert answer.json()["success"] is False
 
 
-def test_server_without_a_model_cannot_detect(parts):
+def test_detection_without_model_gets_501(parts):
     with serving.serving(segue.Pipeline(parts)) as server:
         answer = post(server, {"image": serving.encoded(serving.picture(1))})
         assert answer.status_code == 501 and "--model" in answer.json()["error"]
 
 
-def test_api_key_of_the_form_is_the_token(parts, detector):
+def test_form_api_key_counts_as_token(parts, detector):
     settings = {"detector": detector, "output_names": ["conv2d_4"], "token": "t" * 20}
     image = {"image": serving.encoded(serving.picture(1))}
     with serving.serving(segue.Pipeline(parts), **settings) as server:
@@ -193,4 +196,6 @@ def test_api_key_of_the_form_is_the_token(parts, detector):
         url = f"{server.url}/v1/vision/detection"
         for token, status in (("t" * 20, 200), ("u" * 20, 401)):
             headers = {"Authorization": f"Bearer {token}"}
-            assert requests.post(url, files=image, headers=headers, timeout=30).status_code == status
+            assert (
+                requests.post(url, files=image, headers=headers, timeout=30).status_code == status
+            )

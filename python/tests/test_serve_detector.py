@@ -7,6 +7,7 @@ import pytest
 
 import segue
 import serving
+from segue.serve.__main__ import main
 from tiny_detector import tiny_detector
 
 requests = pytest.importorskip("requests", reason="requests is not installed")
@@ -63,7 +64,7 @@ def ask_zmq(endpoint, pixels):
     return rows
 
 
-def test_form_and_zmq_find_what_the_detector_finds(model_file, found, tmp_path):
+def test_form_and_zmq_match_detector(model_file, found, tmp_path):
     endpoint = f"ipc://{tmp_path}/detector"
     folder = model_file.parent
     arguments = ("--model", model_file, "--labels", folder / "labels.txt", "--zmq", endpoint)
@@ -88,13 +89,18 @@ def test_form_and_zmq_find_what_the_detector_finds(model_file, found, tmp_path):
                 ]
                 rows = ask_zmq(endpoint, pixels)
                 for row, box in zip(rows, boxes):
-                    wanted = [box.top / height, box.left / width, box.bottom / height, box.right / width]
+                    wanted = [
+                        box.top / height,
+                        box.left / width,
+                        box.bottom / height,
+                        box.right / width,
+                    ]
                     assert row[0] == box.class_id and row[1] == np.float32(box.score)
                     assert row[2:] == pytest.approx(wanted, abs=1e-6)
                 assert not rows[len(boxes) :].any()
 
 
-def test_model_that_detects_nothing_serves_tensors(model, parts, tmp_path, capsys):
+def test_classifier_is_served_without_detection(model, parts, tmp_path, capsys):
     file = tmp_path / "classifier.tflite"
     model.save(file)
     with serving.program(parts, "--model", file) as server:
@@ -105,12 +111,12 @@ def test_model_that_detects_nothing_serves_tensors(model, parts, tmp_path, capsy
     labels = tmp_path / "labels.txt"
     labels.write_text("one\n")
     for option in (["--labels", str(labels)], ["--zmq", f"ipc://{tmp_path}/a"]):
-        assert serving.main([str(parts), "--port", "0", "--model", str(file), *option]) == 3
+        assert main([str(parts), "--port", "0", "--model", str(file), *option]) == 3
 
 
-def test_model_of_another_pipeline_is_refused(model, model_file, tmp_path, capsys):
+def test_model_of_other_pipeline_is_refused(model, model_file, tmp_path, capsys):
     file = tmp_path / "other.tflite"
     model.save(file)
     arguments = [str(model_file.parent / "parts"), "--port", "0", "--model", str(file)]
-    assert serving.main(arguments) == 7
+    assert main(arguments) == 7
     assert "not those of the pipeline" in capsys.readouterr().err

@@ -40,7 +40,7 @@ def test_each_request_gets_its_own_result():
     assert [value_of(result) for result in results] == list(range(100))
 
 
-def test_input_that_does_not_fit_fails_alone():
+def test_invalid_input_fails_alone():
     release = threading.Event()
     release.set()
 
@@ -75,7 +75,7 @@ def test_full_queue_refuses_at_once():
     assert [value_of(result) for result in results] == [0, 1, 2, 3]
 
 
-def test_request_of_a_client_that_left_is_not_computed():
+def test_cancelled_request_is_not_computed():
     release = threading.Event()
     computed = []
 
@@ -104,10 +104,10 @@ def failing_pipeline(fails_at):
         return [np.array(arrays[0])]
 
     backend = segue.callable_backend([segue.Port("in", like)], [segue.Port("out", like)], run)
-    return segue._segue.open_pipeline_of_callables([backend], 2, 2)
+    return serving.callable_pipeline(backend)
 
 
-def test_pipeline_that_ends_answers_everyone():
+def test_failed_pipeline_answers_all_requests():
     failures = []
 
     async def body(engine):
@@ -126,7 +126,7 @@ def test_pipeline_that_ends_answers_everyone():
     assert len(failures) == 1 and "on fire" in failures[0]
 
 
-def test_close_completes_what_was_accepted():
+def test_close_completes_accepted_requests():
     release = threading.Event()
 
     async def main():
@@ -145,7 +145,7 @@ def test_close_completes_what_was_accepted():
     assert asyncio.run(main()) == list(range(20))
 
 
-def test_close_gives_up_after_its_time():
+def test_close_stops_waiting_after_timeout():
     release = threading.Event()
 
     async def main():

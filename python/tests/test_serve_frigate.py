@@ -95,19 +95,19 @@ def expected_rows(detector, expected, pixels):
     return rows
 
 
-def test_rows_are_class_score_and_normalized_box(plugin, detector, expected):
+def test_rows_hold_class_score_and_relative_box(plugin, detector, expected):
     for seed in range(5):
         pixels = serving.picture(seed)
         assert np.array_equal(plugin.rows(pixels), expected_rows(detector, expected, pixels))
 
 
-def test_planar_images_give_the_same_rows(plugin):
+def test_planar_image_gives_same_rows(plugin):
     pixels = serving.picture(3)
     planar = np.ascontiguousarray(pixels.transpose(2, 0, 1))
     assert np.array_equal(plugin.rows(planar), plugin.rows(pixels))
 
 
-def test_model_is_there_and_none_is_stored(plugin):
+def test_model_handshake_accepts_and_stores_nothing(plugin):
     answer = plugin.error({"model_request": True, "model_name": "yolov9.onnx"})
     assert answer == {"model_available": True, "model_loaded": True}
     answer = plugin.error({"model_data": True, "model_name": "yolov9.onnx"}, b"weights")
@@ -138,13 +138,13 @@ def test_model_is_there_and_none_is_stored(plugin):
         ({"dtype": "uint8", "shape": SHAPE}, [bytes(23040), b""], "one frame"),
     ],
 )
-def test_request_that_does_not_fit_is_refused(plugin, header, frames, reason):
+def test_invalid_request_is_refused(plugin, header, frames, reason):
     answer = plugin.error(header, *frames)
     assert answer["code"] == 400 and reason in answer["error"]
     assert plugin.rows(serving.picture(1))[0, 1] > 0  # this client goes on
 
 
-def test_clients_that_vanish_disturb_no_other(server, plugin, detector, expected):
+def test_vanished_clients_do_not_affect_others(server, plugin, detector, expected):
     header = json.dumps({"shape": SHAPE, "dtype": "uint8", "model_type": "ssd"}).encode()
     for _ in range(5):
         with Plugin(server.zmq) as leaving:
@@ -153,9 +153,9 @@ def test_clients_that_vanish_disturb_no_other(server, plugin, detector, expected
     assert np.array_equal(plugin.rows(pixels), expected_rows(detector, expected, pixels))
 
 
-def test_message_beyond_the_limit_ends_only_its_connection(parts, detector, tmp_path):
+def test_oversize_message_ends_own_connection(parts, detector, tmp_path):
     endpoint = f"ipc://{tmp_path}/small"
-    with serve(parts, detector, endpoint, max_body=30_000) as server:
+    with serve(parts, detector, endpoint, max_body=30_000):
         with Plugin(endpoint, timeout_ms=500) as large:
             with pytest.raises(zmq.Again):
                 large.ask({"shape": [1, 100, 101, 3], "dtype": "uint8"}, bytes(30_300))
@@ -163,7 +163,7 @@ def test_message_beyond_the_limit_ends_only_its_connection(parts, detector, tmp_
             assert plugin.rows(serving.picture(1))[0, 1] > 0
 
 
-def test_sockets_other_than_req_are_answered(server):
+def test_dealer_sockets_are_answered(server):
     context = zmq.Context()
     socket = context.socket(zmq.DEALER)
     socket.setsockopt(zmq.RCVTIMEO, 20_000)
@@ -177,7 +177,7 @@ def test_sockets_other_than_req_are_answered(server):
     context.term()
 
 
-def test_tcp_with_a_token_takes_no_other_clients(parts, detector):
+def test_tcp_client_without_token_is_not_answered(parts, detector):
     token = "t" * 20
     endpoint = f"tcp://127.0.0.1:{serving.free_port()}"
     with serve(parts, detector, endpoint, token=token):
@@ -189,7 +189,7 @@ def test_tcp_with_a_token_takes_no_other_clients(parts, detector):
             assert plugin.rows(serving.picture(1))[0, 1] > 0
 
 
-def test_full_queue_is_an_error_and_passes(detector, tmp_path):
+def test_full_queue_refuses_zmq_request(detector, tmp_path):
     """More clients at once than the queue has places; those refused succeed later."""
     import threading
 

@@ -64,7 +64,7 @@ def in_threads(count, function):
     return threads
 
 
-def test_body_beyond_the_limit_is_refused(release):
+def test_oversize_body_gets_413(release):
     release.set()
     with copying(release, max_body=1000) as server:
         assert infer(server).status_code == 200
@@ -80,7 +80,7 @@ def test_body_beyond_the_limit_is_refused(release):
         assert infer(server).status_code == 200
 
 
-def test_full_queue_is_503_with_retry_after(release):
+def test_full_queue_gets_503_with_retry_after(release):
     with copying(release, max_queue=3) as server:
         codes = []
         threads = in_threads(3, lambda: codes.append(infer(server).status_code))
@@ -95,7 +95,7 @@ def test_full_queue_is_503_with_retry_after(release):
         assert infer(server).status_code == 200
 
 
-def test_client_that_leaves_gives_its_place_back(release):
+def test_disconnected_client_frees_its_place(release):
     with copying(release, max_queue=8) as server:
         connections = [server.raw() for _ in range(8)]
         for connection in connections:
@@ -111,7 +111,7 @@ def test_client_that_leaves_gives_its_place_back(release):
         assert 'segue_requests_total{code="499",protocol="oip"} 8.0' in text
 
 
-def test_client_that_leaves_while_it_sends_costs_nothing(release):
+def test_disconnect_during_body_frees_everything(release):
     release.set()
     with copying(release) as server:
         for _ in range(20):
@@ -122,7 +122,7 @@ def test_client_that_leaves_while_it_sends_costs_nothing(release):
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST / HTTP/1.1\r\nHost: x\r\n"])
-def test_headers_that_do_not_come_end_the_connection(release, sent):
+def test_missing_headers_end_connection(release, sent):
     release.set()
     with copying(release, client_timeout_s=0.5) as server, server.raw() as connection:
         connection.sendall(sent)
@@ -132,7 +132,7 @@ def test_headers_that_do_not_come_end_the_connection(release, sent):
         assert infer(server).status_code == 200
 
 
-def test_headers_that_drip_end_the_connection(release):
+def test_slow_headers_end_connection(release):
     release.set()
     with copying(release, client_timeout_s=0.5) as server, server.raw() as connection:
         begin = time.monotonic()
@@ -144,7 +144,7 @@ def test_headers_that_drip_end_the_connection(release):
         assert time.monotonic() - begin < 5
 
 
-def test_second_headers_that_drip_end_the_connection(release):
+def test_slow_headers_of_second_request_end_connection(release):
     release.set()
     with copying(release, client_timeout_s=0.5) as server, server.raw() as connection:
         connection.sendall(b"GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -158,7 +158,7 @@ def test_second_headers_that_drip_end_the_connection(release):
         assert time.monotonic() - begin < 5
 
 
-def test_body_that_does_not_come_is_408(release):
+def test_incomplete_body_gets_408(release):
     release.set()
     with copying(release, client_timeout_s=0.5) as server, server.raw() as connection:
         connection.sendall(request_text(len(BODY)) + BODY[:10])
@@ -166,13 +166,13 @@ def test_body_that_does_not_come_is_408(release):
         assert infer(server).status_code == 200
 
 
-def test_answer_that_is_not_read_ends_the_connection():
+def test_unread_answer_ends_connection():
     like = np.zeros((1, 16 << 20), dtype=np.int8)
     small = np.zeros((1, 8), dtype=np.int8)
     backend = segue.callable_backend(
         [segue.Port("in", small)], [segue.Port("out", like)], lambda _: [like]
     )
-    pipeline = segue._segue.open_pipeline_of_callables([backend])
+    pipeline = serving.callable_pipeline(backend)
     body = json.dumps(
         {**serving.infer_json([1] * 8), "parameters": {"binary_data_output": True}}
     ).encode()
@@ -183,7 +183,7 @@ def test_answer_that_is_not_read_ends_the_connection():
         assert len(infer(server, body).content) > 16 << 20
 
 
-def test_many_slow_clients_do_not_delay_others(release):
+def test_slow_clients_do_not_delay_others(release):
     release.set()
     with copying(release, client_timeout_s=5, max_queue=16) as server:
         slow = [server.raw() for _ in range(40)]
@@ -207,7 +207,7 @@ def test_many_slow_clients_do_not_delay_others(release):
         b"GET / HTTP/1.1\r\nX: " + b"y" * 1_000_000,
     ],
 )
-def test_what_is_not_http_is_refused(release, text):
+def test_malformed_http_is_refused(release, text):
     release.set()
     with copying(release, client_timeout_s=2) as server:
         with server.raw() as connection:
@@ -220,7 +220,7 @@ def test_what_is_not_http_is_refused(release, text):
         assert infer(server).status_code == 200
 
 
-def test_token_is_required_from_everyone(release):
+def test_request_without_token_gets_401(release):
     release.set()
     token = "a" * 20
     with copying(release, token=token) as server:
@@ -244,7 +244,7 @@ def test_token_is_required_from_everyone(release):
                 assert f" {status} ".encode() in connection.recv(4096), path
 
 
-def test_shutdown_answers_what_was_accepted(release):
+def test_shutdown_answers_accepted_requests(release):
     server = serving.Server(serving.blocked_pipeline(release), max_queue=10)
     codes = []
     threads = in_threads(10, lambda: codes.append(infer(server).status_code))
@@ -261,14 +261,14 @@ def test_shutdown_answers_what_was_accepted(release):
     assert codes == [200] * 10
 
 
-def test_pipeline_that_fails_is_not_ready():
+def test_failed_pipeline_is_not_ready():
     like = np.zeros((1, 8), dtype=np.int8)
 
     def run(arrays):
         raise ValueError("the device is on fire")
 
     backend = segue.callable_backend([segue.Port("in", like)], [segue.Port("out", like)], run)
-    with serving.serving(segue._segue.open_pipeline_of_callables([backend])) as server:
+    with serving.serving(serving.callable_pipeline(backend)) as server:
         for _ in range(2):
             answer = infer(server)
             assert answer.status_code == 503 and "on fire" in answer.json()["error"]
@@ -276,7 +276,7 @@ def test_pipeline_that_fails_is_not_ready():
             assert requests.get(f"{server.url}/v2/health/{path}", timeout=30).status_code == 503
 
 
-def test_unexpected_error_is_not_shown_to_the_client(parts, caplog):
+def test_internal_error_hides_details(parts, caplog):
     class Broken(serving.MarkingDetector):
         def decode(self, outputs, transform):
             raise KeyError("secret")

@@ -52,7 +52,7 @@ class Asked:
 
 
 def ask_all(protocol, make_client, count=REQUESTS, on_answer=lambda answered: None):
-    """Every request once, by CLIENTS threads with a client each, which says whether the answer is right."""
+    """Every request once, by CLIENTS threads; a client says whether an answer is right."""
     asked = Asked(protocol)
     numbers = iter(range(count))
     lock = threading.Lock()
@@ -138,7 +138,14 @@ class Answers:
             client.send_multipart([json.dumps(header).encode(), pixels.tobytes()])
             rows = np.frombuffer(client.recv(), np.float32).reshape(20, 6)
             wanted = [
-                [b.class_id, b.score, b.top / height, b.left / width, b.bottom / height, b.right / width]
+                [
+                    b.class_id,
+                    b.score,
+                    b.top / height,
+                    b.left / width,
+                    b.bottom / height,
+                    b.right / width,
+                ]
                 for b in self.boxes[i]
             ]
             return np.array_equal(rows[:3], np.float32(wanted)) and not rows[3:].any()
@@ -180,8 +187,8 @@ def test_lost_device_loses_no_request(stand_ins, model, detector, answers, tmp_p
     for protocol in ("tritonclient", "multipart", "ZeroMQ"):
         with pytest.warns(RuntimeWarning):
             pipeline = segue.Pipeline(
-            tmp_path, backends=stand_ins, queue_capacity=QUEUE_CAPACITY, result_capacity=64
-        )
+                tmp_path, backends=stand_ins, queue_capacity=QUEUE_CAPACITY, result_capacity=64
+            )
         with serve(pipeline, detector, tmp_path) as server:
             victim = serving.device_process(os.getpid(), "pci:apex_0")
             killing = threading.Lock()  # taken once
@@ -252,7 +259,7 @@ def run_segue(*arguments):
 
 
 @pytest.mark.parametrize("protocol", ["tritonclient", "multipart", "ZeroMQ"])
-def test_throughput_is_that_of_segue_run(
+def test_throughput_matches_segue_run(
     stand_ins, model, detector, answers, tmp_path, capsys, protocol
 ):
     """Devices of 10 ms per input: the server keeps them as busy as `segue run` does.

@@ -53,7 +53,7 @@ def test_tritonclient_describes_server_and_model(client):
 
 @pytest.mark.parametrize("binary_in", [True, False])
 @pytest.mark.parametrize("output", ["all", "binary", "json"])
-def test_tritonclient_gets_the_whole_models_result(client, images, expected, binary_in, output):
+def test_tritonclient_result_matches_whole_model(client, images, expected, binary_in, output):
     wanted = [triton.InferRequestedOutput("conv2d_4", binary_data=output == "binary")]
     for image in images[:2]:
         result = client.infer(
@@ -67,7 +67,7 @@ def test_tritonclient_gets_the_whole_models_result(client, images, expected, bin
         assert response["id"] == "seven" and response["model_name"] == "small"
 
 
-def test_tritonclient_in_parallel_keeps_apart(server, images, expected):
+def test_parallel_requests_get_own_results(server, images, expected):
     client = triton.InferenceServerClient(f"127.0.0.1:{server.port}", concurrency=4)
     asked = [client.async_infer("small", [tensor_of(image)]) for image in images * 2]
     for image, answer in zip(images * 2, asked):
@@ -75,7 +75,7 @@ def test_tritonclient_in_parallel_keeps_apart(server, images, expected):
     client.close()
 
 
-def test_tritonclient_sees_the_reason_of_an_error(client, images):
+def test_tritonclient_gets_error_reason(client, images):
     with pytest.raises(InferenceServerException, match=r"must be INT8 \[1, 64, 64, 3\]"):
         client.infer("small", [tensor_of(images[0][:, :32])])
     with pytest.raises(InferenceServerException, match="no model 'large'"):
@@ -135,13 +135,16 @@ def test_json_values_come_back(copying):
         ({"inputs": [small_input(data="x" * 8)]}, "has 0 values"),
         ({"inputs": [small_input(parameters=[])]}, "must be an object"),
         ({"inputs": [small_input(parameters={"shared_memory_region": "a"})]}, "not supported"),
-        ({"inputs": [small_input(data=None, parameters={"binary_data_size": 8})]}, "0 bytes follow"),
+        (
+            {"inputs": [small_input(data=None, parameters={"binary_data_size": 8})]},
+            "0 bytes follow",
+        ),
         ({"inputs": [small_input(parameters={"binary_data_size": 8})]}, "binary_data_size is 8"),
         ({"inputs": [small_input()], "outputs": [{"name": "nope"}]}, "'outputs' must name"),
         ({"inputs": [small_input()], "id": 3}, "'id' must be a string"),
     ],
 )
-def test_request_that_does_not_fit_is_refused(copying, body, reason):
+def test_invalid_request_is_refused(copying, body, reason):
     answer = infer(copying, body)
     assert answer.status_code == 400, answer.text
     assert re.search(reason, answer.json()["error"])
@@ -160,7 +163,7 @@ def test_request_that_does_not_fit_is_refused(copying, body, reason):
         (None, b"123456789", "1 bytes follow the last input"),
     ],
 )
-def test_binary_data_of_a_wrong_size_is_refused(copying, length, extra, reason):
+def test_wrong_binary_size_is_refused(copying, length, extra, reason):
     tensor = small_input(data=None, parameters={"binary_data_size": 8})
     head = json.dumps({"inputs": [tensor]}).encode()
     header = {"Inference-Header-Content-Length": length or str(len(head))}
@@ -169,13 +172,13 @@ def test_binary_data_of_a_wrong_size_is_refused(copying, length, extra, reason):
     assert reason in answer.json()["error"]
 
 
-def test_values_that_json_cannot_hold_need_binary():
+def test_nan_output_requires_binary():
     like = np.zeros((1, 2), dtype=np.float32)
     value = np.array([[np.nan, np.inf]], dtype=np.float32)
     backend = segue.callable_backend(
         [segue.Port("in", like)], [segue.Port("out", like)], lambda arrays: [value]
     )
-    pipeline = segue._segue.open_pipeline_of_callables([backend])
+    pipeline = serving.callable_pipeline(backend)
     body = {"inputs": [{"name": "in", "shape": [1, 2], "datatype": "FP32", "data": [0, 1]}]}
     with serving.serving(pipeline) as server:
         answer = infer(server, body)
@@ -186,7 +189,7 @@ def test_values_that_json_cannot_hold_need_binary():
         assert np.isnan(values[0]) and np.isinf(values[1])
 
 
-def test_paths_and_methods_that_are_not_there(copying):
+def test_unknown_path_or_method_is_refused(copying):
     for method, path, status in (
         ("GET", "/v2/models/small/infer", 405),
         ("POST", "/v2/models/other/infer", 404),

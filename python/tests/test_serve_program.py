@@ -14,7 +14,8 @@ import pytest
 
 import segue
 import serving
-from segue.serve.metrics import device_names
+from segue.serve.__main__ import main
+from segue.serve.metrics import devices_of_stages
 
 requests = pytest.importorskip("requests", reason="requests is not installed")
 
@@ -56,7 +57,7 @@ def test_folder_is_served(parts, images, expected):
         assert np.array_equal(infer(server, images[0]), expected(images[0]))
 
 
-def test_metrics_are_those_of_the_requests(parts, images):
+def test_metrics_count_requests(parts, images):
     with serving.program(parts) as server:
         for _ in range(20):
             infer(server, images[0])
@@ -78,7 +79,7 @@ def test_metrics_are_those_of_the_requests(parts, images):
         assert 0 < values[name] <= 1
 
 
-def test_lost_device_is_counted_and_its_spare_named(stand_ins, parts, images, tmp_path):
+def test_lost_device_and_spare_are_in_metrics(stand_ins, parts, images, tmp_path):
     file = next(parts.glob("*_segment_0_of_3.tflite"))
     shutil.copy(file, tmp_path / "one_segment_0_of_1_edgetpu.tflite")
     with serving.program(tmp_path, "--backend", "edgetpu") as server:
@@ -92,7 +93,7 @@ def test_lost_device_is_counted_and_its_spare_named(stand_ins, parts, images, tm
         assert f'segue_device_utilisation_ratio{{device="{device}",stage="0"}}' in values
 
 
-def test_pipeline_that_fails_ends_the_program(stand_ins, parts, images, tmp_path):
+def test_failed_pipeline_ends_program(stand_ins, parts, images, tmp_path):
     file = next(parts.glob("*_segment_0_of_3.tflite"))
     shutil.copy(file, tmp_path / "one_segment_0_of_1_edgetpu.tflite")
     with serving.program(tmp_path, "--backend", "edgetpu", "--use", "pci:apex_0") as server:
@@ -104,7 +105,7 @@ def test_pipeline_that_fails_ends_the_program(stand_ins, parts, images, tmp_path
         server.status = 6
 
 
-def test_shutdown_by_signal_answers_first(parts, images, expected):
+def test_sigterm_answers_accepted_requests(parts, images, expected):
     """One request is computed and others wait when the signal comes."""
     with serving.program(parts, "--backend", "simulated", "--time-scale", "300") as server:
         with ThreadPoolExecutor(6) as pool:
@@ -123,7 +124,11 @@ def test_shutdown_by_signal_answers_first(parts, images, expected):
     [
         ([], 2, "required: DIR"),
         (["nowhere"], 1, "nowhere"),
-        (["DIR", "--host", "0.0.0.0"], 2, "--host 0.0.0.0 is reachable by others; add --token-file"),
+        (
+            ["DIR", "--host", "0.0.0.0"],
+            2,
+            "--host 0.0.0.0 is reachable by others; add --token-file",
+        ),
         (["DIR", "--host", "::"], 2, "is reachable by others"),
         (["DIR", "--host", "example.org"], 2, "is reachable by others"),
         (["DIR", "--zmq", "ipc:///tmp/a"], 2, "--zmq needs --model"),
@@ -139,21 +144,19 @@ def test_shutdown_by_signal_answers_first(parts, images, expected):
         (["DIR", "--name", "a/b"], 2, "--name 'a/b'"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(
-    parts, tmp_path, capsys, arguments, status, reason
-):
+def test_invalid_options_are_refused(parts, tmp_path, capsys, arguments, status, reason):
     (tmp_path / "short").write_text("abc\n")
     paths = {"DIR": parts, "PLAN": parts / "plan.json", "SHORT": tmp_path / "short"}
     words = [str(paths.get(word, word)) for word in arguments]
     try:
-        found = serving.main(["--port", "0", *words])
+        found = main(["--port", "0", *words])
     except SystemExit as ended:
         found = ended.code
     assert found == status
     assert reason in capsys.readouterr().err
 
 
-def test_port_in_use_is_an_error_before_devices_open(parts):
+def test_port_in_use_is_an_error(parts):
     with serving.program(parts) as server:
         port = server.url.rsplit(":", 1)[1]
         done = subprocess.run(
@@ -165,7 +168,31 @@ def test_port_in_use_is_an_error_before_devices_open(parts):
     assert done.returncode == 1 and "Address already in use" in done.stderr
 
 
-def test_other_host_is_served_with_a_token(parts, tmp_path):
+def test_invalid_zmq_endpoint_is_an_error(parts, model, monkeypatch, tmp_path, caplog):
+    detector = serving.MarkingDetector((1, 64, 64, 3))
+    monkeypatch.setattr(segue, "Detector", lambda model, score: detector, raising=False)
+    done = main(
+        [
+            str(parts),
+            "--port",
+            "0",
+            "--model",
+            str(saved(model, tmp_path)),
+            "--zmq",
+            f"ipc://{tmp_path}/no/x",
+        ]
+    )
+    assert done == 1
+    assert "--zmq" in caplog.text and "no/x" in caplog.text and "Traceback" not in caplog.text
+
+
+def saved(model, folder):
+    path = folder / "model.tflite"
+    model.save(path)
+    return path
+
+
+def test_other_host_with_token_is_served(parts, tmp_path):
     token = "0123456789abcdef"
     (tmp_path / "token").write_text(token + "\n")
     with serving.program(parts, "--host", "0.0.0.0", "--token-file", tmp_path / "token") as server:
@@ -175,19 +202,31 @@ def test_other_host_is_served_with_a_token(parts, tmp_path):
         assert requests.get(f"{url}/v2", headers=headers, timeout=30).status_code == 200
 
 
+class Loss:
+    def __init__(self, device, remedy):
+        self.device = f"device {device}"
+        self.remedy = remedy
+
+
 @pytest.mark.parametrize(
-    "initial, losses, names",
+    "initial, losses, stages",
     [
         ([1, 1], [], [[0], [1]]),
         ([2, 1], [], [[0, 1], [2]]),
-        ([1, 1], ["device 1: it died; spare device device 2"], [[0], [1, 2]]),
+        ([1, 1], [Loss(1, "spare device device 2")], [[0], [1, 2]]),
         (
             [1, 1],
-            ["device 1: it died; spare device device 2", "device 2: too; spare device device 3"],
+            [Loss(1, "spare device device 3"), Loss(0, "spare device device 2")],
+            [[0, 2], [1, 3]],
+        ),
+        (
+            [1, 1],
+            [Loss(1, "spare device device 2"), Loss(2, "spare device device 3")],
             [[0], [1, 2, 3]],
         ),
-        ([2], ["device 1: it died; the other devices of the stage (1)"], [[0, 1]]),
+        ([2], [Loss(1, "the other devices of the stage (1)")], [[0, 1]]),
+        ([1, 1], [Loss(1, "a new plan for 1 device")], None),
     ],
 )
-def test_spares_are_devices_of_the_stage_they_joined(initial, losses, names):
-    assert device_names(initial, losses) == names
+def test_spares_are_listed_in_their_stage(initial, losses, stages):
+    assert devices_of_stages(initial, losses) == stages

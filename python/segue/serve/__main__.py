@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
 import signal
@@ -10,7 +11,7 @@ import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
 
 from segue.errors import Error
 from segue.serve.options import parse_options
@@ -29,7 +30,7 @@ except ModuleNotFoundError as missing:
     sys.exit(f"segue serve: error: {missing.name} is missing; pip install 'segue[serve]'")
 
 import segue
-from segue._segue import Backend
+from segue._segue import Backend, DeviceLoss
 
 # Connections beyond the requests that may be unanswered: idle ones, and those that send.
 MORE_CONNECTIONS = 32
@@ -72,20 +73,31 @@ def serve(options: argparse.Namespace) -> int:
             timeout_graceful_shutdown=int(service.drain_s),
         )
         server = uvicorn.Server(config)
+        status = 0
 
-        def stop() -> None:
-            logging.error("the pipeline ended: %s", service.engine.error)
+        def end(code: int, reason: str) -> None:
+            nonlocal status
+            logging.error("error: %s", reason)
+            status = code
             server.should_exit = True
 
-        service.engine.on_failure = stop
+        service.engine.on_failure = lambda: end(STATUS["device"], str(service.engine.error))
+        service.on_start_error = lambda error: end(1, f"--zmq {options.zmq}: {error}")
         service.on_started = lambda: _announce(options, service, listener)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # uvicorn raises the signal again when it has ended; that must not end the program.
-            signal.signal(number, lambda *_: None)
-        server.run(sockets=[listener])
-        if not server.started:
-            return 1
-        return STATUS["device"] if service.engine.error is not None else 0
+        with _signals_ignored():  # uvicorn handles them, and raises them again when it has ended
+            server.run(sockets=[listener])
+        return status if server.started else 1
+
+
+@contextlib.contextmanager
+def _signals_ignored() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: None) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before):
+            signal.signal(number, handler)
 
 
 def _announce(options: argparse.Namespace, service: Service, listener: socket.socket) -> None:
@@ -137,10 +149,15 @@ def _open(
         # Python may be late; devices then find inputs waiting, and results a place.
         "queue_capacity": QUEUE_CAPACITY,
         "result_capacity": options.max_queue,
+        "on_loss": _log_loss,
     }
     if plan is not None and Path(options.source).is_file():
         return segue.Pipeline(plan, options.model, **arguments)
     return segue.Pipeline(options.source, **arguments)
+
+
+def _log_loss(loss: DeviceLoss) -> None:
+    logging.warning("%s was lost: %s; %s", loss.device, loss.reason, loss.remedy)
 
 
 def _service(
@@ -155,11 +172,8 @@ def _service(
         raise Error(f"--name '{name}': the name is part of URLs and has no '/'", "invalid_argument")
     count = sum(len(stage.utilisations) for stage in pipeline.statistics().stages)
     shared = [(f"{devices[0][0]} {i}", devices[0][1]) for i in range(count)]
-    metrics = Metrics(
-        pipeline.statistics,
-        lambda: engine.unanswered,
-        devices if options.backend == "edgetpu" else shared,
-    )
+    named = devices if options.backend == "edgetpu" else shared
+    metrics = Metrics(pipeline, lambda: engine.unanswered, named)
     service = Service(
         name=name,
         engine=engine,
@@ -174,16 +188,20 @@ def _service(
     if options.model is not None:
         service.detection = _detection(options, service)
     if options.zmq and service.detection is not None:
-        service.frigate = FrigateServer(
-            service.detection,
-            options.zmq,
-            name=name,
-            max_body=service.max_body,
-            max_queue=options.max_queue,
-            token=options.token if not options.zmq.startswith("ipc://") else None,
-            observe=metrics.observe,
-        )
+        service.frigate = _frigate(options, service, service.detection)
     return service
+
+
+def _frigate(options: argparse.Namespace, service: Service, detection: Detection) -> FrigateServer:
+    return FrigateServer(
+        detection,
+        options.zmq,
+        name=service.name,
+        max_body=service.max_body,
+        max_queue=options.max_queue,
+        token=options.token if not options.zmq.startswith("ipc://") else None,
+        observe=service.metrics.observe,
+    )
 
 
 def _detection(options: argparse.Namespace, service: Service) -> Detection | None:

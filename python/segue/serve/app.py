@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, AsyncIterator, Callable, MutableMapping, Sequence
 
+import zmq
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.datastructures import FormData
@@ -29,7 +30,6 @@ logger = logging.getLogger("segue.serve")
 
 # Requests larger than this are read in a thread, so that they do not hold up other clients.
 INLINE_BYTES = 64 * 1024
-INFER_PATHS = ("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer")
 MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 PING_PATHS = ("/v1/status/ping", "/v1/server/status/ping")
 HEALTH_PATHS = ("/v2/health/live", "/v2/health/ready", *PING_PATHS)  # need no token
@@ -52,6 +52,7 @@ class Service:
     client_timeout_s: float = 10.0
     drain_s: float = 30.0
     on_started: Callable[[], None] = field(default=lambda: None)
+    on_start_error: Callable[[str], None] = field(default=lambda error: None)
 
 
 def make_app(service: Service) -> App:
@@ -60,16 +61,19 @@ def make_app(service: Service) -> App:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.engine.start()
-        if service.frigate is not None:
-            await service.frigate.start()
-        service.on_started()
+        frigate = service.frigate
         try:
-            yield
-        finally:
-            if service.frigate is not None:
-                await service.frigate.stop(service.drain_s)
-            await service.engine.close(service.drain_s)
-            service.pool.shutdown(wait=False)
+            if frigate is not None:
+                frigate.start()
+            service.on_started()
+        except zmq.ZMQError as error:
+            frigate = None
+            service.on_start_error(str(error))  # ends the server
+        yield
+        if frigate is not None:
+            await frigate.stop(service.drain_s)
+        await service.engine.close(service.drain_s)
+        service.pool.shutdown(wait=False)
 
     app = FastAPI(title="segue", lifespan=lifespan, openapi_url=None)
     _add_health(app, service)
@@ -182,11 +186,12 @@ def _add_health(app: FastAPI, service: Service) -> None:
         app.add_api_route(path, ping, methods=["GET"])
 
 
-def _add_oip(app: FastAPI, service: Service) -> None:
-    def check_model(name: str, model_version: str = "1") -> None:
-        if name != service.name or model_version != "1":
-            raise Refused(404, f"no model '{name}' version {model_version}; this is {service.name}")
+def _check_model(service: Service, name: str, model_version: str) -> None:
+    if name != service.name or model_version != "1":
+        raise Refused(404, f"no model '{name}' version {model_version}; this is {service.name}")
 
+
+def _add_oip(app: FastAPI, service: Service) -> None:
     @app.get("/v2")
     async def server() -> Response:
         return JSONResponse(
@@ -194,7 +199,7 @@ def _add_oip(app: FastAPI, service: Service) -> None:
         )
 
     async def model(name: str, version: str = "1") -> Response:
-        check_model(name, version)
+        _check_model(service, name, version)
         return JSONResponse(
             {
                 "name": service.name,
@@ -206,31 +211,34 @@ def _add_oip(app: FastAPI, service: Service) -> None:
         )
 
     async def ready(name: str, version: str = "1") -> Response:
-        check_model(name, version)
+        _check_model(service, name, version)
         return Response(status_code=200 if service.engine.is_ready else 503)
 
     async def infer(request: Request, name: str, version: str = "1") -> Response:
-        check_model(name, version)
-        body = await request.body()
-        length = request.headers.get(oip.HEADER_LENGTH)
-        parsed = await _maybe_in_pool(
-            service,
-            len(body) if length is None else int(length[:12]) if length.isdigit() else 0,
-            lambda: oip.parse_infer(body, length, service.inputs, service.outputs),
-        )
-        result = await service.engine.run(parsed.inputs)
-        has_json = not all(wanted.is_binary for wanted in parsed.outputs)
-        size = sum(port.nbytes for port in service.outputs) if has_json else 0
-        content, headers = await _maybe_in_pool(
-            service, size, lambda: oip.answer(parsed, service.name, service.outputs, result.outputs)
-        )
-        return Response(content, headers=headers)
+        _check_model(service, name, version)
+        return await _infer(service, await request.body(), request.headers.get(oip.HEADER_LENGTH))
 
     for path in MODEL_PATHS:
         app.add_api_route(path, model, methods=["GET"])
         app.add_api_route(path + "/ready", ready, methods=["GET"])
-    for path in INFER_PATHS:
-        app.add_api_route(path, infer, methods=["POST"])
+        app.add_api_route(path + "/infer", infer, methods=["POST"])
+
+
+async def _infer(service: Service, body: bytes, header_length: str | None) -> Response:
+    json_bytes = len(body) if header_length is None else oip.header_length(header_length, len(body))
+    parsed = await _maybe_in_pool(
+        service,
+        json_bytes,
+        lambda: oip.parse_infer(body, json_bytes, service.inputs, service.outputs),
+    )
+    result = await service.engine.run(parsed.inputs)
+    has_json = not all(wanted.is_binary for wanted in parsed.outputs)
+    content, headers = await _maybe_in_pool(
+        service,
+        sum(port.nbytes for port in service.outputs) if has_json else 0,
+        lambda: oip.answer(parsed, service.name, service.outputs, result.outputs),
+    )
+    return Response(content, headers=headers)
 
 
 async def _maybe_in_pool(service: Service, size: int, function: Callable[[], Any]) -> Any:

@@ -149,7 +149,8 @@ class Engine:
                 continue
             request.inputs = None  # the pipeline keeps the arrays as long as it reads them
             number += 1
-        self._pipeline.close()
+        if self._error is None and not self._is_cancelled:
+            self._pipeline.close()
 
     def _next(self, number: int) -> _Request | None:
         """The request to push as this number; None after the last one."""
@@ -201,4 +202,3 @@ class Engine:
         assert self._loop is not None
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function)
-

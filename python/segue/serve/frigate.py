@@ -53,8 +53,8 @@ class FrigateServer:
         self._answers: set[asyncio.Task[None]] = set()
         self._warned = False
 
-    async def start(self) -> None:
-        """Raises zmq.ZMQError if the endpoint cannot be bound."""
+    def start(self) -> None:
+        """Called in an event loop. Raises zmq.ZMQError if the endpoint cannot be bound."""
         self._context = zmq.asyncio.Context()
         self._authenticator = None
         socket = self._socket = self._context.socket(zmq.ROUTER)
@@ -67,7 +67,11 @@ class FrigateServer:
             self._authenticator.start()
             self._authenticator.configure_plain("*", {"segue": self._token})
             socket.setsockopt(zmq.PLAIN_SERVER, 1)
-        socket.bind(self._endpoint)
+        try:
+            socket.bind(self._endpoint)
+        except zmq.ZMQError:
+            self._close()
+            raise
         self._receiver = asyncio.create_task(self._receive())
 
     async def stop(self, timeout_s: float) -> None:
@@ -76,6 +80,9 @@ class FrigateServer:
         _, late = await asyncio.wait({self._receiver, *self._answers}, timeout=timeout_s)
         for task in late:
             task.cancel()
+        self._close()
+
+    def _close(self) -> None:
         self._socket.close(linger=1000)
         if self._authenticator is not None:
             self._authenticator.stop()
@@ -170,8 +177,8 @@ def pixels_of(header: dict[str, Any], frames: list[bytes]) -> Array:
     ):
         raise Refused(400, f"shape must be [1, height, width, 3], not {str(shape)[:100]}")
     if len(frames) != 1 or len(frames[0]) != math.prod(shape):
-        sizes = [len(frame) for frame in frames]
-        raise Refused(400, f"shape {shape} needs one frame of {math.prod(shape)} bytes, not {sizes}")
+        given = [len(frame) for frame in frames]
+        raise Refused(400, f"{shape} needs one frame of {math.prod(shape)} bytes, not {given}")
     pixels: Array = np.frombuffer(frames[0], np.uint8).reshape(shape)[0]
     return pixels if shape[3] == 3 else np.ascontiguousarray(pixels.transpose(1, 2, 0))
 

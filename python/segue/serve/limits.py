@@ -52,17 +52,14 @@ def timed_protocol(timeout_s: float) -> type[asyncio.Protocol]:
 
         def resume_writing(self) -> None:
             super().resume_writing()
-            self._stop_timer(self._reading)
+            if self._reading is not None:
+                self._reading.cancel()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_timer(self._headers)
-            self._stop_timer(self._reading)
+            for timer in (self._headers, self._reading):
+                if timer is not None:
+                    timer.cancel()
             super().connection_lost(exc)
-
-        @staticmethod
-        def _stop_timer(timer: asyncio.TimerHandle | None) -> None:
-            if timer is not None:
-                timer.cancel()
 
     return TimedProtocol
 
@@ -86,9 +83,7 @@ class BoundedRequests:
         self._timeout_s = timeout_s
         self._check = check
 
-    async def __call__(
-        self, scope: MutableMapping[str, Any], receive: Receive, send: Send
-    ) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -6,12 +6,12 @@ import math
 import re
 import threading
 from collections import deque
-from typing import Callable, Iterator, Sequence
+from typing import Callable, Iterator, Protocol, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from segue._segue import Backend, PipelineStatistics
+from segue._segue import Backend, DeviceLoss, PipelineStatistics
 
 BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 # Requests over which p50 and p99 are taken.
@@ -20,19 +20,27 @@ WINDOW = 1000
 Family = GaugeMetricFamily
 
 
+class MeasuredPipeline(Protocol):
+    """What is read of a segue.Pipeline."""
+
+    def statistics(self) -> PipelineStatistics: ...
+    @property
+    def losses(self) -> Sequence[DeviceLoss]: ...
+
+
 class Metrics:
     """Counts requests; a scrape also reads the pipeline's statistics and temperatures."""
 
     def __init__(
         self,
-        statistics: Callable[[], PipelineStatistics],
+        pipeline: MeasuredPipeline,
         unanswered: Callable[[], int],
         devices: Sequence[tuple[str, Backend]],
     ) -> None:
-        self._statistics = statistics
+        self._pipeline = pipeline
         self._unanswered = unanswered
         self._devices = list(devices)
-        self._initial = [len(stage.utilisations) for stage in statistics().stages]
+        self._initial = [len(stage.utilisations) for stage in pipeline.statistics().stages]
         self._lock = threading.Lock()
         self._recent: dict[str, deque[float]] = {}
         self._registry = CollectorRegistry()
@@ -64,8 +72,9 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry."""
-        statistics = self._statistics()
-        yield _gauge("segue_requests_unanswered", "Requests waiting or computed", self._unanswered())
+        statistics = self._pipeline.statistics()
+        waiting = self._unanswered()
+        yield _gauge("segue_requests_unanswered", "Requests that wait or are computed", waiting)
         yield self._percentiles()
         yield from _of_pipeline(statistics)
         yield self._utilisations(statistics)
@@ -95,11 +104,11 @@ class Metrics:
             "Busy time of a device divided by observed time, since the first input",
             labels=["stage", "device"],
         )
-        names = device_names(self._initial, statistics.losses)
-        for stage, (indices, of) in enumerate(zip(names, statistics.stages)):
+        stages = devices_of_stages(self._initial, self._pipeline.losses)
+        for stage, of in enumerate(statistics.stages):
             for place, utilisation in enumerate(of.utilisations):
-                index = indices[place] if place < len(indices) else None
-                device = self._name(index) if index is not None else f"spare {place}"
+                index = stages[stage][place] if stages is not None else None
+                device = f"place {place}" if index is None else self._name(index)
                 family.add_metric([str(stage), device], utilisation)
         return family
 
@@ -119,22 +128,23 @@ class Metrics:
         return self._devices[index][0] if index < len(self._devices) else f"device {index}"
 
 
-def device_names(initial: Sequence[int], losses: Sequence[str]) -> list[list[int]]:
+def devices_of_stages(
+    initial: Sequence[int], losses: Sequence[DeviceLoss]
+) -> list[list[int]] | None:
     """The devices of each stage, by number: those of the plan, then spares that took over.
 
-    losses: "device 0: reason; spare device device 3", in the order in which they happened.
+    initial: number of devices of each stage. None after a new plan.
     """
     stages: list[list[int]] = []
     for count in initial:
         first = sum(map(len, stages))
         stages.append(list(range(first, first + count)))
     for loss in losses:
-        lost = re.match(r"device (\d+): ", loss)
-        spare = re.search(r"; spare device device (\d+)$", loss)
-        if lost is None or spare is None:
-            continue
+        if "plan" in loss.remedy:
+            return None
+        spare = re.fullmatch(r"spare device device (\d+)", loss.remedy)
         for devices in stages:
-            if int(lost[1]) in devices:
+            if spare is not None and int(loss.device.removeprefix("device ")) in devices:
                 devices.append(int(spare[1]))
     return [sorted(devices) for devices in stages]
 

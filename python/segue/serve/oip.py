@@ -59,17 +59,23 @@ def metadata_of(ports: Sequence[Port]) -> list[dict[str, Any]]:
     ]
 
 
+def header_length(text: str, size: int) -> int:
+    """The bytes of JSON in a body of this size. Raises Refused with status 400."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:12]) <= size:
+        raise Refused(400, f"{HEADER_LENGTH} is '{text[:20]}', but the body has {size} bytes")
+    return int(text[:12])
+
+
 def parse_infer(
-    body: bytes, header_length: str | None, inputs: Sequence[Port], outputs: Sequence[Port]
+    body: bytes, json_bytes: int, inputs: Sequence[Port], outputs: Sequence[Port]
 ) -> InferRequest:
-    """Reads an inference request. Its arrays are views of `body` where it holds binary tensors.
+    """Reads an inference request: JSON, and binary tensors after it, of which arrays are views.
 
     Raises Refused with status 400.
     """
-    length = _header_length(header_length, len(body))
-    request = _json_object(body[:length])
+    request = _json_object(body[:json_bytes])
     parameters = _parameters(request, "the request")
-    arrays = _inputs(request, memoryview(body)[length:], inputs)
+    arrays = _inputs(request, memoryview(body)[json_bytes:], inputs)
     wanted = _outputs(request, parameters.get("binary_data_output") is True, outputs)
     identity = request.get("id")
     if identity is not None and not isinstance(identity, str):
@@ -87,7 +93,8 @@ def answer(
     for wanted in request.outputs:
         datatype, dtype = types[wanted.name]
         value = values[wanted.name]
-        output: dict[str, Any] = {"name": wanted.name, "datatype": datatype, "shape": list(value.shape)}
+        output: dict[str, Any] = {"name": wanted.name, "datatype": datatype}
+        output["shape"] = list(value.shape)
         if wanted.is_binary:
             data = value.astype(dtype, copy=False).tobytes()
             output["parameters"] = {"binary_data_size": len(data)}
@@ -108,14 +115,6 @@ def answer(
         return text, {"content-type": "application/json"}
     headers = {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(text))}
     return b"".join([text, *binary]), headers
-
-
-def _header_length(given: str | None, size: int) -> int:
-    if given is None:
-        return size
-    if not given.isascii() or not given.isdigit() or not 0 < int(given[:12]) <= size:
-        raise Refused(400, f"{HEADER_LENGTH} is '{given[:20]}', but the body has {size} bytes")
-    return int(given[:12])
 
 
 def _json_object(text: bytes) -> dict[str, Any]:
@@ -230,9 +229,7 @@ def _array_of_json(port: Port, data: Any) -> Array:
     return values.astype(dtype).reshape(port.shape)
 
 
-def _outputs(
-    request: Mapping[str, Any], all_binary: bool, ports: Sequence[Port]
-) -> list[Wanted]:
+def _outputs(request: Mapping[str, Any], all_binary: bool, ports: Sequence[Port]) -> list[Wanted]:
     given = _tensors(request, "outputs", ports)
     if not given:
         return [Wanted(port.name, all_binary) for port in ports]

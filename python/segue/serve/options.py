@@ -38,14 +38,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--token-file", metavar="FILE", help="file with the token that clients must send")
     add("--max-queue", type=_positive, default=64, help="unanswered requests (default %(default)s)")
     add("--max-body", type=_positive, default=8, help="MiB per request (default %(default)s)")
-    add("--client-timeout", type=_positive, default=10, metavar="S",
-        help="seconds that a client may take to send or to read (default %(default)s)")  # fmt: skip
-    add("--backend", choices=["cpu", "simulated", "edgetpu"], default="cpu",
-        help="what computes, as in segue run (default %(default)s)")  # fmt: skip
+    slow = "seconds that a client may take to send or to read (default %(default)s)"
+    add("--client-timeout", type=_positive, default=10, metavar="S", help=slow)
+    backends = ["cpu", "simulated", "edgetpu"]
+    add("--backend", choices=backends, default="cpu", help="what computes (default %(default)s)")
     add("--use", nargs="+", metavar="NAME", help="Edge TPUs to use, in this order (default: all)")
     add("--time-scale", type=float, default=1.0, help="factor on simulated times")
-    add("--watchdog", type=float, default=30.0, metavar="S",
-        help="seconds without an answer after which a device counts as lost (default %(default)g)")  # fmt: skip
+    lost = "seconds without an answer after which a device counts as lost (default %(default)g)"
+    add("--watchdog", type=float, default=30.0, metavar="S", help=lost)
     return parser
 
 
