@@ -17,7 +17,15 @@ import pytest
 
 import segue
 
-for package in ("fastapi", "uvicorn", "zmq", "prometheus_client", "multipart", "PIL", "requests"):
+for package in (
+    "fastapi",
+    "uvicorn",
+    "zmq",
+    "prometheus_client",
+    "python_multipart",
+    "PIL",
+    "requests",
+):
     pytest.importorskip(package, reason=f"segue[serve] is not installed: no {package}")
 
 import uvicorn
@@ -77,11 +85,16 @@ class MarkingDetector:
 
 
 class Measured:
-    """A raw pipeline, whose losses are a function, as segue.Pipeline has them."""
+    """A pipeline, raw or not; a raw one has its losses as a function."""
 
     def __init__(self, pipeline):
+        self.pipeline = pipeline
         self.statistics = pipeline.statistics
-        self.losses = []
+
+    @property
+    def losses(self):
+        losses = self.pipeline.losses
+        return losses() if callable(losses) else losses
 
 
 class Server:

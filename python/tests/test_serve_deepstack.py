@@ -135,7 +135,7 @@ def bad_images():
         "damaged png": (bytes(damaged), 400),
         "only a header": (whole[:20], 400),
         "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 400),
-        "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n", 400),
+        "tiff": (serving.encoded(serving.picture(1), "TIFF"), 400),  # not among the formats
         "huge": (png_that_claims(50_000, 50_000), 413),
         "huger": (png_that_claims(10_000, 10_000), 413),
     }

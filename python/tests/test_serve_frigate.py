@@ -144,6 +144,17 @@ def test_invalid_request_is_refused(plugin, header, frames, reason):
     assert plugin.rows(serving.picture(1))[0, 1] > 0  # this client goes on
 
 
+def test_no_error_has_the_size_of_rows(plugin):
+    """The list of sizes in the message makes errors of many lengths, 480 among them."""
+    header = {"dtype": "uint8", "shape": SHAPE}
+    lengths = set()
+    for size in (1, 10, 100):
+        for count in range(2, 130):
+            (frame,) = plugin.ask(header, bytes(size), *[b""] * count)
+            lengths.add(len(frame))
+    assert {479, 481} <= lengths and 480 not in lengths
+
+
 def test_vanished_clients_do_not_affect_others(server, plugin, detector, expected):
     header = json.dumps({"shape": SHAPE, "dtype": "uint8", "model_type": "ssd"}).encode()
     for _ in range(5):
@@ -155,12 +166,14 @@ def test_vanished_clients_do_not_affect_others(server, plugin, detector, expecte
 
 def test_oversize_message_ends_own_connection(parts, detector, tmp_path):
     endpoint = f"ipc://{tmp_path}/small"
-    with serve(parts, detector, endpoint, max_body=30_000):
+    with serve(parts, detector, endpoint, max_body=30_000) as server:
         with Plugin(endpoint, timeout_ms=500) as large:
             with pytest.raises(zmq.Again):
                 large.ask({"shape": [1, 100, 101, 3], "dtype": "uint8"}, bytes(30_300))
         with Plugin(endpoint) as plugin:
             assert plugin.rows(serving.picture(1))[0, 1] > 0
+        text = server.service.metrics.text().decode()
+        assert 'segue_requests_total{code="200",protocol="zmq"} 1.0' in text
 
 
 def test_dealer_sockets_are_answered(server):

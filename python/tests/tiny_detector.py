@@ -1,9 +1,9 @@
 """A model in the form of YOLOv5: pictures of 32 x 32, 63 boxes of 3 classes, random weights."""
 
-import flatbuffers
 import numpy as np
 import pytest
 
+flatbuffers = pytest.importorskip("flatbuffers", reason="flatbuffers is not installed")
 schema = pytest.importorskip(
     "ai_edge_litert.schema_py_generated", reason="ai-edge-litert is not installed"
 )

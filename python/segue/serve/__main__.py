@@ -23,7 +23,7 @@ try:
     from segue.serve.app import Service, make_app
     from segue.serve.detection import LOWEST_SCORE, Detection
     from segue.serve.engine import Engine
-    from segue.serve.frigate import FrigateServer
+    from segue.serve.frigate import FrigateServer, check_endpoint
     from segue.serve.limits import timed_protocol
     from segue.serve.metrics import Metrics
 except ModuleNotFoundError as missing:
@@ -56,6 +56,8 @@ def main(words: list[str] | None = None) -> int:
 def serve(options: argparse.Namespace) -> int:
     """Runs until a signal, or until the pipeline failed. Returns the exit status."""
     plan = _plan(options)
+    if options.zmq:
+        check_endpoint(options.zmq)
     devices = _devices(options, plan)
     with _listen(options.host, options.port) as listener, _open(options, plan, devices) as pipeline:
         service = _service(options, plan, devices, pipeline)
@@ -73,20 +75,18 @@ def serve(options: argparse.Namespace) -> int:
             timeout_graceful_shutdown=int(service.drain_s),
         )
         server = uvicorn.Server(config)
-        status = 0
 
-        def end(code: int, reason: str) -> None:
-            nonlocal status
-            logging.error("error: %s", reason)
-            status = code
+        def end() -> None:
+            logging.error("error: %s", service.engine.error)
             server.should_exit = True
 
-        service.engine.on_failure = lambda: end(STATUS["device"], str(service.engine.error))
-        service.on_start_error = lambda error: end(1, f"--zmq {options.zmq}: {error}")
+        service.engine.on_failure = end
         service.on_started = lambda: _announce(options, service, listener)
         with _signals_ignored():  # uvicorn handles them, and raises them again when it has ended
             server.run(sockets=[listener])
-        return status if server.started else 1
+        if not server.started:
+            return 1
+        return 0 if service.engine.error is None else STATUS["device"]
 
 
 @contextlib.contextmanager

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, AsyncIterator, Callable, MutableMapping, Sequence
 
-import zmq
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from python_multipart.exceptions import FormParserError
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
@@ -52,7 +52,6 @@ class Service:
     client_timeout_s: float = 10.0
     drain_s: float = 30.0
     on_started: Callable[[], None] = field(default=lambda: None)
-    on_start_error: Callable[[str], None] = field(default=lambda error: None)
 
 
 def make_app(service: Service) -> App:
@@ -60,18 +59,13 @@ def make_app(service: Service) -> App:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if service.frigate is not None:
+            service.frigate.start()
         service.engine.start()
-        frigate = service.frigate
-        try:
-            if frigate is not None:
-                frigate.start()
-            service.on_started()
-        except zmq.ZMQError as error:
-            frigate = None
-            service.on_start_error(str(error))  # ends the server
+        service.on_started()
         yield
-        if frigate is not None:
-            await frigate.stop(service.drain_s)
+        if service.frigate is not None:
+            await service.frigate.stop(service.drain_s)
         await service.engine.close(service.drain_s)
         service.pool.shutdown(wait=False)
 
@@ -255,8 +249,9 @@ def _add_deepstack(app: FastAPI, service: Service) -> None:
                 max_fields=deepstack.MOST_FIELDS,
                 max_part_size=service.max_body,
             )
-        except HTTPException as error:  # damaged or truncated multipart data
-            raise Refused(400, f"the form cannot be read: {error.detail}") from error
+        except (HTTPException, FormParserError) as error:  # damaged or truncated multipart data
+            reason = getattr(error, "detail", error)
+            raise Refused(400, f"the form cannot be read: {reason}") from error
         if "authorization" in request.headers:
             check_token(service, request.headers["authorization"].encode())
         else:

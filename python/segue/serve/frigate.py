@@ -67,11 +67,7 @@ class FrigateServer:
             self._authenticator.start()
             self._authenticator.configure_plain("*", {"segue": self._token})
             socket.setsockopt(zmq.PLAIN_SERVER, 1)
-        try:
-            socket.bind(self._endpoint)
-        except zmq.ZMQError:
-            self._close()
-            raise
+        socket.bind(self._endpoint)
         self._receiver = asyncio.create_task(self._receive())
 
     async def stop(self, timeout_s: float) -> None:
@@ -80,9 +76,6 @@ class FrigateServer:
         _, late = await asyncio.wait({self._receiver, *self._answers}, timeout=timeout_s)
         for task in late:
             task.cancel()
-        self._close()
-
-    def _close(self) -> None:
         self._socket.close(linger=1000)
         if self._authenticator is not None:
             self._authenticator.stop()
@@ -136,6 +129,12 @@ class FrigateServer:
             self._warned = True
             logger.warning("Frigate asks for model %r; this server runs %r", asked, self._name)
         return _json(model_available=True, model_loaded=True)
+
+
+def check_endpoint(endpoint: str) -> None:
+    """Raises zmq.ZMQError if it cannot be bound: before devices are opened, which takes seconds."""
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
+        socket.bind(endpoint)
 
 
 def rows_of(found: Found, width: int, height: int) -> Array:

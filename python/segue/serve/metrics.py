@@ -104,11 +104,11 @@ class Metrics:
             "Busy time of a device divided by observed time, since the first input",
             labels=["stage", "device"],
         )
-        stages = devices_of_stages(self._initial, self._pipeline.losses)
+        known = devices_of_stages(self._initial, self._pipeline.losses) or []
         for stage, of in enumerate(statistics.stages):
+            names = [self._name(index) for index in known[stage]] if stage < len(known) else []
             for place, utilisation in enumerate(of.utilisations):
-                index = stages[stage][place] if stages is not None else None
-                device = f"place {place}" if index is None else self._name(index)
+                device = names[place] if place < len(names) else f"place {place}"
                 family.add_metric([str(stage), device], utilisation)
         return family
 
