@@ -242,6 +242,8 @@ def program(*arguments, **settings):
         for line in process.stderr:
             if found := re.search(r"(.+) is served at (http://\S+)", line):
                 process.url = found[2]
+                host, port = found[2].removeprefix("http://").rsplit(":", 1)
+                process.address = (host, int(port))
                 process.model = found[1].split(": ")[-1]
                 break
         else:

@@ -80,6 +80,20 @@ def test_metrics_count_requests(parts, images):
         assert 0 < values[name] <= 1
 
 
+def test_invalid_requests_are_not_logged(parts):
+    with serving.program(parts) as server:
+        url = f"{server.url}/v1/vision/detection"
+        kind = {"content-type": "multipart/form-data; boundary=x"}
+        for _ in range(3):
+            assert requests.post(url, data=b"damaged", headers=kind, timeout=30).status_code == 400
+            with socket.create_connection(server.address, 30) as connection:
+                connection.sendall(b"no request\r\n\r\n")
+                assert b" 400 " in connection.recv(4096)
+        server.terminate()
+        server.is_ending = True
+        assert server.stderr.read() == ""
+
+
 def test_lost_device_and_spare_are_in_metrics(stand_ins, parts, images, tmp_path):
     file = next(parts.glob("*_segment_0_of_3.tflite"))
     shutil.copy(file, tmp_path / "one_segment_0_of_1_edgetpu.tflite")

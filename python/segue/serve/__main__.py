@@ -42,6 +42,9 @@ STATUS_OF_MODELS = 3
 def main(words: list[str] | None = None) -> int:
     options = parse_options(words)
     logging.basicConfig(level=logging.INFO, format="segue serve: %(message)s")
+    # Their warnings repeat what clients send; the metrics count those requests.
+    for name in ("uvicorn", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         return serve(options)
     except Error as error:
@@ -69,7 +72,7 @@ def serve(options: argparse.Namespace) -> int:
             lifespan="on",
             access_log=False,
             log_config=None,
-            log_level="warning",
+            log_level="error",
             server_header=False,
             limit_concurrency=options.max_queue + MORE_CONNECTIONS,
             timeout_graceful_shutdown=int(service.drain_s),
