@@ -1,6 +1,7 @@
 """Frigate's ZeroMQ detector, asked as its plugin frigate/detectors/plugins/zmq_ipc.py asks."""
 
 import json
+import threading
 import time
 
 import numpy as np
@@ -202,10 +203,17 @@ def test_tcp_client_without_token_is_not_answered(parts, detector):
             assert plugin.rows(serving.picture(1))[0, 1] > 0
 
 
-def test_full_queue_refuses_zmq_request(detector, tmp_path):
-    """More clients at once than the queue has places; those refused succeed later."""
-    import threading
+class CountingDetector(serving.MarkingDetector):
+    prepared = 0
 
+    def prepare(self, image):
+        self.prepared += 1
+        return super().prepare(image)
+
+
+def test_full_queue_refuses_zmq_request(tmp_path):
+    """More clients than the queue has places; a refused one costs no work and succeeds later."""
+    detector = CountingDetector((1, 64, 64, 3))
     release = threading.Event()
     pipeline = serving.blocked_pipeline(release, shape=(1, 64, 64, 3))
     settings = {"detector": detector, "output_names": ["out"], "max_queue": 3}
@@ -220,6 +228,7 @@ def test_full_queue_refuses_zmq_request(detector, tmp_path):
             time.sleep(0.01)
         with Plugin(endpoint) as late:
             assert late.error(header, frame)["code"] == 503
+            assert detector.prepared == 3
             release.set()
             for plugin in plugins:
                 assert len(plugin.socket.recv()) == 480

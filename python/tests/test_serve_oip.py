@@ -172,6 +172,23 @@ def test_wrong_binary_size_is_refused(copying, length, extra, reason):
     assert reason in answer.json()["error"]
 
 
+def test_bool_bytes_other_than_0_and_1_are_refused():
+    like = np.zeros((1, 4), dtype=np.bool_)
+    backend = segue.callable_backend(
+        [segue.Port("in", like)], [segue.Port("out", like)], lambda arrays: [~arrays[0]]
+    )
+    tensor = {"name": "in", "shape": [1, 4], "datatype": "BOOL"}
+    with serving.serving(serving.callable_pipeline(backend)) as server:
+        answer = infer(server, {"inputs": [{**tensor, "data": [True, False, False, True]}]})
+        assert answer.json()["outputs"][0]["data"] == [False, True, True, False]
+        head = json.dumps({"inputs": [{**tensor, "parameters": {"binary_data_size": 4}}]}).encode()
+        header = {"Inference-Header-Content-Length": str(len(head))}
+        answer = infer(server, head + b"\1\0\0\1", **header)
+        assert answer.json()["outputs"][0]["data"] == [False, True, True, False]
+        answer = infer(server, head + b"\1\0\2\1", **header)
+        assert answer.status_code == 400 and "other than 0 and 1" in answer.json()["error"]
+
+
 def test_nan_output_requires_binary():
     like = np.zeros((1, 2), dtype=np.float32)
     value = np.array([[np.nan, np.inf]], dtype=np.float32)
