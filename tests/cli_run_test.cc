@@ -261,6 +261,24 @@ TEST(CliRun, TooFewEdgeTpusListFoundAndRemedies) {
                         "pci:apex_1, usb:2-1; plan for 1 TPU"));
 }
 
+// Starts the program in the PATH with all words, options of its own included.
+TEST(CliServe, PassesItsWordsToServer) {
+  const ScratchFolder folder;
+  const auto program = folder.path() / "segue-serve";
+  write_file(program, "#!/bin/sh\necho \"server: $*\"\nexit 9\n");
+  std::filesystem::permissions(program, std::filesystem::perms::owner_all);
+  const auto result = run_segue({"serve", "parts", "--port", "0", "--help"}, ".",
+                                "export PATH=" + folder.path().string() + ":$PATH");
+  EXPECT_EQ(result.status, 9);
+  EXPECT_EQ(result.out, "server: parts --port 0 --help\n");
+}
+
+TEST(CliServe, MissingPythonIsExplained) {
+  const auto result = run_segue({"serve", "parts"}, ".", "export PATH=/nowhere");
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.err, HasSubstr("pip install 'segue[serve]'"));
+}
+
 TEST(CliDevices, ListHasTextJsonAndCsv) {
   const std::vector<std::string> library{"--edgetpu-library", SEGUE_TEST_STAND_IN};
   EXPECT_THAT(run_segue({"devices", library[0], library[1]}).out, HasSubstr("pci:apex_1"));

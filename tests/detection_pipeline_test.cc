@@ -223,7 +223,7 @@ TEST(HostStage, NewPlanWithoutItIsRefused) {
 // --- TFLite_Detection_PostProcess
 
 constexpr std::int32_t kRows = 200;
-constexpr std::int32_t kClasses = 5;
+constexpr std::int32_t kPostProcessedClasses = 5;
 
 std::vector<Anchor> random_anchors(std::mt19937_64& random) {
   std::uniform_real_distribution<float> unit(0, 1);
@@ -245,7 +245,7 @@ TensorIndex real_tensor(ModelBuilder& b, const std::string& name, std::vector<st
 Model post_process(const std::vector<Anchor>& anchors, const DetectorOptions& options) {
   ModelBuilder b;
   const auto boxes = real_tensor(b, "boxes", {1, kRows, 4});
-  const auto scores = real_tensor(b, "scores", {1, kRows, kClasses + 1});
+  const auto scores = real_tensor(b, "scores", {1, kRows, kPostProcessedClasses + 1});
   b.graph().inputs = {boxes, scores};
   const auto table = b.constant("anchors", TensorType::FLOAT32, {kRows, 4});
   b.at(table).quantization.reset();
@@ -264,7 +264,7 @@ Model post_process(const std::vector<Anchor>& anchors, const DetectorOptions& op
     custom.Bool("use_regular_nms", true);
     custom.Float("nms_score_threshold", options.score_threshold);
     custom.Float("nms_iou_threshold", options.iou_threshold);
-    custom.Int("num_classes", kClasses);
+    custom.Int("num_classes", kPostProcessedClasses);
     custom.Float("y_scale", 10);
     custom.Float("x_scale", 10);
     custom.Float("h_scale", 5);
@@ -301,7 +301,7 @@ TEST(PostProcess, RawOutputsEqualTensorFlowLite) {
     options.max_detections = 30;
     options.anchors = random_anchors(random);
     std::vector<float> boxes(std::size_t{kRows} * 4);
-    std::vector<float> scores(std::size_t{kRows} * (kClasses + 1));
+    std::vector<float> scores(std::size_t{kRows} * (kPostProcessedClasses + 1));
     for (float& value : boxes) value = normal(random);
     for (float& value : scores) value = unit(random);
     const std::vector<TensorBytes> raw{bytes_of_all(boxes), bytes_of_all(scores)};
@@ -320,8 +320,8 @@ TEST(PostProcess, RawOutputsEqualTensorFlowLite) {
     const auto expected = decoded.decode(reordered, testing::whole(64));
     ASSERT_GT(expected.size(), 5U);
     const Detector raw_detector(
-        testing::detector_with({{"b", {1, kRows, 4}}, {"s", {1, kRows, kClasses + 1}}}, 64,
-                               BuiltinOperator::LOGISTIC)
+        testing::detector_with({{"b", {1, kRows, 4}}, {"s", {1, kRows, kPostProcessedClasses + 1}}},
+                               64, BuiltinOperator::LOGISTIC)
             .build(),
         options);
     expect_equal(raw_detector.decode(raw, testing::whole(64)), expected);

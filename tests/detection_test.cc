@@ -64,7 +64,7 @@ TEST(Detector, SsdAndEfficientDetFormsAreRecognised) {
   expect_error(ErrorCode::kUnsupported, [&] { (void)detector(levels, {}, 320); }, {"box40", "35"});
 }
 
-TEST(Detector, ScoresWithFourClassesAreToldFromBoxesByName) {
+TEST(Detector, NamesDistinguishScoresFromBoxes) {
   EXPECT_EQ(
       detector({{"box_outputs", {1, 1917, 4}}, {"class_outputs", {1, 1917, 4}}}, {}, 300).family(),
       DetectorFamily::kSsd);
@@ -398,7 +398,7 @@ TEST(DetectorPictures, PixelsFillTheInputOrItsMiddle) {
   EXPECT_EQ(ssd.placement.scale_y, 64);
 }
 
-TEST(DetectorPictures, FloatInputsHaveTheRangeOfTheFamily) {
+TEST(DetectorPictures, FloatInputsHaveFamilyRange) {
   auto yolo = detector_with({yolov8_form(1)});
   auto ssd = detector_with({{"b", {1, 2, 4}}, {"s", {1, 2, 3}}});
   for (testing::ModelBuilder* b : {&yolo, &ssd}) {

@@ -22,6 +22,7 @@ void add_compile(CLI::App& app);
 void add_run(CLI::App& app);
 void add_devices(CLI::App& app);  // and doctor
 void add_calibrate(CLI::App& app);
+void add_serve(CLI::App& app);
 void add_simulate(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_sweep(CLI::App& app);

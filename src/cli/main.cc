@@ -123,6 +123,7 @@ int run(int argc, char** argv) {
   add_run(app);
   add_devices(app);
   add_calibrate(app);
+  add_serve(app);
   add_simulate(app);
   add_compare(app);
   add_sweep(app);
