@@ -23,15 +23,10 @@ struct Rectangle {
 
 // The pixels of the input that the picture covers.
 Rectangle covered(const PicturePlacement& placement, const Port& input, Fit fit) {
-  const int height = input.shape[1];
-  const int width = input.shape[2];
-  if (fit == Fit::kStretch) return {0, 0, width, height};
-  Rectangle rectangle{static_cast<int>(placement.left), static_cast<int>(placement.top),
-                      rounded(placement.width * placement.scale_x),
-                      rounded(placement.height * placement.scale_y)};
-  rectangle.width = std::clamp(rectangle.width, 1, width - rectangle.left);
-  rectangle.height = std::clamp(rectangle.height, 1, height - rectangle.top);
-  return rectangle;
+  if (fit == Fit::kStretch) return {0, 0, input.shape[2], input.shape[1]};
+  return {static_cast<int>(placement.left), static_cast<int>(placement.top),
+          rounded(placement.width * placement.scale_x),
+          rounded(placement.height * placement.scale_y)};
 }
 
 float clipped(double value, std::uint32_t extent) {
@@ -51,11 +46,14 @@ PicturePlacement place(std::uint32_t width, std::uint32_t height, const Port& in
   PicturePlacement placement{width, height, in_width / width, in_height / height, 0, 0};
   if (fit == Fit::kStretch) return placement;
   const double scale = std::min(placement.scale_x, placement.scale_y);
-  placement.scale_x = placement.scale_y = scale;
+  const int fitted_width = std::max(rounded(width * scale), 1);
+  const int fitted_height = std::max(rounded(height * scale), 1);
+  placement.scale_x = static_cast<double>(fitted_width) / width;
+  placement.scale_y = static_cast<double>(fitted_height) / height;
   // Half a pixel goes to the right and to the bottom, as ultralytics' LetterBox does it.
   constexpr double kTowardsStart = 0.1;
-  placement.left = rounded((in_width - rounded(width * scale)) / 2 - kTowardsStart);
-  placement.top = rounded((in_height - rounded(height * scale)) / 2 - kTowardsStart);
+  placement.left = rounded((in_width - fitted_width) / 2 - kTowardsStart);
+  placement.top = rounded((in_height - fitted_height) / 2 - kTowardsStart);
   return placement;
 }
 
