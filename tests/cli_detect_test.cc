@@ -87,12 +87,12 @@ TEST(CliDetect, TextHasLabelsAndTheTimeOfTheHost) {
                                      detecting.path("labels.txt"), "--inputs", "5"});
   ASSERT_EQ(result.status, 0) << result.err;
   const auto expected = detecting.expected("a.ppm");
-  EXPECT_THAT(result.out, HasSubstr(fmt::format("a.ppm, 60 x 90 pixels: {} objects\nlabel  score",
+  EXPECT_THAT(result.out, HasSubstr(fmt::format("a.ppm, 60 x 90 pixels: {} objects\n  label  score",
                                                 expected.size())));
   const std::array labels{"cat", "dog", "car", "bird"};
   EXPECT_THAT(result.out, HasSubstr(fmt::format("{:<5}  {:.3f}", labels.at(expected[0].class_id),
                                                 expected[0].score)));
-  EXPECT_THAT(result.out, HasSubstr("\n host"));
+  EXPECT_THAT(result.out, HasSubstr("\n   host "));
   EXPECT_THAT(result.out, HasSubstr("With detection on the host ("));
 }
 
