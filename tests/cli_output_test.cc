@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::expect_failure;
-using ::testing::HasSubstr;
+using testing::HasWords;
 using testing::kFile;
 using testing::kUsage;
 using testing::run_segue;
@@ -118,7 +118,7 @@ TEST(CliOutput, FullDiskIsReportedAndLeavesNothing) {
       run_segue({"split", "zoo:conv5-f102", "--tpus", "2", "--strategy", "balanced", "-o", "parts"},
                 scratch.path(), "ulimit -f 64");
   EXPECT_EQ(result.status, kFile);
-  EXPECT_THAT(result.err, HasSubstr("cannot write"));
+  EXPECT_THAT(result.err, HasWords("cannot write"));
   EXPECT_TRUE(fs::is_empty(scratch.path()));
 }
 
@@ -139,7 +139,7 @@ TEST(CliOutput, FullTmpfsIsReportedAndLeavesNothing) {
   const bool is_empty = fs::is_empty(scratch.path());
   EXPECT_EQ(std::system(("umount " + scratch.path().string()).c_str()), 0);
   EXPECT_EQ(result.status, kFile);
-  EXPECT_THAT(result.err, HasSubstr("No space left on device; free some space"));
+  EXPECT_THAT(result.err, HasWords("No space left on device; free some space"));
   EXPECT_TRUE(is_empty);
 }
 
@@ -154,7 +154,7 @@ TEST(CliOutput, SplitPrintsTheSameFilesAsJsonAndCsv) {
   const auto json = nlohmann::json::parse(split("--json"));
   EXPECT_EQ(json["schema"], "segue.split/2");
   ASSERT_EQ(json["files"].size(), 2U);
-  EXPECT_THAT(split("--csv"), HasSubstr(json["files"][1]["name"].get<std::string>()));
+  EXPECT_THAT(split("--csv"), HasWords(json["files"][1]["name"].get<std::string>()));
 }
 
 }  // namespace

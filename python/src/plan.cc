@@ -91,7 +91,7 @@ void bind_plan(nb::module_& module) {
       .def(
           "to_json", [](const DevicedPlan& self) { return to_json(self.plan); },
           "The text of plan.json.")
-      .def("__str__", [](const DevicedPlan& self) { return plan_text(self.plan, {}); })
+      .def("__str__", [](const DevicedPlan& self) { return wrapped(plan_text(self.plan, {})); })
       .def("__repr__", [](const DevicedPlan& self) {
         return "<segue.Plan '" + self.plan.model.name + "', " +
                std::string(to_string(self.plan.strategy)) + ", " +

@@ -39,7 +39,7 @@ void write_probes(const fs::path& folder) {
   }
   files.commit();
   const std::string shown = printable(folder.string());
-  print(fmt::format(
+  print_text(fmt::format(
       "{} probes written to {}\nNext, on a machine with edgetpu_compiler: edgetpu_compiler -o {} "
       "{}/*.tflite\nThen, on this machine: segue calibrate --probes {} -o my-host.json\n",
       probes.size(), shown, shown, shown, shown));

@@ -87,7 +87,7 @@ void run(const CompileArguments& options) {
   } else if (options.format.csv) {
     print(compile_table(result).to_csv());
   } else {
-    print(compile_text(result));
+    print_text(compile_text(result));
   }
   constexpr int kCompilerFailed = 5;
   if (!result.succeeded()) throw ExitStatus{kCompilerFailed};

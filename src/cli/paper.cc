@@ -91,7 +91,7 @@ void show_accuracy(const AccuracyOptions& options) {
   if (!options.plot.empty()) write_file(options.plot, accuracy_plot(series));
   if (options.format.json) return print(accuracy_json(series));
   if (options.format.csv) return print(accuracy_table(series).to_csv());
-  print(accuracy_markdown(series));
+  print_markdown(accuracy_markdown(series));
 }
 
 std::string folder_of(const OneOptions& one, const AllOptions& all) {

@@ -45,7 +45,7 @@ std::string operators_of(const Plan& plan, const Graph& graph, const PlanArgumen
                 "--operators: the time of an operator depends on the device, and the plan uses "
                 "several kinds; name one kind");
   const Table table = plan_operator_table(plan, graph, pools[0].device);
-  return options.format.csv ? table.to_csv() : table.to_text();
+  return options.format.csv ? table.to_csv() : table.to_text(text_width());
 }
 
 void run(const PlanArguments& options) {
@@ -57,7 +57,8 @@ void run(const PlanArguments& options) {
   if (options.format.json) return print(to_json(result.plan));
   if (options.per_operator) return print(operators_of(result.plan, graph, options));
   if (options.format.csv) return print(plan_table(result.plan).to_csv());
-  print(plan_text(result.plan, other_plans(graph, options, result.plan)) + result.notes);
+  print_text(plan_text(result.plan, other_plans(graph, options, result.plan), text_width()) +
+             result.notes);
 }
 
 }  // namespace

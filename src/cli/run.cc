@@ -157,7 +157,7 @@ void make_output_folder(const RunOptions& options) {
 void print_report(const RunReport& report, const RunOptions& options, bool succeeded) {
   if (options.format.json) return print(run_json(report));
   if (options.format.csv) return print(run_table(report).to_csv());
-  print(run_text(report));
+  print_text(run_text(report, text_width()));
   if (succeeded && !options.output.empty() && report.measured.results > 0)
     print(fmt::format("Outputs written to {}, one .npy file each.\n", printable(options.output)));
 }

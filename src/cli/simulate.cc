@@ -123,7 +123,7 @@ void run(const CLI::App& command, const SimulateArguments& options) {
   if (!options.trace.empty()) write_file(options.trace, trace_json(plan, timeline));
   if (options.format.json) return print(simulate_json(plan, timeline, timeline_settings));
   if (options.format.csv) return print(simulate_table(plan, timeline).to_csv());
-  print(simulate_text(plan, timeline, timeline_settings));
+  print_text(simulate_text(plan, timeline, timeline_settings, text_width()));
 }
 
 }  // namespace

@@ -179,7 +179,7 @@ void merge(const MergeOptions& options) {
   if (!options.output.empty()) write_file(options.output, lines_of(rows));
   if (options.ndjson) return print(lines_of(rows));
   if (options.csv) return print(sweep_table(rows).to_csv());
-  print(sweep_text(rows));
+  print_text(sweep_text(rows, text_width()));
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ void run(const CLI::App& command, const VerifyArguments& options) {
   } else if (options.format.csv) {
     print(verify_table(report).to_csv());
   } else {
-    print(verify_text(report, backend->description()));
+    print_text(verify_text(report, backend->description()));
   }
   if (!report.agrees()) throw ExitStatus{kMismatchStatus};
 }

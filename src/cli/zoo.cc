@@ -68,8 +68,8 @@ void run(const ZooArguments& options) {
     throw Error(ErrorCode::kInvalidArgument, "-o requires the NAME of a network");
   if (options.format.json) return print(zoo_json());
   if (options.format.csv) return print(zoo_table().to_csv());
-  print(
-      zoo_table().to_text() +
+  print_text(
+      zoo_table().to_text(text_width()) +
       "\nUse a network as zoo:NAME or zoo:NAME@SIZE (input of SIZE pixels). Weights are random.\n");
 }
 

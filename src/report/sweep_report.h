@@ -10,7 +10,8 @@
 namespace segue {
 
 // Rows of a sweep, one line each; those without a plan have dashes.
-[[nodiscard]] std::string sweep_text(std::span<const SweepRow> rows);
+[[nodiscard]] std::string sweep_text(std::span<const SweepRow> rows,
+                                     std::size_t width = kTextWidth);
 [[nodiscard]] Table sweep_table(std::span<const SweepRow> rows);
 
 }  // namespace segue
