@@ -268,6 +268,20 @@ TEST(CliVerify, ChecksTheProofOfAPlanAndEveryNumberInIt) {
                  kUsage, "stage 0");
 }
 
+TEST(CliVerify, ProofOfMoreDevicesThanNamedIsRefused) {
+  const ScratchFolder scratch;
+  EXPECT_EQ(
+      run_segue({"plan", "zoo:conv5-f552", "--tpus", "3", "-o", "p.json"}, scratch.path()).status,
+      0);
+  const auto verify = [&](const std::string& device) {
+    return run_segue({"verify", "zoo:conv5-f552", "p.json", "--device", device}, scratch.path());
+  };
+  expect_failure(verify("2xedgetpu-pcie"), kUsage,
+                 "--device '2xedgetpu-pcie': 2 devices, but p.json uses 3");
+  EXPECT_THAT(verify("3xedgetpu-pcie").out, HasWords("Accepted"));
+  EXPECT_THAT(verify("edgetpu-pcie").out, HasWords("Accepted"));
+}
+
 TEST(CliPlan, UnequalDevicesArePlannedSplitAndVerified) {
   const ScratchFolder scratch;
   const std::string plan = scratch.path() / "plan.json";
