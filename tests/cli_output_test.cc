@@ -43,6 +43,41 @@ TEST(CliOutput, ModelIsNeverOverwrittenByItsOwnResult) {
   EXPECT_EQ(testing::read_bytes(scratch.path() / "m.tflite"), before);
 }
 
+TEST(CliOutput, MessagesTellWhatIsCreatedAndOverwritten) {
+  const ScratchFolder scratch;
+  const auto said = [&](const std::vector<std::string>& arguments) {
+    const auto done = run_segue(arguments, scratch.path());
+    EXPECT_EQ(done.status, 0) << done.err;
+    return done.out + done.err;
+  };
+  const std::vector<std::string> zoo{"zoo", "conv5-f8", "-o", "a/b/m.tflite"};
+  EXPECT_THAT(said(zoo), HasWords("a/b/m.tflite: created; new folders a, a/b ("));
+  EXPECT_THAT(said(zoo), HasWords("a/b/m.tflite: overwritten ("));
+  const std::vector<std::string> plan{"plan",   "zoo:conv5-f8", "--tpus", "2",
+                                      "--json", "-o",           "p.json"};
+  EXPECT_THAT(said(plan), HasWords("note: p.json: created"));
+  EXPECT_THAT(said(plan), HasWords("note: p.json: overwritten"));
+  const std::vector<std::string> trace{"simulate", "p.json", "--trace", "traces/t.json"};
+  EXPECT_THAT(said(trace), HasWords("note: traces/t.json: created; new folder traces"));
+  EXPECT_THAT(said(trace), HasWords("note: traces/t.json: overwritten"));
+  const std::vector<std::string> report{"report", "p.json",  "-o",
+                                        "r.html", "--model", "zoo:conv5-f8"};
+  EXPECT_THAT(said(report), HasWords("r.html: created ("));
+  EXPECT_THAT(said(report), HasWords("r.html: overwritten ("));
+}
+
+TEST(CliOutput, SplitCountsWhatItOverwrites) {
+  const ScratchFolder scratch;
+  const auto split = [&](const std::string& tpus) {
+    return run_segue({"split", "zoo:conv5-f8", "--tpus", tpus, "--strategy", "balanced", "-o", "d"},
+                     scratch.path())
+        .out;
+  };
+  EXPECT_THAT(split("2"), HasWords("plan.json written to d (created; new folder d)"));
+  EXPECT_THAT(split("2"), HasWords("plan.json written to d (overwritten)"));
+  EXPECT_THAT(split("3"), HasWords("plan.json written to d (3 created, 1 overwritten)"));
+}
+
 // Whatever the command reads: model, plan, device file, segments of a folder, shards.
 TEST(CliOutput, NothingThatIsReadIsOverwritten) {
   const ScratchFolder scratch;

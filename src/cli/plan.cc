@@ -2,8 +2,8 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/written.h"
 #include "segue/error.h"
-#include "segue/file.h"
 #include "segue/report.h"
 
 namespace segue::cli {
@@ -53,7 +53,7 @@ void run(const PlanArguments& options) {
   const Graph graph(model);
   CutResult result = make_cut(graph, options.cut);
   if (options.format.json || !options.output.empty()) identify_model(result.plan, model);
-  if (!options.output.empty()) write_file(options.output, to_json(result.plan));
+  if (!options.output.empty()) write_noted(options.output, to_json(result.plan));
   if (options.format.json) return print(to_json(result.plan));
   if (options.per_operator) return print(operators_of(result.plan, graph, options));
   if (options.format.csv) return print(plan_table(result.plan).to_csv());
@@ -75,7 +75,8 @@ void add_plan(CLI::App& app) {
                  "Print one row per operator instead of per stage, with the memory that holds its "
                  "parameters")
       ->excludes("--json");
-  add_output(*command, options->output, "Also write the plan as JSON to this file");
+  add_output(*command, options->output,
+             std::string("Also write the plan as JSON to this file") + kReplaces);
   command->callback([options] { run(*options); });
 }
 

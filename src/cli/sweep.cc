@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/tpus.h"
+#include "cli/written.h"
 #include "report/sweep_report.h"
 #include "segue/error.h"
 #include "segue/file.h"
@@ -176,7 +177,7 @@ void merge(const MergeOptions& options) {
   }
   rows =
       merge_sweep(std::move(rows), options.partial ? Completeness::kAny : Completeness::kRequired);
-  if (!options.output.empty()) write_file(options.output, lines_of(rows));
+  if (!options.output.empty()) write_noted(options.output, lines_of(rows));
   if (options.ndjson) return print(lines_of(rows));
   if (options.csv) return print(sweep_table(rows).to_csv());
   print_text(sweep_text(rows, text_width()));
@@ -221,7 +222,8 @@ void add_merge(CLI::App& app) {
   auto* ndjson =
       command->add_flag("--ndjson", options->ndjson, "Print the JSON lines, sorted by job");
   command->add_flag("--csv", options->csv, "Print the table as CSV")->excludes(ndjson);
-  add_output(*command, options->output, "Also write the JSON lines, sorted by job, to this file");
+  add_output(*command, options->output,
+             std::string("Also write the JSON lines, sorted by job, to this file") + kReplaces);
   command->callback([options] { merge(*options); });
 }
 
