@@ -93,8 +93,8 @@ TEST_F(CliCompile, HostOperatorsOfTheLogAreTimed) {
   const auto text =
       run_segue({"compile", folder(), "--compiler-cmd", kStandIn + " leaves=CONCATENATION"});
   EXPECT_EQ(text.status, 0) << text.err;
-  EXPECT_THAT(text.out, HasSubstr("on the host: 7 CONCATENATION: Operation not supported"));
-  EXPECT_THAT(text.out, HasSubstr("8 operators run on the host CPU: "));
+  EXPECT_THAT(text.out, HasWords("on the host: 7 CONCATENATION: Operation not supported"));
+  EXPECT_THAT(text.out, HasWords("8 operators run on the host CPU: "));
   const auto written = nlohmann::json::parse(read_text_file(plan, 1 << 24U));
   EXPECT_EQ(written["stages"][0]["host_operators"],
             written["stages"][0]["compiled"]["operators_on_host"].size());
@@ -105,7 +105,7 @@ TEST_F(CliCompile, HostOperatorsOfTheLogAreTimed) {
             after);
   const std::string page = (scratch() / "page.html").string();
   ASSERT_EQ(run_segue({"report", plan, "--model", "zoo:squeezenet@64", "-o", page}).status, 0);
-  EXPECT_THAT(read_text_file(page, 1 << 24U), HasSubstr("8 operators run on the host CPU: "));
+  EXPECT_THAT(read_text_file(page, 1 << 24U), HasWords("8 operators run on the host CPU: "));
 }
 
 TEST_F(CliCompile, NothingOnTheEdgeTpuExitsWith5) {

@@ -158,10 +158,10 @@ TEST(CliPlan, AutoTakesTpusWhileOneMoreIsWorthIt) {
 TEST(CliPlan, AutoNamesCopiesWherePipelineStops) {
   const auto result =
       run_segue({"plan", "zoo:mobilenet", "--tpus", "auto", "--strategy", "balanced"});
-  EXPECT_THAT(result.out, HasSubstr("1 TPU: one more TPU would increase throughput by 7.8 %"));
+  EXPECT_THAT(result.out, HasWords("1 TPU: one more TPU would increase throughput by 7.8 %"));
   EXPECT_THAT(
       result.out,
-      HasSubstr("`--strategy optimal`, which can replicate stages, reaches 562.5/s on 2 TPUs"));
+      HasWords("`--strategy optimal`, which can replicate stages, reaches 562.5/s on 2 TPUs"));
 }
 
 TEST(CliPlan, AutoFindsTheFewestTpusThatReachTheGoals) {

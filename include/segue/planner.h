@@ -17,6 +17,8 @@
 /// All times are simulated (cost.h). docs/segmentation.md explains the strategies and their
 /// results.
 ///
+/// Long searches end early on request (stop.h).
+///
 /// Thread-safety: all functions are pure. Planners may be used from several threads. Results are
 /// deterministic and do not depend on the number of threads.
 #pragma once

@@ -160,6 +160,8 @@ struct VerifyReport {
 /// damaged model can crash the runtime. If the runtime cannot run a custom operator, the operators
 /// that do not depend on it are run. A difference is a result (`mismatch`), not an error.
 ///
+/// A requested stop (stop.h) ends the child.
+///
 /// Changes that the backend makes to its own state stay in the child. If the caller has several
 /// threads, only the calling thread exists there.
 ///

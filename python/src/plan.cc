@@ -1,6 +1,7 @@
 // Plans: made, compared, written as segments, verified, simulated.
 #include <nanobind/stl/pair.h>
 
+#include "interruptible.h"
 #include "module.h"
 #include "segue/error.h"
 #include "segue/planner.h"
@@ -124,7 +125,6 @@ std::vector<DevicePool> open_counted(const std::string& device, std::uint32_t tp
 Shared make(const SharedModel& model, std::uint32_t tpus, const std::string& strategy,
             const std::string& device, std::uint32_t max_replicas, const std::string& objective,
             std::optional<double> max_latency_ms) {
-  nb::gil_scoped_release released;
   const Strategy chosen = parse_strategy(strategy);
   if (chosen != Strategy::kOptimal &&
       (max_replicas != 0 || objective != "throughput" || max_latency_ms)) {
@@ -150,7 +150,6 @@ Shared make(const SharedModel& model, std::uint32_t tpus, const std::string& str
 
 std::vector<Shared> compare(const SharedModel& model, std::uint32_t first, std::uint32_t last,
                             const std::string& device, std::uint32_t max_replicas) {
-  nb::gil_scoped_release released;
   const DevicePool kind = open_device_kind(device);
   std::vector<Shared> plans;
   for (ComparedPlan& row :
@@ -164,13 +163,13 @@ std::vector<Shared> compare(const SharedModel& model, std::uint32_t first, std::
 }
 
 void bind_planning(nb::module_& module) {
-  module.def("plan", &make, "model"_a, nb::kw_only(), "tpus"_a, "strategy"_a = "optimal",
-             "device"_a = "edgetpu-pcie", "max_replicas"_a = 0, "objective"_a = "throughput",
-             "max_latency_ms"_a = nb::none(),
+  module.def("plan", interruptible(&make), "model"_a, nb::kw_only(), "tpus"_a,
+             "strategy"_a = "optimal", "device"_a = "edgetpu-pcie", "max_replicas"_a = 0,
+             "objective"_a = "throughput", "max_latency_ms"_a = nb::none(),
              "Partitions a model. Strategies: compiler, balanced, profile, optimal; the last three "
              "parameters apply only to optimal.");
-  module.def("compare", &compare, "model"_a, nb::kw_only(), "first"_a = 1, "last"_a = 8,
-             "device"_a = "edgetpu-pcie", "max_replicas"_a = 0,
+  module.def("compare", interruptible(&compare), "model"_a, nb::kw_only(), "first"_a = 1,
+             "last"_a = 8, "device"_a = "edgetpu-pcie", "max_replicas"_a = 0,
              "Plans of all strategies on first to last TPUs; a strategy has no plan if it cannot "
              "split the model into that many segments.");
   module.def(
@@ -231,12 +230,13 @@ void bind_segments(nb::module_& module) {
       [](const SharedModel& model, const std::filesystem::path& folder, std::uint32_t inputs,
          std::uint64_t seed, const std::optional<std::filesystem::path>& runtime) {
         const auto libraries = runtime_candidates(runtime);
-        nb::gil_scoped_release released;
-        if (inputs == 0) throw Error(ErrorCode::kInvalidArgument, "inputs must be at least 1");
-        const auto backend = make_cpu_backend({.libraries = libraries});
-        SplitFiles split = find_split(folder);
-        return verify_segments(model->model, split.files, *backend,
-                               {.plan = std::move(split.plan), .inputs = inputs, .seed = seed});
+        return run_interruptibly([&] {
+          if (inputs == 0) throw Error(ErrorCode::kInvalidArgument, "inputs must be at least 1");
+          const auto backend = make_cpu_backend({.libraries = libraries});
+          SplitFiles split = find_split(folder);
+          return verify_segments(model->model, split.files, *backend,
+                                 {.plan = std::move(split.plan), .inputs = inputs, .seed = seed});
+        });
       },
       "model"_a, "folder"_a, nb::kw_only(), "inputs"_a = 3, "seed"_a = 1, "runtime"_a = nb::none(),
       "Compares the segments in a folder with the whole model: operators, constants, then outputs "

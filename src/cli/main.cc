@@ -46,6 +46,7 @@ int exit_status(ErrorCode code) {
       return kMismatch;
     case ErrorCode::kIo:
     case ErrorCode::kInternal:
+    case ErrorCode::kStopped:
       return kInternal;
   }
   return kInternal;

@@ -9,6 +9,7 @@
 
 #include "plan/pipeline_pace.h"
 #include "planner/optimal/equal_devices.h"
+#include "segue/stop.h"
 
 namespace segue {
 namespace {
@@ -226,6 +227,7 @@ void PipelineSearch::fill(const Layout& layout) {
   for (std::uint32_t count = 0; count <= devices_; ++count)
     longest_ns_.push_back(longest_stage_ns(layout.limits.period_ns, count));
   for (std::size_t from = full_; from-- > 0;) {
+    check_stopped();
     for_stages(layout, from,
                [&](const PlannedStage& stage, std::span<const IdealCosts::Cost> costs) {
                  const Parts parts = parts_of(layout, stage.devices, costs);
