@@ -267,8 +267,10 @@ void add_run(CLI::App& app) {
       "The model of a plan.json; with a folder, the model to re-plan when a device is lost");
   add_signature(*command, options->signature);
   command
-      ->add_option("--backend", options->backend,
-                   "cpu (default), simulated (CPU results, simulated Edge TPU times), or edgetpu")
+      ->add_option(
+          "--backend", options->backend,
+          "cpu (default), simulated (CPU results, simulated Edge TPU times; figures of Google's "
+          "compiler in a plan.json are not used), or edgetpu")
       ->check(CLI::IsMember({"cpu", "simulated", "edgetpu"}));
   command->add_option(
       "--input", options->files,

@@ -133,7 +133,7 @@ std::uint64_t jobs_of(const SweepSpec& spec, const Shard& shard) {
       std::ranges::count_if(jobs, [&](const SweepJob& job) { return shard.has(job.number); }));
 }
 
-SweepModels models() {
+SweepModels named_models() {
   return {[](const std::string& name) { return open_model(name); }, check_model_name};
 }
 
@@ -142,7 +142,7 @@ void sweep_into_file(const SweepSpec& spec, const Shard& shard, const std::strin
   const std::uint64_t all = jobs_of(spec, shard);
   std::uint64_t kept = 0;
   Progress progress(all);
-  run_sweep(spec, models(), shard, file.known(), [&](const SweepRow& row, bool is_known) {
+  run_sweep(spec, named_models(), shard, file.known(), [&](const SweepRow& row, bool is_known) {
     if (is_known) ++kept;
     file.take(row, is_known);
     progress.advance();
@@ -157,7 +157,8 @@ void sweep(const SweepOptions& options) {
   const SweepSpec spec = spec_of(options);
   const Shard shard = parse_shard(options.shard);
   if (!options.output.empty()) return sweep_into_file(spec, shard, options.output);
-  run_sweep(spec, models(), shard, {}, [](const SweepRow& row, bool) { print(line_of(row)); });
+  run_sweep(spec, named_models(), shard, {},
+            [](const SweepRow& row, bool) { print(line_of(row)); });
 }
 
 struct MergeOptions {
