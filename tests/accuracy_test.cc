@@ -50,7 +50,7 @@ struct ErrorBound {
 
 class Accuracy : public ::testing::TestWithParam<ErrorBound> {};
 
-TEST_P(Accuracy, IsWithinItsBoundOnHeldOutRowsAndOnAll) {
+TEST_P(Accuracy, HeldOutAndAllErrorsAreWithinBounds) {
   const ErrorBound& bound = GetParam();
   for (const AccuracySummary& summary : {series(bound.key).held_out(), series(bound.key).all()}) {
     EXPECT_GE(summary.rows, 8U);
@@ -80,7 +80,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return std::string(row.param.key); });
 
 // Layers leave the chip at 452, 522 and 642 filters, and each time it shows.
-TEST(ConvSweep, StepsAreWhereLayersLeaveTheChip) {
+TEST(ConvSweep, TimeStepsWhereLayersLeaveTheChip) {
   const auto step = [](int filters) {
     return simulated("conv_sweep", "F=" + std::to_string(filters)) /
            simulated("conv_sweep", "F=" + std::to_string(filters - 10));
@@ -90,14 +90,14 @@ TEST(ConvSweep, StepsAreWhereLayersLeaveTheChip) {
     EXPECT_LT(step(filters), 1.06) << filters;
 }
 
-TEST(ConvSweep, PeakIsAsMeasured) {
+TEST(ConvSweep, PeakThroughputMatchesMeasured) {
   constexpr double kTeraOperations = 2e-9 * 64 * 64 * 9 * (3.0 * 442 + 4.0 * 442 * 442);
   EXPECT_NEAR(kTeraOperations / simulated("conv_sweep", "F=442"), 1.396, 0.05 * 1.396);
 }
 
 // Figure 6 of the paper: where the measured speed-up rises or falls by a tenth, so does ours. Below
 // 100 filters the host's noise makes it jump.
-TEST(Pipelines, SpeedUpRisesAndFallsWhereTheMeasuredOneDoes) {
+TEST(Pipelines, MeasuredSpeedUpTrendIsReproduced) {
   for (const char* key : {"pipeline_k2_b100", "pipeline_k4_b100"}) {
     std::map<std::string, std::pair<double, double>> speedups;
     for (const AccuracyRow& one : series("conv_sweep").rows)
@@ -130,7 +130,7 @@ void expect_current(const std::string& file, const std::string& begin_mark,
   EXPECT_EQ(text.substr(begin, end - begin), content) << file;
 }
 
-TEST(Zoo, LargeNetworksTakeAboutAsLongAsPublished) {
+TEST(Zoo, LargeModelTimesMatchPublished) {
   for (const PublishedTime& row : published_times()) {
     // DenseNet-121 takes twice what is simulated, which is not understood.
     if (row.is_predicted || row.desktop < 10 || row.title == std::string("Inception-ResNet v2") ||
@@ -151,7 +151,7 @@ TEST(Zoo, LargeNetworksTakeAboutAsLongAsPublished) {
 }
 
 // SEGUE_UPDATE_DOCS=1 writes tables and plot instead of comparing them.
-TEST(AccuracyPage, IsCurrent) {
+TEST(AccuracyPage, TablesMatchProgramOutput) {
   expect_current("accuracy.md", "<!-- table -->\n", "<!-- end of table -->",
                  accuracy_markdown(evaluated()));
   expect_current("accuracy.md", "<!-- ranges -->\n", "<!-- end of ranges -->",
@@ -167,7 +167,7 @@ TEST(AccuracyPage, IsCurrent) {
   expect_current("accuracy.svg", "", "", accuracy_plot(evaluated()));
 }
 
-TEST(CliPaper, AccuracyIsPrintedInThreeFormatsAndDrawn) {
+TEST(CliPaper, AccuracyHasTextJsonCsvAndPlot) {
   const testing::ScratchFolder scratch;
   const auto text = testing::run_segue({"paper", "accuracy", "--plot", "p.svg"}, scratch.path());
   EXPECT_THAT(text.out, ::testing::HasSubstr("5 x conv 3x3, one TPU"));

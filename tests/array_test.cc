@@ -30,16 +30,16 @@ std::vector<std::int32_t> naive_product(const ProductShape& p, const std::vector
 }
 
 // SCALE-Sim v2, weight stationary, 64 x 64.
-TEST(ProductCycles, EqualThoseOfScaleSim) {
+TEST(ProductCycles, CyclesMatchScaleSim) {
   EXPECT_EQ(product_cycles({}, as_product({32, 32, 64, 3, 3, 1, 64})), 9810U);
   EXPECT_EQ(product_cycles({}, as_product({16, 16, 128, 3, 3, 1, 256})), 27792U);
   EXPECT_EQ(product_cycles({}, {.pixels = 1, .depth = 512, .channels = 1000}), 24448U);
 }
 
 // One fold of a 3x3 array and 4 pixels: 3 cycles to load, 4 + 3 + 3 - 2 to stream.
-TEST(ProductCycles, OneFoldLoadsAndStreams) { EXPECT_EQ(fold_cycles({3, 3}, 4), 11U); }
+TEST(ProductCycles, OneFoldIsLoadPlusStreamCycles) { EXPECT_EQ(fold_cycles({3, 3}, 4), 11U); }
 
-TEST(RunArray, ProductAndCyclesAreThoseOfTheDefinitionAndTheClosedForm) {
+TEST(RunArray, ResultAndCyclesMatchClosedForm) {
   std::mt19937 random(21);
   for (int round = 0; round < 3000; ++round) {
     const ArrayShape array{static_cast<std::uint32_t>(random() % 6 + 1),
@@ -53,7 +53,7 @@ TEST(RunArray, ProductAndCyclesAreThoseOfTheDefinitionAndTheClosedForm) {
   }
 }
 
-TEST(RunArray, LargeLayerRunsOnTheWholeArray) {
+TEST(RunArray, LayerLargerThanArrayIsExact) {
   std::mt19937 random(22);
   const ProductShape product = as_product({10, 10, 20, 3, 3, 1, 70});
   const auto a = random_operand(random, product.pixels * product.depth);
@@ -65,7 +65,7 @@ TEST(RunArray, LargeLayerRunsOnTheWholeArray) {
 
 // Operands move one element a cycle: an activation that is in column 0 is in column 1 a cycle
 // later.
-TEST(RunArray, ActivationsMoveOneColumnACycle) {
+TEST(RunArray, ActivationsMoveOneColumnPerCycle) {
   const std::vector<std::int8_t> a{5, 6, 7};
   const std::vector<std::int8_t> w{1, 1, 1};
   std::vector<std::vector<std::int16_t>> seen;
@@ -77,7 +77,7 @@ TEST(RunArray, ActivationsMoveOneColumnACycle) {
   EXPECT_EQ(seen, expected);
 }
 
-TEST(RunArray, WrongOperandsAreRefused) {
+TEST(RunArray, WrongOperandSizesAreRefused) {
   const std::vector<std::int8_t> two(2);
   expect_error(ErrorCode::kInvalidArgument,
                [&] {

@@ -31,7 +31,7 @@ std::vector<std::byte> values(std::initializer_list<int> numbers) {
   return bytes;
 }
 
-TEST(CpuBackend, ComputesWhatTheModelSays) {
+TEST(CpuBackend, KnownModelGivesExpectedOutput) {
   const auto bytes = doubling().bytes();
   const auto session = cpu_backend().open(bytes, "double");
   ASSERT_EQ(session->inputs().size(), 1U);
@@ -57,7 +57,7 @@ TEST(CpuBackend, WrongInputsAreRefused) {
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)session->run({}); }, {"double"});
 }
 
-TEST(CpuBackend, RefusalOfTheRuntimeCarriesItsReason) {
+TEST(CpuBackend, UnknownCustomOperatorIsNamed) {
   ModelBuilder b;
   const auto x = b.input("x", {1, 4});
   const auto y = b.tensor("y", {1, 4});
@@ -69,7 +69,7 @@ TEST(CpuBackend, RefusalOfTheRuntimeCarriesItsReason) {
                {"odd", "NobodyKnowsThis"});
 }
 
-TEST(MakeCpuBackend, MissingRuntimeNamesEveryCandidateAndTheWayOut) {
+TEST(MakeCpuBackend, MissingRuntimeListsCandidates) {
   expect_error(ErrorCode::kDevice,
                [] {
                  (void)make_cpu_backend({.libraries = {"/none/a.so", "/none/b.so"}});
@@ -77,7 +77,7 @@ TEST(MakeCpuBackend, MissingRuntimeNamesEveryCandidateAndTheWayOut) {
                {"/none/a.so", "/none/b.so", "SEGUE_TFLITE_LIB"});
 }
 
-TEST(MakeCpuBackend, AnotherLibraryIsRefused) {
+TEST(MakeCpuBackend, UnrelatedLibraryIsRefused) {
   expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend({.libraries = {"libm.so.6"}}); },
                {"libm.so.6", "not the expected library"});
 }
@@ -108,7 +108,7 @@ const CpuOptions kStandIn{.libraries = {SEGUE_TEST_STAND_IN_RUNTIME}};
 const CpuOptions kStandInXnnpack{
     .libraries = {SEGUE_TEST_STAND_IN_RUNTIME}, .threads = 3, .kernels = CpuKernels::kXnnpack};
 
-TEST(CpuBackend, DensePerOutputIsComputed) {
+TEST(CpuBackend, DenseWithScalePerOutputIsCorrect) {
   const auto bytes = dense_per_output();
   const Model model = parse_model(bytes, "dense");
   const std::span<const std::byte> weights = model.tensor(tensor_id(1)).data;
@@ -126,7 +126,7 @@ TEST(CpuBackend, DensePerOutputIsComputed) {
   }
 }
 
-TEST(CpuBackend, RuntimeWithKnownFaultIsRefused) {
+TEST(CpuBackend, DenseOnFaultyRuntimeIsRefused) {
   StandInRuntime& runtime = stand_in_runtime();
   runtime.version = "2.9.0";
   runtime.returns_constants = true;
@@ -137,7 +137,7 @@ TEST(CpuBackend, RuntimeWithKnownFaultIsRefused) {
   EXPECT_NO_THROW((void)backend->open(doubling().bytes(), "without dense layers"));
 }
 
-TEST(CpuBackend, RuntimeWithoutFaultIsUsed) {
+TEST(CpuBackend, FaultFreeRuntimeIsAccepted) {
   stand_in_runtime().version = "2.5.0";
   const auto backend = make_cpu_backend(kStandIn);
   EXPECT_TRUE(backend->faults().empty());
@@ -145,7 +145,7 @@ TEST(CpuBackend, RuntimeWithoutFaultIsUsed) {
 }
 
 // More tables than flatbuffers' verifier takes by itself, fewer than the reader's limit.
-TEST(CpuBackend, KnownFaultIsFoundAmongAMillionTables) {
+TEST(CpuBackend, FaultIsFoundInModelOf1100000Tables) {
   StandInRuntime& runtime = stand_in_runtime();
   runtime.returns_constants = true;
   ModelBuilder b;
@@ -158,7 +158,7 @@ TEST(CpuBackend, KnownFaultIsFoundAmongAMillionTables) {
   expect_error(ErrorCode::kDevice, [&] { (void)backend->open(large, "dense"); }, {"8 scales"});
 }
 
-TEST(CpuBackend, RuntimeThatDoesNotRunItsTestRefusesTheModelByName) {
+TEST(CpuBackend, RuntimeThatFailsFaultTestNamesModel) {
   stand_in_runtime().refuses_models = true;
   const auto backend = make_cpu_backend(kStandIn);
   EXPECT_TRUE(backend->faults().empty());
@@ -167,7 +167,7 @@ TEST(CpuBackend, RuntimeThatDoesNotRunItsTestRefusesTheModelByName) {
 }
 
 // What the reader refuses can be given to a backend directly.
-TEST(CpuBackend, IndicesThatLeadNowhereAreRefusedByTheRuntime) {
+TEST(CpuBackend, OutOfRangeIndicesAreRefused) {
   ModelBuilder b;
   const auto bytes = dense_per_output();
   b.raw() = std::move(*tflite::UnPackModel(bytes.data()));
@@ -180,24 +180,24 @@ TEST(CpuBackend, IndicesThatLeadNowhereAreRefusedByTheRuntime) {
                {"weights"});
 }
 
-TEST(Xnnpack, TakesOperatorsOfTheRuntime) {
+TEST(Xnnpack, RealRuntimeIsAccepted) {
   EXPECT_NO_THROW(
       (void)make_cpu_backend({.libraries = {SEGUE_TEST_RUNTIME}, .kernels = CpuKernels::kXnnpack}));
 }
 
-TEST(Xnnpack, ThatTakesNoOperatorIsRefused) {
+TEST(Xnnpack, DelegateTakingNoOperatorIsRefused) {
   stand_in_runtime().leaves_operators = true;
   expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend(kStandInXnnpack); },
                {"do not support int8 operators", "--kernels builtin"});
 }
 
-TEST(Xnnpack, ThatCannotBeCountedIsRefused) {
+TEST(Xnnpack, UncountableDelegateIsRefused) {
   stand_in_runtime().ignores_delegates = true;
   expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend(kStandInXnnpack); },
                {"does not report which operators they support", "--kernels builtin"});
 }
 
-TEST(Xnnpack, OptionsFrom220KeepTheSecondField) {
+TEST(Xnnpack, OptionsFrom220SetThreadsOnly) {
   StandInRuntime& runtime = stand_in_runtime();
   const auto backend = make_cpu_backend(kStandInXnnpack);
   (void)backend->open(doubling().bytes(), "double");
@@ -205,7 +205,7 @@ TEST(Xnnpack, OptionsFrom220KeepTheSecondField) {
   EXPECT_EQ(runtime.second_option, 0U);  // runtime_flags, as the library fills them in
 }
 
-TEST(Xnnpack, OptionsTo219HaveFlagsInSecondPlace) {
+TEST(Xnnpack, OptionsUpTo219HaveFlagsSecond) {
   StandInRuntime& runtime = stand_in_runtime();
   runtime.version = "2.19.1";
   // The real runtime behind the stand-in reads them in another place and takes no operator.
@@ -215,7 +215,7 @@ TEST(Xnnpack, OptionsTo219HaveFlagsInSecondPlace) {
   EXPECT_EQ(runtime.second_option, 1U);
 }
 
-TEST(Xnnpack, VersionThatIsUnknownIsRefused) {
+TEST(Xnnpack, UnknownRuntimeVersionIsRefused) {
   stand_in_runtime().version = "3.0.0";
   expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend(kStandInXnnpack); },
                {"3.0.0", "options are unknown"});

@@ -83,7 +83,7 @@ std::vector<std::vector<std::byte>> samples_that_run() {
   return result;
 }
 
-TEST(BrokenFiles, EveryTruncationAtA64thByteIsAnError) {
+TEST(BrokenFiles, TruncationEvery64BytesIsAnError) {
   const testing::ScratchFolder scratch;
   const fs::path path = scratch.path() / "cut.tflite";
   const fs::path original = scratch.path() / "whole.tflite";
@@ -106,7 +106,7 @@ TEST(BrokenFiles, EveryTruncationAtA64thByteIsAnError) {
   }
 }
 
-TEST(BrokenFiles, RandomCorruptionsNeverCrash) {
+TEST(BrokenFiles, RandomCorruptionsNeverCrashReader) {
   constexpr int kRounds = 10'000;
   std::mt19937_64 random(11);
   const auto models = samples();
@@ -132,7 +132,7 @@ TEST(BrokenFiles, RandomCorruptionsNeverCrash) {
 }
 
 // The TensorFlow Lite runtime trusts a model's numbers, so it can die of them; `verify` must not.
-TEST(BrokenFiles, SplitAndVerifyOfCorruptedModelsNeverDie) {
+TEST(BrokenFiles, CorruptModelsNeverCrashSplitOrVerify) {
   constexpr int kRounds = 250;
   constexpr int kLargestStatus = 7;
   const auto source = samples_that_run();

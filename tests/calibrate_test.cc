@@ -71,7 +71,7 @@ void expect_same_constants(DeviceSpec found, DeviceSpec expected, double share) 
   }
 }
 
-TEST(FitCalibration, FindsTheConstantsOfEveryDevice) {
+TEST(FitCalibration, ExactTimesRecoverDeviceConstants) {
   constexpr double kShare = 0.001;
   for (const DeviceSpec& base : device_catalogue()) {
     const CalibrationResult result = fit_calibration(probes(), times_on(changed(base)), base);
@@ -84,7 +84,7 @@ TEST(FitCalibration, FindsTheConstantsOfEveryDevice) {
 }
 
 // One percent of a probe is at most so much of the constant that it measures.
-TEST(FitCalibration, OnePercentOfNoiseIsAFewPercent) {
+TEST(FitCalibration, OnePercentNoiseGivesSmallErrors) {
   const DeviceSpec& base = find_device("edgetpu-usb3");
   for (const double sign : {1.0, -1.0}) {
     const CalibrationResult result =
@@ -105,7 +105,7 @@ TEST(FitCalibration, OnePercentOfNoiseIsAFewPercent) {
   }
 }
 
-TEST(FitCalibration, CheckIsWhatOtherProbesAreOffBy) {
+TEST(FitCalibration, ErrorRangeComesFromUnusedProbes) {
   const DeviceSpec& base = find_device("edgetpu-pcie");
   const CalibrationResult result = fit_calibration(
       probes(), times_on(changed(base), {{"mobilenet", 1.04}, {"streaming", 0.95}}), base);
@@ -114,7 +114,7 @@ TEST(FitCalibration, CheckIsWhatOtherProbesAreOffBy) {
   EXPECT_NEAR(result.device.calibration->high, 1.04, 0.001);
 }
 
-TEST(FitCalibration, CostBelowZeroIsZero) {
+TEST(FitCalibration, NegativeCostIsClampedToZero) {
   DeviceSpec truth = find_device("edgetpu-usb3");
   truth.timing.input_ns_per_byte.value = 0;
   const CalibrationResult result =
@@ -124,7 +124,7 @@ TEST(FitCalibration, CostBelowZeroIsZero) {
   EXPECT_NEAR(measured(result, "link"), 430, 10);
 }
 
-TEST(FitCalibration, TimesThatNoDeviceTakesAreRefused) {
+TEST(FitCalibration, ImplausibleTimesAreRefused) {
   const DeviceSpec& base = find_device("edgetpu-usb3");
   const auto expect_refused = [&](const std::map<std::string, double>& factors,
                                   const std::string& reason) {
@@ -150,7 +150,7 @@ TEST(FitCalibration, TimesThatNoDeviceTakesAreRefused) {
                {"7 times for 8 probes"});
 }
 
-TEST(CalibratedDevice, IsReadBackAsItWasMeasured) {
+TEST(CalibratedDevice, JsonRoundTripKeepsConstants) {
   const DeviceSpec& base = find_device("edgetpu-devboard");
   const CalibrationResult result = fit_calibration(probes(), times_on(changed(base)), base);
   const DeviceSpec read = parse_device(calibrated_device_json(result, "mine"), "mine.json");
@@ -163,7 +163,7 @@ TEST(CalibratedDevice, IsReadBackAsItWasMeasured) {
                {"choose another name"});
 }
 
-TEST(ClockSentence, TellsTheClocksOfLibedgetpuApart) {
+TEST(ClockSentence, MeasuredClockIsNamedOrUnknown) {
   const DeviceSpec& base = find_device("edgetpu-pcie");
   const auto sentence_at = [&](double mhz) {
     DeviceSpec truth = base;
@@ -175,7 +175,7 @@ TEST(ClockSentence, TellsTheClocksOfLibedgetpuApart) {
   EXPECT_THAT(sentence_at(125), ::testing::HasSubstr("is 125 MHz, which is neither"));
 }
 
-TEST(CalibrationBase, FollowsFromTheLink) {
+TEST(CalibrationBase, LinkSelectsBaseDevice) {
   const EdgeTpuDevice card{EdgeTpuDevice::Link::kPcie, "/dev/apex_0", "", {}, {}};
   EdgeTpuDevice stick{EdgeTpuDevice::Link::kUsb, "/sys/bus/usb/devices/2-1", "", {}, {}};
   EXPECT_EQ(calibration_base(card).name, "edgetpu-pcie");
@@ -231,7 +231,7 @@ std::vector<Model> one_model() {
   return models;
 }
 
-TEST(MeasureProbes, FirstAndRareSlowRunsDoNotCount) {
+TEST(MeasureProbes, WarmUpAndOutliersAreIgnored) {
   const TimedDevice device([](int run) {
     return Nanoseconds(run < 2 ? 900'000'000 : run % 7 == 0 ? 5'000'000 : 1'000'000 + run);
   });
@@ -242,14 +242,14 @@ TEST(MeasureProbes, FirstAndRareSlowRunsDoNotCount) {
   EXPECT_LT(times[0].spread, 1e-4);
 }
 
-TEST(MeasureProbes, SlowProbeEndsWithItsBudget) {
+TEST(MeasureProbes, SlowProbeStopsAtTimeBudget) {
   const TimedDevice slow([](int) { return std::chrono::milliseconds(40); });
   EXPECT_EQ(measure_probes(one_model(), slow, slow.clock())[0].runs, 13U);
   const TimedDevice slower([](int) { return std::chrono::milliseconds(300); });
   EXPECT_EQ(measure_probes(one_model(), slower, slower.clock())[0].runs, 10U);
 }
 
-TEST(MeasureProbes, NoiseAndStandingClocksAreRefused) {
+TEST(MeasureProbes, NoiseAndStoppedClockAreRefused) {
   const TimedDevice noisy([](int run) { return Nanoseconds(1'000'000 + 150'000 * (run % 2)); });
   expect_error(ErrorCode::kDevice, [&] { (void)measure_probes(one_model(), noisy, noisy.clock()); },
                {"probe: the middle half of 40 runs", "stop other programs"});
@@ -259,7 +259,7 @@ TEST(MeasureProbes, NoiseAndStandingClocksAreRefused) {
                {"measured time is 0"});
 }
 
-TEST(Probes, LeaveNothingToTheHostAndStreamAsTheyShould) {
+TEST(Probes, OperatorsRunOnTpuAndTwoProbesStream) {
   for (const DeviceSpec& device : device_catalogue()) {
     for (const Probe& probe : probes()) {
       const Graph graph(probe.model);
@@ -274,7 +274,7 @@ TEST(Probes, LeaveNothingToTheHostAndStreamAsTheyShould) {
   }
 }
 
-TEST(Probes, CompiledElsewhereAreReadAndOthersRefused) {
+TEST(Probes, CompiledFilesAreReadAndOthersRefused) {
   const ScratchFolder scratch;
   const auto compiled = compile_probes(probes(), scratch.path(), testing::stand_in_compiler());
   ASSERT_EQ(compiled.size(), probes().size());
@@ -295,7 +295,7 @@ TEST(Probes, CompiledElsewhereAreReadAndOthersRefused) {
   expect_error(ErrorCode::kIo, read, {"segue-probe-input_edgetpu.tflite: file not found"});
 }
 
-TEST(Probes, CompilerThatFailsIsNamedWithTheProbe) {
+TEST(Probes, CompilerFailureNamesProbe) {
   const ScratchFolder scratch;
   expect_error(ErrorCode::kCompiler,
                [&] {

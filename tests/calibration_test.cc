@@ -129,7 +129,7 @@ Constants fit(const Cost& cost, Constants constants, Constants steps) {
   return constants;
 }
 
-TEST(Calibration, DenseRowsGiveTheLinkAndTheInvocation) {
+TEST(Calibration, DenseRowsYieldLinkAndInvokeTime) {
   const Timing& timing = find_device("edgetpu-pcie").timing;
   const Constants fitted = fit(dense_cost(), {350, 0.2}, {16, 0.05});
   RecordProperty("link_mb_per_s", std::to_string(fitted[0]));
@@ -139,7 +139,7 @@ TEST(Calibration, DenseRowsGiveTheLinkAndTheInvocation) {
   EXPECT_NEAR(fitted[1], timing.invoke_ns.value / 1e6, 0.03);
 }
 
-TEST(Calibration, ConvolutionalRowsGiveTheOutput) {
+TEST(Calibration, ConvolutionRowsYieldOutputCost) {
   const Timing& timing = find_device("edgetpu-pcie").timing;
   const Constants fitted = fit(conv_cost(), {10, 1}, {0.8, 0.4});
   RecordProperty("output_ns_per_byte", std::to_string(fitted[0]));
@@ -148,7 +148,7 @@ TEST(Calibration, ConvolutionalRowsGiveTheOutput) {
   EXPECT_NEAR(fitted[1], kSweepSessionMs, 0.3);
 }
 
-TEST(Calibration, PipelinesGiveTheBusyHost) {
+TEST(Calibration, PipelineRowsYieldBusyHostStretch) {
   const Cost cost = busy_host_cost();
   const Constants fitted = fit(cost, {2.5, 1.8}, {0.2, 0.1});
   RecordProperty("most_stretch", std::to_string(fitted[0]));

@@ -37,7 +37,7 @@ std::vector<DevicePool> random_pools(std::mt19937& random) {
 }
 
 // The checker and the planner share no search: where one is wrong, they disagree.
-TEST(Certificate, OfThePlannerIsAcceptedAndNoHigherOneIs) {
+TEST(Certificate, OptimalBoundHoldsAndHigherIsRejected) {
   std::mt19937 random(23);
   for (int round = 0; round < 60; ++round) {
     const Model model = testing::random_model(random, 2 + static_cast<int>(random() % 6));
@@ -56,7 +56,7 @@ TEST(Certificate, OfThePlannerIsAcceptedAndNoHigherOneIs) {
   }
 }
 
-TEST(Certificate, OfAPlanThatIsNotTheBestIsRejected) {
+TEST(Certificate, BoundOfSuboptimalPlanIsRejected) {
   const Model model = open_model("zoo:resnet50");
   const Graph graph(model);
   const DevicePool pool{find_device("edgetpu-pcie"), 4, false};
@@ -70,7 +70,7 @@ TEST(Certificate, OfAPlanThatIsNotTheBestIsRejected) {
   EXPECT_THAT(verdict.reason, HasSubstr("a pipeline is below the bound"));
 }
 
-TEST(Certificate, ThatDoesNotBelongToItsPlanIsRejectedWithTheReason) {
+TEST(Certificate, EditedPlanOrBoundIsRejected) {
   const Model model = open_model("zoo:resnet50");
   const Graph graph(model);
   const DevicePool pool{find_device("edgetpu-pcie"), 6, false};
@@ -103,7 +103,7 @@ TEST(Certificate, ThatDoesNotBelongToItsPlanIsRejectedWithTheReason) {
   EXPECT_THAT(reason_of(edited), HasSubstr("the plan reaches"));
 }
 
-TEST(Certificate, MayHoldForFewerDevicesThanThereAre) {
+TEST(Certificate, BoundForFewerDevicesIsAccepted) {
   const Model model = open_model("zoo:conv5-f702");
   const Graph graph(model);
   const DevicePool fast{find_device("edgetpu-pcie"), 2, false};
@@ -120,7 +120,7 @@ TEST(Certificate, MayHoldForFewerDevicesThanThereAre) {
   EXPECT_FALSE(check_certificate(plan, graph, pools).is_accepted);
 }
 
-TEST(Certificate, OfTooManyIdealsFollowsFromTheWorkOrStaysOpen) {
+TEST(Certificate, TooManyIdealsUseWorkBoundOrFail) {
   const Model model = open_model("zoo:nasnetmobile");
   const Graph graph(model);
   const DevicePool pool{find_device("edgetpu-pcie"), 4, false};
@@ -134,7 +134,7 @@ TEST(Certificate, OfTooManyIdealsFollowsFromTheWorkOrStaysOpen) {
                         {"more than 6000 ideals", "was not verified"});
 }
 
-TEST(Certificate, ThatWouldTakeHoursStaysOpen) {
+TEST(Certificate, WorkLimitLeavesProofUnverified) {
   const Model model = open_model("zoo:resnet50");
   const Graph graph(model);
   const DevicePool pool{find_device("edgetpu-pcie"), 4, false};
@@ -147,7 +147,7 @@ TEST(Certificate, ThatWouldTakeHoursStaysOpen) {
 
 // Where only some ideals are listed, cuts elsewhere are free: a bound that some pipeline is below
 // must never pass, one that no pipeline of free cuts is below must.
-TEST(Certificate, OfFreeCutsNeverExceedsTheBest) {
+TEST(Certificate, FreeCutBoundNeverExceedsOptimum) {
   std::mt19937 random(24);
   int passed = 0;
   for (int round = 0; round < 200; ++round) {
@@ -165,7 +165,7 @@ TEST(Certificate, OfFreeCutsNeverExceedsTheBest) {
   EXPECT_GT(passed, 50);
 }
 
-TEST(Certificate, OfAWideGraphIsChecked) {
+TEST(Certificate, WideGraphIsAcceptedOrUnverified) {
   testing::ModelBuilder b;
   auto x = b.input("x", {1, 40, 40, 64});
   for (int i = 0; i < 6; ++i) x = b.conv(x, "a" + std::to_string(i), 64, 3);

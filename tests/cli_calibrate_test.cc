@@ -46,7 +46,7 @@ nlohmann::json plan_on(const std::string& device, const ScratchFolder& scratch) 
   return nlohmann::json::parse(result.out);
 }
 
-TEST(CliCalibrate, WritesAMeasuredHostThatPlansTake) {
+TEST(CliCalibrate, MeasuredDeviceFileNarrowsPlanRange) {
   const ScratchFolder scratch;
   write_file(scratch.path() / "truth.json", kTruth);
   const std::string compiler =
@@ -83,7 +83,7 @@ TEST(CliCalibrate, ProbesCompiledElsewhereAreMeasured) {
   EXPECT_EQ(read_device(scratch.path() / "host.json").calibration->low, json["calibrated"]["low"]);
 }
 
-TEST(CliCalibrate, WhatCannotBeMeasuredLeavesNoFile) {
+TEST(CliCalibrate, FailureWritesNoFile) {
   const ScratchFolder scratch;
   const auto expect = [&](const std::vector<std::string>& more, int status,
                           const std::string& message) {

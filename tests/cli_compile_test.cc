@@ -36,7 +36,7 @@ class CliCompile : public ::testing::Test {
   ScratchFolder scratch_;
 };
 
-TEST_F(CliCompile, TextJsonAndCsvGiveTheCompilersFiguresBesideTheSimulated) {
+TEST_F(CliCompile, ReportsShowCompiledAndSimulatedMemory) {
   const auto text = run_segue({"compile", folder(), "--compiler-cmd", kStandIn});
   EXPECT_EQ(text.status, 0) << text.err;
   EXPECT_THAT(text.out, HasWords("on chip, 0 B streamed from the host (simulated: "));
@@ -59,7 +59,7 @@ TEST_F(CliCompile, TextJsonAndCsvGiveTheCompilersFiguresBesideTheSimulated) {
   EXPECT_EQ(run_segue({"run", folder(), "--inputs", "3"}).status, 0);
 }
 
-TEST_F(CliCompile, FailureNamesSegmentMessageMeaningAndOperator) {
+TEST_F(CliCompile, FailureNamesSegmentReasonAndOperator) {
   const std::vector<std::string> arguments{
       "compile", folder(), "--attempts", "1", "--compiler-cmd", kStandIn + " fault=large:SOFTMAX"};
   const auto result = run_segue(arguments);
@@ -80,7 +80,7 @@ TEST_F(CliCompile, FailureNamesSegmentMessageMeaningAndOperator) {
 }
 
 // Operators that the log leaves to the host have host times wherever the plan is shown.
-TEST_F(CliCompile, HostOperatorsOfTheLogAreTimed) {
+TEST_F(CliCompile, HostOperatorsInLogAreTimed) {
   const auto host_ns = [&](const std::string& json) {
     std::uint64_t sum = 0;
     const auto document = nlohmann::json::parse(json);
@@ -108,7 +108,7 @@ TEST_F(CliCompile, HostOperatorsOfTheLogAreTimed) {
   EXPECT_THAT(read_text_file(page, 1 << 24U), HasWords("8 operators run on the host CPU: "));
 }
 
-TEST_F(CliCompile, NothingOnTheEdgeTpuExitsWith5) {
+TEST_F(CliCompile, AllOperatorsOnHostExitsWith5) {
   const auto result = run_segue({"compile", folder(), "--compiler-cmd", kStandIn + " leaves=ALL"});
   EXPECT_EQ(result.status, kCompiler);
   EXPECT_THAT(result.err, HasWords("_segment_0_of_2.tflite: 0 of "));
@@ -120,7 +120,7 @@ TEST_F(CliCompile, NothingOnTheEdgeTpuExitsWith5) {
   EXPECT_EQ(json["files"][0]["failure"]["kind"], "nothing_mapped");
 }
 
-TEST_F(CliCompile, LooksForNoOperatorWhereNoneIsAtFault) {
+TEST_F(CliCompile, FileAccessFailureSkipsOperatorSearch) {
   const auto result = run_segue({"compile", folder(), "--compiler-cmd", kStandIn + " fault=write"});
   EXPECT_EQ(result.status, kCompiler);
   EXPECT_THAT(result.err, HasWords("Error opening file for writing"));
@@ -130,7 +130,7 @@ TEST_F(CliCompile, LooksForNoOperatorWhereNoneIsAtFault) {
   EXPECT_THAT(result.out, HasWords("Compiler output of 1 attempt: "));
 }
 
-TEST_F(CliCompile, SearchThatFindsNoOperatorSaysSo) {
+TEST_F(CliCompile, FailedOperatorSearchIsReported) {
   const std::string mark = (scratch() / "mark").string();
   const auto result =
       run_segue({"compile", folder(), "--jobs", "1", "--attempts", "1", "--compiler-cmd",
@@ -140,13 +140,13 @@ TEST_F(CliCompile, SearchThatFindsNoOperatorSaysSo) {
   EXPECT_THAT(result.out, HasWords("No operator was found as the cause"));
 }
 
-TEST_F(CliCompile, OwnSegmentationOfTheCompilerIsRefused) {
+TEST_F(CliCompile, CompilerOwnSegmentationIsRefused) {
   testing::expect_failure(
       run_segue({"compile", folder(), "--compiler-cmd", kStandIn + " --num_segments 2"}), kUsage,
       "the segmentation of edgetpu_compiler ends without a message, or crashes");
 }
 
-TEST_F(CliCompile, WithoutCompilerOrWithWrongOptionsSaysWhatToDo) {
+TEST_F(CliCompile, MissingCompilerAndBadOptionsAreNamed) {
   const auto missing = run_segue({"compile", folder(), "--compiler-cmd", "/no/such/compiler"});
   EXPECT_EQ(missing.status, kCompiler);
   EXPECT_THAT(missing.err, HasWords("/no/such/compiler"));
@@ -160,7 +160,7 @@ TEST_F(CliCompile, WithoutCompilerOrWithWrongOptionsSaysWhatToDo) {
             kUsage);
 }
 
-TEST_F(CliCompile, WholeModelsAreCompiledBesideThemOrWhereAsked) {
+TEST_F(CliCompile, WholeModelOutputPathIsRespected) {
   ASSERT_EQ(run_segue({"zoo", "conv5-f32", "-o", "m.tflite"}, scratch()).status, 0);
   EXPECT_EQ(run_segue({"compile", "m.tflite", "--compiler-cmd", kStandIn}, scratch()).status, 0);
   EXPECT_TRUE(std::filesystem::exists(scratch() / "m_edgetpu.tflite"));
@@ -178,7 +178,7 @@ TEST_F(CliCompile, WholeModelsAreCompiledBesideThemOrWhereAsked) {
   EXPECT_TRUE(std::filesystem::exists(scratch() / "out" / "m_edgetpu.log"));
 }
 
-TEST_F(CliCompile, SegmentsOfAnotherSplitAreRefusedAndThePlanStays) {
+TEST_F(CliCompile, ForeignSegmentsLeavePlanUnchanged) {
   const auto plan_path = std::filesystem::path(folder()) / "plan.json";
   auto plan = nlohmann::ordered_json::parse(read_text_file(plan_path, 1 << 24U));
   plan["stages"][1]["outputs"] = {"elsewhere"};
@@ -188,7 +188,7 @@ TEST_F(CliCompile, SegmentsOfAnotherSplitAreRefusedAndThePlanStays) {
   EXPECT_EQ(read_text_file(plan_path, 1 << 24U), plan.dump());
 }
 
-TEST_F(CliCompile, BalancedPlansGoOnByWhatTheCompilerSays) {
+TEST_F(CliCompile, BalancedPlanIsRefinedByCompiler) {
   const std::string plan = (scratch() / "plan.json").string();
   const auto result = run_segue({"plan", "zoo:resnet50@64", "--tpus", "6", "--strategy", "balanced",
                                  "--compiler-cmd", kStandIn + " capacity=5600000", "-o", plan});
@@ -199,7 +199,7 @@ TEST_F(CliCompile, BalancedPlansGoOnByWhatTheCompilerSays) {
 }
 
 // Compiled segments on stand-ins for devices, one of which vanishes.
-TEST_F(CliCompile, CompiledFoldersRunOnEdgeTpusAndAreCompiledAnewWhenOneIsLost) {
+TEST_F(CliCompile, LostTpuTriggersReplanAndRecompile) {
   ASSERT_EQ(run_segue({"compile", folder(), "--compiler-cmd", kStandIn}).status, 0);
   const std::vector<std::string> arguments{
       "run", folder(), "--backend",         "edgetpu",          "--inputs",

@@ -24,7 +24,7 @@ using testing::kUsage;
 using testing::run_segue;
 using testing::ScratchFolder;
 
-TEST(CliOutput, ModelIsNeverOverwrittenByItsOwnResult) {
+TEST(CliOutput, InputModelIsNeverOverwritten) {
   const ScratchFolder scratch;
   EXPECT_EQ(run_segue({"zoo", "conv5-f8", "-o", "m.tflite"}, scratch.path()).status, 0);
   const auto before = testing::read_bytes(scratch.path() / "m.tflite");
@@ -79,7 +79,7 @@ TEST(CliOutput, SplitCountsWhatItOverwrites) {
 }
 
 // Whatever the command reads: model, plan, device file, segments of a folder, shards.
-TEST(CliOutput, NothingThatIsReadIsOverwritten) {
+TEST(CliOutput, InputFilesAreNeverOverwritten) {
   const ScratchFolder scratch;
   const auto run = [&](std::vector<std::string> arguments) {
     return run_segue(arguments, scratch.path());
@@ -107,7 +107,7 @@ TEST(CliOutput, NothingThatIsReadIsOverwritten) {
   EXPECT_EQ(run({"verify", "m.tflite", "d", "--inputs", "1"}).status, 0);
 }
 
-TEST(CliOutput, UnwritablePlacesLeaveNothingBehind) {
+TEST(CliOutput, UnwritablePathIsAFileError) {
   const ScratchFolder scratch;
   write_file(scratch.path() / "file", "x");
   expect_failure(run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced", "-o",
@@ -117,7 +117,7 @@ TEST(CliOutput, UnwritablePlacesLeaveNothingBehind) {
                  "file");
 }
 
-TEST(CliOutput, InterruptedSplitLeavesNoTemporaryFiles) {
+TEST(CliOutput, InterruptedSplitLeavesNoFiles) {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     const ScratchFolder scratch;
     const fs::path folder = scratch.path() / "parts";
@@ -146,7 +146,7 @@ TEST(CliOutput, InterruptedSplitLeavesNoTemporaryFiles) {
   }
 }
 
-TEST(CliOutput, FullDiskIsReportedAndLeavesNothing) {
+TEST(CliOutput, FullDiskIsReportedAndLeavesNoFiles) {
   const ScratchFolder scratch;
   // Files of more than 64 blocks of 512 bytes are refused by the system, as on a full disk.
   const auto result =
@@ -157,14 +157,14 @@ TEST(CliOutput, FullDiskIsReportedAndLeavesNothing) {
   EXPECT_TRUE(fs::is_empty(scratch.path()));
 }
 
-TEST(CliOutput, FullStandardOutputIsReported) {
+TEST(CliOutput, FullStandardOutputIsAFileError) {
   for (const std::string arguments : {"--help", "zoo"}) {
     const std::string command = "'" SEGUE_TEST_CLI "' " + arguments + " >/dev/full 2>/dev/null";
     EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), kFile) << arguments;
   }
 }
 
-TEST(CliOutput, FullTmpfsIsReportedAndLeavesNothing) {
+TEST(CliOutput, FullTmpfsIsReportedAndLeavesNoFiles) {
   const ScratchFolder scratch;
   const std::string mount = "mount -t tmpfs -o size=64k tmpfs " + scratch.path().string();
   if (std::system((mount + " 2>/dev/null").c_str()) != 0)
@@ -178,7 +178,7 @@ TEST(CliOutput, FullTmpfsIsReportedAndLeavesNothing) {
   EXPECT_TRUE(is_empty);
 }
 
-TEST(CliOutput, SplitPrintsTheSameFilesAsJsonAndCsv) {
+TEST(CliOutput, SplitJsonAndCsvNameSameFiles) {
   const ScratchFolder scratch;
   const auto split = [&](const char* flag) {
     return run_segue({"split", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced", "-o",

@@ -35,7 +35,7 @@ class Split {
   ScratchFolder scratch_;
 };
 
-TEST(CliRun, PlansForADeviceFileRunSimulatedWithThatFile) {
+TEST(CliRun, CustomDevicePlanNeedsItsDeviceFile) {
   const ScratchFolder scratch;
   testing::write_lane(scratch.path(), 9);
   const auto run = [&](std::vector<std::string> arguments) {
@@ -54,7 +54,7 @@ TEST(CliRun, PlansForADeviceFileRunSimulatedWithThatFile) {
                           "requires --backend simulated");
 }
 
-TEST(CliRun, TextJsonAndCsvSayWhatWasMeasuredAndWhatSimulated) {
+TEST(CliRun, ReportsLabelMeasuredAndSimulatedValues) {
   const Split split;
   const auto text = run_segue({"run", split.folder(), "--inputs", "9"});
   EXPECT_EQ(text.status, 0) << text.err;
@@ -73,7 +73,7 @@ TEST(CliRun, TextJsonAndCsvSayWhatWasMeasuredAndWhatSimulated) {
               HasWords("stage,devices,on_chip_bytes,host_bytes,inputs,measured_ns,simulated_ns"));
 }
 
-TEST(CliRun, PlanRunsFromItsModelOnEveryBackend) {
+TEST(CliRun, PlanWithModelRunsOnCpuAndSimulated) {
   const ScratchFolder scratch;
   const std::string plan = scratch.path() / "plan.json";
   EXPECT_EQ(
@@ -89,7 +89,7 @@ TEST(CliRun, PlanRunsFromItsModelOnEveryBackend) {
   }
 }
 
-TEST(CliRun, ReadsImagesAndRawTensorsAndRefusesOthers) {
+TEST(CliRun, ImagesAndRawTensorsAreRead) {
   const Split split;
   std::ofstream(split.scratch() / "raw") << std::string(64 * 64 * 3, 'a');
   // A portable pixmap of 2 by 1.
@@ -128,7 +128,7 @@ std::string tiny_jpeg() {
          "\xFF\xC4\0\x14\x10"s + one_code + "\xFF\xDA\0\x08\x01\x01\0\0\x3F\0\x3F\xFF\xD9"s;
 }
 
-TEST(CliRun, ImagesAreKnownByTheirMarkAndWhole) {
+TEST(CliRun, ImageFormatAndTruncationAreDetected) {
   const Split split;
   const auto run_on = [&](const std::string& name, const std::string& bytes) {
     std::ofstream(split.scratch() / name, std::ios::binary) << bytes;
@@ -145,7 +145,7 @@ TEST(CliRun, ImagesAreKnownByTheirMarkAndWhole) {
   EXPECT_THAT(run_on("short.gif", "GIF89a" + std::string(30, '\1')).err, HasWords("truncated"));
 }
 
-TEST(CliRun, InterruptedRunTellsWhatItDid) {
+TEST(CliRun, InterruptedRunReportsResultsSoFar) {
   const Split split;
   const std::string out = split.scratch() / "out";
   const std::string command = fmt::format(
@@ -156,7 +156,7 @@ TEST(CliRun, InterruptedRunTellsWhatItDid) {
   EXPECT_GT(nlohmann::json::parse(read_text_file(out, 1 << 20U))["measured"]["results"], 0);
 }
 
-TEST(CliRun, PictureThatIsCutShortIsRefusedThoughItsPreviewIsWhole) {
+TEST(CliRun, TruncatedJpegWithPreviewIsRefused) {
   const Split split;
   const std::string jpeg = tiny_jpeg();
   const std::string preview =
@@ -172,7 +172,7 @@ TEST(CliRun, PictureThatIsCutShortIsRefusedThoughItsPreviewIsWhole) {
   }
 }
 
-TEST(CliRun, PlanThatWasEditedBesideItsFilesIsRefused) {
+TEST(CliRun, PlanEditedAfterSplitIsRefused) {
   const Split split;
   const std::string path = split.folder() + "/plan.json";
   auto plan = nlohmann::ordered_json::parse(read_text_file(path, 1 << 24U));
@@ -185,18 +185,18 @@ TEST(CliRun, PlanThatWasEditedBesideItsFilesIsRefused) {
   EXPECT_THAT(run.err, HasWords("segue split MODEL --plan"));
 }
 
-TEST(CliRun, WatchdogThatIsNoNumberIsRefused) {
+TEST(CliRun, NonNumericWatchdogIsRefused) {
   const Split split;
   EXPECT_EQ(run_segue({"run", split.folder(), "--watchdog", "nan"}).status, kUsage);
 }
 
-TEST(CliRun, SegmentsOfAnotherModelThanTheNamedOneAreRefused) {
+TEST(CliRun, SegmentsOfAnotherModelAreRefused) {
   const Split split;
   const auto run = run_segue({"run", split.folder(), "--model", "zoo:squeezenet@96"});
   EXPECT_EQ(run.status, kUsage) << run.out;
 }
 
-TEST(CliRun, ShowsProgressOnATerminalOnly) {
+TEST(CliRun, ProgressIsShownOnTerminalOnly) {
   const Split split;
   const std::string command =
       fmt::format("{} run {} --runtime {} --inputs 40 --backend simulated --time-scale 300",
@@ -208,7 +208,7 @@ TEST(CliRun, ShowsProgressOnATerminalOnly) {
   EXPECT_EQ(run_segue({"run", split.folder(), "--inputs", "5"}).err, "");
 }
 
-TEST(CliRun, EdgeTpusThatAreNotThereAreDeviceErrors) {
+TEST(CliRun, UnavailableEdgeTpusAreDeviceErrors) {
   const Split split;
   std::filesystem::copy_file(
       std::filesystem::path(split.folder()) / "squeezenet@64_segment_0_of_2.tflite",
@@ -233,7 +233,7 @@ TEST(CliRun, EdgeTpusThatAreNotThereAreDeviceErrors) {
   EXPECT_THAT(unknown.err, HasWords("found: pci:apex_0, pci:apex_1, usb:2-1"));
 }
 
-TEST(CliRun, TooFewEdgeTpusNameWhatThereIsAndTheWaysOut) {
+TEST(CliRun, TooFewEdgeTpusListFoundAndRemedies) {
   const Split split;
   for (const char* segment : {"0", "1"}) {
     const auto stem = std::filesystem::path(split.folder()) /
@@ -260,7 +260,7 @@ TEST(CliRun, TooFewEdgeTpusNameWhatThereIsAndTheWaysOut) {
                        "usb:2-1; `segue split"));
 }
 
-TEST(CliDevices, AreListedInAllFormats) {
+TEST(CliDevices, ListHasTextJsonAndCsv) {
   const std::vector<std::string> library{"--edgetpu-library", SEGUE_TEST_STAND_IN};
   EXPECT_THAT(run_segue({"devices", library[0], library[1]}).out, HasWords("pci:apex_1"));
   const auto json =
@@ -273,7 +273,7 @@ TEST(CliDevices, AreListedInAllFormats) {
   EXPECT_EQ(run_segue({"devices", library[0], "/nowhere.so"}).status, kDevice);
 }
 
-TEST(CliDoctor, SaysWhatIsThereAndTheNextStep) {
+TEST(CliDoctor, FindingsAndNextStepsAreReported) {
   const auto doctor = run_segue({"doctor", "--edgetpu-library", "/nowhere.so"});
   EXPECT_THAT(doctor.out, HasWords("good     runtime         TensorFlow Lite"));
   EXPECT_THAT(doctor.out, HasWords("next: "));

@@ -56,7 +56,7 @@ class CliSegments : public ::testing::Test {
   ScratchFolder scratch_;
 };
 
-TEST_F(CliSegments, CompiledOnesAloneRunOnEdgeTpus) {
+TEST_F(CliSegments, CompiledFilesAloneRunOnEdgeTpus) {
   const auto outputs = outputs_of(
       {"run", compiled(), "--backend", "edgetpu", "--edgetpu-library", SEGUE_TEST_STAND_IN});
   EXPECT_EQ(outputs.size(), 3U);
@@ -65,7 +65,7 @@ TEST_F(CliSegments, CompiledOnesAloneRunOnEdgeTpus) {
   EXPECT_EQ(outputs, outputs_of({"run", cut()}));
 }
 
-TEST_F(CliSegments, CompiledOnesAloneAreNotForTheCpu) {
+TEST_F(CliSegments, CompiledFilesAloneAreRefusedOnCpu) {
   for (const char* backend : {"cpu", "simulated"}) {
     expect_failure(run_segue({"run", compiled(), "--backend", backend}), kUsage,
                    "run only on Edge TPUs (--backend edgetpu");
@@ -76,7 +76,7 @@ TEST_F(CliSegments, CompiledOnesAloneAreNotForTheCpu) {
                  "need the original segments");
 }
 
-TEST_F(CliSegments, FileNamesItsSetAmongSeveral) {
+TEST_F(CliSegments, FilePathSelectsSetAmongSeveral) {
   fs::copy_file(fs::path(cut()) / "squeezenet@64_segment_0_of_2.tflite",
                 fs::path(compiled()) / "other_segment_0_of_1.tflite");
   const auto several = run_segue({"run", compiled(), "--backend", "edgetpu"});
@@ -90,7 +90,7 @@ TEST_F(CliSegments, FileNamesItsSetAmongSeveral) {
       3U);
 }
 
-TEST_F(CliSegments, InspectShowsThemAsTextCsvAndJson) {
+TEST_F(CliSegments, InspectHasTextCsvAndJson) {
   const auto json = nlohmann::json::parse(run_segue({"inspect", cut(), "--json"}).out);
   EXPECT_EQ(json["schema"], "segue.segments/1");
   ASSERT_EQ(json["segments"].size(), 2U);
@@ -110,7 +110,7 @@ TEST_F(CliSegments, InspectShowsThemAsTextCsvAndJson) {
   expect_failure(run_segue({"inspect", cut(), "--brief"}), kUsage, "requires a model");
 }
 
-TEST(CliInspect, GooglesSegmentsShowTheirPrograms) {
+TEST(CliInspect, GoogleSegmentsShowTheirPrograms) {
   const auto first = testing::shared("models/ssd_mobilenet_v1_segment_0_of_4_edgetpu.tflite");
   SKIP_WITHOUT(first);
   const std::string folder = first.parent_path().string();

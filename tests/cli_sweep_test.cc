@@ -28,7 +28,7 @@ std::vector<std::string> sweep(std::vector<std::string> more) {
   return arguments;
 }
 
-TEST(CliSweep, ShardsMergeToWhatOneProcessPrints) {
+TEST(CliSweep, MergedShardsEqualSingleProcess) {
   const ScratchFolder scratch;
   const CommandResult whole = run_segue(sweep({}));
   EXPECT_EQ(whole.status, 0) << whole.err;
@@ -49,7 +49,7 @@ TEST(CliSweep, ShardsMergeToWhatOneProcessPrints) {
   EXPECT_EQ(std::ranges::count(csv, '\n'), 25);
 }
 
-TEST(CliSweep, InterruptedShardGoesOnAndEndsAsIfItHadNot) {
+TEST(CliSweep, InterruptedShardResumesToSameFile) {
   const ScratchFolder scratch;
   ASSERT_EQ(run_segue(sweep({"-o", "a.ndjson"}), scratch.path()).status, 0);
   const std::string whole = read_text_file(scratch.path() / "a.ndjson", kLargest);
@@ -64,7 +64,7 @@ TEST(CliSweep, InterruptedShardGoesOnAndEndsAsIfItHadNot) {
               HasWords("24 already in the file"));
 }
 
-TEST(CliSweep, FileOfAnotherSweepIsLeftAlone) {
+TEST(CliSweep, OutputOfAnotherSweepIsUnchanged) {
   const ScratchFolder scratch;
   ASSERT_EQ(run_segue(sweep({"-o", "a.ndjson"}), scratch.path()).status, 0);
   const std::string before = read_text_file(scratch.path() / "a.ndjson", kLargest);
@@ -75,7 +75,7 @@ TEST(CliSweep, FileOfAnotherSweepIsLeftAlone) {
   EXPECT_EQ(read_text_file(scratch.path() / "a.ndjson", kLargest), before);
 }
 
-TEST(CliSweep, ForeignFileWithoutALastNewlineIsLeftAlone) {
+TEST(CliSweep, ForeignFileIsRefusedAndUnchanged) {
   const ScratchFolder scratch;
   for (const char* text : {R"({"a":1})", "notes"}) {
     write_file(scratch.path() / "a.ndjson", text);
@@ -86,7 +86,7 @@ TEST(CliSweep, ForeignFileWithoutALastNewlineIsLeftAlone) {
   }
 }
 
-TEST(CliSweep, DeviceThatChangesForthAndBackLeavesRowsOfOneVersion) {
+TEST(CliSweep, RevertedDeviceKeepsRowsOfOneVersion) {
   const ScratchFolder scratch;
   const auto file = scratch.path() / "a.ndjson";
   const auto run_into_file = [&] {
@@ -110,7 +110,7 @@ TEST(CliSweep, DeviceThatChangesForthAndBackLeavesRowsOfOneVersion) {
   EXPECT_EQ(read_text_file(file, kLargest), after);
 }
 
-TEST(CliSweep, ShardsOfTwoVersionsOfAModelAreNotMerged) {
+TEST(CliSweep, ShardsOfChangedModelAreNotMerged) {
   const ScratchFolder scratch;
   for (const char* size : {"32", "64"}) {
     ASSERT_EQ(
@@ -128,7 +128,7 @@ TEST(CliSweep, ShardsOfTwoVersionsOfAModelAreNotMerged) {
   EXPECT_THAT(merged.err, HasWords("run all shards on the same file"));
 }
 
-TEST(CliSweep, ChangedDeviceLeavesNoOldRows) {
+TEST(CliSweep, ChangedDeviceReplacesOldRows) {
   const ScratchFolder scratch;
   write_lane(scratch.path(), 100);
   ASSERT_EQ(run_segue(sweep({"--devices", "lane.json", "-o", "a.ndjson"}), scratch.path()).status,
@@ -140,7 +140,7 @@ TEST(CliSweep, ChangedDeviceLeavesNoOldRows) {
             read_text_file(scratch.path() / "a.ndjson", kLargest));
 }
 
-TEST(CliSweep, ShardsThatShareAFileKeepEachOthersRows) {
+TEST(CliSweep, ShardsInOneFileKeepEachOthersRows) {
   const ScratchFolder scratch;
   const auto run_both = [&] {
     for (const char* shard : {"1/2", "2/2"}) {
@@ -156,7 +156,7 @@ TEST(CliSweep, ShardsThatShareAFileKeepEachOthersRows) {
             run_segue(sweep({"--devices", "lane.json"}), scratch.path()).out);
 }
 
-TEST(CliSweep, MissingShardsAreNamedUnlessPartialIsAskedFor) {
+TEST(CliSweep, MissingShardsAreNamedUnlessPartial) {
   const ScratchFolder scratch;
   ASSERT_EQ(run_segue(sweep({"--shard", "1/2", "-o", "a.ndjson"}), scratch.path()).status, 0);
   const CommandResult missing = run_segue({"merge", "a.ndjson"}, scratch.path());
@@ -167,7 +167,7 @@ TEST(CliSweep, MissingShardsAreNamedUnlessPartialIsAskedFor) {
   EXPECT_THAT(partial.out, HasWords("12 of 24 jobs"));
 }
 
-TEST(CliSweep, NonsenseIsRefused) {
+TEST(CliSweep, InvalidOptionsAreRefused) {
   EXPECT_EQ(run_segue({"sweep"}).status, 2);
   EXPECT_EQ(run_segue(sweep({"--shard", "4/3"})).status, 2);
   EXPECT_EQ(run_segue({"sweep", "zoo:conv5-f8", "--tpus", "3..1"}).status, 2);
@@ -178,7 +178,7 @@ TEST(CliSweep, NonsenseIsRefused) {
 }
 
 // The recipe of docs/sweeps.md: one shard for each of four jobs, started by GNU parallel.
-TEST(CliSweep, GnuParallelRunsTheShards) {
+TEST(CliSweep, GnuParallelShardsEqualSingleRun) {
   if (std::system("command -v parallel >/dev/null") != 0)
     GTEST_SKIP() << "GNU parallel is not installed";
   const ScratchFolder scratch;

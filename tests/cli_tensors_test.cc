@@ -64,7 +64,7 @@ std::string npy(const std::string& header, const std::string& values) {
   return std::string("\x93NUMPY\x01\x00\x76\x00", 10) + text + "\n" + values;
 }
 
-TEST(CliTensors, EscapedCommaIsPartOfTheName) {
+TEST(CliTensors, EscapedCommaIsPartOfTensorName) {
   const TwoInputs model;
   EXPECT_TRUE(fs::exists(model.path("parts/m_segment_1_of_2.tflite")));
   expect_failure(model.segue({"split", "m.tflite", "--at", "cut,here", "-o", "p"}), kUsage,
@@ -73,7 +73,7 @@ TEST(CliTensors, EscapedCommaIsPartOfTheName) {
                  "'cut\\'");
 }
 
-TEST(CliTensors, EachInputHasItsFilesAndEachOutputItsFile) {
+TEST(CliTensors, TwoInputsReadAndWriteFilesByName) {
   const TwoInputs model;
   model.write("a0", {1, 2, 3, -4});
   model.write("b0", {10, 20, 30, 40});
@@ -96,7 +96,7 @@ TEST(CliTensors, EachInputHasItsFilesAndEachOutputItsFile) {
                 {reinterpret_cast<const char*>(sixteenths), sizeof sixteenths}));
 }
 
-TEST(CliTensors, FilesThatDoNotFitTheInputsAreRefused) {
+TEST(CliTensors, MismatchedInputFilesAreRefused) {
   const TwoInputs model;
   model.write("a", "1234");
   const auto refuses = [&](const std::vector<std::string>& files, const std::string& message) {
@@ -110,7 +110,7 @@ TEST(CliTensors, FilesThatDoNotFitTheInputsAreRefused) {
   refuses({"first=a", "second=m.tflite"}, "'second'");
 }
 
-TEST(CliTensors, NameOfTheOnlyInputMayBeLeftOut) {
+TEST(CliTensors, OnlyInputNeedsNoName) {
   const TwoInputs model;
   EXPECT_EQ(
       model.segue({"split", "zoo:conv5-f8", "--tpus", "2", "--strategy", "compiler", "-o", "one"})
@@ -123,7 +123,7 @@ TEST(CliTensors, NameOfTheOnlyInputMayBeLeftOut) {
   }
 }
 
-TEST(CliTensors, OutputThatCannotBeWrittenIsAFileError) {
+TEST(CliTensors, UnwritableOutputIsAFileError) {
   const TwoInputs model;
   model.write("file", "");
   const auto run = model.segue({"run", "parts", "--inputs", "3", "-o", "file/results"});
@@ -133,7 +133,7 @@ TEST(CliTensors, OutputThatCannotBeWrittenIsAFileError) {
 }
 
 // A model of one operator, whose output's name holds a line end.
-TEST(CliReports, CountOneThingInTheSingular) {
+TEST(CliReports, CountOfOneIsSingular) {
   const ScratchFolder scratch;
   testing::ModelBuilder b;
   b.output(b.dense(b.input("x", {1, 8}), "first\nsecond", 4));
@@ -162,7 +162,7 @@ TEST(CliReports, CountOneThingInTheSingular) {
   EXPECT_THAT(all, HasWords("first\\nsecond INT8"));
 }
 
-TEST(NpyHeader, DescribesEveryTypeOfTheFormat) {
+TEST(NpyHeader, ElementTypesHaveNumpyCodes) {
   const auto header = [](int type, std::uint64_t bytes) {
     return cli::npy_header({"x", static_cast<ElementType>(type), {2, 3}, bytes}, bytes);
   };
@@ -180,13 +180,13 @@ TEST(NpyHeader, DescribesEveryTypeOfTheFormat) {
   EXPECT_THAT(header(kInt4, 3), HasWords("'descr': '|u1', 'fortran_order': False, 'shape': (3,)"));
 }
 
-TEST(NpyHeader, ShapeIsThatOfTheValueWhereThePortHasAnother) {
+TEST(NpyHeader, SizeMismatchMakesShapeFlat) {
   EXPECT_THAT(cli::npy_header({"x", ElementType::kFloat32, {1, 1}, 4}, 20),
               HasWords("'shape': (5,)"));
   EXPECT_THAT(cli::npy_header({"x", ElementType::kFloat32, {}, 4}, 4), HasWords("'shape': ()"));
 }
 
-TEST(NpyHeader, LengthIsAMultipleOf64WhateverTheShape) {
+TEST(NpyHeader, LengthIsMultipleOf64ForAnyRank) {
   for (std::size_t rank = 0; rank < 40; ++rank) {
     const Port port{"x", ElementType::kInt8, std::vector<std::int32_t>(rank, 1), 1};
     const std::string header = cli::npy_header(port, 1);

@@ -33,7 +33,7 @@ using testing::run_segue;
 using testing::ScratchFolder;
 using ::testing::StartsWith;
 
-TEST(Cli, MainJobFromZooToVerifiedSegments) {
+TEST(Cli, ZooModelSplitVerifies) {
   const ScratchFolder scratch;
   const std::string folder = (scratch.path() / "parts").string();
   const auto split = run_segue(
@@ -48,7 +48,7 @@ TEST(Cli, MainJobFromZooToVerifiedSegments) {
   EXPECT_EQ(report["segment_count"], 3);
 }
 
-TEST(Cli, SplitFollowsAPlanFile) {
+TEST(Cli, SplitFollowsPlanFile) {
   const ScratchFolder scratch;
   const std::string plan = (scratch.path() / "plan.json").string();
   EXPECT_EQ(
@@ -61,7 +61,7 @@ TEST(Cli, SplitFollowsAPlanFile) {
             read_text_file(plan, 1 << 20));
 }
 
-TEST(Cli, SplitAtTensorsOfTheUser) {
+TEST(Cli, SplitAtNamedTensorsVerifies) {
   const ScratchFolder scratch;
   const std::string folder = (scratch.path() / "parts").string();
   const auto result = run_segue(
@@ -70,7 +70,7 @@ TEST(Cli, SplitAtTensorsOfTheUser) {
   EXPECT_EQ(run_segue({"verify", "zoo:mobilenet@96", folder, "--inputs", "1"}).status, 0);
 }
 
-TEST(Cli, PlanPrintsTheSameValuesAsTextJsonAndCsv) {
+TEST(Cli, PlanTextJsonAndCsvAgree) {
   const std::vector<std::string> arguments{"plan", "zoo:conv5-f102", "--tpus",
                                            "2",    "--strategy",     "balanced"};
   const auto with = [&](const std::string& flag) {
@@ -87,13 +87,13 @@ TEST(Cli, PlanPrintsTheSameValuesAsTextJsonAndCsv) {
   EXPECT_THAT(run_segue(arguments).out, HasWords("simulated"));
 }
 
-TEST(Cli, PlanIsTheSameEveryTime) {
+TEST(Cli, PlanIsDeterministic) {
   const std::vector<std::string> arguments{"plan",       "zoo:resnet50", "--tpus", "4",
                                            "--strategy", "balanced",     "--json"};
   EXPECT_EQ(run_segue(arguments).out, run_segue(arguments).out);
 }
 
-TEST(Cli, ZooListsAndWrites) {
+TEST(Cli, ZooListsAndWritesModels) {
   const ScratchFolder scratch;
   EXPECT_THAT(run_segue({"zoo"}).out, HasWords("resnet101"));
   EXPECT_THAT(run_segue({"zoo", "--csv"}).out, HasWords("resnet101,ResNet101,224,44707176"));
@@ -102,7 +102,7 @@ TEST(Cli, ZooListsAndWrites) {
   EXPECT_NO_THROW((void)read_model(scratch.path() / "conv5-f8.tflite"));
 }
 
-TEST(Cli, InspectShowsOperatorsAndTotals) {
+TEST(Cli, InspectShowsOperatorsUnlessBrief) {
   const auto result = run_segue({"inspect", "zoo:conv5-f8"});
   EXPECT_EQ(result.status, 0);
   EXPECT_THAT(result.out, HasWords("CONV_2D"));
@@ -110,7 +110,7 @@ TEST(Cli, InspectShowsOperatorsAndTotals) {
               ::testing::Not(HasWords("CONV_2D")));
 }
 
-TEST(Cli, InspectListsTheProgramsOfACompiledFileAsCsv) {
+TEST(Cli, InspectListsCompiledProgramsAsCsv) {
   const auto path = testing::shared("models/ssd_mobilenet_v1_segment_0_of_4_edgetpu.tflite");
   SKIP_WITHOUT(path);
   const auto json = nlohmann::json::parse(run_segue({"inspect", path, "--json"}).out);
@@ -128,7 +128,7 @@ TEST(Cli, HelpAndVersionSucceed) {
     EXPECT_EQ(run_segue({command, "--help"}).status, 0) << command;
 }
 
-TEST(CliUsage, MistakesGiveStatus2AndAHint) {
+TEST(CliUsage, UserErrorsExitWith2AndHint) {
   const ScratchFolder scratch;
   const std::string folder = (scratch.path() / "parts").string();
   expect_failure(run_segue({}), kUsage, "subcommand");
@@ -174,7 +174,7 @@ TEST(CliUsage, MistakesGiveStatus2AndAHint) {
   EXPECT_FALSE(fs::exists(folder));
 }
 
-TEST(CliModel, BadFilesGiveStatus3) {
+TEST(CliModel, InvalidModelsExitWith3) {
   const ScratchFolder scratch;
   const auto path = [&](const char* name) { return (scratch.path() / name).string(); };
   write_file(path("empty.tflite"), "");
@@ -185,7 +185,7 @@ TEST(CliModel, BadFilesGiveStatus3) {
   expect_failure(run_segue({"inspect", path("absent.tflite")}), kFile, "absent.tflite");
 }
 
-TEST(CliPlan, MoreTpusThanCutsGiveStatus4) {
+TEST(CliPlan, MoreTpusThanDepthsExitsWith4) {
   expect_failure(run_segue({"plan", "zoo:conv5-f8", "--tpus", "9", "--strategy", "balanced"}),
                  kInfeasible, "at most 5");
 }
@@ -201,7 +201,7 @@ TEST(CliSplit, PlanOfAnotherModelIsRefused) {
                  "conv5-f8");
 }
 
-TEST(CliSplit, CompiledModelsAreRefusedWithTheWayOut) {
+TEST(CliSplit, CompiledModelsAreRefusedWithAdvice) {
   const auto path = testing::shared("models/ssd_mobilenet_v1_segment_0_of_4_edgetpu.tflite");
   SKIP_WITHOUT(path);
   const ScratchFolder scratch;
@@ -212,7 +212,7 @@ TEST(CliSplit, CompiledModelsAreRefusedWithTheWayOut) {
   EXPECT_FALSE(fs::exists(scratch.path() / "p"));
 }
 
-TEST(CliSplit, IllegalPlanIsRefusedWithTheReason) {
+TEST(CliSplit, NonTopologicalPlanIsRefused) {
   const ScratchFolder scratch;
   const std::string plan = (scratch.path() / "plan.json").string();
   auto document = nlohmann::ordered_json::parse(
@@ -223,7 +223,7 @@ TEST(CliSplit, IllegalPlanIsRefusedWithTheReason) {
                  kUsage, "later segment");
 }
 
-TEST(CliSplit, EditedPlanIsNoStrategysAnyMore) {
+TEST(CliSplit, EditedPlanBecomesManual) {
   const ScratchFolder scratch;
   auto document = nlohmann::ordered_json::parse(
       run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced", "--json"}).out);
@@ -250,7 +250,7 @@ TEST(CliSplit, EditedPlanIsNoStrategysAnyMore) {
   EXPECT_EQ(strategy_after(), "manual");
 }
 
-TEST(CliSplit, SegmentsOfAnotherSplitInTheFolderAreMentioned) {
+TEST(CliSplit, SegmentsOfOtherSplitsAreReported) {
   const ScratchFolder scratch;
   const auto split = [&](const char* tpus) {
     return run_segue({"split", "zoo:conv5-f8", "--tpus", tpus, "--strategy", "balanced", "-o", "p"},
@@ -263,7 +263,7 @@ TEST(CliSplit, SegmentsOfAnotherSplitInTheFolderAreMentioned) {
   EXPECT_EQ(run_segue({"verify", "zoo:conv5-f8", "p"}, scratch.path()).status, 0);
 }
 
-TEST(CliVerify, MismatchGivesStatus7AndNamesThePlace) {
+TEST(CliVerify, MismatchExitsWith7AndNamesSegment) {
   const ScratchFolder scratch;
   const std::string folder = (scratch.path() / "parts").string();
   EXPECT_EQ(
@@ -281,7 +281,7 @@ TEST(CliVerify, MismatchGivesStatus7AndNamesThePlace) {
   EXPECT_THAT(result.out, HasWords("segment 1"));
 }
 
-TEST(CliVerify, MissingRuntimeGivesStatus6) {
+TEST(CliVerify, MissingRuntimeExitsWith6) {
   const ScratchFolder scratch;
   const std::string folder = (scratch.path() / "parts").string();
   EXPECT_EQ(
@@ -298,7 +298,7 @@ TEST(CliVerify, FolderWithoutSegmentsIsAFileError) {
 }
 
 // SEGUE_UPDATE_DOCS=1 writes the reference instead of comparing it.
-TEST(Documentation, CommandsAreWhatTheProgramSays) {
+TEST(Documentation, CommandReferenceMatchesProgram) {
   const std::string path = SEGUE_TEST_SOURCE "/docs/commands.md";
   const std::string reference = run_segue({"manual", "--markdown"}).out;
   if (std::getenv("SEGUE_UPDATE_DOCS") != nullptr) write_file(path, reference);
@@ -307,7 +307,7 @@ TEST(Documentation, CommandsAreWhatTheProgramSays) {
 
 // The lines of the README's program stand in tests/readme_program.cc, which writes segments that
 // verify.
-TEST(Readme, ProgramIsTheTestedOneAndItsSegmentsVerify) {
+TEST(Readme, ProgramMatchesTestedCodeAndVerifies) {
   const std::string readme = read_text_file(SEGUE_TEST_SOURCE "/README.md", 1 << 20);
   const std::string program = read_text_file(SEGUE_TEST_SOURCE "/tests/readme_program.cc", 1 << 20);
   const std::size_t begin = readme.find("const segue::Model model");

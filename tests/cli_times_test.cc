@@ -21,14 +21,14 @@ using testing::kUsage;
 using testing::run_segue;
 using testing::ScratchFolder;
 
-TEST(Readme, FirstScreenShowsTheTrueOutputOfPlan) {
+TEST(Readme, FirstExampleMatchesPlanOutput) {
   const std::string readme = read_text_file(SEGUE_TEST_SOURCE "/README.md", 1 << 20);
   EXPECT_THAT(readme,
               ::testing::HasSubstr("$ segue plan zoo:resnet101 --tpus 6\n" +
                                    run_segue({"plan", "zoo:resnet101", "--tpus", "6"}).out));
 }
 
-TEST(CliPlan, OptionsOfOptimalAreRefusedWithoutIt) {
+TEST(CliPlan, OptimalOptionsNeedStrategyOptimal) {
   expect_failure(run_segue({"plan", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced",
                             "--objective", "latency"}),
                  kUsage, "require --strategy optimal");
@@ -37,7 +37,7 @@ TEST(CliPlan, OptionsOfOptimalAreRefusedWithoutIt) {
                  kUsage, "require --strategy optimal");
 }
 
-TEST(CliPlan, ProofDoesNotSurviveAnEdit) {
+TEST(CliPlan, EditedPlanLosesItsBound) {
   const ScratchFolder scratch;
   auto document = nlohmann::ordered_json::parse(
       run_segue({"plan", "zoo:mobilenet", "--tpus", "3", "--strategy", "optimal", "--json"}).out);
@@ -53,7 +53,7 @@ TEST(CliPlan, ProofDoesNotSurviveAnEdit) {
   EXPECT_FALSE(written.contains("bound"));
 }
 
-TEST(CliSimulate, TextJsonAndCsvAgreeAndSayThatTheyAreSimulated) {
+TEST(CliSimulate, TextJsonAndCsvAgree) {
   const auto with = [](const std::string& flag) {
     return run_segue({"simulate", "zoo:conv5-f442", "--tpus", "3", "--strategy", "balanced", flag})
         .out;
@@ -73,7 +73,7 @@ TEST(CliSimulate, TextJsonAndCsvAgreeAndSayThatTheyAreSimulated) {
   EXPECT_THAT(text, HasWords(each));
 }
 
-TEST(CliSimulate, PlanFileGivesTheSameAsItsModel) {
+TEST(CliSimulate, PlanFileAndModelGiveSameOutput) {
   const ScratchFolder scratch;
   const std::string plan = (scratch.path() / "plan.json").string();
   EXPECT_EQ(
@@ -108,7 +108,7 @@ TEST(CliSimulate, EditedPlanNeedsItsModel) {
   expect_failure(run_segue({"simulate", plan}), kUsage, "not in exactly one stage");
 }
 
-TEST(CliPlan, OnASharedLinkSaysWhatIsLeftWhenDevicesWaitAndAsksTargetsOfThat) {
+TEST(CliPlan, SharedLinkContentionLimitsTarget) {
   const std::vector<std::string> plan{"plan",     "zoo:densenet169",    "--tpus",
                                       "3",        "--strategy",         "optimal",
                                       "--device", "edgetpu-pcie:shared"};
@@ -122,7 +122,7 @@ TEST(CliPlan, OnASharedLinkSaysWhatIsLeftWhenDevicesWaitAndAsksTargetsOfThat) {
               HasWords("Devices wait for shared resources"));
 }
 
-TEST(CliSimulate, SharedLinksSlowDown) {
+TEST(CliSimulate, SharedLinkIncreasesPeriod) {
   const auto period = [](std::vector<std::string> more) {
     std::vector<std::string> arguments{
         "simulate", "zoo:conv5-f312",        "--tpus", "2", "--strategy", "balanced",
@@ -139,7 +139,7 @@ TEST(CliSimulate, SharedLinksSlowDown) {
                  kUsage, "--share: the devices of edgetpu-usb2:shared already share a link");
 }
 
-TEST(CliPlan, AutoTakesTpusWhileOneMoreIsWorthIt) {
+TEST(CliPlan, AutoStopsBelowMinimumGain) {
   const auto result =
       run_segue({"plan", "zoo:resnet50", "--tpus", "auto", "--strategy", "balanced"});
   EXPECT_THAT(result.out, HasWords("resnet50 on 4 Edge TPUs"));
@@ -155,7 +155,7 @@ TEST(CliPlan, AutoTakesTpusWhileOneMoreIsWorthIt) {
               HasWords("3 TPUs, the limit of the search (--max-tpus)"));
 }
 
-TEST(CliPlan, AutoNamesCopiesWherePipelineStops) {
+TEST(CliPlan, AutoSuggestsReplicasWhenPipelineStops) {
   const auto result =
       run_segue({"plan", "zoo:mobilenet", "--tpus", "auto", "--strategy", "balanced"});
   EXPECT_THAT(result.out, HasWords("1 TPU: one more TPU would increase throughput by 7.8 %"));
@@ -164,7 +164,7 @@ TEST(CliPlan, AutoNamesCopiesWherePipelineStops) {
       HasWords("`--strategy optimal`, which can replicate stages, reaches 562.5/s on 2 TPUs"));
 }
 
-TEST(CliPlan, AutoFindsTheFewestTpusThatReachTheGoals) {
+TEST(CliPlan, AutoFindsFewestTpusForGoals) {
   const auto plan = [](std::vector<std::string> more) {
     std::vector<std::string> arguments{"plan", "zoo:resnet50", "--tpus",
                                        "auto", "--strategy",   "optimal"};
@@ -182,13 +182,13 @@ TEST(CliPlan, AutoFindsTheFewestTpusThatReachTheGoals) {
                  "a latency of at most 1.00 ms; nearest: 165.4/s");
 }
 
-TEST(CliPlan, GoalsThatAGivenNumberOfTpusMissesEndWithStatusFour) {
+TEST(CliPlan, MissedTargetExitsWith4) {
   expect_failure(run_segue({"plan", "zoo:resnet50", "--tpus", "2", "--strategy", "balanced",
                             "--target", "500/s"}),
                  kInfeasible, "goal not reached: 500 results per second requested, 50.9/s");
 }
 
-TEST(CliPlan, GoalsAndCountsThatMeanNothingAreRefused) {
+TEST(CliPlan, InvalidGoalsAndCountsAreRefused) {
   const auto plan = [](const std::string& option, const std::string& value) {
     return run_segue(
         {"plan", "zoo:conv5-f8", "--tpus", "2", "--strategy", "balanced", option, value});
@@ -206,7 +206,7 @@ TEST(CliPlan, GoalsAndCountsThatMeanNothingAreRefused) {
                  kUsage, "use strategy optimal for unequal ones");
 }
 
-TEST(CliPlan, OptionsThatContradictEachOtherAreRefused) {
+TEST(CliPlan, ContradictoryOptionsAreRefused) {
   const auto plan = [](std::vector<std::string> more) {
     std::vector<std::string> arguments{"plan", "zoo:conv5-f8", "--strategy", "optimal"};
     arguments.insert(arguments.end(), more.begin(), more.end());
@@ -233,7 +233,7 @@ TEST(CliPlan, OptionsThatContradictEachOtherAreRefused) {
                  "--tpus sets the number");
 }
 
-TEST(CliVerify, ChecksTheProofOfAPlanAndEveryNumberInIt) {
+TEST(CliVerify, PlanProofAndNumbersAreChecked) {
   const ScratchFolder scratch;
   const std::string path = scratch.path() / "plan.json";
   const auto plan = [&](const char* strategy) {
@@ -282,7 +282,7 @@ TEST(CliVerify, ProofOfMoreDevicesThanNamedIsRefused) {
   EXPECT_THAT(verify("edgetpu-pcie").out, HasWords("Accepted"));
 }
 
-TEST(CliPlan, UnequalDevicesArePlannedSplitAndVerified) {
+TEST(CliPlan, UnequalDevicesArePlannedAndVerified) {
   const ScratchFolder scratch;
   const std::string plan = scratch.path() / "plan.json";
   const auto planned = run_segue({"plan", "zoo:squeezenet@64", "--strategy", "optimal", "--device",
@@ -300,7 +300,7 @@ TEST(CliPlan, UnequalDevicesArePlannedSplitAndVerified) {
 }
 
 // What a plan.json says without its model is what its model says.
-TEST(CliSimulate, PlanFileKnowsLinkAndBusyHost) {
+TEST(CliSimulate, PlanFileKeepsLinkAndBusyHost) {
   const ScratchFolder scratch;
   const std::string plan = scratch.path() / "plan.json";
   for (const char* device : {"edgetpu-usb3", "edgetpu-pcie-busy", "edgetpu-pcie:shared"}) {
@@ -313,7 +313,7 @@ TEST(CliSimulate, PlanFileKnowsLinkAndBusyHost) {
   }
 }
 
-TEST(CliSimulate, PlanOfOneOfSeveralUsbDevicesIsRead) {
+TEST(CliSimulate, PlanWithOneUsbDeviceIsRead) {
   const ScratchFolder scratch;
   const std::string plan = scratch.path() / "plan.json";
   for (const char* device : {"edgetpu-usb3", "edgetpu-usb3:separate", "edgetpu-pcie:shared"}) {
@@ -323,14 +323,14 @@ TEST(CliSimulate, PlanOfOneOfSeveralUsbDevicesIsRead) {
   }
 }
 
-TEST(CliPlan, ExhaustiveSearchStatesItsCountBeforehand) {
+TEST(CliPlan, ExhaustiveSearchAnnouncesItsSize) {
   EXPECT_THAT(run_segue({"plan", "zoo:conv5-f8", "--tpus", "3", "--strategy", "profile", "--search",
                          "exhaustive"})
                   .err,
               HasWords("exhaustive search over 6 choices of cuts"));
 }
 
-TEST(CliPlan, ProfileSaysWhatItMeasured) {
+TEST(CliPlan, ProfileReportsMeasurementCounts) {
   const auto profile = [](const std::string& search) {
     return run_segue(
         {"plan", "zoo:resnet50", "--tpus", "4", "--strategy", "profile", "--search", search});
@@ -342,7 +342,7 @@ TEST(CliPlan, ProfileSaysWhatItMeasured) {
   EXPECT_THAT(profile("bisection").out, HasWords("latencies simulated"));
 }
 
-TEST(CliCompare, RowsAgreeInAllFormatsAndTheFrontIsMarked) {
+TEST(CliCompare, FormatsAgreeAndParetoRowsAreMarked) {
   const auto with = [](const std::string& flag) {
     return run_segue({"compare", "zoo:conv5-f442", "--tpus", "1..6", flag}).out;
   };
@@ -362,7 +362,7 @@ TEST(CliCompare, RowsAgreeInAllFormatsAndTheFrontIsMarked) {
     expect_failure(run_segue({"compare", "zoo:conv5-f8", "--tpus", counts}), kUsage, counts);
 }
 
-TEST(CliPlan, OptimalStatesItsBoundAndSplitsIntoItsStages) {
+TEST(CliPlan, OptimalStatesBoundAndVerifies) {
   const ScratchFolder scratch;
   const std::string plan = (scratch.path() / "plan.json").string();
   const auto written = run_segue(
@@ -381,7 +381,7 @@ TEST(CliPlan, OptimalStatesItsBoundAndSplitsIntoItsStages) {
             json["predicted"]["latency_ns"]);
 }
 
-TEST(CliDevice, FileOfAnotherDeviceIsTakenByEveryCommandAndNamedInThePlan) {
+TEST(CliDevice, DeviceFileIsAcceptedByCommands) {
   const ScratchFolder scratch;
   const std::string device = (scratch.path() / "card.json").string();
   const std::string plan = (scratch.path() / "plan.json").string();
@@ -397,7 +397,7 @@ TEST(CliDevice, FileOfAnotherDeviceIsTakenByEveryCommandAndNamedInThePlan) {
                  "card.json: the document: missing key \"schema\"");
 }
 
-TEST(CliPaper, FigureOneIsDrawnAndOthersThanThePapersAreRefused) {
+TEST(CliPaper, FigureOneIsDrawnAndUnknownIsRefused) {
   EXPECT_THAT(run_segue({"paper", "figure", "1"}).out, HasWords("closed form"));
   expect_failure(run_segue({"paper", "figure", "9"}), kUsage, "NUMBER");
 }

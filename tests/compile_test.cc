@@ -44,7 +44,7 @@ CompileOptions with_stand_in(std::vector<std::string> arguments = {}) {
   return options;
 }
 
-TEST(CompileFolder, PutsTheCompilersFiguresIntoThePlanAndFilesBesideTheSegments) {
+TEST(CompileFolder, PlanGetsCompilerMemory) {
   const ScratchFolder scratch;
   const Model model = open_model("zoo:squeezenet");
   const Graph graph(model);
@@ -76,7 +76,7 @@ TEST(CompileFolder, PutsTheCompilersFiguresIntoThePlanAndFilesBesideTheSegments)
   EXPECT_EQ(to_json(*compile_folder(scratch.path(), with_stand_in()).plan), to_json(written));
 }
 
-TEST(CompileFolder, ThatFailsNamesSegmentAndOperatorAndLeavesThePlan) {
+TEST(CompileFolder, FailureNamesOperatorAndKeepsPlan) {
   const ScratchFolder scratch;
   const Model model = open_model("zoo:squeezenet");
   const Graph graph(model);
@@ -96,7 +96,7 @@ TEST(CompileFolder, ThatFailsNamesSegmentAndOperatorAndLeavesThePlan) {
   EXPECT_TRUE(fs::exists(scratch.path() / result.files[0].compiled_file));
 }
 
-TEST(CompileFolder, OfAnOlderSplitLeavesNothingThatWouldRunForTheNewOne) {
+TEST(CompileFolder, NewSplitRemovesStaleCompiledFiles) {
   const ScratchFolder scratch;
   const Model model = open_model("zoo:squeezenet");
   const Graph graph(model);
@@ -116,7 +116,7 @@ TEST(CompileFolder, OfAnOlderSplitLeavesNothingThatWouldRunForTheNewOne) {
   EXPECT_TRUE(fs::exists(compiled)) << "it is of this segment still";
 }
 
-TEST(CompileFolder, ForAnotherDeviceThanThePlansIsRefused) {
+TEST(CompileFolder, DeviceOtherThanPlanIsRefused) {
   const ScratchFolder scratch;
   const Model model = open_model("zoo:squeezenet@64");
   const Graph graph(model);
@@ -127,7 +127,7 @@ TEST(CompileFolder, ForAnotherDeviceThanThePlansIsRefused) {
                {"'edgetpu-pcie'", "'edgetpu-usb3:shared'"});
 }
 
-TEST(CompileFolder, WithoutACompilerIsAnErrorWhateverTheThreads) {
+TEST(CompileFolder, MissingCompilerThrowsWithThreads) {
   const ScratchFolder scratch;
   const Model model = open_model("zoo:squeezenet");
   const Graph graph(model);
@@ -140,7 +140,7 @@ TEST(CompileFolder, WithoutACompilerIsAnErrorWhateverTheThreads) {
 }
 
 // The stand-in's device is smaller than ours: what it streams is in the plan and in its times.
-TEST(CompiledPlans, TakeTheCompilersBytesIntoTheirTimesAndKeepThemWhenReadAgain) {
+TEST(CompiledPlans, CompilerMemoryChangesTimes) {
   const ScratchFolder scratch;
   const Model model = open_model("zoo:resnet50");
   const Graph graph(model);
@@ -186,7 +186,7 @@ void expect_timed_on_host(const Stage& stage, const Graph& graph,
   EXPECT_EQ(stage.time.output, alone.output);
 }
 
-TEST(CompiledPlans, TimeOnTheHostWhatTheLogLeftThere) {
+TEST(CompiledPlans, HostOperatorsInLogAreTimed) {
   const ScratchFolder scratch;
   const Model model = open_model("zoo:squeezenet");
   const Graph graph(model);
@@ -216,7 +216,7 @@ TEST(CompiledPlans, TimeOnTheHostWhatTheLogLeftThere) {
   EXPECT_NO_THROW(check_plan_consistent(compiled, pools));
 }
 
-TEST(CompiledPlans, OfEarlierVersionsAreRead) {
+TEST(CompiledPlans, PlansWithoutHostOperatorsAreRead) {
   const Model model = open_model("zoo:squeezenet");
   const Graph graph(model);
   const std::vector<DevicePool> pools{{pcie(), 2, false}};
@@ -230,7 +230,7 @@ TEST(CompiledPlans, OfEarlierVersionsAreRead) {
   EXPECT_EQ(to_json(evaluate_plan(read, graph, pools)), text);
 }
 
-TEST(CompiledPlans, RefuseAListThatIsNotAscending) {
+TEST(CompiledPlans, UnsortedHostOperatorsAreRefused) {
   const Model model = open_model("zoo:squeezenet");
   const Graph graph(model);
   const std::vector<DevicePool> pools{{pcie(), 1, false}};
@@ -244,7 +244,7 @@ TEST(CompiledPlans, RefuseAListThatIsNotAscending) {
                {"stages[0].compiled.operators_on_host[1]", "larger than the previous element"});
 }
 
-TEST(CompileFolder, WithNothingOnTheEdgeTpuHasFailed) {
+TEST(CompileFolder, NothingMappedIsAFailure) {
   const ScratchFolder scratch;
   const Model model = open_model("zoo:squeezenet@64");
   const Graph graph(model);
@@ -260,7 +260,7 @@ TEST(CompileFolder, WithNothingOnTheEdgeTpuHasFailed) {
   EXPECT_EQ(read_text_file(scratch.path() / "plan.json", 1 << 24U), before);
 }
 
-TEST(CompiledPlans, RefuseReportsOfAnotherNumberOfStages) {
+TEST(CompiledPlans, WrongNumberOfReportsIsRefused) {
   const Model model = open_model("zoo:squeezenet");
   const Graph graph(model);
   const std::vector<DevicePool> pools{{pcie(), 2, false}};
@@ -272,7 +272,7 @@ TEST(CompiledPlans, RefuseReportsOfAnotherNumberOfStages) {
 
 // --- refinement
 
-TEST(RefineBalanced, MovesCutsUntilTheCompilerSaysThatNothingStreams) {
+TEST(RefineBalanced, CutsMoveUntilCompilerStreamsLess) {
   const ScratchFolder scratch;
   const Model model = open_model("zoo:resnet50");
   const Graph graph(model);
@@ -289,7 +289,7 @@ TEST(RefineBalanced, MovesCutsUntilTheCompilerSaysThatNothingStreams) {
   check_segmentation(graph, refined.segmentation);
 }
 
-TEST(EdgeTpuOracle, SaysWhatIsLeftToTheHost) {
+TEST(EdgeTpuOracle, HostOperatorsOfSegmentAreReported) {
   const ScratchFolder scratch;
   const Model model = open_model("zoo:squeezenet");
   const Graph graph(model);
@@ -306,7 +306,7 @@ TEST(EdgeTpuOracle, SaysWhatIsLeftToTheHost) {
 }
 
 // What does not compile is no cut to move to.
-TEST(RefineBalanced, DoesNotMoveToWhatTheCompilerRefuses) {
+TEST(RefineBalanced, CutsRefusedByCompilerAreNotTaken) {
   class Refusing : public Compiler {
    public:
     [[nodiscard]] MemoryReport compile(const Graph& graph,
@@ -351,7 +351,7 @@ void expect_as_whole(Pipeline& pipeline, const Model& model, std::uint64_t count
   producer.join();
 }
 
-TEST(CompiledSegments, OnEdgeTpusGiveWhatTheWholeModelGives) {
+TEST(CompiledSegments, EdgeTpusGiveWholeModelOutput) {
   const ScratchFolder scratch;
   StandIn library;
   const Model model = open_model("zoo:squeezenet@64");
@@ -367,7 +367,7 @@ TEST(CompiledSegments, OnEdgeTpusGiveWhatTheWholeModelGives) {
   EXPECT_TRUE(pipeline.statistics().losses.empty());
 }
 
-TEST(CompiledSegments, AreCutAndCompiledAnewForTheEdgeTpusThatAreLeft) {
+TEST(CompiledSegments, LossRecompilesForFewerEdgeTpus) {
   const ScratchFolder scratch;
   StandIn library;
   const Model model = open_model("zoo:squeezenet@64");
@@ -386,7 +386,7 @@ TEST(CompiledSegments, AreCutAndCompiledAnewForTheEdgeTpusThatAreLeft) {
   EXPECT_TRUE(fs::is_empty(scratch.path()));
 }
 
-TEST(CompiledSegments, ThatCannotBeCompiledMakeNoLayout) {
+TEST(CompiledSegments, CompilerFailureMakesNoLayout) {
   const ScratchFolder scratch;
   const Model model = open_model("zoo:squeezenet@64");
   const Graph graph(model);

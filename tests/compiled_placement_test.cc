@@ -48,24 +48,24 @@ CompilerLog log_of(std::vector<CompiledOperation> operations) {
   return log;
 }
 
-TEST(CompiledPlacement, WithoutATableIsUnknown) {
+TEST(CompiledPlacement, MissingOperatorTableIsUnknown) {
   EXPECT_EQ(operators_left_to_host({}, layers(2), compiled_with({})), std::nullopt);
 }
 
-TEST(CompiledPlacement, LastOnesAreLeft) {
+TEST(CompiledPlacement, LogAloneSelectsLastOperators) {
   const auto log = log_of({{"CONV_2D", 2, kMapped}, {"CONV_2D", 1, kLeft}, {"ADD", 3, kMapped}});
   EXPECT_THAT(operators_left_to_host(log, layers(3), compiled_with({})),
               Optional(ElementsAre(operator_id(6))));
 }
 
-TEST(CompiledPlacement, FileSaysWhichOnes) {
+TEST(CompiledPlacement, CompiledFileNamesHostOperators) {
   const auto log = log_of({{"CONV_2D", 2, kMapped}, {"CONV_2D", 1, kLeft}, {"ADD", 3, kLeft}});
   EXPECT_THAT(operators_left_to_host(log, layers(3), compiled_with({"conv1", "relu2"})),
               Optional(ElementsAre(operator_id(1), operator_id(3), operator_id(4), operator_id(7))))
       << "RELU is not in the log";
 }
 
-TEST(CompiledPlacement, NeverTakesMoreThanThereAre) {
+TEST(CompiledPlacement, CountBeyondModelIsLimited) {
   const auto log = log_of({{"CONV_2D", 35, kLeft}, {"TRANSPOSE", 70, kLeft}, {"ADD", 4, kMapped}});
   EXPECT_THAT(operators_left_to_host(log, layers(2), compiled_with({})),
               Optional(ElementsAre(operator_id(0), operator_id(3))));
@@ -75,7 +75,7 @@ TEST(CompiledPlacement, NeverTakesMoreThanThereAre) {
 }
 
 // Any set of operators, told by counts and by names, is found again.
-TEST(CompiledPlacement, FindsAnySetAgain) {
+TEST(CompiledPlacement, RandomHostSetsAreRecovered) {
   const Model model = layers(8);
   for (unsigned seed = 0; seed < 200; ++seed) {
     std::mt19937 random(seed);

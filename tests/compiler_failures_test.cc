@@ -145,7 +145,7 @@ const std::vector<Form> kForms{
 
 class FailureForm : public ::testing::TestWithParam<Form> {};
 
-TEST_P(FailureForm, IsKnown) {
+TEST_P(FailureForm, OutputIsClassified) {
   const Form& form = GetParam();
   const CompilerFailure failure = explain_compiler_failure(form.output, form.end, false);
   EXPECT_EQ(failure.kind, form.kind) << failure.sentence();
@@ -159,14 +159,14 @@ TEST_P(FailureForm, IsKnown) {
 INSTANTIATE_TEST_SUITE_P(All, FailureForm, ::testing::ValuesIn(kForms),
                          [](const auto& form) { return std::string(form.param.name); });
 
-TEST(CompilerFailures, OurTimeLimitIsATimeout) {
+TEST(CompilerFailures, TimeLimitIsATimeout) {
   const auto failure = explain_compiler_failure(kVersion + "Internal compiler error. Aborting!",
                                                 "not finished after 180.00 s", true);
   EXPECT_EQ(failure.kind, Kind::kTimeout);
   EXPECT_THAT(failure.message, HasSubstr("180.00 s"));
 }
 
-TEST(CompilerFailures, UnknownReasonIsQuotedAndLookedFor) {
+TEST(CompilerFailures, UnknownReasonIsQuotedAndSearched) {
   const auto failure = explain_compiler_failure(
       kVersion + "Compilation failed: Something new.\n" + kFailed, "exit status 1", false);
   EXPECT_EQ(failure.kind, Kind::kOther);
@@ -175,7 +175,7 @@ TEST(CompilerFailures, UnknownReasonIsQuotedAndLookedFor) {
   EXPECT_TRUE(failure.may_have_culprit);
 }
 
-TEST(CompilerFailures, OtherProgramsAreNoCompiler) {
+TEST(CompilerFailures, OtherProgramFailureIsRecognized) {
   for (const auto& [output, end] : std::vector<std::pair<std::string, std::string>>{
            {"ssh: connect to host box port 22: Connection timed out", "exit status 255"},
            {"sh: 1: edgetpu_compiler: not found", "exit status 127"},
@@ -192,7 +192,7 @@ TEST(CompilerFailures, OtherProgramsAreNoCompiler) {
   }
 }
 
-TEST(CompilerFailures, WordsWithinNamesAreNoReasons) {
+TEST(CompilerFailures, FailureWordsInPathsAreIgnored) {
   const auto failure = explain_compiler_failure(
       kVersion + "ERROR: skilled/rekilled1 /x/killed.tflite killed_2\n", "exit status 1", false);
   EXPECT_EQ(failure.kind, Kind::kOther);
@@ -232,7 +232,7 @@ class ScriptCompiler {
   mutable bool announced_ = false;
 };
 
-TEST(CompilerFailures, CrashBehindAShellIsTriedThrice) {
+TEST(CompilerFailures, CrashInShellIsRetriedTwice) {
   // The inner shell dies; the outer one gives 128 + 11, and its output has no word of it.
   const ScriptCompiler compiler("echo '" + kVersion + "'; sh -c 'kill -SEGV $$' 2>/dev/null");
   const FileCompilation file = compiler.compile(two_layers());
@@ -244,7 +244,7 @@ TEST(CompilerFailures, CrashBehindAShellIsTriedThrice) {
   EXPECT_TRUE(file.culprit->whatever_fails);
 }
 
-TEST(CompilerFailures, ReasonInTheLogFileCounts) {
+TEST(CompilerFailures, ReasonInLogFileIsUsed) {
   const ScriptCompiler compiler(
       "while [ $# -gt 1 ]; do [ $1 = --out_dir ] && out=$2; shift; done\n"
       "echo '" +
@@ -255,14 +255,14 @@ TEST(CompilerFailures, ReasonInTheLogFileCounts) {
   EXPECT_EQ(compiler.compile(two_layers()).compilation.failure->kind, Kind::kLargeActivations);
 }
 
-TEST(CompilerFailures, ReasonCountsWhateverTheStatus) {
+TEST(CompilerFailures, FailureWithStatusZeroIsDetected) {
   const ScriptCompiler compiler("echo '" + kVersion + kStarted + kFailed + "' >&2; exit 0");
   const FileCompilation file = compiler.compile(two_layers());
   EXPECT_EQ(file.compilation.failure->kind, Kind::kSilent);
   EXPECT_EQ(file.compilation.attempts, 3U);
 }
 
-TEST(CompilerFailures, FileAccessBlamesNoOperator) {
+TEST(CompilerFailures, FileAccessErrorSkipsCulpritSearch) {
   const ScriptCompiler compiler("echo '" + kVersion + "Error opening file for writing: x'; exit 1");
   const FileCompilation file = compiler.compile(two_layers());
   EXPECT_EQ(file.compilation.failure->kind, Kind::kFileAccess);
@@ -271,7 +271,7 @@ TEST(CompilerFailures, FileAccessBlamesNoOperator) {
   EXPECT_FALSE(file.looked_for_culprit);
 }
 
-TEST(CompilerFailures, OwnSegmentationIsRefused) {
+TEST(CompilerFailures, CompilerOwnSegmentationIsRefused) {
   for (const std::vector<std::string>& command :
        {std::vector<std::string>{"edgetpu_compiler", "--num_segments=4"},
         std::vector<std::string>{"ssh", "box", "edgetpu_compiler", "--num_segments", "4"},

@@ -36,13 +36,13 @@ ParameterFootprint footprint_of(const ModelBuilder& builder, std::uint32_t op) {
 }
 
 // Convolutions of the builder have a scale per output and biases that are not zero: 12 bytes.
-TEST(ParameterFootprint, ConvolutionIsPaddedTo64OutputsAnd4Inputs) {
+TEST(ParameterFootprint, ConvPadsTo64OutputsAnd4Inputs) {
   ModelBuilder b;
   b.output(b.conv(b.input("x", {1, 8, 8, 3}), "y", 65, 3));
   EXPECT_EQ(footprint_of(b, 0).bytes, 128U * (4 * 9 + 12));
 }
 
-TEST(ParameterFootprint, FewOutputsArePaddedTo16AndOneTo4) {
+TEST(ParameterFootprint, FewOutputsPadTo16AndOneTo4) {
   for (const auto& [outputs, stored] :
        {std::pair{1, 4U}, {2, 16U}, {16, 16U}, {33, 48U}, {60, 64U}}) {
     ModelBuilder b;
@@ -51,13 +51,13 @@ TEST(ParameterFootprint, FewOutputsArePaddedTo16AndOneTo4) {
   }
 }
 
-TEST(ParameterFootprint, DepthwiseTakesAnInputLaneGroupPerChannelAndTap) {
+TEST(ParameterFootprint, DepthwiseUses4BytesPerTap) {
   ModelBuilder b;
   b.output(b.depthwise(b.input("x", {1, 8, 8, 65}), "y"));
   EXPECT_EQ(footprint_of(b, 0).bytes, 72U * (4 * 9 + 12));
 }
 
-TEST(ParameterFootprint, ChannelsHaveScalesAndBiasesIfAny) {
+TEST(ParameterFootprint, ZeroBiasesTakeNoBytes) {
   // The zoo has a scale per output. The paper's untrained networks have biases of zero.
   const Model conv = open_model("zoo:conv5-f128");
   EXPECT_EQ(parameter_footprint(conv, OperatorId{1}, device()).bytes, 128U * (128 * 9 + 8));
@@ -69,7 +69,7 @@ TEST(ParameterFootprint, ChannelsHaveScalesAndBiasesIfAny) {
   }
 }
 
-TEST(ParameterFootprint, DenseHasBiasBytesOnlyWithABias) {
+TEST(ParameterFootprint, DenseWithoutBiasHasNoBiasBytes) {
   ModelBuilder b;
   const TensorIndex x = b.dense(b.input("x", {1, 5}), "a", 10, false);
   b.output(b.dense(x, "b", 10, true));
@@ -78,7 +78,7 @@ TEST(ParameterFootprint, DenseHasBiasBytesOnlyWithABias) {
 }
 
 // 2304 x 512 behind a flattened map is cached in a published file, 9504 x 16 is not.
-TEST(ParameterFootprint, LargeDenseBehindAMapStreams) {
+TEST(ParameterFootprint, LargeDenseAfterMapStreams) {
   for (const auto& [size, is_cached] : {std::pair{6, true}, {7, false}}) {
     ModelBuilder b;
     const TensorIndex map = b.input("x", {1, size, size, 64});
@@ -92,7 +92,7 @@ TEST(ParameterFootprint, LargeDenseBehindAMapStreams) {
   EXPECT_TRUE(footprint_of(b, 0).is_cacheable);
 }
 
-TEST(ParameterFootprint, ConstantsPerChannelTake16Bytes) {
+TEST(ParameterFootprint, ChannelConstantTakes16Bytes) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 2, 2, 12});
   const TensorIndex y = b.add(x, b.constant("offset", tflite::TensorType::INT8, {12}), "y");
@@ -102,14 +102,14 @@ TEST(ParameterFootprint, ConstantsPerChannelTake16Bytes) {
   EXPECT_EQ(footprint_of(b, 1).bytes, 48U);
 }
 
-TEST(ParameterFootprint, OperatorsWithoutParametersTakeNothing) {
+TEST(ParameterFootprint, NoParametersTakeNoBytes) {
   ModelBuilder b;
   b.output(b.relu(b.input("x", {1, 4}), "y"));
   EXPECT_EQ(footprint_of(b, 0).bytes, 0U);
   EXPECT_TRUE(footprint_of(b, 0).is_cacheable);
 }
 
-TEST(SimulatedCompiler, EveryByteIsOnChipOrStreamed) {
+TEST(SimulatedCompiler, BytesAreOnChipOrStreamed) {
   for (const char* name : {"zoo:resnet50", "zoo:densenet121", "zoo:conv5-f602", "zoo:mobilenet"}) {
     const Model model = open_model(name);
     const MemoryReport report = report_on_all(model);
@@ -124,7 +124,7 @@ TEST(SimulatedCompiler, EveryByteIsOnChipOrStreamed) {
   }
 }
 
-TEST(SimulatedCompiler, WholeOperatorsAreStreamed) {
+TEST(SimulatedCompiler, OperatorsAreCachedWhole) {
   const Model model = open_model("zoo:conv5-f602");
   for (const OperatorMemory& op : report_on_all(model).operators) {
     EXPECT_EQ(op.bytes, parameter_footprint(model, op.op, device()).bytes);
@@ -133,7 +133,7 @@ TEST(SimulatedCompiler, WholeOperatorsAreStreamed) {
 
 // The rows of a convolution k x k of Ci inputs on p pixels per tile: 16 biases and the least of
 // 2 Ci k k and 8 ceil(8 / k k) k k + 4 p.
-TEST(ReservedRows, ConvolutionsTakeTheCheaperWay) {
+TEST(ReservedRows, ConvolutionsTakeTheSmallerLayout) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 56, 56, 64});
   const TensorIndex y = b.conv(x, "three", 64, 3);
@@ -148,7 +148,7 @@ TEST(ReservedRows, ConvolutionsTakeTheCheaperWay) {
   EXPECT_EQ(inside(2), 16U + 2 * 256);
 }
 
-TEST(ReservedRows, MapsFromTheHostHaveBorders) {
+TEST(ReservedRows, HostInputMapsAddBorderRows) {
   ModelBuilder b;
   b.output(b.conv(b.input("x", {1, 64, 64, 492}), "y", 492, 3));
   const ReservedRows rows = reserved_rows(b.build(), OperatorId{0}, device());
@@ -156,7 +156,7 @@ TEST(ReservedRows, MapsFromTheHostHaveBorders) {
   EXPECT_EQ(rows.at_input, 16U + 72 + 4 * 18 * 18);
 }
 
-TEST(SimulatedCompiler, TheLargestReserveDecidesCapacity) {
+TEST(SimulatedCompiler, LargestReserveSetsCapacity) {
   const Model model = open_model("zoo:resnet50");
   EXPECT_EQ(report_on_all(model).capacity_bytes, (8192U - 872) * 1024);
   const Model dense = open_model("zoo:dense4-n500");
@@ -175,7 +175,7 @@ TEST(SimulatedCompiler, CapacityNeverGoesBelowZero) {
   EXPECT_GT(report.host_bytes, 0U);
 }
 
-TEST(SimulatedCompiler, RecurrentMatricesAreDenseLayers) {
+TEST(SimulatedCompiler, LstmMatricesCountAsDense) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 28, 28});
   std::vector<TensorIndex> inputs{x};
@@ -194,18 +194,18 @@ struct Sweep {
   double host_mib;
 };
 
-class MeasuredOnOneDevice : public ::testing::TestWithParam<Sweep> {};
+class SweepMemory : public ::testing::TestWithParam<Sweep> {};
 
 // edgetpu_compiler 16 reports, Jorgitou98/EdgeTPU-QuantRL-Evaluation: CONV_MACs (five 3x3
 // convolutions of F filters on 64x64x3) and FC_MACs (64 -> N four times -> 10).
-TEST_P(MeasuredOnOneDevice, AgreesWithinThePrintRounding) {
+TEST_P(SweepMemory, MatchesPublishedLogWithinRounding) {
   const Model model = open_model(std::string("zoo:") + GetParam().model);
   const MemoryReport report = report_on_all(model);
   EXPECT_NEAR(testing::on_chip_mib_in_a_log(model, report), GetParam().on_chip_mib, 0.01);
   EXPECT_NEAR(to_mib(report.host_bytes), GetParam().host_mib, 0.01);
 }
 
-INSTANTIATE_TEST_SUITE_P(Rows, MeasuredOnOneDevice,
+INSTANTIATE_TEST_SUITE_P(Rows, SweepMemory,
                          ::testing::ValuesIn(std::vector<Sweep>{
                              Sweep{"conv5-f32", 0.0749512, 0},   Sweep{"conv5-f102", 0.466309, 0},
                              Sweep{"conv5-f202", 1.81, 0},       Sweep{"conv5-f302", 3.36, 0},
@@ -233,11 +233,11 @@ struct Tail {
   double tolerance_mib;
 };
 
-class MeasuredTails : public ::testing::TestWithParam<Tail> {};
+class TailMemory : public ::testing::TestWithParam<Tail> {};
 
 // Host bytes when everything behind a tensor is one segment; pm2550/TPU_Models,
 // five_models/baselines/models_compilation.txt.
-TEST_P(MeasuredTails, AgreeWithinTheStatedError) {
+TEST_P(TailMemory, StreamedBytesMatchPublishedLog) {
   const Model model = open_model(std::string("zoo:") + GetParam().model);
   const Graph graph(model);
   const std::vector<std::string> cut{GetParam().after};
@@ -249,7 +249,7 @@ TEST_P(MeasuredTails, AgreeWithinTheStatedError) {
 
 // Keras' "conv4_block1_add" and its activation are one operator in the converted model.
 INSTANTIATE_TEST_SUITE_P(
-    Rows, MeasuredTails,
+    Rows, TailMemory,
     ::testing::Values(Tail{"resnet50", "conv4_block1_out", 14.12, 0.01},
                       Tail{"resnet50", "conv4_block4_out", 10.92, 0.01},
                       Tail{"resnet50", "conv4_block5_out", 9.85, 0.01},
@@ -270,7 +270,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Tail{"xception", "block14_sepconv1_act", 0.00, 0.05}),
     [](const auto& row) { return std::string(row.param.model) + "_" + row.param.after; });
 
-TEST(DeviceCatalogue, EveryConstantNamesItsUnitAndSource) {
+TEST(DeviceCatalogue, MemoryConstantsHaveUnitAndSource) {
   for (const DeviceSpec& spec : device_catalogue()) {
     for (const Constant& constant :
          {spec.memory.capacity_bytes, spec.memory.reserved_row_bytes,
@@ -282,13 +282,13 @@ TEST(DeviceCatalogue, EveryConstantNamesItsUnitAndSource) {
   }
 }
 
-TEST(FindDevice, UnknownNamesListTheCatalogue) {
+TEST(FindDevice, UnknownNameListsCatalogue) {
   testing::expect_error(ErrorCode::kInvalidArgument, [] { (void)find_device("edgetpu"); },
                         {"'edgetpu'", "edgetpu-usb3", "edgetpu-devboard"});
 }
 
 // Every range of depths of graphs with skips, several readers and operators on the host.
-TEST(DepthHostBytes, EqualWhatTheCompilerReportsOfEveryRange) {
+TEST(DepthHostBytes, EveryDepthRangeMatchesCompiler) {
   std::mt19937 random(12);
   int streamed = 0;
   int with_reserves = 0;
@@ -313,7 +313,7 @@ TEST(DepthHostBytes, EqualWhatTheCompilerReportsOfEveryRange) {
 }
 
 // Few of many candidates are inside, so they are sorted on their own.
-TEST(DepthHostBytes, EqualCompiledShortRangesOfADeepModel) {
+TEST(DepthHostBytes, ShortRangesOfDeepModelMatchCompiler) {
   std::mt19937 random(13);
   std::vector<std::int32_t> filters(120);
   for (auto& count : filters) count = static_cast<std::int32_t>(1 + random() % 500);

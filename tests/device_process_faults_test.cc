@@ -168,7 +168,7 @@ Footprint footprint() {
 }
 
 // SEGUE_SOAK_INPUTS: how many; a release runs 10,000,000. Nine devices are killed on the way.
-TEST(DeviceProcessFaults, LongRunWithLossesStaysFlat) {
+TEST(DeviceProcessFaults, LongRunUsesConstantMemory) {
   constexpr std::uint64_t kLosses = 9;
   StandIn library;
   library.attach(12);
@@ -210,7 +210,7 @@ TEST(DeviceProcessFaults, LongRunWithLossesStaysFlat) {
 }
 
 // SEGUE_FAULT_RUNS: how many; a release runs 1000.
-TEST(DeviceProcessFaults, RandomEndsLoseNothing) {
+TEST(DeviceProcessFaults, RandomProcessEndsLoseNoResult) {
   StandIn library;
   const std::uint64_t runs = number_of("SEGUE_FAULT_RUNS", 100);
   for (std::uint64_t seed = 1; seed <= runs; ++seed) {

@@ -76,7 +76,7 @@ TensorBytes through(Pipeline& pipeline, TensorBytes value) {
   return result.outputs.at(0);
 }
 
-TEST(DeviceProcess, ComputesWhatTheLibraryDoes) {
+TEST(DeviceProcess, DevicesRunInSeparateProcesses) {
   const StandIn library;
   const auto files = compiled_chain(2, 1000);
   Pipeline pipeline(chain(files, {1, 1}), stand_in_devices(), {});
@@ -86,7 +86,7 @@ TEST(DeviceProcess, ComputesWhatTheLibraryDoes) {
     EXPECT_EQ(through(pipeline, bytes_with(i, 1000)), bytes_with(i + 2, 1000));
 }
 
-TEST(DeviceProcess, IsNotMadeWhereItIsNotWanted) {
+TEST(DeviceProcess, DisabledOptionRunsInCaller) {
   const StandIn library;
   const auto files = compiled_chain(1);
   Pipeline pipeline(chain(files, {1}), stand_in_devices(), {.own_processes = false});
@@ -94,7 +94,7 @@ TEST(DeviceProcess, IsNotMadeWhereItIsNotWanted) {
   EXPECT_EQ(through(pipeline, bytes_with(1)), bytes_with(2));
 }
 
-TEST(DeviceProcess, EndsWithItsPipeline) {
+TEST(DeviceProcess, PipelineDestructorEndsProcesses) {
   const StandIn library;
   const auto files = compiled_chain(2);
   std::vector<int> processes;
@@ -107,7 +107,7 @@ TEST(DeviceProcess, EndsWithItsPipeline) {
   EXPECT_EQ(library.open_delegates(), 0) << "freed in order";
 }
 
-TEST(DeviceProcess, LossNamesTheSignalAndTheLastWords) {
+TEST(DeviceProcess, AbortReportsSignalAndLastOutput) {
   StandIn library;
   library.fail(0, kStandInAbort, 0);
   const auto files = compiled_chain(1);
@@ -121,7 +121,7 @@ TEST(DeviceProcess, LossNamesTheSignalAndTheLastWords) {
   EXPECT_EQ(losses[0].remedy, "spare device pci:apex_1");
 }
 
-TEST(DeviceProcess, HangWithSpareEndsWithinTheWatchdog) {
+TEST(DeviceProcess, HangIsReplacedBySpareInTime) {
   StandIn library;
   library.fail(0, kStandInHang, 0);
   const auto files = compiled_chain(1);
@@ -133,7 +133,7 @@ TEST(DeviceProcess, HangWithSpareEndsWithinTheWatchdog) {
   EXPECT_TRUE(comes_true([&] { return has_died(hung); }));
 }
 
-TEST(DeviceProcess, SpareIsOpenBeforeItIsNeeded) {
+TEST(DeviceProcess, SparesOpenInBackground) {
   const StandIn library;
   const auto files = compiled_chain(1);
   Pipeline pipeline(chain(files, {1}), stand_in_devices(), {});
@@ -141,7 +141,7 @@ TEST(DeviceProcess, SpareIsOpenBeforeItIsNeeded) {
   EXPECT_TRUE(pipeline.statistics().losses.empty());
 }
 
-TEST(DeviceProcess, SticksThatOpenSlowlyOpenOneAfterAnother) {
+TEST(DeviceProcess, SlowSparesOpenOneAtATime) {
   StandIn library;
   library.slow_open(150);
   const auto files = compiled_chain(1);
@@ -155,7 +155,7 @@ TEST(DeviceProcess, SticksThatOpenSlowlyOpenOneAfterAnother) {
   EXPECT_TRUE(comes_true([&] { return open_spares() == 2; }));
 }
 
-TEST(DeviceProcess, SpareThatFailedToOpenIsTriedAgain) {
+TEST(DeviceProcess, SpareThatFailedToOpenIsRetried) {
   StandIn library;
   const auto files = compiled_chain(1);
   auto devices = stand_in_devices();
@@ -168,7 +168,7 @@ TEST(DeviceProcess, SpareThatFailedToOpenIsTriedAgain) {
   EXPECT_EQ(through(pipeline, bytes_with(1)), bytes_with(2));
 }
 
-TEST(DeviceProcess, DeathOfAnIdleSpareIsToldAsSuch) {
+TEST(DeviceProcess, IdleSpareDeathIsReported) {
   const StandIn library;
   const auto files = compiled_chain(1);
   Pipeline pipeline(chain(files, {1}), stand_in_devices(), {});
@@ -185,7 +185,7 @@ TEST(DeviceProcess, DeathOfAnIdleSpareIsToldAsSuch) {
   EXPECT_THAT(losses[1].reason, ::testing::Not(HasSubstr("same version")));
 }
 
-TEST(DeviceProcess, StoppedOnesEndTogether) {
+TEST(DeviceProcess, StoppedProcessesEndInParallel) {
   const StandIn library;
   const auto files = compiled_chain(3);
   auto pipeline =
@@ -198,7 +198,7 @@ TEST(DeviceProcess, StoppedOnesEndTogether) {
 }
 
 // A run with the limit of open files at what is open now ends with a loss, not the program.
-TEST(DeviceProcess, LackOfDescriptorsIsALoss) {
+TEST(DeviceProcess, ExhaustedDescriptorsAreADeviceError) {
   StandIn library;
   library.attach(2);
   const auto files = compiled_chain(2);
@@ -216,7 +216,7 @@ TEST(DeviceProcess, LackOfDescriptorsIsALoss) {
 }
 
 // Where a caller has closed them, nothing of ours takes the numbers of the standard streams.
-TEST(DeviceProcess, LeavesClosedStandardStreamsAlone) {
+TEST(DeviceProcess, ClosedStandardStreamsStayClosed) {
   const StandIn library;
   const auto files = compiled_chain(1);
   const int output = ::dup(STDOUT_FILENO);
@@ -235,7 +235,7 @@ TEST(DeviceProcess, LeavesClosedStandardStreamsAlone) {
   ::close(output);
 }
 
-TEST(DeviceProcess, OpeningIsAnnounced) {
+TEST(DeviceProcess, OpeningCallbackNamesEachDevice) {
   const StandIn library;
   const auto files = compiled_chain(2);
   std::vector<std::string> told;
@@ -261,7 +261,7 @@ void forbid_access_to_processes() {
     std::abort();
 }
 
-TEST(DeviceProcess, ComputesWhereItsMemoryIsOutOfReach) {
+TEST(DeviceProcess, DeniedVmAccessStillComputes) {
   const auto compute = [] {
     forbid_access_to_processes();
     char byte = 0;
@@ -280,7 +280,7 @@ TEST(DeviceProcess, ComputesWhereItsMemoryIsOutOfReach) {
   EXPECT_EXIT(compute(), ::testing::ExitedWithCode(0), "");
 }
 
-TEST(DeviceProcess, IsolatedSessionFailsAloneWhenTheLibraryAborts) {
+TEST(DeviceProcess, LibraryAbortFailsOnlyItsSession) {
   StandIn library;
   const auto devices = list_edgetpu_devices(testing::stand_in());
   const auto tpu = isolate(
@@ -299,7 +299,7 @@ TEST(DeviceProcess, IsolatedSessionFailsAloneWhenTheLibraryAborts) {
   expect_error(ErrorCode::kDevice, [&] { (void)session->run(inputs); }, {"signal 9"});
 }
 
-TEST(DeviceProcess, OpeningIsTriedAgain) {
+TEST(DeviceProcess, FailedOpeningIsRetried) {
   StandIn library;
   library.fail_opens(2);  // of USB devices, every second
   const auto devices = list_edgetpu_devices(testing::stand_in());
@@ -308,7 +308,7 @@ TEST(DeviceProcess, OpeningIsTriedAgain) {
   for (int i = 0; i < 4; ++i) EXPECT_NO_THROW((void)backend->open(model, "m"));
 }
 
-TEST(DeviceProcess, FailedOpeningTellsTheReason) {
+TEST(DeviceProcess, OpeningFailureQuotesDriver) {
   StandIn library;
   library.fail_opens(1);
   const auto files = compiled_chain(1);
@@ -329,7 +329,7 @@ TEST(DeviceProcess, DeviceOfAnotherPipelineIsInUse) {
                {"pci:apex_0", "in use by another process"});
 }
 
-TEST(DeviceProcess, LibraryThatDoesNotFitIsNamed) {
+TEST(DeviceProcess, IncompatibleLibraryIsNamed) {
   StandIn library;
   library.fail(0, kStandInCrash, 0);
   const auto files = compiled_chain(1);
@@ -338,7 +338,7 @@ TEST(DeviceProcess, LibraryThatDoesNotFitIsNamed) {
                {"ended with signal 11", "while it opened a model", "same version of TensorFlow"});
 }
 
-TEST(DeviceProcess, MissingProgramIsNamedWithTheWayOut) {
+TEST(DeviceProcess, MissingProgramIsNamed) {
   const StandIn library;
   const auto files = compiled_chain(1);
   const auto device = list_edgetpu_devices(testing::stand_in())[0];
@@ -351,7 +351,7 @@ TEST(DeviceProcess, MissingProgramIsNamedWithTheWayOut) {
   expect_error(ErrorCode::kDevice, pipeline, {"/nowhere/device"});
 }
 
-TEST(DeviceProcess, FilesAndProcessesAreGoneAfterwards) {
+TEST(DeviceProcess, DestructorReleasesFilesAndChildren) {
   const StandIn library;
   const auto files = compiled_chain(2);
   const auto open_files = [] {
@@ -412,7 +412,7 @@ TEST(EdgeTpuSettings, UnknownNamesAndValuesAreRefused) {
   }
 }
 
-TEST(SharedMemory, BlocksAreUsedAgain) {
+TEST(SharedMemory, FreedBlocksAreReused) {
   const auto memory = std::make_shared<SharedMemory>();
   const std::byte* place = nullptr;
   {
@@ -429,7 +429,7 @@ TEST(SharedMemory, BlocksAreUsedAgain) {
   EXPECT_FALSE(memory->place_of(elsewhere));
 }
 
-TEST(Messages, AreRefusedWhereTheyEndTooEarly) {
+TEST(Messages, TruncatedMessageIsRefused) {
   MessageWriter writer;
   writer.number(7);
   writer.text("text");

@@ -28,7 +28,7 @@ Json example() {
   })");
 }
 
-TEST(ParseDevice, TakesTheBaseAndWhatDiffers) {
+TEST(ParseDevice, OverridesReplaceBaseConstants) {
   const DeviceSpec device = parse_device(example().dump(), "d.json");
   EXPECT_EQ(device.name, "my-card");
   EXPECT_DOUBLE_EQ(device.timing.clock_hz.value, 500e6);
@@ -47,7 +47,7 @@ struct BadDevice {
 
 class DeviceReader : public ::testing::TestWithParam<BadDevice> {};
 
-TEST_P(DeviceReader, NamesTheKeyOfWhatItRefuses) {
+TEST_P(DeviceReader, InvalidDocumentNamesItsKey) {
   Json document = example();
   GetParam().edit(document);
   try {
@@ -105,12 +105,12 @@ INSTANTIATE_TEST_SUITE_P(
                   {"constants: must be an object"}}),
     [](const auto& row) { return row.param.name; });
 
-TEST(ParseDevice, WhatIsNotJsonIsRefused) {
+TEST(ParseDevice, InvalidJsonIsRefused) {
   expect_error(ErrorCode::kInvalidArgument, [] { (void)parse_device("{", "d.json"); },
                {"d.json: not JSON"});
 }
 
-TEST(OpenDevice, TakesNamesAndFiles) {
+TEST(OpenDevice, NamesAndFilesAreAccepted) {
   const testing::ScratchFolder scratch;
   const std::string path = (scratch.path() / "d.json").string();
   write_file(path, example().dump());
@@ -119,7 +119,7 @@ TEST(OpenDevice, TakesNamesAndFiles) {
   expect_error(ErrorCode::kIo, [&] { (void)open_device(path + ".json"); });
 }
 
-TEST(DeviceConstants, EveryValueOfTheCatalogueIsWithinItsRangeAndHasASource) {
+TEST(DeviceConstants, CatalogueValuesAreInRange) {
   for (const DeviceSpec& original : device_catalogue()) {
     DeviceSpec device = original;
     for (const NamedConstant& named : device_constants()) {
@@ -132,7 +132,7 @@ TEST(DeviceConstants, EveryValueOfTheCatalogueIsWithinItsRangeAndHasASource) {
   }
 }
 
-TEST(DevicePools, AreReadAndWrittenInTheSameForm) {
+TEST(DevicePools, TextRoundTripKeepsPools) {
   const std::string text = "2xedgetpu-usb3:shared,1xedgetpu-pcie";
   const auto pools = open_devices(text, 0);
   ASSERT_EQ(pools.size(), 2U);
@@ -146,7 +146,7 @@ TEST(DevicePools, AreReadAndWrittenInTheSameForm) {
   EXPECT_EQ(to_string(one), "edgetpu-usb2:shared");
 }
 
-TEST(DevicePools, OfUsbShareTheirControllerUnlessSeparate) {
+TEST(DevicePools, UsbPoolsShareLinkUnlessSeparate) {
   EXPECT_TRUE(open_devices("edgetpu-usb3", 5)[0].shares_link);
   EXPECT_EQ(to_string(open_devices("edgetpu-usb3", 5)), "edgetpu-usb3:shared");
   EXPECT_EQ(to_string(open_devices("edgetpu-usb3", 1)), "edgetpu-usb3");
@@ -158,13 +158,13 @@ TEST(DevicePools, OfUsbShareTheirControllerUnlessSeparate) {
                {"'2xedgetpu-usb3'", "without a number"});
 }
 
-TEST(DevicePools, ChoicesBeyondTheMostAreNotCountedFurther) {
+TEST(DevicePools, ChoiceCountSaturatesAtLimit) {
   // 1024 to the 7th power is 2 to the 70th.
   const std::vector<DevicePool> pools(7, {find_device("edgetpu-pcie"), 1023, false});
   EXPECT_GT(device_choices(pools), kMostDeviceChoices);
 }
 
-TEST(DevicePools, MistakesAreNamed) {
+TEST(DevicePools, InvalidPoolTextIsNamed) {
   const auto open = [](const char* text) { return [text] { (void)open_devices(text, 0); }; };
   expect_error(ErrorCode::kInvalidArgument, open("edgetpu-usb3,edgetpu-pcie"),
                {"the number of 'edgetpu-usb3' is missing"});

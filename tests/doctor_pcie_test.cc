@@ -72,7 +72,7 @@ class GasketByKernel : public ::testing::TestWithParam<KernelRow> {
   }
 };
 
-TEST_P(GasketByKernel, NamesWhatNoLongerBuilds) {
+TEST_P(GasketByKernel, BrokenKernelCallsAreNamed) {
   const GasketMachine machine(GetParam().release);
   const std::vector<std::string> expected(GetParam().breaks.begin(), GetParam().breaks.end());
   EXPECT_EQ(named(machine.diagnose(), "gasket-missing"), expected);
@@ -87,7 +87,7 @@ TEST_P(GasketByKernel, NamesWhatNoLongerBuilds) {
   EXPECT_THAT(machine.diagnose(), Not(has_key("gasket-missing")));
 }
 
-TEST_P(GasketByKernel, DoesNotBlameASourceThatFollows) {
+TEST_P(GasketByKernel, CompatibleSourceIsNotBlamed) {
   const GasketMachine machine(GetParam().release);
   machine.add_headers();
   machine.add_source(true);
@@ -111,7 +111,7 @@ INSTANTIATE_TEST_SUITE_P(
                   {"class_create()", "eventfd_signal()", "no_llseek", "MODULE_IMPORT_NS()"}}),
     [](const auto& row) { return testing::test_name(row.param.release); });
 
-TEST(Gasket, RepositoryOfGoogleBuildsUpTo611) {
+TEST(Gasket, GoogleSourceFailsFromKernel612) {
   const GasketMachine machine("6.14.0-24-generic");
   machine.add_source(true);
   machine.write_source("gasket_core.c", "#endif\n  .llseek = no_llseek,\n");
@@ -124,21 +124,21 @@ TEST(Gasket, RepositoryOfGoogleBuildsUpTo611) {
                    "remove that gasket-dkms and install gasket-dkms 1.0-18.4"));
 }
 
-TEST(Gasket, SourceBelowSrcIsRead) {
+TEST(Gasket, SourceInSubfolderIsRead) {
   const GasketMachine machine("6.8.0-52-generic");
   machine.write("usr/src/gasket-dkms-1.0-18/src/gasket_interrupt.c", "eventfd_signal(ctx, 1);");
   EXPECT_THAT(machine.diagnose(),
               says(Kind::kProblem, "gasket-build", "eventfd_signal() takes one argument"));
 }
 
-TEST(Gasket, MissingHeadersAreNamed) {
+TEST(Gasket, MissingKernelHeadersAreNamed) {
   const GasketMachine machine("6.14.8-2-pve");
   machine.add_source(true);
   EXPECT_THAT(machine.diagnose(), says(Kind::kProblem, "gasket-build", "the headers of kernel",
                                        "install linux-headers-6.14.8-2-pve"));
 }
 
-TEST(Gasket, ErrorOfTheBuildIsQuoted) {
+TEST(Gasket, BuildErrorOfThisKernelIsQuoted) {
   const GasketMachine machine("6.19.7-200.fc43.x86_64");
   machine.add_headers();
   machine.add_source(true);
@@ -158,7 +158,7 @@ TEST(Gasket, ErrorOfTheBuildIsQuoted) {
       << "the log of another kernel";
 }
 
-TEST(Gasket, BuiltDriverThatIsNotLoadedIsTold) {
+TEST(Gasket, UnloadedDriverIsReported) {
   const GasketMachine machine("6.14.8-2-pve");
   machine.write("lib/modules/6.14.8-2-pve/modules.dep",
                 "updates/dkms/apex.ko.xz: updates/dkms/gasket.ko.xz");
@@ -167,7 +167,7 @@ TEST(Gasket, BuiltDriverThatIsNotLoadedIsTold) {
                    "mokutil --import"));
 }
 
-TEST(Pcie, CardOfAVirtualMachineIsTold) {
+TEST(Pcie, VfioDriverIsReported) {
   const FakeMachine machine;
   machine.add_card(kCard, "vfio-pci");
   const auto findings = machine.diagnose();
@@ -179,7 +179,7 @@ TEST(Pcie, CardOfAVirtualMachineIsTold) {
   EXPECT_THAT(findings, Not(has_key("gasket-missing")));
 }
 
-TEST(Pcie, CardThatTheDriverDoesNotShowIsTold) {
+TEST(Pcie, CardWithoutDeviceNodeIsReported) {
   const FakeMachine machine(1);
   machine.add_working_card("apex_0", kCard);
   machine.add_card("0000:02:00.0", "apex");
@@ -210,14 +210,14 @@ class HotMachine : public FakeMachine {
   }
 };
 
-TEST(Temperature, BelowTheFirstLimitIsGood) {
+TEST(Temperature, BelowFirstTripPointIsGood) {
   for (const char* good : {"25050", "80300", "84550"}) {
     EXPECT_THAT(HotMachine(good).diagnose(),
                 says(Kind::kGood, "temperature", "it throttles at 85, 90 and 95 C"));
   }
 }
 
-TEST(Temperature, EveryLimitHalvesTheClock) {
+TEST(Temperature, EachTripPointHalvesTheClock) {
   const auto lowered = [](const std::string& what) {
     return says(Kind::kNote, "temperature", what, "cool it: it throttles at 85, 90 and 95 C");
   };
@@ -227,14 +227,14 @@ TEST(Temperature, EveryLimitHalvesTheClock) {
   EXPECT_THAT(HotMachine("97300").diagnose(), lowered("to 62.5 MHz"));
 }
 
-TEST(Temperature, LimitsThatAreSetCount) {
+TEST(Temperature, ConfiguredTripPointsAreUsed) {
   const HotMachine machine("80300");
   machine.set_limits({"74800", "79800", "84800"});
   EXPECT_THAT(machine.diagnose(),
               says(Kind::kNote, "temperature", "to 125 MHz", "75, 80 and 85 C"));
 }
 
-TEST(Temperature, ShutdownIsNamedWhereItIsOn) {
+TEST(Temperature, EnabledShutdownLimitIsNamed) {
   const HotMachine machine("62550");
   machine.write("sys/class/apex/apex_0/hw_temp_warn2", "99800");
   machine.write("sys/class/apex/apex_0/hw_temp_warn2_en", "0");
@@ -243,7 +243,7 @@ TEST(Temperature, ShutdownIsNamedWhereItIsOn) {
   EXPECT_THAT(machine.diagnose(), says(Kind::kGood, "temperature", "switches off at 100 C"));
 }
 
-TEST(Temperature, ChipThatNoLongerAnswersIsAProblem) {
+TEST(Temperature, NegativeReadingIsAProblem) {
   EXPECT_THAT(HotMachine("-87900").diagnose(),
               says(Kind::kProblem, "temperature",
                    "apex_0 reports -87.9 C: the chip does not answer", "power-cycle the machine"));

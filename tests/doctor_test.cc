@@ -23,7 +23,7 @@ using testing::says;
 using testing::stand_in;
 using Kind = Finding::Kind;
 
-TEST(Doctor, MachineWithoutDevicesHasNoProblem) {
+TEST(Doctor, NoDevicesMeansNoProblem) {
   const auto findings = FakeMachine().diagnose();
   EXPECT_THAT(findings, says(Kind::kGood, "runtime", "TensorFlow Lite 2.21.0"));
   EXPECT_THAT(findings, says(Kind::kGood, "libedgetpu", "RuntimeVersion(14)"));
@@ -36,7 +36,7 @@ TEST(Doctor, MissingRuntimeIsAProblem) {
               says(Kind::kProblem, "runtime", "/nowhere/tflite.so", "SEGUE_TFLITE_LIB"));
 }
 
-TEST(Doctor, MissingLibedgetpuIsAProblemForADevice) {
+TEST(Doctor, MissingLibedgetpuMattersWithADevice) {
   const EdgeTpuLibraries none{{SEGUE_TEST_RUNTIME}, {"/nowhere/libedgetpu.so.1"}};
   const FakeMachine machine;
   const auto missing = [](Kind kind) {
@@ -49,7 +49,7 @@ TEST(Doctor, MissingLibedgetpuIsAProblemForADevice) {
   EXPECT_THAT(machine.diagnose(none), Not(has_key("list"))) << "libedgetpu was not asked";
 }
 
-TEST(Doctor, MissingLibusbIsNotAMissingLibedgetpu) {
+TEST(Doctor, MissingLibusbIsReportedSeparately) {
   const FakeMachine machine;
   machine.add_stick("2-1", "18d1:9302");
   const auto findings = machine.diagnose({{SEGUE_TEST_RUNTIME}, {SEGUE_TEST_NEEDS_LIBUSB}});
@@ -59,7 +59,7 @@ TEST(Doctor, MissingLibusbIsNotAMissingLibedgetpu) {
   EXPECT_THAT(findings, Not(testing::says(Kind::kProblem, "libusb", "install libedgetpu1-std")));
 }
 
-TEST(Library, MissingDependencyIsReadFromItsMessage) {
+TEST(Library, LoaderErrorNamesMissingDependency) {
   EXPECT_EQ(missing_dependency("libusb-1.0.so.0: cannot open shared object file: No such file or "
                                "directory",
                                "libedgetpu.so.1"),
@@ -76,7 +76,7 @@ TEST(Library, MissingDependencyIsReadFromItsMessage) {
     EXPECT_EQ(missing_dependency(itself, "libedgetpu.so.1"), "") << itself;
 }
 
-TEST(Doctor, ListNamesWhatLibedgetpuLists) {
+TEST(Doctor, ListedDevicesAreNamed) {
   const FakeMachine machine(1);
   machine.add_working_card("apex_0", "0000:01:00.0");
   const auto findings = machine.diagnose();
@@ -85,7 +85,7 @@ TEST(Doctor, ListNamesWhatLibedgetpuLists) {
   EXPECT_THAT(findings, Not(has_problem()));
 }
 
-TEST(Doctor, DeviceThatLibedgetpuDoesNotListIsAProblem) {
+TEST(Doctor, UnlistedDeviceIsAProblem) {
   const FakeMachine machine(1);
   machine.add_working_card("apex_0", "0000:01:00.0");
   machine.add_stick("3-2", "18d1:9302");
@@ -95,7 +95,7 @@ TEST(Doctor, DeviceThatLibedgetpuDoesNotListIsAProblem) {
                    "lists 1 Edge TPU: pci:apex_0; not usb:3-2 (libedgetpu does not list it)"));
 }
 
-TEST(Doctor, CompilerThatIsNamedMustBeAProgram) {
+TEST(Doctor, CompilerPathMustBeExecutable) {
   const FakeMachine machine;
   const Machine named{.root = machine.root(), .compiler = machine.root() / "edgetpu_compiler"};
   EXPECT_THAT(diagnose(stand_in(), named),
@@ -107,7 +107,7 @@ TEST(Doctor, CompilerThatIsNamedMustBeAProgram) {
   EXPECT_THAT(machine.diagnose(), says(Kind::kGood, "compiler", "bin/edgetpu_compiler"));
 }
 
-TEST(DeviceNode, MissingOneIsNamed) {
+TEST(DeviceNode, MissingNodeIsNamed) {
   const FakeMachine machine;
   machine.add_card("0000:01:00.0", "apex");
   machine.add_apex("apex_0", "0000:01:00.0");
@@ -144,14 +144,14 @@ DeviceNode node_of(std::uint32_t mode, const std::string& group, bool can_open) 
   return {DeviceNode::Kind::kDevice, can_open, mode, group, false};
 }
 
-TEST(Access, UserOutsideTheGroupIsTold) {
+TEST(Access, UserOutsideGroupGetsUsermodCommand) {
   EXPECT_THAT(access_findings(node_of(0660, "apex", false), {"ada", false}),
               says(Kind::kProblem, "apex-access",
                    "user 'ada' cannot open /dev/apex_0 (group apex, mode 0660)",
                    "`sudo usermod -aG apex ada`"));
 }
 
-TEST(Access, GroupThatTheLoginDoesNotKnowYetIsTold) {
+TEST(Access, NewGroupNeedsNewLogin) {
   DeviceNode node = node_of(0660, "apex", false);
   node.group_lists_user = true;
   EXPECT_THAT(access_findings(node, {"ada", false}),
@@ -159,7 +159,7 @@ TEST(Access, GroupThatTheLoginDoesNotKnowYetIsTold) {
                    "'ada' was added to group apex after this login began: log out and in again"));
 }
 
-TEST(Access, NodeWithoutItsRuleNeedsTheRule) {
+TEST(Access, MissingUdevRuleIsSuggested) {
   for (const DeviceNode& node :
        {node_of(0600, "root", false), node_of(0660, "root", false), node_of(0640, "apex", false)}) {
     EXPECT_THAT(access_findings(node, {"ada", false}),
@@ -167,14 +167,14 @@ TEST(Access, NodeWithoutItsRuleNeedsTheRule) {
   }
 }
 
-TEST(Access, ContainerThatDoesNotKnowTheGroupIsTold) {
+TEST(Access, UnknownGroupPointsToContainer) {
   for (const char* group : {"", "nogroup"}) {
     EXPECT_THAT(access_findings(node_of(0660, group, false), {"ada", false}),
                 says(Kind::kProblem, "apex-access", "cannot open", "the container"));
   }
 }
 
-TEST(Access, RootMayWhereOthersMayNot) {
+TEST(Access, RootOnlyNodeIsNoted) {
   EXPECT_THAT(access_findings(node_of(0600, "root", true), {"root", true}),
               says(Kind::kNote, "apex-access", "root can open /dev/apex_0, other users cannot",
                    "install the rule, or run Segue only as root"));
@@ -218,14 +218,14 @@ TEST(Usb, PortAndControllerAreNamed) {
   EXPECT_THAT(findings, Not(has_key("usb-controller")));
 }
 
-TEST(Usb, StickBeforeItsFirstUseIsTold) {
+TEST(Usb, StickBeforeFirmwareLoadIsExplained) {
   const FakeMachine machine;
   machine.add_stick("2-1", "1a6e:089a");
   EXPECT_THAT(machine.diagnose(),
               says(Kind::kGood, "usb-device", "(1a6e:089a; it becomes 18d1:9302"));
 }
 
-TEST(Usb, PortOfUsb2IsNoted) {
+TEST(Usb, Usb2SpeedIsNoted) {
   const FakeMachine machine;
   machine.add_stick("1-4", "1a6e:089a", "pci0000:00/0000:00:14.0", "480");
   machine.add_stick("2-1", "1a6e:089a", "pci0000:00/0000:00:14.0", "10000");
@@ -247,7 +247,7 @@ TEST(Usb, SticksOnOneControllerAreGrouped) {
   EXPECT_THAT(findings, Not(says(Kind::kNote, "usb-controller", "0000:02:00.0")));
 }
 
-TEST(Usb, SticksBehindOneHubNameTheHub) {
+TEST(Usb, SticksOnOneHubNameTheHub) {
   const FakeMachine machine;
   machine.add_stick("2-1.1", "18d1:9302");
   machine.add_stick("2-1.4", "18d1:9302");
@@ -257,7 +257,7 @@ TEST(Usb, SticksBehindOneHubNameTheHub) {
   EXPECT_THAT(machine.diagnose(), says(Kind::kNote, "usb-controller", "0000:00:14.0: usb:2-1.1"));
 }
 
-TEST(DoctorReport, EveryFindingHasItsKey) {
+TEST(DoctorReport, TextAndJsonHaveFindingKeys) {
   const std::vector<Finding> findings{{Kind::kProblem, "gasket-build", "it fails", "do this"},
                                       {Kind::kGood, "runtime", "it is there", ""}};
   EXPECT_EQ(doctor_text(findings),

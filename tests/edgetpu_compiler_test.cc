@@ -38,7 +38,7 @@ ProcessResult run_shell(const std::string& script, Nanoseconds timeout = seconds
   return run_process(command, "/", timeout);
 }
 
-TEST(Process, GivesWhatBothStreamsPrintedInOrderAndTheStatus) {
+TEST(Process, OutputMergesBothStreamsInOrder) {
   const ProcessResult result = run_shell("echo one; echo two >&2; pwd; exit 3");
   EXPECT_EQ(result.output, "one\ntwo\n/\n");
   EXPECT_EQ(result.exit_status, 3);
@@ -47,11 +47,11 @@ TEST(Process, GivesWhatBothStreamsPrintedInOrderAndTheStatus) {
   EXPECT_TRUE(run_shell("cat").succeeded()) << "its standard input is empty";
 }
 
-TEST(Process, NamesTheSignalThatEndedIt) {
+TEST(Process, EndNamesSignal) {
   EXPECT_EQ(run_shell("kill -SEGV $$").end(), "signal 11 (Segmentation fault)");
 }
 
-TEST(Process, IsKilledWithAllItStartedWhenItsTimeIsUp) {
+TEST(Process, TimeoutKillsChildrenToo) {
   const ScratchFolder scratch;
   const std::string mark = (scratch.path() / "late").string();
   const auto begin = std::chrono::steady_clock::now();
@@ -64,7 +64,7 @@ TEST(Process, IsKilledWithAllItStartedWhenItsTimeIsUp) {
   EXPECT_FALSE(std::filesystem::exists(mark)) << "what it had started went on";
 }
 
-TEST(Process, IsOverWhenItEndsThoughWhatItStartedKeepsItsOutputOpen) {
+TEST(Process, OpenOutputOfChildDoesNotDelayExit) {
   const auto begin = std::chrono::steady_clock::now();
   const ProcessResult result = run_shell("sleep 30 & echo done");
   EXPECT_TRUE(result.succeeded());
@@ -72,24 +72,24 @@ TEST(Process, IsOverWhenItEndsThoughWhatItStartedKeepsItsOutputOpen) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(15));
 }
 
-TEST(Process, ThatClosesItsOutputAndGoesOnIsStoppedToo) {
+TEST(Process, TimeoutCoversClosedOutput) {
   EXPECT_TRUE(run_shell("exec >&- 2>&-; sleep 30", milliseconds(300)).timed_out);
 }
 
-TEST(Process, WhoseEndNobodyWouldLearnIsNotStarted) {
+TEST(Process, IgnoredSigchldIsRefused) {
   const auto before = std::signal(SIGCHLD, SIG_IGN);
   expect_error(ErrorCode::kIo, [] { (void)run_shell("exit 1"); }, {"SIGCHLD"});
   std::signal(SIGCHLD, before);
   EXPECT_EQ(run_shell("exit 1").exit_status, 1);
 }
 
-TEST(Process, ThatDoesNotExistIsAnErrorWithTheSystemsReason) {
+TEST(Process, MissingProgramIsNamed) {
   const std::vector<std::string> command{"no-such-program"};
   expect_error(ErrorCode::kCompiler, [&] { (void)run_process(command, "/", seconds(1)); },
                {"no-such-program", "No such file"});
 }
 
-TEST(Process, ThatPrintsForEverKeepsBeginningAndEndInBoundedMemory) {
+TEST(Process, EndlessOutputIsTruncated) {
   const ProcessResult result = run_shell("echo first; yes; ", milliseconds(800));
   EXPECT_TRUE(result.timed_out);
   EXPECT_THAT(result.output, HasSubstr("first\ny\n"));
@@ -126,7 +126,7 @@ Compilation child process completed within timeout period.
 Compilation succeeded!
 )";
 
-TEST(CompilerLog, IsReadWithEveryUnitAndRow) {
+TEST(CompilerLog, UnitsAndRowsAreParsed) {
   const CompilerLog log = parse_compiler_log(kLog);
   EXPECT_EQ(log.version, "16.0.384591198");
   EXPECT_EQ(log.on_chip_bytes, 3491758U);  // 3.33 * 2^20, rounded
@@ -142,7 +142,7 @@ TEST(CompilerLog, IsReadWithEveryUnitAndRow) {
   EXPECT_EQ(log.unmapped_count(), 3U);
 }
 
-TEST(CompilerLog, WithoutItsMemoryLinesOrWithSenselessOnesIsRefusedByTheLine) {
+TEST(CompilerLog, BadMemoryLinesAreRefused) {
   expect_error(ErrorCode::kCompiler, [] { (void)parse_compiler_log("hello\n"); },
                {"On-chip memory used", "missing"});
   const std::string log = kLog;
@@ -160,7 +160,7 @@ TEST(CompilerLog, WithoutItsMemoryLinesOrWithSenselessOnesIsRefusedByTheLine) {
   }
 }
 
-TEST(CompilerLog, CutAnywhereIsReadOrRefusedButNeverMore) {
+TEST(CompilerLog, TruncationsParseOrThrowCompilerError) {
   const std::string log = kLog;
   for (std::size_t size = 0; size <= log.size(); ++size) {
     try {
@@ -191,7 +191,7 @@ Compilation compile(const Model& model, const std::filesystem::path& folder,
   return compile_for_edgetpu(std::span(&bytes, 1), model.name(), folder, options);
 }
 
-TEST(EdgeTpuCompiler, GivesTheCompiledFileItsLogAndTranscriptAndLeavesNothingBehind) {
+TEST(EdgeTpuCompiler, SuccessGivesFileLogAndTranscript) {
   const ScratchFolder scratch;
   const Model model = five_kinds();
   const Compilation compilation = compile(model, scratch.path(), stand_in_compiler());
@@ -210,7 +210,7 @@ TEST(EdgeTpuCompiler, GivesTheCompiledFileItsLogAndTranscriptAndLeavesNothingBeh
   EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
 }
 
-TEST(EdgeTpuCompiler, IsTriedAgainWhereThatHasBeenSeenToHelpOnly) {
+TEST(EdgeTpuCompiler, OnlyTransientFailuresAreRetried) {
   const ScratchFolder scratch;
   const std::string mark = (scratch.path() / "mark").string();
   const Compilation flaky = compile(five_kinds(), scratch.path(),
@@ -225,7 +225,7 @@ TEST(EdgeTpuCompiler, IsTriedAgainWhereThatHasBeenSeenToHelpOnly) {
   EXPECT_EQ(compile(five_kinds(), scratch.path(), stand_in_compiler({"fault=large"})).attempts, 1U);
 }
 
-TEST(EdgeTpuCompiler, ThatGivesOtherInputsOrOutputsHasFailed) {
+TEST(EdgeTpuCompiler, ChangedInputsOrOutputsAreAFailure) {
   const ScratchFolder scratch;
   for (const std::string what : {"inputs", "outputs"}) {
     const Compilation compilation =
@@ -235,7 +235,7 @@ TEST(EdgeTpuCompiler, ThatGivesOtherInputsOrOutputsHasFailed) {
   }
 }
 
-TEST(EdgeTpuCompiler, ThatHangsCrashesOrIsSomethingElseIsAnAnswer) {
+TEST(EdgeTpuCompiler, HangsAndCrashesAreClassified) {
   const ScratchFolder scratch;
   const auto failure = [&](const std::string& fault, Nanoseconds timeout = seconds(60)) {
     EdgeTpuCompilerOptions options = stand_in_compiler({"fault=" + fault});
@@ -252,7 +252,7 @@ TEST(EdgeTpuCompiler, ThatHangsCrashesOrIsSomethingElseIsAnAnswer) {
   EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
 }
 
-TEST(EdgeTpuCompiler, ThatIsMissingIsAnErrorThatSaysWhatItIs) {
+TEST(EdgeTpuCompiler, MissingProgramExplainsInstallation) {
   const ScratchFolder scratch;
   EdgeTpuCompilerOptions options;
   options.command = {"/no/such/edgetpu_compiler"};
@@ -273,7 +273,7 @@ std::vector<std::size_t> culprit_of(const std::string& fault) {
   return positions;
 }
 
-TEST(EdgeTpuCompiler, CulpritsAreFoundAloneOrAsTheShortestRunThatFails) {
+TEST(EdgeTpuCompiler, CulpritIsOneOperatorOrShortestRun) {
   EXPECT_THAT(culprit_of("large:ADD"), ElementsAre(1));
   EXPECT_THAT(culprit_of("internal:CONCATENATION"), ElementsAre(3));
   EXPECT_THAT(culprit_of("large:CONV_2D"), ElementsAre(0)) << "the first of two";
@@ -289,9 +289,9 @@ EdgeTpuCompilerOptions behind_shell(const std::string& fault) {
   return options;
 }
 
-class EveryFault : public ::testing::TestWithParam<std::pair<const char*, FailureKind>> {};
+class FaultKind : public ::testing::TestWithParam<std::pair<const char*, FailureKind>> {};
 
-TEST_P(EveryFault, IsTracedToItsOperator) {
+TEST_P(FaultKind, CulpritOperatorIsFound) {
   const ScratchFolder scratch;
   const std::string fault = std::string(GetParam().first) + ":CONCATENATION";
   EdgeTpuCompilerOptions options = behind_shell(fault);
@@ -303,7 +303,7 @@ TEST_P(EveryFault, IsTracedToItsOperator) {
   EXPECT_FALSE(culprit->whatever_fails);
 }
 
-TEST_P(EveryFault, IsTriedAgainIfThatHelped) {
+TEST_P(FaultKind, OnlyTransientKindsAreRetried) {
   const ScratchFolder scratch;
   EdgeTpuCompilerOptions options = behind_shell(GetParam().first);
   options.command.push_back("passes_after=" + (scratch.path() / "mark").string());
@@ -315,7 +315,7 @@ TEST_P(EveryFault, IsTriedAgainIfThatHelped) {
   EXPECT_EQ(compilation.attempts, is_retried ? 2U : 1U);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, EveryFault,
+INSTANTIATE_TEST_SUITE_P(All, FaultKind,
                          ::testing::Values(std::pair{"crash", FailureKind::kCrash},
                                            std::pair{"exception", FailureKind::kException},
                                            std::pair{"internal", FailureKind::kInternal},
@@ -327,14 +327,14 @@ INSTANTIATE_TEST_SUITE_P(All, EveryFault,
                                            std::pair{"interpreter", FailureKind::kInterpreter}),
                          [](const auto& fault) { return std::string(fault.param.first); });
 
-TEST(EdgeTpuCompiler, ThatRefusesEverythingBlamesNoOperator) {
+TEST(EdgeTpuCompiler, FailureOfAnyModelHasNoCulprit) {
   const ScratchFolder scratch;
   const auto culprit =
       find_culprit(five_kinds(), scratch.path(), stand_in_compiler({"fault=large"}));
   EXPECT_TRUE(culprit->whatever_fails);
 }
 
-TEST(EdgeTpuCompiler, GetsTheOptionsAskedFor) {
+TEST(EdgeTpuCompiler, OptionsArePassedToCommand) {
   const ScratchFolder scratch;
   EdgeTpuCompilerOptions options = stand_in_compiler();
   options.timeout = milliseconds(90'500);
@@ -350,7 +350,7 @@ TEST(EdgeTpuCompiler, GetsTheOptionsAskedFor) {
                {"my models", "ssh"});
 }
 
-TEST(EdgeTpuCompiler, AsOracleCompilesEachSegmentOnceAndThrowsWhatFails) {
+TEST(EdgeTpuCompiler, OracleCompilesEachSegmentOnce) {
   const ScratchFolder scratch;
   const Model model = five_kinds();
   const Graph graph(model);

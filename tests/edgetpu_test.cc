@@ -33,7 +33,7 @@ using testing::stand_in;
 using testing::StandIn;
 using testing::TensorIndex;
 
-TEST(EdgeTpuDevices, AreListedWithWhatTheDriverTells) {
+TEST(EdgeTpuDevices, ListHasDriverInformation) {
   const StandIn reset;
   const ScratchFolder scratch;
   const auto write = [&](const std::string& path, const std::string& text) {
@@ -62,7 +62,7 @@ TEST(EdgeTpuDevices, AreListedWithWhatTheDriverTells) {
                {"found: pci:apex_0"});
 }
 
-TEST(EdgeTpuDevices, NameTheControllerOfTheirBus) {
+TEST(EdgeTpuDevices, UsbDeviceNamesController) {
   const FakeMachine machine(3);
   machine.add_stick("2-1", "18d1:9302", "pci0000:00/0000:00:14.0", "5000");
   const auto devices = list_edgetpu_devices(stand_in(), machine.root() / "sys");
@@ -70,7 +70,7 @@ TEST(EdgeTpuDevices, NameTheControllerOfTheirBus) {
   EXPECT_EQ(devices.at(0).controller, "");
 }
 
-TEST(UnlistedDevices, AreThoseThatOnlyTheKernelShows) {
+TEST(UnlistedDevices, KernelOnlyDevicesHaveReasons) {
   const FakeMachine machine(3);
   machine.add_working_card("apex_0", "0000:01:00.0");
   machine.add_card("0000:02:00.0", "apex");
@@ -98,7 +98,7 @@ TEST(UnlistedDevices, AreThoseThatOnlyTheKernelShows) {
   EXPECT_EQ(devices[3].controller, "0000:00:14.0");
 }
 
-TEST(DevicesReport, CountsWhatIsNotListed) {
+TEST(DevicesReport, UnlistedDevicesAreCounted) {
   EdgeTpuDevice stick;
   stick.link = EdgeTpuDevice::Link::kUsb;
   stick.path = "/sys/bus/usb/devices/2-1";
@@ -121,7 +121,7 @@ TEST(DevicesReport, CountsWhatIsNotListed) {
   EXPECT_EQ(json["devices"][1]["unlisted"], "/dev/apex_0 is not a character device");
 }
 
-TEST(EdgeTpuLibrary, MissingOneIsNamedWithTheWayOut) {
+TEST(EdgeTpuLibrary, MissingLibraryIsNamed) {
   expect_error(ErrorCode::kDevice,
                [] {
                  (void)list_edgetpu_devices({{SEGUE_TEST_RUNTIME}, {"/nowhere/libedgetpu.so.1"}});
@@ -134,7 +134,7 @@ TEST(EdgeTpuLibrary, MissingOneIsNamedWithTheWayOut) {
                {"not the expected library"});
 }
 
-TEST(EdgeTpuLibrary, ThatDoesNotFitTheRuntimeIsRefusedAndKillsNobody) {
+TEST(EdgeTpuLibrary, IncompatibleLibraryIsRefused) {
   StandIn library;
   const auto model = compiled("x", "y");
   const auto devices = list_edgetpu_devices(stand_in());
@@ -144,7 +144,7 @@ TEST(EdgeTpuLibrary, ThatDoesNotFitTheRuntimeIsRefusedAndKillsNobody) {
                {"2.21.0", "TENSORFLOW_COMMIT=stand-in", "are not compatible", "signal 11"});
 }
 
-TEST(EdgeTpuBackend, RunsCompiledFilesAndFreesItsDelegates) {
+TEST(EdgeTpuBackend, CompiledFileRunsAndFreesDelegate) {
   const StandIn library;
   {
     const auto model = compiled("x", "y");
@@ -159,7 +159,7 @@ TEST(EdgeTpuBackend, RunsCompiledFilesAndFreesItsDelegates) {
   EXPECT_EQ(library.open_delegates(), 0);
 }
 
-TEST(EdgeTpuBackend, TellsTheTemperatureThatTheDriverShows) {
+TEST(EdgeTpuBackend, TemperatureIsReadFromDriver) {
   const StandIn library;
   const ScratchFolder scratch;
   const auto folder = scratch.path() / "class" / "apex" / "apex_0";
@@ -173,7 +173,7 @@ TEST(EdgeTpuBackend, TellsTheTemperatureThatTheDriverShows) {
   EXPECT_EQ(backend->temperature_c(), std::nullopt) << "what a chip that crashed shows";
 }
 
-TEST(EdgeTpuBackend, RunsGooglesCompiledSegments) {
+TEST(EdgeTpuBackend, GoogleCompiledModelRuns) {
   const auto file = testing::shared("models/mobilenet_v1_0.25_128_quant_edgetpu.tflite");
   SKIP_WITHOUT(file);
   const StandIn library;
@@ -187,7 +187,7 @@ TEST(EdgeTpuBackend, RunsGooglesCompiledSegments) {
 
 class EdgeTpuFaults : public ::testing::TestWithParam<StandInFault> {};
 
-TEST_P(EdgeTpuFaults, OfOneDeviceOfAPipelineCostNoResult) {
+TEST_P(EdgeTpuFaults, OneFaultyDeviceLosesNoResult) {
   StandIn library;
   library.fail(0, GetParam(), 20);
   const std::vector<std::vector<std::byte>> files{compiled("a", "b"), compiled("b", "c")};
@@ -229,9 +229,9 @@ std::unique_ptr<Backend> cpu(CpuKernels kernels) {
   return make_cpu_backend({.libraries = {SEGUE_TEST_RUNTIME}, .kernels = kernels});
 }
 
-class EveryBackend : public ::testing::TestWithParam<BackendKind> {};
+class BackendContract : public ::testing::TestWithParam<BackendKind> {};
 
-TEST_P(EveryBackend, ComputesTheSameAgainAndAgainIntoTheSameMemory) {
+TEST_P(BackendContract, RepeatedRunsReuseOutputMemory) {
   const StandIn reset;
   const Model model = open_model("zoo:squeezenet@64");
   const auto backend = GetParam().make();
@@ -254,7 +254,7 @@ TEST_P(EveryBackend, ComputesTheSameAgainAndAgainIntoTheSameMemory) {
   }
 }
 
-TEST_P(EveryBackend, RefusesWrongInputsAndDamagedModels) {
+TEST_P(BackendContract, WrongInputsAndModelsAreRefused) {
   const StandIn reset;
   const Model model = open_model("zoo:squeezenet@64");
   const auto backend = GetParam().make();
@@ -272,7 +272,7 @@ TEST_P(EveryBackend, RefusesWrongInputsAndDamagedModels) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    All, EveryBackend,
+    All, BackendContract,
     ::testing::Values(BackendKind{"cpu", [] { return cpu(CpuKernels::kBuiltin); }},
                       BackendKind{"xnnpack", [] { return cpu(CpuKernels::kXnnpack); }},
                       BackendKind{"simulated",
@@ -287,7 +287,7 @@ INSTANTIATE_TEST_SUITE_P(
                                   }}),
     [](const auto& row) { return row.param.name; });
 
-TEST(SimulatedBackend, LastsAsLongAsTheSimulatorSays) {
+TEST(SimulatedBackend, RunLastsScaledSimulatedTime) {
   const Model model = open_model("zoo:squeezenet@64");
   const Graph graph(model);
   const auto operators = graph.operators_between(1, graph.depth());

@@ -42,7 +42,7 @@ Model with_skip() {
   return b.build();
 }
 
-TEST(ExtractSegment, WholeModelKeepsEveryTensorAndConstant) {
+TEST(ExtractSegment, WholeModelIsCopiedExactly) {
   const Model model = with_skip();
   const Model copy = segment(model, operators(0, 3));
   ASSERT_EQ(copy.tensors().size(), model.tensors().size());
@@ -64,7 +64,7 @@ TEST(ExtractSegment, WholeModelKeepsEveryTensorAndConstant) {
   EXPECT_EQ(copy.description(), "built by a test");
 }
 
-TEST(ExtractSegment, TensorThatSkipsASegmentIsReadWhereItIsNeeded) {
+TEST(ExtractSegment, SkipTensorIsInputOfItsReader) {
   const Model model = with_skip();
   EXPECT_EQ(names(model, segment_border(model, operators(0, 0)).outputs), Names{"a"});
   EXPECT_EQ(names(model, segment_border(model, operators(1, 2)).inputs), Names{"a"});
@@ -73,7 +73,7 @@ TEST(ExtractSegment, TensorThatSkipsASegmentIsReadWhereItIsNeeded) {
   EXPECT_EQ(names(last, last.outputs()), Names{"sum"});
 }
 
-TEST(ExtractSegment, SetThatIsLeftAndEnteredAgainIsRefused) {
+TEST(ExtractSegment, NonConvexSetIsRefused) {
   const Model model = with_skip();
   expect_error(ErrorCode::kInvalidArgument,
                [&] {
@@ -82,14 +82,14 @@ TEST(ExtractSegment, SetThatIsLeftAndEnteredAgainIsRefused) {
                {"not convex", "CONV_2D #2 'c'", "ADD #3 'sum'"});
 }
 
-TEST(ExtractSegment, HoldsEachKindOfOperatorOnce) {
+TEST(ExtractSegment, OperatorCodesAreUnique) {
   const auto raw = unpack(extract_segment(with_skip(), operators(1, 3)));
   ASSERT_EQ(raw->operator_codes.size(), 2U);
   EXPECT_EQ(raw->operator_codes[0]->builtin_code, tflite::BuiltinOperator::CONV_2D);
   EXPECT_EQ(raw->operator_codes[1]->builtin_code, tflite::BuiltinOperator::ADD);
 }
 
-TEST(ExtractSegment, EmptyDoubledAndForeignOperatorsAreRefused) {
+TEST(ExtractSegment, EmptyOrDuplicateSetIsRefused) {
   const Model model = with_skip();
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)extract_segment(model, {}); });
   expect_error(ErrorCode::kInvalidArgument,
@@ -108,7 +108,7 @@ void remove_field(std::vector<std::byte>& bytes, const void* table, flatbuffers:
   flatbuffers::WriteScalar(start + (fields - start) + field, flatbuffers::voffset_t{0});
 }
 
-TEST(ExtractSegment, UnionThatNamesAKindButHoldsNothingIsReadAndWritten) {
+TEST(ExtractSegment, EmptyUnionIsReadAndWritten) {
   ModelBuilder b;
   const TensorIndex y = b.tensor("y", {1, 4});
   b.op(tflite::BuiltinOperator::L2_NORMALIZATION, {b.input("x", {1, 4})}, {y})
@@ -126,7 +126,7 @@ TEST(ExtractSegment, UnionThatNamesAKindButHoldsNothingIsReadAndWritten) {
 }
 
 // No reader takes a model without outputs.
-TEST(ExtractSegment, ThatNobodyNeedsIsRefused) {
+TEST(ExtractSegment, SegmentWithoutOutputsIsRefused) {
   ModelBuilder b;
   const TensorIndex a = b.relu(b.input("x", {1, 4}), "a");
   b.relu(b.relu(a, "unused"), "unused_too");
@@ -137,7 +137,7 @@ TEST(ExtractSegment, ThatNobodyNeedsIsRefused) {
   EXPECT_EQ(names(model, segment(model, operators(0, 2)).outputs()), Names{"a"});
 }
 
-TEST(ExtractSegment, ModelOutputReadByLaterOperatorsStaysAnOutput) {
+TEST(ExtractSegment, ModelOutputReadLaterStaysAnOutput) {
   ModelBuilder b;
   const TensorIndex a = b.relu(b.input("x", {1, 4}), "a");
   b.output(b.relu(a, "late"));
@@ -147,7 +147,7 @@ TEST(ExtractSegment, ModelOutputReadByLaterOperatorsStaysAnOutput) {
   EXPECT_EQ(names(model, segment_border(model, operators(1, 1)).outputs), Names{"late"});
 }
 
-TEST(ExtractSegment, SeveralInputsAndOutputsKeepTheOrderOfTheModel) {
+TEST(ExtractSegment, InputsAndOutputsKeepModelOrder) {
   ModelBuilder b;
   const TensorIndex p = b.input("p", {1, 4});
   const TensorIndex q = b.input("q", {1, 4});
@@ -162,7 +162,7 @@ TEST(ExtractSegment, SeveralInputsAndOutputsKeepTheOrderOfTheModel) {
   EXPECT_EQ(names(copy, copy.outputs()), (Names{"v", "u"}));
 }
 
-TEST(ExtractSegment, OperatorWithTwoOutputsMayGiveThemToDifferentSegments) {
+TEST(ExtractSegment, OutputsOfOneOperatorMayPart) {
   ModelBuilder b;
   const auto parts = b.split(b.input("x", {1, 8}), "half");
   const TensorIndex early = b.relu(parts[0], "early");
@@ -174,7 +174,7 @@ TEST(ExtractSegment, OperatorWithTwoOutputsMayGiveThemToDifferentSegments) {
   EXPECT_EQ(names(last, last.inputs()), (Names{"half_b", "early"}));
 }
 
-TEST(ExtractSegment, UnreadOutputOfAnOperatorStaysInside) {
+TEST(ExtractSegment, UnreadOutputIsNotASegmentOutput) {
   ModelBuilder b;
   const auto parts = b.split(b.input("x", {1, 8}), "half");
   b.output(b.relu(parts[0], "y"));
@@ -184,7 +184,7 @@ TEST(ExtractSegment, UnreadOutputOfAnOperatorStaysInside) {
   EXPECT_EQ(first.op(OperatorId{0}).outputs.size(), 2U);
 }
 
-TEST(ExtractSegment, SharedConstantIsInBothSegmentsAndOnceInEach) {
+TEST(ExtractSegment, SharedConstantIsStoredOncePerFile) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 4});
   const TensorIndex c = b.constant("c", tflite::TensorType::INT8, {1, 4});
@@ -202,7 +202,7 @@ TEST(ExtractSegment, SharedConstantIsInBothSegmentsAndOnceInEach) {
                                  model.tensor(*model.find_tensor("c")).data));
 }
 
-TEST(ExtractSegment, CustomOperatorKeepsItsNameAndBytes) {
+TEST(ExtractSegment, CustomOperatorKeepsNameAndOptions) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 4});
   const TensorIndex y = b.tensor("y", {1, 4});
@@ -218,7 +218,7 @@ TEST(ExtractSegment, CustomOperatorKeepsItsNameAndBytes) {
   EXPECT_EQ(first.op(OperatorId{0}).custom_data.size(), 4U);
 }
 
-TEST(ExtractSegment, VariableTensorStaysWithItsOnlySegment) {
+TEST(ExtractSegment, VariableStaysInItsOnlySegment) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 4});
   const TensorIndex state = b.tensor("state", {1, 4});
@@ -232,7 +232,7 @@ TEST(ExtractSegment, VariableTensorStaysWithItsOnlySegment) {
   EXPECT_EQ(names(first, first.inputs()), Names{"x"});
 }
 
-TEST(ExtractSegment, VariableTensorSharedByTwoSegmentsIsRefused) {
+TEST(ExtractSegment, VariableOfTwoSegmentsIsRefused) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 4});
   const TensorIndex state = b.tensor("state", {1, 4});
@@ -244,7 +244,7 @@ TEST(ExtractSegment, VariableTensorSharedByTwoSegmentsIsRefused) {
                {"variable tensor 'state'"});
 }
 
-TEST(ExtractSegment, OutputThatNoOperatorComputesIsRefused) {
+TEST(ExtractSegment, OutputWithoutProducerIsRefused) {
   ModelBuilder b;
   b.output(b.relu(b.input("x", {1, 4}), "y"));
   b.output(b.constant("fixed", tflite::TensorType::INT8, {1, 4}));
@@ -294,7 +294,7 @@ ModelBuilder with_interface() {
   return b;
 }
 
-TEST(ExtractSegment, SignatureKeepsItsKeyAndTheNamesThatRemain) {
+TEST(ExtractSegment, SignatureKeepsKeyAndTensorNames) {
   const Model model = with_interface().build();
   const auto first = unpack(extract_segment(model, operators(0, 0)));
   ASSERT_EQ(first->signature_defs.size(), 1U);
@@ -306,7 +306,7 @@ TEST(ExtractSegment, SignatureKeepsItsKeyAndTheNamesThatRemain) {
   EXPECT_EQ(second->signature_defs[0]->outputs.at(0)->name, "scores");
 }
 
-TEST(ExtractSegment, MetadataThatDescribesTheInterfaceStaysOnlyWithTheInterface) {
+TEST(ExtractSegment, InterfaceMetadataNeedsFullInterface) {
   const Model model = with_interface().build();
   const auto part = unpack(extract_segment(model, operators(0, 0)));
   ASSERT_EQ(part->metadata.size(), 1U);
@@ -317,7 +317,7 @@ TEST(ExtractSegment, MetadataThatDescribesTheInterfaceStaysOnlyWithTheInterface)
   EXPECT_TRUE(has_interface_metadata(model));
 }
 
-TEST(ExtractSegment, WeightsAreViewsIntoTheSource) {
+TEST(ExtractSegment, WeightsAreViewsOfSource) {
   const Model model = with_skip();
   const ModelImage image = extract_segment(model, operators(0, 3));
   const auto inside = [&](std::span<const std::byte> piece) {
@@ -331,7 +331,7 @@ TEST(ExtractSegment, WeightsAreViewsIntoTheSource) {
   EXPECT_EQ(viewed, weights);
 }
 
-TEST(ExtractSegment, WeightsAreAlignedToSixteenBytes) {
+TEST(ExtractSegment, WeightsAreAlignedTo16Bytes) {
   const Model model = with_skip();
   const auto bytes = extract_segment(model, operators(1, 2)).to_bytes();
   const auto* root = tflite::GetModel(bytes.data());
@@ -343,14 +343,14 @@ TEST(ExtractSegment, WeightsAreAlignedToSixteenBytes) {
   }
 }
 
-TEST(ExposeTensors, EveryComputedTensorBecomesAnOutput) {
+TEST(ExposeTensors, ComputedTensorsBecomeOutputs) {
   const Model model = with_skip();
   const Model exposed =
       parse_model(expose_tensors(model, testing::all_tensors(model)).to_bytes(), "exposed");
   EXPECT_EQ(names(exposed, exposed.outputs()), (Names{"sum", "a", "b", "c"}));
 }
 
-TEST(SameOperation, DiffersWhenAnOptionDiffers) {
+TEST(SameOperation, ChangedOptionDiffers) {
   ModelBuilder a;
   a.output(a.conv(a.input("x", {1, 4, 4, 4}), "y", 4));
   ModelBuilder b;
@@ -361,7 +361,7 @@ TEST(SameOperation, DiffersWhenAnOptionDiffers) {
 }
 
 // Two segments would each have a variable of their own.
-TEST(Extract, ResourcesSharedByTwoSegmentsAreRefusedByName) {
+TEST(ExtractSegment, SharedResourceIsRefused) {
   ModelBuilder b;
   const auto handle = [&](const char* name) {
     const auto x = b.tensor(name, {});
@@ -390,7 +390,7 @@ TEST(Extract, ResourcesSharedByTwoSegmentsAreRefusedByName) {
   EXPECT_NO_THROW((void)extract_segment(model, testing::operators(0, 4)));
 }
 
-TEST(SameOperation, NanAmongOptionsEqualsItself) {
+TEST(SameOperation, NanOptionEqualsItself) {
   ModelBuilder b;
   b.output(b.relu(b.input("x", {1, 4}), "y"));
   const auto with_beta = [&](float beta) {
@@ -406,7 +406,7 @@ TEST(SameOperation, NanAmongOptionsEqualsItself) {
   EXPECT_FALSE(same_operation(nan, OperatorId{0}, other, OperatorId{0}));
 }
 
-TEST(ExposeTensors, InputThatNoOperatorReadsStays) {
+TEST(ExposeTensors, UnreadInputIsKept) {
   ModelBuilder b;
   const auto x = b.input("x", {1, 4});
   b.input("unread", {1, 4});

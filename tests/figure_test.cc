@@ -27,20 +27,20 @@ XyPlot line(std::string title) {
           300};
 }
 
-TEST(Figure, EscapesNamesAndReplacesWhatMarkupCannotHold) {
+TEST(Figure, HostileTextIsEscaped) {
   EXPECT_EQ(escaped("<a href='x'>&\"\x1b\n"), "&lt;a href=&#39;x&#39;&gt;&amp;&quot; \n");
   const std::string svg = file_of(draw(line("</title><script>alert(1)</script>\xff"), 400));
   EXPECT_THAT(svg, Not(HasSubstr("<script>")));
   EXPECT_THAT(svg, Not(HasSubstr("\xff")));
 }
 
-TEST(Figure, AxesEndAtTheLargestValueAcrossAndAboveItUpwards) {
+TEST(Figure, AxesCoverTheData) {
   const std::string svg = embedded(draw(line("t"), 400));
   EXPECT_THAT(svg, HasSubstr("M52.0 252.0L382.0 12.0")) << "from (0, 0) to (40, 3) of 3";
   EXPECT_THAT(svg, HasSubstr(">40</text>"));
 }
 
-TEST(Figure, TicksAreRoundAndReachTheLargestValue) {
+TEST(Figure, TicksAreRoundAndCoverMaximum) {
   EXPECT_THAT(ticks(3, 5), ElementsAre(0, 1, 2, 3));
   EXPECT_THAT(ticks(702, 8), ElementsAre(0, 100, 200, 300, 400, 500, 600, 700, 800));
   EXPECT_THAT(logarithmic_ticks(0.05, 1000), ElementsAre(0.1, 1, 10, 100, 1000));
@@ -60,7 +60,7 @@ std::multiset<std::string> properties_in(const std::string& style) {
   return found;
 }
 
-TEST(Figure, FilesHaveTheColoursOfPages) {
+TEST(Figure, FileColoursMatchPage) {
   const auto page =
       properties_in(read_text_file(SEGUE_TEST_SOURCE "/src/report/page/page.css", 1 << 20));
   const auto file = properties_in(file_of(draw(line("t"), 400)));
@@ -69,7 +69,7 @@ TEST(Figure, FilesHaveTheColoursOfPages) {
     EXPECT_EQ(page.count(property), file.count(property)) << property;
 }
 
-TEST(Figure, RowsHaveAMarkForEachValueThereIs) {
+TEST(Figure, DotRowsSkipMissingValues) {
   const DotRows chart{"t", "axis", {"a", "b"}, {{"one", "One", {}, {1.0, std::nullopt}}}};
   const std::string svg = embedded(draw(chart, 400));
   EXPECT_THAT(svg, HasSubstr("data-series='one'"));

@@ -95,7 +95,7 @@ std::string first_label_file(const std::vector<std::byte>& file) {
   return text_at(file, entry + kEntryBytes + name, number_at(file, entry + 18));
 }
 
-TEST(Labels, BehindAModelGoWithItsOutputs) {
+TEST(Labels, LabelFilesStayWithLastSegment) {
   for (const bool counts_from_the_model : {false, true}) {
     const Model model = parse_model(with_labels(skipping(), counts_from_the_model), "model");
     EXPECT_EQ(attached_files(model), (std::vector<std::string>{"labels.txt", "about.json"}));
@@ -110,7 +110,7 @@ TEST(Labels, BehindAModelGoWithItsOutputs) {
   }
 }
 
-TEST(Labels, SplitSaysWhereTheyAre) {
+TEST(Labels, SplitReportsLabelFiles) {
   const ScratchFolder scratch;
   testing::write_bytes(scratch.path() / "m.tflite", with_labels(skipping(), true));
   const auto result = run_segue({"split", "m.tflite", "--at", "b", "-o", "p"}, scratch.path());
@@ -120,7 +120,7 @@ TEST(Labels, SplitSaysWhereTheyAre) {
   EXPECT_EQ(run_segue({"verify", "m.tflite", "p"}, scratch.path()).status, 0);
 }
 
-TEST(Labels, DamagedArchivesAreLeftOut) {
+TEST(Labels, DamagedArchivesAreDropped) {
   const auto whole = with_labels(skipping(), true);
   const std::size_t model_bytes = skipping().bytes().size();
   for (std::size_t at = model_bytes; at < whole.size(); ++at) {
@@ -132,7 +132,7 @@ TEST(Labels, DamagedArchivesAreLeftOut) {
   }
 }
 
-TEST(Labels, ThatAreLostAreNoted) {
+TEST(Labels, TruncatedArchiveIsNoted) {
   EXPECT_EQ(lost_files_note(skipping().build()), "");
   const auto whole = with_labels(skipping(), true);
   EXPECT_EQ(lost_files_note(parse_model(whole, "whole")), "");
@@ -147,7 +147,7 @@ TEST(Labels, ThatAreLostAreNoted) {
   }
 }
 
-TEST(Labels, OfATruncatedModelAreNoted) {
+TEST(Labels, TruncatedModelNotesLostLabels) {
   const auto path = testing::shared("cases/ultra.tflite");
   SKIP_WITHOUT(path);
   auto bytes = testing::read_bytes(path);
@@ -163,7 +163,7 @@ struct Foreign {
 };
 class ForeignFile : public ::testing::TestWithParam<Foreign> {};
 
-TEST_P(ForeignFile, IsNamedWithTheRemedy) {
+TEST_P(ForeignFile, FormatIsNamedWithRemedy) {
   auto bytes = as_bytes(GetParam().contents);
   bytes.resize(std::max<std::size_t>(bytes.size(), 64));
   expect_error(ErrorCode::kInvalidModel, [&] { (void)parse_model(bytes, "file"); },
@@ -198,7 +198,7 @@ TEST(ForeignFile, SavedModelFolderIsNamed) {
   expect_error(ErrorCode::kIo, [&] { (void)read_model(scratch.path()); }, {"from_saved_model"});
 }
 
-TEST(CompiledModels, ForEthosUAreNamed) {
+TEST(CompiledModels, EthosUModelIsNamed) {
   ModelBuilder b;
   const TensorIndex y = b.tensor("y", {1, 4});
   b.op(tflite::BuiltinOperator::CUSTOM, {b.input("x", {1, 4})}, {y});

@@ -29,7 +29,7 @@ std::int64_t capacity_of(const std::vector<Edge>& edges, unsigned source_side) {
   return sum;
 }
 
-TEST(MinCut, EqualsTheCheapestOfAllCuts) {
+TEST(MinCut, CapacityEqualsCheapestOfAllCuts) {
   std::mt19937 random(5);
   for (int round = 0; round < 300; ++round) {
     const std::size_t nodes = 2 + random() % 7;
@@ -54,7 +54,7 @@ TEST(MinCut, EqualsTheCheapestOfAllCuts) {
 
 // Of all pipelines of two or more stages: what a search over all ideals finds where one stage alone
 // is not the best.
-TEST(FirstCuts, BoundIsNeverAboveTheBestPipelineAndMeetsItInTwoStages) {
+TEST(FirstCuts, BoundIsBelowBestPipelineAndOftenTight) {
   std::mt19937 random(6);
   int met = 0;
   int checked = 0;
@@ -81,7 +81,7 @@ TEST(FirstCuts, BoundIsNeverAboveTheBestPipelineAndMeetsItInTwoStages) {
 }
 
 // The second input belongs to no first stage in particular, so that the bound does not hold.
-TEST(FirstCuts, ModelsOfSeveralInputsAreLeftAlone) {
+TEST(FirstCuts, ModelsWithTwoInputsAreSkipped) {
   testing::ModelBuilder b;
   const auto first = b.relu(b.input("x", {1, 4}), "a");
   const auto second = b.relu(first, "b");

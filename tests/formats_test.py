@@ -76,14 +76,14 @@ class Schemas(unittest.TestCase):
         self.assertEqual([f"{error.json_path}: {error.message}" for error in errors], [])
         return document
 
-    def test_every_schema_is_of_a_document_that_is_tested_here(self):
+    def test_every_schema_has_a_test(self):
         tested = set(re.findall(r"segue\.\w+/\d", Path(__file__).read_text()))
         tested.add("segue.plan/1")  # read, no longer written: ParsePlan.VersionOneIsRead
         tested.discard("segue.device/1")  # what users write; its reader names the key at fault
         self.assertEqual({path.name for path in SCHEMAS.iterdir()},
                          {f"{name.replace('/', '.')}.json" for name in tested})
 
-    def test_documents_about_models(self):
+    def test_model_documents_are_valid(self):
         for arguments, name in (
                 (["zoo"], "segue.zoo/1"),
                 (["inspect", "zoo:nasnetmobile"], "segue.inspect/2"),
@@ -94,13 +94,13 @@ class Schemas(unittest.TestCase):
             with self.subTest(arguments=arguments):
                 self.assertEqual(self.expect_valid(segue(*arguments, "--json"))["schema"], name)
 
-    def test_lines_of_a_sweep(self):
+    def test_sweep_lines_are_valid(self):
         lines = segue("sweep", "zoo:conv5-f32", "--tpus", "1..6").splitlines()
         documents = [self.expect_valid(line) for line in lines]
         self.assertEqual({d["schema"] for d in documents}, {"segue.sweep/2"})
         self.assertEqual({d["feasible"] for d in documents}, {True, False})
 
-    def test_plans_of_every_strategy_device_and_objective(self):
+    def test_plans_are_valid(self):
         unequal = "2xedgetpu-usb3:shared,2xedgetpu-pcie"
         for options in (["--tpus", "3"], ["--tpus", "3", "--strategy", "compiler"],
                         ["--tpus", "3", "--strategy", "profile"], ["--tpus", "5", "--strategy", "optimal"],
@@ -110,7 +110,7 @@ class Schemas(unittest.TestCase):
                 plan = self.expect_valid(segue("plan", "zoo:resnet50", *options, "--json"))
                 self.assertEqual(plan["schema"], "segue.plan/2")
 
-    def test_documents_about_segments(self):
+    def test_segment_documents_are_valid(self):
         parts = self.folder / "other"
         split = segue("split", self.folder / "m.tflite", "--tpus", "3", "-o", parts, "--json")
         self.assertEqual(self.expect_valid(split)["schema"], "segue.split/2")
@@ -127,7 +127,7 @@ class Schemas(unittest.TestCase):
         proof = self.expect_valid(segue("verify", "zoo:squeezenet", plan, "--json"))
         self.assertEqual((proof["schema"], proof["accepted"]), ("segue.certificate/1", True))
 
-    def test_documents_about_compilations(self):
+    def test_compile_documents_are_valid(self):
         parts = self.folder / "compiled"
         segue("split", self.folder / "m.tflite", "--tpus", "2", "-o", parts)
         done = self.expect_valid(segue("compile", parts, "--compiler-cmd", COMPILER, "--json"))
@@ -138,7 +138,7 @@ class Schemas(unittest.TestCase):
         failed = segue("compile", parts, "--compiler-cmd", refusing, "--json", status=5)
         self.assertTrue(any(file["failure"] for file in self.expect_valid(failed)["files"]))
 
-    def test_documents_about_runs_and_devices(self):
+    def test_run_and_device_documents_are_valid(self):
         segue("compile", self.folder / "parts", "--compiler-cmd", COMPILER)
         for options in (["--backend", "cpu"], ["--backend", "simulated", "--time-scale", "0"],
                         ["--backend", "edgetpu", "--edgetpu-library", LIBRARY]):
@@ -152,7 +152,7 @@ class Schemas(unittest.TestCase):
                                                   text=True, check=False).stdout)
         self.assertEqual(doctor["schema"], "segue.doctor/2")
 
-    def test_documents_about_calibrations(self):
+    def test_calibration_document_is_valid(self):
         truth = self.folder / "truth.json"
         truth.write_text(json.dumps({"schema": "segue.device/1", "name": "truth", "base": "edgetpu-pcie",
                                      "constants": {"invoke": {"value": 6, "unit": "ms"},
@@ -162,7 +162,7 @@ class Schemas(unittest.TestCase):
                          "-o", self.folder / "host.json", "--json")
         self.assertEqual(self.expect_valid(measured)["schema"], "segue.calibrate/1")
 
-    def test_a_document_with_a_key_too_many_or_too_few_is_refused(self):
+    def test_extra_or_missing_key_is_refused(self):
         plan = json.loads(segue("plan", MODEL, "--tpus", "2", "--json"))
         schema = json.loads((SCHEMAS / "segue.plan.2.json").read_text())
         for change in (lambda p: p.update(extra=1), lambda p: p.pop("device"),
@@ -175,7 +175,7 @@ class Schemas(unittest.TestCase):
 
 
 class Agreement(unittest.TestCase):
-    def test_of_a_plan(self):
+    def test_plan_formats_agree(self):
         arguments = ["plan", "zoo:resnet101", "--tpus", "6", "--strategy", "compiler"]
         document = json.loads(segue(*arguments, "--json"))
         stages = rows_of(segue(*arguments, "--csv"))
@@ -196,7 +196,7 @@ class Agreement(unittest.TestCase):
         self.assertIn(f" {predicted['throughput_per_s']:.1f} ", text)
         self.assertIn(f" {predicted['speedup']:.2f}\n", text)
 
-    def test_of_the_operators_of_a_plan(self):
+    def test_plan_operators_sum_to_stages(self):
         arguments = ["plan", "zoo:densenet201", "--tpus", "3"]
         document = json.loads(segue(*arguments, "--json"))
         operators = rows_of(segue(*arguments, "--operators", "--csv"))
@@ -210,7 +210,7 @@ class Agreement(unittest.TestCase):
             self.assertEqual(host, stage["host_bytes"])
             self.assertEqual(sum(int(row["macs"]) for row in rows), stage["macs"])
 
-    def test_of_a_simulation(self):
+    def test_simulation_formats_agree(self):
         arguments = ["simulate", "zoo:resnet101", "--tpus", "6"]
         document = json.loads(segue(*arguments, "--json"))
         text = words_of(segue(*arguments))
@@ -229,7 +229,7 @@ class Agreement(unittest.TestCase):
         for share in ("p50", "p99"):
             self.assertIn(f"{document[f'{share}_latency_ns'] / 1e6:.2f} ms ({share})", text)
 
-    def test_of_a_comparison(self):
+    def test_comparison_formats_agree(self):
         arguments = ["compare", "zoo:resnet50", "--tpus", "1..4"]
         document = json.loads(segue(*arguments, "--json"))
         rows = rows_of(segue(*arguments, "--csv"))
@@ -372,7 +372,7 @@ class Width(unittest.TestCase):
 
 
 class Golden(unittest.TestCase):
-    def test_output_is_what_it_was(self):
+    def test_output_matches_golden_files(self):
         for name, arguments in (("plan", ["plan", MODEL, "--tpus", "3"]),
                                 ("operators", ["plan", MODEL, "--tpus", "3", "--operators"]),
                                 ("simulate", ["simulate", MODEL, "--tpus", "3"]),

@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::expect_error;
 
-TEST(Units, BytesKeepTheirLargestUnitAboveOne) {
+TEST(Units, BytesUseLargestUnitAboveOne) {
   EXPECT_EQ(format_bytes(0), "0 B");
   EXPECT_EQ(format_bytes(1023), "1023 B");
   EXPECT_EQ(format_bytes(1024), "1.00 KiB");
@@ -25,7 +25,7 @@ TEST(Units, BytesKeepTheirLargestUnitAboveOne) {
   EXPECT_EQ(format_mib(8115978), "7.74");
 }
 
-TEST(AppendedFile, GrowsAndIsCutShort) {
+TEST(AppendedFile, AppendsAndTruncates) {
   const testing::ScratchFolder scratch;
   const fs::path path = scratch.path() / "new" / "lines";
   {
@@ -37,7 +37,7 @@ TEST(AppendedFile, GrowsAndIsCutShort) {
   EXPECT_EQ(read_text_file(path, 100), "one\ntwo\n");
 }
 
-TEST(AppendedFile, BelongsToOneAtATime) {
+TEST(AppendedFile, SecondWriterIsRefused) {
   const testing::ScratchFolder scratch;
   const fs::path path = scratch.path() / "lines";
   {
@@ -55,7 +55,7 @@ TEST(Units, MacsUseDecimalPrefixes) {
   EXPECT_EQ(format_macs(3'860'000'000), "3.86 GMAC");
 }
 
-TEST(Units, OneIsSingularAndNounsHaveTheirPlural) {
+TEST(Units, CountsUseSingularAndPlural) {
   EXPECT_EQ(format_count(0, "operator"), "0 operators");
   EXPECT_EQ(format_count(1, "operator"), "1 operator");
   EXPECT_EQ(format_count(2, "Edge TPU"), "2 Edge TPUs");
@@ -63,13 +63,13 @@ TEST(Units, OneIsSingularAndNounsHaveTheirPlural) {
   EXPECT_EQ(format_count(2, "class"), "2 classes");
 }
 
-TEST(Names, SuggestionsAreCloseOrAbsent) {
+TEST(Names, UnknownNameSuggestsOnlyCloseOnes) {
   const std::array<std::string, 3> known{"resnet50", "resnet101", "vgg16"};
   EXPECT_EQ(did_you_mean("resnet51", known), "; did you mean 'resnet50', 'resnet101'?");
   EXPECT_EQ(did_you_mean("something else", known), "");
 }
 
-TEST(StagedFiles, NothingAppearsBeforeCommit) {
+TEST(StagedFiles, FilesAppearOnlyOnCommit) {
   const testing::ScratchFolder scratch;
   const fs::path target = scratch.path() / "deep" / "a.txt";
   StagedFiles files;
@@ -79,7 +79,7 @@ TEST(StagedFiles, NothingAppearsBeforeCommit) {
   EXPECT_EQ(read_text_file(target, 100), "text");
 }
 
-TEST(StagedFiles, PlaceThatCannotBeTakenIsReported) {
+TEST(StagedFiles, FailedRenameIsReported) {
   const testing::ScratchFolder scratch;
   const fs::path path = scratch.path() / "taken";
   StagedFiles files;
@@ -89,7 +89,7 @@ TEST(StagedFiles, PlaceThatCannotBeTakenIsReported) {
   EXPECT_TRUE(fs::is_directory(path));
 }
 
-TEST(StagedFiles, AbandonedFilesLeaveNoTrace) {
+TEST(StagedFiles, UncommittedFilesAreRemoved) {
   const testing::ScratchFolder scratch;
   write_file(scratch.path() / "a.txt", "old");
   {
@@ -101,13 +101,13 @@ TEST(StagedFiles, AbandonedFilesLeaveNoTrace) {
   EXPECT_EQ(std::distance(fs::directory_iterator(scratch.path()), {}), 1);
 }
 
-TEST(StagedFiles, FoldersMadeInVainDisappear) {
+TEST(StagedFiles, UncommittedFoldersAreRemoved) {
   const testing::ScratchFolder scratch;
   { StagedFiles().stage(scratch.path() / "a" / "b" / "c.txt", "text"); }
   EXPECT_FALSE(fs::exists(scratch.path() / "a"));
 }
 
-TEST(StagedFiles, LinksAreFollowedAndDevicesRefused) {
+TEST(StagedFiles, SymlinksAreFollowedDevicesRefused) {
   const testing::ScratchFolder scratch;
   write_file(scratch.path() / "real.txt", "old");
   fs::create_symlink("real.txt", scratch.path() / "link.txt");
@@ -117,14 +117,14 @@ TEST(StagedFiles, LinksAreFollowedAndDevicesRefused) {
   expect_error(ErrorCode::kIo, [] { write_file("/dev/null", "text"); }, {"not a regular file"});
 }
 
-TEST(StagedFiles, FolderThatIsAFileIsReported) {
+TEST(StagedFiles, FileInPlaceOfFolderIsReported) {
   const testing::ScratchFolder scratch;
   write_file(scratch.path() / "a", "text");
   expect_error(ErrorCode::kIo, [&] { write_file(scratch.path() / "a" / "b", "text"); }, {"a"});
 }
 
 // In a child: nothing may use the sets after the clean-up.
-TEST(StagedFiles, CleanUpOfAnInterruptLeavesWhatWasThere) {
+TEST(StagedFiles, InterruptKeepsExistingFiles) {
   const testing::ScratchFolder scratch;
   write_file(scratch.path() / "old.txt", "old");
   const auto interrupted = [&] {
@@ -143,14 +143,14 @@ TEST(StagedFiles, CleanUpOfAnInterruptLeavesWhatWasThere) {
   EXPECT_EQ(std::distance(fs::directory_iterator(scratch.path()), {}), 2);
 }
 
-TEST(StagedFiles, NamesMayBeAsLongAsTheSystemTakesThem) {
+TEST(StagedFiles, NameOf255BytesIsWritten) {
   const testing::ScratchFolder scratch;
   const std::string longest(255, 'n');
   write_file(scratch.path() / longest, "text");
   EXPECT_EQ(read_text_file(scratch.path() / longest, 100), "text");
 }
 
-TEST(ReadTextFile, PipesAndFoldersAreRefusedWithoutWaiting) {
+TEST(ReadTextFile, PipesAndFoldersAreRefused) {
   const testing::ScratchFolder scratch;
   const fs::path pipe = scratch.path() / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
@@ -159,7 +159,7 @@ TEST(ReadTextFile, PipesAndFoldersAreRefusedWithoutWaiting) {
                {"not a regular file"});
 }
 
-TEST(ReadTextFile, LimitIsKept) {
+TEST(ReadTextFile, FileAboveSizeLimitIsRefused) {
   const testing::ScratchFolder scratch;
   write_file(scratch.path() / "long", std::string(100, 'x'));
   expect_error(ErrorCode::kIo, [&] { (void)read_text_file(scratch.path() / "long", 99); },

@@ -28,14 +28,14 @@ std::vector<std::uint32_t> positions(std::span<const OperatorId> ids) {
 
 using Positions = std::vector<std::uint32_t>;
 
-TEST(Graph, DepthIsTheLongestPathFromAnInput) {
+TEST(Graph, DepthIsLongestPathFromInput) {
   const Model model = diamond();
   const Graph graph(model);
   EXPECT_EQ(graph.depth(), 5U);
   for (std::uint32_t i = 0; i < 5; ++i) EXPECT_EQ(graph.stats(OperatorId{i}).depth, i + 1);
 }
 
-TEST(Graph, OperatorThatReadsOnlyConstantsHasDepthOne) {
+TEST(Graph, ConstantOnlyOperatorHasDepthOne) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 4});
   const TensorIndex c = b.relu(b.constant("c", tflite::TensorType::INT8, {1, 4}), "computed");
@@ -46,7 +46,7 @@ TEST(Graph, OperatorThatReadsOnlyConstantsHasDepthOne) {
   EXPECT_EQ(graph.stats(OperatorId{1}).depth, 2U);
 }
 
-TEST(Graph, ParametersAreTheConstantInputsOfAnOperator) {
+TEST(Graph, ParametersAreConstantInputs) {
   const Model model = diamond();
   const Graph graph(model);
   EXPECT_EQ(graph.stats(OperatorId{0}).parameter_bytes, 8U * 4U + 8U * 4U);  // kernel, int32 bias
@@ -54,7 +54,7 @@ TEST(Graph, ParametersAreTheConstantInputsOfAnOperator) {
   EXPECT_EQ(graph.parameter_bytes(), 64U + 8U * 8U + 8U * 4U);
 }
 
-TEST(Graph, MacsCountMultiplications) {
+TEST(Graph, ConvMacsCountMultiplications) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 5, 7, 4});
   const TensorIndex a = b.conv(x, "a", 6, 3);
@@ -65,14 +65,14 @@ TEST(Graph, MacsCountMultiplications) {
   EXPECT_EQ(graph.stats(OperatorId{1}).macs, 5U * 7U * 6U * 3U * 3U);
 }
 
-TEST(Graph, DenseMacsAreItsWeights) {
+TEST(Graph, DenseMacsEqualWeightCount) {
   ModelBuilder b;
   b.output(b.dense(b.input("x", {1, 40}), "y", 30));
   const Model model = b.build();
   EXPECT_EQ(Graph(model).macs(), 1200U);
 }
 
-TEST(Graph, CrossingTensorsIncludeThoseThatSkipLevels) {
+TEST(Graph, CrossingTensorsIncludeSkips) {
   const Model model = diamond();
   const Graph graph(model);
   const std::uint64_t bytes = 2 * 2 * 8;
@@ -85,7 +85,7 @@ TEST(Graph, CrossingTensorsIncludeThoseThatSkipLevels) {
   EXPECT_EQ(graph.crossing(2).size(), 2U);
 }
 
-TEST(Graph, ModelInputThatIsReadLateCrossesEarlierCuts) {
+TEST(Graph, LateModelInputCrossesEarlierCuts) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 4});
   b.output(b.add(x, b.relu(b.relu(x, "a"), "b"), "y"));
@@ -95,7 +95,7 @@ TEST(Graph, ModelInputThatIsReadLateCrossesEarlierCuts) {
   EXPECT_EQ(graph.levels()[1].crossing_tensors, 2U);
 }
 
-TEST(Graph, ReadersAndWritersNameEachOperatorOnce) {
+TEST(Graph, ReadersAndWritersAreUnique) {
   ModelBuilder b;
   const TensorIndex a = b.relu(b.input("x", {1, 4}), "a");
   b.output(b.add(a, a, "twice"));
@@ -109,7 +109,7 @@ TEST(Graph, ReadersAndWritersNameEachOperatorOnce) {
 //   x ─ a ─┬─ b ─ e
 //          ├─ c (no reader, model output)
 //          └─ d ─ f
-TEST(Graph, VendorOrderGoesDeepFirstAndKeepsOutputsForTheEnd) {
+TEST(Graph, VendorOrderIsDepthFirst) {
   ModelBuilder b;
   const TensorIndex a = b.relu(b.input("x", {1, 4}), "a");  // 0
   const TensorIndex left = b.relu(a, "b");                  // 1

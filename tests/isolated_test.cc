@@ -30,7 +30,7 @@ Crash crash_of(const std::function<std::string(const Progress&)>& work) {
   return {};
 }
 
-TEST(Isolated, ResultsOfAnySizeArriveUnchanged) {
+TEST(Isolated, ResultsOfAnySizeAreReturned) {
   std::string bytes;
   for (int i = 0; i < 1'000'000; ++i) bytes += static_cast<char>(i * 7);
   EXPECT_EQ(run_isolated([&](const Progress& progress) {
@@ -41,7 +41,7 @@ TEST(Isolated, ResultsOfAnySizeArriveUnchanged) {
   EXPECT_EQ(run_isolated([](const Progress&) { return std::string(); }), "");
 }
 
-TEST(Isolated, ResultsThatAreTooLongAreAnError) {
+TEST(Isolated, ResultAbove16MibIsAnError) {
   expect_error(ErrorCode::kInternal,
                [] {
                  (void)run_isolated(
@@ -50,7 +50,7 @@ TEST(Isolated, ResultsThatAreTooLongAreAnError) {
                {"larger than 16 MiB"});
 }
 
-TEST(Isolated, ChildThatTakesTooLongIsKilled) {
+TEST(Isolated, TimeoutKillsChild) {
   try {
     (void)run_isolated(
         [](const Progress& progress) {
@@ -67,7 +67,7 @@ TEST(Isolated, ChildThatTakesTooLongIsKilled) {
 }
 
 // Else a pipe of one thread would stay open as long as the child of another.
-TEST(Isolated, ChildHasNoneOfTheCallersFiles) {
+TEST(Isolated, ChildInheritsNoFiles) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe(ends.data()), 0);
   EXPECT_EQ(run_isolated([&](const Progress&) {
@@ -78,7 +78,7 @@ TEST(Isolated, ChildHasNoneOfTheCallersFiles) {
   ::close(ends[1]);
 }
 
-TEST(Isolated, MemoryOfTheCallerStaysAsItIs) {
+TEST(Isolated, CallerMemoryIsUnchanged) {
   int touched = 0;
   (void)run_isolated([&](const Progress&) {
     touched = 1;
@@ -87,7 +87,7 @@ TEST(Isolated, MemoryOfTheCallerStaysAsItIs) {
   EXPECT_EQ(touched, 0);
 }
 
-TEST(Isolated, ErrorsArriveWithCodeAndMessage) {
+TEST(Isolated, ErrorsKeepCodeAndMessage) {
   expect_error(ErrorCode::kUnsupported,
                [] {
                  (void)run_isolated([](const Progress&) -> std::string {
@@ -105,7 +105,7 @@ TEST(Isolated, ErrorsArriveWithCodeAndMessage) {
       {"odd"});
 }
 
-TEST(Isolated, DeathTellsTheSignalAndTheStep) {
+TEST(Isolated, CrashReportsSignalAndStep) {
   const Crash crash = crash_of([](const Progress& progress) -> std::string {
     progress("first");
     progress("second");
@@ -118,14 +118,14 @@ TEST(Isolated, DeathTellsTheSignalAndTheStep) {
   EXPECT_EQ(leaving.reason, "exit status 3");
 }
 
-TEST(Isolated, NoZombieIsLeftBehind) {
+TEST(Isolated, ChildrenAreReaped) {
   (void)run_isolated([](const Progress&) { return std::string(); });
   (void)crash_of([](const Progress&) -> std::string { std::abort(); });
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
   EXPECT_EQ(errno, ECHILD);
 }
 
-TEST(Isolated, CallersWithOtherThreadsAreServed) {
+TEST(Isolated, MultithreadedCallersAreSupported) {
   std::atomic<bool> is_done = false;
   std::jthread busy([&] {
     while (!is_done) std::string(1000, 'x').shrink_to_fit();

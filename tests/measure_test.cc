@@ -55,7 +55,7 @@ class TimedBackend : public Backend {
   };
 };
 
-TEST(MeasuredLatency, InTurnsIsTheSegmentsShareHoweverFastTheMachineIsNow) {
+TEST(MeasuredLatency, InterleavedRunsCancelMachineSpeed) {
   const Model model = testing::conv_chain({8, 8, 8, 8, 8, 8, 8, 8});
   const Graph graph(model);
   const auto backend = std::make_shared<TimedBackend>();
@@ -72,7 +72,7 @@ TEST(MeasuredLatency, InTurnsIsTheSegmentsShareHoweverFastTheMachineIsNow) {
 }
 
 // Which touches memory for the first time.
-TEST(MeasuredLatency, FirstRunOfASegmentIsNotMeasured) {
+TEST(MeasuredLatency, FirstRunIsNotMeasured) {
   const Model model = testing::conv_chain({8, 8, 8, 8});
   const Graph graph(model);
   const auto backend = std::make_shared<TimedBackend>();
@@ -85,7 +85,7 @@ TEST(MeasuredLatency, FirstRunOfASegmentIsNotMeasured) {
   EXPECT_EQ(to_ms(latency(testing::operators(0, 2))), 3);
 }
 
-TEST(MeasuredLatency, BesideBusyCoresOpensTheModelOnceForEach) {
+TEST(MeasuredLatency, BusyCoresEachOpenTheModel) {
   const Model model = testing::conv_chain({8, 8});
   const Graph graph(model);
   const auto backend = std::make_shared<TimedBackend>();
@@ -97,7 +97,7 @@ TEST(MeasuredLatency, BesideBusyCoresOpensTheModelOnceForEach) {
 }
 
 // Also where it is a busy core that meets the error first.
-TEST(MeasuredLatency, BackendThatFailsIsAnErrorOfTheCall) {
+TEST(MeasuredLatency, BackendErrorReachesCaller) {
   const Model model = testing::conv_chain({8, 8});
   const Graph graph(model);
   const auto backend = std::make_shared<TimedBackend>();

@@ -64,7 +64,7 @@ class Oracle {
   std::optional<Graph> graph_;
 };
 
-TEST(MeasuredMemory, EveryRowOfTheSweepsAgreesWithinThePrintRounding) {
+TEST(MeasuredMemory, SweepRowsAreWithinPrintRounding) {
   const auto file = testing::shared("data/compiler_memory.csv");
   SKIP_WITHOUT(file);
   Oracle oracle;
@@ -88,7 +88,7 @@ TEST(MeasuredMemory, EveryRowOfTheSweepsAgreesWithinThePrintRounding) {
   EXPECT_GE(rows, 550);
 }
 
-TEST(MeasuredMemory, VendorCutsAreWhereTheyWereMeasured) {
+TEST(MeasuredMemory, VendorCutRowsAreWithinPrintRounding) {
   const auto file = testing::shared("data/vendor_cuts.csv");
   SKIP_WITHOUT(file);
   Oracle oracle;

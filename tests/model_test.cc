@@ -34,7 +34,7 @@ std::vector<std::byte> as_bytes(std::string_view text) {
   return bytes;
 }
 
-TEST(Model, ViewsShowWhatTheFileHolds) {
+TEST(Model, ViewsMatchFileContents) {
   const Model model = parse(one_conv());
   ASSERT_EQ(model.operators().size(), 1U);
   const Operator& op = model.op(OperatorId{0});
@@ -53,13 +53,13 @@ TEST(Model, ViewsShowWhatTheFileHolds) {
   EXPECT_EQ(model.description(), "built by a test");
 }
 
-TEST(Model, NameIsTheFileNameWithoutFolderAndSuffix) {
+TEST(Model, NameIsFileNameWithoutSuffix) {
   const testing::ScratchFolder scratch;
   testing::write_bytes(scratch.path() / "net.v2.tflite", one_conv().bytes());
   EXPECT_EQ(read_model(scratch.path() / "net.v2.tflite").name(), "net.v2");
 }
 
-TEST(Model, TensorNamesBecomeUnique) {
+TEST(Model, DuplicateTensorNamesBecomeUnique) {
   ModelBuilder b;
   const TensorIndex x = b.input("same", {1, 4});
   const TensorIndex y = b.relu(x, "same");
@@ -72,7 +72,7 @@ TEST(Model, TensorNamesBecomeUnique) {
   EXPECT_EQ(model.find_tensor("same"), std::nullopt);
 }
 
-TEST(Model, MadeUpNameDoesNotCollideWithARealOne) {
+TEST(Model, GeneratedNamesAvoidCollisions) {
   ModelBuilder b;
   TensorIndex x = b.input("a", {1, 4});
   x = b.relu(x, "a");
@@ -82,7 +82,7 @@ TEST(Model, MadeUpNameDoesNotCollideWithARealOne) {
   EXPECT_EQ(model.unique_name(TensorId{2}), "a_t0");
 }
 
-TEST(Model, OldFilesNumberOperatorsInOneByte) {
+TEST(Model, OneByteOperatorCodesAreRead) {
   ModelBuilder b = one_conv();
   b.raw().operator_codes[0]->builtin_code = tflite::BuiltinOperator::ADD;  // absent in old files
   EXPECT_EQ(parse(b).op(OperatorId{0}).code, OpCode::kConv2D);
@@ -94,14 +94,14 @@ TEST(Model, BufferZeroMeansNoData) {
   EXPECT_FALSE(parse(b).tensor(TensorId{0}).is_constant());
 }
 
-TEST(ReadModel, MissingFileAndFolderAreFileErrors) {
+TEST(ReadModel, MissingFileAndFolderAreIoErrors) {
   const testing::ScratchFolder scratch;
   expect_error(ErrorCode::kIo, [&] { (void)read_model(scratch.path() / "none.tflite"); },
                {"none.tflite"});
   expect_error(ErrorCode::kIo, [&] { (void)read_model(scratch.path()); }, {"a folder"});
 }
 
-TEST(ReadModel, PipeIsRefusedWithoutWaiting) {
+TEST(ReadModel, PipeIsRefusedWithoutBlocking) {
   const testing::ScratchFolder scratch;
   ASSERT_EQ(::mkfifo((scratch.path() / "pipe").c_str(), 0600), 0);
   expect_error(ErrorCode::kIo, [&] { (void)read_model(scratch.path() / "pipe"); }, {"not a file"});
@@ -118,20 +118,20 @@ TEST(ReadModel, EmptyAndForeignFilesAreNamed) {
       {"not a TensorFlow Lite model"});
 }
 
-TEST(ReadModel, WrongSchemaVersionIsRefused) {
+TEST(ReadModel, UnknownSchemaVersionIsRefused) {
   ModelBuilder b = one_conv();
   b.raw().version = 4;
   expect_error(ErrorCode::kUnsupported, [&] { (void)parse(b); }, {"version 4"});
 }
 
-TEST(ReadModel, NewerOperatorIsRefusedByName) {
+TEST(ReadModel, NewerOperatorIsNamed) {
   ModelBuilder b = one_conv();
   b.raw().operator_codes[0]->builtin_code = static_cast<tflite::BuiltinOperator>(9999);
   expect_error(ErrorCode::kUnsupported, [&] { (void)parse(b); }, {"9999", "update segue"});
 }
 
 // A table with one field more than ours, as a newer format would write it.
-TEST(ReadModel, UnknownFieldIsRefusedByName) {
+TEST(ReadModel, UnknownFieldIsNamed) {
   flatbuffers::FlatBufferBuilder builder;
   const auto subgraphs = builder.CreateVector(std::vector<flatbuffers::Offset<tflite::SubGraph>>{});
   const auto start = builder.StartTable();
@@ -153,7 +153,7 @@ struct Damage {
 
 class ReadModelDamage : public ::testing::TestWithParam<Damage> {};
 
-TEST_P(ReadModelDamage, IsNamed) {
+TEST_P(ReadModelDamage, DamagedFieldIsNamed) {
   ModelBuilder b = one_conv();
   GetParam().apply(b);
   expect_error(ErrorCode::kInvalidModel, [&] { (void)parse(b); }, {GetParam().message});
@@ -247,7 +247,7 @@ std::vector<std::byte> finished(
   return bytes;
 }
 
-TEST(ReadModel, ListsLongerThanTheFileAreRefused) {
+TEST(ReadModel, SharedListsAreRefused) {
   flatbuffers::FlatBufferBuilder builder;
   const auto inputs = builder.CreateVector(std::vector<std::int32_t>(1000, 0));
   const auto outputs = builder.CreateVector(std::vector<std::int32_t>{1});
@@ -262,7 +262,7 @@ TEST(ReadModel, ListsLongerThanTheFileAreRefused) {
 
 // Ten thousand tensors that share one shape of ten thousand extents: some 100 KB that would be 400
 // MB.
-TEST(ReadModel, TablesThatShareTheirContentsAreRefusedBeforeTheyAreUnpacked) {
+TEST(ReadModel, SharedTableContentsAreRefused) {
   flatbuffers::FlatBufferBuilder builder;
   const auto shape = builder.CreateVector(std::vector<std::int32_t>(10'000, 1));
   const auto name = builder.CreateString("t");
@@ -275,7 +275,7 @@ TEST(ReadModel, TablesThatShareTheirContentsAreRefusedBeforeTheyAreUnpacked) {
 }
 
 // The verifier asks only that a list's length is aligned.
-TEST(ReadModel, NumbersOfEightBytesBetweenMultiplesOfEightAreRefused) {
+TEST(ReadModel, MisalignedInt64ListIsRefused) {
   ModelBuilder b = one_conv();
   b.at(0).quantization->zero_point = {1};
   std::vector<std::byte> bytes = b.bytes();
@@ -300,13 +300,13 @@ TEST(ReadModel, EveryTruncationIsAnError) {
   }
 }
 
-TEST(Sha256, EqualsThePublishedTestVector) {
+TEST(Sha256, HashMatchesPublishedTestVector) {
   // FIPS 180-2, appendix B.1
   EXPECT_EQ(sha256(as_bytes("abc")),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
-TEST(Model, ConstantsAndVariablesAsInputsAreRefusedByName) {
+TEST(Model, ConstantOrVariableInputIsRefused) {
   ModelBuilder constant = one_conv();
   constant.graph().inputs.push_back(1);
   expect_error(ErrorCode::kUnsupported, [&] { (void)parse(constant); },
@@ -316,7 +316,7 @@ TEST(Model, ConstantsAndVariablesAsInputsAreRefusedByName) {
   expect_error(ErrorCode::kUnsupported, [&] { (void)parse(variable); }, {"'x' is a variable"});
 }
 
-TEST(Model, ScalesThatAreNoNumbersAreRefused) {
+TEST(Model, NonFiniteScaleIsRefused) {
   for (const float scale :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     ModelBuilder b = one_conv();
@@ -325,7 +325,7 @@ TEST(Model, ScalesThatAreNoNumbersAreRefused) {
   }
 }
 
-TEST(Model, GroupsOfExternalBuffersAreRefused) {
+TEST(Model, ExternalBufferGroupsAreRefused) {
   ModelBuilder b = one_conv();
   b.raw().external_buffer_groups.push_back(std::make_unique<tflite::ExternalBufferGroupT>());
   expect_error(ErrorCode::kUnsupported, [&] { (void)parse(b); }, {"one file"});

@@ -52,7 +52,7 @@ ModelBuilder with_flatten() {
   return b;
 }
 
-TEST(OpenBatch, IsTakenAsOneAndSaidSo) {
+TEST(OpenBatch, BatchIsSetToOneAndNoted) {
   const Model model = with_flatten().build("net");
   EXPECT_NO_THROW(check_static_shapes(model));
   EXPECT_EQ(open_batch_inputs(model), std::vector{TensorId{0}});
@@ -65,11 +65,9 @@ TEST(OpenBatch, IsTakenAsOneAndSaidSo) {
     EXPECT_THAT(notes[1], ::testing::HasSubstr(part));
 }
 
-TEST(OpenBatch, SegmentsAreFixedAndComputeTheSame) {
-  expect_every_cut_agrees(with_flatten().build());
-}
+TEST(OpenBatch, SegmentsMatchWholeModel) { expect_every_cut_agrees(with_flatten().build()); }
 
-TEST(OpenBatch, SegmentsHaveNoSignatureOfShape) {
+TEST(OpenBatch, SegmentsHaveNoShapeSignature) {
   const Model model = with_flatten().build();
   const auto bytes = extract_segment(model, operators(0, 5)).to_bytes();
   for (const auto* tensor : *tflite::GetModel(bytes.data())->subgraphs()->Get(0)->tensors())
@@ -92,7 +90,7 @@ ModelBuilder dilated() {
   return b;
 }
 
-TEST(OpenBatch, PixelsMovedIntoTheBatchAreCounted) {
+TEST(OpenBatch, SpaceToBatchMultipliesBatch) {
   ModelBuilder b = dilated();
   const Model fixed = b.build();
   b.open_batch();  // writes 1 where 4 is right
@@ -105,7 +103,7 @@ TEST(OpenBatch, PixelsMovedIntoTheBatchAreCounted) {
 }
 
 // Each operator gives, from its inputs alone, the extent that the fixed model states.
-TEST(OpenBatch, FirstExtentFollowsFromTheInputs) {
+TEST(OpenBatch, BatchIsInferredFromInputs) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 4, 4, 4});
   const auto add = [&](tflite::BuiltinOperator code, std::vector<TensorIndex> inputs,
@@ -144,7 +142,7 @@ TEST(OpenBatch, FirstExtentFollowsFromTheInputs) {
 }
 
 // Of the input's two dimensions, though the output has three.
-TEST(OpenBatch, NegativeAxisOfAGatherCountsFromTheInput) {
+TEST(OpenBatch, NegativeGatherAxisCountsFromInput) {
   ModelBuilder b;
   const TensorIndex places = b.int32_constant("places", {0, 0});
   b.at(places).shape = {1, 2};
@@ -159,7 +157,7 @@ TEST(OpenBatch, NegativeAxisOfAGatherCountsFromTheInput) {
   expect_error(ErrorCode::kUnsupported, [&] { check_static_shapes(model); }, {"'y'", "GATHER"});
 }
 
-TEST(OpenBatch, NegativeAxisOfAPackCountsFromTheOutput) {
+TEST(OpenBatch, NegativePackAxisCountsFromOutput) {
   const auto packed = [](std::int32_t axis) {
     ModelBuilder b;
     const TensorIndex x = b.input("x", {1, 4});
@@ -183,7 +181,7 @@ struct Undecided {
 class OpenBatchUndecided : public ::testing::TestWithParam<Undecided> {};
 
 // The batch of 'y' does not follow from that of 'x'.
-TEST_P(OpenBatchUndecided, IsRefused) {
+TEST_P(OpenBatchUndecided, AmbiguousOperatorIsRefused) {
   ModelBuilder b;
   b.input("x", {1, 4});
   b.output(b.tensor("y", {1, 4}));
@@ -233,7 +231,7 @@ ModelBuilder with_open_sides() {
   return b;
 }
 
-TEST(OpenShapes, OpenHeightIsRefusedWithTheRemedy) {
+TEST(OpenShapes, OpenHeightIsRefusedWithRemedy) {
   const Model model = with_open_sides().build("net");
   EXPECT_TRUE(open_batch_inputs(model).empty());
   for (const auto& call :
@@ -257,13 +255,13 @@ ModelBuilder with_where() {
   return b;
 }
 
-TEST(OpenShapes, SizesThatValuesDecideAreRefusedByName) {
+TEST(OpenShapes, DataDependentShapeIsRefused) {
   const Model model = with_where().build();
   expect_error(ErrorCode::kUnsupported, [&] { check_static_shapes(model); },
                {"'rows'", "WHERE #1", "-1x2", "values"});
 }
 
-TEST(OpenShapes, InspectShowsTheOperatorsAndWhatIsOpen) {
+TEST(OpenShapes, InspectNamesOpenShapes) {
   const ScratchFolder scratch;
   testing::write_bytes(scratch.path() / "m.tflite", with_where().bytes());
   const auto result = run_segue({"inspect", "m.tflite"}, scratch.path());
@@ -272,7 +270,7 @@ TEST(OpenShapes, InspectShowsTheOperatorsAndWhatIsOpen) {
   EXPECT_THAT(result.err, ::testing::HasSubstr("'rows' (of WHERE #1"));
 }
 
-TEST(OpenShapes, NoCommandPlansWithThem) {
+TEST(OpenShapes, PlanningCommandsRefuseOpenShapes) {
   const ScratchFolder scratch;
   testing::write_bytes(scratch.path() / "m.tflite", with_where().bytes());
   for (const std::vector<std::string>& command :
@@ -289,7 +287,7 @@ TEST(OpenShapes, NoCommandPlansWithThem) {
                                ::testing::Not(::testing::HasSubstr("\"feasible\":true"))));
 }
 
-TEST(OpenShapes, PlanOfAnOpenBatchSaysSo) {
+TEST(OpenShapes, CommandsNoteOpenBatch) {
   const ScratchFolder scratch;
   testing::write_bytes(scratch.path() / "m.tflite", with_flatten().bytes());
   for (const std::vector<std::string>& command :

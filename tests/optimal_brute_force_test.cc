@@ -23,7 +23,7 @@ constexpr std::size_t kMostIdeals = 150;
 
 class BruteForce : public ::testing::TestWithParam<unsigned> {};
 
-TEST_P(BruteForce, PureAndReplicatedPipelinesOnOneToFiveEqualDevices) {
+TEST_P(BruteForce, EqualDevicesMatchBestPipeline) {
   std::mt19937 random(GetParam());
   int searched = 0;
   for (int round = 0; round < 400; ++round) {
@@ -43,7 +43,7 @@ TEST_P(BruteForce, PureAndReplicatedPipelinesOnOneToFiveEqualDevices) {
   EXPECT_GT(searched, 250);
 }
 
-TEST_P(BruteForce, UnequalDevices) {
+TEST_P(BruteForce, UnequalDevicesMatchEnumeration) {
   std::mt19937 random(GetParam() + 5000);
   for (int round = 0; round < 60; ++round) {
     const Model model = testing::random_model(random, 2 + static_cast<int>(random() % 4));
@@ -76,7 +76,7 @@ std::int64_t best_of_all_ends(const RangeStages& stages, std::size_t devices) {
 }
 
 // Longer than the tables of pairs of ideals go, and with parameters that do not fit.
-TEST(OptimalChain, EqualsTheBestOfAllEndsOfStages) {
+TEST(OptimalChain, BottleneckEqualsBestOfAllStageEnds) {
   std::mt19937 random(7);
   testing::ModelBuilder b;
   auto x = b.input("x", {1, 6, 6, 64});

@@ -16,7 +16,7 @@ struct OptimalCase {
 
 class OptimalOnCnns : public ::testing::TestWithParam<OptimalCase> {};
 
-TEST_P(OptimalOnCnns, IsWhatThePlanPredictsAndNeverWorseThanTheOthers) {
+TEST_P(OptimalOnCnns, PlanAgreesAndIsNeverSlower) {
   const Model model = open_model(std::string("zoo:") + GetParam().model);
   const Graph graph(model);
   const DeviceSpec& device = find_device(GetParam().device);

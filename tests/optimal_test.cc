@@ -31,7 +31,7 @@ using testing::random_device;
 // Rounds of random graphs of at most `most_operators`, devices and limits, each searched in full.
 class OptimalBySeed : public ::testing::TestWithParam<unsigned> {};
 
-TEST_P(OptimalBySeed, EqualsTheBestOfAllPipelinesOnEqualDevices) {
+TEST_P(OptimalBySeed, EqualDevicesMatchBestPipeline) {
   std::mt19937 random(GetParam());
   for (int round = 0; round < 40; ++round) {
     const Model model = testing::random_model(random, 2 + static_cast<int>(random() % 4));
@@ -57,7 +57,7 @@ TEST_P(OptimalBySeed, EqualsTheBestOfAllPipelinesOnEqualDevices) {
   }
 }
 
-TEST_P(OptimalBySeed, EqualsTheBestOfAllPipelinesOnUnequalDevices) {
+TEST_P(OptimalBySeed, UnequalDevicesMatchBestPipeline) {
   std::mt19937 random(GetParam() + 1000);
   for (int round = 0; round < 25; ++round) {
     const Model model = testing::random_model(random, 2 + static_cast<int>(random() % 3));
@@ -123,7 +123,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, OptimalBySeed, ::testing::Range(0U, 3U));
 
 // One device computes slowly behind a fast link, the other fast behind a slow one: together they
 // are better than the better of them would be alone, which no bound may deny.
-TEST(Optimal, DevicesThatAreGoodAtDifferentThingsAreBothUsedForThem) {
+TEST(Optimal, ComplementaryDevicesAreBothUsed) {
   DevicePool slow{pcie(), 1, false};
   slow.device.timing.clock_hz.value = 20e6;
   DevicePool far{pcie(), 1, false};
@@ -140,7 +140,7 @@ TEST(Optimal, DevicesThatAreGoodAtDifferentThingsAreBothUsedForThem) {
   EXPECT_TRUE(verdict.is_accepted) << verdict.reason;
 }
 
-TEST(Optimal, LatencyThatNoPlanHasIsRefusedWithTheSmallest) {
+TEST(Optimal, UnreachableLatencyNamesSmallest) {
   const Model model = open_model("zoo:resnet50");
   const Graph graph(model);
   testing::expect_error(
@@ -149,7 +149,7 @@ TEST(Optimal, LatencyThatNoPlanHasIsRefusedWithTheSmallest) {
       {"resnet50", "latency of 1.00 ms", "smallest is 10.15 ms"});
 }
 
-TEST(Optimal, UsesNoMoreDevicesThanGivenAndEachOperatorOnce) {
+TEST(Optimal, SegmentationIsValidWithinDeviceCount) {
   std::mt19937 random(18);
   for (int round = 0; round < 40; ++round) {
     const Model model = testing::random_model(random, 8);
@@ -166,7 +166,7 @@ TEST(Optimal, UsesNoMoreDevicesThanGivenAndEachOperatorOnce) {
   }
 }
 
-TEST(Optimal, ModelThatFitsOneDeviceIsRunOnAllInParallel) {
+TEST(Optimal, SmallModelIsReplicatedOnAllDevices) {
   const Model model = open_model("zoo:nasnetmobile");
   const Graph graph(model);
   const auto best = segment_optimal(graph, pcie(), 8);
@@ -197,7 +197,7 @@ TEST(Optimal, ZeroDevicesAreRefused) {
 //    b   c
 //     \ /
 //      d
-TEST(Optimal, SearchesThatWouldTakeMinutesEndWithWhatIsKnown) {
+TEST(Optimal, LongSearchReturnsPlanAndBound) {
   const Model model = open_model("zoo:inceptionv4");
   const Graph graph(model);
   const auto best = segment_optimal(graph, find_device("edgetpu-pcie"), 1000, {});
@@ -205,7 +205,7 @@ TEST(Optimal, SearchesThatWouldTakeMinutesEndWithWhatIsKnown) {
   EXPECT_LE(best.bottleneck, Nanoseconds(3'000'000));
 }
 
-TEST(IdealLattice, HoldsEverySetClosedUnderDependence) {
+TEST(IdealLattice, DiamondGraphHasSixIdeals) {
   testing::ModelBuilder b;
   const auto a = b.relu(b.input("x", {1, 4}), "a");
   b.output(b.add(b.relu(a, "b"), b.relu(a, "c"), "d"));
@@ -222,7 +222,7 @@ TEST(IdealLattice, HoldsEverySetClosedUnderDependence) {
   EXPECT_FALSE(IdealLattice::all(graph, 5));
 }
 
-TEST(IdealCosts, EqualThoseOfEachSegmentAloneAndRespectTheirLowerBound) {
+TEST(IdealCosts, CostsMatchSegmentsAndBoundsHold) {
   std::mt19937 random(19);
   for (int round = 0; round < 60; ++round) {
     const Model model = testing::random_model(random, 6, round % 2 == 1);
@@ -258,7 +258,7 @@ std::int64_t time_alone(const Graph& graph, std::span<const OperatorId> ids,
   return simulate_segment(graph, ids, report, device).total().count();
 }
 
-TEST(NarrowPrefixes, AreTheIdealsComparableWithAll) {
+TEST(NarrowPrefixes, PrefixesAreIdealsComparableToAll) {
   std::mt19937 random(31);
   for (int round = 0; round < 200; ++round) {
     const Model model = testing::random_model(random, 2 + static_cast<int>(random() % 8));
@@ -276,7 +276,7 @@ TEST(NarrowPrefixes, AreTheIdealsComparableWithAll) {
   }
 }
 
-TEST(RangeStages, EqualEachSegmentAlone) {
+TEST(RangeStages, TimesMatchSegmentsAlone) {
   std::mt19937 random(32);
   for (int round = 0; round < 100; ++round) {
     const Model model = testing::random_model(random, 40);
@@ -298,7 +298,7 @@ TEST(RangeStages, EqualEachSegmentAlone) {
 }
 
 // The relaxed problem allows all that the real one does.
-TEST(EqualDevices, BoundAcrossGapsIsBelowTheBest) {
+TEST(EqualDevices, GapBoundIsBelowOptimum) {
   std::mt19937 random(33);
   int with_gaps = 0;
   int tight = 0;
@@ -335,7 +335,7 @@ TEST(EqualDevices, BoundAcrossGapsIsBelowTheBest) {
 }
 
 // Three operators 1500 times, with a skip each: more ideals than a table of pairs takes.
-TEST(Optimal, LargeGraphHasAPlanWithinItsBound) {
+TEST(Optimal, LargeGraphPlanIsNearBound) {
   testing::ModelBuilder b;
   auto x = b.input("x", {1, 56, 56, 16});
   for (int i = 0; i < 1500; ++i) {
@@ -359,7 +359,7 @@ TEST(Optimal, LargeGraphHasAPlanWithinItsBound) {
   }
 }
 
-TEST(OptimalPlanner, GivesWhatSeparateSearchesGive) {
+TEST(OptimalPlanner, SharedSearchMatchesSeparateSearches) {
   std::mt19937 random(34);
   for (int round = 0; round < 20; ++round) {
     const Model model = testing::random_model(random, 8);
@@ -400,7 +400,7 @@ TEST(Compare, RowsDoNotDependOnThreads) {
 }
 
 // A concatenation of all before it, a thousand times: half a million reads in a file of 2 MB.
-TEST(Optimal, DenseChainIsSolvedAndRefusedByProfile) {
+TEST(Optimal, DenseChainIsProvenAndProfileRefused) {
   testing::ModelBuilder b;
   std::vector<testing::TensorIndex> tensors{b.input("x", {1, 4})};
   for (int i = 0; i < 1000; ++i) {

@@ -32,7 +32,7 @@ json data_in(const std::string& page) {
   return json::parse(page.substr(begin, page.find("</script>", begin) - begin));
 }
 
-TEST(Page, HoldsWhatThePlanSays) {
+TEST(Page, DataMatchesPlan) {
   const Model model = open_model("zoo:resnet50");
   const Graph graph(model);
   const ComparedPlan row{4, balanced_plan(graph, 4)};
@@ -57,7 +57,7 @@ TEST(Page, HoldsWhatThePlanSays) {
   EXPECT_EQ(data["model"]["levels"]["bytes"].size(), graph.depth());
 }
 
-TEST(Page, EndsItsDataNowhereButAtTheEnd) {
+TEST(Page, ScriptTagInNameIsEscaped) {
   const Model model = open_model("zoo:squeezenet@64");
   const Graph graph(model);
   ComparedPlan row{1, balanced_plan(graph, 1)};
@@ -68,7 +68,7 @@ TEST(Page, EndsItsDataNowhereButAtTheEnd) {
   EXPECT_THAT(data_in(page)["plans"][0]["verdict"].get<std::string>(), HasSubstr("</script>"));
 }
 
-TEST(Page, NamesOfTenThousandCharactersMakeItNoLonger) {
+TEST(Page, LongNamesAreShortened) {
   const auto page_of = [](const std::string& name, const std::string& tensor) {
     testing::ModelBuilder b;
     b.output(b.conv(b.conv(b.input("x", {1, 4, 4, 4}), tensor, 4), "last", 4));
@@ -88,7 +88,7 @@ TEST(Page, NamesOfTenThousandCharactersMakeItNoLonger) {
   EXPECT_EQ(printable(one_line, one_line.size()), one_line) << "must be UTF-8";
 }
 
-TEST(Page, WithoutAPlanIsRefused) {
+TEST(Page, MissingPlanIsRefused) {
   const Model model = open_model("zoo:squeezenet@64");
   const Graph graph(model);
   const DevicePool pool{find_device("edgetpu-pcie"), 1, false};
@@ -117,7 +117,7 @@ std::size_t count_of(const json& trace, const std::string& phase) {
   return count;
 }
 
-TEST(Trace, OfATimelineHasEveryInputOnEveryDeviceAndArrowsBetween) {
+TEST(Trace, TimelineTraceHasEveryInputAndArrow) {
   const Model model = open_model("zoo:resnet50");
   const Plan plan = balanced_plan(Graph(model), 3);
   TimelineOptions options;
@@ -147,7 +147,7 @@ TEST(Trace, OfATimelineHasEveryInputOnEveryDeviceAndArrowsBetween) {
   for (const auto& [name, left] : waiting) EXPECT_EQ(left, 0) << name;
 }
 
-TEST(Trace, WithoutEventsIsRefused) {
+TEST(Trace, TimelineWithoutEventsIsRefused) {
   const Model model = open_model("zoo:squeezenet@64");
   const Plan plan = balanced_plan(Graph(model), 2);
   testing::expect_error(ErrorCode::kInvalidArgument,
@@ -155,7 +155,7 @@ TEST(Trace, WithoutEventsIsRefused) {
                         {"events"});
 }
 
-TEST(Trace, OfARunHasEachComputationOnceOrTheLastOnes) {
+TEST(Trace, RunTraceKeepsLatestEvents) {
   for (const std::size_t capacity : {1000, 10}) {
     const auto backend = std::make_shared<testing::FakeBackend>(
         testing::chain_of(3), testing::FakeBackend::Before{}, true);

@@ -25,7 +25,7 @@ INSTANTIATE_TEST_SUITE_P(On, BorrowedInputs, ::testing::Bool(),
 
 BorrowedTensor lend(const std::shared_ptr<TensorBytes>& value) { return {*value, value}; }
 
-TEST_P(BorrowedInputs, AreReadWhereTheyLieAndLetGoBeforeTheResultIsThere) {
+TEST_P(BorrowedInputs, BuffersAreReleasedBeforeResult) {
   const auto value = std::make_shared<TensorBytes>(bytes_of(7));
   const std::byte* seen = nullptr;
   auto segments = chain_of(2);
@@ -46,7 +46,7 @@ TEST_P(BorrowedInputs, AreReadWhereTheyLieAndLetGoBeforeTheResultIsThere) {
   }
 }
 
-TEST_P(BorrowedInputs, ThatAreOutputsTooAreCopiedAndStayAsTheyWere) {
+TEST_P(BorrowedInputs, InputThatIsOutputIsCopied) {
   auto layout = layout_of(2);
   layout.outputs = {"t2", "t0"};
   Pipeline pipeline(
@@ -60,7 +60,7 @@ TEST_P(BorrowedInputs, ThatAreOutputsTooAreCopiedAndStayAsTheyWere) {
   EXPECT_EQ(number_in(*value), 5);
 }
 
-TEST_P(BorrowedInputs, TakeTurnsWithOwnOnes) {
+TEST_P(BorrowedInputs, MixWithOwnedInputsIsCorrect) {
   Pipeline pipeline(
       layout_of(2),
       devices_with(2, std::make_shared<FakeBackend>(chain_of(2), nullptr, GetParam())), {});
@@ -75,7 +75,7 @@ TEST_P(BorrowedInputs, TakeTurnsWithOwnOnes) {
   }
 }
 
-TEST_P(BorrowedInputs, AreReadAgainWhenADeviceFails) {
+TEST_P(BorrowedInputs, DeviceFailureRereadsBuffer) {
   std::atomic<int> calls{0};
   const auto backend = std::make_shared<FakeBackend>(
       chain_of(1),
@@ -92,7 +92,7 @@ TEST_P(BorrowedInputs, AreReadAgainWhenADeviceFails) {
   EXPECT_EQ(pipeline.statistics().losses.size(), 1);
 }
 
-TEST_P(BorrowedInputs, StayTheCallersUntilTheyAreTaken) {
+TEST_P(BorrowedInputs, RefusedInputStaysWithCaller) {
   const auto value = std::make_shared<TensorBytes>(bytes_of(1));
   Pipeline pipeline(
       layout_of(1),
@@ -107,7 +107,7 @@ TEST_P(BorrowedInputs, StayTheCallersUntilTheyAreTaken) {
   EXPECT_EQ(one[0].owner, value);
 }
 
-TEST(BorrowedInputsOnTheirWay, AreLetGoWithThePipeline) {
+TEST(PendingBorrowedInputs, DestructorReleasesBuffers) {
   const auto value = std::make_shared<TensorBytes>(bytes_of(1));
   {
     Pipeline pipeline(layout_of(3), devices_with(3, std::make_shared<FakeBackend>(chain_of(3))),

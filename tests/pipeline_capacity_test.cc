@@ -46,11 +46,11 @@ class PipelineCapacity : public ::testing::TestWithParam<bool> {
 };
 
 // In each stage one waits and one cannot go on, and one result waits: as many as in libcoral.
-TEST_P(PipelineCapacity, OfOneHoldsTwoPerSegmentAndOne) {
+TEST_P(PipelineCapacity, CapacityOneHoldsTwoPerStageAndOne) {
   EXPECT_EQ(fill(*make(1, 1)), 2 * kSegments + 1);
 }
 
-TEST_P(PipelineCapacity, GrowingLetsWaitingProducersOn) {
+TEST_P(PipelineCapacity, LargerCapacityWakesProducers) {
   const auto pipeline = make(1, 1);
   const std::size_t before = fill(*pipeline);
   auto waits =
@@ -61,7 +61,7 @@ TEST_P(PipelineCapacity, GrowingLetsWaitingProducersOn) {
   EXPECT_EQ(before + 1 + fill(*pipeline), kSegments * (4 + 1) + 5);
 }
 
-TEST(PipelineRoom, GrowsWhileAllStagesCompute) {
+TEST(PipelineQueue, LargerCapacityWakesWhileComputing) {
   std::promise<void> release;
   const auto backend = std::make_shared<FakeBackend>(
       chain_of(1), [released = release.get_future().share()](auto&, auto&) { released.wait(); });
@@ -78,14 +78,14 @@ TEST(PipelineRoom, GrowsWhileAllStagesCompute) {
   EXPECT_EQ(waits.get(), Flow::kOk);
 }
 
-TEST_P(PipelineCapacity, MoreResultsLetEarlierInputsOn) {
+TEST_P(PipelineCapacity, ResultCapacityAdmitsInputs) {
   const auto pipeline = make(1, 1);
   const std::size_t before = fill(*pipeline);
   pipeline->set_capacities(1, 20);
   EXPECT_EQ(before + fill(*pipeline), 2 * kSegments + 20);
 }
 
-TEST_P(PipelineCapacity, ShrinkingKeepsWhatWaits) {
+TEST_P(PipelineCapacity, SmallerCapacityKeepsInputs) {
   const auto pipeline = make(4, 4);
   std::size_t waiting = fill(*pipeline);
   pipeline->set_capacities(1, 1);
@@ -100,7 +100,7 @@ TEST_P(PipelineCapacity, ShrinkingKeepsWhatWaits) {
   EXPECT_EQ(pipeline->pop(result, seconds(20)), Flow::kClosed);
 }
 
-TEST_P(PipelineCapacity, AnyChangesLoseNothing) {
+TEST_P(PipelineCapacity, RandomChangesLoseNothing) {
   const auto pipeline = make(2, 2);
   constexpr std::uint64_t kInputs = 20'000;
   std::atomic<bool> is_done = false;
@@ -127,7 +127,7 @@ TEST_P(PipelineCapacity, AnyChangesLoseNothing) {
   changer.join();
 }
 
-TEST_P(PipelineCapacity, OfNothingIsRefused) {
+TEST_P(PipelineCapacity, CapacityZeroIsRefused) {
   const auto pipeline = make(1, 1);
   testing::expect_error(ErrorCode::kInvalidArgument, [&] { pipeline->set_capacities(0, 1); },
                         {"at least 1"});

@@ -41,7 +41,7 @@ std::uint64_t pop_until_error(Pipeline& pipeline, std::initializer_list<std::str
   return popped;
 }
 
-TEST(PipelineFaults, ReplicaTakesOverAndTheLossIsReported) {
+TEST(PipelineFaults, ReplicaReplacesLostDevice) {
   FaultyDevices faulty(chain_of(2), 3);
   faulty.plan(0, Fault::kError, 5);
   std::vector<DeviceLoss> losses;
@@ -57,7 +57,7 @@ TEST(PipelineFaults, ReplicaTakesOverAndTheLossIsReported) {
   pipeline.cancel();
 }
 
-TEST(PipelineFaults, SpareTakesOver) {
+TEST(PipelineFaults, SpareReplacesLostDevice) {
   FaultyDevices faulty(chain_of(2), 3);
   faulty.plan(1, Fault::kWrongSize, 7);
   Pipeline pipeline(layout_of(2), faulty.devices(), {});
@@ -67,7 +67,7 @@ TEST(PipelineFaults, SpareTakesOver) {
   EXPECT_TRUE(pipeline.statistics().stages.at(1).devices.at(0).is_lost);
 }
 
-TEST(PipelineFaults, NewPlanTakesOverUntilOneDeviceIsLeft) {
+TEST(PipelineFaults, ReplanContinuesDownToOneDevice) {
   FaultyDevices faulty(chain_in_pieces(), 4);
   faulty.plan(0, Fault::kError, 50);
   faulty.plan(1, Fault::kVanish, 80);
@@ -78,7 +78,7 @@ TEST(PipelineFaults, NewPlanTakesOverUntilOneDeviceIsLeft) {
   EXPECT_EQ(pipeline.statistics().stages.size(), 1);
 }
 
-TEST(PipelineFaults, WithoutDevicesFinishedResultsComeAndThenTheError) {
+TEST(PipelineFaults, LastLossDeliversResultsThenError) {
   FaultyDevices faulty(chain_of(2), 2);
   faulty.plan(0, Fault::kError, 6);
   Pipeline pipeline(layout_of(2), faulty.devices(), {.result_capacity = 1});
@@ -95,7 +95,7 @@ TEST(PipelineFaults, WithoutDevicesFinishedResultsComeAndThenTheError) {
   producer.join();
 }
 
-TEST(PipelineFaults, InputThatEveryDeviceFailsOnEndsThePipelineBeforeAllAreLost) {
+TEST(PipelineFaults, InputFailingOn3DevicesIsAnError) {
   auto segments = chain_of(1);
   segments["0"].compute = [](auto inputs, auto& outputs) {
     if (number_in(inputs[0]) == 4) throw Error(ErrorCode::kInvalidModel, "cannot run this");
@@ -111,7 +111,7 @@ TEST(PipelineFaults, InputThatEveryDeviceFailsOnEndsThePipelineBeforeAllAreLost)
   producer.join();
 }
 
-TEST(PipelineFaults, HangingDeviceIsGivenUpAndItsLateResultForgotten) {
+TEST(PipelineFaults, HungDeviceIsReplacedByWatchdog) {
   FaultyDevices faulty(chain_of(2), 3);
   faulty.plan(0, Fault::kHang, 10);
   Pipeline pipeline(layout_of(2), faulty.devices(), {.watchdog = milliseconds(300)});
@@ -119,7 +119,7 @@ TEST(PipelineFaults, HangingDeviceIsGivenUpAndItsLateResultForgotten) {
   EXPECT_EQ(pipeline.statistics().losses.at(0).reason, "did not answer within 300.00 ms");
 }
 
-TEST(PipelineFaults, LastDeviceThatHangsIsReportedToo) {
+TEST(PipelineFaults, HangOfLastDeviceIsReported) {
   std::promise<DeviceLoss> lost;
   FaultyDevices faulty(chain_of(1), 1);
   faulty.plan(0, Fault::kHang, 0);
@@ -133,7 +133,7 @@ TEST(PipelineFaults, LastDeviceThatHangsIsReportedToo) {
   EXPECT_EQ(lost.get_future().get().remedy, "none, no device is left for the segment");
 }
 
-TEST(PipelineFaults, RandomFaultsLoseDoubleAndDisorderNothing) {
+TEST(PipelineFaults, RandomFaultsKeepResultsAndOrder) {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     run_with_faults(seed);
     if (HasFailure()) return;
@@ -155,7 +155,7 @@ class SlowToOpen : public FakeBackend {
   std::shared_future<void> released_;
 };
 
-TEST(PipelineFaults, DeviceThatHangsWhileANewPlanOpensIsGivenUpToo) {
+TEST(PipelineFaults, HangDuringReplanIsReported) {
   FaultyDevices faulty(chain_in_pieces(), 4);
   faulty.plan(0, Fault::kError, 10);
   auto devices = faulty.devices();
@@ -178,7 +178,7 @@ TEST(PipelineFaults, DeviceThatHangsWhileANewPlanOpensIsGivenUpToo) {
 
 // What a session was opened with lives as long as its device computes, though a new plan has come
 // and the device was given up: reads the bytes of its segment when it returns.
-TEST(PipelineFaults, SegmentOfADeviceThatAnswersLateOutlivesANewPlan) {
+TEST(PipelineFaults, LateDeviceKeepsItsSegmentAlive) {
   std::promise<void> release;
   const std::shared_future<void> released = release.get_future().share();
   std::promise<int> read;
@@ -220,7 +220,7 @@ TEST(PipelineFaults, SegmentOfADeviceThatAnswersLateOutlivesANewPlan) {
 
 // Destroyed while a device hangs that a new plan opens: after the watchdog it is given up, and
 // nothing waits for it.
-TEST(PipelineFaults, DestructionDuringANewPlanEnds) {
+TEST(PipelineFaults, DestructorDuringReplanReturns) {
   std::promise<void> release;
   FaultyDevices faulty(chain_in_pieces(), 4);
   faulty.plan(0, Fault::kError, 0);
@@ -236,7 +236,7 @@ TEST(PipelineFaults, DestructionDuringANewPlanEnds) {
   release.set_value();
 }
 
-TEST(PipelineFaults, FaultInAnyStageAmongManyInputsLosesNothing) {
+TEST(PipelineFaults, FaultInAnyStageLosesNothing) {
   for (std::size_t stage = 0; stage < 3; ++stage) {
     for (const int at : {40, 41, 47, 55}) {
       SCOPED_TRACE(::testing::Message() << "stage " << stage << ", run " << at);

@@ -131,13 +131,13 @@ class PipelineOfModel : public ::testing::TestWithParam<std::string> {
   std::optional<Graph> graph_;
 };
 
-TEST_P(PipelineOfModel, OnTheCpuGivesTheResultsOfTheWhole) {
+TEST_P(PipelineOfModel, CpuMatchesWholeModel) {
   const auto backend = cpu(CpuKernels::kBuiltin);
   expect_results_of_whole(*backend, devices_on(backend, 12),
                           [&](const Plan& plan) { return pipeline_layout(*model_, plan); });
 }
 
-TEST_P(PipelineOfModel, OnSimulatedDevicesWithXnnpackGivesTheResultsOfTheWhole) {
+TEST_P(PipelineOfModel, SimulatedXnnpackMatchesWholeModel) {
   const auto kernels = cpu(CpuKernels::kXnnpack);
   const std::shared_ptr<const Backend> backend =
       make_simulated_backend(kernels, find_device("edgetpu-pcie"), /*time_scale=*/0);
@@ -146,7 +146,7 @@ TEST_P(PipelineOfModel, OnSimulatedDevicesWithXnnpackGivesTheResultsOfTheWhole) 
 }
 
 // Compiled by the stand-in for Google's compiler, on the stand-in for libedgetpu.
-TEST_P(PipelineOfModel, CompiledOnEdgeTpusGivesTheResultsOfTheWhole) {
+TEST_P(PipelineOfModel, CompiledEdgeTpuMatchesWholeModel) {
   testing::StandIn library;
   library.attach(12);
   const std::vector<PipelineDevice> devices = testing::stand_in_devices();
@@ -168,7 +168,7 @@ INSTANTIATE_TEST_SUITE_P(Google, PipelineOfModel,
                          ::testing::ValuesIn(testing::runnable_shared_models()),
                          [](const auto& row) { return testing::test_name(row.param); });
 
-TEST(PipelineOfModels, ThousandsOfInputsComeOutInOrder) {
+TEST(PipelineOfModels, ThousandsOfInputsKeepOrder) {
   const Model model = open_model("zoo:squeezenet@64");
   const auto backend = cpu(CpuKernels::kXnnpack);
   const Plan plan = even_plan(Graph(model), 3, 2);
@@ -176,7 +176,7 @@ TEST(PipelineOfModels, ThousandsOfInputsComeOutInOrder) {
       .expect_from(pipeline_layout(model, plan), devices_on(backend, 6));
 }
 
-TEST(PipelineOfModels, ThatKeepStateHaveNoReplicas) {
+TEST(PipelineOfModels, StatefulModelRefusesReplicas) {
   const auto path = testing::shared("models/keras_lstm_mnist_ptq.tflite");
   SKIP_WITHOUT(path);
   const Model model = read_model(path);
@@ -185,7 +185,7 @@ TEST(PipelineOfModels, ThatKeepStateHaveNoReplicas) {
                         [&] { (void)pipeline_layout(model, even_plan(Graph(model), 1, 2)); }, {});
 }
 
-TEST(PipelineOfModels, InSimulatedTimeAreNeverFasterThanTheTimelineSays) {
+TEST(PipelineOfModels, SimulatedTimeIsAtLeastTimeline) {
   const Model model = open_model("zoo:squeezenet@64");
   const Graph graph(model);
   const DeviceSpec& device = find_device("edgetpu-usb3");

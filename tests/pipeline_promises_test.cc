@@ -27,7 +27,7 @@ using testing::input_of;
 using testing::layout_of;
 
 // A caller whose time is up at the moment when it is woken must not take another caller's wake-up.
-TEST(PipelinePromises, TimedOutPopLeavesTheResultToAnother) {
+TEST(PipelinePromises, TimedOutPopKeepsResultForOther) {
   const auto backend = std::make_shared<FakeBackend>(chain_of(2), FakeBackend::Before(), true);
   Pipeline pipeline(layout_of(2), devices_with(2, backend), {});
   for (int round = 0; round < 300; ++round) {
@@ -81,7 +81,7 @@ class SlowToEnd : public FakeBackend {
   std::shared_future<void> released_;
 };
 
-TEST(PipelinePromises, SessionThatTakesForEverToEndHoldsUpNobody) {
+TEST(PipelinePromises, SlowSessionDestructorDoesNotBlock) {
   std::promise<void> release;
   {
     auto devices = devices_with(2, std::make_shared<FakeBackend>(chain_of(1)));
@@ -93,7 +93,7 @@ TEST(PipelinePromises, SessionThatTakesForEverToEndHoldsUpNobody) {
   release.set_value();
 }
 
-TEST(PipelinePromises, DeviceThatNeverOpensEndsTheConstructor) {
+TEST(PipelinePromises, HungOpenEndsConstructor) {
   std::promise<void> release;
   class NeverOpens : public FakeBackend {
    public:
@@ -118,7 +118,7 @@ TEST(PipelinePromises, DeviceThatNeverOpensEndsTheConstructor) {
   release.set_value();
 }
 
-TEST(PipelinePromises, WatchdogsAreKeptHoweverLong) {
+TEST(PipelinePromises, ExtremeWatchdogsAreAccepted) {
   const auto backend = std::make_shared<FakeBackend>(chain_of(2));
   for (const Nanoseconds watchdog : {Pipeline::kForever, Nanoseconds(0)}) {
     Pipeline pipeline(layout_of(2), devices_with(2, backend), {.watchdog = watchdog});
@@ -126,7 +126,7 @@ TEST(PipelinePromises, WatchdogsAreKeptHoweverLong) {
   }
 }
 
-TEST(PipelinePromises, NewPlansThatAreNoneEndThePipelineWithTheReason) {
+TEST(PipelinePromises, InvalidReplanEndsWithReason) {
   const std::vector<std::pair<PipelineLayout, std::string>> plans{
       {PipelineLayout{}, "at least one segment"},
       {layout_of(2, {1, 0}), "0 devices assigned"},
@@ -153,7 +153,7 @@ TEST(PipelinePromises, NewPlansThatAreNoneEndThePipelineWithTheReason) {
   }
 }
 
-TEST(PipelinePromises, CallbackIsCalledForEveryLossThoughItThrows) {
+TEST(PipelinePromises, ThrowingLossCallbackIsCalledAgain) {
   for (const bool is_local : {false, true}) {
     std::atomic<int> calls = 0;
     FaultyDevices faulty(chain_of(1), 4, is_local);
@@ -171,7 +171,7 @@ TEST(PipelinePromises, CallbackIsCalledForEveryLossThoughItThrows) {
   }
 }
 
-TEST(PipelinePromises, SharesAreAtMostOneWhateverWaits) {
+TEST(PipelinePromises, UtilisationIsAtMostOne) {
   const auto backend = std::make_shared<FakeBackend>(
       chain_of(2), [](auto&, auto&) { std::this_thread::sleep_for(milliseconds(2)); });
   Pipeline pipeline(layout_of(2), devices_with(2, backend), {});
@@ -187,7 +187,7 @@ TEST(PipelinePromises, SharesAreAtMostOneWhateverWaits) {
   }
 }
 
-TEST(LatencyHistogram, PercentilesAreThoseOfTheSortedLatencies) {
+TEST(LatencyHistogram, PercentilesMatchSortedLatencies) {
   pipeline::LatencyHistogram latencies;
   for (int i = 0; i < 99; ++i) latencies.record(milliseconds(1));
   latencies.record(milliseconds(200));

@@ -19,7 +19,7 @@ using testing::FakeBackend;
 using testing::layout_of;
 using testing::resident_kib;
 
-TEST(PipelineSoak, RandomFaultsLoseDoubleAndDisorderNothing) {
+TEST(PipelineSoak, ThousandRandomFaultRunsKeepOrder) {
   std::string failed;
   for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
     testing::run_with_faults(seed);
@@ -65,9 +65,9 @@ void soak(bool is_local) {
   producer.join();
 }
 
-TEST(PipelineSoak, MillionInputsOnCoresKeepMemoryFlat) { soak(true); }
+TEST(PipelineSoak, MillionInputsOnCoresKeepMemory) { soak(true); }
 
-TEST(PipelineSoak, MillionInputsOnDevicesKeepMemoryFlat) { soak(false); }
+TEST(PipelineSoak, MillionInputsOnDevicesKeepMemory) { soak(false); }
 
 }  // namespace
 }  // namespace segue

@@ -31,7 +31,7 @@ using testing::through_chain;
 using Shape = std::vector<std::uint32_t>;  // replicas per stage
 class PipelineShapes : public ::testing::TestWithParam<Shape> {};
 
-TEST_P(PipelineShapes, ResultsComeOnceAndInOrderThoughDevicesOvertakeEachOther) {
+TEST_P(PipelineShapes, ResultsAreCompleteAndInOrder) {
   const Shape& replicas = GetParam();
   const auto backend = std::make_shared<FakeBackend>(
       chain_of(replicas.size()),
@@ -60,7 +60,7 @@ INSTANTIATE_TEST_SUITE_P(All, PipelineShapes,
                                            Shape{1, 3}, Shape{1, 1, 1, 1}, Shape{3, 1, 2},
                                            Shape{1, 3, 2, 1}));
 
-TEST(Pipeline, ReportsItsTensorsByNameInTheOrderAskedFor) {
+TEST(Pipeline, TensorsFollowLayoutNames) {
   FakeBackend::Segments segments;
   segments["0"] = {{"a", "b"}, {"c", "d"}, [](auto in, auto& out) {
                      out[0] = bytes_of(number_in(in[0]) + 1);
@@ -83,7 +83,7 @@ TEST(Pipeline, ReportsItsTensorsByNameInTheOrderAskedFor) {
   EXPECT_EQ(values, (std::vector<std::uint64_t>{75, 7, 2, 1, 75}));
 }
 
-TEST(Pipeline, WhatDoesNotFitTogetherIsRefused) {
+TEST(Pipeline, MismatchedLayoutOrInputIsRefused) {
   PipelineLayout same_input = layout_of(1);
   same_input.inputs = {"t0", "t0"};
   testing::expect_error(ErrorCode::kInvalidArgument,
@@ -117,7 +117,7 @@ TEST(Pipeline, WhatDoesNotFitTogetherIsRefused) {
                         {"0 inputs"});
 }
 
-TEST(Pipeline, ProducerThatWaitsGoesOnWhenAResultIsTaken) {
+TEST(Pipeline, PopWakesWaitingProducer) {
   const auto backend = std::make_shared<FakeBackend>(chain_of(2), FakeBackend::Before(), true);
   Pipeline pipeline(layout_of(2), devices_with(2, backend),
                     {.queue_capacity = 4, .result_capacity = 4});
@@ -134,7 +134,7 @@ TEST(Pipeline, ProducerThatWaitsGoesOnWhenAResultIsTaken) {
   }
 }
 
-TEST(Pipeline, TriesWithoutWaitingGetEveryResult) {
+TEST(Pipeline, NonBlockingCallsGetEveryResult) {
   const auto backend = std::make_shared<FakeBackend>(chain_of(3), FakeBackend::Before(), true);
   Pipeline pipeline(layout_of(3), devices_with(3, backend),
                     {.queue_capacity = 4, .result_capacity = 4});
@@ -178,7 +178,7 @@ TEST(Pipeline, LocalDevicesRunOnePerCore) {
   EXPECT_GE(most, std::min(cores, 2));
 }
 
-TEST(Pipeline, TimeoutsAreKeptAndLongOnesDoNotOverflow) {
+TEST(Pipeline, LongTimeoutDoesNotOverflow) {
   const auto backend = std::make_shared<FakeBackend>(chain_of(1), FakeBackend::Before(), true);
   Pipeline pipeline(layout_of(1), devices_with(1, backend), {});
   PipelineResult result;
@@ -191,7 +191,7 @@ TEST(Pipeline, TimeoutsAreKeptAndLongOnesDoNotOverflow) {
   EXPECT_EQ(popped.get(), Flow::kOk);
 }
 
-TEST(Pipeline, CloseWhileManyPushAndPopShortWorkLosesNothing) {
+TEST(Pipeline, CloseWithManyCallersLosesNothing) {
   for (int round = 0; round < 30; ++round) {
     const auto backend = std::make_shared<FakeBackend>(chain_of(2), FakeBackend::Before(), true);
     Pipeline pipeline(layout_of(2), devices_with(2, backend), {});
@@ -219,7 +219,7 @@ TEST(Pipeline, CloseWhileManyPushAndPopShortWorkLosesNothing) {
   }
 }
 
-TEST(Pipeline, ManyProducersAndConsumersGetEveryResult) {
+TEST(Pipeline, ProducersAndConsumersGetAllResults) {
   const auto backend = std::make_shared<FakeBackend>(chain_of(2), FakeBackend::Before(), true);
   for (int round = 0; round < 5; ++round) {
     Pipeline pipeline(layout_of(2, {2, 1}), devices_with(3, backend), {});
@@ -241,7 +241,7 @@ class PipelineFlow : public ::testing::TestWithParam<bool> {
 INSTANTIATE_TEST_SUITE_P(On, PipelineFlow, ::testing::Bool(),
                          [](const auto& row) { return row.param ? "Cores" : "Devices"; });
 
-TEST_P(PipelineFlow, FastProducerIsHeldBackAndMemoryStaysBounded) {
+TEST_P(PipelineFlow, FullPipelineBlocksProducer) {
   Pipeline pipeline(layout_of(2), devices_with(2, backend(2)),
                     {.queue_capacity = 3, .result_capacity = 4});
   // Two queues, two devices that hold a result, and the results.
@@ -260,7 +260,7 @@ TEST_P(PipelineFlow, FastProducerIsHeldBackAndMemoryStaysBounded) {
   EXPECT_EQ(popped, accepted + 1);
 }
 
-TEST(Pipeline, PopTriesWaitsAndTimesOut) {
+TEST(Pipeline, PopTimesOutUntilResult) {
   std::promise<void> may_end;
   const auto backend = std::make_shared<FakeBackend>(
       chain_of(1), [end = may_end.get_future().share()](auto&, auto&) { end.wait(); });
@@ -274,7 +274,7 @@ TEST(Pipeline, PopTriesWaitsAndTimesOut) {
   EXPECT_GE(result.latency, milliseconds(2));
 }
 
-TEST_P(PipelineFlow, CloseWhileFourThreadsPushLosesNothingThatWasAccepted) {
+TEST_P(PipelineFlow, CloseKeepsAcceptedInputs) {
   for (int round = 0; round < 20; ++round) {
     Pipeline pipeline(layout_of(2), devices_with(2, backend(2)), {});
     std::atomic<std::uint64_t> accepted = 0;
@@ -295,7 +295,7 @@ TEST_P(PipelineFlow, CloseWhileFourThreadsPushLosesNothingThatWasAccepted) {
   }
 }
 
-TEST_P(PipelineFlow, CancelWakesEveryoneAndForgets) {
+TEST_P(PipelineFlow, CancelWakesCallersAndDropsInputs) {
   const auto slow = backend(1, [](auto&, auto&) { std::this_thread::sleep_for(milliseconds(5)); });
   Pipeline pipeline(layout_of(1), devices_with(1, slow), {});
   auto push = std::async([&] {
@@ -309,7 +309,7 @@ TEST_P(PipelineFlow, CancelWakesEveryoneAndForgets) {
   EXPECT_EQ(pipeline.pop(result), Flow::kClosed);
 }
 
-TEST_P(PipelineFlow, DestructionWhileBusyEndsWhenTheDeviceDoes) {
+TEST_P(PipelineFlow, DestructorWaitsForRunningDevice) {
   std::atomic<int> ended = 0;
   const auto slow = backend(2, [&](auto&, auto&) {
     std::this_thread::sleep_for(milliseconds(20));
@@ -324,7 +324,7 @@ TEST_P(PipelineFlow, DestructionWhileBusyEndsWhenTheDeviceDoes) {
   EXPECT_EQ(ended, at_end);
 }
 
-TEST_P(PipelineFlow, ConsumerThatStopsAndReturnsFindsEverything) {
+TEST_P(PipelineFlow, PausedConsumerGetsAllResults) {
   Pipeline pipeline(layout_of(3), devices_with(3, backend(3)), {});
   std::thread producer([&] {
     for (std::uint64_t i = 0; i < 200; ++i) EXPECT_EQ(pipeline.push(input_of(i)), Flow::kOk);

@@ -43,7 +43,7 @@ void convolution(ModelBuilder& b, int version, std::vector<std::int32_t> shape) 
 
 class Placement : public ::testing::TestWithParam<Case> {};
 
-TEST_P(Placement, HasCauseReasonAndRemedy) {
+TEST_P(Placement, OperatorHasHostCauseAndRemedy) {
   ModelBuilder b;
   GetParam().build(b);
   const Model model = b.build();
@@ -153,7 +153,7 @@ Model with_host_tail(std::int32_t units) {
   return b.build();
 }
 
-TEST(HostCost, LargerHostOperatorsTakeLonger) {
+TEST(HostCost, LargerOperatorsTakeLonger) {
   const auto host_ns = [](std::int32_t units) {
     const Model model = with_host_tail(units);
     const Graph graph(model);
@@ -178,7 +178,7 @@ void make_float(ModelBuilder& b, std::initializer_list<TensorIndex> tensors) {
   }
 }
 
-TEST(HostCost, PoolingVisitsTheWindowOfEachOutput) {
+TEST(HostCost, PoolingCostsWindowPerOutput) {
   ModelBuilder b;
   const auto y = b.tensor("y", {1, 4, 4, 64});
   tflite::Pool2DOptionsT pool;
@@ -188,7 +188,7 @@ TEST(HostCost, PoolingVisitsTheWindowOfEachOutput) {
   EXPECT_NEAR(host_ns(b.build()), 4 * 4 * 64 * 8 * 8 * host().element_ns.value, 2);
 }
 
-TEST(HostCost, FloatsAreNotLookedUp) {
+TEST(HostCost, Int8ActivationUsesLookupRate) {
   for (const B code : {B::GELU, B::LOGISTIC, B::TANH}) {
     ModelBuilder b;
     const auto x = b.input("x", {1, 64, 64, 16});
@@ -203,7 +203,7 @@ TEST(HostCost, FloatsAreNotLookedUp) {
 }
 
 // The first input is the output's shape.
-TEST(HostCost, FloatTransposeConvolutionTakesTheRateOfFloats) {
+TEST(HostCost, FloatTransposeConvUsesFloatRate) {
   ModelBuilder b;
   const auto shape = b.int32_constant("shape", {1, 16, 16, 32});
   const auto weights = b.constant("w", tflite::TensorType::INT8, {32, 2, 2, 64});
@@ -217,7 +217,7 @@ TEST(HostCost, FloatTransposeConvolutionTakesTheRateOfFloats) {
   EXPECT_NEAR(host_ns(b.build()), kMacs / host().float_macs_per_s.value * 1e9, 2);
 }
 
-TEST(HostCost, TransposedMatrixHasTheSameProducts) {
+TEST(HostCost, TransposedMatMulHasSameCost) {
   const auto product = [](bool is_transposed) {
     ModelBuilder b;
     const auto left =
@@ -250,7 +250,7 @@ TEST(HostCost, OptimalPlanIsNotProven) {
 }
 
 // Four copies share four cores; with one core they wait for one another.
-TEST(HostCost, CoresLimitThePace) {
+TEST(HostCost, CoreCountLimitsThroughput) {
   const Model model = with_host_tail(1000);
   const Graph graph(model);
   DevicePool pool{find_device("edgetpu-pcie"), 4};
@@ -269,7 +269,7 @@ TEST(HostCost, CoresLimitThePace) {
               0.02 * to_s(plan.host_time()));
 }
 
-TEST(HostCost, MeasuredTimesStayWithThePlan) {
+TEST(HostCost, MeasuredTimesStayInPlan) {
   const Model model = with_host_tail(1000);
   const Graph graph(model);
   DevicePool pool{find_device("edgetpu-pcie"), 2};
@@ -284,7 +284,7 @@ TEST(HostCost, MeasuredTimesStayWithThePlan) {
   EXPECT_TRUE(check_certificate(read, graph, {&pool, 1}).is_accepted);
 }
 
-TEST(HostCost, EveryReportHasIt) {
+TEST(HostCost, ReportsShowHostTime) {
   const Model model = with_host_tail(1000);
   const Graph graph(model);
   const auto rows = compare_strategies(graph, find_device("edgetpu-pcie"), 1, 2);
@@ -318,7 +318,7 @@ Model float_model(tflite::TensorType weights) {
   return b.build();
 }
 
-TEST(ModelWithoutTpuPart, GetsNoPlanButAdvice) {
+TEST(UnsupportedModel, PlanIsRefusedWithAdvice) {
   const DevicePool pool{find_device("edgetpu-pcie"), 1};
   const auto plan = [&](const Model& model) {
     const Graph graph(model);

@@ -27,7 +27,7 @@ Plan plan_of(const Model& model, std::size_t count) {
   return plan;
 }
 
-TEST(Plan, StagesDescribeTheSegments) {
+TEST(Plan, StagesDescribeSegments) {
   const Plan plan = plan_of(testing::conv_chain({8, 8, 8, 8}), 2);
   ASSERT_EQ(plan.stages.size(), 2U);
   EXPECT_EQ(plan.model.operator_count, 4U);
@@ -45,7 +45,7 @@ TEST(Plan, StagesDescribeTheSegments) {
             plan.model.parameter_bytes);
 }
 
-TEST(Plan, OfTheSlowestDeviceIsReadAgain) {
+TEST(Plan, SlowestDeviceRoundTrips) {
   DeviceSpec device = find_device("edgetpu-usb3");
   device.timing.clock_hz.value = 1;
   device.timing.link_bytes_per_s.value = 1;
@@ -59,7 +59,7 @@ TEST(Plan, OfTheSlowestDeviceIsReadAgain) {
   EXPECT_EQ(to_json(parse_plan(text, "plan")), text);
 }
 
-TEST(Plan, JsonRoundTripKeepsEveryByte) {
+TEST(Plan, JsonRoundTripIsExact) {
   const Plan plan = plan_of(testing::conv_chain({8, 16, 8, 300}), 3);
   const std::string text = to_json(plan);
   EXPECT_EQ(to_json(parse_plan(text, "plan")), text);
@@ -78,7 +78,7 @@ Plan unequal_plan(const Model& model) {
   return plan;
 }
 
-TEST(Plan, OfUnequalDevicesSaysWhichRunEachStageAndRoundTrips) {
+TEST(Plan, UnequalDevicesRoundTrip) {
   const Model model = testing::conv_chain({8, 16, 8, 300});
   const Plan plan = unequal_plan(model);
   EXPECT_EQ(plan.device, "2xedgetpu-usb3:shared,1xedgetpu-pcie");
@@ -93,7 +93,7 @@ TEST(Plan, OfUnequalDevicesSaysWhichRunEachStageAndRoundTrips) {
   EXPECT_EQ(to_json(evaluate_plan(read, Graph(model), unequal_devices())), text);
 }
 
-TEST(Plan, OfUnequalDevicesEditedIntoWhatThereIsNotIsRefused) {
+TEST(Plan, InvalidPoolUseIsRefused) {
   const Model model = testing::conv_chain({8, 16, 8, 300});
   const Graph graph(model);
   Plan plan = unequal_plan(model);
@@ -112,7 +112,7 @@ TEST(Plan, OfUnequalDevicesEditedIntoWhatThereIsNotIsRefused) {
                {"stage 1 has no key", "2 pools"});
 }
 
-TEST(Plan, SharedLinkBoundsThePaceByAllThatGoesThroughIt) {
+TEST(Plan, SharedLinkSetsBottleneck) {
   const Model model = open_model("zoo:conv5-f32");
   const Graph graph(model);
   DevicePool pool{find_device("edgetpu-usb2"), 3, true};
@@ -142,7 +142,7 @@ TEST(ParsePlan, VersionOneIsRead) {
   EXPECT_EQ(to_json(parse_plan(document.dump(), "old")), to_json(plan));
 }
 
-TEST(Plan, KeysHaveTheDocumentedOrder) {
+TEST(Plan, KeysHaveDocumentedOrder) {
   const Json document = Json::parse(to_json(plan_of(testing::conv_chain({8, 8}), 2)));
   const auto keys = [](const Json& object) {
     std::vector<std::string> names;
@@ -175,7 +175,7 @@ struct BadPlan {
 
 class PlanReader : public ::testing::TestWithParam<BadPlan> {};
 
-TEST_P(PlanReader, NamesThePathOfWhatItRefuses) {
+TEST_P(PlanReader, InvalidDocumentNamesItsPath) {
   Json document = Json::parse(to_json(plan_of(testing::conv_chain({8, 8, 8}), 3)));
   GetParam().edit(document);
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_plan(document.dump(), "my.json"); },
@@ -225,20 +225,20 @@ INSTANTIATE_TEST_SUITE_P(
                 "model.depth: must be a whole number from 0 to 4294967295"}),
     [](const auto& row) { return row.param.name; });
 
-TEST(PlanFile, TextThatIsNotJsonIsNamed) {
+TEST(PlanFile, InvalidJsonIsNamed) {
   const testing::ScratchFolder scratch;
   write_file(scratch.path() / "plan.json", "{ \"schema\": ");
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)read_plan(scratch.path() / "plan.json"); },
                {"plan.json", "not JSON"});
 }
 
-TEST(PlanFile, DeepNestingIsRefusedWithoutACrash) {
+TEST(PlanFile, DeepNestingIsRefused) {
   expect_error(ErrorCode::kInvalidArgument,
                [] { (void)parse_plan(std::string(200'000, '['), "deep"); },
                {"more than 64 levels"});
 }
 
-TEST(PlanFile, ObjectOfThousandsOfKeysIsRefusedInsteadOfSearchedForEachOfThem) {
+TEST(PlanFile, ObjectWithTooManyKeysIsRefused) {
   std::string text = "{";
   for (int i = 0; i < 5000; ++i) text += (i == 0 ? "\"" : ", \"") + std::to_string(i) + "\": 0";
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_plan(text + "}", "wide"); },
@@ -255,7 +255,7 @@ TEST(CheckPlanMatches, PlanOfAnotherModelIsRefused) {
                {"chain", "segue plan"});
 }
 
-TEST(CheckPlanMatches, PlanJustMadeIsComparedBySizes) {
+TEST(CheckPlanMatches, PlanWithoutHashIsComparedBySize) {
   Plan plan = plan_of(testing::conv_chain({8, 8}), 2);
   plan.model.sha256.clear();
   EXPECT_NO_THROW(check_plan_matches(plan, testing::conv_chain({8, 8})));
@@ -266,7 +266,7 @@ TEST(CheckPlanMatches, PlanJustMadeIsComparedBySizes) {
                {"with 2 operators", "segue plan"});
 }
 
-TEST(PlanFile, KeysThatStandTwiceAreRefusedWithTheirPath) {
+TEST(PlanFile, DuplicateKeyIsRefusedWithPath) {
   const auto refuses = [](const std::string& once, const std::string& twice,
                           const std::string& path) {
     std::string text = to_json(plan_of(testing::conv_chain({8, 8}), 2));

@@ -25,7 +25,7 @@ SegmentLatency random_latency(std::mt19937& random) {
   };
 }
 
-TEST(Profile, ExactSearchEqualsExhaustionWhateverTheLatencies) {
+TEST(Profile, ExactMatchesExhaustiveForAnyLatency) {
   std::mt19937 random(1);
   for (int round = 0; round < 100; ++round) {
     const Model model = testing::random_model(random, 3 + static_cast<int>(random() % 10));
@@ -44,7 +44,7 @@ TEST(Profile, ExactSearchEqualsExhaustionWhateverTheLatencies) {
   }
 }
 
-TEST(Profile, ExactSearchEqualsExhaustionOnTheSimulatorAndMeasuresLess) {
+TEST(Profile, ExactMatchesExhaustiveOnSimulator) {
   std::mt19937 random(2);
   std::uint64_t measured = 0;
   std::uint64_t possible = 0;
@@ -63,7 +63,7 @@ TEST(Profile, ExactSearchEqualsExhaustionOnTheSimulatorAndMeasuresLess) {
   EXPECT_LT(measured, possible);
 }
 
-TEST(Profile, SimulatedLatenciesAreThoseOfTheSegmentsAndAtLeastTheirBound) {
+TEST(Profile, SimulatedLatencyIsAtLeastItsBound) {
   const Model model = open_model("zoo:resnet50");
   const Graph graph(model);
   const DeviceSpec& device = find_device("edgetpu-usb3");
@@ -77,7 +77,7 @@ TEST(Profile, SimulatedLatenciesAreThoseOfTheSegmentsAndAtLeastTheirBound) {
   }
 }
 
-TEST(Profile, CountsItsMeasurementsOnceAndKeepsThem) {
+TEST(Profile, MeasurementsAreCountedOnce) {
   const Model model = testing::conv_chain({8, 8, 8, 8});
   const Graph graph(model);
   int calls = 0;
@@ -99,7 +99,7 @@ TEST(Profile, ChoicesAreBinomialCoefficients) {
   EXPECT_EQ(count_choices(509, 8), std::numeric_limits<std::uint64_t>::max());
 }
 
-TEST(Profile, ExhaustionBeyondItsLimitIsRefusedWithTheCount) {
+TEST(Profile, ExhaustiveAboveLimitNamesCount) {
   const Model model = open_model("zoo:resnet50");
   const Graph graph(model);
   Profile profile = Profile::simulated(graph, find_device("edgetpu-pcie"));
@@ -108,7 +108,7 @@ TEST(Profile, ExhaustionBeyondItsLimitIsRefusedWithTheCount) {
   EXPECT_EQ(profile.measurements(), 0U);
 }
 
-TEST(Profile, BisectionFindsTheBestWhereLatenciesGrowWithTheSegment) {
+TEST(Profile, BisectionIsExactForMonotoneLatency) {
   std::mt19937 random(3);
   for (int round = 0; round < 50; ++round) {
     const Model model = testing::random_model(random, 4 + static_cast<int>(random() % 12));
@@ -130,7 +130,7 @@ TEST(Profile, BisectionFindsTheBestWhereLatenciesGrowWithTheSegment) {
   }
 }
 
-TEST(Profile, MoreSegmentsThanUnitsOrNoneAreRefused) {
+TEST(Profile, ImpossibleSegmentCountIsRefused) {
   const Model model = testing::conv_chain({8, 8});
   const Graph graph(model);
   Profile profile = Profile::simulated(graph, find_device("edgetpu-pcie"));
@@ -139,7 +139,7 @@ TEST(Profile, MoreSegmentsThanUnitsOrNoneAreRefused) {
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)segment_profiled(profile, 0); }, {"0"});
 }
 
-TEST(Profile, ErrorsOfTheMeasurementReachTheCaller) {
+TEST(Profile, MeasurementErrorReachesCaller) {
   const Model model = testing::conv_chain({8, 8, 8});
   const Graph graph(model);
   Profile profile = Profile::of_depths(graph, [](std::span<const OperatorId>) -> Nanoseconds {

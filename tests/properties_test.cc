@@ -55,7 +55,7 @@ std::vector<std::uint32_t> depths_of(const Model& model) {
   return depths;
 }
 
-TEST(Property, DepthIsOneMoreThanThatOfTheDeepestWriter) {
+TEST(Property, DepthExceedsDeepestWriterByOne) {
   for_all(kRounds, []([[maybe_unused]] std::mt19937& random, [[maybe_unused]] const Model& model,
                       const Graph& graph) {
     const auto depths = depths_of(model);
@@ -65,7 +65,7 @@ TEST(Property, DepthIsOneMoreThanThatOfTheDeepestWriter) {
   });
 }
 
-TEST(Property, LevelsSumUpToTheModelAndRangesToTheirLevels) {
+TEST(Property, LevelsSumToModel) {
   for_all(kRounds, []([[maybe_unused]] std::mt19937& random, [[maybe_unused]] const Model& model,
                       const Graph& graph) {
     std::uint64_t parameters = 0;
@@ -83,7 +83,7 @@ TEST(Property, LevelsSumUpToTheModelAndRangesToTheirLevels) {
   });
 }
 
-TEST(Property, WhatCrossesACutIsWhatIsWrittenAboveAndReadBelow) {
+TEST(Property, CutCrossingsMatchDefinition) {
   for_all(kRounds, []([[maybe_unused]] std::mt19937& random, [[maybe_unused]] const Model& model,
                       const Graph& graph) {
     const auto depths = depths_of(model);
@@ -106,7 +106,7 @@ TEST(Property, WhatCrossesACutIsWhatIsWrittenAboveAndReadBelow) {
   });
 }
 
-TEST(Property, ReadersAndWritersAreTwoSidesOfOneEdge) {
+TEST(Property, ReadersAndWritersAreSymmetric) {
   for_all(kRounds, []([[maybe_unused]] std::mt19937& random, [[maybe_unused]] const Model& model,
                       const Graph& graph) {
     for (std::size_t i = 0; i < graph.operator_count(); ++i) {
@@ -118,7 +118,7 @@ TEST(Property, ReadersAndWritersAreTwoSidesOfOneEdge) {
   });
 }
 
-TEST(Property, EveryStrategyGivesSegmentsThatHoldEachOperatorOnceAndReadOnlyEarlierOnes) {
+TEST(Property, StrategiesCoverOperatorsInOrder) {
   for_all(kRounds, []([[maybe_unused]] std::mt19937& random, [[maybe_unused]] const Model& model,
                       const Graph& graph) {
     const auto count = static_cast<std::uint32_t>(1 + random() % std::min(4U, graph.depth()));
@@ -140,7 +140,7 @@ TEST(Property, EveryStrategyGivesSegmentsThatHoldEachOperatorOnceAndReadOnlyEarl
   });
 }
 
-TEST(Property, OptimalIsNeverSlowerThanAnyOtherStrategyNorThanWithFewerDevices) {
+TEST(Property, OptimalIsFastestAndMonotoneInDevices) {
   for_all(kRounds / 4, []([[maybe_unused]] std::mt19937& random,
                           [[maybe_unused]] const Model& model, const Graph& graph) {
     const DeviceSpec device = testing::random_device(random);
@@ -158,7 +158,7 @@ TEST(Property, OptimalIsNeverSlowerThanAnyOtherStrategyNorThanWithFewerDevices) 
   });
 }
 
-TEST(Property, SegmentsAreModelsAndTheirParametersAreThoseOfTheirOperators) {
+TEST(Property, SegmentsParseWithSameParameters) {
   for_all(kRounds, []([[maybe_unused]] std::mt19937& random, [[maybe_unused]] const Model& model,
                       const Graph& graph) {
     const auto cut = static_cast<std::uint32_t>(1 + random() % graph.depth());
@@ -196,7 +196,7 @@ std::vector<StageLoad> random_loads(std::mt19937& random) {
   return loads;
 }
 
-TEST(TimelineProperty, NoInputIsFasterThanItsStagesNorThePipelineThanItsSlowest) {
+TEST(TimelineProperty, InputAndPipelineRespectStageTimes) {
   std::mt19937 random(5);
   for (unsigned round = 0; round < kRounds; ++round) {
     const auto loads = random_loads(random);
@@ -226,7 +226,7 @@ TEST(TimelineProperty, NoInputIsFasterThanItsStagesNorThePipelineThanItsSlowest)
   }
 }
 
-TEST(TimelineProperty, ALongStreamTakesTheTimeOfItsSlowestStageWhereEachHasOneDevice) {
+TEST(TimelineProperty, SteadyPeriodIsSlowestStage) {
   std::mt19937 random(6);
   for (unsigned round = 0; round < kRounds; ++round) {
     auto loads = random_loads(random);
@@ -241,7 +241,7 @@ TEST(TimelineProperty, ALongStreamTakesTheTimeOfItsSlowestStageWhereEachHasOneDe
   }
 }
 
-TEST(TimelineProperty, MoreRoomNeverMakesAPureStreamSlower) {
+TEST(TimelineProperty, LargerQueueNeverSlowsPureStream) {
   std::mt19937 random(7);
   for (unsigned round = 0; round < kRounds; ++round) {
     auto loads = random_loads(random);
@@ -258,7 +258,7 @@ TEST(TimelineProperty, MoreRoomNeverMakesAPureStreamSlower) {
   }
 }
 
-TEST(TimelineProperty, EventsOfADeviceDoNotOverlapAndFillItsTime) {
+TEST(TimelineProperty, DeviceEventsSumToStageTime) {
   std::mt19937 random(8);
   for (unsigned round = 0; round < kRounds; ++round) {
     const auto loads = random_loads(random);

@@ -41,7 +41,7 @@ class RealModel : public ::testing::TestWithParam<std::string> {
   }
 };
 
-TEST_P(RealModel, IsTheSameAfterEveryTopologicalCut) {
+TEST_P(RealModel, AnyTopologicalCutVerifies) {
   SKIP_WITHOUT(path());
   const Model model = read_model(path());
   const auto count = static_cast<std::uint32_t>(model.operators().size());
@@ -52,7 +52,7 @@ TEST_P(RealModel, IsTheSameAfterEveryTopologicalCut) {
   }
 }
 
-TEST_P(RealModel, IsTheSameInBalancedSegments) {
+TEST_P(RealModel, BalancedSegmentsVerify) {
   SKIP_WITHOUT(path());
   const Model model = read_model(path());
   const Graph graph(model);
@@ -68,7 +68,7 @@ TEST_P(RealModel, IsTheSameInBalancedSegments) {
 INSTANTIATE_TEST_SUITE_P(All, RealModel, ::testing::ValuesIn(testing::runnable_shared_models()),
                          [](const auto& row) { return testing::test_name(row.param); });
 
-TEST(RealModels, ModelThatCannotRunIsReportedAsSuch) {
+TEST(RealModels, UnrunnableModelIsReported) {
   const auto path = testing::shared("models/invalid_model_invoking_error.tflite");
   SKIP_WITHOUT(path);
   const Model model = read_model(path);
@@ -125,7 +125,7 @@ std::vector<std::string> top_five(const std::vector<std::byte>& scores, const fs
   return result;
 }
 
-TEST(RealModels, PhotoOfACatIsACatAfterThreeSegments) {
+TEST(RealModels, CatPhotoKeepsTopFiveLabels) {
   const auto model_path = testing::shared("models/mobilenet_v2_1.0_224_quant.tflite");
   const auto photo = testing::shared("images/cat.bmp");
   const auto labels = testing::shared("images/imagenet_labels.txt");
@@ -154,7 +154,7 @@ TEST(RealModels, PhotoOfACatIsACatAfterThreeSegments) {
   })) << expected[0];
 }
 
-TEST(CompiledModels, ProgramsShowTheirParameterBytes) {
+TEST(CompiledModels, ProgramParametersMatchCompilerData) {
   const auto cuts = testing::shared("data/vendor_cuts.csv");
   SKIP_WITHOUT(cuts);
   int rows = 0;
@@ -176,7 +176,7 @@ TEST(CompiledModels, ProgramsShowTheirParameterBytes) {
 
 // Tensor 'Conv2d_11…' leaves segment 0 and enters segment 3: Google's own segments do not hand it
 // through those between.
-TEST(CompiledModels, VendorSegmentsReadSkippingTensorsWhereTheyAreNeeded) {
+TEST(CompiledModels, VendorSkipTensorBypassesSegments) {
   const auto file = [](int i) {
     return testing::shared("models/ssd_mobilenet_v1_segment_" + std::to_string(i) +
                            "_of_4_edgetpu.tflite");

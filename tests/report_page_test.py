@@ -149,7 +149,7 @@ class ReportPage(Page):
         self.assertLessEqual(page.stat().st_size, LARGEST_BYTES)
         return page
 
-    def test_draws_everything_on_wide_and_narrow_screens(self):
+    def test_every_chart_is_drawn_at_two_widths(self):
         page = self.write("resnet101.html", "zoo:resnet101", "--show", "6", "--strategy", "balanced")
         for width in (1280, 400):
             with self.subTest(width=width):
@@ -199,14 +199,14 @@ class ReportPage(Page):
         self.assertEqual(labels, [f"{i}|{i + 1}" for i in range(7)])
         self.expect_readable(1280)
 
-    def test_is_drawn_for_many_tpus_and_small_models(self):
+    def test_many_tpus_and_small_models_are_drawn(self):
         for arguments in (["zoo:squeezenet", "--tpus", "1..16"], ["zoo:mobilenet@64", "--tpus", "2"]):
             with self.subTest(arguments=arguments):
                 self.browser.open(self.write("other.html", *arguments), 400)
                 self.expect_readable(400)
                 self.expect_clean()
 
-    def test_shows_a_run_beside_its_plan(self):
+    def test_run_is_shown_beside_plan(self):
         folder = Path(self.folder.name) / "parts"
         subprocess.run([SEGUE, "split", "zoo:squeezenet@64", "--tpus", "2", "--strategy", "balanced",
                         "-o", folder], check=True, stdout=subprocess.DEVNULL)
@@ -222,7 +222,7 @@ class ReportPage(Page):
         self.expect_readable(1280)
         self.expect_clean()
 
-    def test_names_do_no_harm(self):
+    def test_hostile_names_are_escaped(self):
         folder = Path(self.folder.name)
         subprocess.run([SEGUE, "zoo", "mobilenet@64", "-o", folder / "plain.tflite"], check=True,
                        stdout=subprocess.DEVNULL)
@@ -244,7 +244,7 @@ class PaperPage(Page):
         subprocess.run([SEGUE, "paper", "-o", cls.folder.name], check=True, stdout=subprocess.DEVNULL)
         cls.page = Path(cls.folder.name) / "index.html"
 
-    def test_draws_everything_on_wide_and_narrow_screens(self):
+    def test_every_chart_is_drawn_at_two_widths(self):
         for width in (1280, 400):
             with self.subTest(width=width):
                 self.browser.open(self.page, width)
@@ -255,7 +255,7 @@ class PaperPage(Page):
                 self.expect_clean()
                 self.browser.shoot(f"paper-{width}")
 
-    def test_controls_choose_the_number_of_tpus_and_bring_out_a_strategy(self):
+    def test_controls_select_tpus_and_strategy(self):
         self.browser.open(self.page, 1280)
         captions = ("return [...document.querySelectorAll('#comparison figure:not([hidden]) figcaption')]"
                     ".map((caption) => caption.textContent);")

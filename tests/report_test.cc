@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 using testing::ModelBuilder;
 using ::testing::Not;
 
-TEST(Printable, ControlCharactersAndBrokenUtf8AreReplaced) {
+TEST(Printable, ControlAndInvalidUtf8AreReplaced) {
   EXPECT_EQ(printable("plain"), "plain");
   EXPECT_EQ(printable("naïve – 猫"), "naïve – 猫");
   EXPECT_EQ(printable("a\x1b[31mred\n").find('\x1b'), std::string::npos);
@@ -31,9 +31,11 @@ TEST(Printable, ControlCharactersAndBrokenUtf8AreReplaced) {
   }
 }
 
-TEST(Printable, LongTextIsCut) { EXPECT_LE(printable(std::string(10'000, 'x'), 200).size(), 210U); }
+TEST(Printable, LongTextIsTruncated) {
+  EXPECT_LE(printable(std::string(10'000, 'x'), 200).size(), 210U);
+}
 
-TEST(Table, TextAlignsNumbersRightAndNamesLeft) {
+TEST(Table, TextAlignsNumbersRight) {
   Table table;
   table.columns = {{"name", Table::Align::kLeft}, {"bytes"}};
   table.rows = {{"a", "1"}, {"long name", "1234"}};
@@ -131,21 +133,21 @@ TEST(Wrapped, CodeIsNotBroken) {
   EXPECT_EQ(wrapped("now use `segue x` and more", 16), "now use\n`segue x` and\nmore");
 }
 
-TEST(Table, CsvQuotesWhatNeedsIt) {
+TEST(Table, CsvQuotesSpecialCharacters) {
   Table table;
   table.columns = {{"name"}, {"n"}};
   table.rows = {{"a,\"b\"\nc", "1"}};
   EXPECT_EQ(table.to_csv(), "name,n\n\"a,\"\"b\"\"\nc\",1\n");
 }
 
-TEST(Table, CsvHoldsNoFormulas) {
+TEST(Table, CsvEscapesFormulas) {
   Table table;
   table.columns = {{"name", Table::Align::kLeft}, {"difference"}};
   table.rows = {{"=HYPERLINK(1)", "-1.5"}, {"-", "+2"}, {"@sum", "3"}};
   EXPECT_EQ(table.to_csv(), "name,difference\n'=HYPERLINK(1),-1.5\n-,+2\n'@sum,3\n");
 }
 
-TEST(Table, MarkdownKeepsItsColumns) {
+TEST(Table, MarkdownEscapesPipes) {
   Table table;
   table.columns = {{"name", Table::Align::kLeft}, {"n"}};
   table.rows = {{"a|b", "1"}};
@@ -173,7 +175,7 @@ void expect_harmless_text(const std::string& text) {
   }
 }
 
-TEST(HostileNames, ReachNeitherTerminalNorBreakJsonNorCsv) {
+TEST(HostileNames, ReportsEscapeNames) {
   const Model model = hostile_names();
   const Graph graph(model);
   const DeviceSpec& device = find_device("edgetpu-pcie");
@@ -215,7 +217,7 @@ TEST(Inspect, TextJsonAndCsvAgree) {
             graph.stats(OperatorId{1}).parameter_bytes);
 }
 
-TEST(PlanText, SaysThatBytesAreSimulated) {
+TEST(PlanText, TextSaysMemoryIsSimulated) {
   const Model model = testing::conv_chain({8, 8, 8, 8});
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-usb3"));
@@ -227,7 +229,7 @@ TEST(PlanText, SaysThatBytesAreSimulated) {
   EXPECT_EQ(refinement_text(balanced), "");
 }
 
-TEST(Inspect, SaysWhatRunsOnTheHost) {
+TEST(Inspect, JsonNamesHostOperators) {
   testing::ModelBuilder b;
   const auto x = b.input("x", {1, 4});
   const auto y = b.tensor("y", {1, 4});
@@ -239,7 +241,7 @@ TEST(Inspect, SaysWhatRunsOnTheHost) {
   EXPECT_EQ(json["operators"][1]["runs_on"], "host");
 }
 
-TEST(SimulateText, NamesTheSlowestStageItsCauseAndWhatToTry) {
+TEST(SimulateText, TextExplainsSlowestStage) {
   const Model model = open_model("zoo:resnet50");
   const Graph graph(model);
   const DeviceSpec& device = find_device("edgetpu-pcie");
@@ -254,7 +256,7 @@ TEST(SimulateText, NamesTheSlowestStageItsCauseAndWhatToTry) {
   EXPECT_THAT(text, ::testing::HasSubstr("streaming parameters from the host; move the cuts"));
 }
 
-TEST(PlanText, SaysThatTheSharedLinkIsSlowerThanEveryStage) {
+TEST(PlanText, SharedLinkIsNamedAsBottleneck) {
   const Model model = open_model("zoo:conv5-f32");
   const Graph graph(model);
   const auto text_of = [&](const char* devices, Strategy strategy) {
@@ -267,13 +269,13 @@ TEST(PlanText, SaysThatTheSharedLinkIsSlowerThanEveryStage) {
   EXPECT_THAT(best, Not(HasSubstr("--strategy optimal")));
 }
 
-TEST(PlanText, OfOneTpuDoesNotSpeakOfOtherCuts) {
+TEST(PlanText, OneTpuGetsNoCutAdvice) {
   const Model model = open_model("zoo:resnet50");
   const Graph graph(model);
   EXPECT_THAT(plan_text(testing::balanced_plan(graph, 1), {}), Not(HasSubstr("move the cuts")));
 }
 
-TEST(ArrayFigure, ShowsEveryCycleAndTheProduct) {
+TEST(ArrayFigure, FigureShowsCyclesAndProduct) {
   const std::string figure = array_figure();
   EXPECT_THAT(figure, ::testing::HasSubstr("cycle 10"));
   EXPECT_THAT(figure, ::testing::HasSubstr("10 cycles, equal to the closed form"));
@@ -319,7 +321,7 @@ TEST(RunReports, TextCsvAndJsonAgree) {
   }
 }
 
-TEST(RunReports, TellTheTimeScaleAndHotDevices) {
+TEST(RunReports, TimeScaleAndHotDevicesAreShown) {
   RunReport report{"m", "b", {}, std::nullopt, 30.0, {{"pci:apex_0", 86.25}, {"pci:apex_1", 61}}};
   const std::string text = run_text(report);
   EXPECT_THAT(text, ::testing::HasSubstr("multiplied by 30"));

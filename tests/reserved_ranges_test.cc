@@ -7,7 +7,7 @@
 namespace segue {
 namespace {
 
-TEST(ReservedRanges, EqualAScanOfAllItems) {
+TEST(ReservedRanges, RowsMatchScanOfAllItems) {
   std::mt19937 random(5);
   for (int round = 0; round < 200; ++round) {
     const std::size_t size = 1 + random() % 30;

@@ -35,9 +35,9 @@ using ::testing::HasSubstr;
 
 Nanoseconds pace(const Plan& plan) { return plan.predicted.bottleneck; }
 
-class EveryNetwork : public ::testing::TestWithParam<Network> {};
+class PaperNetwork : public ::testing::TestWithParam<Network> {};
 
-TEST_P(EveryNetwork, IsPlannedOptimallyOnOneToEightDevicesAndNeverWorseThanByOtherStrategies) {
+TEST_P(PaperNetwork, OptimalIsProvenAndNeverSlower) {
   for (const char* device : {"edgetpu-pcie", "edgetpu-usb3"}) {
     const NetworkPlans network = paper::plan_network(GetParam(), find_device(device));
     Nanoseconds before = Nanoseconds::max();
@@ -62,7 +62,7 @@ TEST_P(EveryNetwork, IsPlannedOptimallyOnOneToEightDevicesAndNeverWorseThanByOth
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Networks, EveryNetwork, ::testing::ValuesIn(kNetworks),
+INSTANTIATE_TEST_SUITE_P(Networks, PaperNetwork, ::testing::ValuesIn(kNetworks),
                          [](const auto& row) { return std::string(row.param.name); });
 
 // --- docs/results.md
@@ -144,7 +144,7 @@ std::string replaced(std::string text, const std::string& name, const std::strin
 const bool kUpdates = std::getenv("SEGUE_UPDATE_DOCS") != nullptr;
 
 // SEGUE_UPDATE_DOCS=1 writes the tables instead of comparing them.
-TEST(ResultsPage, IsCurrent) {
+TEST(ResultsPage, TablesMatchProgramOutput) {
   const fs::path path = SEGUE_TEST_SOURCE "/docs/results.md";
   const std::string text = read_text_file(path, 1 << 20);
   std::string now = replaced(text, "usb3", usb3_table());
@@ -194,7 +194,7 @@ void expect_committed(const fs::path& folder) {
 }
 
 // Planned twice, by several threads each time. SEGUE_UPDATE_DOCS=1 writes the folders.
-TEST(Paper, IsTheSameByteForByteFromTheLibraryFromTheCommandLineAndInTheRepository) {
+TEST(Paper, LibraryCliAndRepositoryAgree) {
   const std::vector<Experiment> experiments = reproduce_paper(experiment_names());
   for (const Experiment& experiment : experiments) {
     if (kUpdates) write(experiment);
@@ -223,7 +223,7 @@ std::string row_of(const std::string& text, const std::string& begin) {
   return at == std::string::npos ? "" : text.substr(at, text.find('\n', at) - at);
 }
 
-TEST(Paper, ErrorsOfFigures4And6AreThoseOfTheAccuracyPage) {
+TEST(Paper, FigureErrorsMatchAccuracyPage) {
   const std::string page = read_text_file(SEGUE_TEST_SOURCE "/docs/accuracy.md", kLargestFile);
   const std::string figure4 = committed("figure4/README.md");
   const std::string figure6 = committed("figure6/README.md");
@@ -243,7 +243,7 @@ TEST(Paper, ErrorsOfFigures4And6AreThoseOfTheAccuracyPage) {
 // The paper's result: where Google's segments stream megabytes, balancing streams no more, is no
 // slower, and several TPUs give more than their number; within a hundredth. Two networks are not
 // super-linear here: DenseNet121 streams constants whatever the cut, and Xception reaches 2.7 on 3.
-TEST(Paper, BalancedIsSuperlinearWhereGooglesSegmentsStream) {
+TEST(Paper, BalancedSpeedUpIsSuperlinear) {
   const DeviceSpec& device = find_device("edgetpu-pcie");
   const auto compiler = make_simulated_compiler(device);
   int streaming = 0;
@@ -269,13 +269,13 @@ TEST(Paper, BalancedIsSuperlinearWhereGooglesSegmentsStream) {
   EXPECT_GE(super_linear, streaming - 2);
 }
 
-TEST(Paper, UnknownExperimentIsRefusedWithTheNamesThereAre) {
+TEST(Paper, UnknownExperimentListsNames) {
   constexpr std::string_view kName = "figure3";
   testing::expect_error(ErrorCode::kInvalidArgument, [&] { (void)reproduce_paper({{kName}}); },
                         {"unknown experiment 'figure3'", "figure1"});
 }
 
-TEST(Paper, OneExperimentPrintsItsTextOrWritesItsFolder) {
+TEST(Paper, OneExperimentPrintsTextOrFolder) {
   const testing::ScratchFolder scratch;
   EXPECT_EQ(testing::run_segue({"paper", "figure", "5"}).out, committed("figure5/README.md"));
   const auto run = testing::run_segue({"paper", "table", "profile", "-o", "."}, scratch.path());

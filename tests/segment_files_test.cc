@@ -21,7 +21,7 @@ using testing::ScratchFolder;
 using testing::skipping;
 using testing::split;
 
-TEST(WriteSegments, NamesWithControlCharactersAreRefused) {
+TEST(WriteSegments, ControlCharactersInNameAreRefused) {
   const ScratchFolder scratch;
   const Model model = skipping().build("a\nb");
   expect_error(ErrorCode::kInvalidArgument,
@@ -29,7 +29,7 @@ TEST(WriteSegments, NamesWithControlCharactersAreRefused) {
                {"rename"});
 }
 
-TEST(WriteSegments, CompiledModelsAreRefused) {
+TEST(WriteSegments, CompiledModelIsRefused) {
   ModelBuilder b;
   const auto y = b.tensor("y", {1, 4});
   b.op(tflite::BuiltinOperator::CUSTOM, {b.input("x", {1, 4})}, {y});
@@ -43,7 +43,7 @@ TEST(WriteSegments, CompiledModelsAreRefused) {
   EXPECT_TRUE(fs::is_empty(scratch.path()));
 }
 
-TEST(FindSegments, FoldersThatHoldNoSetAreRefused) {
+TEST(FindSegments, FolderWithoutOneSetIsRefused) {
   const ScratchFolder scratch;
   expect_error(ErrorCode::kIo, [&] { (void)find_segments(scratch.path() / "none"); },
                {"no such folder"});
@@ -56,7 +56,7 @@ TEST(FindSegments, FoldersThatHoldNoSetAreRefused) {
                {"2 different splits"});
 }
 
-TEST(FindSegments, MissingMemberIsNamed) {
+TEST(FindSegments, MissingSegmentIsNamed) {
   const ScratchFolder scratch;
   const Model model = skipping().build();
   split(model, {{operators(0, 0), operators(1, 3)}}, scratch.path());
@@ -65,7 +65,7 @@ TEST(FindSegments, MissingMemberIsNamed) {
                {"model_segment_1_of_2"});
 }
 
-TEST(FindSegments, WorksWithoutAPlan) {
+TEST(FindSegments, MissingPlanIsAccepted) {
   const ScratchFolder scratch;
   const Model model = skipping().build();
   split(model, {{operators(0, 0), operators(1, 3)}}, scratch.path());
@@ -74,7 +74,7 @@ TEST(FindSegments, WorksWithoutAPlan) {
   EXPECT_EQ(find_segments(scratch.path()), with_plan);
 }
 
-TEST(ReadSplit, GivesFilesSegmentsAndPlanTogether) {
+TEST(ReadSplit, SplitHasFilesSegmentsAndPlan) {
   const ScratchFolder scratch;
   const Model model = skipping().build();
   split(model, {{operators(0, 0), operators(1, 3)}}, scratch.path());
@@ -99,7 +99,7 @@ TEST(ReadSplit, SegmentsOfAnotherSplitAreRefused) {
 }
 
 // plan.json holds them with a replacement.
-TEST(ReadSplit, NamesThatAreNotUtf8AreThoseOfThePlan) {
+TEST(ReadSplit, NonUtf8NamesMatchPlan) {
   ModelBuilder b;
   const auto middle = b.relu(b.input("x", {1, 4}), "mid\xFF");
   b.output(b.relu(middle, "y"));
@@ -109,7 +109,7 @@ TEST(ReadSplit, NamesThatAreNotUtf8AreThoseOfThePlan) {
   EXPECT_EQ(read_split(scratch.path()).segments.size(), 2U);
 }
 
-TEST(ReadSplit, CompiledFilesStandBesideTheirSegments) {
+TEST(ReadSplit, CompiledFilesMustBeComplete) {
   const ScratchFolder scratch;
   const Model model = skipping().build();
   split(model, {{operators(0, 0), operators(1, 3)}}, scratch.path());

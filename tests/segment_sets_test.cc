@@ -53,7 +53,7 @@ void expect_refused(const ModelBuilder& second, std::initializer_list<std::strin
       ErrorCode::kInvalidArgument, [&] { (void)read_split(scratch.path()); }, parts);
 }
 
-TEST(SegmentSets, CompiledFilesAloneAreEnough) {
+TEST(SegmentSets, CompiledFilesAloneAreRead) {
   const ScratchFolder scratch;
   write(scratch.path(), "m_segment_0_of_2_edgetpu.tflite", segment({"x"}, {"a"}, true));
   write(scratch.path(), "m_segment_1_of_2_edgetpu.tflite", segment({"a"}, {"y"}, true));
@@ -67,7 +67,7 @@ TEST(SegmentSets, CompiledFilesAloneAreEnough) {
                {"m_segment_I_of_2_edgetpu.tflite", "--backend edgetpu", "m_segment_I_of_2.tflite"});
 }
 
-TEST(SegmentSets, CutFilesComeFirstWhereAllAreThere) {
+TEST(SegmentSets, CompleteCutFilesArePreferred) {
   const ScratchFolder scratch;
   write_two(scratch.path(), segment({"a"}, {"y"}));
   for (const int i : {0, 1}) {
@@ -94,14 +94,14 @@ TEST(SegmentSets, MissingFilesAreNamedAndCounted) {
                 "and 1 more: file not found", "only 2 of 6 segments exist"});
 }
 
-TEST(SegmentSets, HugeCountIsRefusedAtOnce) {
+TEST(SegmentSets, HugeCountIsRefusedQuickly) {
   const ScratchFolder scratch;
   write_file(scratch.path() / "m_segment_0_of_18446744073709551615.tflite", "x");
   expect_error(ErrorCode::kIo, [&] { (void)find_split(scratch.path()); },
                {"m_segment_1_of_18446744073709551615.tflite"});
 }
 
-TEST(SegmentSets, OtherFileNamesAreNoSegments) {
+TEST(SegmentSets, OtherFileNamesAreIgnored) {
   const ScratchFolder scratch;
   for (const char* name :
        {"m_segment_00_of_1.tflite", "m_segment_1_of_1.tflite", "m_segment__of_1.tflite",
@@ -111,7 +111,7 @@ TEST(SegmentSets, OtherFileNamesAreNoSegments) {
   expect_error(ErrorCode::kIo, [&] { (void)find_split(scratch.path()); }, {"no segment files"});
 }
 
-TEST(SegmentSets, SeveralAreNamedWithWhatToPass) {
+TEST(SegmentSets, SeveralSetsAreNamedWithExample) {
   const ScratchFolder scratch;
   write_two(scratch.path(), segment({"a"}, {"y"}));
   const fs::path other = scratch.path() / "n_segment_0_of_1_edgetpu.tflite";
@@ -125,7 +125,7 @@ TEST(SegmentSets, SeveralAreNamedWithWhatToPass) {
   EXPECT_EQ(find_split(other, SegmentFiles::kAny).files, std::vector{other});
 }
 
-TEST(SegmentSets, PlanOfAnotherSetDoesNotCount) {
+TEST(SegmentSets, PlanAppliesToItsOwnSet) {
   const ScratchFolder scratch;
   split(skipping().build(), {{operators(0, 0), operators(1, 3)}}, scratch.path());
   const fs::path other = scratch.path() / "n_segment_0_of_1.tflite";
@@ -144,7 +144,7 @@ TEST(SegmentSets, FileThatIsNoSegmentIsRefused) {
                {"is a file, not a folder"});
 }
 
-TEST(SegmentBorders, TensorsThatSkipSegmentsPass) {
+TEST(SegmentBorders, SkipTensorsAreAccepted) {
   const ScratchFolder scratch;
   split(skipping().build(), {{operators(0, 0), operators(1, 1), operators(2, 3)}}, scratch.path());
   fs::remove(scratch.path() / "plan.json");
@@ -161,7 +161,7 @@ TEST(SegmentBorders, SwappedSegmentsAreRefused) {
                 "not in the order"});
 }
 
-TEST(SegmentBorders, FirstAndLastSwappedAreRefused) {
+TEST(SegmentBorders, SwappedFirstAndLastAreRefused) {
   const ScratchFolder scratch;
   write(scratch.path(), "m_segment_0_of_2.tflite", segment({"a"}, {"y"}));
   write(scratch.path(), "m_segment_1_of_2.tflite", segment({"x"}, {"a"}));
@@ -169,19 +169,19 @@ TEST(SegmentBorders, FirstAndLastSwappedAreRefused) {
                {"m_segment_1_of_2.tflite: reads 'x'"});
 }
 
-TEST(SegmentBorders, InputThatNobodyGivesIsRefused) {
+TEST(SegmentBorders, UnwrittenInputIsRefused) {
   expect_refused(segment({"b"}, {"y"}),
                  {"m_segment_1_of_2.tflite: reads 'b'", "no earlier segment writes",
                   "input of m_segment_0_of_2.tflite", "different splits"});
 }
 
-TEST(SegmentBorders, InputOfTheFirstMayBeReadAgain) {
+TEST(SegmentBorders, ModelInputMayBeReadLater) {
   const ScratchFolder scratch;
   write_two(scratch.path(), segment({"a", "x"}, {"y"}));
   EXPECT_EQ(read_split(scratch.path()).segments.size(), 2U);
 }
 
-TEST(SegmentBorders, LateInputNeedsThePlan) {
+TEST(SegmentBorders, LateModelInputNeedsPlan) {
   ModelBuilder b;
   const auto first = b.relu(b.input("x", {1, 8}), "a");
   b.output(b.add(first, b.input("late", {1, 8}), "y"));
@@ -193,7 +193,7 @@ TEST(SegmentBorders, LateInputNeedsThePlan) {
                {"reads 'late'", "needs its plan.json"});
 }
 
-TEST(SegmentBorders, OtherTypeShapeOrScaleIsRefused) {
+TEST(SegmentBorders, TypeShapeOrScaleMismatchIsRefused) {
   ModelBuilder type = segment({"a"}, {"y"});
   type.at(0).type = tflite::TensorType::UINT8;
   expect_refused(type, {"m_segment_1_of_2.tflite: reads 'a'", "m_segment_0_of_2.tflite writes",
@@ -222,7 +222,7 @@ TEST(SegmentBorders, TensorWrittenTwiceIsRefused) {
 
 // One operator in the place of several, and the outputs in another order, as Google's compiler
 // writes them.
-TEST(SegmentBorders, CompiledStagesFitThePlan) {
+TEST(SegmentBorders, CompiledStagesMatchPlan) {
   const ScratchFolder scratch;
   split(skipping().build(), {{operators(0, 1), operators(2, 3)}}, scratch.path());
   for (const char* name : {"model_segment_0_of_2.tflite", "model_segment_1_of_2.tflite"})
@@ -256,7 +256,7 @@ TEST(SegmentBorders, CompiledStagesFitThePlan) {
 }
 
 // Four segments of Google's own compiler: a tensor skips two of them.
-TEST(SegmentBorders, GooglesSegmentsRunWithoutAPlan) {
+TEST(SegmentBorders, GoogleSegmentsRunWithoutPlan) {
   const auto first = testing::shared("models/ssd_mobilenet_v1_segment_0_of_4_edgetpu.tflite");
   SKIP_WITHOUT(first);
   testing::StandIn library;

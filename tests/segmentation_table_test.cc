@@ -42,7 +42,7 @@ std::uint64_t least_host_bytes(const Graph& graph, std::size_t count, const Comp
   return best[count][depth];
 }
 
-TEST_P(PaperModel, BalancedStreamsNothingWhereSomeHorizontalCutDoes) {
+TEST_P(PaperModel, BalancedStreamsOnlyIfAllCutsDo) {
   const auto [name, tpus] = GetParam();
   const Model model = open_model(std::string("zoo:") + name);
   const Graph graph(model);
@@ -101,7 +101,7 @@ std::string markdown_table() {
 }
 
 // SEGUE_UPDATE_DOCS=1 writes the table instead of comparing it.
-TEST(SegmentationTable, InTheDocumentationIsCurrent) {
+TEST(SegmentationTable, DocumentedTableIsCurrent) {
   const std::filesystem::path path = SEGUE_TEST_SOURCE "/docs/segmentation.md";
   constexpr std::string_view kBegin = "<!-- table -->\n";
   constexpr std::string_view kEnd = "<!-- end of table -->";

@@ -74,7 +74,7 @@ DepthCuts cuts_of(const Graph& graph, const Segmentation& segmentation) {
   return cuts;
 }
 
-TEST(BalanceDepths, SplitsEvenlyWhereItCan) {
+TEST(BalanceDepths, EqualLevelsSplitEvenly) {
   const auto levels = levels_of({1, 2, 3, 3, 2, 1});
   EXPECT_EQ(balance_depths(levels, 2), DepthCuts{3});
   EXPECT_EQ(balance_depths(levels, 3), (DepthCuts{2, 3}));  // 3, 3, 6: squares 54; 6, 3, 3 too
@@ -82,12 +82,12 @@ TEST(BalanceDepths, SplitsEvenlyWhereItCan) {
   EXPECT_EQ(balance_depths(levels, 6), (DepthCuts{1, 2, 3, 4, 5}));
 }
 
-TEST(BalanceDepths, LevelsWithoutParametersAreStillSpread) {
+TEST(BalanceDepths, ParameterlessLevelsAreSpread) {
   const auto levels = levels_of({0, 0, 0, 0});
   EXPECT_EQ(balance_depths(levels, 4), (DepthCuts{1, 2, 3}));
 }
 
-TEST(BalanceDepths, IsTheMostEvenOfAllCutsWithTheSmallestLargestGroup) {
+TEST(BalanceDepths, CutsAreMostEvenOfOptimalOnes) {
   std::mt19937 random(7);
   for (int round = 0; round < 200; ++round) {
     std::vector<std::uint64_t> bytes(2 + random() % 9);
@@ -114,18 +114,18 @@ TEST(BalanceDepths, IsTheMostEvenOfAllCutsWithTheSmallestLargestGroup) {
   }
 }
 
-TEST(BalanceDepths, ModelsTooDeepForTheProgramAreFilledFromTheFront) {
+TEST(BalanceDepths, DeepModelIsFilledFromFront) {
   const auto levels = levels_of(std::vector<std::uint64_t>(100'000, 1));
   EXPECT_EQ(balance_depths(levels, 4), (DepthCuts{25'000, 50'000, 75'000}));
 }
 
-TEST(BalanceDepths, CountsOutsideTheDepthAreRefused) {
+TEST(BalanceDepths, InvalidCountIsRefused) {
   const auto levels = levels_of({1, 2});
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)balance_depths(levels, 0); });
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)balance_depths(levels, 3); });
 }
 
-TEST(BalanceDepths, EqualsTheBestOfAllCutsOnRandomLevels) {
+TEST(BalanceDepths, LargestGroupMatchesBestOfAllCuts) {
   std::mt19937 random(1);
   for (int round = 0; round < 3000; ++round) {
     std::vector<std::uint64_t> bytes(random() % 9 + 1);
@@ -142,7 +142,7 @@ TEST(BalanceDepths, EqualsTheBestOfAllCutsOnRandomLevels) {
   }
 }
 
-TEST(SegmentBalanced, KeepsTheBalancedCutsWhenNothingStreams) {
+TEST(SegmentBalanced, NoStreamingKeepsBalancedCuts) {
   const Model model = testing::conv_chain({4, 4, 4, 4, 4, 4});
   const Graph graph(model);
   const auto result = segment_balanced(graph, 3, TinyDevice(1000));
@@ -151,7 +151,7 @@ TEST(SegmentBalanced, KeepsTheBalancedCutsWhenNothingStreams) {
   EXPECT_EQ(result.host_bytes, 0U);
 }
 
-TEST(SegmentBalanced, MovesCutsUntilNothingStreams) {
+TEST(SegmentBalanced, StreamingIsRemovedWherePossible) {
   std::mt19937 random(2);
   int moved = 0;
   for (int round = 0; round < 300; ++round) {
@@ -187,7 +187,7 @@ std::vector<std::pair<std::uint64_t, std::uint64_t>> sizes_of(const Graph& graph
   return sizes;
 }
 
-TEST(SegmentBalanced, SearchGivesTheBestBalanceOfTheFewestHostBytes) {
+TEST(SegmentBalanced, SearchFindsBestBalanceOfLeastBytes) {
   std::mt19937 random(5);
   int searched = 0;
   int above_ceiling = 0;
@@ -222,7 +222,7 @@ TEST(SegmentBalanced, SearchGivesTheBestBalanceOfTheFewestHostBytes) {
   EXPECT_GT(above_ceiling, 5);
 }
 
-TEST(SegmentBalanced, EveryMoveIsReportedAndNoneRaisesHostBytes) {
+TEST(SegmentBalanced, MovesAreReportedAndNeverAddBytes) {
   std::mt19937 random(3);
   for (int round = 0; round < 200; ++round) {
     const Model model = testing::random_model(random, 10);
@@ -270,7 +270,7 @@ class CountsVisits : public TinyDevice {
   mutable std::uint64_t visits_ = 0;
 };
 
-TEST(SegmentBalanced, WorkOnDeepModelsIsBounded) {
+TEST(SegmentBalanced, WorkOnDeepModelIsBounded) {
   constexpr std::uint32_t kDepth = 4000;
   constexpr std::uint64_t kOneMove = 4 * kDepth;  // both steps of every cut, both sides of each
   const Model model = deep_chain(kDepth);
@@ -285,7 +285,7 @@ TEST(SegmentBalanced, WorkOnDeepModelsIsBounded) {
   }
 }
 
-TEST(Segmentations, CoverEveryOperatorOnceAndNeverReadBackwards) {
+TEST(Segmentations, OperatorsAreCoveredInOrder) {
   std::mt19937 random(4);
   for (int round = 0; round < 200; ++round) {
     const Model model = testing::random_model(random, 12);
@@ -298,7 +298,7 @@ TEST(Segmentations, CoverEveryOperatorOnceAndNeverReadBackwards) {
   }
 }
 
-TEST(CheckSegmentation, NamesTheOperatorThatBreaksThePromise) {
+TEST(CheckSegmentation, InvalidSegmentationNamesOperator) {
   const Model model = testing::conv_chain({4, 4, 4});
   const Graph graph(model);
   const auto refuses = [&](const std::vector<std::vector<OperatorId>>& segments,
@@ -315,7 +315,7 @@ TEST(CheckSegmentation, NamesTheOperatorThatBreaksThePromise) {
   refuses({operators(0, 3)}, "3");
 }
 
-TEST(Strategies, MoreSegmentsThanTheModelHasAreInfeasible) {
+TEST(Strategies, ImpossibleSegmentCountIsRefused) {
   const Model model = testing::conv_chain({4, 4});
   const Graph graph(model);
   expect_error(ErrorCode::kInfeasible, [&] { (void)segment_balanced(graph, 3, TinyDevice(1)); },
@@ -336,7 +336,7 @@ Model fork() {
   return b.build();
 }
 
-TEST(SegmentAt, TensorEndsASegmentWithAllItDependsOn) {
+TEST(SegmentAt, SegmentHoldsTensorAndDependencies) {
   const Model model = fork();
   const Graph graph(model);
   const auto segments = segment_at(graph, std::vector<std::string>{"c"}).segments;
@@ -344,14 +344,14 @@ TEST(SegmentAt, TensorEndsASegmentWithAllItDependsOn) {
   EXPECT_EQ(segments[1], operators(3, 4));
 }
 
-TEST(SegmentAt, OrderOfTheTensorsDoesNotMatter) {
+TEST(SegmentAt, TensorOrderIsIrrelevant) {
   const Model model = fork();
   const Graph graph(model);
   EXPECT_EQ(segment_at(graph, std::vector<std::string>{"d", "a"}).segments,
             segment_at(graph, std::vector<std::string>{"a", "d"}).segments);
 }
 
-TEST(SegmentAt, UnknownTensorsComeWithASuggestion) {
+TEST(SegmentAt, UnknownTensorGetsSuggestion) {
   const Model model = testing::conv_chain({4, 4, 4});
   const Graph graph(model);
   expect_error(ErrorCode::kInvalidArgument,

@@ -51,7 +51,7 @@ ModelBuilder two_signatures() {
   return b;
 }
 
-TEST(Signatures, OneOfSeveralMustBeChosen) {
+TEST(Signatures, SeveralNeedAChoice) {
   const auto bytes = two_signatures().bytes();
   expect_error(ErrorCode::kUnsupported, [&] { (void)parse_model(bytes, "two"); },
                {"2 signatures", "'small', 'large'", "--signature"});
@@ -62,7 +62,7 @@ TEST(Signatures, OneOfSeveralMustBeChosen) {
   EXPECT_EQ(parse_model(bytes, "two", {.signature = "large"}).operators().size(), 4U);
 }
 
-TEST(Signatures, SegmentsOfTheChosenOneAreVerified) {
+TEST(Signatures, SegmentsOfChosenOneVerify) {
   for (const auto& [key, count] : {std::pair{"small", 1U}, std::pair{"large", 4U}}) {
     const Model model = parse_model(two_signatures().bytes(), "two", {.signature = key});
     const ScratchFolder scratch;
@@ -78,7 +78,7 @@ TEST(Signatures, SegmentsOfTheChosenOneAreVerified) {
   }
 }
 
-TEST(Signatures, SegmentKeepsTheChosenOneAlone) {
+TEST(Signatures, SegmentHasOnlyChosenSignature) {
   const Model model = parse_model(two_signatures().bytes(), "two", {.signature = "large"});
   const auto bytes = extract_segment(model, operators(2, 3)).to_bytes();
   const auto* root = tflite::GetModel(bytes.data());
@@ -89,7 +89,7 @@ TEST(Signatures, SegmentKeepsTheChosenOneAlone) {
   EXPECT_EQ(root->signature_defs()->Get(0)->outputs()->Get(0)->name()->str(), "scores");
 }
 
-TEST(Signatures, CommandsTakeTheChosenOne) {
+TEST(Signatures, CommandsAcceptChosenSignature) {
   const ScratchFolder scratch;
   testing::write_bytes(scratch.path() / "two.tflite", two_signatures().bytes());
   expect_failure(run_segue({"inspect", "two.tflite"}, scratch.path()), testing::kModel,
@@ -118,7 +118,7 @@ TEST(Signatures, CommandsTakeTheChosenOne) {
 }
 
 // A subgraph that no signature and no operator names is no part of the model.
-TEST(Signatures, SubgraphThatNothingNamesIsLeftOut) {
+TEST(Signatures, UnreferencedSubgraphIsIgnored) {
   ModelBuilder b = skipping();
   b.raw().subgraphs.push_back(std::make_unique<tflite::SubGraphT>(b.graph()));
   EXPECT_EQ(b.build().operators().size(), 4U);
@@ -131,7 +131,7 @@ struct Dependent {
 };
 class DependentSubgraph : public ::testing::TestWithParam<Dependent> {};
 
-TEST_P(DependentSubgraph, IsRefusedWithItsReason) {
+TEST_P(DependentSubgraph, OperatorIsRefusedWithReason) {
   ModelBuilder b;
   const TensorIndex y = b.tensor("y", {1, 4});
   auto& op = b.op(GetParam().code, {b.input("x", {1, 4})}, {y});
@@ -169,7 +169,7 @@ TensorIndex variable(ModelBuilder& b, const char* handle_name) {
   return handle;
 }
 
-TEST(Variables, ThatNothingSetsAreRefusedByName) {
+TEST(Variables, UninitializedVariableIsNamed) {
   ModelBuilder b;
   const TensorIndex y = b.tensor("y", {1, 4});
   b.op(tflite::BuiltinOperator::READ_VARIABLE, {variable(b, "h")}, {y});
@@ -178,7 +178,7 @@ TEST(Variables, ThatNothingSetsAreRefusedByName) {
                {"#1 READ_VARIABLE", "'counter'", "frozen"});
 }
 
-TEST(Variables, ThatTwoSubgraphsShareAreRefusedByName) {
+TEST(Variables, VariableOfTwoSubgraphsIsNamed) {
   ModelBuilder b = two_signatures();
   (void)variable(b, "h");
   b.raw().subgraphs.push_back(std::make_unique<tflite::SubGraphT>(b.graph()));

@@ -43,20 +43,20 @@ std::uint64_t cycles(ModelBuilder& b) {
 constexpr std::uint64_t kStart = 1500;  // cycles of every operator
 
 // A map of 64x64 in 4x4 tiles leaves 16x16 pixels to each: 256.
-TEST(OperatorWork, ConvolutionUses64OutputsBy4InputsPerTapAndPixel) {
+TEST(OperatorWork, ConvRunsIn64By4BlocksPerTap) {
   ModelBuilder b;
   b.output(b.conv(b.input("x", {1, 64, 64, 6}), "y", 65, 3));
   // 65 outputs: 2 groups of 64; 6 inputs: 2 groups of 4. Of 18x18 pixels, 68 are of other tiles.
   EXPECT_EQ(cycles(b), 256U * 2 * 2 * 9 + 3 * 68 * 2 / 2 + kStart);
 }
 
-TEST(OperatorWork, PartialTilesCostAWholeOne) {
+TEST(OperatorWork, PartialTileCostsAWholeOne) {
   ModelBuilder b;
   b.output(b.conv(b.input("x", {1, 9, 5, 4}), "y", 8, 1));
   EXPECT_EQ(cycles(b), 3U * 2 + kStart);  // 9 rows: 3 per tile; 5 columns: 2
 }
 
-TEST(OperatorWork, DepthwiseReadsAWordOf4ChannelsPerTap) {
+TEST(OperatorWork, DepthwiseReads4ChannelWordPerTap) {
   ModelBuilder b;
   b.output(b.depthwise(b.input("x", {1, 8, 8, 96}), "y"));
   const Model model = b.build();
@@ -64,13 +64,13 @@ TEST(OperatorWork, DepthwiseReadsAWordOf4ChannelsPerTap) {
   EXPECT_EQ(cycles(b), 3 * (4 * 24 * taps) / 2 + kStart);
 }
 
-TEST(OperatorWork, DenseLayerRunsInOneTile) {
+TEST(OperatorWork, DenseRunsInOneTile) {
   ModelBuilder b;
   b.output(b.dense(b.input("x", {1, 100}), "y", 130));
   EXPECT_EQ(cycles(b), 3U * 25 + kStart);
 }
 
-TEST(OperatorWork, AddReadsItsSecondOperand) {
+TEST(OperatorWork, AddReadsSecondOperand) {
   ModelBuilder b;
   const auto x = b.input("x", {1, 8, 8, 65});
   b.output(b.add(x, x, "y"));
@@ -88,7 +88,7 @@ TEST(OperatorWork, ReshapeIsFree) {
 
 // The steps of the measured sweep: one crossing while a map fits its tiles, three from 339 filters
 // on, five at 642, seven at 722.
-TEST(OperatorWork, WeightsCrossOftenerTheLessOfAMapFitsTheTiles) {
+TEST(OperatorWork, LargerMapsNeedMoreWeightCrossings) {
   const auto crossings = [](int filters) {
     const Model model = open_model("zoo:conv5-f" + std::to_string(filters));
     return operator_work(model, OperatorId{4}, pcie()).crossings;
@@ -101,7 +101,7 @@ TEST(OperatorWork, WeightsCrossOftenerTheLessOfAMapFitsTheTiles) {
   EXPECT_EQ(crossings(722), 7U);
 }
 
-TEST(OperatorWork, CrossingsAreBoundedForMapsOfAnySize) {
+TEST(OperatorWork, CrossingsAreBoundedForLargeMaps) {
   ModelBuilder b;
   b.output(b.conv(b.input("x", {1, 4096, 4096, 64}), "y", 64, 3));
   const Model model = b.build();
@@ -110,7 +110,7 @@ TEST(OperatorWork, CrossingsAreBoundedForMapsOfAnySize) {
 
 // conv5-f442, by hand: 256 pixels * 9 taps * 7 groups of outputs * 111 groups of inputs in each of
 // four layers, and one group of inputs in the first.
-TEST(SimulateSegment, ConvolutionsOfTheSweepAddUpAsByHand) {
+TEST(SimulateSegment, Conv5TimesMatchHandCalculation) {
   const SegmentTime time = time_of(open_model("zoo:conv5-f442"));
   const std::uint64_t inner = 256U * 9 * 7 * 111 + 3 * 68 * 111 / 2 + kStart;
   const std::uint64_t first = 256U * 9 * 7 + 3 * 68 / 2 + kStart;
@@ -122,7 +122,7 @@ TEST(SimulateSegment, ConvolutionsOfTheSweepAddUpAsByHand) {
   EXPECT_EQ(time.streaming.count(), 0);
 }
 
-TEST(SimulateSegment, StreamingIsHiddenWhileOnePassComputes) {
+TEST(SimulateSegment, FastLinkHidesStreaming) {
   // A 2-byte capacity: everything streams. The map is small, so weights cross once.
   DeviceSpec device = pcie();
   device.memory.capacity_bytes.value = 2;
@@ -134,7 +134,7 @@ TEST(SimulateSegment, StreamingIsHiddenWhileOnePassComputes) {
   EXPECT_EQ(time_of(model, device).streaming.count(), 0);
 }
 
-TEST(SimulateSegment, ReportOfTotalsAloneStreamsOnce) {
+TEST(SimulateSegment, ReportWithoutOperatorsStreamsOnce) {
   const Model model = testing::conv_chain({8, 8});
   const Graph graph(model);
   MemoryReport report;
@@ -159,7 +159,7 @@ TEST(SimulateSegment, HostOperatorsAreTimed) {
   EXPECT_EQ(time.total(), time.fixed + time.input + time.compute + time.output + time.host);
 }
 
-TEST(SimulateSegment, LeadingHostOperatorsDoNotDragTheRestAlong) {
+TEST(SimulateSegment, LeadingHostOperatorKeepsRestOnTpu) {
   ModelBuilder b;
   const auto x = b.input("x", {1, 4, 4, 4});
   const auto y = b.tensor("y", {1, 4, 4, 4});
@@ -168,12 +168,12 @@ TEST(SimulateSegment, LeadingHostOperatorsDoNotDragTheRestAlong) {
   EXPECT_EQ(time_of(b.build()).host_operators, 1U);
 }
 
-class Laws : public ::testing::TestWithParam<const char*> {};
+class SimulatorLaws : public ::testing::TestWithParam<const char*> {};
 
 // More cache means fewer streamed bytes, always. It need not mean less time: the compiler's greedy
 // order may swap a layer that streams once for one that crosses the link more often
 // (docs/cost-model.md). Over the usual sizes it does.
-TEST_P(Laws, FasterLinksAndClocksAndMuchMoreCacheAreNeverSlower) {
+TEST_P(SimulatorLaws, FasterLinkClockOrCacheIsNeverSlower) {
   const Model model = open_model(GetParam());
   const Graph graph(model);
   const Nanoseconds base = time_of(graph, all_of(model), pcie()).total();
@@ -189,7 +189,7 @@ TEST_P(Laws, FasterLinksAndClocksAndMuchMoreCacheAreNeverSlower) {
   }
 }
 
-TEST_P(Laws, RandomSegmentsOnEveryDeviceAreNeverSlowerWithAFasterLinkOrClock) {
+TEST_P(SimulatorLaws, FasterDeviceNeverSlowsRandomSegments) {
   const Model model = open_model(GetParam());
   const Graph graph(model);
   std::mt19937 random(23);
@@ -214,7 +214,7 @@ TEST_P(Laws, RandomSegmentsOnEveryDeviceAreNeverSlowerWithAFasterLinkOrClock) {
   }
 }
 
-TEST_P(Laws, MoreCacheNeverStreamsMoreBytes) {
+TEST_P(SimulatorLaws, MoreCacheNeverStreamsMoreBytes) {
   const Model model = open_model(GetParam());
   const Graph graph(model);
   std::uint64_t before = ~std::uint64_t{0};
@@ -231,7 +231,7 @@ TEST_P(Laws, MoreCacheNeverStreamsMoreBytes) {
   }
 }
 
-TEST_P(Laws, PlansPredictThePaceOfTheTimeline) {
+TEST_P(SimulatorLaws, PlanBottleneckMatchesTimeline) {
   const Model model = open_model(GetParam());
   const Graph graph(model);
   for (const char* device : {"edgetpu-pcie", "edgetpu-pcie-busy"}) {
@@ -248,7 +248,7 @@ TEST_P(Laws, PlansPredictThePaceOfTheTimeline) {
   }
 }
 
-TEST(SimulateSegment, AbsurdWindowsAndShapesGiveLongTimesNotWrongOnes) {
+TEST(SimulateSegment, HugeWindowGivesBoundedTime) {
   ModelBuilder b;
   const auto x = b.input("x", {1, 8, 8, 4});
   const auto y = b.tensor("y", {1, 8, 8, 4});
@@ -263,7 +263,7 @@ TEST(SimulateSegment, AbsurdWindowsAndShapesGiveLongTimesNotWrongOnes) {
   EXPECT_LE(time.compute, std::chrono::hours(3));
 }
 
-TEST(SimulateSegment, TimesEndBeforeSumsOfThemOverflow) {
+TEST(SimulateSegment, TimesSaturateBeforeOverflow) {
   SegmentSum sum;
   for (int i = 0; i < 2'000'000; ++i) sum.add({to_whole_ns(1e300), to_whole_ns(1e300)});
   const SegmentTime time = sum.time(pcie().timing);
@@ -272,7 +272,7 @@ TEST(SimulateSegment, TimesEndBeforeSumsOfThemOverflow) {
   EXPECT_GT(1024 * time.total().count(), 0);
 }
 
-TEST_P(Laws, SplittingASegmentConservesCycles) {
+TEST_P(SimulatorLaws, SplitConservesCycles) {
   const Model model = open_model(GetParam());
   const Graph graph(model);
   const auto last = static_cast<std::uint32_t>(model.operators().size() - 1);
@@ -286,7 +286,7 @@ TEST_P(Laws, SplittingASegmentConservesCycles) {
   }
 }
 
-TEST_P(Laws, RangesEqualEachSegmentAlone) {
+TEST_P(SimulatorLaws, RangeCostsEqualSegmentsAlone) {
   const Model model = open_model(GetParam());
   const Graph graph(model);
   const SegmentCosts costs(graph, pcie());
@@ -302,7 +302,7 @@ TEST_P(Laws, RangesEqualEachSegmentAlone) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Laws,
+INSTANTIATE_TEST_SUITE_P(Models, SimulatorLaws,
                          ::testing::Values("zoo:resnet50", "zoo:resnet101v2", "zoo:densenet121",
                                            "zoo:inceptionv3", "zoo:mobilenetv2", "zoo:xception",
                                            "zoo:conv5-f602", "zoo:dense4-n2100"),
@@ -312,13 +312,13 @@ INSTANTIATE_TEST_SUITE_P(Models, Laws,
                            return name;
                          });
 
-TEST(TeraOperations, CountTwoPerMac) {
+TEST(TeraOperations, MacCountsAsTwoOperations) {
   EXPECT_DOUBLE_EQ(tera_operations_per_s(2'000'000'000, std::chrono::milliseconds(4)), 1.0);
   EXPECT_EQ(tera_operations_per_s(5, Nanoseconds(0)), 0);
 }
 
 // Valid files, whatever they mean: an optional input may be absent, a list may be empty.
-TEST(OperatorWork, OperatorsWithoutTheirInputsHaveSomeWorkAndNoCrash) {
+TEST(OperatorWork, MissingInputsDoNotCrash) {
   for (const auto code : {tflite::BuiltinOperator::UNIDIRECTIONAL_SEQUENCE_LSTM,
                           tflite::BuiltinOperator::TRANSPOSE_CONV, tflite::BuiltinOperator::CONV_2D,
                           tflite::BuiltinOperator::MEAN, tflite::BuiltinOperator::PAD}) {

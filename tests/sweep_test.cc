@@ -45,7 +45,7 @@ std::string lines(std::span<const SweepRow> rows) {
   return text;
 }
 
-TEST(Sweep, ShardsTogetherAreTheWholeByteForByte) {
+TEST(Sweep, MergedShardsEqualWholeSweep) {
   const auto whole = run(small_sweep());
   ASSERT_EQ(whole.size(), 3U * 2 * 3 * 4);
   for (const std::uint64_t count : {1U, 2U, 5U, 7U, 100U}) {
@@ -58,7 +58,7 @@ TEST(Sweep, ShardsTogetherAreTheWholeByteForByte) {
   }
 }
 
-TEST(Sweep, RowsAreWhatTheStrategyGivesAlone) {
+TEST(Sweep, RowsMatchStrategyAlone) {
   const Model model = open_model("zoo:conv5-f512");
   const Graph graph(model);
   for (const SweepRow& row : run(small_sweep())) {
@@ -72,12 +72,12 @@ TEST(Sweep, RowsAreWhatTheStrategyGivesAlone) {
   }
 }
 
-TEST(Sweep, RowIsReadAsItWasWritten) {
+TEST(Sweep, RowJsonRoundTripIsExact) {
   for (const SweepRow& row : run(small_sweep()))
     EXPECT_EQ(to_json(parse_sweep_row(to_json(row), "row")), to_json(row));
 }
 
-TEST(Sweep, MoreDevicesThanCutsGiveARowWithTheReason) {
+TEST(Sweep, TooManyDevicesGiveInfeasibleRow) {
   const auto rows = run(small_sweep());
   const auto none = std::ranges::find_if(rows, [](const SweepRow& row) {
     return row.tpus == 6 && row.strategy == Strategy::kBalanced;
@@ -87,7 +87,7 @@ TEST(Sweep, MoreDevicesThanCutsGiveARowWithTheReason) {
   EXPECT_THAT(none->reason, HasSubstr("5"));
 }
 
-TEST(Sweep, GoesOnWhereItStopped) {
+TEST(Sweep, ResumeKeepsFinishedRows) {
   const auto whole = run(small_sweep());
   std::size_t kept = 0;
   const std::span<const SweepRow> first(whole.data(), 30);
@@ -95,7 +95,7 @@ TEST(Sweep, GoesOnWhereItStopped) {
   EXPECT_EQ(kept, 30U);
 }
 
-TEST(Sweep, ChangedDeviceFileIsComputedAgain) {
+TEST(Sweep, ChangedDeviceIsRecomputed) {
   const testing::ScratchFolder scratch;
   const auto path = scratch.path() / "lane.json";
   const auto write = [&](int speed) {
@@ -115,14 +115,14 @@ TEST(Sweep, ChangedDeviceFileIsComputedAgain) {
   EXPECT_EQ(after[0].sweep, before[0].sweep);
 }
 
-TEST(Sweep, MergeNamesWhatIsMissing) {
+TEST(Sweep, MergeNamesMissingJobs) {
   const auto part = run(small_sweep(), {2, 3});
   expect_error(ErrorCode::kInfeasible, [&] { (void)merge_sweep(part, Completeness::kRequired); },
                {"48 of 72 jobs are missing (0, 2, 3, 5"});
   EXPECT_EQ(merge_sweep(part, Completeness::kAny).size(), part.size());
 }
 
-TEST(Sweep, MergeKeepsOneOfEqualRowsAndRefusesDifferentOnes) {
+TEST(Sweep, MergeDropsDuplicatesAndRefusesConflicts) {
   auto rows = run(small_sweep());
   const auto whole = rows;
   rows.insert(rows.end(), whole.begin(), whole.end());
@@ -135,7 +135,7 @@ TEST(Sweep, MergeKeepsOneOfEqualRowsAndRefusesDifferentOnes) {
                {"was changed between them"});
 }
 
-TEST(Sweep, MergeRefusesRowsOfSeveralSweepsAndNone) {
+TEST(Sweep, MergeRefusesMixedOrEmptySweeps) {
   SweepSpec other = small_sweep();
   other.tpus = {1};
   auto rows = run(small_sweep());
@@ -145,7 +145,7 @@ TEST(Sweep, MergeRefusesRowsOfSeveralSweepsAndNone) {
   expect_error(ErrorCode::kInvalidArgument, [] { (void)merge_sweep({}, Completeness::kAny); });
 }
 
-TEST(Sweep, TornLastLineIsLeftOutAndBrokenLinesAreNamed) {
+TEST(Sweep, TornLastLineIsDropped) {
   const auto rows = run(small_sweep(), {1, 9});
   std::string text = lines(rows);
   text.resize(text.size() - 5);
@@ -156,7 +156,7 @@ TEST(Sweep, TornLastLineIsLeftOutAndBrokenLinesAreNamed) {
                {"f, line 2"});
 }
 
-TEST(Sweep, EmptyAndDoubledListsAreRefused) {
+TEST(Sweep, EmptyOrDuplicateListsAreRefused) {
   for (const auto& spoil : std::vector<std::function<void(SweepSpec&)>>{
            [](SweepSpec& spec) { spec.models.clear(); },
            [](SweepSpec& spec) { spec.devices.push_back(spec.devices[0]); },
@@ -168,7 +168,7 @@ TEST(Sweep, EmptyAndDoubledListsAreRefused) {
   }
 }
 
-TEST(Sweep, WhatIsMisspeltShowsBeforeTheFirstRow) {
+TEST(Sweep, InvalidNamesFailBeforeFirstRow) {
   SweepSpec spec{{"zoo:conv5-f8", "zoo:nope"}, {"edgetpu-pcie"}, {1}};
   const auto refuses = [&](ErrorCode code) {
     expect_error(code, [&] {
@@ -184,7 +184,7 @@ TEST(Sweep, WhatIsMisspeltShowsBeforeTheFirstRow) {
   refuses(ErrorCode::kInvalidArgument);
 }
 
-TEST(Sweep, ShardsAreCountedFromOne) {
+TEST(Sweep, ShardNumbersStartAtOne) {
   EXPECT_EQ(parse_shard("3/8").index, 3U);
   EXPECT_EQ(parse_shard("8/8").count, 8U);
   for (const char* text : {"0/8", "9/8", "3", "3/", "/8", "a/8", "3/8x", "-1/8", "3/0", ""})
@@ -201,7 +201,7 @@ ComparedPlan compared(std::uint32_t tpus, int bottleneck_us, int latency_us) {
   return result;
 }
 
-TEST(ParetoFront, HoldsWhatNoOtherPlanIsBetterThan) {
+TEST(ParetoFront, DominatedPlansAreExcluded) {
   const std::vector<ComparedPlan> rows{compared(1, 900, 900),  compared(2, 500, 1000),
                                        compared(3, 500, 1000), compared(4, 500, 950),
                                        compared(4, 400, 950),  compared(4, 400, 950)};
@@ -212,14 +212,14 @@ TEST(ParetoFront, HoldsWhatNoOtherPlanIsBetterThan) {
   EXPECT_EQ(on_front, (std::vector<bool>{true, true, false, false, true, true}));
 }
 
-TEST(Strategy, NamesAreReadAsTheyAreWritten) {
+TEST(Strategy, NamesRoundTrip) {
   for (const Strategy strategy : kStrategies)
     EXPECT_EQ(parse_strategy(to_string(strategy)), strategy);
   expect_error(ErrorCode::kInvalidArgument, [] { (void)parse_strategy("fast"); },
                {"compiler, balanced, profile, optimal"});
 }
 
-TEST(Strategy, UnequalDevicesAreForOptimalAlone) {
+TEST(Strategy, UnequalDevicesNeedOptimal) {
   const Model model = open_model("zoo:conv5-f32");
   const Graph graph(model);
   const auto pools = open_devices("1xedgetpu-usb3,1xedgetpu-pcie", 0);

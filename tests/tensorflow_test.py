@@ -162,7 +162,7 @@ class TensorFlowTest(unittest.TestCase):
         segue("split", model, "--tpus", tpus, "--strategy", strategy, "-o", folder)
         return folder
 
-    def test_example_fixes_the_batch(self):
+    def test_example_converter_fixes_batch(self):
         model = self.folder / "mobilenet.tflite"
         subprocess.run([sys.executable, SOURCE / "examples" / "keras_to_tflite.py", model, "MobileNet"],
                        check=True, capture_output=True, text=True)
@@ -188,7 +188,7 @@ class TensorFlowTest(unittest.TestCase):
             best = [classes[0]["label"] for classes in best_classes(self.split(model, tpus), files, labels)]
             self.assertEqual(best, [CLASSES[number] for number in numbers])
 
-    def test_outputs_equal_those_of_tensorflow(self):
+    def test_outputs_match_tensorflow(self):
         # `run` tells the five best classes, so a head of five tells all values.
         outputs = 5
         random = np.random.default_rng(3)

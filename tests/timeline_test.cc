@@ -41,7 +41,7 @@ TimelineOptions inputs(std::uint64_t count, std::uint32_t queue = 2) {
 // stage 0  |0000|1111|2222|
 // stage 1       |00|  |11|  |22|
 // time     0    4  6  8 10 12 14
-TEST(Timeline, SlowFirstStageSetsThePace) {
+TEST(Timeline, SlowFirstStageSetsPeriod) {
   const std::vector<StageLoad> stages{stage(0, 4, 0), stage(0, 2, 0)};
   const Timeline timeline = simulate_timeline(stages, inputs(3));
   EXPECT_EQ(timeline.results,
@@ -51,7 +51,7 @@ TEST(Timeline, SlowFirstStageSetsThePace) {
   EXPECT_EQ(timeline.stages[1].largest_queue, 1U);
 }
 
-TEST(Timeline, OneInputTakesTheSumOfAllStages) {
+TEST(Timeline, OneInputTakesSumOfStages) {
   const std::vector<StageLoad> stages{stage(1, 4, 2), stage(3, 2, 1), stage(1, 1, 1)};
   TimelineOptions options = inputs(1);
   options.hop = Nanoseconds(10);
@@ -59,7 +59,7 @@ TEST(Timeline, OneInputTakesTheSumOfAllStages) {
 }
 
 // The second stage takes 10; with room for one result in the queue the first holds the third.
-TEST(Timeline, FullQueueStopsTheStageBeforeIt) {
+TEST(Timeline, FullQueueBlocksPreviousStage) {
   const std::vector<StageLoad> stages{stage(0, 1, 0), stage(0, 10, 0)};
   const Timeline bounded = simulate_timeline(stages, inputs(5, 1));
   EXPECT_EQ(bounded.stages[1].largest_queue, 1U);
@@ -70,12 +70,12 @@ TEST(Timeline, FullQueueStopsTheStageBeforeIt) {
   EXPECT_EQ(unbounded.makespan, bounded.makespan);
 }
 
-TEST(Timeline, TwoReplicasDoubleThePaceAndKeepTheOrder) {
+TEST(Timeline, TwoReplicasHalvePeriodInOrder) {
   expect_pace({stage(0, 100, 0), stage(0, 600, 0, 2), stage(0, 100, 0)}, inputs(1, 4), 300);
 }
 
 // A device of 100 and one of 300 give 4 results in 300, in order: the fast one puts results aside.
-TEST(Timeline, UnequalReplicasAddTheirPaces) {
+TEST(Timeline, UnequalReplicaRatesAdd) {
   StageLoad load = stage(0, 300, 0, 2);
   load.replica_times = {stage(0, 100, 0).time, stage(0, 300, 0).time};
   expect_pace({load}, inputs(1), 75);
@@ -84,7 +84,7 @@ TEST(Timeline, UnequalReplicasAddTheirPaces) {
   expect_pace({load, stage(0, 200, 0)}, inputs(1), 200);
 }
 
-TEST(Timeline, ResultsOfUnequalReplicasWaitForTheSlowest) {
+TEST(Timeline, ResultsWaitForSlowestReplica) {
   StageLoad load = stage(0, 900, 0, 2);
   load.replica_times = {stage(0, 900, 0).time, stage(0, 100, 0).time};
   const Timeline timeline = simulate_timeline(std::vector{load}, inputs(9));
@@ -93,7 +93,7 @@ TEST(Timeline, ResultsOfUnequalReplicasWaitForTheSlowest) {
   EXPECT_EQ(timeline.results.back(), Nanoseconds(900));
 }
 
-TEST(Timeline, StagesHandOverAtTheSameTime) {
+TEST(Timeline, HopsOfStagesOverlap) {
   TimelineOptions options = inputs(1);
   options.hop = Nanoseconds(1000);
   expect_pace(std::vector<StageLoad>(4, stage(0, 1, 0)), options, 1000);
@@ -101,7 +101,7 @@ TEST(Timeline, StagesHandOverAtTheSameTime) {
 
 // Two data-parallel devices of 1200 each give a result every 600; behind one lane their transfers
 // of 500 + 500 exclude each other.
-TEST(Timeline, SharedLinkBoundsReplicas) {
+TEST(Timeline, SharedLinkLimitsReplicas) {
   const std::vector<StageLoad> stages{stage(500, 200, 500, 2)};
   TimelineOptions options = inputs(1);
   expect_pace(stages, options, 600);
@@ -109,7 +109,7 @@ TEST(Timeline, SharedLinkBoundsReplicas) {
   expect_pace(stages, options, 1000);
 }
 
-TEST(Timeline, LinkIsHeldByStreaming) {
+TEST(Timeline, StreamingOccupiesSharedLink) {
   StageLoad load = stage(0, 100, 100, 2);
   load.time.streaming = Nanoseconds(800);
   TimelineOptions options = inputs(1);
@@ -117,7 +117,7 @@ TEST(Timeline, LinkIsHeldByStreaming) {
   expect_pace({load}, options, 900);
 }
 
-TEST(Timeline, MistakesAreNamed) {
+TEST(Timeline, InvalidArgumentsAreNamed) {
   const std::vector<StageLoad> stages{stage(0, 1, 0)};
   expect_error(ErrorCode::kInvalidArgument, [] { (void)simulate_timeline({}, {}); }, {"one stage"});
   expect_error(ErrorCode::kInvalidArgument, [&] { (void)simulate_timeline(stages, inputs(0)); },
@@ -163,7 +163,7 @@ RandomPipeline random_pipeline(std::mt19937& random) {
   return result;
 }
 
-TEST(TimelineLaws, HoldOnRandomPipelines) {
+TEST(TimelineLaws, RandomPipelinesStayWithinBounds) {
   std::mt19937 random(42);
   for (int round = 0; round < 500; ++round) {
     const RandomPipeline p = random_pipeline(random);
@@ -192,7 +192,7 @@ TEST(TimelineLaws, HoldOnRandomPipelines) {
   }
 }
 
-TEST(TimelineLaws, EventsOfADeviceNeverOverlapAndCoverItsWork) {
+TEST(TimelineLaws, DeviceEventsNeverOverlap) {
   std::mt19937 random(43);
   for (int round = 0; round < 100; ++round) {
     RandomPipeline p = random_pipeline(random);
@@ -212,7 +212,7 @@ TEST(TimelineLaws, EventsOfADeviceNeverOverlapAndCoverItsWork) {
   }
 }
 
-TEST(TimelineLaws, TimePerInputFallsTowardsTheBottleneckWithTheBatch) {
+TEST(TimelineLaws, LargerBatchApproachesBottleneck) {
   const std::vector<StageLoad> stages{stage(2, 20, 3), stage(5, 40, 5), stage(5, 10, 1)};
   Nanoseconds before = simulate_timeline(stages, inputs(1)).time_per_input();
   for (const std::uint64_t batch : {2, 4, 15, 100, 1000}) {
@@ -224,7 +224,7 @@ TEST(TimelineLaws, TimePerInputFallsTowardsTheBottleneckWithTheBatch) {
   EXPECT_NEAR(static_cast<double>(before.count()), 50, 0.1);
 }
 
-TEST(TimelineLaws, TimePerInputOfRandomPipelinesFallsFromOneInputTowardsTheBottleneck) {
+TEST(TimelineLaws, RandomPipelinesGainFromBatches) {
   std::mt19937 random(45);
   for (int round = 0; round < 200; ++round) {
     RandomPipeline p = random_pipeline(random);
@@ -246,7 +246,7 @@ TEST(TimelineLaws, TimePerInputOfRandomPipelinesFallsFromOneInputTowardsTheBottl
 }
 
 // What devices on one link send must fit it, whatever the array hides meanwhile.
-TEST(TimelineLaws, SharedLinkNeverCarriesMoreThanItCan) {
+TEST(TimelineLaws, SharedLinkCapacityIsRespected) {
   std::mt19937 random(46);
   for (int round = 0; round < 100; ++round) {
     StageLoad load = stage(static_cast<int>(random() % 50), static_cast<int>(100 + random() % 200),
@@ -262,7 +262,7 @@ TEST(TimelineLaws, SharedLinkNeverCarriesMoreThanItCan) {
   }
 }
 
-TEST(Timeline, AbsurdTimesAreRefusedBeforeTheyOverflow) {
+TEST(Timeline, OverflowingTimesAreRefused) {
   StageLoad load = stage(0, 1, 0);
   load.time.compute = Nanoseconds(1'000'000'000'000'000);
   expect_error(ErrorCode::kInvalidArgument,
@@ -270,7 +270,7 @@ TEST(Timeline, AbsurdTimesAreRefusedBeforeTheyOverflow) {
                {"more than a hundred years"});
 }
 
-TEST(TimelineLaws, SameInputSameTimeline) {
+TEST(TimelineLaws, SimulationIsDeterministic) {
   std::mt19937 random(44);
   RandomPipeline p = random_pipeline(random);
   p.options.records_events = true;

@@ -11,7 +11,7 @@ namespace segue {
 namespace {
 
 // Prints what src/device/factors.h must hold where it does not.
-TEST(Uncertainty, FactorsAreThoseOfTheRows) {
+TEST(Uncertainty, FactorsMatchMeasuredRows) {
   const auto series = evaluate_accuracy();
   for (const KindFactors& of_kind : kKindFactors) {
     for (const auto host :

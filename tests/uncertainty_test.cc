@@ -38,21 +38,21 @@ Nanoseconds times(Nanoseconds time, double factor) {
   return Nanoseconds(std::llround(static_cast<double>(time.count()) * factor));
 }
 
-TEST(Uncertainty, KindIsWhatMostOfTheTimeIs) {
+TEST(Uncertainty, SegmentKindFollowsLargestTimeShare) {
   EXPECT_EQ(Whole("vgg16").kind(), SegmentKind::kStreaming);
   EXPECT_EQ(Whole("conv5-f256").kind(), SegmentKind::kConvolutions);
   EXPECT_EQ(Whole("dense4-n256").kind(), SegmentKind::kDense);
   EXPECT_EQ(Whole("mobilenet").kind(), SegmentKind::kSmall);
 }
 
-TEST(Uncertainty, RangeIsTheTimeByTheFactorsOfItsKind) {
+TEST(Uncertainty, RangeIsTimeTimesKindFactors) {
   const Whole whole("conv5-f256");
   const ErrorFactors factors = error_factors(SegmentKind::kConvolutions, HostKnowledge::kTypical);
   EXPECT_EQ(whole.range().low, times(whole.time().total(), factors.low));
   EXPECT_EQ(whole.range().high, times(whole.time().total(), factors.high));
 }
 
-TEST(Uncertainty, HostsAreUnknownUnlessStatedOrMeasured) {
+TEST(Uncertainty, HostIsUnknownUnlessStatedOrMeasured) {
   EXPECT_EQ(host_knowledge(find_device("edgetpu-usb3")), HostKnowledge::kTypical);
   for (const char* name : {"edgetpu-devboard", "edgetpu-usb3-pi4", "edgetpu-usb2"})
     EXPECT_EQ(host_knowledge(find_device(name)), HostKnowledge::kUnknown) << name;
@@ -61,7 +61,7 @@ TEST(Uncertainty, HostsAreUnknownUnlessStatedOrMeasured) {
   EXPECT_EQ(host_knowledge(device), HostKnowledge::kMeasured);
 }
 
-TEST(Uncertainty, RangesNarrowWithWhatIsKnownOfTheHost) {
+TEST(Uncertainty, HostKnowledgeNarrowsRange) {
   for (const auto kind : {SegmentKind::kStreaming, SegmentKind::kConvolutions, SegmentKind::kDense,
                           SegmentKind::kSmall}) {
     const ErrorFactors measured = error_factors(kind, HostKnowledge::kMeasured);
@@ -76,14 +76,14 @@ TEST(Uncertainty, RangesNarrowWithWhatIsKnownOfTheHost) {
   }
 }
 
-TEST(Uncertainty, CalibrationIsNoNarrowerThanItMissed) {
+TEST(Uncertainty, CalibrationErrorWidensRange) {
   DeviceSpec device = find_device("edgetpu-usb3");
   device.calibration = Calibration{0.5, 3};
   EXPECT_EQ(error_factors(SegmentKind::kStreaming, device).low, 0.5);
   EXPECT_EQ(error_factors(SegmentKind::kStreaming, device).high, 3);
 }
 
-TEST(Uncertainty, UnknownHostMayTakeLongerForItsOutputs) {
+TEST(Uncertainty, UnknownHostRaisesUpperOutputTime) {
   Whole whole("conv5-f256");
   whole.device.is_host_unknown = true;
   const ErrorFactors factors = error_factors(SegmentKind::kConvolutions, HostKnowledge::kUnknown);
@@ -95,7 +95,7 @@ TEST(Uncertainty, UnknownHostMayTakeLongerForItsOutputs) {
               2);
 }
 
-TEST(Uncertainty, LatencyAddsTheEndsOfTheStages) {
+TEST(Uncertainty, LatencyRangeSumsStageRanges) {
   const Whole whole("conv5-f256");
   const DevicePool pool{whole.device, 3};
   const Plan plan = make_plan(whole.graph, segment_as_vendor(whole.graph, 3), std::span(&pool, 1),
@@ -109,7 +109,7 @@ TEST(Uncertainty, LatencyAddsTheEndsOfTheStages) {
 }
 
 // A busy host stretches its share of outputs only where several devices ask it.
-TEST(Uncertainty, PeriodStretchesTheHostOfSeveralDevices) {
+TEST(Uncertainty, BusyHostWidensMultiDevicePeriod) {
   const Whole whole("conv5-f256");
   const auto period = [&](std::size_t count) {
     const DevicePool pool{whole.device, static_cast<std::uint32_t>(count)};
@@ -131,7 +131,7 @@ TEST(Uncertainty, PeriodStretchesTheHostOfSeveralDevices) {
             std::max(two.stages[0].range->low, two.stages[1].range->low));
 }
 
-TEST(Uncertainty, PlanWithoutRangesIsReadAndWritten) {
+TEST(Uncertainty, PlanWithoutRangesRoundTrips) {
   const Model model = testing::conv_chain({8, 8, 8, 8});
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-pcie"));
@@ -147,7 +147,7 @@ TEST(Uncertainty, PlanWithoutRangesIsReadAndWritten) {
   EXPECT_EQ(to_json(evaluate_plan(read, graph, std::span(&pool, 1))), to_json(plan));
 }
 
-TEST(Uncertainty, RangeThatDoesNotHoldItsTimeIsRefused) {
+TEST(Uncertainty, RangeExcludingItsTimeIsRefused) {
   const Model model = testing::conv_chain({8, 8});
   const Graph graph(model);
   Plan plan = make_plan(graph, segment_as_vendor(graph, 1),
@@ -159,7 +159,7 @@ TEST(Uncertainty, RangeThatDoesNotHoldItsTimeIsRefused) {
                {"stages[0].time_range_ns", "must include"});
 }
 
-TEST(Uncertainty, RangesOverlapWhereTheyShareATime) {
+TEST(Uncertainty, CommonEndpointIsOverlap) {
   const TimeRange first{Nanoseconds(1), Nanoseconds(4)};
   EXPECT_TRUE(overlap(first, {Nanoseconds(4), Nanoseconds(9)}));
   EXPECT_FALSE(overlap(first, {Nanoseconds(5), Nanoseconds(9)}));

@@ -26,7 +26,7 @@ std::vector<std::size_t> sizes(const Model& model, std::size_t count) {
 }
 
 // Weights of 1x1 convolutions from Ci to Co channels with a bias take Co * (Ci + 4) bytes.
-TEST(SegmentAsVendor, StopsBeforeTheAverageAndLeavesTheRestToTheLast) {
+TEST(SegmentAsVendor, LastSegmentTakesTheRest) {
   // Convolutions 4 -> 4 weigh 4 * (4 + 4) = 32 bytes each: 160 in all, average 81.
   const Model model = testing::conv_chain({4, 4, 4, 4, 4});
   const auto segments = segment_as_vendor(Graph(model), 2).segments;
@@ -35,7 +35,7 @@ TEST(SegmentAsVendor, StopsBeforeTheAverageAndLeavesTheRestToTheLast) {
 }
 
 // total / count + 1 in Google's source, not the average itself.
-TEST(SegmentAsVendor, SegmentMayExceedTheAverageByOneByte) {
+TEST(SegmentAsVendor, SegmentMayExceedAverageByOneByte) {
   // Dense layers without bias weigh inputs x units: 2, 3 and 3 bytes, 8 / 2 + 1 = 5.
   ModelBuilder b;
   const TensorIndex x = b.dense(b.input("x", {1, 2}), "a", 1, false);
@@ -46,7 +46,7 @@ TEST(SegmentAsVendor, SegmentMayExceedTheAverageByOneByte) {
   EXPECT_EQ(segments[1], operators(2, 2));
 }
 
-TEST(SegmentAsVendor, OperatorHeavierThanTheAverageGetsItsOwnSegment) {
+TEST(SegmentAsVendor, HeavyOperatorGetsItsOwnSegment) {
   const Model model = testing::conv_chain({200, 4, 4, 4});
   const auto segments = segment_as_vendor(Graph(model), 4).segments;
   ASSERT_EQ(segments.size(), 4U);
@@ -56,7 +56,7 @@ TEST(SegmentAsVendor, OperatorHeavierThanTheAverageGetsItsOwnSegment) {
 
 // Where the vendor's tool cuts the synthetic networks: parameter bytes on chip of each segment,
 // which name the layers. Jorgitou98/EdgeTPU-QuantRL-Evaluation, CONV_MACs (2 and 4 segments).
-TEST(SegmentAsVendor, FiveConvolutionsAreCutAsMeasured) {
+TEST(SegmentAsVendor, FiveConvCutsMatchMeasured) {
   for (const int filters : {32, 102, 302, 442, 602, 702}) {
     const std::string name = "zoo:conv5-f" + std::to_string(filters);
     const Model model = open_model(name);
@@ -75,7 +75,7 @@ TEST(SegmentAsVendor, FiveConvolutionsAreCutAsMeasured) {
 
 // Dense layers 4 -> 4 without bias weigh 16 bytes each. A model output that is read inside ends no
 // segment: the first operator that nobody reads is the last of the chain.
-TEST(SegmentAsVendor, OutputThatIsReadInsideEndsNoSegment) {
+TEST(SegmentAsVendor, OutputReadInsideEndsNoSegment) {
   ModelBuilder b;
   TensorIndex x = b.input("x", {1, 4});
   for (int i = 0; i < 6; ++i) {
@@ -92,7 +92,7 @@ TEST(SegmentAsVendor, OutputThatIsReadInsideEndsNoSegment) {
 // position 4, whatever the average.
 //   x ─ a ─ b ─ c ─ d ─ e (model output)
 //       └─ dead (neither read nor a model output)
-TEST(SegmentAsVendor, OperatorThatNobodyReadsEndsTheFirstSegments) {
+TEST(SegmentAsVendor, UnreadOperatorEndsFirstSegments) {
   ModelBuilder b;
   const TensorIndex a = b.relu(b.input("x", {1, 4}), "a");
   (void)b.relu(a, "dead");
@@ -105,7 +105,7 @@ TEST(SegmentAsVendor, OperatorThatNobodyReadsEndsTheFirstSegments) {
 }
 
 // Operators without a writer before them stand in the stack as in the file, read or not.
-TEST(SegmentAsVendor, OperatorOnInputsAloneIsNotPutOff) {
+TEST(SegmentAsVendor, InputOnlyOperatorKeepsFileOrder) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 4});
   const TensorIndex a = b.relu(x, "a");
@@ -244,7 +244,7 @@ Model any_model(std::mt19937& random) {
   return b.build("random");
 }
 
-TEST(SegmentAsVendor, EqualsASecondImplementationOnRandomGraphs) {
+TEST(SegmentAsVendor, RandomGraphsMatchReference) {
   std::mt19937 random(10);
   int compared = 0;
   for (int round = 0; round < 1000; ++round) {

@@ -36,7 +36,7 @@ void replace_segment(const fs::path& folder, std::size_t position, const ModelBu
   testing::write_bytes(find_segments(folder).at(position), model.bytes());
 }
 
-TEST(Verify, SegmentsOfAModelWithSkipsAgree) {
+TEST(Verify, SkipModelSegmentsAgree) {
   const ScratchFolder scratch;
   const Model model = skipping().build();
   split(model, {{operators(0, 0), operators(1, 1), operators(2, 3)}}, scratch.path());
@@ -79,7 +79,7 @@ Model float16_weights() {
   return b.build();
 }
 
-TEST(Verify, CutBehindFloat16WeightsAgrees) {
+TEST(Verify, CutAfterFloat16WeightsAgrees) {
   const ScratchFolder scratch;
   const Model model = float16_weights();
   split(model, {{operators(0, 0), operators(1, 1)}}, scratch.path());
@@ -94,7 +94,7 @@ TEST(Verify, CutBehindFloat16WeightsAgrees) {
   }
 }
 
-TEST(Verify, ConstantOutputIsLittleEvidence) {
+TEST(Verify, ConstantOutputIsWeakEvidence) {
   ModelBuilder b;
   const auto x = b.conv(b.input("x", {1, 4, 4, 4}), "middle", 8);
   const auto y = b.conv(x, "y", 8);
@@ -121,7 +121,7 @@ VerifyReport verify_with_scale(float scale, std::uint32_t inputs, std::int32_t e
   return verify_segments(model, find_segments(scratch.path()), cpu_backend(), {.inputs = inputs});
 }
 
-TEST(Verify, SaturatedOutputIsLittleEvidence) {
+TEST(Verify, SaturatedOutputIsWeakEvidence) {
   EXPECT_THAT(verify_with_scale(1e-6F, 2).warnings,
               ::testing::ElementsAre(::testing::AllOf(
                   ::testing::HasSubstr("'y': "),
@@ -129,7 +129,7 @@ TEST(Verify, SaturatedOutputIsLittleEvidence) {
   EXPECT_TRUE(verify_with_scale(1, 2).warnings.empty());
 }
 
-TEST(Verify, FewValuesAreLittleEvidence) {
+TEST(Verify, FewValuesAreWeakEvidence) {
   EXPECT_THAT(verify_with_scale(1, 1, 1).warnings,
               ::testing::Contains(::testing::HasSubstr("'y': it is a single value")));
   EXPECT_THAT(verify_with_scale(1, 2, 1).warnings,
@@ -138,7 +138,7 @@ TEST(Verify, FewValuesAreLittleEvidence) {
 }
 
 // No number of inputs changes it.
-TEST(Verify, TensorOfConstantsAloneIsWarnedOfApart) {
+TEST(Verify, ConstantTensorHasItsOwnWarning) {
   ModelBuilder b;
   const auto zeros = b.constant("zeros", tflite::TensorType::INT8, {1, 8});
   for (auto& byte : b.raw().buffers[b.at(zeros).buffer]->data) byte = 0;
@@ -184,7 +184,7 @@ class WrongInTheMiddle : public Backend {
   };
 };
 
-TEST(Verify, DifferenceBehindConstantOutputIsFound) {
+TEST(Verify, MismatchBeforeConstantOutputIsFound) {
   ModelBuilder b;
   const auto x = b.conv(b.input("x", {1, 4, 4, 4}), "middle", 8);
   const auto y = b.conv(x, "y", 8);
@@ -219,7 +219,7 @@ TEST(Verify, MissingCustomOperatorIsNotRun) {
 }
 
 // The runtime has it, and refuses a single input.
-TEST(Verify, CustomOperatorThatIsRefusedIsNotCalledMissing) {
+TEST(Verify, RefusedCustomOperatorIsNotMissing) {
   ModelBuilder b;
   const auto x = b.conv(b.input("x", {1, 4, 4, 4}), "a", 8);
   const auto z = b.tensor("z", {1, 4, 4, 8});
@@ -239,7 +239,7 @@ TEST(Verify, CustomOperatorThatIsRefusedIsNotCalledMissing) {
                   "the runtime does not run the custom operator TFLite_Detection_PostProcess: "));
 }
 
-TEST(Verify, RandomModelsAgreeAtEveryTopologicalCut) {
+TEST(Verify, RandomModelsAgreeAtEveryCut) {
   std::mt19937 random(5);
   for (int round = 0; round < 6; ++round) {
     const Model model = testing::random_model(random, 8);
@@ -252,7 +252,7 @@ TEST(Verify, RandomModelsAgreeAtEveryTopologicalCut) {
   }
 }
 
-TEST(Verify, NamesAreKeptApartWhenTensorsShareOne) {
+TEST(Verify, DuplicateTensorNamesAreDistinguished) {
   const ScratchFolder scratch;
   ModelBuilder b;
   const auto first = b.relu(b.input("t", {1, 8}), "t");
@@ -264,7 +264,7 @@ TEST(Verify, NamesAreKeptApartWhenTensorsShareOne) {
 }
 
 // Google's rule takes branches out of file order, so names are all that tells them apart.
-TEST(Verify, UnnamedBranchesInAnotherOrderAgree) {
+TEST(Verify, ReorderedUnnamedBranchesAgree) {
   const ScratchFolder scratch;
   ModelBuilder b;
   const auto x = b.input("x", {1, 4});
@@ -276,7 +276,7 @@ TEST(Verify, UnnamedBranchesInAnotherOrderAgree) {
   EXPECT_EQ(verify(model, scratch.path()).mismatch, "");
 }
 
-TEST(Verify, PlanThatTellsOtherNumbersIsFound) {
+TEST(Verify, EditedPlanIsAMismatch) {
   const Model model = skipping().build();
   const Segmentation segmentation{{operators(0, 1), operators(2, 3)}};
   const auto mismatch_after = [&](const std::function<void(Plan&)>& edit) {
@@ -299,7 +299,7 @@ TEST(Verify, PlanThatTellsOtherNumbersIsFound) {
               HasSubstr("inputs of stage 1"));
 }
 
-TEST(Verify, EveryNumberOfAPlanThatFollowsFromTheFilesIsChecked) {
+TEST(Verify, EveryDerivedPlanNumberIsChecked) {
   const Model model = skipping().build();
   const Segmentation segmentation{{operators(0, 1), operators(2, 3)}};
   const ScratchFolder scratch;
@@ -335,7 +335,7 @@ TEST(Verify, EveryNumberOfAPlanThatFollowsFromTheFilesIsChecked) {
 }
 
 // An LSTM keeps its state in two variable tensors from one input to the next.
-TEST(Verify, StateOfAnLstmStaysInItsSegmentOverSeveralInputs) {
+TEST(Verify, LstmStateStaysInItsSegment) {
   const auto path = testing::shared("models/keras_lstm_mnist_ptq.tflite");
   SKIP_WITHOUT(path);
   const Model model = read_model(path);
@@ -356,7 +356,7 @@ TEST(Verify, StateOfAnLstmStaysInItsSegmentOverSeveralInputs) {
   EXPECT_EQ(report.inputs_run, 4U);
 }
 
-TEST(Verify, TrailingBytesOfASegmentAreFound) {
+TEST(Verify, TrailingBytesAreAMismatch) {
   const ScratchFolder scratch;
   const Model model = skipping().build();
   split(model, {{operators(0, 1), operators(2, 3)}}, scratch.path());
@@ -368,7 +368,7 @@ TEST(Verify, TrailingBytesOfASegmentAreFound) {
               ::testing::HasSubstr("segment 1: the file has"));
 }
 
-TEST(Verify, OtherIntermediatesAreFound) {
+TEST(Verify, ChangedIntermediatesAreAMismatch) {
   ModelBuilder b = skipping();
   b.graph().operators[1]->intermediates = {b.tensor("scratch", {1})};
   const Model model = b.build();
@@ -401,7 +401,7 @@ ModelBuilder with_variable() {
   return b;
 }
 
-TEST(Verify, OperatorsWithoutOutputsAreMatchedByWhatTheyRead) {
+TEST(Verify, OutputlessOperatorsMatchByInputs) {
   const ScratchFolder scratch;
   const Model model = with_variable().build();
   split(model, {{operators(0, 3), operators(4, 4)}}, scratch.path());
@@ -411,7 +411,7 @@ TEST(Verify, OperatorsWithoutOutputsAreMatchedByWhatTheyRead) {
   EXPECT_EQ(report.operator_count, 5U);
 }
 
-TEST(Verify, NamesThatAreNotUtf8AgreeWithTheirPlan) {
+TEST(Verify, NonUtf8NamesMatchPlan) {
   const ScratchFolder scratch;
   ModelBuilder b = skipping();
   b.at(b.graph().operators[1]->outputs[0]).name = "caf\xE9";
@@ -423,7 +423,7 @@ TEST(Verify, NamesThatAreNotUtf8AgreeWithTheirPlan) {
   EXPECT_EQ(count_other_segments(scratch.path(), model.name(), 2), 0U);
 }
 
-TEST(Verify, TruncatedSegmentSaysToSplitAgain) {
+TEST(Verify, TruncatedSegmentIsRefusedWithRemedy) {
   const ScratchFolder scratch;
   const Model model = skipping().build();
   split(model, {{operators(0, 3)}}, scratch.path());
@@ -439,9 +439,9 @@ struct Sabotage {
   std::vector<std::string> message;
 };
 
-class VerifyFinds : public ::testing::TestWithParam<Sabotage> {};
+class EditedSegment : public ::testing::TestWithParam<Sabotage> {};
 
-TEST_P(VerifyFinds, TheDifferenceAndItsPlace) {
+TEST_P(EditedSegment, MismatchNamesItsPlace) {
   const ScratchFolder scratch;
   const Model model = skipping().build();
   split(model, {{operators(0, 0), operators(1, 1), operators(2, 3)}}, scratch.path());
@@ -457,7 +457,7 @@ TEST_P(VerifyFinds, TheDifferenceAndItsPlace) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    All, VerifyFinds,
+    All, EditedSegment,
     ::testing::Values(Sabotage{"OneWeight",
                                [](ModelBuilder& b) { b.raw().buffers[1]->data[3] ^= 1; },
                                {"segment 1", "b/kernel"}},
@@ -515,7 +515,7 @@ class BendsOneSegment : public Backend {
   }
 };
 
-TEST(Verify, WrongResultIsTracedToItsSegmentTensorAndByte) {
+TEST(Verify, WrongResultNamesSegmentTensorAndByte) {
   const ScratchFolder scratch;
   const Model model = skipping().build();
   split(model, {{operators(0, 0), operators(1, 1), operators(2, 3)}}, scratch.path());
@@ -549,7 +549,7 @@ class DiesInOneSegment : public Backend {
   }
 };
 
-TEST(Verify, CrashOfTheRuntimeIsAnErrorThatNamesTheSegment) {
+TEST(Verify, RuntimeCrashNamesSegment) {
   const ScratchFolder scratch;
   const Model model = skipping().build();
   split(model, {{operators(0, 0), operators(1, 1), operators(2, 3)}}, scratch.path());
@@ -561,7 +561,7 @@ TEST(Verify, CrashOfTheRuntimeIsAnErrorThatNamesTheSegment) {
                {"a frail runtime crashed (signal 11", "running segment 1"});
 }
 
-TEST(Verify, MissingSegmentIsFoundBeforeRunning) {
+TEST(Verify, MissingSegmentIsAMismatch) {
   const ScratchFolder scratch;
   const Model model = skipping().build();
   split(model, {{operators(0, 0), operators(1, 1), operators(2, 3)}}, scratch.path());

@@ -33,7 +33,7 @@ void set_field(const void* table, flatbuffers::voffset_t field, std::uint64_t va
   flatbuffers::WriteScalar(address, value);
 }
 
-TEST(WeightsBehind, AreReadAsThoseInside) {
+TEST(WeightsBehind, TensorsAndSegmentsEqualInlineOnes) {
   const Model inside = skipping().build();
   const Model behind = parse_model(skipping().bytes_with_weights_behind(), "model");
   for (std::size_t i = 0; i < inside.tensors().size(); ++i)
@@ -43,7 +43,7 @@ TEST(WeightsBehind, AreReadAsThoseInside) {
     EXPECT_EQ(extract_segment(behind, set).to_bytes(), extract_segment(inside, set).to_bytes());
 }
 
-TEST(WeightsBehind, SegmentsViewThemWithoutACopy) {
+TEST(WeightsBehind, SegmentsViewWeightsWithoutCopy) {
   const Model model = parse_model(skipping().bytes_with_weights_behind(), "model");
   const ModelImage image = extract_segment(model, operators(0, 3));
   std::uint64_t viewed = 0;
@@ -57,7 +57,7 @@ TEST(WeightsBehind, SegmentsViewThemWithoutACopy) {
   EXPECT_EQ(viewed, weights);
 }
 
-TEST(WeightsBehind, SplitIsVerified) {
+TEST(WeightsBehind, SplitVerifiesAndFindsChange) {
   const ScratchFolder scratch;
   const Model model = parse_model(skipping().bytes_with_weights_behind(), "model");
   testing::split(model, {{operators(0, 1), operators(2, 3)}}, scratch.path());
@@ -86,7 +86,7 @@ TEST(WeightsBehind, SharedBytesAreWrittenOnce) {
                                  model.tensor(*model.find_tensor("c")).data));
 }
 
-TEST(WeightsBehind, OptionsOfCustomOperatorsAreReadToo) {
+TEST(WeightsBehind, CustomOptionsAreRead) {
   ModelBuilder b;
   const TensorIndex y = b.tensor("y", {1, 4});
   b.op(tflite::BuiltinOperator::CUSTOM, {b.input("x", {1, 4})}, {y}).custom_options = {1, 2, 3};
@@ -100,7 +100,7 @@ TEST(WeightsBehind, OptionsOfCustomOperatorsAreReadToo) {
   EXPECT_TRUE(same_operation(model, OperatorId{0}, copy, OperatorId{0}));
 }
 
-TEST(WeightsBehind, HostileOffsetsAreRefused) {
+TEST(WeightsBehind, OutOfRangeOffsetsAreRefused) {
   constexpr std::uint64_t kHuge = ~std::uint64_t{0};
   const auto expect = [](std::uint64_t offset, std::uint64_t size, const char* message) {
     auto file = skipping().bytes_with_weights_behind();
@@ -164,7 +164,7 @@ TEST(WeightsBehind, SegmentOver2GbIsRefused) {
 }
 
 // The converter says so in metadata, which then is no longer true.
-TEST(WeightsBehind, MetadataOfTheirPlaceIsDropped) {
+TEST(WeightsBehind, BufferLocationMetadataIsDropped) {
   ModelBuilder b = skipping();
   b.raw().metadata.push_back(std::make_unique<tflite::MetadataT>());
   b.raw().metadata[0]->name = "buffer_location";

@@ -90,7 +90,7 @@ struct Converted {
 
 class ConvertedZoo : public ::testing::TestWithParam<Converted> {};
 
-TEST_P(ConvertedZoo, OperatorsEqualTheConverters) {
+TEST_P(ConvertedZoo, OperatorsMatchConverterOutput) {
   const auto bytes = make_zoo_model(GetParam().name);
   const std::string text = listing(*tflite::GetModel(bytes.data()));
   EXPECT_EQ(std::ranges::count(text, '\n'), GetParam().operators);
@@ -140,7 +140,7 @@ std::vector<std::string> output_names(const Network& network) {
   return names;
 }
 
-TEST(ZooConverter, ReadersOfAValueAreSortedByName) {
+TEST(ZooConverter, ReadersAreSortedByName) {
   Network net("net");
   const ValueId x = net.conv(net.input({4, 4, 4}, "x"), pointwise(), "stem", "stem");
   std::vector<ValueId> parts;
@@ -152,7 +152,7 @@ TEST(ZooConverter, ReadersOfAValueAreSortedByName) {
                                       "conv2d_9", "max_pooling2d", "mixed"}));
 }
 
-TEST(ZooConverter, OperatorFollowsItsLastInputAtOnce) {
+TEST(ZooConverter, OperatorFollowsItsLastInput) {
   Network net("net");
   const ValueId x = net.conv(net.input({4, 4, 4}, "x"), pointwise(), "stem", "stem");
   const ValueId a = net.conv(x, pointwise(), "a", "a");
@@ -163,7 +163,7 @@ TEST(ZooConverter, OperatorFollowsItsLastInputAtOnce) {
             (std::vector<std::string>{"stem", "a", "z_sum", "b", "mixed"}));
 }
 
-TEST(ZooConverter, EqualOperatorsAreComputedOnce) {
+TEST(ZooConverter, DuplicateOperatorsAreMerged) {
   Network net("net");
   const ValueId x = net.conv(net.input({4, 4, 4}, "x"), pointwise(), "stem", "stem");
   const ValueId first = net.average_pool(x, zoo::square(3), "left");
@@ -185,7 +185,7 @@ TEST(ZooConverter, LayersWithWeightsAreNotMerged) {
   EXPECT_EQ(as_converted(net).layers().size(), 3U);
 }
 
-TEST(ZooConverter, OnlyReaderIsFusedAsActivation) {
+TEST(ZooConverter, SoleReluReaderIsFused) {
   Network net("net");
   const ValueId x = net.conv(net.input({4, 4, 4}, "x"), pointwise(), "stem", "stem");
   const ValueId y = net.conv(net.relu(x, "relu"), pointwise(), "next", "next");

@@ -18,7 +18,7 @@ using testing::published;
 
 class ZooModel : public ::testing::TestWithParam<Published> {};
 
-TEST_P(ZooModel, MacsEqualThePublishedOnes) {
+TEST_P(ZooModel, MacsMatchPublished) {
   if (GetParam().giga_macs == 0) GTEST_SKIP() << "none published";
   const Model model = open_model(std::string("zoo:") + GetParam().name);
   constexpr double kHalfALastDigit = 0.0005;
@@ -37,7 +37,7 @@ std::vector<std::string> runnable_models() {
   return names;
 }
 
-class AliveModel : public ::testing::TestWithParam<std::string> {};
+class RunnableZooModel : public ::testing::TestWithParam<std::string> {};
 
 // Share of values at the ends of the range where values were clipped. ReLU clips at its zero by
 // design, so the low end counts only where it is not the zero point.
@@ -53,7 +53,7 @@ bool is_constant(std::span<const std::byte> values) {
   return std::ranges::all_of(values, [&](std::byte value) { return value == values[0]; });
 }
 
-TEST_P(AliveModel, NoTensorIsConstantAndFewValuesSaturate) {
+TEST_P(RunnableZooModel, TensorsVaryAndRarelySaturate) {
   const Model model = open_model("zoo:" + GetParam());
   const Model exposed =
       parse_model(expose_tensors(model, testing::all_tensors(model)).to_bytes(), model.name());
@@ -74,7 +74,7 @@ TEST_P(AliveModel, NoTensorIsConstantAndFewValuesSaturate) {
   RecordProperty("worst_saturated_share", std::to_string(worst));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, AliveModel, ::testing::ValuesIn(runnable_models()),
+INSTANTIATE_TEST_SUITE_P(All, RunnableZooModel, ::testing::ValuesIn(runnable_models()),
                          [](const auto& row) {
                            std::string name = row.param;
                            std::erase(name, '-');

@@ -15,7 +15,7 @@ namespace {
 
 class ZooFamily : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(ZooFamily, IsTheSameInTwoToEightBalancedSegments) {
+TEST_P(ZooFamily, TwoToEightBalancedSegmentsVerify) {
   const Model model = open_model(std::string("zoo:") + GetParam());
   const Graph graph(model);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-pcie"));
@@ -59,7 +59,7 @@ std::vector<Plan> plans_of(const Graph& graph) {
   return plans;
 }
 
-TEST_P(ZooFamily, IsTheSameInThePlansOfEveryStrategy) {
+TEST_P(ZooFamily, PlansOfAllStrategiesVerify) {
   const Model model = open_model(std::string("zoo:") + GetParam());
   const Graph graph(model);
   for (const Plan& plan : plans_of(graph)) {
@@ -74,7 +74,7 @@ TEST_P(ZooFamily, IsTheSameInThePlansOfEveryStrategy) {
 }
 
 // Several planners at once disturb each other as little as several runs do.
-TEST_P(ZooFamily, IsPlannedTheSameInEveryRunAndThread) {
+TEST_P(ZooFamily, PlansAreSameInEveryRunAndThread) {
   const Model model = open_model(std::string("zoo:") + GetParam());
   const Graph graph(model);
   const auto text = [&] {

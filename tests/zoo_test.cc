@@ -16,7 +16,7 @@ using testing::expect_error;
 using testing::Published;
 using testing::published;
 
-TEST(Zoo, ParametersCountedWhileBuildingEqualThePublishedOnes) {
+TEST(Zoo, CountedParametersMatchPublished) {
   for (const Published& model : published())
     EXPECT_EQ(zoo_keras_parameters(model.name), model.parameters) << model.name;
 }
@@ -40,7 +40,7 @@ std::uint64_t written_parameters(const Model& model, std::uint64_t per_channel) 
   return sum;
 }
 
-TEST(Zoo, WrittenTensorsHoldThePublishedNumberOfParameters) {
+TEST(Zoo, WrittenParametersMatchPublished) {
   const std::vector<std::pair<const char*, std::uint64_t>> models{
       {"vgg16", 1}, {"resnet50", 5}, {"mobilenetv2", 4}};
   for (const auto& [name, per_channel] : models) {
@@ -52,7 +52,7 @@ TEST(Zoo, WrittenTensorsHoldThePublishedNumberOfParameters) {
   }
 }
 
-TEST(Zoo, CatalogueListsEveryModelWithItsCount) {
+TEST(Zoo, CatalogueListsModelsAndCounts) {
   const auto catalogue = zoo_catalogue();
   EXPECT_EQ(catalogue.size(), published().size() + 2);
   for (const Published& model : published()) {
@@ -69,7 +69,7 @@ std::set<std::string> tensor_names(const std::string& model_name) {
   return names;
 }
 
-TEST(Zoo, LayersKeepTheNamesOfKeras) {
+TEST(Zoo, LayersKeepKerasNames) {
   const auto has = [](const std::string& model, std::initializer_list<const char*> layers) {
     const auto names = tensor_names(model);
     for (const char* layer : layers) EXPECT_TRUE(names.contains(layer)) << model << " " << layer;
@@ -85,7 +85,7 @@ TEST(Zoo, LayersKeepTheNamesOfKeras) {
   has("nasnetmobile", {"normal_concat_5", "reduction_concat_reduce_4"});
 }
 
-TEST(Zoo, EveryConvolutionHasOneScalePerChannel) {
+TEST(Zoo, ConvolutionsHaveScalePerChannel) {
   const Model model = open_model("zoo:mobilenetv2");
   for (const Operator& op : model.operators()) {
     if (op.code != OpCode::kConv2D && op.code != OpCode::kDepthwiseConv2D) continue;
@@ -97,19 +97,19 @@ TEST(Zoo, EveryConvolutionHasOneScalePerChannel) {
   }
 }
 
-TEST(Zoo, SameNameGivesTheSameBytes) {
+TEST(Zoo, SameNameGivesSameBytes) {
   EXPECT_EQ(sha256(make_zoo_model("squeezenet")), sha256(make_zoo_model("squeezenet")));
 }
 
 // The hash of one model as first made; another machine or compiler must not change it.
-TEST(Zoo, BytesAreStableAcrossMachines) {
+TEST(Zoo, BytesMatchRecordedHashes) {
   EXPECT_EQ(sha256(make_zoo_model("conv5-f32")),
             "423de33e56f6da4fea6cdaff30607e5fcc632f0d918dd72bcddaff0bdcbe3bb7");
   EXPECT_EQ(sha256(make_zoo_model("mobilenetv2@96")),
             "78c307595006eb69aa223435cc9ecd5d3659ebc33b7ff9891da2e60df600b0c6");
 }
 
-TEST(Zoo, InputSizeIsAPartOfTheName) {
+TEST(Zoo, InputSizeIsPartOfName) {
   const Model model = open_model("zoo:mobilenet@128");
   EXPECT_TRUE(std::ranges::equal(model.tensor(model.inputs()[0]).shape,
                                  std::vector<std::int32_t>{1, 128, 128, 3}));

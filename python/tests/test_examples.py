@@ -19,13 +19,13 @@ def run(name, *arguments):
     return done.stdout
 
 
-def test_sweep_shows_the_best_plan_of_each_size():
+def test_sweep_prints_a_plan_per_tpu_count():
     output = run("sweep.py", "zoo:conv5-f512", "zoo:resnet50")
     assert output.startswith("zoo:conv5-f512 (simulated)\n  1 TPUs:")
     assert "zoo:resnet50 (simulated)" in output and "8 TPUs:" in output
 
 
-def test_images_of_a_folder_are_classified(tmp_path):
+def test_whole_model_classifies_a_folder(tmp_path):
     image = pytest.importorskip("PIL.Image")
     random = np.random.default_rng(1)
     for i in range(3):
@@ -38,7 +38,7 @@ def test_images_of_a_folder_are_classified(tmp_path):
     assert lines[3].startswith("3 images, ") and lines[3].endswith("(measured)")
 
 
-def test_images_are_classified_by_the_segments_of_a_folder(tmp_path):
+def test_segments_classify_like_the_whole_model(tmp_path):
     image = pytest.importorskip("PIL.Image")
     import segue
 
@@ -49,7 +49,7 @@ def test_images_are_classified_by_the_segments_of_a_folder(tmp_path):
     assert run("classify_images.py", tmp_path / "parts", tmp_path).split(":")[1][:12] == whole.split(":")[1][:12]
 
 
-def test_real_model_knows_a_cat(tmp_path):
+def test_real_model_classifies_a_cat(tmp_path):
     pytest.importorskip("PIL.Image")
     model = SHARED / "models" / "mobilenet_v2_1.0_224_quant.tflite"
     picture = SHARED / "images" / "cat.bmp"

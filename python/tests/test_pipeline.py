@@ -21,7 +21,7 @@ def only(result):
     return value
 
 
-def test_results_are_the_whole_models_in_order(parts, images, expected):
+def test_results_match_whole_model_in_order(parts, images, expected):
     with segue.Pipeline(parts) as pipeline:
         results = list(pipeline.run(images))
     assert [r.number for r in results] == list(range(len(images)))
@@ -30,7 +30,7 @@ def test_results_are_the_whole_models_in_order(parts, images, expected):
         assert result.latency_ns > 0
 
 
-def test_plan_with_its_model_needs_no_files(model, images, expected):
+def test_plan_and_model_need_no_files(model, images, expected):
     plan = segue.plan(model, 3, "optimal")
     with segue.Pipeline(plan, model) as pipeline:
         for image, result in zip(images, pipeline.run(images)):
@@ -39,7 +39,7 @@ def test_plan_with_its_model_needs_no_files(model, images, expected):
         segue.Pipeline(plan)
 
 
-def test_inputs_by_name_in_order_or_alone(parts, images, expected):
+def test_push_accepts_array_list_and_dict(parts, images, expected):
     with segue.Pipeline(parts) as pipeline:
         name = pipeline.inputs[0].name
         for inputs in (images[0], [images[0]], {name: images[0]}):
@@ -47,7 +47,7 @@ def test_inputs_by_name_in_order_or_alone(parts, images, expected):
             assert np.array_equal(only(pipeline.pop()), expected(images[0]))
 
 
-def test_edge_tpus_run_the_compiled_segments_of_a_folder(
+def test_edge_tpus_run_compiled_segments(
     stand_ins, model, images, expected, tmp_path
 ):
     files = segue.split(model, segue.plan(model, 2, "balanced"), tmp_path)
@@ -83,7 +83,7 @@ def device_processes() -> dict[str, int]:
     return found
 
 
-def test_killed_device_is_a_loss(stand_ins, parts, images, expected, tmp_path):
+def test_killed_device_is_replaced(stand_ins, parts, images, expected, tmp_path):
     file = next(parts.glob("*_segment_0_of_3.tflite"))
     shutil.copy(file, tmp_path / "one_segment_0_of_1_edgetpu.tflite")
     with pytest.warns(RuntimeWarning), segue.Pipeline(tmp_path, backends=stand_ins) as pipeline:
@@ -97,7 +97,7 @@ def test_killed_device_is_a_loss(stand_ins, parts, images, expected, tmp_path):
     assert device_processes() == {}
 
 
-def test_compiled_segments_alone_are_a_pipeline(stand_ins, parts, images, expected, tmp_path):
+def test_compiled_segments_alone_run(stand_ins, parts, images, expected, tmp_path):
     for file in parts.glob("*.tflite"):
         shutil.copy(file, tmp_path / f"{file.stem}_edgetpu.tflite")
     with pytest.warns(RuntimeWarning, match="not compiled for the Edge TPU"):
@@ -119,7 +119,7 @@ def test_compiled_segments_alone_are_a_pipeline(stand_ins, parts, images, expect
         segue.Pipeline(tmp_path, backends=stand_ins)
 
 
-def test_arguments_that_make_no_pipeline_are_refused(parts, model):
+def test_invalid_constructor_arguments_are_refused(parts, model):
     for backends in ([None], []):
         with pytest.raises(segue.Error, match="backend"):
             segue.Pipeline(parts, backends=backends)
@@ -131,7 +131,7 @@ def test_arguments_that_make_no_pipeline_are_refused(parts, model):
         segue.cpu_backend(threads=0)
 
 
-def test_child_that_was_forked_ends_without_the_pipelines_threads(parts):
+def test_forked_child_exits_cleanly(parts):
     program = (
         "import os, segue, sys\n"
         f"pipeline = segue.Pipeline({str(parts)!r})\n"
@@ -145,7 +145,7 @@ def test_child_that_was_forked_ends_without_the_pipelines_threads(parts):
     assert done.returncode == 0, done.stderr
 
 
-def test_segments_must_be_those_of_the_plan_beside_them(model, tmp_path):
+def test_segments_not_matching_plan_are_refused(model, tmp_path):
     segue.split(model, segue.plan(model, 2, "balanced"), tmp_path)
     plan = json.loads((tmp_path / "plan.json").read_text())
     plan["stages"][1]["outputs"] = ["elsewhere"]
@@ -154,7 +154,7 @@ def test_segments_must_be_those_of_the_plan_beside_them(model, tmp_path):
         segue.Pipeline(tmp_path)
 
 
-def test_what_does_not_fit_is_named_with_what_was_given(parts, images):
+def test_input_mismatch_names_given_and_expected(parts, images):
     with segue.Pipeline(parts) as pipeline:
         with pytest.raises(segue.Error, match="has FLOAT64 elements, but must have INT8"):
             pipeline.push(images[0].astype(np.float64))
@@ -187,7 +187,7 @@ def test_inputs_are_not_copied():
     assert seen == [image.ctypes.data]
 
 
-def test_outputs_are_not_copied_and_outlive_the_pipeline(parts, images, expected):
+def test_outputs_are_views_that_outlive_pipeline(parts, images, expected):
     pipeline = segue.Pipeline(parts)
     pipeline.push(images[0])
     value = only(pipeline.pop())
@@ -197,7 +197,7 @@ def test_outputs_are_not_copied_and_outlive_the_pipeline(parts, images, expected
     assert np.array_equal(value, expected(images[0]))
 
 
-def test_arrays_are_kept_while_read_and_let_go_after(parts):
+def test_input_arrays_are_released_after_use(parts):
     class Image(np.ndarray):
         pass
 
@@ -214,7 +214,7 @@ def test_arrays_are_kept_while_read_and_let_go_after(parts):
     assert len(gone) == 20
 
 
-def test_waiting_lets_other_threads_run(parts, images):
+def test_waiting_pop_releases_the_gil(parts, images):
     """pop waits for an input that another thread pushes: with the interpreter locked it never came."""
     with segue.Pipeline(parts) as pipeline:
         waiting = threading.Event()
@@ -230,7 +230,7 @@ def test_waiting_lets_other_threads_run(parts, images):
         thread.join()
 
 
-def test_many_threads_push_and_pop(parts, images, expected):
+def test_many_threads_push_and_pop_every_result(parts, images, expected):
     wanted = [expected(image).tobytes() for image in images]
     found = []
     with segue.Pipeline(parts) as pipeline:
@@ -255,7 +255,7 @@ def test_many_threads_push_and_pop(parts, images, expected):
     assert sorted(found) == sorted(wanted * 3)
 
 
-def test_full_pipeline_says_so_and_an_empty_one_times_out():
+def test_full_push_and_empty_pop_time_out():
     release = threading.Event()
     like = np.zeros((1, 8), dtype=np.int8)
 
@@ -278,7 +278,7 @@ def test_full_pipeline_says_so_and_an_empty_one_times_out():
     assert pipeline.pop() is None
 
 
-def test_closed_pipeline_takes_nothing_and_ends(parts, images):
+def test_closed_pipeline_refuses_push_and_ends(parts, images):
     with segue.Pipeline(parts) as pipeline:
         pipeline.push(images[0])
         pipeline.close()
@@ -288,7 +288,7 @@ def test_closed_pipeline_takes_nothing_and_ends(parts, images):
         assert pipeline.pop() is None
 
 
-def test_interrupt_ends_a_wait(parts):
+def test_keyboard_interrupt_ends_pop(parts):
     with segue.Pipeline(parts) as pipeline:
         timer = threading.Timer(0.2, signal.raise_signal, [signal.SIGINT])
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -308,21 +308,21 @@ def test_interrupt_ends_a_wait(parts):
         (np.zeros((64, 64, 3), dtype=np.int8), "[64, 64, 3]"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(parts, array, words):
+def test_wrong_dtype_or_shape_is_refused(parts, array, words):
     with segue.Pipeline(parts) as pipeline:
         with pytest.raises(segue.Error) as failed:
             pipeline.push(array)
         assert words in str(failed.value)
 
 
-def test_arrays_with_gaps_are_made_whole_first(parts, images, expected):
+def test_strided_array_is_copied(parts, images, expected):
     wide = np.repeat(images[0], 2, axis=3)
     with segue.Pipeline(parts) as pipeline:
         pipeline.push(wide[:, :, :, ::2])
         assert np.array_equal(only(pipeline.pop()), expected(images[0]))
 
 
-def test_error_of_a_segment_ends_the_pipeline():
+def test_segment_error_ends_pipeline():
     like = np.zeros((1, 8), dtype=np.int8)
 
     def run(arrays):
@@ -335,7 +335,7 @@ def test_error_of_a_segment_ends_the_pipeline():
         pipeline.pop()
 
 
-def test_simulated_devices_take_their_time(parts, images):
+def test_simulated_backend_reports_statistics(parts, images):
     backend = segue.simulated_backend("edgetpu-usb3", time_scale=1)
     with segue.Pipeline(parts, backends=backend) as pipeline:
         list(pipeline.run(images))
@@ -346,7 +346,7 @@ def test_simulated_devices_take_their_time(parts, images):
     assert statistics.losses == []
 
 
-def test_nothing_is_left_of_pipelines(parts, images):
+def test_deleted_pipeline_releases_inputs(parts, images):
     references = sys.getrefcount(images[0])
     for _ in range(5):
         with segue.Pipeline(parts) as pipeline:
@@ -361,7 +361,7 @@ def test_nothing_is_left_of_pipelines(parts, images):
     raise AssertionError(f"{sys.getrefcount(images[0])} references, not {references}")
 
 
-def test_what_an_abandoned_run_pushed_does_not_come_out_of_the_next(parts, images, expected):
+def test_abandoned_run_leaves_no_results(parts, images, expected):
     with segue.Pipeline(parts) as pipeline:
         for _ in pipeline.run(images):
             break
@@ -373,7 +373,7 @@ def test_what_an_abandoned_run_pushed_does_not_come_out_of_the_next(parts, image
         assert np.array_equal(only(result), expected(images[-1]))
 
 
-def test_times_that_are_none_are_refused(parts, model, images):
+def test_invalid_times_are_refused(parts, model, images):
     with segue.Pipeline(parts) as pipeline:
         for call in (pipeline.pop, lambda s: pipeline.push(images[0], s)):
             with pytest.raises(segue.Error, match="timeout_s"):
@@ -386,7 +386,7 @@ def test_times_that_are_none_are_refused(parts, model, images):
         segue.plan(model, 2, "optimal", max_latency_ms=float("inf"))
 
 
-def test_program_may_end_while_functions_of_python_compute():
+def test_exit_during_python_segment_is_clean():
     program = """
 import time
 import numpy as np
@@ -416,7 +416,7 @@ raise SystemExit(3)
     assert (done.returncode, done.stderr) == (3, "")
 
 
-def test_run_that_nobody_finished_says_nothing_at_exit(parts, images):
+def test_exit_with_unfinished_run_is_silent(parts, images):
     program = f"""
 import numpy as np
 import segue

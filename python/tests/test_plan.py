@@ -12,7 +12,7 @@ import pytest
 import segue
 
 
-def test_names_that_are_not_utf8_come_back_as_they_are(tmp_path):
+def test_non_utf8_names_round_trip(tmp_path):
     path = os.fsdecode(os.fsencode(tmp_path) + b"/n\xff.tflite")
     segue.open_model("zoo:conv5-f8").save(path)
     model = segue.open_model(path)
@@ -22,7 +22,7 @@ def test_names_that_are_not_utf8_come_back_as_they_are(tmp_path):
     assert segue.verify(model, tmp_path / "parts")
 
 
-def test_model_shows_its_graph(model):
+def test_model_exposes_its_graph(model):
     assert model.name == "conv5-f32"
     assert [op.name for op in model.operators] == ["CONV_2D"] * 5
     assert [op.depth for op in model.operators] == [1, 2, 3, 4, 5]
@@ -33,7 +33,7 @@ def test_model_shows_its_graph(model):
     assert len(model.sha256) == 64
 
 
-def test_constants_are_views_that_cannot_be_written(model):
+def test_constants_are_read_only_views(model):
     weights = next(t for t in model.tensors if t.is_constant and len(t.shape) == 4)
     assert weights.data.nbytes == weights.nbytes
     assert not weights.data.flags.owndata and not weights.data.flags.writeable
@@ -46,7 +46,7 @@ def test_constants_outlive_the_model():
     assert weights.any()
 
 
-def test_model_is_saved_whole(model, tmp_path):
+def test_saved_model_has_same_hash(model, tmp_path):
     model.save(tmp_path / "m.tflite")
     assert segue.open_model(str(tmp_path / "m.tflite")).sha256 == model.sha256
 
@@ -70,7 +70,7 @@ def test_predictions_have_ranges(model):
         assert low < value < high
 
 
-def test_plan_is_what_the_program_writes(model):
+def test_plan_json_round_trips(model):
     plan = segue.plan(model, 2, "balanced")
     document = json.loads(plan.to_json())
     assert document["schema"] == "segue.plan/2"
@@ -79,7 +79,7 @@ def test_plan_is_what_the_program_writes(model):
     assert "balanced: " in str(plan)
 
 
-def test_optimal_takes_its_limits():
+def test_optimal_respects_replicas_and_latency():
     model = segue.open_model("zoo:conv5-f512")
     free = segue.plan(model, 4, "optimal")
     pure = segue.plan(model, 4, "optimal", max_replicas=1)
@@ -92,7 +92,7 @@ def test_optimal_takes_its_limits():
     assert failed.value.code == "infeasible"
 
 
-def test_unequal_devices_are_planned_for(model):
+def test_unequal_devices_give_a_plan(model):
     plan = segue.plan(model, 0, "optimal", "1xedgetpu-usb3,1xedgetpu-pcie")
     assert 1 <= plan.device_count <= 2
 
@@ -104,7 +104,7 @@ def test_comparison_has_every_strategy(model):
         segue.compare(model, range(1, 9, 2))
 
 
-def test_segments_verify_and_a_changed_one_does_not(model, tmp_path):
+def test_changed_segment_fails_verification(model, tmp_path):
     files = segue.split("zoo:conv5-f32", segue.plan(model, 3, "balanced"), tmp_path)
     assert [f.name for f in files] == [f"conv5-f32_segment_{i}_of_3.tflite" for i in range(3)]
     report = segue.verify(model, tmp_path)
@@ -121,7 +121,7 @@ def test_segments_verify_and_a_changed_one_does_not(model, tmp_path):
     assert not report and "segment 1" in report.mismatch
 
 
-def test_operators_that_are_not_run_are_told(tmp_path):
+def test_verify_reports_operators_not_run(tmp_path):
     path = Path(__file__).parents[3] / "shared/cases/largecustom.tflite"
     if not path.exists():
         pytest.skip(f"absent: {path}")
@@ -131,14 +131,14 @@ def test_operators_that_are_not_run_are_told(tmp_path):
     assert report.not_run.startswith("the runtime does not run the custom operator TFLite_")
 
 
-def test_split_refuses_the_plan_of_another_model(model, tmp_path):
+def test_split_with_plan_of_another_model_is_refused(model, tmp_path):
     with pytest.raises(segue.Error) as failed:
         segue.split("zoo:conv5-f64", segue.plan(model, 2, "balanced"), tmp_path)
     assert failed.value.code == "invalid_argument"
     assert not any(tmp_path.iterdir())
 
 
-def test_simulation_is_of_the_whole_batch():
+def test_simulation_covers_whole_batch():
     plan = segue.plan("zoo:conv5-f512", 3, "balanced")
     timeline = segue.simulate(plan, 50)
     assert len(timeline.latencies_ns) == 50
@@ -164,14 +164,14 @@ def test_simulation_is_of_the_whole_batch():
         (lambda: segue.cpu_backend(runtime=Path("/nowhere.so")), "device"),
     ],
 )
-def test_failures_are_one_kind_with_a_code(call, code):
+def test_failure_raises_error_with_code(call, code):
     with pytest.raises(segue.Error) as failed:
         call()
     assert failed.value.code == code
     assert isinstance(failed.value, RuntimeError)
 
 
-def test_damaged_files_are_refused(tmp_path, model):
+def test_truncated_file_is_refused(tmp_path, model):
     model.save(tmp_path / "m.tflite")
     content = (tmp_path / "m.tflite").read_bytes()
     (tmp_path / "cut.tflite").write_bytes(content[: len(content) // 2])
@@ -180,7 +180,7 @@ def test_damaged_files_are_refused(tmp_path, model):
     assert failed.value.code == "invalid_model"
 
 
-def test_names_of_devices_and_networks():
+def test_device_and_zoo_names_are_listed():
     assert "edgetpu-pcie" in segue.device_names()
     assert "zoo:resnet101" in segue.zoo_names()
     assert np.all([name.startswith("zoo:") for name in segue.zoo_names()])

@@ -46,20 +46,20 @@ def reference(images, expected):
 # --- the runner
 
 
-def test_segments_in_a_wrong_order_are_refused(files):
+def test_wrong_segment_order_is_refused(files):
     for order in ([1, 0, 2], [0, 2, 1], [2, 1, 0]):
         with pytest.raises(ValueError, match=r"Interpreter \d can not get its input tensors"):
             make_runner([files[i] for i in order])
 
 
-def test_inputs_of_another_type_are_refused(files, inputs):
+def test_wrong_input_type_is_refused(files, inputs):
     runner = make_runner(files)
     for wrong in (np.zeros((1, 64, 64, 3)), [[1, 2]], None):
         with pytest.raises(ValueError, match="Input should be a list of numpy array of type int8"):
             runner.push({name: wrong for name in inputs})
 
 
-def test_program_may_end_with_unpopped_results(files):
+def test_exit_with_unpopped_results_is_silent(files):
     program = f"""
 import numpy as np
 from segue import pipelined_model_runner as pipeline
@@ -75,7 +75,7 @@ for _ in range(3):
     assert said_by(program) == (0, "", "")
 
 
-def test_stream_ends_once(files, inputs, reference):
+def test_push_after_end_is_refused(files, inputs, reference):
     runner = make_runner(files)
     runner.push(inputs)
     (value,) = runner.pop().values()
@@ -87,7 +87,7 @@ def test_stream_ends_once(files, inputs, reference):
     assert runner.pop() is None
 
 
-def test_what_was_pushed_before_the_end_comes_out(files, inputs, reference):
+def test_inputs_before_end_are_returned(files, inputs, reference):
     runner = make_runner(files)
     for _ in range(5):
         runner.push(inputs)
@@ -98,7 +98,7 @@ def test_what_was_pushed_before_the_end_comes_out(files, inputs, reference):
     assert runner.pop() is None
 
 
-def test_producer_and_consumer_run_in_threads_of_their_own(files, inputs, reference):
+def test_producer_and_consumer_threads_work(files, inputs, reference):
     runner = make_runner(files)
     values = []
 
@@ -120,7 +120,7 @@ def test_producer_and_consumer_run_in_threads_of_their_own(files, inputs, refere
     assert all(np.array_equal(value, reference) for value in values)
 
 
-def test_queues_of_one_hold_two_inputs_per_segment_and_one(files, inputs):
+def test_queue_size_one_holds_two_per_segment_and_one(files, inputs):
     runner = make_runner(files)
     runner.set_input_queue_size(1)
     runner.set_output_queue_size(1)
@@ -145,7 +145,7 @@ def test_queues_of_one_hold_two_inputs_per_segment_and_one(files, inputs):
 
 
 @pytest.mark.parametrize("unready", [0, 2])
-def test_interpreter_without_tensors_fails_at_its_first_input(files, inputs, unready):
+def test_unallocated_interpreter_fails_at_first_input(files, inputs, unready):
     runner = make_runner(files, allocate=False)
     for position, interpreter in enumerate(runner.interpreters()):
         if position != unready:
@@ -159,7 +159,7 @@ def test_interpreter_without_tensors_fails_at_its_first_input(files, inputs, unr
             runner.push(pushed)
 
 
-def test_queue_sizes_change_while_it_runs(files, inputs):
+def test_queue_size_changes_apply_while_running(files, inputs):
     runner = make_runner(files)
     runner.set_input_queue_size(np.int64(1))
     runner.set_output_queue_size(np.uint8(1))
@@ -184,7 +184,7 @@ def test_queue_sizes_change_while_it_runs(files, inputs):
 
 
 @pytest.mark.parametrize("size, error", [(-1, ValueError), (1.5, TypeError), ("2", TypeError)])
-def test_queue_sizes_are_whole_numbers(files, size, error):
+def test_invalid_queue_size_is_refused(files, size, error):
     runner = make_runner(files)
     for set_size in (runner.set_input_queue_size, runner.set_output_queue_size):
         with pytest.raises(error):
@@ -219,7 +219,7 @@ class Named:
         return np.zeros(4, np.int8)
 
 
-def test_tensors_may_skip_segments():
+def test_tensors_skipping_segments_are_accepted():
     pipeline.PipelinedModelRunner([Named("x", "ab"), Named("a", "c"), Named("bcx", "y")])
 
 
@@ -231,13 +231,13 @@ def test_tensors_may_skip_segments():
         ([Named("x", "a"), Named("a", "b"), Named("c", "y")], 2),
     ],
 )
-def test_first_segment_that_lacks_inputs_is_named(interpreters, first_wrong):
+def test_first_segment_without_inputs_is_named(interpreters, first_wrong):
     words = f"Interpreter {first_wrong} can not get its input tensors"
     with pytest.raises(ValueError, match=words):
         pipeline.PipelinedModelRunner(interpreters)
 
 
-def test_error_of_a_later_segment_names_it_after_the_results_before():
+def test_later_segment_error_follows_results():
     failing = Named("a", "y")
     runner = pipeline.PipelinedModelRunner([Named("x", "a"), failing])
     runner.push({"x": np.zeros(4, np.int8)})
@@ -259,7 +259,7 @@ def allocated(file):
     return interpreter
 
 
-def test_inputs_are_written_and_outputs_read_where_they_lie(files, images):
+def test_tensor_views_share_interpreter_memory(files, images):
     interpreter = allocated(files[0])
     given = interpreter.get_input_details()[0]
     result = interpreter.get_output_details()[0]
@@ -280,7 +280,7 @@ def test_inputs_are_written_and_outputs_read_where_they_lie(files, images):
     assert not read_input().any()
 
 
-def test_set_tensor_copies(files, images):
+def test_set_and_get_tensor_copy(files, images):
     interpreter = allocated(files[0])
     index = interpreter.get_input_details()[0]["index"]
     buffer = images[0].copy()
@@ -291,7 +291,7 @@ def test_set_tensor_copies(files, images):
     assert np.array_equal(interpreter.get_tensor(index), images[0])
 
 
-def test_values_that_do_not_fit_a_tensor_are_refused(files, images):
+def test_mismatched_tensor_values_are_refused(files, images):
     interpreter = allocated(files[0])
     index = interpreter.get_input_details()[0]["index"]
     for wrong in (images[0].astype(np.float32), images[0][0], images[0][:, :32]):
@@ -301,7 +301,7 @@ def test_values_that_do_not_fit_a_tensor_are_refused(files, images):
         interpreter.tensor(10_000)()
 
 
-def test_values_need_allocated_tensors(files, images):
+def test_unallocated_tensor_access_is_refused(files, images):
     interpreter = pipeline.make_interpreter(str(files[0]), "cpu")
     index = interpreter.get_input_details()[0]["index"]
     for call in (
@@ -319,7 +319,7 @@ def test_values_need_allocated_tensors(files, images):
     assert np.array_equal(interpreter.get_tensor(index), images[0])
 
 
-def test_scores_come_from_details_and_values(files, inputs):
+def test_output_details_have_quantization(files, inputs):
     interpreter = allocated(files[-1])
     interpreter.invoke()
     detail = interpreter.get_output_details()[0]
@@ -330,7 +330,7 @@ def test_scores_come_from_details_and_values(files, inputs):
     assert not interpreter._get_full_signature_list()
 
 
-def test_runner_has_the_edge_tpus_of_its_interpreters(
+def test_runner_uses_interpreters_edge_tpus(
     stand_ins, files, inputs, reference, tmp_path
 ):
     compiled = []
@@ -361,7 +361,7 @@ def test_runner_has_the_edge_tpus_of_its_interpreters(
         "sys.modules['kept'] = iter(pipeline.run([image])); next(sys.modules['kept'])",
     ],
 )
-def test_nothing_is_said_at_the_end_of_a_program(files, end):
+def test_exit_with_live_objects_is_silent(files, end):
     program = f"""
 import sys
 import numpy as np

@@ -41,7 +41,7 @@ def classify(runner, images):
     return results
 
 
-def test_script_runs_with_one_import_changed(parts, images, expected):
+def test_pycoral_script_runs_with_changed_import(parts, images, expected):
     runner = pipeline.PipelinedModelRunner(interpreters(parts))
     results = classify(runner, images)
     assert len(results) == len(images)
@@ -50,7 +50,7 @@ def test_script_runs_with_one_import_changed(parts, images, expected):
     assert runner.statistics().results == len(images)
 
 
-def test_all_may_be_pushed_before_anything_is_popped(parts, images):
+def test_push_all_before_first_pop_works(parts, images):
     runner = pipeline.PipelinedModelRunner(interpreters(parts))
     name = runner.interpreters()[0].get_input_details()[0]["name"]
     for image in images * 5:
@@ -63,7 +63,7 @@ def test_all_may_be_pushed_before_anything_is_popped(parts, images):
     assert runner.pop() is None
 
 
-def test_buffer_may_be_used_again_after_push(parts, images, expected):
+def test_input_buffer_is_reusable_after_push(parts, images, expected):
     runner = pipeline.PipelinedModelRunner(interpreters(parts))
     name = runner.interpreters()[0].get_input_details()[0]["name"]
     buffer = np.empty_like(images[0])
@@ -76,7 +76,7 @@ def test_buffer_may_be_used_again_after_push(parts, images, expected):
         assert np.array_equal(value, expected(image))
 
 
-def test_wrong_inputs_raise_what_pycoral_raises(parts, images):
+def test_wrong_inputs_raise_value_error(parts, images):
     runner = pipeline.PipelinedModelRunner(interpreters(parts))
     name = runner.interpreters()[0].get_input_details()[0]["name"]
     with pytest.raises(ValueError):
@@ -87,7 +87,7 @@ def test_wrong_inputs_raise_what_pycoral_raises(parts, images):
         runner.push({"other": images[0]})
 
 
-def test_interpreters_of_litert_work_as_they_are(parts, images, expected):
+def test_litert_interpreters_are_accepted(parts, images, expected):
     litert = pytest.importorskip("ai_edge_litert.interpreter")
     made = [litert.Interpreter(str(p)) for p in sorted(parts.glob("*.tflite"))]
     for interpreter in made:
