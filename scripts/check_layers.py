@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # In order, each with its public headers. A module may use those above it.
 MODULES = {
-    "base": ["error", "units", "file"],
+    "base": ["error", "units", "file", "stop"],
     "model": ["model"],
     "graph": ["graph"],
     "device": ["device", "cost"],

@@ -14,7 +14,7 @@ namespace segue {
 namespace {
 
 using testing::expect_failure;
-using ::testing::HasSubstr;
+using testing::HasWords;
 using testing::kCompiler;
 using testing::kDevice;
 using testing::kUsage;
@@ -55,10 +55,10 @@ TEST(CliCalibrate, MeasuredDeviceFileNarrowsPlanRange) {
       run_segue(arguments({"--use", "usb:2-1", "--compiler-cmd", compiler, "-o", "my-host.json"}),
                 scratch.path());
   ASSERT_EQ(result.status, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("Measured on usb:2-1, compared with edgetpu-usb3:"));
-  EXPECT_THAT(result.out, HasSubstr("which is neither the 250 MHz of edgetpu-usb3"));
-  EXPECT_THAT(result.out, HasSubstr("segue-probe-mobilenet"));
-  EXPECT_THAT(result.out, HasSubstr("segue plan MODEL --device my-host.json"));
+  EXPECT_THAT(result.out, HasWords("Measured on usb:2-1, compared with edgetpu-usb3:"));
+  EXPECT_THAT(result.out, HasWords("which is neither the 250 MHz of edgetpu-usb3"));
+  EXPECT_THAT(result.out, HasWords("segue-probe-mobilenet"));
+  EXPECT_THAT(result.out, HasWords("segue plan MODEL --device my-host.json"));
   EXPECT_EQ(read_device(scratch.path() / "my-host.json").name, "my-host");
   EXPECT_LT(width(plan_on("my-host.json", scratch)), width(plan_on("edgetpu-usb3", scratch)));
 }
@@ -68,7 +68,7 @@ TEST(CliCalibrate, ProbesCompiledElsewhereAreMeasured) {
   write_file(scratch.path() / "truth.json", kTruth);
   const auto written = run_segue({"calibrate", "--write-probes", "probes"}, scratch.path());
   ASSERT_EQ(written.status, 0) << written.err;
-  EXPECT_THAT(written.out, HasSubstr("edgetpu_compiler -o probes probes/*.tflite"));
+  EXPECT_THAT(written.out, HasWords("edgetpu_compiler -o probes probes/*.tflite"));
   const std::string elsewhere = "for f in probes/*.tflite; do " SEGUE_TEST_COMPILER
                                 " takes=truth.json --out_dir probes $f >probes/log; done";
   const auto result =

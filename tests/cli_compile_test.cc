@@ -12,7 +12,7 @@
 namespace segue {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasWords;
 using testing::kCompiler;
 using testing::kUsage;
 using ::testing::Not;
@@ -39,8 +39,8 @@ class CliCompile : public ::testing::Test {
 TEST_F(CliCompile, ReportsShowCompiledAndSimulatedMemory) {
   const auto text = run_segue({"compile", folder(), "--compiler-cmd", kStandIn});
   EXPECT_EQ(text.status, 0) << text.err;
-  EXPECT_THAT(text.out, HasSubstr("on chip, 0 B streamed from the host (simulated: "));
-  EXPECT_THAT(text.out, HasSubstr("2 files compiled by edgetpu_compiler 16.0.384591198"));
+  EXPECT_THAT(text.out, HasWords("on chip, 0 B streamed from the host (simulated: "));
+  EXPECT_THAT(text.out, HasWords("2 files compiled by edgetpu_compiler 16.0.384591198"));
   const auto json = nlohmann::json::parse(
       run_segue({"compile", folder(), "--json"}, ".", "export SEGUE_EDGETPU_COMPILER=" + kStandIn)
           .out);
@@ -49,10 +49,11 @@ TEST_F(CliCompile, ReportsShowCompiledAndSimulatedMemory) {
   EXPECT_EQ(json["files"][0]["compiled"]["host_bytes"], 0);
   EXPECT_TRUE(json["files"][0]["failure"].is_null());
   const auto csv = run_segue({"compile", folder(), "--csv", "--compiler-cmd", kStandIn});
-  EXPECT_THAT(csv.out, HasSubstr("file,succeeded,on_chip_bytes,host_bytes,operations,on_host"));
+  EXPECT_THAT(csv.out,
+              HasWords("file,succeeded,on_chip_bytes,host_bytes,operators,host_operators"));
   // The plan is still one that all commands read.
   const std::string plan = folder() + "/plan.json";
-  EXPECT_THAT(read_text_file(plan, 1 << 24U), HasSubstr("\"compiler\": \"16.0.384591198\""));
+  EXPECT_THAT(read_text_file(plan, 1 << 24U), HasWords("\"compiler\": \"16.0.384591198\""));
   EXPECT_EQ(run_segue({"verify", "zoo:squeezenet@64", folder()}).status, 0);
   EXPECT_EQ(run_segue({"simulate", plan}).status, 0);
   EXPECT_EQ(run_segue({"run", folder(), "--inputs", "3"}).status, 0);
@@ -63,14 +64,14 @@ TEST_F(CliCompile, FailureNamesSegmentReasonAndOperator) {
       "compile", folder(), "--attempts", "1", "--compiler-cmd", kStandIn + " fault=large:SOFTMAX"};
   const auto result = run_segue(arguments);
   EXPECT_EQ(result.status, kCompiler);
-  EXPECT_THAT(result.err, HasSubstr("segment_1_of_2.tflite: Compilation failed"));
-  EXPECT_THAT(result.out, HasSubstr("segment_1_of_2.tflite: failed: Compilation failed"));
-  EXPECT_THAT(result.out, HasSubstr("use a smaller input image"));
-  EXPECT_THAT(result.out, HasSubstr("Cause: SOFTMAX #"));
-  EXPECT_THAT(result.out, HasSubstr("1 of 2 files failed to compile; plan.json is unchanged"));
+  EXPECT_THAT(result.err, HasWords("segment_1_of_2.tflite: Compilation failed"));
+  EXPECT_THAT(result.out, HasWords("segment_1_of_2.tflite: failed: Compilation failed"));
+  EXPECT_THAT(result.out, HasWords("use a smaller input image"));
+  EXPECT_THAT(result.out, HasWords("Cause: SOFTMAX #"));
+  EXPECT_THAT(result.out, HasWords("1 of 2 files failed to compile; plan.json is unchanged"));
   auto without = arguments;
   without.emplace_back("--no-bisect");
-  EXPECT_THAT(run_segue(without).out, Not(HasSubstr("Cause:")));
+  EXPECT_THAT(run_segue(without).out, Not(HasWords("Cause:")));
   auto as_json = arguments;
   as_json.emplace_back("--json");
   const auto json = nlohmann::json::parse(run_segue(as_json).out);
@@ -92,8 +93,8 @@ TEST_F(CliCompile, HostOperatorsInLogAreTimed) {
   const auto text =
       run_segue({"compile", folder(), "--compiler-cmd", kStandIn + " leaves=CONCATENATION"});
   EXPECT_EQ(text.status, 0) << text.err;
-  EXPECT_THAT(text.out, HasSubstr("on the host: 7 CONCATENATION: Operation not supported"));
-  EXPECT_THAT(text.out, HasSubstr("8 operators run on the host CPU: "));
+  EXPECT_THAT(text.out, HasWords("on the host: 7 CONCATENATION: Operation not supported"));
+  EXPECT_THAT(text.out, HasWords("8 operators run on the host CPU: "));
   const auto written = nlohmann::json::parse(read_text_file(plan, 1 << 24U));
   EXPECT_EQ(written["stages"][0]["host_operators"],
             written["stages"][0]["compiled"]["operators_on_host"].size());
@@ -104,16 +105,16 @@ TEST_F(CliCompile, HostOperatorsInLogAreTimed) {
             after);
   const std::string page = (scratch() / "page.html").string();
   ASSERT_EQ(run_segue({"report", plan, "--model", "zoo:squeezenet@64", "-o", page}).status, 0);
-  EXPECT_THAT(read_text_file(page, 1 << 24U), HasSubstr("8 operators run on the host CPU: "));
+  EXPECT_THAT(read_text_file(page, 1 << 24U), HasWords("8 operators run on the host CPU: "));
 }
 
 TEST_F(CliCompile, AllOperatorsOnHostExitsWith5) {
   const auto result = run_segue({"compile", folder(), "--compiler-cmd", kStandIn + " leaves=ALL"});
   EXPECT_EQ(result.status, kCompiler);
-  EXPECT_THAT(result.err, HasSubstr("_segment_0_of_2.tflite: 0 of "));
-  EXPECT_THAT(result.err, Not(HasSubstr("searching for")));
-  EXPECT_THAT(result.out, HasSubstr("the whole file would run on the host CPU"));
-  EXPECT_THAT(result.out, HasSubstr("2 of 2 files failed to compile; plan.json is unchanged"));
+  EXPECT_THAT(result.err, HasWords("_segment_0_of_2.tflite: 0 of "));
+  EXPECT_THAT(result.err, Not(HasWords("searching for")));
+  EXPECT_THAT(result.out, HasWords("the whole file would run on the host CPU"));
+  EXPECT_THAT(result.out, HasWords("2 of 2 files failed to compile; plan.json is unchanged"));
   const auto json = nlohmann::json::parse(
       run_segue({"compile", folder(), "--json", "--compiler-cmd", kStandIn + " leaves=ALL"}).out);
   EXPECT_EQ(json["files"][0]["failure"]["kind"], "nothing_mapped");
@@ -122,11 +123,11 @@ TEST_F(CliCompile, AllOperatorsOnHostExitsWith5) {
 TEST_F(CliCompile, FileAccessFailureSkipsOperatorSearch) {
   const auto result = run_segue({"compile", folder(), "--compiler-cmd", kStandIn + " fault=write"});
   EXPECT_EQ(result.status, kCompiler);
-  EXPECT_THAT(result.err, HasSubstr("Error opening file for writing"));
-  EXPECT_THAT(result.err, Not(HasSubstr("searching for")));
-  EXPECT_THAT(result.out, HasSubstr("free some disk space"));
-  EXPECT_THAT(result.out, Not(HasSubstr("ause:")));
-  EXPECT_THAT(result.out, HasSubstr("Compiler output of 1 attempt: "));
+  EXPECT_THAT(result.err, HasWords("Error opening file for writing"));
+  EXPECT_THAT(result.err, Not(HasWords("searching for")));
+  EXPECT_THAT(result.out, HasWords("free some disk space"));
+  EXPECT_THAT(result.out, Not(HasWords("ause:")));
+  EXPECT_THAT(result.out, HasWords("Compiler output of 1 attempt: "));
 }
 
 TEST_F(CliCompile, FailedOperatorSearchIsReported) {
@@ -135,8 +136,8 @@ TEST_F(CliCompile, FailedOperatorSearchIsReported) {
       run_segue({"compile", folder(), "--jobs", "1", "--attempts", "1", "--compiler-cmd",
                  kStandIn + " fault=internal16 passes_after=" + mark});
   EXPECT_EQ(result.status, kCompiler);
-  EXPECT_THAT(result.err, HasSubstr("Internal error.; searching for the operator"));
-  EXPECT_THAT(result.out, HasSubstr("No operator was found as the cause"));
+  EXPECT_THAT(result.err, HasWords("Internal error.; searching for the operator"));
+  EXPECT_THAT(result.out, HasWords("No operator was found as the cause"));
 }
 
 TEST_F(CliCompile, CompilerOwnSegmentationIsRefused) {
@@ -148,8 +149,8 @@ TEST_F(CliCompile, CompilerOwnSegmentationIsRefused) {
 TEST_F(CliCompile, MissingCompilerAndBadOptionsAreNamed) {
   const auto missing = run_segue({"compile", folder(), "--compiler-cmd", "/no/such/compiler"});
   EXPECT_EQ(missing.status, kCompiler);
-  EXPECT_THAT(missing.err, HasSubstr("/no/such/compiler"));
-  EXPECT_THAT(missing.err, HasSubstr("coral.ai/docs/edgetpu/compiler"));
+  EXPECT_THAT(missing.err, HasWords("/no/such/compiler"));
+  EXPECT_THAT(missing.err, HasWords("coral.ai/docs/edgetpu/compiler"));
   EXPECT_EQ(run_segue({"compile", folder(), "--compiler-cmd", " "}).status, kUsage);
   EXPECT_EQ(run_segue({"compile", folder(), "-o", "x", "--compiler-cmd", kStandIn}).status, kUsage);
   EXPECT_EQ(run_segue({"compile", folder(), "--delegate-search-step", "3"}).status, kUsage);
@@ -167,7 +168,7 @@ TEST_F(CliCompile, WholeModelOutputPathIsRespected) {
   std::filesystem::create_symlink(kStandIn, scratch() / "mine");
   const auto again = run_segue({"compile", "m.tflite", "--compiler-cmd", "./mine"}, scratch());
   EXPECT_EQ(again.status, kUsage);
-  EXPECT_THAT(again.err, HasSubstr("m_edgetpu.tflite: already exists"));
+  EXPECT_THAT(again.err, HasWords("m_edgetpu.tflite: already exists"));
   std::filesystem::remove(scratch() / "m_edgetpu.tflite");
   EXPECT_EQ(run_segue({"compile", "m.tflite", "--compiler-cmd", "./mine"}, scratch()).status, 0);
   EXPECT_EQ(
@@ -193,8 +194,8 @@ TEST_F(CliCompile, BalancedPlanIsRefinedByCompiler) {
                                  "--compiler-cmd", kStandIn + " capacity=5600000", "-o", plan});
   EXPECT_EQ(result.status, 0) << result.err;
   EXPECT_THAT(result.out,
-              HasSubstr("Memory sizes are those reported by edgetpu_compiler 16.0.384591198."));
-  EXPECT_THAT(read_text_file(plan, 1 << 24U), HasSubstr("simulated_host_bytes"));
+              HasWords("Memory sizes are those reported by edgetpu_compiler 16.0.384591198."));
+  EXPECT_THAT(read_text_file(plan, 1 << 24U), HasWords("simulated_host_bytes"));
 }
 
 // Compiled segments on stand-ins for devices, one of which vanishes.
@@ -211,8 +212,8 @@ TEST_F(CliCompile, LostTpuTriggersReplanAndRecompile) {
   for (const char* word : {"--use", "pci:apex_0", "--use", "pci:apex_1"}) on_two.emplace_back(word);
   const auto lost = run_segue(on_two, ".", "export STAND_IN_VANISHES=1:5");
   EXPECT_EQ(lost.status, 6);
-  EXPECT_THAT(lost.err, HasSubstr("no device is left"));
-  EXPECT_THAT(lost.err, HasSubstr("with --model MODEL"));
+  EXPECT_THAT(lost.err, HasWords("no device is left"));
+  EXPECT_THAT(lost.err, HasWords("with --model MODEL"));
   EXPECT_EQ(nlohmann::json::parse(lost.out)["measured"]["results"], 5);
   auto replanned = on_two;
   for (const char* word : {"--model", "zoo:squeezenet@64", "--compiler-cmd", kStandIn.c_str()})

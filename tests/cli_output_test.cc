@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::expect_failure;
-using ::testing::HasSubstr;
+using testing::HasWords;
 using testing::kFile;
 using testing::kUsage;
 using testing::run_segue;
@@ -41,6 +41,41 @@ TEST(CliOutput, InputModelIsNeverOverwritten) {
                            scratch.path()),
                  kUsage, "--output: the value is empty");
   EXPECT_EQ(testing::read_bytes(scratch.path() / "m.tflite"), before);
+}
+
+TEST(CliOutput, MessagesTellWhatIsCreatedAndOverwritten) {
+  const ScratchFolder scratch;
+  const auto said = [&](const std::vector<std::string>& arguments) {
+    const auto done = run_segue(arguments, scratch.path());
+    EXPECT_EQ(done.status, 0) << done.err;
+    return done.out + done.err;
+  };
+  const std::vector<std::string> zoo{"zoo", "conv5-f8", "-o", "a/b/m.tflite"};
+  EXPECT_THAT(said(zoo), HasWords("a/b/m.tflite: created; new folders a, a/b ("));
+  EXPECT_THAT(said(zoo), HasWords("a/b/m.tflite: overwritten ("));
+  const std::vector<std::string> plan{"plan",   "zoo:conv5-f8", "--tpus", "2",
+                                      "--json", "-o",           "p.json"};
+  EXPECT_THAT(said(plan), HasWords("note: p.json: created"));
+  EXPECT_THAT(said(plan), HasWords("note: p.json: overwritten"));
+  const std::vector<std::string> trace{"simulate", "p.json", "--trace", "traces/t.json"};
+  EXPECT_THAT(said(trace), HasWords("note: traces/t.json: created; new folder traces"));
+  EXPECT_THAT(said(trace), HasWords("note: traces/t.json: overwritten"));
+  const std::vector<std::string> report{"report", "p.json",  "-o",
+                                        "r.html", "--model", "zoo:conv5-f8"};
+  EXPECT_THAT(said(report), HasWords("r.html: created ("));
+  EXPECT_THAT(said(report), HasWords("r.html: overwritten ("));
+}
+
+TEST(CliOutput, SplitCountsWhatItOverwrites) {
+  const ScratchFolder scratch;
+  const auto split = [&](const std::string& tpus) {
+    return run_segue({"split", "zoo:conv5-f8", "--tpus", tpus, "--strategy", "balanced", "-o", "d"},
+                     scratch.path())
+        .out;
+  };
+  EXPECT_THAT(split("2"), HasWords("plan.json written to d (created; new folder d)"));
+  EXPECT_THAT(split("2"), HasWords("plan.json written to d (overwritten)"));
+  EXPECT_THAT(split("3"), HasWords("plan.json written to d (3 created, 1 overwritten)"));
 }
 
 // Whatever the command reads: model, plan, device file, segments of a folder, shards.
@@ -118,7 +153,7 @@ TEST(CliOutput, FullDiskIsReportedAndLeavesNoFiles) {
       run_segue({"split", "zoo:conv5-f102", "--tpus", "2", "--strategy", "balanced", "-o", "parts"},
                 scratch.path(), "ulimit -f 64");
   EXPECT_EQ(result.status, kFile);
-  EXPECT_THAT(result.err, HasSubstr("cannot write"));
+  EXPECT_THAT(result.err, HasWords("cannot write"));
   EXPECT_TRUE(fs::is_empty(scratch.path()));
 }
 
@@ -139,7 +174,7 @@ TEST(CliOutput, FullTmpfsIsReportedAndLeavesNoFiles) {
   const bool is_empty = fs::is_empty(scratch.path());
   EXPECT_EQ(std::system(("umount " + scratch.path().string()).c_str()), 0);
   EXPECT_EQ(result.status, kFile);
-  EXPECT_THAT(result.err, HasSubstr("No space left on device; free some space"));
+  EXPECT_THAT(result.err, HasWords("No space left on device; free some space"));
   EXPECT_TRUE(is_empty);
 }
 
@@ -154,7 +189,7 @@ TEST(CliOutput, SplitJsonAndCsvNameSameFiles) {
   const auto json = nlohmann::json::parse(split("--json"));
   EXPECT_EQ(json["schema"], "segue.split/2");
   ASSERT_EQ(json["files"].size(), 2U);
-  EXPECT_THAT(split("--csv"), HasSubstr(json["files"][1]["name"].get<std::string>()));
+  EXPECT_THAT(split("--csv"), HasWords(json["files"][1]["name"].get<std::string>()));
 }
 
 }  // namespace

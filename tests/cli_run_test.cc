@@ -13,7 +13,7 @@
 namespace segue {
 namespace {
 
-using ::testing::HasSubstr;
+using testing::HasWords;
 using testing::kDevice;
 using testing::kUsage;
 using testing::run_segue;
@@ -46,7 +46,7 @@ TEST(CliRun, CustomDevicePlanNeedsItsDeviceFile) {
                 .status,
             0);
   const std::vector<std::string> command{"run", "d", "--backend", "simulated", "--inputs", "2"};
-  EXPECT_THAT(run(command).err, HasSubstr("pass its device file with --device"));
+  EXPECT_THAT(run(command).err, HasWords("pass its device file with --device"));
   auto with_device = command;
   with_device.insert(with_device.end(), {"--device", "lane.json"});
   EXPECT_EQ(run(with_device).status, 0);
@@ -58,9 +58,9 @@ TEST(CliRun, ReportsLabelMeasuredAndSimulatedValues) {
   const Split split;
   const auto text = run_segue({"run", split.folder(), "--inputs", "9"});
   EXPECT_EQ(text.status, 0) << text.err;
-  EXPECT_THAT(text.out, HasSubstr("9 results in "));
-  EXPECT_THAT(text.out, HasSubstr("measured."));
-  EXPECT_THAT(text.out, HasSubstr("simulated."));
+  EXPECT_THAT(text.out, HasWords("9 results in "));
+  EXPECT_THAT(text.out, HasWords("measured."));
+  EXPECT_THAT(text.out, HasWords("simulated."));
   const auto json =
       nlohmann::json::parse(run_segue({"run", split.folder(), "--inputs", "9", "--json"}).out);
   EXPECT_EQ(json["schema"], "segue.run/1");
@@ -70,7 +70,7 @@ TEST(CliRun, ReportsLabelMeasuredAndSimulatedValues) {
   EXPECT_GT(json["stages"][0]["simulated_ns"], 0);
   EXPECT_EQ(json["losses"].size(), 0);
   EXPECT_THAT(run_segue({"run", split.folder(), "--inputs", "9", "--csv"}).out,
-              HasSubstr("stage,devices,on_chip_MiB,host_MiB,inputs,measured_ms,simulated_ms"));
+              HasWords("stage,devices,on_chip_bytes,host_bytes,inputs,measured_ns,simulated_ns"));
 }
 
 TEST(CliRun, PlanWithModelRunsOnCpuAndSimulated) {
@@ -85,7 +85,7 @@ TEST(CliRun, PlanWithModelRunsOnCpuAndSimulated) {
     const auto run = run_segue({"run", plan, "--model", "zoo:squeezenet@64", "--backend", backend,
                                 "--inputs", "5", "--kernels", "xnnpack"});
     EXPECT_EQ(run.status, 0) << run.err;
-    EXPECT_THAT(run.out, HasSubstr("5 results"));
+    EXPECT_THAT(run.out, HasWords("5 results"));
   }
 }
 
@@ -101,9 +101,9 @@ TEST(CliRun, ImagesAndRawTensorsAreRead) {
       run_segue({"run", split.folder(), "--input", split.scratch() / "raw",
                  split.scratch() / "image.ppm", "--labels", split.scratch() / "labels"});
   EXPECT_EQ(run.status, 0) << run.err;
-  EXPECT_THAT(run.out, HasSubstr("image.ppm\n  0."));
-  EXPECT_THAT(run.out, HasSubstr("2 results"));
-  EXPECT_THAT(run.err, HasSubstr("holds 2 labels, but the model has 1000 classes"));
+  EXPECT_THAT(run.out, HasWords("image.ppm\n  0."));
+  EXPECT_THAT(run.out, HasWords("2 results"));
+  EXPECT_THAT(run.err, HasWords("holds 2 labels, but the model has 1000 classes"));
   const auto json =
       nlohmann::json::parse(run_segue({"run", split.folder(), "--input", split.scratch() / "raw",
                                        "--labels", split.scratch() / "labels", "--json"})
@@ -112,11 +112,11 @@ TEST(CliRun, ImagesAndRawTensorsAreRead) {
   EXPECT_EQ(json["classified"][0]["classes"].size(), 5U);
   const auto refused = run_segue({"run", split.folder(), "--input", split.scratch() / "other"});
   EXPECT_EQ(refused.status, kUsage);
-  EXPECT_THAT(refused.err, HasSubstr("other: input '"));
+  EXPECT_THAT(refused.err, HasWords("other: input '"));
   // A bitmap that says it has 1000 bytes.
   std::ofstream(split.scratch() / "cut.bmp") << std::string("BM\xE8\x03\0\0", 6) << "and no more";
   EXPECT_THAT(run_segue({"run", split.folder(), "--input", split.scratch() / "cut.bmp"}).err,
-              HasSubstr("cut.bmp: the image is truncated at 17 bytes"));
+              HasWords("cut.bmp: the image is truncated at 17 bytes"));
 }
 
 // The smallest there is: 8 by 8, grey, one scan of one block.
@@ -139,10 +139,10 @@ TEST(CliRun, ImageFormatAndTruncationAreDetected) {
   raw.replace(0, 18, std::string("\0\0\2\0\0\0\0\0\0\0\0\0\x28\0\x28\0\x18\0", 18));
   EXPECT_EQ(run_on("raw", raw).status, 0);
   EXPECT_THAT(run_on("tga", raw.substr(0, 18 + 40 * 40 * 3)).err,
-              HasSubstr("needs a supported image"));
+              HasWords("needs a supported image"));
   EXPECT_THAT(run_on("short.ppm", "P6\n# a remark\n20 20 255\n" + std::string(100, 'x')).err,
-              HasSubstr("truncated"));
-  EXPECT_THAT(run_on("short.gif", "GIF89a" + std::string(30, '\1')).err, HasSubstr("truncated"));
+              HasWords("truncated"));
+  EXPECT_THAT(run_on("short.gif", "GIF89a" + std::string(30, '\1')).err, HasWords("truncated"));
 }
 
 TEST(CliRun, InterruptedRunReportsResultsSoFar) {
@@ -168,7 +168,7 @@ TEST(CliRun, TruncatedJpegWithPreviewIsRefused) {
   };
   for (const std::string& whole : {jpeg, jpeg.substr(0, 2) + preview + jpeg.substr(2)}) {
     EXPECT_EQ(run_on(whole).status, 0);
-    EXPECT_THAT(run_on(whole.substr(0, whole.size() - 2)).err, HasSubstr("truncated"));
+    EXPECT_THAT(run_on(whole.substr(0, whole.size() - 2)).err, HasWords("truncated"));
   }
 }
 
@@ -182,7 +182,7 @@ TEST(CliRun, PlanEditedAfterSplitIsRefused) {
   write_file(path, plan.dump());
   const auto run = run_segue({"run", split.folder()});
   EXPECT_EQ(run.status, kUsage);
-  EXPECT_THAT(run.err, HasSubstr("segue split MODEL --plan"));
+  EXPECT_THAT(run.err, HasWords("segue split MODEL --plan"));
 }
 
 TEST(CliRun, NonNumericWatchdogIsRefused) {
@@ -214,23 +214,23 @@ TEST(CliRun, UnavailableEdgeTpusAreDeviceErrors) {
       std::filesystem::path(split.folder()) / "squeezenet@64_segment_0_of_2.tflite",
       std::filesystem::path(split.folder()) / "squeezenet@64_segment_0_of_2_edgetpu.tflite");
   const auto uncompiled = run_segue({"run", split.folder(), "--backend", "edgetpu"});
-  EXPECT_THAT(uncompiled.err, HasSubstr("segment_1_of_2_edgetpu.tflite: file not found"));
+  EXPECT_THAT(uncompiled.err, HasWords("segment_1_of_2_edgetpu.tflite: file not found"));
   std::filesystem::copy_file(
       std::filesystem::path(split.folder()) / "squeezenet@64_segment_1_of_2.tflite",
       std::filesystem::path(split.folder()) / "squeezenet@64_segment_1_of_2_edgetpu.tflite");
   const auto missing = run_segue(
       {"run", split.folder(), "--backend", "edgetpu", "--edgetpu-library", "/nowhere/lib.so"});
   EXPECT_EQ(missing.status, kDevice);
-  EXPECT_THAT(missing.err, HasSubstr("/nowhere/lib.so"));
+  EXPECT_THAT(missing.err, HasWords("/nowhere/lib.so"));
   const auto run =
       run_segue({"run", split.folder(), "--backend", "edgetpu", "--edgetpu-library",
                  SEGUE_TEST_STAND_IN, "--use", "usb:2-1", "pci:apex_0", "--inputs", "6"});
   EXPECT_EQ(run.status, 0) << run.err;
-  EXPECT_THAT(run.out, HasSubstr("Edge TPU usb:2-1"));
+  EXPECT_THAT(run.out, HasWords("Edge TPU usb:2-1"));
   const auto unknown = run_segue({"run", split.folder(), "--backend", "edgetpu",
                                   "--edgetpu-library", SEGUE_TEST_STAND_IN, "--use", "usb:7"});
   EXPECT_EQ(unknown.status, kDevice);
-  EXPECT_THAT(unknown.err, HasSubstr("found: pci:apex_0, pci:apex_1, usb:2-1"));
+  EXPECT_THAT(unknown.err, HasWords("found: pci:apex_0, pci:apex_1, usb:2-1"));
 }
 
 TEST(CliRun, TooFewEdgeTpusListFoundAndRemedies) {
@@ -244,21 +244,21 @@ TEST(CliRun, TooFewEdgeTpusListFoundAndRemedies) {
                                      "edgetpu", "--edgetpu-library", SEGUE_TEST_STAND_IN};
   const auto none = run_segue(run, ".", "export STAND_IN_ATTACHED=0");
   EXPECT_EQ(none.status, kDevice);
-  EXPECT_THAT(none.err, HasSubstr("2 Edge TPUs are needed, but none was found; "));
+  EXPECT_THAT(none.err, HasWords("2 Edge TPUs are needed, but none was found; "));
   EXPECT_THAT(none.err,
-              HasSubstr("`segue doctor` shows what is missing, or run uncompiled segments with"));
+              HasWords("`segue doctor` shows what is missing, or run uncompiled segments with"));
   const auto one = run_segue(run, ".", "export STAND_IN_ATTACHED=1");
   EXPECT_EQ(one.status, kDevice);
   EXPECT_THAT(
       one.err,
-      HasSubstr(
+      HasWords(
           "2 Edge TPUs are needed, but one was found: pci:apex_0; `segue doctor` shows what is "
           "missing; plan for 1 TPU, or run uncompiled segments with runtime cpu"));
   auto chosen = run;
   for (const char* word : {"--use", "usb:2-1"}) chosen.emplace_back(word);
   EXPECT_THAT(run_segue(chosen).err,
-              HasSubstr("2 Edge TPUs are needed, but 1 is named; 3 were found: pci:apex_0, "
-                        "pci:apex_1, usb:2-1; plan for 1 TPU"));
+              HasWords("2 Edge TPUs are needed, but 1 is named; 3 were found: pci:apex_0, "
+                       "pci:apex_1, usb:2-1; plan for 1 TPU"));
 }
 
 // Starts the program in the PATH with all words, options of its own included.
@@ -276,26 +276,26 @@ TEST(CliServe, PassesItsWordsToServer) {
 TEST(CliServe, MissingPythonIsExplained) {
   const auto result = run_segue({"serve", "parts"}, ".", "export PATH=/nowhere");
   EXPECT_EQ(result.status, 1);
-  EXPECT_THAT(result.err, HasSubstr("pip install 'segue[serve]'"));
+  EXPECT_THAT(result.err, HasWords("pip install 'segue[serve]'"));
 }
 
 TEST(CliDevices, ListHasTextJsonAndCsv) {
   const std::vector<std::string> library{"--edgetpu-library", SEGUE_TEST_STAND_IN};
-  EXPECT_THAT(run_segue({"devices", library[0], library[1]}).out, HasSubstr("pci:apex_1"));
+  EXPECT_THAT(run_segue({"devices", library[0], library[1]}).out, HasWords("pci:apex_1"));
   const auto json =
       nlohmann::json::parse(run_segue({"devices", library[0], library[1], "--json"}).out);
   EXPECT_EQ(json["schema"], "segue.devices/2");
   EXPECT_EQ(json["devices"][2]["name"], "usb:2-1");
   EXPECT_EQ(json["devices"][2]["unlisted"], nullptr);
   EXPECT_THAT(run_segue({"devices", library[0], library[1], "--csv"}).out,
-              HasSubstr("device,path,unique_id,link_mbps,temperature_c,controller,listed"));
+              HasWords("device,path,unique_id,link_mbps,temperature_c,controller,listed"));
   EXPECT_EQ(run_segue({"devices", library[0], "/nowhere.so"}).status, kDevice);
 }
 
 TEST(CliDoctor, FindingsAndNextStepsAreReported) {
   const auto doctor = run_segue({"doctor", "--edgetpu-library", "/nowhere.so"});
-  EXPECT_THAT(doctor.out, HasSubstr("good     runtime         TensorFlow Lite"));
-  EXPECT_THAT(doctor.out, HasSubstr("next: "));
+  EXPECT_THAT(doctor.out, HasWords("good     runtime         TensorFlow Lite"));
+  EXPECT_THAT(doctor.out, HasWords("next: "));
   const auto json = nlohmann::json::parse(
       run_segue({"doctor", "--json", "--edgetpu-library", "/nowhere.so"}).out);
   EXPECT_EQ(json["schema"], "segue.doctor/2");

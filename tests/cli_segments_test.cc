@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::expect_failure;
-using ::testing::HasSubstr;
+using testing::HasWords;
 using testing::kFile;
 using testing::kUsage;
 using testing::run_segue;
@@ -99,14 +99,14 @@ TEST_F(CliSegments, InspectHasTextCsvAndJson) {
   EXPECT_EQ(json["segments"][0]["outputs"], last["inputs"]);
   const auto text = run_segue({"inspect", cut()});
   EXPECT_EQ(text.status, 0) << text.err;
-  EXPECT_THAT(text.out, HasSubstr("2 segments, in order"));
-  EXPECT_THAT(text.out, HasSubstr("input -> segment 0: "));
-  EXPECT_THAT(text.out, HasSubstr("segment 0 -> segment 1: "));
-  EXPECT_THAT(text.out, HasSubstr("segment 1 -> output: "));
+  EXPECT_THAT(text.out, HasWords("2 segments, in order"));
+  EXPECT_THAT(text.out, HasWords("input -> segment 0: "));
+  EXPECT_THAT(text.out, HasWords("segment 0 -> segment 1: "));
+  EXPECT_THAT(text.out, HasWords("segment 1 -> output: "));
   const std::string csv = run_segue({"inspect", cut(), "--csv"}).out;
   EXPECT_THAT(csv,
-              HasSubstr("1,squeezenet@64_segment_1_of_2.tflite," + last["operators"].dump() + "," +
-                        last["file_bytes"].dump() + "," + last["parameter_bytes"].dump()));
+              HasWords("1,squeezenet@64_segment_1_of_2.tflite," + last["operators"].dump() + "," +
+                       last["file_bytes"].dump() + "," + last["parameter_bytes"].dump()));
   expect_failure(run_segue({"inspect", cut(), "--brief"}), kUsage, "requires a model");
 }
 
@@ -118,9 +118,9 @@ TEST(CliInspect, GoogleSegmentsShowTheirPrograms) {
   ASSERT_EQ(json["segments"].size(), 4U);
   EXPECT_EQ(json["segments"][0]["cached_parameter_bytes"], 1'741'056);
   const auto text = run_segue({"inspect", folder});
-  EXPECT_THAT(text.out, HasSubstr("4 segments, compiled for the Edge TPU"));
-  EXPECT_THAT(text.out, HasSubstr("segment 0 -> segment 3: FeatureExtractor/"));
-  EXPECT_THAT(text.out, HasSubstr("segment 3 -> output: TFLite_Detection_PostProcess:3"));
+  EXPECT_THAT(text.out, HasWords("4 segments, compiled for the Edge TPU"));
+  EXPECT_THAT(text.out, HasWords("segment 0 -> segment 3: FeatureExtractor/"));
+  EXPECT_THAT(text.out, HasWords("segment 3 -> output: TFLite_Detection_PostProcess:3"));
 }
 
 TEST_F(CliSegments, IncompleteSetsAreRefused) {

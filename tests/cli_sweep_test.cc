@@ -14,7 +14,7 @@ namespace segue {
 namespace {
 
 using testing::CommandResult;
-using ::testing::HasSubstr;
+using testing::HasWords;
 using testing::run_segue;
 using testing::ScratchFolder;
 using ::testing::StartsWith;
@@ -43,7 +43,7 @@ TEST(CliSweep, MergedShardsEqualSingleProcess) {
   EXPECT_EQ(merged.out, whole.out);
   EXPECT_EQ(read_text_file(scratch.path() / "all.ndjson", kLargest), whole.out);
   const std::string table = run_segue({"merge", "all.ndjson"}, scratch.path()).out;
-  EXPECT_THAT(table, HasSubstr("24 of 24 jobs; all numbers simulated"));
+  EXPECT_THAT(table, HasWords("24 of 24 jobs; all numbers simulated"));
   const std::string csv = run_segue({"merge", "all.ndjson", "--csv"}, scratch.path()).out;
   EXPECT_THAT(csv, StartsWith("model,device,tpus,strategy,"));
   EXPECT_EQ(std::ranges::count(csv, '\n'), 25);
@@ -61,7 +61,7 @@ TEST(CliSweep, InterruptedShardResumesToSameFile) {
     EXPECT_EQ(read_text_file(scratch.path() / "a.ndjson", kLargest), whole) << size;
   }
   EXPECT_THAT(run_segue(sweep({"-o", "a.ndjson"}), scratch.path()).err,
-              HasSubstr("24 already in the file"));
+              HasWords("24 already in the file"));
 }
 
 TEST(CliSweep, OutputOfAnotherSweepIsUnchanged) {
@@ -71,7 +71,7 @@ TEST(CliSweep, OutputOfAnotherSweepIsUnchanged) {
   const CommandResult other =
       run_segue({"sweep", "zoo:conv5-f64", "--tpus", "4", "-o", "a.ndjson"}, scratch.path());
   EXPECT_EQ(other.status, 2);
-  EXPECT_THAT(other.err, HasSubstr("holds results of another sweep"));
+  EXPECT_THAT(other.err, HasWords("holds results of another sweep"));
   EXPECT_EQ(read_text_file(scratch.path() / "a.ndjson", kLargest), before);
 }
 
@@ -81,7 +81,7 @@ TEST(CliSweep, ForeignFileIsRefusedAndUnchanged) {
     write_file(scratch.path() / "a.ndjson", text);
     const CommandResult refused = run_segue(sweep({"-o", "a.ndjson"}), scratch.path());
     EXPECT_EQ(refused.status, 2);
-    EXPECT_THAT(refused.err, HasSubstr("a.ndjson, line 1: not a result"));
+    EXPECT_THAT(refused.err, HasWords("a.ndjson, line 1: not a result"));
     EXPECT_EQ(read_text_file(scratch.path() / "a.ndjson", kLargest), text);
   }
 }
@@ -125,7 +125,7 @@ TEST(CliSweep, ShardsOfChangedModelAreNotMerged) {
   }
   const CommandResult merged = run_segue({"merge", "32.ndjson", "64.ndjson"}, scratch.path());
   EXPECT_EQ(merged.status, 7);
-  EXPECT_THAT(merged.err, HasSubstr("run all shards on the same file"));
+  EXPECT_THAT(merged.err, HasWords("run all shards on the same file"));
 }
 
 TEST(CliSweep, ChangedDeviceReplacesOldRows) {
@@ -161,10 +161,10 @@ TEST(CliSweep, MissingShardsAreNamedUnlessPartial) {
   ASSERT_EQ(run_segue(sweep({"--shard", "1/2", "-o", "a.ndjson"}), scratch.path()).status, 0);
   const CommandResult missing = run_segue({"merge", "a.ndjson"}, scratch.path());
   EXPECT_EQ(missing.status, 4);
-  EXPECT_THAT(missing.err, HasSubstr("12 of 24 jobs are missing (1, 3, 5"));
+  EXPECT_THAT(missing.err, HasWords("12 of 24 jobs are missing (1, 3, 5"));
   const CommandResult partial = run_segue({"merge", "a.ndjson", "--partial"}, scratch.path());
   EXPECT_EQ(partial.status, 0);
-  EXPECT_THAT(partial.out, HasSubstr("12 of 24 jobs"));
+  EXPECT_THAT(partial.out, HasWords("12 of 24 jobs"));
 }
 
 TEST(CliSweep, InvalidOptionsAreRefused) {

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 using ::testing::ContainsRegex;
 using testing::expect_failure;
-using ::testing::HasSubstr;
+using testing::HasWords;
 using testing::kFile;
 using testing::kUsage;
 using ::testing::Not;
@@ -83,8 +83,8 @@ TEST(CliTensors, TwoInputsReadAndWriteFilesByName) {
   const auto run = model.segue({"run", "parts", "--input", "second=b0", "first=a0", "first=a1",
                                 "second=b1", "-o", "results/new"});
   EXPECT_EQ(run.status, 0) << run.err;
-  EXPECT_THAT(run.out, HasSubstr("2 results"));
-  EXPECT_THAT(run.out, HasSubstr("Outputs written to results/new"));
+  EXPECT_THAT(run.out, HasWords("2 results"));
+  EXPECT_THAT(run.out, HasWords("Outputs written to results/new"));
   EXPECT_EQ(std::distance(fs::directory_iterator(model.path("results/new")), {}), 4);
   EXPECT_EQ(model.text("results/new/000000_0_y.npy"),
             npy("{'descr': '|i1', 'fortran_order': False, 'shape': (1, 4), }", {11, 22, 33, 40}));
@@ -128,7 +128,7 @@ TEST(CliTensors, UnwritableOutputIsAFileError) {
   model.write("file", "");
   const auto run = model.segue({"run", "parts", "--inputs", "3", "-o", "file/results"});
   EXPECT_EQ(run.status, kFile);
-  EXPECT_THAT(run.err, HasSubstr("file"));
+  EXPECT_THAT(run.err, HasWords("file"));
   expect_failure(model.segue({"run", "parts", "-o", "parts"}), kUsage, "name another output");
 }
 
@@ -159,7 +159,7 @@ TEST(CliReports, CountOfOneIsSingular) {
   }
   EXPECT_THAT(all, Not(ContainsRegex("[^0-9.]1 [A-Za-z]+[a-zU]s[^a-z]")));
   EXPECT_THAT(all, ContainsRegex("[^0-9.]1 operator[^s]"));
-  EXPECT_THAT(all, HasSubstr("first\\nsecond INT8"));
+  EXPECT_THAT(all, HasWords("first\\nsecond INT8"));
 }
 
 TEST(NpyHeader, ElementTypesHaveNumpyCodes) {
@@ -173,17 +173,17 @@ TEST(NpyHeader, ElementTypesHaveNumpyCodes) {
   for (std::size_t i = 0; i < types.size(); ++i) {
     if (types[i].second == 0) continue;
     EXPECT_THAT(header(static_cast<int>(i), 6 * types[i].second),
-                HasSubstr("'descr': '" + std::string(types[i].first) +
-                          "', 'fortran_order': False, 'shape': (2, 3), }"));
+                HasWords("'descr': '" + std::string(types[i].first) +
+                         "', 'fortran_order': False, 'shape': (2, 3), }"));
   }
   constexpr int kInt4 = 17;
-  EXPECT_THAT(header(kInt4, 3), HasSubstr("'descr': '|u1', 'fortran_order': False, 'shape': (3,)"));
+  EXPECT_THAT(header(kInt4, 3), HasWords("'descr': '|u1', 'fortran_order': False, 'shape': (3,)"));
 }
 
 TEST(NpyHeader, SizeMismatchMakesShapeFlat) {
   EXPECT_THAT(cli::npy_header({"x", ElementType::kFloat32, {1, 1}, 4}, 20),
-              HasSubstr("'shape': (5,)"));
-  EXPECT_THAT(cli::npy_header({"x", ElementType::kFloat32, {}, 4}, 4), HasSubstr("'shape': ()"));
+              HasWords("'shape': (5,)"));
+  EXPECT_THAT(cli::npy_header({"x", ElementType::kFloat32, {}, 4}, 4), HasWords("'shape': ()"));
 }
 
 TEST(NpyHeader, LengthIsMultipleOf64ForAnyRank) {

@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::expect_failure;
-using ::testing::HasSubstr;
+using testing::HasWords;
 using testing::kDevice;
 using testing::kFile;
 using testing::kInfeasible;
@@ -83,8 +83,8 @@ TEST(Cli, PlanTextJsonAndCsvAgree) {
   ASSERT_EQ(json["stages"].size(), 2U);
   const std::string csv = with("--csv").out;
   EXPECT_EQ(std::ranges::count(csv, '\n'), 3);
-  EXPECT_THAT(csv, HasSubstr(json["stages"][1]["on_chip_bytes"].dump()));
-  EXPECT_THAT(run_segue(arguments).out, HasSubstr("simulated"));
+  EXPECT_THAT(csv, HasWords(json["stages"][1]["on_chip_bytes"].dump()));
+  EXPECT_THAT(run_segue(arguments).out, HasWords("simulated"));
 }
 
 TEST(Cli, PlanIsDeterministic) {
@@ -95,8 +95,8 @@ TEST(Cli, PlanIsDeterministic) {
 
 TEST(Cli, ZooListsAndWritesModels) {
   const ScratchFolder scratch;
-  EXPECT_THAT(run_segue({"zoo"}).out, HasSubstr("resnet101"));
-  EXPECT_THAT(run_segue({"zoo", "--csv"}).out, HasSubstr("resnet101,ResNet101,224,44707176"));
+  EXPECT_THAT(run_segue({"zoo"}).out, HasWords("resnet101"));
+  EXPECT_THAT(run_segue({"zoo", "--csv"}).out, HasWords("resnet101,ResNet101,224,44707176"));
   EXPECT_EQ(nlohmann::json::parse(run_segue({"zoo", "--json"}).out)["schema"], "segue.zoo/1");
   EXPECT_EQ(run_segue({"zoo", "conv5-f8"}, scratch.path()).status, 0);
   EXPECT_NO_THROW((void)read_model(scratch.path() / "conv5-f8.tflite"));
@@ -105,9 +105,9 @@ TEST(Cli, ZooListsAndWritesModels) {
 TEST(Cli, InspectShowsOperatorsUnlessBrief) {
   const auto result = run_segue({"inspect", "zoo:conv5-f8"});
   EXPECT_EQ(result.status, 0);
-  EXPECT_THAT(result.out, HasSubstr("CONV_2D"));
+  EXPECT_THAT(result.out, HasWords("CONV_2D"));
   EXPECT_THAT(run_segue({"inspect", "zoo:conv5-f8", "--brief"}).out,
-              ::testing::Not(HasSubstr("CONV_2D")));
+              ::testing::Not(HasWords("CONV_2D")));
 }
 
 TEST(Cli, InspectListsCompiledProgramsAsCsv) {
@@ -117,11 +117,11 @@ TEST(Cli, InspectListsCompiledProgramsAsCsv) {
   const std::string csv = run_segue({"inspect", path, "--csv"}).out;
   EXPECT_THAT(csv, StartsWith("program,operator,type,cached_parameter_bytes,streamed_parameter"));
   for (const auto& program : json["executables"])
-    EXPECT_THAT(csv, HasSubstr(program["cached_parameter_bytes"].dump()));
+    EXPECT_THAT(csv, HasWords(program["cached_parameter_bytes"].dump()));
 }
 
 TEST(Cli, HelpAndVersionSucceed) {
-  EXPECT_THAT(run_segue({"--help"}).out, HasSubstr("Exit status"));
+  EXPECT_THAT(run_segue({"--help"}).out, HasWords("Exit status"));
   EXPECT_EQ(run_segue({"--version"}).status, 0);
   for (const char* command :
        {"zoo", "inspect", "plan", "split", "verify", "simulate", "compare", "paper"})
@@ -259,7 +259,7 @@ TEST(CliSplit, SegmentsOfOtherSplitsAreReported) {
   EXPECT_EQ(split("3").err, "");
   const auto second = split("2");
   EXPECT_EQ(second.status, 0);
-  EXPECT_THAT(second.err, HasSubstr("3 segment files of other splits"));
+  EXPECT_THAT(second.err, HasWords("3 segment files of other splits"));
   EXPECT_EQ(run_segue({"verify", "zoo:conv5-f8", "p"}, scratch.path()).status, 0);
 }
 
@@ -278,7 +278,7 @@ TEST(CliVerify, MismatchExitsWith7AndNamesSegment) {
   testing::write_bytes(segment, bytes);
   const auto result = run_segue({"verify", "zoo:conv5-f8", folder});
   EXPECT_EQ(result.status, kMismatch);
-  EXPECT_THAT(result.out, HasSubstr("segment 1"));
+  EXPECT_THAT(result.out, HasWords("segment 1"));
 }
 
 TEST(CliVerify, MissingRuntimeExitsWith6) {
@@ -315,7 +315,7 @@ TEST(Readme, ProgramMatchesTestedCodeAndVerifies) {
   std::istringstream lines(readme.substr(begin, end - begin));
   for (std::string line; std::getline(lines, line);) {
     line.erase(0, line.find_first_not_of(' '));
-    EXPECT_THAT(program, HasSubstr(line));
+    EXPECT_THAT(program, HasWords(line));
   }
   const ScratchFolder scratch;
   const std::string folder = scratch.path().string();

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <sstream>
 
 #include "environment.h"
 #include "segue/file.h"
@@ -30,6 +31,13 @@ void expect_failure(const CommandResult& result, int status, const std::string& 
   EXPECT_EQ(result.status, status) << result.err;
   EXPECT_EQ(result.out, "");
   EXPECT_THAT(result.err, ::testing::HasSubstr(message));
+}
+
+std::string words_of(const std::string& text) {
+  std::istringstream words(text);
+  std::string result;
+  for (std::string word; words >> word;) result += (result.empty() ? "" : " ") + word;
+  return result;
 }
 
 void write_lane(const std::filesystem::path& folder, int speed) {

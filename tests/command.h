@@ -1,6 +1,8 @@
 // Runs the command-line tool as a user would.
 #pragma once
 
+#include <gmock/gmock.h>
+
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -29,6 +31,14 @@ void expect_failure(const CommandResult& result, int status, const std::string& 
 [[nodiscard]] CommandResult run_segue(const std::vector<std::string>& arguments,
                                       const std::filesystem::path& folder = ".",
                                       const std::string& prelude = "true");
+
+/// Returns the words of a text with one space between them.
+[[nodiscard]] std::string words_of(const std::string& text);
+
+/// Matches a text with these words next to each other, in one line or over several.
+MATCHER_P(HasWords, words, "has the words \"" + words_of(words) + "\"") {
+  return words_of(arg).find(words_of(words)) != std::string::npos;
+}
 
 /// Writes lane.json, the file of a device whose link has so many MB/s.
 void write_lane(const std::filesystem::path& folder, int speed);

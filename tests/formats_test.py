@@ -7,13 +7,17 @@ that anew).
 """
 
 import csv
+import fcntl
 import io
 import json
 import os
+import pty
 import re
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import unittest
 from pathlib import Path
 
@@ -24,7 +28,7 @@ except ImportError:
     print("skipped: no jsonschema for /usr/bin/python3; scripts/setup installs it")
     sys.exit(SKIPPED)
 
-SEGUE, COMPILER, LIBRARY = sys.argv[1:4]
+SEGUE, COMPILER, LIBRARY = map(os.path.abspath, sys.argv[1:4])
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = ROOT / "docs" / "schemas"
 GOLDEN = ROOT / "tests" / "golden"
@@ -43,13 +47,13 @@ def rows_of(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def table_of(text, first):
-    """Rows of the table in a text whose head begins with the column `first`."""
-    lines = text.splitlines()
-    at = next(i for i, line in enumerate(lines) if line.split()[:1] == [first])
-    end = next((i for i in range(at, len(lines)) if not lines[i].strip()), len(lines))
-    head = lines[at].split()
-    return [dict(zip(head, line.split())) for line in lines[at + 1:end]]
+def lines_of(text):
+    """Lines of a text as lists of words."""
+    return [line.split() for line in text.splitlines()]
+
+
+def words_of(text):
+    return " ".join(text.split())
 
 
 class Schemas(unittest.TestCase):
@@ -176,17 +180,18 @@ class Agreement(unittest.TestCase):
         document = json.loads(segue(*arguments, "--json"))
         stages = rows_of(segue(*arguments, "--csv"))
         text = segue(*arguments)
-        shown = table_of(text, "stage")
         self.assertEqual(len(stages), len(document["stages"]))
-        for stage, row, words in zip(document["stages"], stages, shown):
-            for key in ("index", "first_depth", "last_depth", "parameter_bytes", "on_chip_bytes",
+        for stage, row in zip(document["stages"], stages):
+            self.assertEqual(int(row["stage"]), stage["index"])
+            for key in ("first_depth", "last_depth", "parameter_bytes", "on_chip_bytes",
                         "host_bytes", "macs", "input_bytes", "output_bytes", "replicas"):
                 self.assertEqual(int(row[key]), stage[key], key)
             self.assertEqual(int(row["operators"]), len(stage["operators"]))
             self.assertEqual(int(row["total_ns"]), stage["time_ns"]["total"])
-            self.assertEqual(list(words.values())[:1] + list(words.values())[3:5],
-                             [str(stage["index"]), f"{stage['on_chip_bytes'] / MIB:.2f}",
-                              f"{stage['host_bytes'] / MIB:.2f}"])
+            self.assertIn([str(stage["index"]), str(len(stage["operators"])),
+                           f"{stage['first_depth']}-{stage['last_depth']}",
+                           f"{stage['on_chip_bytes'] / MIB:.2f}", f"{stage['host_bytes'] / MIB:.2f}",
+                           f"{stage['time_ns']['total'] / 1e6:.2f}"], lines_of(text))
         predicted = document["predicted"]
         self.assertIn(f" {predicted['throughput_per_s']:.1f} ", text)
         self.assertIn(f" {predicted['speedup']:.2f}\n", text)
@@ -208,15 +213,18 @@ class Agreement(unittest.TestCase):
     def test_simulation_formats_agree(self):
         arguments = ["simulate", "zoo:resnet101", "--tpus", "6"]
         document = json.loads(segue(*arguments, "--json"))
-        text = segue(*arguments)
+        text = words_of(segue(*arguments))
         rows = rows_of(segue(*arguments, "--csv"))
-        self.assertEqual(table_of(text, "stage"), rows)
+        self.assertEqual(len(rows), len(document["stages"]))
         for stage, row in zip(document["stages"], rows):
-            for key in ("fixed", "input", "compute", "streaming", "output", "total"):
-                self.assertEqual(row[f"{key}_ms"], f"{stage['time_ns'][key] / 1e6:.2f}")
-            self.assertEqual(row["on_chip_MiB"], f"{stage['on_chip_bytes'] / MIB:.2f}")
-            self.assertEqual(row["host_MiB"], f"{stage['host_bytes'] / MIB:.2f}")
-            self.assertEqual(row["largest_queue"], str(stage["largest_queue"]))
+            self.assertEqual([row["stage"], row["replicas"], row["largest_queue"]],
+                             [str(stage[key]) for key in ("index", "replicas", "largest_queue")])
+            for key in ("fixed", "input", "compute", "streaming", "output", "host", "total"):
+                self.assertEqual(int(row[f"{key}_ns"]), stage["time_ns"][key])
+            for key in ("on_chip_bytes", "host_bytes"):
+                self.assertEqual(int(row[key]), stage[key])
+            self.assertIn(" ".join(f"{stage['time_ns'][key] / 1e6:.2f}" for key in
+                                   ("input", "compute", "streaming", "output", "total")), text)
         self.assertIn(f"{document['throughput_per_s']:.1f}/s", text)
         for share in ("p50", "p99"):
             self.assertIn(f"{document[f'{share}_latency_ns'] / 1e6:.2f} ms ({share})", text)
@@ -225,20 +233,142 @@ class Agreement(unittest.TestCase):
         arguments = ["compare", "zoo:resnet50", "--tpus", "1..4"]
         document = json.loads(segue(*arguments, "--json"))
         rows = rows_of(segue(*arguments, "--csv"))
-        text = segue(*arguments)
+        shown = lines_of(segue(*arguments))
         self.assertEqual(len(rows), len(document["rows"]))
         for row, one in zip(rows, document["rows"]):
             self.assertEqual((row["tpus"], row["strategy"]), (str(one["tpus"]), one["strategy"]))
-            self.assertEqual(row["stages"], "+".join(map(str, one["replicas"])))
-            self.assertEqual(row["host_MiB"], f"{one['host_bytes'] / MIB:.2f}")
-            self.assertEqual(row["per_s"], f"{one['throughput_per_s']:.1f}")
-            self.assertEqual(row["ms"], f"{one['bottleneck_ns'] / 1e6:.2f}")
-            self.assertEqual(row["latency_ms"], f"{one['latency_ns'] / 1e6:.2f}")
-            self.assertEqual(row["front"] == "*", one["pareto"])
-            self.assertEqual((row["slowest"], row["cause"]),
+            self.assertEqual(row["replicas"], "+".join(map(str, one["replicas"])))
+            for key in ("host_bytes", "host_ns", "bottleneck_ns", "latency_ns"):
+                self.assertEqual(int(row[key]), one[key])
+            self.assertEqual([int(row["bottleneck_low_ns"]), int(row["bottleneck_high_ns"])],
+                             one["bottleneck_range_ns"])
+            self.assertEqual(row["throughput_per_s"], f"{one['throughput_per_s']:.1f}")
+            self.assertEqual(row["efficiency"], f"{one['efficiency']:.4f}")
+            self.assertEqual(row["pareto"] == "*", one["pareto"])
+            self.assertEqual((row["slowest_stage"], row["slowest_cause"]),
                              (str(one["slowest_stage"]), one["slowest_cause"]))
-            line = [cell for cell in row.values() if cell]
-            self.assertTrue(any(shown.split() == line for shown in text.splitlines()), line)
+            line = [row["tpus"], row["strategy"], row["replicas"], f"{one['host_bytes'] / MIB:.2f}",
+                    row["throughput_per_s"], f"{one['bottleneck_ns'] / 1e6:.2f}",
+                    f"{one['latency_ns'] / 1e6:.2f}", row["speedup"]]
+            self.assertTrue(any(words[:len(line)] == line for words in shown), line)
+
+
+class Columns(unittest.TestCase):
+    """docs/formats.md lists the columns of every CSV, and each has its unit in its name."""
+
+    def documented(self):
+        section = (ROOT / "docs" / "formats.md").read_text().split("\n## CSV\n")[1]
+        rows = re.findall(r"^\| `([^`]+)` \| (.+) \|$", section, re.MULTILINE)
+        return {command: re.findall(r"`([^`]+)`", columns) for command, columns in rows}
+
+    def printed(self, folder):
+        parts = folder / "parts"
+        segue("zoo", "mobilenet@64", "-o", folder / "m.tflite")
+        split = segue("split", folder / "m.tflite", "--tpus", "2", "-o", parts, "--csv")
+        (folder / "s.ndjson").write_text(segue("sweep", "zoo:conv5-f32", "--tpus", "1..6"))
+        compiled = segue("compile", parts, "--compiler-cmd", COMPILER, "--csv")
+        plan = segue("plan", "zoo:resnet50", "--device", "1xedgetpu-usb3,1xedgetpu-pcie", "--csv")
+        return {"plan": plan, "split": split, "compile": compiled,
+                "plan --operators": segue("plan", MODEL, "--tpus", "2", "--operators", "--csv"),
+                "simulate": segue("simulate", MODEL, "--tpus", "2", "--csv"),
+                "run": segue("run", parts, "--inputs", "2", "--csv"),
+                "compare": segue("compare", MODEL, "--tpus", "1..2", "--csv"),
+                "merge": segue("merge", "--csv", folder / "s.ndjson"),
+                "verify": segue("verify", folder / "m.tflite", parts, "--csv"),
+                "inspect MODEL": segue("inspect", folder / "m.tflite", "--csv"),
+                "inspect DIR": segue("inspect", parts, "--csv"),
+                "devices": segue("devices", "--edgetpu-library", LIBRARY, "--csv"),
+                "zoo": segue("zoo", "--csv"),
+                "paper accuracy": segue("paper", "accuracy", "--csv")}
+
+    def test_are_those_of_the_documentation(self):
+        documented = self.documented()
+        with tempfile.TemporaryDirectory(prefix="segue-columns-") as folder:
+            printed = self.printed(Path(folder))
+        # tests/report_test.cc has the other one.
+        self.assertEqual(set(documented) - {"inspect COMPILED"}, set(printed))
+        for command, text in printed.items():
+            columns = next(csv.reader(io.StringIO(text)))
+            with self.subTest(command=command):
+                self.assertEqual(columns, documented[command])
+                if command != "paper accuracy":
+                    self.assertEqual([c for c in columns if re.search("_(ms|us|s|mib|kib|%)$", c, re.I)
+                                      and c != "throughput_per_s"], [])
+        commands = (ROOT / "docs" / "commands.md").read_text().split("\n## segue ")[1:]
+        with_csv = {part.split("\n")[0] for part in commands if "`--csv`" in part}
+        self.assertEqual(with_csv, {re.sub(" (--operators|[A-Z]+)$", "", name) for name in printed})
+
+
+def on_terminal(columns, *arguments, folder=None):
+    """What a command prints on a terminal with so many columns."""
+    reader, writer = pty.openpty()
+    fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    child = subprocess.Popen([SEGUE, *map(str, arguments)], stdout=writer, stderr=subprocess.DEVNULL,
+                             cwd=folder)
+    os.close(writer)
+    output = b""
+    while True:
+        try:
+            part = os.read(reader, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        output += part
+    os.close(reader)
+    child.wait()
+    return output.decode().replace("\r\n", "\n")
+
+
+class Width(unittest.TestCase):
+    COMMANDS = (["plan", "zoo:resnet101", "--tpus", "16"],
+                ["plan", "zoo:resnet50", "--device", "2xedgetpu-usb3,3xedgetpu-pcie:shared"],
+                ["plan", MODEL, "--tpus", "3", "--operators"],
+                ["plan", "zoo:efficientnetliteb0", "--tpus", "auto"],
+                ["compare", "zoo:resnet50", "--tpus", "1..4"],
+                ["simulate", "zoo:resnet50", "--tpus", "6"],
+                ["inspect", "zoo:nasnetmobile"], ["inspect", "parts"],
+                ["split", "zoo:conv5-f32", "--tpus", "2", "-o", "other"],
+                ["verify", "m.tflite", "parts"], ["verify", "zoo:resnet50", "plan.json"],
+                ["run", "parts", "--inputs", "2"],
+                ["run", "parts", "--inputs", "2", "--backend", "simulated", "--time-scale", "0"],
+                ["merge", "s.ndjson"], ["zoo"], ["devices", "--edgetpu-library", LIBRARY], ["doctor"],
+                ["compile", "parts", "--compiler-cmd", COMPILER],
+                ["report", MODEL, "--tpus", "1..2", "-o", "page.html"],
+                ["paper", "accuracy"], ["paper", "figure", "5"], ["paper", "table", "memory"],
+                ["plan", "--help"], ["run", "--help"], ["--help"])
+
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = tempfile.TemporaryDirectory(prefix="segue-width-")
+        cls.folder = Path(cls.scratch.name)
+        segue("zoo", "mobilenet@64", "-o", "m.tflite", folder=cls.folder)
+        segue("split", "m.tflite", "--tpus", "2", "-o", "parts", folder=cls.folder)
+        segue("compile", "parts", "--compiler-cmd", COMPILER, folder=cls.folder)
+        segue("plan", "zoo:resnet50", "--tpus", "4", "-o", "plan.json", folder=cls.folder)
+        (cls.folder / "s.ndjson").write_text(segue("sweep", "zoo:conv5-f32", "--tpus", "1..6"))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.scratch.cleanup()
+
+    def test_of_a_pipe_is_80_columns(self):
+        for arguments in self.COMMANDS:
+            done = subprocess.run([SEGUE, *arguments], capture_output=True, text=True, check=False,
+                                  cwd=self.folder)
+            with self.subTest(arguments=arguments):
+                self.assertNotEqual(done.stdout, "", done.stderr)
+                self.assertEqual([line for line in done.stdout.splitlines() if len(line) > 80], [])
+
+    def test_of_a_terminal_is_its_own(self):
+        for arguments in self.COMMANDS[4:8]:
+            for columns in (60, 100):
+                text = on_terminal(columns, *arguments, folder=self.folder)
+                with self.subTest(arguments=arguments, columns=columns):
+                    self.assertEqual([line for line in text.splitlines() if len(line) > columns], [])
+            wide = on_terminal(250, *arguments, folder=self.folder)
+            self.assertGreater(max(map(len, wide.splitlines())), 80, arguments)
+            self.assertNotIn("not shown", wide)
 
 
 class Golden(unittest.TestCase):

@@ -77,6 +77,48 @@ TEST_P(OptimalBySeed, UnequalDevicesMatchBestPipeline) {
   }
 }
 
+std::uint32_t used_by(const OptimalSegmentation& found) {
+  std::uint32_t used = 0;
+  for (const PoolCounts& counts : found.devices)
+    used = std::accumulate(counts.begin(), counts.end(), used);
+  return used;
+}
+
+// The fewest devices of all choices from the pools with which some pipeline is as fast.
+std::uint32_t fewest_devices(const Graph& graph, std::vector<DevicePool> pools,
+                             std::uint32_t replicas, std::int64_t bottleneck) {
+  std::uint32_t fewest = device_count(pools);
+  if (BestPipeline(graph, pools, replicas).bottleneck() > bottleneck) return fewest + 1;
+  for (std::size_t pool = 0; pool < pools.size(); ++pool) {
+    std::vector<DevicePool> fewer = pools;
+    if (--fewer[pool].count == 0) fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(pool));
+    if (!fewer.empty())
+      fewest = std::min(fewest, fewest_devices(graph, fewer, replicas, bottleneck));
+  }
+  return fewest;
+}
+
+TEST_P(OptimalBySeed, UsesTheFewestDevicesOfPlansOfEqualPace) {
+  std::mt19937 random(GetParam() + 2000);
+  int with_fewer = 0;
+  for (int round = 0; round < 40; ++round) {
+    const Model model = testing::random_model(random, 2 + static_cast<int>(random() % 3));
+    if (model.operators().size() > 6) continue;
+    const Graph graph(model);
+    const bool is_equal = round % 2 == 0;
+    const auto pools =
+        is_equal ? std::vector<DevicePool>{{random_device(random),
+                                            static_cast<std::uint32_t>(2 + random() % 5), false}}
+                 : testing::random_pools(random);
+    const auto replicas = static_cast<std::uint32_t>(random() % 3);
+    const auto found = segment_optimal(graph, pools, {replicas});
+    const std::uint32_t fewest = fewest_devices(graph, pools, replicas, found.bottleneck.count());
+    EXPECT_EQ(used_by(found), fewest) << "round " << round;
+    if (fewest < device_count(pools)) ++with_fewer;
+  }
+  EXPECT_GT(with_fewer, 5);
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, OptimalBySeed, ::testing::Range(0U, 3U));
 
 // One device computes slowly behind a fast link, the other fast behind a slow one: together they
@@ -130,6 +172,17 @@ TEST(Optimal, SmallModelIsReplicatedOnAllDevices) {
   const auto best = segment_optimal(graph, pcie(), 8);
   EXPECT_EQ(best.devices, std::vector<PoolCounts>{{8}});
   EXPECT_TRUE(best.bound.is_proven) << "by the work that any pipeline must do";
+}
+
+TEST(Optimal, ResNet101On16InPairsTakesThe13ThatAreAsFast) {
+  const Model model = open_model("zoo:resnet101");
+  const Graph graph(model);
+  const OptimalPlanner planner(graph, pcie(), 16);
+  const OptimalOptions pairs{.max_replicas = 2};
+  const auto of_16 = planner.segment(16, pairs);
+  EXPECT_EQ(used_by(of_16), 13U);
+  EXPECT_EQ(of_16.bottleneck, planner.segment(13, pairs).bottleneck);
+  EXPECT_GT(planner.segment(12, pairs).bottleneck, of_16.bottleneck);
 }
 
 TEST(Optimal, ZeroDevicesAreRefused) {

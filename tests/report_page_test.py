@@ -99,6 +99,13 @@ SMALLEST_TEXT = """
   const words = [...document.querySelectorAll('p, td, th, span, b, li, legend')]
     .map((node) => parseFloat(getComputedStyle(node).fontSize));
   return Math.min(...sizes, ...words);"""
+# Of each chart of strategies: its lines with their dashes, and the places of its markers.
+LINES_AND_MARKERS = """
+  [...document.querySelectorAll('.grid svg.chart')].slice(0, 3).map((chart) => ({
+    lines: [...chart.querySelectorAll('path[fill=none]')].map((line) =>
+      ['d', 'stroke-dasharray', 'stroke-dashoffset'].map((name) => line.getAttribute(name))),
+    markers: [...chart.querySelectorAll('g > path')].map((m) => m.getAttribute('d').match(/M[^a-zA-Z]*/)[0]),
+  }))"""
 # Texts of one chart that lie upon each other.
 COLLISIONS = """
   const found = [];
@@ -169,6 +176,28 @@ class ReportPage(Page):
         self.assertIn("resnet101 on 3 TPUs, profile",
                       self.browser.run("return document.querySelector('.verdict').textContent;"))
         self.expect_clean()
+
+    def test_equal_curves_stay_visible(self):
+        # Strategies have the same plans on one and two TPUs.
+        self.browser.open(self.write("equal.html", "zoo:conv5-f552", "--tpus", "1..3"), 1280)
+        charts = self.browser.run(f"return {LINES_AND_MARKERS.strip()};")
+        self.assertEqual(len(charts), 3)
+        for chart in charts:
+            places = [line for line, _, _ in chart["lines"]]
+            self.assertLess(len(set(places)), len(places), "no equal curves")
+            self.assertEqual(len({tuple(line) for line in chart["lines"]}), len(places))
+            for place in set(places):
+                dashes = [dash for line, dash, _ in chart["lines"] if line == place]
+                if len(dashes) > 1:
+                    self.assertEqual(dashes, [f"6 {6 * (len(dashes) - 1)}"] * len(dashes))
+            self.assertEqual(len(set(chart["markers"])), len(chart["markers"]))
+
+    def test_close_cuts_keep_their_labels(self):
+        page = self.write("cuts.html", "zoo:resnet101", "--tpus", "8", "--strategy", "compiler")
+        self.browser.open(page, 1280)
+        labels = self.browser.run("return [...document.querySelectorAll('.of-cut')].map((t) => t.textContent);")
+        self.assertEqual(labels, [f"{i}|{i + 1}" for i in range(7)])
+        self.expect_readable(1280)
 
     def test_many_tpus_and_small_models_are_drawn(self):
         for arguments in (["zoo:squeezenet", "--tpus", "1..16"], ["zoo:mobilenet@64", "--tpus", "2"]):

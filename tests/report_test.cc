@@ -10,6 +10,7 @@
 #include "expect.h"
 #include "model_builder.h"
 #include "plans.h"
+#include "segue/file.h"
 #include "segue/planner.h"
 #include "segue/zoo.h"
 
@@ -44,13 +45,92 @@ TEST(Table, TextAlignsNumbersRight) {
             "  long name   1234\n");
 }
 
-TEST(Table, LongCellPadsOnlyItsRow) {
+// The widest line, in characters.
+std::size_t widest_line(const std::string& text) {
+  std::size_t widest = 0;
+  std::size_t width = 0;
+  for (const char c : text) {
+    if (c == '\n') width = 0;
+    if (c != '\n' && (static_cast<unsigned char>(c) & 0xC0U) != 0x80U) ++width;
+    widest = std::max(widest, width);
+  }
+  return widest;
+}
+
+// A table like those of the commands: names, many numbers, and a text.
+Table wide_table() {
   Table table;
-  table.columns = {{"name", Table::Align::kLeft}, {"n"}};
-  table.rows.assign(1000, {"a", "1"});
-  table.rows.push_back({std::string(100'000, 'x'), "2"});
-  EXPECT_LT(table.to_text().size(), 400'000U);
-  EXPECT_THAT(table.to_text(), HasSubstr(std::string(100'000, 'x') + "  2\n"));
+  table.columns = {
+      {"name", Table::Align::kLeft}, {"first_number"}, {"reason", Table::Align::kLeft}};
+  for (std::uint32_t i = 1; i <= 9; ++i)
+    table.columns.push_back(
+        {"spare_" + std::to_string(i), Table::Align::kRight, Table::Unit::kNone, "", i});
+  const std::vector<std::string> spare(9, "123456");
+  table.rows = {{"model/block_1/conv", "1", "not supported on the device"},
+                {std::string(300, 'x') + "é", "22", "none"}};
+  for (auto& row : table.rows) row.insert(row.end(), spare.begin(), spare.end());
+  return table;
+}
+
+TEST(Table, TextFitsEveryWidth) {
+  for (std::size_t width = 44; width < 200; ++width)
+    EXPECT_LE(widest_line(wide_table().to_text(width)), width) << wide_table().to_text(width);
+}
+
+TEST(Table, NarrowTextDropsSpareColumnsAndNamesThem) {
+  const std::string text = wide_table().to_text(60);
+  EXPECT_THAT(text, HasSubstr("not supported on"));
+  EXPECT_THAT(text, HasSubstr("spare_  spare_\n"));
+  EXPECT_THAT(text, HasSubstr("(not shown at this width: spare_3, "));
+  EXPECT_THAT(text, HasSubstr("spare_9)"));
+  EXPECT_EQ(wide_table().columns_shown(60).back(), false);
+  EXPECT_EQ(wide_table().columns_shown(60)[3], true);
+  EXPECT_THAT(wide_table().to_text(1000), Not(HasSubstr("not shown")));
+}
+
+TEST(Table, NarrowTextKeepsWordsOfNames) {
+  const std::string text = wide_table().to_text(60);
+  EXPECT_THAT(text, HasSubstr("model/block_1/"));
+  EXPECT_THAT(text, HasSubstr("xxx…xxx"));
+  EXPECT_THAT(text, HasSubstr("xé "));
+}
+
+TEST(Table, TextHasLargerUnitsThanCsv) {
+  Table table;
+  const auto right = Table::Align::kRight;
+  table.columns = {{"host_bytes", right, Table::Unit::kBytes, "host MiB"},
+                   {"total_ns", right, Table::Unit::kTime, "total ms"},
+                   {"utilisation", right, Table::Unit::kShare, "busy %"}};
+  table.rows = {{"1572864", "41340000", "0.4249"}, {"-", "-", "-"}};
+  EXPECT_EQ(table.to_text(),
+            "  host MiB  total ms  busy %\n"
+            "      1.50     41.34      42\n"
+            "         -         -       -\n");
+  EXPECT_EQ(table.to_csv(), "host_bytes,total_ns,utilisation\n1572864,41340000,0.4249\n-,-,-\n");
+}
+
+// The compiled files of Google's compiler, which tests/formats_test.py does not have.
+TEST(Formats, ColumnsOfCompiledFilesAreDocumented) {
+  const std::string path = std::string(SEGUE_TEST_SOURCE) + "/docs/formats.md";
+  std::string row = "| `inspect COMPILED` |";
+  for (const Table::Column& column : executable_table({}).columns)
+    row += (row.ends_with('|') ? " `" : ", `") + column.title + "`";
+  EXPECT_THAT(read_text_file(path, 1 << 20), HasSubstr(row + " |\n"));
+}
+
+TEST(Wrapped, LinesAreBrokenAtSpaces) {
+  EXPECT_EQ(wrapped("one two three\n\nfour", 8), "one two\nthree\n\nfour");
+  EXPECT_EQ(wrapped("  one two three\n", 9), "  one two\n  three\n");
+  EXPECT_EQ(wrapped("averylongword b", 8), "averylongword\nb");
+  EXPECT_EQ(wrapped("éé éé éé", 5), "éé éé\néé");
+}
+
+TEST(Wrapped, RestIsIndentedLikeTheTextAfterAGap) {
+  EXPECT_EQ(wrapped("key    the text of it", 16), "key    the text\n       of it");
+}
+
+TEST(Wrapped, CodeIsNotBroken) {
+  EXPECT_EQ(wrapped("now use `segue x` and more", 16), "now use\n`segue x` and\nmore");
 }
 
 TEST(Table, CsvQuotesSpecialCharacters) {
@@ -237,9 +317,9 @@ TEST(RunReports, TextCsvAndJsonAgree) {
     EXPECT_EQ(stage["measured_ns"], measured.stages[i].mean_time.count());
     EXPECT_EQ(stage["simulated_ns"], planned.time.total().count());
     EXPECT_EQ(stage["on_chip_bytes"], planned.on_chip_bytes);
-    EXPECT_EQ(table.rows[i][2], format_mib(planned.on_chip_bytes));
-    EXPECT_EQ(table.rows[i][5], format_ms(measured.stages[i].mean_time));
-    EXPECT_EQ(table.rows[i][6], format_ms(planned.time.total()));
+    EXPECT_EQ(table.rows[i][2], std::to_string(planned.on_chip_bytes));
+    EXPECT_EQ(table.rows[i][5], std::to_string(measured.stages[i].mean_time.count()));
+    EXPECT_EQ(table.rows[i][6], std::to_string(planned.time.total().count()));
   }
 }
 

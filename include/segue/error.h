@@ -37,14 +37,15 @@ enum class ErrorCode {
   kDevice,           // a runtime or a device is missing or failed
   kMismatch,         // verification found a difference
   kInternal,         // a bug in Segue
+  kStopped,          // the caller requested that the call stops (stop.h)
 };
 
 /// Returns the name of a code in the order above: "invalid_argument", "invalid_model",
-/// "unsupported", "infeasible", "io", "compiler", "device", "mismatch" or "internal".
+/// "unsupported", "infeasible", "io", "compiler", "device", "mismatch", "internal" or "stopped".
 [[nodiscard]] constexpr std::string_view to_string(ErrorCode code) {
-  constexpr std::array<std::string_view, 9> kNames{
+  constexpr std::array<std::string_view, 10> kNames{
       "invalid_argument", "invalid_model", "unsupported", "infeasible", "io",
-      "compiler",         "device",        "mismatch",    "internal"};
+      "compiler",         "device",        "mismatch",    "internal",   "stopped"};
   return kNames.at(static_cast<std::size_t>(code));
 }
 

@@ -16,6 +16,8 @@
 /// All times are simulated (cost.h). docs/segmentation.md explains the strategies and their
 /// results.
 ///
+/// Long searches end early on request (stop.h).
+///
 /// Thread-safety: all functions are pure. Planners may be used from several threads. Results are
 /// deterministic and do not depend on the number of threads.
 #pragma once
@@ -79,7 +81,8 @@ struct OptimalSegmentation {
 /// latency is that of the slowest. If the devices of a pool share a link, the total time that all
 /// stages spend on it per input is a lower limit of the bottleneck.
 ///
-/// Ties: fewer stages, then fewer host bytes, then earlier cuts.
+/// Ties: fewer devices (of all pools), then fewer stages, then fewer host bytes, then earlier cuts.
+/// A search that is not complete (below) settles ties among the candidates that it has.
 ///
 /// Three kinds of input are not searched completely. `bound.is_proven` tells whether the result is
 /// optimal nevertheless:

@@ -3,7 +3,8 @@
 /// For each result there is a function that returns text for a terminal, a `Table` (text, CSV or
 /// Markdown), or JSON whose schema is in docs/schemas. All forms of a report have the same values.
 /// Every table of byte counts states whether they are simulated. Names from model files are made
-/// printable, so that a crafted file cannot send escape sequences to a terminal.
+/// printable, so that a crafted file cannot send escape sequences to a terminal. Tables in texts
+/// fit the given width; sentences are lines of any length, which `wrapped` breaks.
 ///
 /// Example:
 ///
@@ -18,6 +19,9 @@
 /// file.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,18 +50,41 @@ namespace [[gnu::visibility("default")]] segue {
 /// characters.
 [[nodiscard]] std::string printable(std::string_view text, std::size_t limit = 200);
 
+/// The width that texts fit unless another one is given, in characters.
+inline constexpr std::size_t kTextWidth = 80;
+
+/// Returns `text` with longer lines broken at spaces, except inside `code`. The rest of a line is
+/// indented like its beginning, or as far as the text after its last gap of several spaces (as in
+/// "key    text"). Words that are longer than `width` stay whole.
+[[nodiscard]] std::string wrapped(std::string_view text, std::size_t width = kTextWidth);
+
 /// A table of text cells with column titles. Columns are right-aligned unless stated otherwise.
 struct Table {
   enum class Align { kLeft, kRight };
+  /// The number in a cell, if it is one. CSV has the number itself; a text has it in a larger unit.
+  enum class Unit {
+    kNone,   // shown as it is
+    kBytes,  // bytes; shown in MiB
+    kTime,   // ns; shown in ms
+    kShare,  // a share of 1; shown in percent
+  };
   struct Column {
-    std::string title;
+    std::string title;  // in CSV; ends in the unit of the cells, if they have one
     Align align = Align::kRight;
+    Unit unit = Unit::kNone;
+    std::string shown = {};  // title in a text; empty: `title`
+    /// A text that is too narrow leaves out the columns with the largest number first; 0: never.
+    std::uint32_t spare = 0;
   };
   std::vector<Column> columns;
   std::vector<std::vector<std::string>> rows;
 
-  /// Aligned columns for a terminal.
-  [[nodiscard]] std::string to_text() const;
+  /// Aligned columns for a terminal with lines of at most `width` characters. If they are wider,
+  /// titles and cells of left-aligned columns are broken over several lines; then spare columns are
+  /// left out, and a line below the table names them; then long words are shortened ("beg…end").
+  [[nodiscard]] std::string to_text(std::size_t width = kTextWidth) const;
+  /// Returns the columns that a text of this width shows.
+  [[nodiscard]] std::vector<bool> columns_shown(std::size_t width) const;
   /// CSV, quoted as in RFC 4180, with lines that end in \n. Text that a spreadsheet would evaluate
   /// as a formula is prefixed with an apostrophe.
   [[nodiscard]] std::string to_csv() const;
@@ -69,7 +96,8 @@ struct Table {
 
 /// Describes a plan on one screen. `others` are plans of other strategies on the same number of
 /// devices; each gets one line. If one of them is faster, the text begins with it.
-[[nodiscard]] std::string plan_text(const Plan& plan, std::span<const Plan> others);
+[[nodiscard]] std::string plan_text(const Plan& plan, std::span<const Plan> others,
+                                    std::size_t width = kTextWidth);
 /// One row per stage.
 [[nodiscard]] Table plan_table(const Plan& plan);
 
@@ -81,7 +109,8 @@ struct Table {
 /// Describes the simulation of a plan (timeline.h): time per stage by cause, throughput, latency,
 /// and suggestions.
 [[nodiscard]] std::string simulate_text(const Plan& plan, const Timeline& timeline,
-                                        const TimelineOptions& options);
+                                        const TimelineOptions& options,
+                                        std::size_t width = kTextWidth);
 [[nodiscard]] Table simulate_table(const Plan& plan, const Timeline& timeline);
 [[nodiscard]] std::string simulate_json(const Plan& plan, const Timeline& timeline,
                                         const TimelineOptions& options);
@@ -132,18 +161,19 @@ struct RunReport {
   std::vector<ClassifiedInput> classified = {};
   std::vector<DetectedInput> detected = {};
 };
-[[nodiscard]] std::string run_text(const RunReport& report);
+[[nodiscard]] std::string run_text(const RunReport& report, std::size_t width = kTextWidth);
 [[nodiscard]] Table run_table(const RunReport& report);
 [[nodiscard]] std::string run_json(const RunReport& report);
 /// Reads the output of run_json: model, backend, and the measurements of the pipeline and of each
-/// stage on devices. The plan is not in the file and stays empty. Throws Error(kInvalidArgument) with the
-/// invalid key, and as read_text_file.
+/// stage on devices. The plan is not in the file and stays empty. Throws Error(kInvalidArgument)
+/// with the invalid key, and as read_text_file.
 [[nodiscard]] RunReport read_run(const std::filesystem::path& path);
 
 // --- Devices and calibration
 
 /// The table of devices, and the number of devices that libedgetpu does not list.
-[[nodiscard]] std::string devices_text(std::span<const EdgeTpuDevice> devices);
+[[nodiscard]] std::string devices_text(std::span<const EdgeTpuDevice> devices,
+                                       std::size_t width = kTextWidth);
 [[nodiscard]] Table devices_table(std::span<const EdgeTpuDevice> devices);
 [[nodiscard]] std::string devices_json(std::span<const EdgeTpuDevice> devices);
 [[nodiscard]] std::string doctor_text(std::span<const Finding> findings);
@@ -152,7 +182,8 @@ struct RunReport {
 /// A calibration: the measured constants, those of the base, and the check. `device` is the name of
 /// the measured device.
 [[nodiscard]] std::string calibration_text(const CalibrationResult& result,
-                                           const std::string& device);
+                                           const std::string& device,
+                                           std::size_t width = kTextWidth);
 [[nodiscard]] std::string calibration_json(const CalibrationResult& result,
                                            const std::string& device);
 
@@ -167,8 +198,8 @@ struct RunReport {
 
 /// A comparison of plans: stages and replicas, throughput, latency, speed-up, efficiency, and
 /// whether a plan is on the Pareto front of throughput, latency and TPUs used.
-[[nodiscard]] std::string compare_text(const std::string& model,
-                                       std::span<const ComparedPlan> rows);
+[[nodiscard]] std::string compare_text(const std::string& model, std::span<const ComparedPlan> rows,
+                                       std::size_t width = kTextWidth);
 [[nodiscard]] Table compare_table(std::span<const ComparedPlan> rows);
 [[nodiscard]] std::string compare_json(const std::string& model,
                                        std::span<const ComparedPlan> rows);
@@ -221,7 +252,8 @@ struct PageContent {
 [[nodiscard]] std::string trace_json(const std::string& model, const PipelineTrace& trace);
 
 /// Rows of a sweep, one line each; dashes for those without a plan.
-[[nodiscard]] std::string sweep_text(std::span<const SweepRow> rows);
+[[nodiscard]] std::string sweep_text(std::span<const SweepRow> rows,
+                                     std::size_t width = kTextWidth);
 [[nodiscard]] Table sweep_table(std::span<const SweepRow> rows);
 
 // --- Models and segments
@@ -239,7 +271,7 @@ struct PageContent {
 /// program.
 [[nodiscard]] std::string inspect_text(const Graph& graph,
                                        std::span<const CompiledExecutable> executables,
-                                       bool with_operators);
+                                       bool with_operators, std::size_t width = kTextWidth);
 /// One row per operator.
 [[nodiscard]] Table operator_table(const Graph& graph);
 
@@ -250,7 +282,7 @@ struct PageContent {
 
 /// The segments of a folder: operators, parameters (of the programs in compiled files), inputs and
 /// outputs of each.
-[[nodiscard]] std::string segments_text(const Split& split);
+[[nodiscard]] std::string segments_text(const Split& split, std::size_t width = kTextWidth);
 [[nodiscard]] Table segments_table(const Split& split);
 [[nodiscard]] std::string segments_json(const Split& split);
 

@@ -68,8 +68,8 @@ enum class SegmentFiles : std::uint8_t { kCut, kCompiled, kAny };
 [[nodiscard]] std::vector<std::filesystem::path> find_segments(const std::filesystem::path& path);
 
 /// Returns the number of segment files in a folder that a split of `stem` into `count` segments
-/// would not replace: those of other models or of other numbers of segments, without compiled
-/// files. 0 if the folder does not exist.
+/// would not replace: those of other models or of other numbers of segments. Compiled files do not
+/// count. 0 if the folder does not exist.
 [[nodiscard]] std::size_t count_other_segments(const std::filesystem::path& folder,
                                                const std::string& stem, std::size_t count);
 
@@ -159,6 +159,8 @@ struct VerifyReport {
 /// Compares the structure, then the results. Both sides run in a forked child process, because a
 /// damaged model can crash the runtime. If the runtime cannot run a custom operator, the operators
 /// that do not depend on it are run. A difference is a result (`mismatch`), not an error.
+///
+/// A requested stop (stop.h) ends the child.
 ///
 /// Changes that the backend makes to its own state stay in the child. If the caller has several
 /// threads, only the calling thread exists there.

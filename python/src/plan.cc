@@ -1,6 +1,7 @@
 // Plans: made, compared, written as segments, verified, simulated.
 #include <nanobind/stl/pair.h>
 
+#include "interruptible.h"
 #include "module.h"
 #include "segue/error.h"
 #include "segue/planner.h"
@@ -93,7 +94,8 @@ void bind_plan(nb::module_& module) {
           "The text of plan.json.")
       .def_ro("notes", &DevicedPlan::notes,
               "How the plan was found, in sentences; empty for plans that were read.")
-      .def("__str__", [](const DevicedPlan& self) { return plan_text(self.plan, {}) + self.notes; })
+      .def("__str__",
+           [](const DevicedPlan& self) { return wrapped(plan_text(self.plan, {}) + self.notes); })
       .def("__repr__", [](const DevicedPlan& self) {
         return "<segue.Plan '" + self.plan.model.name + "', " + self.plan.strategy_key() + ", " +
                std::to_string(self.plan.stages.size()) + " stages on " +
@@ -179,7 +181,6 @@ Shared make(const SharedModel& model, const PlanArguments& arguments) {
 
 std::vector<Shared> compare(const SharedModel& model, std::uint32_t first, std::uint32_t last,
                             const std::string& device, std::uint32_t max_replicas) {
-  nb::gil_scoped_release released;
   const DevicePool kind = open_device_kind(device);
   std::vector<Shared> plans;
   for (ComparedPlan& row :
@@ -195,21 +196,22 @@ std::vector<Shared> compare(const SharedModel& model, std::uint32_t first, std::
 void bind_planning(nb::module_& module) {
   module.def(
       "plan",
-      [](const SharedModel& model, std::uint32_t tpus, bool chooses_count,
-         const std::string& strategy, const std::string& device, std::uint32_t max_replicas,
-         const std::string& objective, std::optional<double> max_latency_ms,
-         std::optional<double> min_throughput_per_s, double min_gain, const std::string& search,
-         const SharedBackend& measure, const std::vector<std::string>& compiler) {
-        return make(model,
-                    {tpus, chooses_count, strategy, device, max_replicas, objective, max_latency_ms,
-                     min_throughput_per_s, min_gain, search, measure, compiler});
-      },
+      interruptible(
+          [](const SharedModel& model, std::uint32_t tpus, bool chooses_count,
+             const std::string& strategy, const std::string& device, std::uint32_t max_replicas,
+             const std::string& objective, std::optional<double> max_latency_ms,
+             std::optional<double> min_throughput_per_s, double min_gain, const std::string& search,
+             const SharedBackend& measure, const std::vector<std::string>& compiler) {
+            return make(
+                model, {tpus, chooses_count, strategy, device, max_replicas, objective,
+                        max_latency_ms, min_throughput_per_s, min_gain, search, measure, compiler});
+          }),
       "model"_a, nb::kw_only(), "tpus"_a, "chooses_count"_a, "strategy"_a, "device"_a,
       "max_replicas"_a, "objective"_a, "max_latency_ms"_a.none(), "min_throughput_per_s"_a.none(),
       "min_gain"_a, "search"_a, "measure"_a.none(), "compiler"_a);
   module.def("strategy_names", &all_strategies, "The strategies that plan accepts.");
-  module.def("compare", &compare, "model"_a, nb::kw_only(), "first"_a = 1, "last"_a = 8,
-             "device"_a = "edgetpu-pcie", "max_replicas"_a = 0,
+  module.def("compare", interruptible(&compare), "model"_a, nb::kw_only(), "first"_a = 1,
+             "last"_a = 8, "device"_a = "edgetpu-pcie", "max_replicas"_a = 0,
              "Plans of all strategies on first to last TPUs; a strategy has no plan if it cannot "
              "split the model into that many segments.");
   module.def(
@@ -270,12 +272,13 @@ void bind_segments(nb::module_& module) {
       [](const SharedModel& model, const std::filesystem::path& folder, std::uint32_t inputs,
          std::uint64_t seed, const std::optional<std::filesystem::path>& runtime) {
         const auto libraries = runtime_candidates(runtime);
-        nb::gil_scoped_release released;
-        if (inputs == 0) throw Error(ErrorCode::kInvalidArgument, "inputs must be at least 1");
-        const auto backend = make_cpu_backend({.libraries = libraries});
-        SplitFiles split = find_split(folder);
-        return verify_segments(model->model, split.files, *backend,
-                               {.plan = std::move(split.plan), .inputs = inputs, .seed = seed});
+        return run_interruptibly([&] {
+          if (inputs == 0) throw Error(ErrorCode::kInvalidArgument, "inputs must be at least 1");
+          const auto backend = make_cpu_backend({.libraries = libraries});
+          SplitFiles split = find_split(folder);
+          return verify_segments(model->model, split.files, *backend,
+                                 {.plan = std::move(split.plan), .inputs = inputs, .seed = seed});
+        });
       },
       "model"_a, "folder"_a, nb::kw_only(), "inputs"_a = 3, "seed"_a = 1, "runtime"_a = nb::none(),
       "Compares the segments in a folder with the whole model: operators, constants, then outputs "

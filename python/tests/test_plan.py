@@ -1,5 +1,9 @@
+import concurrent.futures
 import json
 import os
+import signal
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -181,3 +185,37 @@ def test_device_and_zoo_names_are_listed():
     assert "edgetpu-pcie" in segue.device_names()
     assert "zoo:resnet101" in segue.zoo_names()
     assert np.all([name.startswith("zoo:") for name in segue.zoo_names()])
+
+
+# What it computes takes seconds at least; so much may pass after Ctrl-C.
+SOON_S = 0.5
+
+
+@pytest.mark.parametrize("call", ["plan", "compare", "verify"])
+def test_ctrl_c_ends_long_calls(call, parts):
+    wide = segue.open_model("zoo:inceptionv4")
+    calls = {
+        "plan": lambda: segue.plan(wide, 0, device="3xedgetpu-usb3,3xedgetpu-pcie"),
+        "compare": lambda: segue.compare(wide, range(1, 65)),
+        "verify": lambda: segue.verify("zoo:conv5-f32", parts, inputs=1_000_000),
+    }
+    sent = []
+
+    def interrupt():
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    timer = threading.Timer(0.5, interrupt)
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            calls[call]()
+    finally:
+        timer.cancel()
+    assert time.monotonic() - sent[0] < SOON_S
+
+
+def test_calls_from_other_threads_are_not_interrupted(model):
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        plans = list(pool.map(lambda tpus: segue.plan(model, tpus), range(1, 5)))
+    assert [plan.device_count for plan in plans][0] == 1

@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/libraries.h"
+#include "cli/written.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
@@ -39,7 +40,7 @@ void write_probes(const fs::path& folder) {
   }
   files.commit();
   const std::string shown = printable(folder.string());
-  print(fmt::format(
+  print_text(fmt::format(
       "{} probes written to {}\nNext, on a machine with edgetpu_compiler: edgetpu_compiler -o {} "
       "{}/*.tflite\nThen, on this machine: segue calibrate --probes {} -o my-host.json\n",
       probes.size(), shown, shown, shown, shown));
@@ -96,11 +97,12 @@ void calibrate(const CalibrateArguments& options) {
                 std::chrono::seconds(30));
   const auto times = measure_probes(compiled, *isolate(make_edgetpu_backend(libraries, device)));
   const CalibrationResult result = fit_calibration(probes, times, base);
+  const BeforeWriting before({options.output});
   write_file(options.output, calibrated_device_json(result, name));
   if (options.json) return print(calibration_json(result, device.name()));
-  print(calibration_text(result, device.name()) +
-        fmt::format("Written to {}; next: segue plan MODEL --device {}\n",
-                    printable(options.output), printable(options.output)));
+  print_text(calibration_text(result, device.name(), text_width()) +
+             fmt::format("Written to {} ({}); next: segue plan MODEL --device {}\n",
+                         printable(options.output), before.change(), printable(options.output)));
 }
 
 void run(const CLI::App& command, const CalibrateArguments& options) {
@@ -127,8 +129,10 @@ void add_calibrate(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("calibrate", "Measure an Edge TPU and its host, and write a device file");
   auto options = std::make_shared<CalibrateArguments>();
-  add_output(*command, options->output,
-             "Device file to write, for example my-host.json; the device is named after it");
+  add_output(
+      *command, options->output,
+      "Device file to write, for example my-host.json; the device is named after it; overwrites "
+      "an existing file");
   command->add_option("--base", options->base,
                       "Catalogue device that supplies the constants that are not measured "
                       "(default: chosen by the link of the Edge TPU)");

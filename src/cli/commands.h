@@ -105,6 +105,12 @@ void require_other_file(const std::string& model, const std::filesystem::path& o
 // Results go to stdout as they are.
 void print(const std::string& text);
 
+// The width of the terminal that stdout is; of something else, kTextWidth.
+[[nodiscard]] std::size_t text_width();
+
+// Text for people: lines that are too wide are broken.
+void print_text(const std::string& text);
+
 // Remarks go to stderr, so that results stay what programs expect.
 void print_note(const std::string& text);
 

@@ -19,7 +19,7 @@ void run(const CompareArguments& options) {
   const auto plans = compare(Graph(model), options.comparison).plans;
   if (options.format.json) return print(compare_json(model.name(), plans));
   if (options.format.csv) return print(compare_table(plans).to_csv());
-  print(compare_text(model.name(), plans));
+  print_text(compare_text(model.name(), plans, text_width()));
 }
 
 }  // namespace

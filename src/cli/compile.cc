@@ -74,7 +74,8 @@ FolderCompilation compile(const CompileArguments& options) {
                               compiled.string()));
     }
   }
-  fs::create_directories(folder, absent);
+  if (fs::create_directories(folder, absent))
+    print_note(fmt::format("{}: new folder", printable(folder.string())));
   FolderCompilation result;
   result.files.push_back(compile_model(model, folder, how));
   return result;
@@ -87,7 +88,7 @@ void run(const CompileArguments& options) {
   } else if (options.format.csv) {
     print(compile_table(result).to_csv());
   } else {
-    print(compile_text(result));
+    print_text(compile_text(result));
   }
   constexpr int kCompilerFailed = 5;
   if (!result.succeeded()) throw ExitStatus{kCompilerFailed};
@@ -104,8 +105,10 @@ void add_compile(CLI::App& app) {
           "DIR", options->source,
           "Folder written by `segue split`, or a model: a .tflite file, or zoo:NAME[@SIZE]")
       ->required();
-  add_output(*command, options->output,
-             "Folder for the compiled file of a model (default: the model's folder)");
+  add_output(
+      *command, options->output,
+      "Folder for the compiled file of a model (default: the model's folder); overwrites files of "
+      "the same names, and creates missing folders");
   command->add_option(
       "--device", options->device,
       "Device file of the Edge TPU that plan.json was made for, if it is not in the catalogue");

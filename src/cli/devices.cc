@@ -28,7 +28,7 @@ void show_devices(const DevicesArguments& options) {
   devices.insert(devices.end(), unlisted.begin(), unlisted.end());
   if (options.format.json) return print(devices_json(devices));
   if (options.format.csv) return print(devices_table(devices).to_csv());
-  print(devices_text(devices));
+  print_text(devices_text(devices, text_width()));
 }
 
 void show_diagnosis(const DevicesArguments& options) {
@@ -42,7 +42,11 @@ void show_diagnosis(const DevicesArguments& options) {
     if (!words.empty() && words[0].find('/') != std::string::npos) machine.compiler = words[0];
   }
   const auto findings = diagnose(libraries_of(options), machine);
-  print(options.format.json ? doctor_json(findings) : doctor_text(findings));
+  if (options.format.json) {
+    print(doctor_json(findings));
+  } else {
+    print_text(doctor_text(findings));
+  }
   for (const Finding& finding : findings) {
     constexpr int kDevice = 6;
     if (finding.kind == Finding::Kind::kProblem) throw ExitStatus{kDevice};

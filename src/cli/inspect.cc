@@ -22,7 +22,7 @@ void show_folder(const CLI::App& command, const InspectArguments& options) {
   const Split split = read_split(options.model, SegmentFiles::kAny);
   if (options.format.json) return print(segments_json(split));
   if (options.format.csv) return print(segments_table(split).to_csv());
-  print(segments_text(split));
+  print_text(segments_text(split, text_width()));
 }
 
 void run(const CLI::App& command, const InspectArguments& options) {
@@ -40,7 +40,7 @@ void run(const CLI::App& command, const InspectArguments& options) {
     return print(executables.empty() ? operator_table(graph).to_csv()
                                      : executable_table(executables).to_csv());
   }
-  print(inspect_text(graph, executables, !options.is_brief));
+  print_text(inspect_text(graph, executables, !options.is_brief, text_width()));
 }
 
 }  // namespace

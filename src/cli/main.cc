@@ -1,11 +1,13 @@
 #include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <iostream>
 #include <new>
+#include <sstream>
 
 #include "cli/commands.h"
 #include "segue/error.h"
@@ -44,6 +46,7 @@ int exit_status(ErrorCode code) {
       return kMismatch;
     case ErrorCode::kIo:
     case ErrorCode::kInternal:
+    case ErrorCode::kStopped:
       return kInternal;
   }
   return kInternal;
@@ -109,6 +112,18 @@ void check_values_of_all(CLI::App& app) {
   }
 }
 
+// --help and --version.
+int help(const CLI::App& app, const CLI::ParseError& error) {
+  try {
+    std::ostringstream text;
+    (void)app.exit(error, text, text);
+    print_text(text.str());
+    return 0;
+  } catch (const Error& failure) {
+    return fail(exit_status(failure.code()), failure.what());
+  }
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Partitions quantized CNNs into balanced segments for several Edge TPUs.", "segue");
   app.set_version_flag("--version", kVersion);
@@ -137,10 +152,7 @@ int run(int argc, char** argv) {
     require_known_command(app, argc, argv);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
-      (void)app.exit(error);
-      return std::cout.flush() ? 0 : fail(kInternal, kNotWritten);
-    }
+    if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return help(app, error);
     return fail(kUsage,
                 std::string(error.what()) + "; see `segue --help` and `segue COMMAND --help`");
   } catch (const ExitStatus& status) {
@@ -170,6 +182,15 @@ void print(const std::string& text) {
     throw Error(ErrorCode::kIo, kNotWritten);
   }
 }
+
+std::size_t text_width() {
+  constexpr std::size_t kNarrowest = 40;
+  winsize size{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kTextWidth;
+  return std::max<std::size_t>(size.ws_col, kNarrowest);
+}
+
+void print_text(const std::string& text) { print(wrapped(text, text_width())); }
 
 void print_note(const std::string& text) { complain("note: ", text); }
 

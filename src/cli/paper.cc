@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/experiments.h"
 #include "cli/progress.h"
+#include "cli/written.h"
 #include "evaluation/accuracy/accuracy.h"
 #include "segue/error.h"
 #include "segue/file.h"
@@ -44,9 +45,76 @@ struct AccuracyOptions {
   FormatOptions format;
 };
 
+using Paths = std::vector<std::filesystem::path>;
+
 void stage(StagedFiles& staged, const Experiment& experiment, const std::string& parent) {
   for (const PaperFile& file : experiment.files())
     staged.stage(std::filesystem::path(parent) / experiment.name / file.name, file.content);
+}
+
+Paths paths_of(std::span<const Experiment> experiments, const std::filesystem::path& parent) {
+  Paths paths;
+  for (const Experiment& experiment : experiments) {
+    for (const PaperFile& file : experiment.files())
+      paths.push_back(parent / experiment.name / file.name);
+  }
+  return paths;
+}
+
+// The cells of a row of a Markdown table.
+std::vector<std::string> cells_of(std::string_view row) {
+  std::vector<std::string> cells;
+  row = row.substr(1, row.rfind('|') - 1);
+  std::string cell;
+  for (std::size_t i = 0; i <= row.size(); ++i) {
+    if (i == row.size() || (row[i] == '|' && row[i - 1] != '\\')) {
+      cells.push_back(cell.size() > 2 ? cell.substr(1, cell.size() - 2) : "");
+      cell.clear();
+    } else if (row[i] != '\\' || i + 1 == row.size() || row[i + 1] != '|') {
+      cell += row[i];
+    }
+  }
+  return cells;
+}
+
+// The first columns say what a row is about; on a narrow terminal the last ones go first.
+Table table_of(const std::vector<std::string>& rows) {
+  constexpr std::size_t kKept = 4;
+  Table table;
+  const auto titles = cells_of(rows[0]);
+  const auto rules = CLI::detail::split(rows[1].substr(1), '|');
+  for (std::size_t c = 0; c < titles.size(); ++c) {
+    table.columns.push_back(
+        {titles[c], rules[c] == "--:" ? Table::Align::kRight : Table::Align::kLeft,
+         Table::Unit::kNone, "", c < kKept ? 0 : static_cast<std::uint32_t>(c)});
+  }
+  for (std::size_t r = 2; r < rows.size(); ++r) table.rows.push_back(cells_of(rows[r]));
+  return table;
+}
+
+// Whether a line of Markdown goes on in the next one.
+bool is_prose(const std::string& line) {
+  return !line.empty() && std::string_view("#`|!- ").find(line[0]) == std::string_view::npos;
+}
+
+// Markdown for a terminal: its tables fit the width, and paragraphs are lines.
+void print_markdown(const std::string& markdown) {
+  std::string text;
+  std::vector<std::string> rows;
+  bool is_in_prose = false;
+  for (const std::string& line : CLI::detail::split(markdown, '\n')) {
+    if (line.starts_with("| ") || line.starts_with("|-")) {
+      rows.push_back(line);
+      continue;
+    }
+    if (!rows.empty()) text += table_of(rows).to_text(text_width());
+    rows.clear();
+    if (is_in_prose && is_prose(line)) text.back() = ' ';
+    is_in_prose = is_prose(line);
+    text += line + "\n";
+  }
+  while (text.ends_with("\n\n")) text.pop_back();
+  print_text(text);
 }
 
 // Before half a minute of work.
@@ -63,6 +131,9 @@ void reproduce_all(const AllOptions& options) {
   require_folder(folder);
   const std::vector<Experiment> experiments = reproduce(experiment_names());
   const std::filesystem::path page = std::filesystem::path(folder) / "index.html";
+  Paths paths = paths_of(experiments, folder);
+  paths.push_back(page);
+  const BeforeWriting before(paths);
   StagedFiles staged;
   std::string text;
   for (const Experiment& experiment : experiments) {
@@ -71,27 +142,30 @@ void reproduce_all(const AllOptions& options) {
   }
   staged.stage(page, paper_page(experiments));
   staged.commit();
-  print(text + fmt::format("\n{}: all figures and tables on one page; open it in a browser\n",
-                           page.string()));
+  print_text(text +
+             fmt::format("\n{} files in {}: {}\n{}: all figures and tables on one page; open "
+                         "it in a browser\n",
+                         paths.size(), printable(folder), before.change(), page.string()));
 }
 
 void reproduce_one(const std::string& name, const std::string& output) {
   if (!output.empty()) require_folder(output);
   const std::vector<Experiment> experiments = reproduce({name});
-  if (output.empty()) return print(experiments[0].readme);
+  if (output.empty()) return print_markdown(experiments[0].readme);
+  const BeforeWriting before(paths_of(experiments, output));
   StagedFiles staged;
   stage(staged, experiments[0], output);
   staged.commit();
-  print(fmt::format("{}\n{} files written to {}/{}\n", experiments[0].finding,
-                    experiments[0].files().size(), output, name));
+  print_text(fmt::format("{}\n{} files written to {}/{} ({})\n", experiments[0].finding,
+                         experiments[0].files().size(), output, name, before.change()));
 }
 
 void show_accuracy(const AccuracyOptions& options) {
   const auto series = evaluate_accuracy();
-  if (!options.plot.empty()) write_file(options.plot, accuracy_plot(series));
+  if (!options.plot.empty()) write_noted(options.plot, accuracy_plot(series));
   if (options.format.json) return print(accuracy_json(series));
   if (options.format.csv) return print(accuracy_table(series).to_csv());
-  print(accuracy_markdown(series));
+  print_markdown(accuracy_markdown(series));
 }
 
 std::string folder_of(const OneOptions& one, const AllOptions& all) {
@@ -101,7 +175,8 @@ std::string folder_of(const OneOptions& one, const AllOptions& all) {
 void add_one(CLI::App& command, const std::shared_ptr<OneOptions>& options) {
   add_output(
       command, options->output,
-      "Write README.md, CSV and SVG to a subfolder of this folder instead of printing the text");
+      "Write README.md, CSV and SVG to a subfolder of this folder instead of printing the text; "
+      "overwrites files of the same names, and creates missing folders");
 }
 
 void add_figure(CLI::App& paper, const std::shared_ptr<AllOptions>& all) {
@@ -137,7 +212,8 @@ void add_accuracy(CLI::App& paper) {
   auto options = std::make_shared<AccuracyOptions>();
   CLI::App* command = paper.add_subcommand(
       "accuracy", "Compare simulated times with published measurements of Edge TPUs");
-  command->add_option("--plot", options->plot, "Also write a plot (SVG) to this file");
+  command->add_option("--plot", options->plot,
+                      std::string("Also write a plot (SVG) to this file") + kReplaces);
   add_format(*command, options->format);
   command->callback([options] { show_accuracy(*options); });
 }
@@ -149,7 +225,10 @@ void add_paper(CLI::App& app) {
       "paper", "Reproduce the figures and tables of the paper, or report the simulator's error");
   command->require_subcommand(0, 1);
   auto options = std::make_shared<AllOptions>();
-  add_output(*command, options->output, "Folder for all results (default paper)");
+  add_output(
+      *command, options->output,
+      "Folder for all results (default paper); overwrites files of the same names, and creates "
+      "missing folders");
   command->callback([command, options] {
     if (command->get_subcommands().empty()) reproduce_all(*options);
   });

@@ -2,8 +2,8 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/written.h"
 #include "segue/error.h"
-#include "segue/file.h"
 #include "segue/report.h"
 
 namespace segue::cli {
@@ -43,7 +43,7 @@ std::string operators_of(const CutResult& result, const Graph& graph,
                 "--operators: the time of an operator depends on the device, and the plan uses "
                 "several kinds; name one kind");
   const Table table = plan_operator_table(result.plan, graph, result.pools[0].device);
-  return options.format.csv ? table.to_csv() : table.to_text();
+  return options.format.csv ? table.to_csv() : table.to_text(text_width());
 }
 
 void run(const PlanArguments& options) {
@@ -51,11 +51,11 @@ void run(const PlanArguments& options) {
   const Graph graph(model);
   CutResult result = make_cut(graph, options.cut);
   if (options.format.json || !options.output.empty()) identify_model(result.plan, model);
-  if (!options.output.empty()) write_file(options.output, to_json(result.plan));
+  if (!options.output.empty()) write_noted(options.output, to_json(result.plan));
   if (options.format.json) return print(to_json(result.plan));
   if (options.per_operator) return print(operators_of(result, graph, options));
   if (options.format.csv) return print(plan_table(result.plan).to_csv());
-  print(plan_text(result.plan, other_plans(graph, result)) + result.notes);
+  print_text(plan_text(result.plan, other_plans(graph, result), text_width()) + result.notes);
 }
 
 }  // namespace
@@ -72,7 +72,8 @@ void add_plan(CLI::App& app) {
                  "Print one row per operator instead of per stage, with the memory that holds its "
                  "parameters")
       ->excludes("--json");
-  add_output(*command, options->output, "Also write the plan as JSON to this file");
+  add_output(*command, options->output,
+             std::string("Also write the plan as JSON to this file") + kReplaces);
   command->callback([options] { run(*options); });
 }
 

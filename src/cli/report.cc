@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/compared_plans.h"
 #include "cli/experiments.h"
+#include "cli/written.h"
 #include "evaluation/paper/paper.h"
 #include "segue/error.h"
 #include "segue/file.h"
@@ -106,8 +107,10 @@ std::string page_of(const CLI::App& command, const ReportArguments& options) {
 
 void run(const CLI::App& command, const ReportArguments& options) {
   const std::string page = page_of(command, options);
+  const BeforeWriting before({options.output});
   write_file(options.output, page);
-  print(fmt::format("{}: {} KB; open it in a browser\n", options.output, page.size() / 1000));
+  print_text(fmt::format("{}: {} ({} KB); open it in a browser\n", printable(options.output),
+                         before.change(), page.size() / 1000));
 }
 
 }  // namespace
@@ -135,7 +138,8 @@ void add_report(CLI::App& app) {
       ->check(CLI::IsMember(strategy_names()));
   command->add_option("--inputs", options->inputs, "Number of inputs in the timelines (default 15)")
       ->check(CLI::Range(1, 1000));
-  add_output(*command, options->output, "The file to write (default report.html)");
+  add_output(*command, options->output,
+             std::string("The file to write (default report.html)") + kReplaces);
   command->callback([command, options] { run(*command, *options); });
 }
 

@@ -20,8 +20,8 @@
 #include "cli/npy.h"
 #include "cli/progress.h"
 #include "cli/run_source.h"
+#include "cli/written.h"
 #include "segue/error.h"
-#include "segue/file.h"
 #include "segue/report.h"
 #include "segue/units.h"
 
@@ -153,7 +153,7 @@ Outcome pump(Pipeline& pipeline, const RunOptions& options, const InputFiles& fi
 void make_output_folder(const RunOptions& options) {
   if (options.output.empty()) return;
   std::error_code reason;
-  std::filesystem::create_directories(options.output, reason);
+  const bool is_new = std::filesystem::create_directories(options.output, reason);
   if (!reason && ::access(options.output.c_str(), W_OK) != 0)
     reason = std::error_code(errno, std::generic_category());
   if (!reason && !std::filesystem::is_directory(options.output))
@@ -162,14 +162,19 @@ void make_output_folder(const RunOptions& options) {
     throw Error(ErrorCode::kIo, fmt::format("-o {}: {}; name a writable folder",
                                             printable(options.output), reason.message()));
   }
+  if (is_new) print_note(fmt::format("{}: new folder", printable(options.output)));
+  if (!std::filesystem::is_empty(options.output, reason))
+    print_note(
+        fmt::format("{}: files of the same names are overwritten", printable(options.output)));
 }
 
 void print_report(const RunReport& report, const RunOptions& options, bool succeeded) {
   if (options.format.json) return print(run_json(report));
   if (options.format.csv) return print(run_table(report).to_csv());
-  print(run_text(report));
+  print_text(run_text(report, text_width()));
   if (succeeded && !options.output.empty() && report.measured.results > 0)
-    print(fmt::format("Outputs written to {}, one .npy file each.\n", printable(options.output)));
+    print_text(
+        fmt::format("Outputs written to {}, one .npy file each.\n", printable(options.output)));
 }
 
 void check_options(const CLI::App& command, const RunOptions& options) {
@@ -222,7 +227,8 @@ void run(const CLI::App& command, RunOptions options) {
   Temperatures temperatures(devices);
   Outcome outcome = pump(*pipeline, options, files, temperatures, detection);
   RunReport report{source.name, backend, pipeline->statistics(), source.plan};
-  if (!options.trace.empty()) write_file(options.trace, trace_json(source.name, pipeline->trace()));
+  if (!options.trace.empty())
+    write_noted(options.trace, trace_json(source.name, pipeline->trace()));
   pipeline.reset();  // all losses are told then
   if (options.backend == "simulated") report.time_scale = options.time_scale;
   report.hottest = temperatures.hottest();
@@ -315,10 +321,14 @@ void add_run(CLI::App& app) {
       "--labels", options->labels,
       "File with one label per class; prints the five best classes of each input file");
   add_detection(*command, *options);
-  add_output(*command, options->output,
-             "Folder for output tensors: one .npy file for each output of each input");
-  command->add_option("--trace", options->trace,
-                      "Also write a trace of all devices to this file, for ui.perfetto.dev");
+  add_output(
+      *command, options->output,
+      "Folder for output tensors: one .npy file for each output of each input; overwrites files of "
+      "the same names, and creates missing folders");
+  command->add_option(
+      "--trace", options->trace,
+      std::string("Also write a trace of all devices to this file, for ui.perfetto.dev") +
+          kReplaces);
   command
       ->add_option("--queue", options->queue,
                    "Queue capacity before each stage, in inputs (default 2)")

@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/written.h"
 #include "segue/error.h"
-#include "segue/file.h"
 #include "segue/report.h"
 #include "segue/timeline.h"
 
@@ -119,10 +119,10 @@ void run(const CLI::App& command, const SimulateArguments& options) {
   timeline_settings.records_events = !options.trace.empty();
   if (!options.trace.empty()) check_trace(options.inputs, loads.size());
   const Timeline timeline = simulate_timeline(loads, timeline_settings);
-  if (!options.trace.empty()) write_file(options.trace, trace_json(plan, timeline));
+  if (!options.trace.empty()) write_noted(options.trace, trace_json(plan, timeline));
   if (options.format.json) return print(simulate_json(plan, timeline, timeline_settings));
   if (options.format.csv) return print(simulate_table(plan, timeline).to_csv());
-  print(simulate_text(plan, timeline, timeline_settings));
+  print_text(simulate_text(plan, timeline, timeline_settings, text_width()));
 }
 
 }  // namespace
@@ -149,8 +149,9 @@ void add_simulate(CLI::App& app) {
       ->add_option("--share", options->shared,
                    "Devices that share a link, for example 0,1; can be given several times")
       ->allow_extra_args(false);
-  command->add_option("--trace", options->trace,
-                      "Also write a trace of all TPUs to this file, for ui.perfetto.dev");
+  command->add_option(
+      "--trace", options->trace,
+      std::string("Also write a trace of all TPUs to this file, for ui.perfetto.dev") + kReplaces);
   add_format(*command, options->format);
   command->callback([command, options] { run(*command, *options); });
 }

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/written.h"
 #include "segue/error.h"
 #include "segue/report.h"
 #include "segue/units.h"
@@ -105,6 +106,14 @@ void print_notes(const Model& model, const Plan& plan, const std::string& folder
   }
 }
 
+std::vector<std::filesystem::path> written_files(const std::filesystem::path& folder,
+                                                 const std::string& stem, std::size_t count) {
+  std::vector<std::filesystem::path> files{folder / kPlanFile};
+  for (std::size_t i = 0; i < count; ++i)
+    files.push_back(folder / segment_file_name(stem, i, count));
+  return files;
+}
+
 void run(const CLI::App& command, const SplitArguments& options) {
   const Model model = open_noted(options.model, options.signature);
   const Graph graph(model);
@@ -112,10 +121,9 @@ void run(const CLI::App& command, const SplitArguments& options) {
   if (options.output.empty())
     throw Error(ErrorCode::kInvalidArgument, "the output folder is empty; name one with -o");
   const std::size_t count = result.plan.stages.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    require_other_file(options.model, std::filesystem::path(options.output) /
-                                          segment_file_name(model.name(), i, count));
-  }
+  for (const auto& file : written_files(options.output, model.name(), count))
+    require_other_file(options.model, file);
+  const BeforeWriting before(written_files(options.output, model.name(), count));
   const std::size_t others = count_other_segments(options.output, model.name(), count);
   const std::uint64_t bytes = write_segments(model, result.plan, options.output);
   print_notes(model, result.plan, options.output, others);
@@ -130,9 +138,9 @@ void run(const CLI::App& command, const SplitArguments& options) {
                         format_bytes(stage.on_chip_bytes), format_bytes(stage.host_bytes),
                         placement_text(result.plan, stage));
   }
-  print(text + fmt::format("{} in {} and plan.json written to {}\n", format_bytes(bytes),
-                           format_count(result.plan.stages.size(), "file"),
-                           printable(options.output)));
+  print_text(text + fmt::format("{} in {} and plan.json written to {} ({})\n", format_bytes(bytes),
+                                format_count(result.plan.stages.size(), "file"),
+                                printable(options.output), before.change()));
 }
 
 }  // namespace
@@ -148,7 +156,11 @@ void add_split(CLI::App& app) {
       "Cut after these tensors (comma-separated; write \\, for a comma in a name)");
   command->add_option("--plan", options->plan, "Use the cuts of this plan.json")->excludes(at);
   add_format(*command, options->format);
-  add_output(*command, options->output, "Folder for the segments and plan.json")->required();
+  add_output(
+      *command, options->output,
+      "Folder for the segments and plan.json; overwrites files of the same names, and creates "
+      "missing folders")
+      ->required();
   command->callback([command, options] { run(*command, *options); });
 }
 

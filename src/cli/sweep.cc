@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/tpus.h"
+#include "cli/written.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
@@ -127,7 +128,7 @@ std::uint64_t jobs_of(const SweepSpec& spec, const Shard& shard) {
       std::ranges::count_if(jobs, [&](const SweepJob& job) { return shard.has(job.number); }));
 }
 
-SweepModels models() {
+SweepModels named_models() {
   return {[](const std::string& name) { return open_model(name); }, check_model_name};
 }
 
@@ -136,7 +137,7 @@ void sweep_into_file(const SweepSpec& spec, const Shard& shard, const std::strin
   const std::uint64_t all = jobs_of(spec, shard);
   std::uint64_t kept = 0;
   Progress progress(all);
-  run_sweep(spec, models(), shard, file.known(), [&](const SweepRow& row, bool is_known) {
+  run_sweep(spec, named_models(), shard, file.known(), [&](const SweepRow& row, bool is_known) {
     if (is_known) ++kept;
     file.take(row, is_known);
     progress.advance();
@@ -151,7 +152,8 @@ void sweep(const SweepOptions& options) {
   const SweepSpec spec = spec_of(options);
   const Shard shard = parse_shard(options.shard);
   if (!options.output.empty()) return sweep_into_file(spec, shard, options.output);
-  run_sweep(spec, models(), shard, {}, [](const SweepRow& row, bool) { print(line_of(row)); });
+  run_sweep(spec, named_models(), shard, {},
+            [](const SweepRow& row, bool) { print(line_of(row)); });
 }
 
 struct MergeOptions {
@@ -171,10 +173,10 @@ void merge(const MergeOptions& options) {
   }
   rows =
       merge_sweep(std::move(rows), options.partial ? Completeness::kAny : Completeness::kRequired);
-  if (!options.output.empty()) write_file(options.output, lines_of(rows));
+  if (!options.output.empty()) write_noted(options.output, lines_of(rows));
   if (options.ndjson) return print(lines_of(rows));
   if (options.csv) return print(sweep_table(rows).to_csv());
-  print(sweep_text(rows));
+  print_text(sweep_text(rows, text_width()));
 }
 
 }  // namespace
@@ -216,7 +218,8 @@ void add_merge(CLI::App& app) {
   auto* ndjson =
       command->add_flag("--ndjson", options->ndjson, "Print the JSON lines, sorted by job");
   command->add_flag("--csv", options->csv, "Print the table as CSV")->excludes(ndjson);
-  add_output(*command, options->output, "Also write the JSON lines, sorted by job, to this file");
+  add_output(*command, options->output,
+             std::string("Also write the JSON lines, sorted by job, to this file") + kReplaces);
   command->callback([options] { merge(*options); });
 }
 

@@ -11,6 +11,7 @@
 #include "segue/error.h"
 #include "segue/planner.h"
 #include "segue/report.h"
+#include "segue/units.h"
 
 namespace segue::cli {
 namespace {
@@ -41,9 +42,20 @@ void check_plan(const VerifyArguments& options) {
             "the same as the model, run `segue split --plan` and verify the folder",
             options.folder));
   }
-  const CertificateVerdict verdict =
-      check_certificate(plan, Graph(model), devices_of_plan(plan, options.device));
-  print(options.format.json ? certificate_json(verdict) : certificate_text(verdict));
+  const auto pools = devices_of_plan(plan, options.device);
+  if (device_count(pools) < plan.device_count()) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("--device '{}': {}, but {} uses {}; give at least as many, or make a "
+                            "plan for fewer with `segue plan`",
+                            options.device, format_count(device_count(pools), "device"),
+                            options.folder, plan.device_count()));
+  }
+  const CertificateVerdict verdict = check_certificate(plan, Graph(model), pools);
+  if (options.format.json) {
+    print(certificate_json(verdict));
+  } else {
+    print_text(certificate_text(verdict));
+  }
   if (!verdict.is_accepted) throw ExitStatus{kMismatchStatus};
 }
 
@@ -72,7 +84,7 @@ void run(const CLI::App& command, const VerifyArguments& options) {
   } else if (options.format.csv) {
     print(verify_table(report).to_csv());
   } else {
-    print(verify_text(report, backend->description()));
+    print_text(verify_text(report, backend->description()));
   }
   if (!report.agrees()) throw ExitStatus{kMismatchStatus};
 }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
+#include "cli/written.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/report.h"
@@ -52,9 +53,11 @@ void write_model(const ZooArguments& options) {
   const std::string path = options.output.empty() ? options.name + ".tflite" : options.output;
   StagedFiles files;
   const std::array pieces{std::span<const std::byte>(bytes)};
+  const BeforeWriting before({path});
   files.stage(path, pieces);
   files.commit();
-  print(fmt::format("{} written to {}\n", format_bytes(bytes.size()), printable(path)));
+  print_text(
+      fmt::format("{}: {} ({})\n", printable(path), before.change(), format_bytes(bytes.size())));
 }
 
 void run(const ZooArguments& options) {
@@ -68,8 +71,8 @@ void run(const ZooArguments& options) {
     throw Error(ErrorCode::kInvalidArgument, "-o requires the NAME of a network");
   if (options.format.json) return print(zoo_json());
   if (options.format.csv) return print(zoo_table().to_csv());
-  print(
-      zoo_table().to_text() +
+  print_text(
+      zoo_table().to_text(text_width()) +
       "\nUse a network as zoo:NAME or zoo:NAME@SIZE (input of SIZE pixels). Weights are random.\n");
 }
 
@@ -80,7 +83,8 @@ void add_zoo(CLI::App& app) {
       app.add_subcommand("zoo", "List the built-in CNNs, or write one as a .tflite file");
   auto options = std::make_shared<ZooArguments>();
   command->add_option("NAME", options->name, "Model to write, as NAME or NAME@SIZE");
-  add_output(*command, options->output, "File to write (default NAME.tflite)");
+  add_output(*command, options->output,
+             std::string("File to write (default NAME.tflite)") + kReplaces);
   add_format(*command, options->format);
   command->callback([options] { run(*options); });
 }

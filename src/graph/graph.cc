@@ -8,7 +8,7 @@
 namespace segue {
 namespace {
 
-std::uint64_t element_count(const Tensor& tensor) {
+std::uint64_t elements_of(const Tensor& tensor) {
   std::uint64_t count = 1;
   for (const std::int32_t extent : tensor.shape) count *= static_cast<std::uint64_t>(extent);
   return count;
@@ -25,7 +25,7 @@ std::uint64_t recurrent_weights(const Model& model, const Operator& op) {
   for (std::size_t i = 0; i < op.inputs.size(); ++i) {
     const Tensor* tensor = input(model, op, i);
     if (tensor != nullptr && tensor->is_constant() && tensor->shape.size() == 2)
-      elements += element_count(*tensor);
+      elements += elements_of(*tensor);
   }
   return elements;
 }
@@ -35,7 +35,7 @@ std::uint64_t recurrent_weights(const Model& model, const Operator& op) {
 std::uint64_t count_macs(const Model& model, const Operator& op) {
   const Tensor* weights = input(model, op, 1);
   if (weights == nullptr || op.outputs.empty()) return 0;
-  const std::uint64_t outputs = element_count(model.tensor(tensor_id(op.outputs[0])));
+  const std::uint64_t outputs = elements_of(model.tensor(tensor_id(op.outputs[0])));
   switch (kind_of(op.code).loop) {
     case Loop::kConvolution:
       return outputs * extent(*weights, 1) * extent(*weights, 2) * extent(*weights, 3);
@@ -46,7 +46,7 @@ std::uint64_t count_macs(const Model& model, const Operator& op) {
     case Loop::kTransposeConvolution: {
       const Tensor* activation = input(model, op, 2);
       return activation == nullptr ? 0
-                                   : element_count(*activation) * extent(*weights, 0) *
+                                   : elements_of(*activation) * extent(*weights, 0) *
                                          extent(*weights, 1) * extent(*weights, 2);
     }
     case Loop::kRecurrent: {

@@ -12,11 +12,13 @@
 #include <thread>
 #include <vector>
 
+#include "segue/stop.h"
+
 namespace segue {
 
 // Calls `work(0)` to `work(count - 1)` on `threads` threads (0: one per core), and `accept(i,
 // result)` in ascending order on the calling thread. Rethrows the exception with the smallest
-// number; no more work is started after it.
+// number; no more work is started after it. The threads have the caller's StopScope.
 template <typename Work, typename Accept>
 void run_in_order(std::size_t count, std::uint32_t threads, const Work& work,
                   const Accept& accept) {
@@ -30,7 +32,8 @@ void run_in_order(std::size_t count, std::uint32_t threads, const Work& work,
   std::atomic<std::size_t> next = 0;
   std::mutex mutex;
   std::condition_variable is_done;
-  const auto run = [&] {
+  const auto run = [&, stop = stop_token_of_thread()] {
+    const StopScope scope(stop);
     for (std::size_t i = next++; i < count; i = next++) {
       Outcome outcome{{}, {}, true};
       try {

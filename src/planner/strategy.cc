@@ -47,7 +47,10 @@ Plan best_on_busy_host(const Graph& graph, std::span<const DevicePool> pools,
   const auto consider = [&](const OptimalSegmentation& found) {
     Plan plan = optimal_plan(graph, pools, options, found);
     const bool is_quick = !options.max_latency || plan.predicted.latency <= *options.max_latency;
-    if (!is_quick || plan.predicted.bottleneck >= best.predicted.bottleneck) return;
+    const auto rank = [](const Plan& one) {
+      return std::pair(one.predicted.bottleneck, one.device_count());
+    };
+    if (!is_quick || rank(plan) >= rank(best)) return;
     plan.bound = best.bound;
     plan.bound->is_proven = is_reached(*plan.bound, plan);
     best = std::move(plan);

@@ -33,14 +33,15 @@ Table check_table(const CalibrationResult& result) {
 
 }  // namespace
 
-std::string calibration_text(const CalibrationResult& result, const std::string& device) {
+std::string calibration_text(const CalibrationResult& result, const std::string& device,
+                             std::size_t width) {
   const Calibration check = result.device.calibration.value_or(Calibration{});
   return fmt::format(
       "Measured on {}, compared with {}:\n\n{}\n{}\n\nCheck on networks that were not used to fit "
       "constants, simulated with the measured constants:\n\n{}\nPlans for this device use the "
       "ranges of a measured host, which include {:.2f} to {:.2f} times the simulated time.\n",
-      printable(device), result.base, constants_table(result).to_text(), clock_sentence(result),
-      check_table(result).to_text(), check.low, check.high);
+      printable(device), result.base, constants_table(result).to_text(width),
+      clock_sentence(result), check_table(result).to_text(width), check.low, check.high);
 }
 
 std::string calibration_json(const CalibrationResult& result, const std::string& device) {

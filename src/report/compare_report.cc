@@ -1,9 +1,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "base/json/node.h"
 #include "plan/time_json.h"
@@ -34,7 +36,7 @@ const char* cause_of_slowest(const Plan& plan) {
 
 std::string end_cell(const Prediction& predicted, Nanoseconds TimeRange::*end) {
   const auto range = bottleneck_range(predicted);
-  return range ? format_ms((*range).*end) : "-";
+  return range ? std::to_string(((*range).*end).count()) : "-";
 }
 
 // Where a measurement may reverse the order of the fastest plan and others.
@@ -74,56 +76,77 @@ bool is_complete(std::span<const ComparedPlan> rows) {
   return rows.size() == keys.size() * (rows.back().tpus - rows.front().tpus + 1);
 }
 
+// What the titles of the columns mean that a text of this width shows.
+std::string legend(const Table& table, std::size_t width) {
+  constexpr std::array<std::pair<std::string_view, const char*>, 6> kMeanings{
+      {{"replicas", "stages: TPUs of each stage."},
+       {"host_ns", "on host ms: time of operators that run on the host, summed over all stages."},
+       {"efficiency", "per TPU %: speed-up over one TPU, divided by the TPUs used."},
+       {"pareto", "*: Pareto-optimal in throughput, latency and number of TPUs."},
+       {"bottleneck_low_ns",
+        "low ms, high ms: the range of ms; about nine in ten measurements are within it "
+        "(docs/accuracy.md)."},
+       {"slowest_cause", "cause: the part that takes most of the time of the slowest stage."}}};
+  const std::vector<bool> shown = table.columns_shown(width);
+  std::string text;
+  for (const auto& [title, meaning] : kMeanings) {
+    const auto column = std::ranges::find(table.columns, title, &Table::Column::title);
+    if (shown[static_cast<std::size_t>(column - table.columns.begin())])
+      text += std::string(meaning) + "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 Table compare_table(std::span<const ComparedPlan> rows) {
   Table table;
+  using Unit = Table::Unit;
+  constexpr auto kLeft = Table::Align::kLeft;
+  constexpr auto kRight = Table::Align::kRight;
   table.columns = {{"tpus"},
-                   {"strategy", Table::Align::kLeft},
-                   {"stages", Table::Align::kLeft},
-                   {"host_MiB"},
-                   {"on_host_ms"},
-                   {"per_s"},
-                   {"ms"},
-                   {"low_ms"},
-                   {"high_ms"},
-                   {"latency_ms"},
+                   {"strategy", kLeft},
+                   {"replicas", kLeft, Unit::kNone, "stages"},
+                   {"host_bytes", kRight, Unit::kBytes, "host MiB"},
+                   {"host_ns", kRight, Unit::kTime, "on host ms", 5},
+                   {"throughput_per_s", kRight, Unit::kNone, "per s"},
+                   {"bottleneck_ns", kRight, Unit::kTime, "ms"},
+                   {"bottleneck_low_ns", kRight, Unit::kTime, "low ms", 4},
+                   {"bottleneck_high_ns", kRight, Unit::kTime, "high ms", 4},
+                   {"latency_ns", kRight, Unit::kTime, "latency ms"},
                    {"speedup"},
-                   {"vs_compiler"},
-                   {"per_tpu_%"},
-                   {"front", Table::Align::kLeft},
-                   {"slowest"},
-                   {"cause", Table::Align::kLeft}};
+                   {"speedup_vs_compiler", kRight, Unit::kNone, "vs compiler", 3},
+                   {"efficiency", kRight, Unit::kShare, "per TPU %", 6},
+                   {"pareto", kLeft, Unit::kNone, "*"},
+                   {"slowest_stage", kRight, Unit::kNone, "slowest", 7},
+                   {"slowest_cause", kLeft, Unit::kNone, "cause", 2}};
   for (const ComparedPlan& row : rows) {
     const Prediction& predicted = row.plan.predicted;
     const auto against = against_vendor(row, rows);
     table.rows.push_back(
         {std::to_string(row.tpus), row.plan.strategy_key(), replicas_text(row.plan),
-         format_mib(row.plan.host_bytes()), format_ms(row.plan.host_time()),
-         fmt::format("{:.1f}", predicted.throughput_per_s), format_ms(predicted.bottleneck),
-         end_cell(predicted, &TimeRange::low), end_cell(predicted, &TimeRange::high),
-         format_ms(predicted.latency), fmt::format("{:.2f}", predicted.speedup),
-         against ? fmt::format("{:.2f}", *against) : "-",
-         fmt::format("{:.0f}", 100 * predicted.speedup / row.plan.device_count()),
+         std::to_string(row.plan.host_bytes()), std::to_string(row.plan.host_time().count()),
+         fmt::format("{:.1f}", predicted.throughput_per_s),
+         std::to_string(predicted.bottleneck.count()), end_cell(predicted, &TimeRange::low),
+         end_cell(predicted, &TimeRange::high), std::to_string(predicted.latency.count()),
+         fmt::format("{:.2f}", predicted.speedup), against ? fmt::format("{:.2f}", *against) : "-",
+         fmt::format("{:.4f}", predicted.speedup / row.plan.device_count()),
          is_on_front(row, rows) ? "*" : "", std::to_string(slowest_stage(row.plan)),
          cause_of_slowest(row.plan)});
   }
   return table;
 }
 
-std::string compare_text(const std::string& model, std::span<const ComparedPlan> rows) {
+std::string compare_text(const std::string& model, std::span<const ComparedPlan> rows,
+                         std::size_t width) {
   if (rows.empty()) return "";
+  const Table table = compare_table(rows);
   return fmt::format("{} on {}; all numbers simulated\n\n", printable(model),
                      printable(rows.back().plan.device_text())) +
-         compare_table(rows).to_text() +
-         "\nstages: TPUs of each stage. on_host_ms: time of operators that run on the host, summed "
-         "over all stages. per_tpu_%: speed-up over one TPU, divided by the TPUs used.\n" +
+         table.to_text(width) + "\n" + legend(table, width) +
          (is_complete(rows)
               ? ""
               : "Missing rows: the strategy cannot split this model into that many segments.\n") +
-         "*: Pareto-optimal in throughput, latency and number of TPUs.\nlow_ms, high_ms: the range "
-         "of ms; about nine in ten measurements are within it (docs/accuracy.md).\nslowest, cause: "
-         "the slowest stage, and the part that takes most of its time.\n" +
          next_step(rows);
 }
 

@@ -176,8 +176,15 @@ std::string compile_text(const FolderCompilation& result) {
 
 Table compile_table(const FolderCompilation& result) {
   Table table;
-  table.columns = {{"file"},    {"succeeded"}, {"on_chip_bytes"}, {"host_bytes"}, {"operations"},
-                   {"on_host"}, {"attempts"},  {"seconds"},       {"failure"}};
+  table.columns = {{"file", Table::Align::kLeft},
+                   {"succeeded"},
+                   {"on_chip_bytes"},
+                   {"host_bytes"},
+                   {"operators"},
+                   {"host_operators"},
+                   {"attempts"},
+                   {"time_ns"},
+                   {"failure", Table::Align::kLeft}};
   for (const FileCompilation& file : result.files) {
     const Compilation& compilation = file.compilation;
     std::vector<std::string> row{printable(file.file), compilation.succeeded() ? "yes" : "no"};
@@ -191,7 +198,7 @@ Table compile_table(const FolderCompilation& result) {
       row.insert(row.end(), 4, "-");
     }
     row.push_back(std::to_string(compilation.attempts));
-    row.push_back(fmt::format("{:.1f}", to_s(compilation.time)));
+    row.push_back(std::to_string(compilation.time.count()));
     row.push_back(compilation.succeeded() ? "-" : printable(compilation.failure->message));
     table.rows.push_back(std::move(row));
   }

@@ -26,10 +26,10 @@ Table devices_table(std::span<const EdgeTpuDevice> devices) {
   Table table;
   table.columns = {{"device", Table::Align::kLeft},
                    {"path", Table::Align::kLeft},
-                   {"unique_id", Table::Align::kLeft},
+                   {"unique_id", Table::Align::kLeft, Table::Unit::kNone, "", 1},
                    {"link_mbps"},
                    {"temperature_c"},
-                   {"controller", Table::Align::kLeft},
+                   {"controller", Table::Align::kLeft, Table::Unit::kNone, "", 2},
                    {"listed", Table::Align::kLeft}};
   for (const EdgeTpuDevice& device : devices) {
     table.rows.push_back({printable(device.name()), printable(device.path),
@@ -42,9 +42,9 @@ Table devices_table(std::span<const EdgeTpuDevice> devices) {
   return table;
 }
 
-std::string devices_text(std::span<const EdgeTpuDevice> devices) {
+std::string devices_text(std::span<const EdgeTpuDevice> devices, std::size_t width) {
   if (devices.empty()) return "No Edge TPU found; `segue doctor` shows what is missing.\n";
-  std::string text = devices_table(devices).to_text();
+  std::string text = devices_table(devices).to_text(width);
   const auto unlisted = static_cast<std::uint64_t>(std::ranges::count_if(
       devices, [](const EdgeTpuDevice& device) { return !device.unlisted.empty(); }));
   if (unlisted == 0) return text;

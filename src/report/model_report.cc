@@ -30,7 +30,8 @@ bool is_cached(const CompiledExecutable& executable) {
   return executable.type == ExecutableType::kParameterCaching;
 }
 
-std::string executables_text(const Model& model, std::span<const CompiledExecutable> executables) {
+std::string executables_text(const Model& model, std::span<const CompiledExecutable> executables,
+                             std::size_t width) {
   Table table;
   table.columns = {{"program"},
                    {"operator"},
@@ -38,8 +39,8 @@ std::string executables_text(const Model& model, std::span<const CompiledExecuta
                    {"cached parameters"},
                    {"streamed parameters"},
                    {"instructions"},
-                   {"scratch"},
-                   {"activations per tile"}};
+                   {"scratch", Table::Align::kRight, Table::Unit::kNone, "", 1},
+                   {"activations per tile", Table::Align::kRight, Table::Unit::kNone, "", 2}};
   std::uint64_t cached = 0;
   std::uint64_t streamed = 0;
   for (std::size_t i = 0; i < executables.size(); ++i) {
@@ -57,7 +58,7 @@ std::string executables_text(const Model& model, std::span<const CompiledExecuta
              "inference (read from {}.tflite)\n",
              format_bytes(cached), cached, format_bytes(streamed), streamed,
              printable(model.name())) +
-         table.to_text();
+         table.to_text(width);
 }
 
 // When the whole model is one segment.
@@ -168,17 +169,20 @@ Json executables_json(std::span<const CompiledExecutable> executables) {
 Table operator_table(const Graph& graph) {
   const Model& model = graph.model();
   Table table;
-  table.columns = {{"index"},
+  using Unit = Table::Unit;
+  constexpr auto kLeft = Table::Align::kLeft;
+  constexpr auto kRight = Table::Align::kRight;
+  table.columns = {{"operator"},
                    {"depth"},
-                   {"operator", Table::Align::kLeft},
-                   {"runs_on", Table::Align::kLeft},
-                   {"reason", Table::Align::kLeft},
+                   {"name", kLeft},
+                   {"runs_on", kLeft, Unit::kNone, "", 1},
+                   {"reason", kLeft, Unit::kNone, "", 5},
                    {"parameter_bytes"},
                    {"macs"},
-                   {"input_bytes"},
-                   {"output_bytes"},
-                   {"output_shape", Table::Align::kLeft},
-                   {"output", Table::Align::kLeft}};
+                   {"input_bytes", kRight, Unit::kNone, "", 4},
+                   {"output_bytes", kRight, Unit::kNone, "", 3},
+                   {"output_shape", kLeft, Unit::kNone, "", 2},
+                   {"output", kLeft}};
   const std::vector<OperatorId> on_host = host_operators(graph);
   for (std::size_t i = 0; i < graph.operator_count(); ++i) {
     const OperatorId id = operator_id(i);
@@ -222,7 +226,7 @@ Table executable_table(std::span<const CompiledExecutable> executables) {
 }
 
 std::string inspect_text(const Graph& graph, std::span<const CompiledExecutable> executables,
-                         bool with_operators) {
+                         bool with_operators, std::size_t width) {
   const Model& model = graph.model();
   std::uint64_t widest = 0;
   for (const Level& level : graph.levels()) widest = std::max(widest, level.parameter_bytes);
@@ -239,9 +243,9 @@ std::string inspect_text(const Graph& graph, std::span<const CompiledExecutable>
       "largest depth level: {} of parameters (the largest segment of any horizontal cut is at "
       "least this large)\n",
       format_bytes(widest));
-  if (!executables.empty()) text += executables_text(model, executables);
+  if (!executables.empty()) text += executables_text(model, executables, width);
   text += host_text(graph);
-  if (with_operators) text += "\n" + operator_table(graph).to_text();
+  if (with_operators) text += "\n" + operator_table(graph).to_text(width);
   return text;
 }
 

@@ -78,6 +78,7 @@ Table stage_table(const Plan& plan) {
   Table table;
   table.columns.push_back({"stage"});
   for (std::string& title : column_titles(plan)) table.columns.push_back({std::move(title)});
+  if (has_several_kinds(plan)) table.columns.back().align = Table::Align::kLeft;
   const auto add_row = [&](const std::string& label, std::vector<std::string> cells) {
     cells.insert(cells.begin(), label);
     table.rows.push_back(std::move(cells));
@@ -193,7 +194,7 @@ std::string verdict(const Plan& plan, const Plan& vendor) {
 
 Table plan_table(const Plan& plan) {
   Table table;
-  table.columns = {{"index"},           {"operators"},     {"first_depth"}, {"last_depth"},
+  table.columns = {{"stage"},           {"operators"},     {"first_depth"}, {"last_depth"},
                    {"parameter_bytes"}, {"on_chip_bytes"}, {"host_bytes"},  {"macs"},
                    {"input_bytes"},     {"output_bytes"},  {"replicas"},    {"host_operators"},
                    {"host_ns"},         {"total_ns"}};
@@ -212,16 +213,16 @@ Table plan_table(const Plan& plan) {
   return table;
 }
 
-std::string plan_text(const Plan& plan, std::span<const Plan> others) {
+std::string plan_text(const Plan& plan, std::span<const Plan> others, std::size_t width) {
   std::string text = fmt::format(
       "{} on {} ({}): {}, {} of parameters, {}, depth {}\n", printable(plan.model.name),
       format_count(plan.device_count(), "Edge TPU"), printable(plan.device_text()),
       format_count(plan.model.operator_count, "operator"), format_bytes(plan.model.parameter_bytes),
       format_macs(plan.model.macs), plan.model.depth);
   text += prediction(plan) + "\n" + better_choice(plan, others);
-  text += stage_table(plan).to_text() + "\n";
+  text += stage_table(plan).to_text(width) + "\n";
   if (!others.empty()) {
-    text += strategy_table(plan, others).to_text();
+    text += strategy_table(plan, others).to_text(width);
     text +=
         fmt::format("Speed-up is relative to one TPU, {} per input. All numbers are simulated{}.\n",
                     format_time(plan.predicted.single_device),
@@ -262,12 +263,21 @@ Table plan_operator_table(const Plan& plan, const Graph& graph, const DeviceSpec
   const Model& model = graph.model();
   const auto compiler = make_simulated_compiler(device);
   Table table;
-  table.columns = {{"operator"},        {"stage"},
-                   {"depth"},           {"name", Table::Align::kLeft},
-                   {"parameter_bytes"}, {"place", Table::Align::kLeft},
-                   {"device_bytes"},    {"macs"},
-                   {"cycles"},          {"host_ns"},
-                   {"output_bytes"},    {"output", Table::Align::kLeft}};
+  using Unit = Table::Unit;
+  constexpr auto kLeft = Table::Align::kLeft;
+  constexpr auto kRight = Table::Align::kRight;
+  table.columns = {{"operator"},
+                   {"stage"},
+                   {"depth", kRight, Unit::kNone, "", 3},
+                   {"name", kLeft},
+                   {"parameter_bytes"},
+                   {"place", kLeft},
+                   {"device_bytes"},
+                   {"macs", kRight, Unit::kNone, "", 2},
+                   {"cycles"},
+                   {"host_ns", kRight, Unit::kNone, "", 4},
+                   {"output_bytes", kRight, Unit::kNone, "", 5},
+                   {"output", kLeft, Unit::kNone, "", 1}};
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     const MemoryReport report = compiler->compile(graph, plan.stages[s].operators);
     for (const OperatorMemory& memory : as_compiled(report.operators, plan.stages[s])) {
@@ -301,47 +311,6 @@ std::string placement_text(const Plan& plan, const Stage& stage) {
                                              format_time(stage.time.host));
   if (has_several_kinds(plan)) return " on " + devices_text(plan, stage) + host;
   return (stage.replicas > 1 ? fmt::format(" on {} TPUs", stage.replicas) : "") + host;
-}
-
-Table split_table(const Plan& plan) {
-  Table table;
-  table.columns = {{"file", Table::Align::kLeft},
-                   {"operators"},
-                   {"parameter_bytes"},
-                   {"on_chip_bytes"},
-                   {"host_bytes"},
-                   {"replicas"},
-                   {"host_operators"},
-                   {"host_ns"}};
-  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
-    const Stage& stage = plan.stages[i];
-    table.rows.push_back({printable(segment_file_name(plan.model.name, i, plan.stages.size())),
-                          std::to_string(stage.operators.size()),
-                          std::to_string(stage.parameter_bytes),
-                          std::to_string(stage.on_chip_bytes), std::to_string(stage.host_bytes),
-                          std::to_string(stage.replicas), std::to_string(stage.time.host_operators),
-                          std::to_string(stage.time.host.count())});
-  }
-  return table;
-}
-
-std::string split_json(const Plan& plan, const std::string& folder, std::uint64_t bytes) {
-  nlohmann::ordered_json files = nlohmann::ordered_json::array();
-  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
-    const Stage& stage = plan.stages[i];
-    files.push_back({{"name", segment_file_name(plan.model.name, i, plan.stages.size())},
-                     {"operators", stage.operators.size()},
-                     {"parameter_bytes", stage.parameter_bytes},
-                     {"on_chip_bytes", stage.on_chip_bytes},
-                     {"host_bytes", stage.host_bytes},
-                     {"replicas", stage.replicas},
-                     {"host_operators", stage.time.host_operators},
-                     {"host_ns", stage.time.host.count()}});
-  }
-  return json::to_text({{"schema", "segue.split/2"},
-                        {"folder", folder},
-                        {"bytes", bytes},
-                        {"files", std::move(files)}});
 }
 
 std::string certificate_text(const CertificateVerdict& verdict) {

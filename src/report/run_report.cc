@@ -107,9 +107,18 @@ std::string scale_text(const RunReport& report) {
 
 Table run_table(const RunReport& report) {
   Table table;
-  table.columns = {{"stage"},      {"devices"},      {"on_chip_MiB"},  {"host_MiB"},
-                   {"inputs"},     {"measured_ms"},  {"simulated_ms"}, {"busy_%"},
-                   {"mean_queue"}, {"largest_queue"}};
+  using Unit = Table::Unit;
+  constexpr auto kRight = Table::Align::kRight;
+  table.columns = {{"stage"},
+                   {"devices"},
+                   {"on_chip_bytes", kRight, Unit::kBytes, "on-chip MiB"},
+                   {"host_bytes", kRight, Unit::kBytes, "host MiB"},
+                   {"inputs"},
+                   {"measured_ns", kRight, Unit::kTime, "measured ms"},
+                   {"simulated_ns", kRight, Unit::kTime, "simulated ms"},
+                   {"utilisation", kRight, Unit::kShare, "busy %"},
+                   {"mean_queue", kRight, Unit::kNone, "mean queue", 1},
+                   {"largest_queue", kRight, Unit::kNone, "largest queue", 2}};
   for (std::size_t i = 0; i < report.measured.stages.size(); ++i) {
     const PipelineStageStatistics& stage = report.measured.stages[i];
     std::uint64_t inputs = 0;
@@ -117,10 +126,11 @@ Table run_table(const RunReport& report) {
     const Stage* planned = planned_stage(report, i);
     table.rows.push_back(
         {stage.is_on_host ? "host" : std::to_string(i), std::to_string(stage.devices.size()),
-         planned != nullptr ? format_mib(planned->on_chip_bytes) : "-",
-         planned != nullptr ? format_mib(planned->host_bytes) : "-", std::to_string(inputs),
-         format_ms(stage.mean_time), planned != nullptr ? format_ms(planned->time.total()) : "-",
-         percent(utilisation(stage)), fmt::format("{:.1f}", stage.mean_queue),
+         planned != nullptr ? std::to_string(planned->on_chip_bytes) : "-",
+         planned != nullptr ? std::to_string(planned->host_bytes) : "-", std::to_string(inputs),
+         std::to_string(stage.mean_time.count()),
+         planned != nullptr ? std::to_string(planned->time.total().count()) : "-",
+         fmt::format("{:.4f}", utilisation(stage)), fmt::format("{:.1f}", stage.mean_queue),
          std::to_string(stage.largest_queue)});
   }
   return table;
@@ -167,11 +177,11 @@ std::string class_name(const LabelledDetection& detection) {
                                  : detection.label;
 }
 
-std::string run_text(const RunReport& report) {
+std::string run_text(const RunReport& report, std::size_t width) {
   const PipelineStatistics& measured = report.measured;
   std::string text = classified_text(report) + detected_text(report);
   text += fmt::format("{} on {}\n\n", printable(report.model), printable(report.backend));
-  text += run_table(report).to_text() + "\n";
+  text += run_table(report).to_text(width) + "\n";
   text += fmt::format("{} in {}: {:.1f}/s; latency {} (p50), {} (p99), {} (longest); measured.\n",
                       format_count(measured.results, "result"), format_time(measured.elapsed),
                       measured.throughput_per_s, format_time(measured.latency.p50),

@@ -86,7 +86,7 @@ std::string passages_text(const Split& split) {
 
 }  // namespace
 
-std::string segments_text(const Split& split) {
+std::string segments_text(const Split& split, std::size_t width) {
   const bool has_programs = is_any_compiled(split);
   Table table;
   table.columns = {{"segment"}, {"operators"}, {"file size"}, {"parameters"}};
@@ -112,7 +112,7 @@ std::string segments_text(const Split& split) {
   return fmt::format("{}{}, in order; each reads outputs of the segments before it\n\n",
                      format_count(split.segments.size(), "segment"),
                      has_programs ? ", compiled for the Edge TPU" : "") +
-         table.to_text() + "\n" + passages_text(split);
+         table.to_text(width) + "\n" + passages_text(split);
 }
 
 Table segments_table(const Split& split) {
@@ -152,6 +152,47 @@ std::string segments_json(const Split& split) {
                         {"outputs", border_json(model, model.outputs())}});
   }
   return json::to_text({{"schema", "segue.segments/1"}, {"segments", std::move(segments)}});
+}
+
+Table split_table(const Plan& plan) {
+  Table table;
+  table.columns = {{"file", Table::Align::kLeft},
+                   {"operators"},
+                   {"parameter_bytes"},
+                   {"on_chip_bytes"},
+                   {"host_bytes"},
+                   {"replicas"},
+                   {"host_operators"},
+                   {"host_ns"}};
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    const Stage& stage = plan.stages[i];
+    table.rows.push_back({printable(segment_file_name(plan.model.name, i, plan.stages.size())),
+                          std::to_string(stage.operators.size()),
+                          std::to_string(stage.parameter_bytes),
+                          std::to_string(stage.on_chip_bytes), std::to_string(stage.host_bytes),
+                          std::to_string(stage.replicas), std::to_string(stage.time.host_operators),
+                          std::to_string(stage.time.host.count())});
+  }
+  return table;
+}
+
+std::string split_json(const Plan& plan, const std::string& folder, std::uint64_t bytes) {
+  nlohmann::ordered_json files = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    const Stage& stage = plan.stages[i];
+    files.push_back({{"name", segment_file_name(plan.model.name, i, plan.stages.size())},
+                     {"operators", stage.operators.size()},
+                     {"parameter_bytes", stage.parameter_bytes},
+                     {"on_chip_bytes", stage.on_chip_bytes},
+                     {"host_bytes", stage.host_bytes},
+                     {"replicas", stage.replicas},
+                     {"host_operators", stage.time.host_operators},
+                     {"host_ns", stage.time.host.count()}});
+  }
+  return json::to_text({{"schema", "segue.split/2"},
+                        {"folder", folder},
+                        {"bytes", bytes},
+                        {"files", std::move(files)}});
 }
 
 }  // namespace segue

@@ -99,25 +99,39 @@ double speedup(const Plan& plan, Nanoseconds each) {
 
 Table simulate_table(const Plan& plan, const Timeline& timeline) {
   Table table;
-  table.columns = {{"stage"},    {"replicas"},   {"on_chip_MiB"},  {"host_MiB"},  {"fixed_ms"},
-                   {"input_ms"}, {"compute_ms"}, {"streaming_ms"}, {"output_ms"}, {"on_host_ms"},
-                   {"total_ms"}, {"busy_%"},     {"largest_queue"}};
+  using Unit = Table::Unit;
+  constexpr auto kRight = Table::Align::kRight;
+  const std::uint32_t spare_host = plan.host_operators() == 0 ? 5 : 0;
+  table.columns = {{"stage"},
+                   {"replicas", kRight, Unit::kNone, "TPUs", 2},
+                   {"on_chip_bytes", kRight, Unit::kBytes, "on-chip MiB", 3},
+                   {"host_bytes", kRight, Unit::kBytes, "host MiB"},
+                   {"fixed_ns", kRight, Unit::kTime, "fixed ms", 4},
+                   {"input_ns", kRight, Unit::kTime, "input ms"},
+                   {"compute_ns", kRight, Unit::kTime, "compute ms"},
+                   {"streaming_ns", kRight, Unit::kTime, "streaming ms"},
+                   {"output_ns", kRight, Unit::kTime, "output ms"},
+                   {"host_ns", kRight, Unit::kTime, "on host ms", spare_host},
+                   {"total_ns", kRight, Unit::kTime, "total ms"},
+                   {"utilisation", kRight, Unit::kShare, "busy %"},
+                   {"largest_queue", kRight, Unit::kNone, "largest queue", 6}};
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const SegmentTime& time = plan.stages[i].time;
     const StageStatistics& statistics = timeline.stages[i];
-    table.rows.push_back({std::to_string(i), std::to_string(plan.stages[i].replicas),
-                          format_mib(plan.stages[i].on_chip_bytes),
-                          format_mib(plan.stages[i].host_bytes), format_ms(time.fixed),
-                          format_ms(time.input), format_ms(time.compute), format_ms(time.streaming),
-                          format_ms(time.output), format_ms(time.host), format_ms(time.total()),
-                          percent(mean(statistics.utilisation)),
-                          std::to_string(statistics.largest_queue)});
+    auto& row = table.rows.emplace_back(std::vector<std::string>{
+        std::to_string(i), std::to_string(plan.stages[i].replicas),
+        std::to_string(plan.stages[i].on_chip_bytes), std::to_string(plan.stages[i].host_bytes)});
+    for (const Nanoseconds part : {time.fixed, time.input, time.compute, time.streaming,
+                                   time.output, time.host, time.total()})
+      row.push_back(std::to_string(part.count()));
+    row.push_back(fmt::format("{:.4f}", mean(statistics.utilisation)));
+    row.push_back(std::to_string(statistics.largest_queue));
   }
   return table;
 }
 
 std::string simulate_text(const Plan& plan, const Timeline& timeline,
-                          const TimelineOptions& options) {
+                          const TimelineOptions& options, std::size_t width) {
   const Prediction& predicted = plan.predicted;
   const auto inputs = timeline.results.size();
   const Nanoseconds each = timeline.time_per_input();
@@ -127,7 +141,7 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline,
       fmt::format("{} on {} ({}), {}, {}; all times simulated\n\n", printable(plan.model.name),
                   format_count(devices, "Edge TPU"), printable(plan.device_text()),
                   plan.strategy_key(), format_count(inputs, "input"));
-  text += simulate_table(plan, timeline).to_text() + "\n";
+  text += simulate_table(plan, timeline).to_text(width) + "\n";
   text += fmt::format("{} in {}: {} each, {}; latency {} for the first, {} (p50), {} (p99).\n",
                       format_count(inputs, "input"), format_time(timeline.makespan),
                       with_range(each, range_per_input(plan, timeline)),

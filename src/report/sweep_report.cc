@@ -10,30 +10,34 @@ namespace segue {
 
 Table sweep_table(std::span<const SweepRow> rows) {
   Table table;
-  table.columns = {{"model", Table::Align::kLeft},
-                   {"device", Table::Align::kLeft},
+  using Unit = Table::Unit;
+  constexpr auto kLeft = Table::Align::kLeft;
+  constexpr auto kRight = Table::Align::kRight;
+  table.columns = {{"model", kLeft},
+                   {"device", kLeft},
                    {"tpus"},
-                   {"strategy", Table::Align::kLeft},
-                   {"stages", Table::Align::kLeft},
-                   {"host_MiB"},
-                   {"on_host_ms"},
-                   {"largest_MiB"},
-                   {"per_s"},
-                   {"ms"},
-                   {"low_ms"},
-                   {"high_ms"},
-                   {"latency_ms"},
-                   {"speedup"}};
+                   {"strategy", kLeft},
+                   {"replicas", kLeft, Unit::kNone, "stages"},
+                   {"host_bytes", kRight, Unit::kBytes, "host MiB"},
+                   {"host_ns", kRight, Unit::kTime, "on host ms", 4},
+                   {"largest_segment_bytes", kRight, Unit::kBytes, "largest MiB", 3},
+                   {"throughput_per_s", kRight, Unit::kNone, "per s"},
+                   {"bottleneck_ns", kRight, Unit::kTime, "ms"},
+                   {"bottleneck_low_ns", kRight, Unit::kTime, "low ms", 2},
+                   {"bottleneck_high_ns", kRight, Unit::kTime, "high ms", 2},
+                   {"latency_ns", kRight, Unit::kTime, "latency ms"},
+                   {"speedup", kRight, Unit::kNone, "", 1}};
   for (const SweepRow& row : rows) {
     std::vector<std::string> cells{printable(row.model), printable(row.device),
                                    std::to_string(row.tpus), row.strategy};
     if (row.is_feasible()) {
+      const auto ns = [](Nanoseconds time) { return std::to_string(time.count()); };
       cells.insert(cells.end(),
-                   {fmt::format("{}", fmt::join(row.replicas, "+")), format_mib(row.host_bytes),
-                    format_ms(row.host_time), format_mib(row.largest_segment_bytes),
-                    fmt::format("{:.1f}", row.throughput_per_s), format_ms(row.bottleneck),
-                    format_ms(row.range.bottleneck.low), format_ms(row.range.bottleneck.high),
-                    format_ms(row.latency), fmt::format("{:.2f}", row.speedup)});
+                   {fmt::format("{}", fmt::join(row.replicas, "+")), std::to_string(row.host_bytes),
+                    ns(row.host_time), std::to_string(row.largest_segment_bytes),
+                    fmt::format("{:.1f}", row.throughput_per_s), ns(row.bottleneck),
+                    ns(row.range.bottleneck.low), ns(row.range.bottleneck.high), ns(row.latency),
+                    fmt::format("{:.2f}", row.speedup)});
     } else {
       cells.resize(table.columns.size(), "-");
     }
@@ -42,14 +46,14 @@ Table sweep_table(std::span<const SweepRow> rows) {
   return table;
 }
 
-std::string sweep_text(std::span<const SweepRow> rows) {
+std::string sweep_text(std::span<const SweepRow> rows, std::size_t width) {
   if (rows.empty()) return "";
   const auto without =
       std::ranges::count_if(rows, [](const SweepRow& row) { return !row.is_feasible(); });
-  std::string text = sweep_table(rows).to_text() + "\n";
+  std::string text = sweep_table(rows).to_text(width) + "\n";
   text += fmt::format(
-      "Sweep {}: {} of {}; all numbers simulated. stages: TPUs of each stage. on_host_ms: time of "
-      "operators that run on the host (estimated). low_ms, high_ms: the range of ms.\n",
+      "Sweep {}: {} of {}; all numbers simulated. stages: TPUs of each stage. on host ms: time of "
+      "operators that run on the host (estimated). low ms, high ms: the range of ms.\n",
       printable(rows.front().sweep), rows.size(), format_count(rows.front().jobs, "job"));
   if (without > 0) {
     text += fmt::format(

@@ -46,17 +46,6 @@ const char* escape_of(char character) {
   }
 }
 
-std::size_t width_of(std::string_view text) {
-  const auto starts = std::ranges::count_if(
-      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
-  return static_cast<std::size_t>(starts);
-}
-
-std::string padded(const std::string& cell, std::size_t width, Table::Align align) {
-  const std::string space(width - std::min(width, width_of(cell)), ' ');
-  return align == Table::Align::kLeft ? cell + space : space + cell;
-}
-
 // Spreadsheets take a cell that begins so for a formula, and run it.
 std::string disarmed(const std::string& cell) {
   const bool is_formula =
@@ -92,27 +81,6 @@ std::string printable(std::string_view text, std::size_t limit) {
     text.remove_prefix(std::max<std::size_t>(length, 1));
   }
   return result;
-}
-
-std::string Table::to_text() const {
-  // A longer cell stands out of its column, instead of making all rows as long.
-  constexpr std::size_t kWidest = 200;
-  std::vector<std::size_t> widths;
-  for (std::size_t c = 0; c < columns.size(); ++c) {
-    std::size_t width = width_of(columns[c].title);
-    for (const auto& row : rows) width = std::max(width, std::min(width_of(row[c]), kWidest));
-    widths.push_back(width);
-  }
-  const auto line = [&](auto cell_of) {
-    std::string text;
-    for (std::size_t c = 0; c < columns.size(); ++c)
-      text += "  " + padded(cell_of(c), widths[c], columns[c].align);
-    text.erase(text.find_last_not_of(' ') + 1);
-    return text + "\n";
-  };
-  std::string text = line([&](std::size_t c) { return columns[c].title; });
-  for (const auto& row : rows) text += line([&](std::size_t c) { return row[c]; });
-  return text;
 }
 
 std::string Table::to_csv() const {

@@ -25,6 +25,7 @@
 #include "base/file/descriptor.h"
 #include "base/process/child.h"
 #include "segue/error.h"
+#include "segue/stop.h"
 
 namespace segue {
 namespace {
@@ -38,6 +39,9 @@ struct Header {
 };
 
 using Clock = std::chrono::steady_clock;
+
+// Of a stop that the caller requests.
+constexpr auto kBetweenChecks = std::chrono::milliseconds(20);
 
 // A damaged child may send any size.
 constexpr std::uint64_t kLongestText = std::uint64_t{1} << 24U;
@@ -87,7 +91,11 @@ bool read_all(int pipe, void* data, std::size_t size, Clock::time_point deadline
   auto* next = static_cast<char*>(data);
   pollfd event{pipe, POLLIN, 0};
   while (size > 0) {
-    if (!wait_for_input({&event, 1}, deadline)) return false;
+    if (!wait_for_input({&event, 1}, std::min(deadline, Clock::now() + kBetweenChecks))) {
+      check_stopped();
+      if (Clock::now() >= deadline) return false;
+      continue;
+    }
     const ssize_t got = ::read(pipe, next, size);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) return false;

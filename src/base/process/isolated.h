@@ -24,9 +24,10 @@ struct Crash {
 };
 
 // Returns the result of `work`. Rethrows its Errors and std::bad_alloc unchanged. Any other
-// exception, and a result above 16 MiB, becomes Error(kInternal). Throws Crash when the child died
-// or was killed because its time was up, and Error(kIo) when the system cannot create a process.
-// The child has none of the caller's open files except the standard streams.
+// exception, and a result above 16 MiB, becomes Error(kInternal). A requested stop (stop.h) kills
+// the child. Throws Crash when the child died or was killed because its time was up, and Error(kIo)
+// when the system cannot create a process. The child has none of the caller's open files except the
+// standard streams.
 [[nodiscard]] std::string run_isolated(const std::function<std::string(const Progress&)>& work,
                                        Nanoseconds timeout = kLongestWait);
 

@@ -12,6 +12,7 @@
 #include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/planner.h"
+#include "segue/stop.h"
 
 namespace segue {
 namespace {
@@ -64,6 +65,7 @@ class Refutation {
     taken_[0].push_back(
         {std::vector<std::uint32_t>(pools_.size()), std::vector<std::int64_t>(pools_.size()), 0});
     for (std::size_t from = 0; from < full; ++from) {
+      check_stopped();
       for (std::size_t to = from + 1; to <= full && !taken_[from].empty(); ++to) {
         if (is_worth_a_look(from, to)) add_stages(from, to);
       }
@@ -75,6 +77,7 @@ class Refutation {
 
  private:
   void spend(std::uint64_t work) {
+    check_stopped();
     work_ += work;
     if (work_ <= most_work_) return;
     throw Error(ErrorCode::kUnsupported,

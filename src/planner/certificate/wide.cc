@@ -7,6 +7,7 @@
 
 #include "device/edgetpu/segment_sum.h"
 #include "segue/cost.h"
+#include "segue/stop.h"
 
 namespace segue {
 
@@ -67,6 +68,7 @@ std::optional<std::vector<OperatorSet>> ideals_between(const Graph& graph, std::
   std::vector<OperatorSet> ideals{begin};
   std::map<OperatorSet, bool> known{{begin, true}};
   for (std::size_t next = 0; next < ideals.size(); ++next) {
+    check_stopped();
     for (std::size_t op = first; op < last; ++op) {
       const auto is_inside = [&](OperatorId id) { return ideals[next][index(id)]; };
       if (ideals[next][op] || !std::ranges::all_of(graph.writers(operator_id(op)), is_inside))
@@ -130,6 +132,7 @@ class WideCheck {
     used_.assign(ideals_.size(), devices_ + 1);
     used_[0] = 0;
     for (std::size_t from = 0; from < full; ++from) {
+      check_stopped();
       leave(from);
       for (Gap& gap : gaps_) {
         if (gap.below == from) leave(gap);

@@ -5,6 +5,7 @@
 
 #include "planner/optimal/lattice_stages.h"
 #include "planner/optimal/range_stages.h"
+#include "segue/stop.h"
 
 namespace segue {
 
@@ -20,6 +21,7 @@ bool EqualDevices<Stages>::is_feasible(std::int64_t period_ns) {
   after_[0].push_back(static_cast<std::uint32_t>(full));
   std::size_t gaps_left = gaps_.size();
   for (std::size_t i = cuts_.size() - 1; i-- > 0;) {
+    check_stopped();
     const std::size_t cut = cuts_[i];
     if (gaps_left > 0 && gaps_[gaps_left - 1].below == cut) fill(gaps_[--gaps_left]);
     const std::uint32_t before = cut == 0 ? 0 : stages_.bounds().least_devices(0, cut, period_ns_);

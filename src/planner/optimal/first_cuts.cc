@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "planner/optimal/min_cut.h"
+#include "segue/stop.h"
 
 namespace segue {
 namespace {
@@ -251,6 +252,7 @@ class FirstCutSearch {
     // The best weight of the parent node often suffices.
     for (int step = 0; step < most_steps && node.least_ns < known_ns_; ++step) {
       const double weight = step == 0 ? node.weight : step == 1 ? 1 : (low + high) / 2;
+      check_stopped();
       Cut at = cut(node, weight);
       reached_ns = std::min(reached_ns, std::max(at.first_ns, at.rest_ns));
       if (at.value_ns > node.least_ns) {

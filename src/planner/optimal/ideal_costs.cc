@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "segue/stop.h"
+
 namespace segue {
 namespace {
 
@@ -15,6 +17,7 @@ IdealCosts::IdealCosts(const SegmentCosts& costs, const IdealLattice& lattice)
       lattice_(lattice),
       words_per_ideal_((costs.caching_order().size() + kWordBits - 1) / kWordBits) {
   for (std::size_t i = 0; i < lattice.size(); ++i) {
+    check_stopped();
     gather_ideal(i);
     gather_border(i);
   }

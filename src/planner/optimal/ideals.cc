@@ -5,6 +5,8 @@
 #include <numeric>
 #include <set>
 
+#include "segue/stop.h"
+
 namespace segue {
 namespace {
 
@@ -37,6 +39,7 @@ std::optional<std::vector<Bits>> bits_between(const Graph& graph, std::size_t fi
   std::set<Bits> level{begin};
   for (std::size_t size = first + 1; size < last; ++size) {
     std::set<Bits> next;
+    check_stopped();
     for (const Bits& ideal : level) {
       for (std::size_t op = first; op < last; ++op) {
         if (!is_ready(graph, ideal, op)) continue;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <tuple>
 
 #include "planner/optimal/equal_devices.h"
 #include "planner/optimal/first_cuts.h"
@@ -205,6 +206,12 @@ OptimalSegmentation divided(const RangeStages& stages,
   return result;
 }
 
+std::uint32_t used_devices(const OptimalSegmentation& found) {
+  std::uint32_t used = 0;
+  for (const PoolCounts& counts : found.devices) used += counts[0];
+  return used;
+}
+
 // Searches along the orders, one by one. Returns nothing if stage times are not sums.
 std::optional<OptimalSegmentation> along_ranges(const SharedStages& shared, const DevicePool& pool,
                                                 const OptimalOptions& options) {
@@ -215,8 +222,11 @@ std::optional<OptimalSegmentation> along_ranges(const SharedStages& shared, cons
   const std::int64_t hop = runner_hop(pool.device.timing).count();
   const RangeStages& file = ranges.orders[0];
   OptimalSegmentation result = undivided(file, 1, hop);
+  const auto rank = [](const OptimalSegmentation& one) {
+    return std::tuple(one.bottleneck, used_devices(one), one.devices.size());
+  };
   const auto take = [&](OptimalSegmentation other) {
-    if (other.bottleneck < result.bottleneck) result = std::move(other);
+    if (rank(other) < rank(result)) result = std::move(other);
   };
   take(undivided(file, replicas, hop));
   const std::int64_t at_most = result.bottleneck.count();
@@ -226,7 +236,7 @@ std::optional<OptimalSegmentation> along_ranges(const SharedStages& shared, cons
     std::vector<std::uint32_t> cuts(stages.size());
     std::iota(cuts.begin(), cuts.end(), 0U);
     EqualDevices<RangeStages> search(stages, std::move(cuts), {}, pool.count, replicas);
-    const auto found = search.solve(least, stages_ns - 1);
+    const auto found = search.solve(least, stages_ns);
     if (!found) continue;
     stages_ns = *found;
     take(divided(stages, search.pipeline(), hop));

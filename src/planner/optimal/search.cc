@@ -9,6 +9,7 @@
 
 #include "plan/pipeline_pace.h"
 #include "planner/optimal/equal_devices.h"
+#include "segue/stop.h"
 
 namespace segue {
 namespace {
@@ -213,7 +214,8 @@ PipelineSearch::Rest PipelineSearch::with_stage(const Rest& rest, const PlannedS
                                                 std::span<const IdealCosts::Cost> costs) {
   std::size_t pool = 0;
   while (stage.devices[pool] == 0) ++pool;
-  return {rest.stages + 1, rest.host_bytes + costs[pool].host_bytes};
+  return {rest.devices + total(stage.devices), rest.stages + 1,
+          rest.host_bytes + costs[pool].host_bytes};
 }
 
 void PipelineSearch::fill(const Layout& layout) {
@@ -225,6 +227,7 @@ void PipelineSearch::fill(const Layout& layout) {
   for (std::uint32_t count = 0; count <= devices_; ++count)
     longest_ns_.push_back(longest_stage_ns(layout.limits.period_ns, count));
   for (std::size_t from = full_; from-- > 0;) {
+    check_stopped();
     for_stages(layout, from,
                [&](const PlannedStage& stage, std::span<const IdealCosts::Cost> costs) {
                  const Parts parts = parts_of(layout, stage.devices, costs);
@@ -287,8 +290,8 @@ std::optional<Pipeline> PipelineSearch::fastest_pace(const PaceLimits& limits) {
     const bool is_within =
         reached.period_ns <= limits.period_ns && reached.latency_ns <= limits.latency_ns;
     if (is_within && reached.period_ns == proven_ns_) {
-      // A pipeline with fewer stages may use a shared link more, or have a higher latency.
-      const bool with_fewest = !has_shared_link_ && !limits_latency && max_replicas_ == 1;
+      // A pipeline with fewer devices may use a shared link more, or have a higher latency.
+      const bool with_fewest = !has_shared_link_ && !limits_latency;
       pairs_ = StagePairs::within(stages_, proven_ns_, relaxed.needed(),
                                   with_fewest ? relaxed.needed()[0] : devices_, max_replicas_);
       return settle_ties({proven_ns_, limits.latency_ns}, limits_latency);
@@ -340,8 +343,8 @@ std::optional<Pipeline> PipelineSearch::shortest_latency(const PaceLimits& limit
   return settle_ties(probe, true);
 }
 
-// Chooses among all pipelines within the limits: fewest stages, then fewest host bytes, then
-// earliest cuts.
+// Chooses among all pipelines within the limits: fewest devices, then fewest stages, then fewest
+// host bytes, then earliest cuts.
 Pipeline PipelineSearch::settle_ties(const PaceLimits& limits, bool counts_latency) {
   const Layout layout = layout_for(limits, counts_latency, true);
   work_ = 0;

@@ -69,8 +69,9 @@ class PipelineSearch {
     bool counts_rest = false;
   };
 
-  // Tie-breakers: fewer stages, then fewer host bytes.
+  // Tie-breakers: fewer devices, then fewer stages, then fewer host bytes.
   struct Rest {
+    std::uint32_t devices = 0;
     std::uint32_t stages = 0;
     std::uint64_t host_bytes = 0;
     friend auto operator<=>(const Rest&, const Rest&) = default;  // NOLINT(modernize-use-nullptr)

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "segue/stop.h"
+
 namespace segue {
 
 StagePairs StagePairs::affordable(const IdealLattice& lattice, std::span<const IdealCosts> costs,
@@ -24,6 +26,7 @@ StagePairs StagePairs::affordable(const IdealLattice& lattice, std::span<const I
     longest_on.push_back(longest_stage_ns(limits.period_ns, count));
   StagePairs pairs(costs);
   for (std::size_t from = 0; from < full; ++from) {
+    check_stopped();
     for (std::size_t to = from + 1; to <= full; ++to) {
       const std::uint32_t others = below[from].devices + above[to].devices;
       const std::int64_t longest =
@@ -46,6 +49,7 @@ StagePairs StagePairs::within(const LatticeStages& stages, std::int64_t period_n
                                     devices + 1);  // devices of all stages before an ideal
   before[0] = 0;
   for (std::size_t from = 0; from + 1 < stages.size(); ++from) {
+    check_stopped();
     IdealCosts::Row row(stages.costs()[0], from);
     for (std::size_t to = from + 1; to < stages.size() && before[from] < devices; ++to) {
       if (before[from] + needed[to] >= devices) continue;

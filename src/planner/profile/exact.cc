@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "planner/profile/choice.h"
+#include "segue/stop.h"
 
 namespace segue {
 namespace {
@@ -21,6 +22,7 @@ class ExactSearch {
     bound_rest();
     reach_[0][0] = Nanoseconds(0);
     for (std::size_t k = 1; k < count_; ++k) {
+      check_stopped();
       for (std::size_t begin = k - 1; begin < profile_.size(); ++begin) extend(k, begin);
     }
     return best_;

@@ -9,6 +9,7 @@
 #include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/segmentation.h"
+#include "segue/stop.h"
 
 namespace segue {
 namespace {
@@ -108,6 +109,7 @@ Nanoseconds Profile::latency(std::size_t begin, std::size_t end) {
   const std::uint64_t key = std::uint64_t{begin} * (units_.size() + 1) + end;
   const auto known = latencies_.find(key);
   if (known != latencies_.end()) return known->second;
+  check_stopped();
   const Nanoseconds measured = measure_(begin, end);
   latencies_.emplace(key, measured);
   return measured;

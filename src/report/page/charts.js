@@ -12,29 +12,50 @@ const stageTime = (stage) =>
   CAUSES.reduce((sum, cause) => sum + stage.time_ns[cause.key], 0);
 const causeLegend = () => legend(CAUSES.map((cause) => [swatch(cause.paint), cause.title]));
 
-// One line per strategy over the number of TPUs.
+// Which of the series that share a place or a piece of a line is the first, second, … of how many.
+function turns(entries) {
+  const groups = new Map();
+  for (const [one, key] of entries) groups.set(key, [...(groups.get(key) || []), one]);
+  return (one, key) => ({ turn: groups.get(key).indexOf(one), count: groups.get(key).length });
+}
+const DASH = 6; // of each of several lines in the same place
+
+// One line per strategy over the number of TPUs. Lines in the same place take turns, and markers in
+// the same place stand side by side.
 function linesChart(series, chosen, read, format, label, width) {
   const height = Math.max(180, Math.min(260, width * 0.6));
   const box = { left: 52, right: width - 14, top: 12, bottom: height - 34 };
   const points = series.flatMap((one) => one.points);
   const { y, parts } = valueAxis(Math.max(...points.map(read)), box, format);
   const counts = [...new Set(points.map((point) => point.tpus))].sort((a, b) => a - b);
-  const x = scale(counts[0], counts.at(-1), box.left + 10, box.right - 10);
+  const x = scale(counts[0], counts.at(-1), box.left + 18, box.right - 18);
   const every = Math.ceil(counts.length / ((box.right - box.left) / 24));
   const labels = counts.filter((count, i) => i % every === 0).map((count) =>
     text(x(count), box.bottom + 16, count, { class: 'soft', 'text-anchor': 'middle' }));
-  const lines = series.map((one) => svg('path', {
-    d: one.points.map((p, i) => `${i ? 'L' : 'M'}${x(p.tpus)} ${y(read(p))}`).join(''),
-    fill: 'none', stroke: one.paint, 'stroke-width': one.key === chosen.strategy ? 2.5 : 1.5,
-    'stroke-dasharray': one.dash,
+  const place = (point) => `${point.tpus} ${Math.round(y(read(point)))}`;
+  const piece = (one, i) => `${place(one.points[i - 1])} ${place(one.points[i])}`;
+  const atPlace = turns(series.flatMap((one) => one.points.map((point) => [one, place(point)])));
+  const onPiece = turns(series.flatMap((one) =>
+    one.points.slice(1).map((unused, i) => [one, piece(one, i + 1)])));
+  const lines = series.flatMap((one) => one.points.slice(1).map((point, i) => {
+    const before = one.points[i];
+    const { turn, count } = onPiece(one, piece(one, i + 1));
+    return svg('path', {
+      d: `M${x(before.tpus)} ${y(read(before))}L${x(point.tpus)} ${y(read(point))}`,
+      fill: 'none', stroke: one.paint, 'stroke-width': one.key === chosen.strategy ? 2.5 : 1.5,
+      'stroke-dasharray': count > 1 ? `${DASH} ${DASH * (count - 1)}` : one.dash,
+      'stroke-dashoffset': -DASH * turn,
+    });
   }));
   const marks = series.flatMap((one) => one.points.map((point) => {
     const isChosen = one.key === chosen.strategy && point.tpus === chosen.tpus;
+    const { turn, count } = atPlace(one, place(point));
+    const at = x(point.tpus) + (turn - (count - 1) / 2) * 6;
     return svg('g', {},
       point.pareto ? svg('circle', {
-        cx: x(point.tpus), cy: y(read(point)), r: 8, fill: 'none', stroke: 'var(--ink)',
+        cx: at, cy: y(read(point)), r: 8, fill: 'none', stroke: 'var(--ink)',
       }) : null,
-      marker(one.shape, x(point.tpus), y(read(point)), isChosen ? 5.5 : 3.5, {
+      marker(one.shape, at, y(read(point)), isChosen ? 5.5 : 3.5, {
         fill: one.paint, stroke: isChosen ? 'var(--ink)' : 'none', 'stroke-width': 1.5,
       }),
       svg('title', {}, `${one.title}, ${plural(point.tpus, 'TPU')}: ${format(read(point))}`));
@@ -153,8 +174,9 @@ function timelineChart(plan, width) {
 
 // Parameters and work at each depth of the model, and where the plan cuts.
 function profileChart(levels, plan, width) {
-  const height = 230;
-  const box = { left: 52, right: width - 52, top: 20, bottom: height - 34 };
+  const height = 240;
+  const rows = 2; // of labels, so that those of close cuts do not overlap
+  const box = { left: 52, right: width - 52, top: 8 + 14 * rows, bottom: height - 34 };
   const depth = levels.bytes.length;
   const x = scale(0, depth, box.left, box.right);
   const { y, parts } = valueAxis(Math.max(...levels.bytes) / MIB, box, digits);
@@ -164,19 +186,20 @@ function profileChart(levels, plan, width) {
   const steps = levels.macs.map((macs, i) =>
     `${i ? 'L' : 'M'}${x(i + 0.5).toFixed(1)} ${work(macs).toFixed(1)}`);
   // A cut that is not horizontal lies between two depths.
-  let labelled = -Infinity;
-  const mayLabel = (at) => {
-    if (at - labelled < 28) return false;
-    labelled = at;
-    return true;
+  const ends = Array(rows).fill(-Infinity);
+  const labelOf = (at, label) => {
+    const half = 3.8 * label.length + 2;
+    const row = ends.findIndex((end) => end <= at - half);
+    if (row < 0) return null;
+    ends[row] = at + half;
+    return text(at, box.top - 9 - 13 * row, label, { class: 'of-cut', 'text-anchor': 'middle' });
   };
   const cuts = plan.cuts.map(([from, to], i) => [
     svg('rect', {
       class: 'cut', x: x(from) - 0.75, width: x(to) - x(from) + 1.5, y: box.top - 6,
       height: box.bottom - box.top + 6,
     }, svg('title', {}, `between stage ${i} and ${i + 1}, after depth ${from === to ? to : `${from} to ${to}`}`)),
-    mayLabel(x((from + to) / 2))
-      ? text(x((from + to) / 2), box.top - 9, `${i}|${i + 1}`, { 'text-anchor': 'middle' }) : null,
+    labelOf(x((from + to) / 2), `${i}|${i + 1}`),
   ]);
   const marks = ticks(depth, Math.max(2, Math.floor(width / 120))).filter((mark) => mark <= depth)
     .map((mark) => text(x(mark), box.bottom + 16, mark, { class: 'soft', 'text-anchor': 'middle' }));
