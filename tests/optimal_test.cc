@@ -98,7 +98,7 @@ std::uint32_t fewest_devices(const Graph& graph, std::vector<DevicePool> pools,
   return fewest;
 }
 
-TEST_P(OptimalBySeed, UsesTheFewestDevicesOfPlansOfEqualPace) {
+TEST_P(OptimalBySeed, UsesTheFewestDevicesOfEqualPace) {
   std::mt19937 random(GetParam() + 2000);
   int with_fewer = 0;
   for (int round = 0; round < 40; ++round) {
@@ -174,7 +174,7 @@ TEST(Optimal, SmallModelIsReplicatedOnAllDevices) {
   EXPECT_TRUE(best.bound.is_proven) << "by the work that any pipeline must do";
 }
 
-TEST(Optimal, ResNet101On16InPairsTakesThe13ThatAreAsFast) {
+TEST(Optimal, ResNet101On16InPairsTakesThe13AsFast) {
   const Model model = open_model("zoo:resnet101");
   const Graph graph(model);
   const OptimalPlanner planner(graph, pcie(), 16);

@@ -113,6 +113,7 @@ void print_markdown(const std::string& markdown) {
     is_in_prose = is_prose(line);
     text += line + "\n";
   }
+  if (!rows.empty()) text += table_of(rows).to_text(text_width());
   while (text.ends_with("\n\n")) text.pop_back();
   print_text(text);
 }

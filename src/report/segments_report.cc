@@ -89,12 +89,16 @@ std::string passages_text(const Split& split) {
 std::string segments_text(const Split& split, std::size_t width) {
   const bool has_programs = is_any_compiled(split);
   Table table;
-  table.columns = {{"segment"}, {"operators"}, {"file size"}, {"parameters"}};
+  table.columns = {{"segment"},
+                   {"operators"},
+                   {"file size", Table::Align::kRight, Table::Unit::kNone, "", 2},
+                   {"parameters"}};
   if (has_programs) {
     table.columns.push_back({"cached parameters"});
     table.columns.push_back({"streamed parameters"});
   }
-  for (const char* title : {"reads", "gives"}) table.columns.push_back({title});
+  for (const char* title : {"reads", "gives"})
+    table.columns.push_back({title, Table::Align::kRight, Table::Unit::kNone, "", 1});
   table.columns.push_back({"file", Table::Align::kLeft});
   for (std::size_t s = 0; s < split.segments.size(); ++s) {
     const Figures f = figures_of(split, s);
