@@ -192,6 +192,8 @@ def test_form_api_key_counts_as_token(parts, detector):
         for fields in ({}, {"api_key": ""}, {"api_key": "t" * 19}):
             answer = post(server, image, **fields)
             assert answer.status_code == 401 and answer.json()["success"] is False
+            answer = post(server, image, "/v1/vision/custom/other", **fields)
+            assert answer.status_code == 401 and "small" not in answer.text
         assert post(server, image, api_key="t" * 20).status_code == 200
         url = f"{server.url}/v1/vision/detection"
         for token, status in (("t" * 20, 200), ("u" * 20, 401)):

@@ -95,6 +95,45 @@ def test_full_queue_gets_503_with_retry_after(release):
         assert infer(server).status_code == 200
 
 
+def test_large_body_is_refused_with_an_answer(release):
+    """The client sends all of it before it reads; a closed connection would lose the answer."""
+    token = "a" * 20
+    with copying(release, max_queue=1, max_body=4 << 20, token=token) as server:
+        allowed = {"Authorization": f"Bearer {token}"}
+        threads = in_threads(1, lambda: infer(server, **allowed))
+        wait_until(lambda: server.engine.unanswered == 1)
+        with requests.Session() as session:
+
+            def status_of(size, headers):
+                data = bytes(size)
+                return session.post(
+                    server.url + PATH, data=data, headers=headers, timeout=30
+                ).status_code
+
+            assert status_of(3 << 20, allowed) == 503
+            assert status_of(32 << 20, {}) == 401
+            assert status_of(100, allowed) == 503
+            release.set()
+            threads[0].join()
+            assert status_of(32 << 20, allowed) == 413
+            assert status_of(3 << 20, allowed) == 400
+
+
+def test_refused_body_that_drips_ends_connection(release):
+    release.set()
+    with copying(release, client_timeout_s=0.5, max_body=1000) as server:
+        with server.raw() as connection:
+            connection.sendall(request_text(10**9))
+            assert b" 413 " in connection.recv(4096)
+            begin = time.monotonic()
+            with pytest.raises(OSError):
+                while time.monotonic() - begin < 10:
+                    connection.sendall(b"x")
+                    time.sleep(0.05)
+            assert time.monotonic() - begin < 5
+        assert infer(server).status_code == 200
+
+
 def test_disconnected_client_frees_its_place(release):
     with copying(release, max_queue=8) as server:
         connections = [server.raw() for _ in range(8)]

@@ -83,6 +83,8 @@ def test_tritonclient_gets_error_reason(client, images):
     with pytest.raises(InferenceServerException, match="compressed"):
         client.infer("small", [tensor_of(images[0])], request_compression_algorithm="gzip")
     wanted = [triton.InferRequestedOutput("conv2d_4", class_count=3)]
+    with pytest.raises(InferenceServerException, match="'sequence_id'.*not supported"):
+        client.infer("small", [tensor_of(images[0])], sequence_id=3, sequence_start=True)
     with pytest.raises(InferenceServerException, match="'classification'.*not supported"):
         client.infer("small", [tensor_of(images[0])], outputs=wanted)
 

@@ -258,10 +258,12 @@ def _add_deepstack(app: FastAPI, service: Service) -> None:
             check_token(service, f"Bearer {form.get('api_key', '')}".encode())
         return form
 
-    async def detect(request: Request) -> Response:
+    async def detect(request: Request, name: str) -> Response:
         async with contextlib.AsyncExitStack() as closing:
             form = await form_of(request)
             closing.push_async_callback(form.close)
+            if name != service.name:
+                raise Refused(404, f"no model '{name}'; this is {service.name}")
             if service.detection is None:
                 raise Refused(501, "this server has no model for detection; start it with --model")
             confidence = deepstack.min_confidence_of(form)
@@ -275,10 +277,6 @@ def _add_deepstack(app: FastAPI, service: Service) -> None:
 
     @app.post("/v1/vision/detection")
     async def detection(request: Request) -> Response:
-        return await detect(request)
+        return await detect(request, service.name)
 
-    @app.post("/v1/vision/custom/{name}")
-    async def custom(request: Request, name: str) -> Response:
-        if name != service.name:
-            raise Refused(404, f"no model '{name}'; this is {service.name}")
-        return await detect(request)
+    app.add_api_route("/v1/vision/custom/{name}", detect, methods=["POST"])

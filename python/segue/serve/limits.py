@@ -7,6 +7,7 @@ import contextlib
 import time
 from typing import Any, Awaitable, Callable, MutableMapping
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from segue.serve.errors import Refused, body_of, headers_of
@@ -43,7 +44,9 @@ def timed_protocol(timeout_s: float) -> type[asyncio.Protocol]:
             if is_active and self._headers is not None:
                 self._headers.cancel()
                 self._headers = None
-            elif not is_active and self._headers is None and self.conn.trailing_data[0]:
+            # Headers that are not complete, or the rest of a request that was refused.
+            is_sending = self.conn.trailing_data[0] or self.conn.their_state is h11.SEND_BODY
+            if not is_active and self._headers is None and is_sending:
                 self._headers = self.loop.call_later(timeout_s, self.transport.abort)
 
         def pause_writing(self) -> None:
@@ -141,9 +144,11 @@ class BoundedRequests:
 
 
 async def refuse(send: Send, refused: Refused) -> None:
-    """Closes the connection too, because the rest of the request may still be on its way."""
+    """The rest of the request is discarded: a closed connection would hide the answer."""
     body = body_of(refused)
-    headers = {**headers_of(refused), "content-length": str(len(body)), "connection": "close"}
+    headers = {**headers_of(refused), "content-length": str(len(body))}
+    if refused.status == 408:
+        headers["connection"] = "close"
     await send(
         {
             "type": "http.response.start",

@@ -34,7 +34,7 @@ _TYPES = {
     "FLOAT32": ("FP32", "<f4"),
     "FLOAT64": ("FP64", "<f8"),
 }
-_UNSUPPORTED = ("classification", "shared_memory_region", "shared_memory_offset")
+_UNSUPPORTED = ("classification", "sequence_id", "shared_memory_region")
 
 
 @dataclass(frozen=True)
