@@ -219,7 +219,7 @@ def _detection(options: argparse.Namespace, service: Service) -> Detection | Non
             "mismatch",
         )
     try:
-        detector = segue.Detector(model, score=LOWEST_SCORE)  # type: ignore[attr-defined]
+        detector = segue.Detector(model, score=LOWEST_SCORE)
     except Error as error:
         if options.labels or options.zmq:
             raise
