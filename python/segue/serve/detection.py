@@ -8,11 +8,12 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Callable, Protocol, Sequence, TypeVar
+from typing import Callable, Sequence, TypeVar
 
 import numpy as np
 from PIL import Image
 
+from segue import _segue
 from segue.serve.engine import Array, Engine
 from segue.serve.errors import Refused
 
@@ -26,30 +27,11 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 T = TypeVar("T")
 
 
-class DetectionLike(Protocol):
-    """A segue.Detection: a box in pixels of the image."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    score: float
-    class_id: int
-
-
-class DetectorLike(Protocol):
-    """What this package calls of segue.Detector."""
-
-    def prepare(self, image: Array) -> tuple[Array, Any]: ...
-    def decode(self, outputs: Sequence[Array], transform: Any) -> Sequence[DetectionLike]:
-        """In descending order of score."""
-
-
 @dataclass(frozen=True)
 class Found:
     """The detections of one image, best first, and the time that they took."""
 
-    detections: list[DetectionLike]
+    detections: list[_segue.Detection]
     inference_ms: float  # in the pipeline
     total_ms: float
 
@@ -60,7 +42,7 @@ class Detection:
     def __init__(
         self,
         engine: Engine,
-        detector: DetectorLike,
+        detector: _segue.Detector,
         output_names: Sequence[str],
         labels: Sequence[str],
         pool: ThreadPoolExecutor,
@@ -91,7 +73,7 @@ class Detection:
         outputs = [result.outputs[name] for name in self._output_names]
         found = await self._in_pool(lambda: self._detector.decode(outputs, transform))
         return Found(
-            list(found),
+            found,
             result.latency_ns / 1e6,
             (time.perf_counter() - begin) * 1e3,
         )
