@@ -66,7 +66,6 @@ class Detection:
         return await self._found(lambda: pixels)
 
     async def _found(self, image: Callable[[], Array]) -> Found:
-        self._engine.check_room()  # before the work of decoding
         begin = time.perf_counter()
         prepared, transform = await self._in_pool(lambda: self._detector.prepare(image()))
         result = await self._engine.run([prepared])
