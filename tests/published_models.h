@@ -20,6 +20,8 @@ inline const std::vector<Published>& published() {
   static const std::vector<Published> kModels{
       {"mobilenet", 4253864, 0.569},
       {"mobilenetv2", 3538984, 0.301},
+      {"mobilenetv3large", 5507432, 0.217},
+      {"mobilenetv3small", 2554968, 0.0565},
       {"nasnetmobile", 5326716, 0.564},
       {"efficientnetliteb0", 4694024, 0.385},
       {"efficientnetliteb1", 5470344, 0.600},

@@ -1,15 +1,13 @@
 // The zoo's networks against files of the TensorFlow converter, and the rules that make them equal.
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <map>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "model/schema.h"
+#include "model_listing.h"
 #include "segue/model.h"
 #include "segue/zoo.h"
 #include "zoo/converter.h"
@@ -19,68 +17,6 @@ namespace {
 
 using zoo::Network;
 using zoo::ValueId;
-
-// What the options of an operator decide, in the order of the schema.
-std::vector<std::int32_t> decisions(const tflite::Operator& op) {
-  const auto number = [](auto value) { return static_cast<std::int32_t>(value); };
-  if (const auto* o = op.builtin_options_as_Conv2DOptions())
-    return {number(o->padding()), o->stride_h(), o->stride_w(),
-            number(o->fused_activation_function())};
-  if (const auto* o = op.builtin_options_as_DepthwiseConv2DOptions())
-    return {number(o->padding()), o->stride_h(), o->stride_w(),
-            number(o->fused_activation_function())};
-  if (const auto* o = op.builtin_options_as_Pool2DOptions())
-    return {number(o->padding()), o->stride_h(), o->stride_w(), o->filter_height(),
-            o->filter_width()};
-  if (const auto* o = op.builtin_options_as_AddOptions())
-    return {number(o->fused_activation_function())};
-  if (const auto* o = op.builtin_options_as_MulOptions())
-    return {number(o->fused_activation_function())};
-  if (const auto* o = op.builtin_options_as_FullyConnectedOptions())
-    return {number(o->fused_activation_function())};
-  if (const auto* o = op.builtin_options_as_ConcatenationOptions()) return {o->axis()};
-  if (const auto* o = op.builtin_options_as_ReducerOptions()) return {number(o->keep_dims())};
-  if (const auto* o = op.builtin_options_as_StridedSliceOptions())
-    return {o->begin_mask(), o->end_mask()};
-  return {};
-}
-
-// A constant's shape, with the number of its scales and their dimension, or with its values.
-std::string constant_text(const tflite::Model& model, const tflite::Tensor& tensor) {
-  const std::string shape = fmt::format("{}", fmt::join(*tensor.shape(), "x"));
-  const auto* quantization = tensor.quantization();
-  if (quantization != nullptr && quantization->scale() != nullptr)
-    return fmt::format("{}:{}@{}", shape, quantization->scale()->size(),
-                       quantization->quantized_dimension());
-  const auto* data = model.buffers()->Get(tensor.buffer())->data();
-  const std::span values(reinterpret_cast<const std::int32_t*>(data->data()), data->size() / 4);
-  return fmt::format("{}={}", shape, fmt::join(values, ","));
-}
-
-// One line per operator: code, version, output shape, options, then what it reads: operators by
-// position, constants by shape.
-std::string listing(const tflite::Model& model) {
-  const auto& graph = *model.subgraphs()->Get(0);
-  std::map<std::int32_t, std::string> names{{graph.inputs()->Get(0), "input"}};
-  std::string text;
-  for (std::uint32_t i = 0; i < graph.operators()->size(); ++i) {
-    const auto& op = *graph.operators()->Get(i);
-    const auto& code = *model.operator_codes()->Get(op.opcode_index());
-    const std::int32_t output = op.outputs()->Get(0);
-    text += fmt::format(
-        "{} v{} {}", tflite::EnumNameBuiltinOperator(code.builtin_code()), code.version(),
-        fmt::join(*graph.tensors()->Get(static_cast<std::uint32_t>(output))->shape(), "x"));
-    if (op.builtin_options_type() == tflite::BuiltinOptions::NONE) text += " -";
-    for (const std::int32_t decision : decisions(op)) text += fmt::format(" {}", decision);
-    for (const std::int32_t input : *op.inputs()) {
-      const auto& tensor = *graph.tensors()->Get(static_cast<std::uint32_t>(input));
-      text += " " + (names.contains(input) ? names[input] : constant_text(model, tensor));
-    }
-    text += '\n';
-    names[output] = fmt::format("#{}", i);
-  }
-  return text;
-}
 
 struct Converted {
   const char* name;
@@ -92,7 +28,7 @@ class ConvertedZoo : public ::testing::TestWithParam<Converted> {};
 
 TEST_P(ConvertedZoo, OperatorsMatchConverterOutput) {
   const auto bytes = make_zoo_model(GetParam().name);
-  const std::string text = listing(*tflite::GetModel(bytes.data()));
+  const std::string text = testing::listing(*tflite::GetModel(bytes.data()));
   EXPECT_EQ(std::ranges::count(text, '\n'), GetParam().operators);
   EXPECT_EQ(sha256(std::as_bytes(std::span(text))), GetParam().listing_sha256) << text;
 }
@@ -127,7 +63,9 @@ INSTANTIATE_TEST_SUITE_P(
         Converted{"densenet201", 511,
                   "6de11ced0f72010ce24315dd84945c5541d4cb312f4b807f50cf6e4746c98c7c"},
         Converted{"resnet101", 143,
-                  "753d177d085e123cf89caa5954d64d30946db5b38a245733ed17f3859dc98769"}),
+                  "753d177d085e123cf89caa5954d64d30946db5b38a245733ed17f3859dc98769"},
+        Converted{"mobilenetv3large", 124,
+                  "f847e8c72fc28095bf89b18af599eeb77f6d5249f91fb4a368431dd82f26b847"}),
     [](const auto& row) { return std::string(row.param.name); });
 
 zoo::ConvOptions pointwise(zoo::Activation activation = zoo::Activation::kNone) {

@@ -1,5 +1,5 @@
-// One function per CNN family. Sources are the Keras definitions named in each file; layer names
-// and parameter counts are theirs.
+// One function per CNN family. Sources are the definitions named in each file; layer names and
+// parameter counts are theirs.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,8 @@ namespace segue::zoo {
 // `width` scales the filters of every layer but the last.
 [[nodiscard]] Network mobilenet(std::int32_t size, double width = 1);
 [[nodiscard]] Network mobilenet_v2(std::int32_t size);
+[[nodiscard]] Network mobilenet_v3_large(std::int32_t size);
+[[nodiscard]] Network mobilenet_v3_small(std::int32_t size);
 [[nodiscard]] Network nasnet_mobile(std::int32_t size);
 [[nodiscard]] Network efficientnet_lite(int variant, std::int32_t size);
 // Variant 's', 'm' or 'l'.

@@ -2,48 +2,25 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
+#include <map>
 #include <numeric>
+#include <string>
+#include <utility>
+
+#include "zoo/moments.h"
 
 namespace segue::zoo {
 namespace {
-
-struct Moments {
-  double mean = 0;
-  double variance = 1;
-  [[nodiscard]] double second() const { return variance + mean * mean; }
-  [[nodiscard]] double deviation() const { return std::sqrt(variance); }
-};
-
-struct Range {
-  double low = 0;
-  double high = 0;
-};
 
 // Spread of a layer's output before its activation. ReLU6 gets 2, so that its upper end is used;
 // the logits get 4, so that the softmax of 1000 classes has some that do not round to zero.
 constexpr double kSpread = 1.0;
 constexpr double kSpreadBeforeRelu6 = 2.0;
 constexpr double kSpreadOfLogits = 4.0;
-// Real tensors have heavier tails than the normal distribution they are modelled by.
-constexpr double kDeviationsKept = 6.0;
 constexpr double kRelu6 = 6.0;
-
-double normal_density(double x) { return std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi); }
-double normal_mass_below(double x) { return std::erfc(-x / std::numbers::sqrt2) / 2; }
-
-// Moments of max(0, x) for a normal x.
-Moments rectified(const Moments& x) {
-  const double deviation = x.deviation();
-  const double t = x.mean / deviation;
-  const double mean = x.mean * normal_mass_below(t) + deviation * normal_density(t);
-  const double second = x.second() * normal_mass_below(t) + x.mean * deviation * normal_density(t);
-  return {mean, second - mean * mean};
-}
-
-Range range_of(const Moments& x) {
-  return {x.mean - kDeviationsKept * x.deviation(), x.mean + kDeviationsKept * x.deviation()};
-}
+// A step below the minimum of either, so that many values there are not taken for clipped ones.
+constexpr double kLowestSilu = -0.3;
+constexpr double kLowestHardSwish = -0.4;
 
 // Share of a window's taps that fall inside the map, averaged over output positions, along one
 // axis.
@@ -67,9 +44,7 @@ class Propagation {
         ranges_(moments_.size()),
         groups_(moments_.size()) {
     std::iota(groups_.begin(), groups_.end(), std::size_t{0});
-    // The input is uniform over the int8 values of [-1, 1).
-    moments_[0] = {0.0, 1.0 / 3.0};
-    ranges_[0] = {-1.0, 127.0 / 128.0};
+    visit_input(network.input_range());
     result_.values.resize(moments_.size());
     result_.weight_spread.resize(network.layers().size());
     result_.offset.resize(network.layers().size());
@@ -82,15 +57,37 @@ class Propagation {
   }
 
  private:
+  // Evenly spread over its range, whose upper end is one step above the largest value.
+  void visit_input(const Range& range) {
+    constexpr double kSteps = 256.0;
+    const double extent = (range.high - range.low) * kSteps / (kSteps - 1);
+    moments_[0] = {range.low + extent / 2, extent * extent / 12};
+    ranges_[0] = range;
+  }
+
   void visit(std::size_t position) {
     const Layer& layer = network_.layers()[position];
+    if (!layer.constant.values.empty() && layer.code != OpCode::kCustom)
+      return visit_constant(layer);
     switch (layer.code) {
       case OpCode::kConv2D:
       case OpCode::kDepthwiseConv2D:
       case OpCode::kFullyConnected:
         return visit_weights(position, layer);
       case OpCode::kMul:
-        return visit_multiplier(position, layer);
+        return layer.inputs.size() == 1 ? visit_multiplier(position, layer) : visit_product(layer);
+      case OpCode::kSub:
+        return visit_difference(layer);
+      case OpCode::kLogistic:
+        return set(layer, sigmoid_moments(input(layer)), {0.0, 255.0 / 256.0});
+      case OpCode::kHardSwish:
+        return set(layer, hard_swish_moments(input(layer)),
+                   {kLowestHardSwish, range_of(input(layer)).high});
+      case OpCode::kQuantize:
+        return set(layer, input(layer), ranges_[index(layer.inputs[0])]);
+      case OpCode::kDequantize:
+      case OpCode::kCustom:
+        return;  // floating-point numbers have no scale
       case OpCode::kAdd:
         return layer.inputs.size() == 1 ? visit_offset(position, layer) : visit_sum(layer);
       case OpCode::kMaxPool2D:
@@ -106,7 +103,7 @@ class Propagation {
       case OpCode::kTanh:
         return set(layer, {0.0, 0.4}, {-1.0, 127.0 / 128.0});
       case OpCode::kSoftmax:
-        return set(layer, {0.0, 1.0}, {0.0, 255.0 / 256.0});
+        return visit_softmax(layer);
       default:
         return pass(layer, input(layer));
     }
@@ -163,10 +160,28 @@ class Propagation {
     return layer.code == OpCode::kDepthwiseConv2D ? taps : taps * in.channels;
   }
 
+  // What the jitter of gains and the biases add to the variance of an output. A few percent, which
+  // grow to much in deep networks without ReLU; those of ReLU were made without this factor, and
+  // keep their bytes.
+  [[nodiscard]] double excess_variance(const Layer& layer, double spread) const {
+    if (!network_.keeps_order()) return 1;
+    constexpr double kJitter = (kLargestGain - kSmallestGain) / 2;
+    double extent = 12 * spread;
+    if (layer.activation == Activation::kRelu) extent /= 2;
+    if (layer.activation == Activation::kRelu6) extent = kRelu6;
+    const double bias = kBiasShare * extent / 4 / spread;
+    return 1 + kJitter * kJitter / 3 + bias * bias / 3;
+  }
+
   void visit_weights(std::size_t position, const Layer& layer) {
     double spread = layer.activation == Activation::kRelu6 ? kSpreadBeforeRelu6 : kSpread;
     if (feeds_softmax(layer)) spread = kSpreadOfLogits;
-    result_.weight_spread[position] = spread / std::sqrt(fan_in(layer) * input(layer).second());
+    const double gain =
+        std::sqrt(fan_in(layer) * input(layer).second() * excess_variance(layer, spread));
+    const auto [shared, is_first] =
+        kernels_.emplace(std::pair{layer.name, layer.code}, spread / gain);
+    result_.weight_spread[position] = shared->second;
+    if (!is_first) spread = shared->second * gain;
     activate(layer, {0.0, spread * spread}, layer.activation);
   }
 
@@ -175,6 +190,62 @@ class Propagation {
     result_.weight_spread[position] = gain;
     activate(layer, {gain * input(layer).mean, gain * gain * input(layer).variance},
              layer.activation);
+  }
+
+  // Of x * sigmoid(x), whose factors depend on each other, or of independent tensors.
+  void visit_product(const Layer& layer) {
+    const Moments& x = input(layer);
+    const ValueId factor = layer.inputs[1];
+    const bool is_silu = std::ranges::any_of(network_.layers(), [&](const Layer& gate) {
+      return gate.output == factor && gate.code == OpCode::kLogistic &&
+             gate.inputs[0] == layer.inputs[0];
+    });
+    if (is_silu) return set(layer, silu_moments(x), {kLowestSilu, range_of(x).high});
+    const Moments moments = product(x, moments_[index(factor)]);
+    const Range bounds = product(ranges_[index(layer.inputs[0])], ranges_[index(factor)]);
+    set(layer, moments, intersection(bounds, range_of(moments)));
+  }
+
+  void visit_difference(const Layer& layer) {
+    const Moments& a = moments_[index(layer.inputs[0])];
+    const Moments& b = moments_[index(layer.inputs[1])];
+    set_sum(layer, a, ranges_[index(layer.inputs[0])], {-b.mean, b.variance},
+            negated(ranges_[index(layer.inputs[1])]));
+  }
+
+  void set_sum(const Layer& layer, const Moments& a, const Range& a_range, const Moments& b,
+               const Range& b_range) {
+    const Moments moments{a.mean + b.mean, a.variance + b.variance};
+    set(layer, moments,
+        intersection({a_range.low + b_range.low, a_range.high + b_range.high}, range_of(moments)));
+  }
+
+  static Range negated(const Range& range) { return {-range.high, -range.low}; }
+
+  // A convolution of given weights computes a weighted mean: its input is a softmax.
+  void visit_constant(const Layer& layer) {
+    const Moments& x = input(layer);
+    const Range& range = ranges_[index(layer.inputs[0])];
+    const Moments values = moments_of(layer.constant.values);
+    const Range extremes = extremes_of(layer.constant.values);
+    const double sign = layer.code == OpCode::kSub && layer.constant.is_first ? -1 : 1;
+    if (layer.code == OpCode::kConv2D) {
+      const auto count = static_cast<double>(layer.constant.values.size());
+      set(layer, {count * values.mean * x.mean, count * values.second() * x.variance}, extremes);
+    } else if (layer.code == OpCode::kMul) {
+      const Moments moments = product(x, values);
+      set(layer, moments, intersection(product(range, extremes), range_of(moments)));
+    } else {
+      set_sum(layer, {sign * x.mean, x.variance}, sign < 0 ? negated(range) : range, values,
+              extremes);
+    }
+  }
+
+  // Of normal logits: shares around 1 / n.
+  void visit_softmax(const Layer& layer) {
+    const auto count = static_cast<double>(network_.shape(layer.output).channels);
+    const double second = std::min(std::exp(input(layer).variance), count) / (count * count);
+    set(layer, {1 / count, second - 1 / (count * count)}, {0.0, 255.0 / 256.0});
   }
 
   // The offset of a batch normalization removes the mean.
@@ -246,13 +317,18 @@ class Propagation {
   void join(ValueId a, ValueId b) { groups_[find(index(a))] = find(index(b)); }
 
   void quantize_groups() {
-    std::vector<Range> merged(groups_.size());
+    std::vector<Range> merged(groups_.size(), Range{0, 0});
     for (std::size_t i = 0; i < groups_.size(); ++i) {
       Range& range = merged[find(i)];
       range.low = std::min(range.low, ranges_[i].low);
       range.high = std::max(range.high, ranges_[i].high);
     }
-    for (std::size_t i = 0; i < groups_.size(); ++i) result_.values[i] = quantize(merged[find(i)]);
+    constexpr std::int32_t kUint8Offset = 128;
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+      result_.values[i] = quantize(merged[find(i)]);
+      if (network_.values()[i].type == ElementType::kUint8)
+        result_.values[i].zero_point += kUint8Offset;
+    }
   }
 
   static Affine quantize(const Range& range) {
@@ -266,6 +342,8 @@ class Propagation {
   const Network& network_;
   std::vector<Moments> moments_;
   std::vector<Range> ranges_;
+  // Spread of weights, of layers that may share a kernel.
+  std::map<std::pair<std::string, OpCode>, double> kernels_;
   std::vector<std::size_t> groups_;  // union-find over values that share a scale
   Calibration result_;
 };

@@ -27,6 +27,8 @@ const std::vector<Recipe>& recipes() {
   static const std::vector<Recipe> kRecipes{
       {{"mobilenet", "MobileNet", 224}, [](auto s) { return zoo::mobilenet(s); }},
       {{"mobilenetv2", "MobileNetV2", 224}, zoo::mobilenet_v2},
+      {{"mobilenetv3large", "MobileNetV3 Large", 224}, zoo::mobilenet_v3_large},
+      {{"mobilenetv3small", "MobileNetV3 Small", 224}, zoo::mobilenet_v3_small},
       {{"nasnetmobile", "NASNetMobile", 224}, zoo::nasnet_mobile},
       {{"efficientnetliteb0", "EfficientNet-Lite B0", 224},
        [](auto s) { return zoo::efficientnet_lite(0, s); }},

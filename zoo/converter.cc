@@ -54,7 +54,7 @@ bool has_weights(const Layer& layer) {
 
 bool computes_the_same(const Layer& a, const Layer& b) {
   return a.code == b.code && a.inputs == b.inputs && a.activation == b.activation &&
-         a.window == b.window && a.constants == b.constants;
+         a.window == b.window && a.constants == b.constants && a.constant == b.constant;
 }
 
 std::vector<Layer> without_duplicates(const std::vector<Layer>& layers, std::size_t values) {
@@ -102,6 +102,7 @@ std::vector<Layer> with_fused_relus(const std::vector<Layer>& layers, std::size_
 }  // namespace
 
 Network as_converted(Network network) {
+  if (network.keeps_order()) return network;
   const std::size_t values = network.values().size();
   network.replace_layers(
       with_fused_relus(without_duplicates(in_converter_order(network), values), values));

@@ -11,7 +11,7 @@ namespace segue::zoo {
 // written once all its inputs are, the readers of one value in alphabetical order of their layers'
 // names, each followed at once by its own readers. Equal operators on equal inputs are then
 // computed once, where the first of them stands, and a ReLU that alone reads a sum or a convolution
-// is fused into it.
+// is fused into it. Networks that keep their order are returned as they are.
 [[nodiscard]] Network as_converted(Network network);
 
 }  // namespace segue::zoo

@@ -19,6 +19,8 @@ std::int32_t batch_norm_parameters(Norm norm) {
       return 4;
     case Norm::kBatchWithoutScale:
       return 3;
+    case Norm::kTorchBatch:
+      return 2;
   }
   return 0;
 }
@@ -32,8 +34,12 @@ std::int32_t output_extent(std::int32_t input, std::int32_t window, std::int32_t
 }
 
 ValueId Network::append(Layer layer, const Shape& shape) {
+  return append(std::move(layer), shape, ElementType::kInt8);
+}
+
+ValueId Network::append(Layer layer, const Shape& shape, ElementType type) {
   const ValueId output{static_cast<std::uint32_t>(values_.size())};
-  values_.push_back({layer.output_name, shape});
+  values_.push_back({layer.output_name, shape, type});
   layer.output = output;
   layers_.push_back(std::move(layer));
   return output;
@@ -41,12 +47,15 @@ ValueId Network::append(Layer layer, const Shape& shape) {
 
 void Network::count_convolution(std::int64_t weights, const ConvOptions& options,
                                 std::int32_t channels) {
-  const std::int64_t per_channel = batch_norm_parameters(options.norm) + (options.has_bias ? 1 : 0);
-  keras_parameters_ += static_cast<std::uint64_t>(weights + per_channel * channels);
+  std::int64_t per_channel = batch_norm_parameters(options.norm);
+  if (options.is_counted && options.has_bias) ++per_channel;
+  const std::int64_t kernel = options.is_counted ? weights : 0;
+  keras_parameters_ += static_cast<std::uint64_t>(kernel + per_channel * channels);
 }
 
-ValueId Network::input(Shape shape, const std::string& name) {
-  values_.push_back({name, shape});
+ValueId Network::input(Shape shape, const std::string& name, const Range& range, ElementType type) {
+  input_range_ = range;
+  values_.push_back({name, shape, type});
   return ValueId{static_cast<std::uint32_t>(values_.size() - 1)};
 }
 
@@ -90,7 +99,7 @@ ValueId Network::dense(ValueId x, const DenseOptions& options, const std::string
                  .inputs = {x},
                  .activation = options.activation,
                  .has_bias = options.has_bias},
-                {.channels = options.units, .is_vector = true});
+                {.channels = options.units, .rank = 2});
 }
 
 ValueId Network::batch_norm(ValueId x, Activation activation, const std::string& name,
@@ -136,7 +145,13 @@ ValueId Network::crop_first(ValueId x, const std::string& name) {
   Shape out = shape(x);
   --out.height;
   --out.width;
-  return append({.code = OpCode::kStridedSlice, .name = name, .output_name = name, .inputs = {x}},
+  constexpr std::int32_t kAllButRowsAndColumns = 0b1001;
+  constexpr std::int32_t kAll = 0b1111;
+  return append({.code = OpCode::kStridedSlice,
+                 .name = name,
+                 .output_name = name,
+                 .inputs = {x},
+                 .constants = {0, 1, 1, 0, 0, 0, 0, 0, kAllButRowsAndColumns, kAll}},
                 out);
 }
 
@@ -164,7 +179,7 @@ ValueId Network::global_average(ValueId x, bool keep_dims, const std::string& na
                  .output_name = name,
                  .inputs = {x},
                  .constants = {1, 2}},
-                {.channels = shape(x).channels, .is_vector = !keep_dims});
+                {.channels = shape(x).channels, .rank = keep_dims ? 4 : 2});
 }
 
 ValueId Network::add(ValueId a, ValueId b, Activation activation, const std::string& name) {
@@ -184,14 +199,8 @@ ValueId Network::concat(const std::vector<ValueId>& parts, const std::string& na
       {.code = OpCode::kConcatenation, .name = name, .output_name = name, .inputs = parts}, out);
 }
 
-ValueId Network::relu(ValueId x, const std::string& name) {
-  return append({.code = OpCode::kRelu, .name = name, .output_name = name, .inputs = {x}},
-                shape(x));
-}
-
-ValueId Network::tanh(ValueId x, const std::string& name) {
-  return append({.code = OpCode::kTanh, .name = name, .output_name = name, .inputs = {x}},
-                shape(x));
+ValueId Network::unary(OpCode code, ValueId x, const std::string& name) {
+  return append({.code = code, .name = name, .output_name = name, .inputs = {x}}, shape(x));
 }
 
 ValueId Network::to_vector(ValueId x, const std::string& name) {
@@ -202,7 +211,7 @@ ValueId Network::to_vector(ValueId x, const std::string& name) {
                  .output_name = name,
                  .inputs = {x},
                  .constants = {1, elements}},
-                {.channels = elements, .is_vector = true});
+                {.channels = elements, .rank = 2});
 }
 
 ValueId Network::softmax(ValueId x, const std::string& name) {
@@ -213,14 +222,18 @@ ValueId Network::softmax(ValueId x, const std::string& name) {
 void Network::replace_layers(std::vector<Layer> layers) {
   std::vector<Value> values{values_[0]};
   std::vector<ValueId> renumbered(values_.size());
+  const auto keep = [&](ValueId& value, const std::string& name) {
+    values.push_back({name, shape(value), values_[index(value)].type});
+    const ValueId kept{static_cast<std::uint32_t>(values.size() - 1)};
+    renumbered[index(value)] = kept;
+    value = kept;
+  };
   for (Layer& layer : layers) {
     for (ValueId& input : layer.inputs) input = renumbered[index(input)];
-    values.push_back({layer.output_name, shape(layer.output)});
-    const ValueId output{static_cast<std::uint32_t>(values.size() - 1)};
-    renumbered[index(layer.output)] = output;
-    layer.output = output;
+    keep(layer.output, layer.output_name);
+    for (ValueId& output : layer.more_outputs) keep(output, values_[index(output)].name);
   }
-  output_ = renumbered[index(output_)];
+  for (ValueId& output : outputs_) output = renumbered[index(output)];
   layers_ = std::move(layers);
   values_ = std::move(values);
 }

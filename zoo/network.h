@@ -15,23 +15,42 @@ namespace segue::zoo {
 enum class ValueId : std::uint32_t {};
 [[nodiscard]] constexpr std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
 
-// [1, height, width, channels]; vectors have rank 2: [1, channels].
+// The last extents of [depth, height, width, channels] behind a 1, `rank` in all.
 struct Shape {
   std::int32_t height = 1;
   std::int32_t width = 1;
   std::int32_t channels = 1;
-  bool is_vector = false;
+  std::int32_t rank = 4;
+  std::int32_t depth = 1;
   [[nodiscard]] std::vector<std::int32_t> dimensions() const {
-    return is_vector ? std::vector{1, channels} : std::vector{1, height, width, channels};
+    if (rank == 1) return {1};
+    if (rank == 2) return {1, channels};
+    if (rank == 3) return {1, width, channels};
+    if (rank == 5) return {1, depth, height, width, channels};
+    return {1, height, width, channels};
   }
+};
+
+// Real numbers that a tensor's int8 values stand for.
+struct Range {
+  double low = -1.0;
+  double high = 127.0 / 128.0;
+};
+
+// An operand with given values, or given weights of a convolution.
+struct Constant {
+  std::vector<std::int32_t> shape{};
+  std::vector<float> values{};
+  bool is_first = false;  // before the computed operand
+  friend bool operator==(const Constant&, const Constant&) = default;
 };
 
 enum class Activation { kNone, kRelu, kRelu6 };
 enum class Padding { kSame, kValid };
 
 // What follows a convolution and is folded into it. Keras counts 4 parameters per channel for batch
-// normalization, 3 without the scale.
-enum class Norm { kNone, kBatch, kBatchWithoutScale };
+// normalization, 3 without the scale; PyTorch counts 2, those that are learned.
+enum class Norm { kNone, kBatch, kBatchWithoutScale, kTorchBatch };
 
 // How a Keras definition names the channels. The converter keeps the number in concatenations;
 // constants of an unfolded batch normalization have rank 4 for axis 3 and rank 1 for axis -1.
@@ -57,6 +76,9 @@ struct ConvOptions {
   bool has_bias = false;
   Norm norm = Norm::kNone;
   Activation activation = Activation::kNone;
+  // False: kernel and bias are those of another layer, which counts them. Where batch normalization
+  // differs, the file still holds two.
+  bool is_counted = true;
 };
 
 struct DenseOptions {
@@ -67,7 +89,8 @@ struct DenseOptions {
 
 struct Layer {
   OpCode code{};
-  std::string name;         // Keras layer that holds the weights
+  std::string
+      name;  // Keras layer that holds the weights; layers of one kind and name share a kernel
   std::string output_name;  // Keras layer whose output this is
   std::vector<ValueId> inputs;
   ValueId output{};
@@ -75,19 +98,36 @@ struct Layer {
   Window window{};
   bool has_bias = true;                   // FULLY_CONNECTED only; convolutions always carry one
   std::vector<std::int32_t> constants{};  // paddings, axes, shapes, slice bounds
+  Constant constant{};
+  std::vector<ValueId> more_outputs{};
+  std::vector<std::uint8_t> custom_options{};
+  bool has_half_pixel_centers = false;  // RESIZE_NEAREST_NEIGHBOR only
 };
 
 struct Value {
   std::string name;
   Shape shape;
+  ElementType type = ElementType::kInt8;
 };
+
+// Rows or channels [begin, end) along one axis.
+struct Slice {
+  std::int32_t axis = 0;
+  std::int32_t begin = 0;
+  std::int32_t end = 0;
+};
+
+// How a converter writes what a slice keeps whole: axes masked, axes with their extents, or masked
+// and with no beginning where that is the axis' own.
+enum class SliceBounds { kMasked, kWritten, kOpen };
 
 class Network {
  public:
   explicit Network(std::string name, ChannelAxis axis = ChannelAxis::kThree)
       : name_(std::move(name)), channel_axis_(axis) {}
 
-  ValueId input(Shape shape, const std::string& name);
+  ValueId input(Shape shape, const std::string& name, const Range& range = {},
+                ElementType type = ElementType::kInt8);
   ValueId conv(ValueId x, const ConvOptions& options, const std::string& name,
                const std::string& output_name);
   ValueId depthwise(ValueId x, const ConvOptions& options, const std::string& name,
@@ -103,20 +143,48 @@ class Network {
   ValueId extend(ValueId x, std::int32_t rows, std::int32_t columns, const std::string& name);
   // Drops the first row and column.
   ValueId crop_first(ValueId x, const std::string& name);
+  ValueId slice(ValueId x, const Slice& slice, SliceBounds bounds, const std::string& name);
   ValueId max_pool(ValueId x, const Window& window, const std::string& name);
   ValueId average_pool(ValueId x, const Window& window, const std::string& name);
   ValueId global_average(ValueId x, bool keep_dims, const std::string& name);
   ValueId add(ValueId a, ValueId b, Activation activation, const std::string& name);
   ValueId concat(const std::vector<ValueId>& parts, const std::string& name);
-  ValueId relu(ValueId x, const std::string& name);
-  ValueId tanh(ValueId x, const std::string& name);
+  // Along another axis than the channels, or the channels by another number.
+  ValueId concat(const std::vector<ValueId>& parts, std::int32_t axis, const std::string& name);
+  // A convolution of one filter with given weights and no bias.
+  ValueId weighted_sum(ValueId x, const std::vector<float>& weights, const std::string& name);
+  // ADD, MUL or SUB of two tensors, the smaller one repeated, or of a tensor and a constant.
+  ValueId binary(OpCode code, ValueId a, ValueId b, const std::string& name);
+  ValueId binary(OpCode code, ValueId x, Constant constant, const std::string& name);
+  // RELU, TANH, LOGISTIC, HARD_SWISH.
+  ValueId unary(OpCode code, ValueId x, const std::string& name);
+  ValueId relu(ValueId x, const std::string& name) { return unary(OpCode::kRelu, x, name); }
+  ValueId tanh(ValueId x, const std::string& name) { return unary(OpCode::kTanh, x, name); }
+  // x * sigmoid(x), in two operators.
+  ValueId silu(ValueId x, const std::string& name);
+  ValueId quantize(ValueId x, const std::string& name, ElementType type = ElementType::kInt8);
+  ValueId dequantize(ValueId x, const std::string& name);
+  ValueId resize_nearest(ValueId x, std::int32_t height, std::int32_t width,
+                         bool half_pixel_centers, const std::string& name);
+  // `written` is the shape as the file states it; empty: as it is.
+  // The tensor twice, along a new axis.
+  ValueId pack_twice(ValueId x, std::int32_t axis, const std::string& name);
+  ValueId reshape(ValueId x, const Shape& shape, const std::string& name,
+                  std::vector<std::int32_t> written = {});
+  ValueId transpose(ValueId x, const std::vector<std::int32_t>& order, const std::string& name);
+  // The custom operator of detectors; its four outputs become those of the network.
+  void detect(ValueId boxes, ValueId scores, const std::vector<float>& anchors,
+              std::vector<std::uint8_t> options, std::int32_t detections);
   ValueId to_vector(ValueId x, const std::string& name);
   ValueId softmax(ValueId x, const std::string& name);
 
   // "conv2d", "conv2d_1", …: the names Keras gives to layers that have none, in a fresh session.
   std::string auto_name(const std::string& kind);
 
-  void set_output(ValueId x) { output_ = x; }
+  void set_output(ValueId x) { outputs_ = {x}; }
+  // The builder added the operators in the order of the exporter's file.
+  void keep_order() { keeps_order_ = true; }
+  [[nodiscard]] bool keeps_order() const { return keeps_order_; }
   // As in networks that were never trained.
   void leave_biases_zero() { has_zero_biases_ = true; }
   [[nodiscard]] bool has_zero_biases() const { return has_zero_biases_; }
@@ -131,22 +199,27 @@ class Network {
   [[nodiscard]] const std::vector<Layer>& layers() const { return layers_; }
   [[nodiscard]] const std::vector<Value>& values() const { return values_; }
   [[nodiscard]] const Shape& shape(ValueId x) const { return values_[index(x)].shape; }
-  [[nodiscard]] ValueId output() const { return output_; }
-  // What Keras' count_params() gives, statistics of batch normalization included.
+  [[nodiscard]] const std::vector<ValueId>& outputs() const { return outputs_; }
+  [[nodiscard]] const Range& input_range() const { return input_range_; }
+  // What Keras' count_params() gives, statistics of batch normalization included, or for networks
+  // of PyTorch what is learned.
   [[nodiscard]] std::uint64_t keras_parameters() const { return keras_parameters_; }
 
  private:
   ValueId append(Layer layer, const Shape& shape);
+  ValueId append(Layer layer, const Shape& shape, ElementType type);
   void count_convolution(std::int64_t weights, const ConvOptions& options, std::int32_t channels);
 
   std::string name_;
   ChannelAxis channel_axis_;
   std::vector<Layer> layers_;
   std::vector<Value> values_;
-  ValueId output_{};
+  std::vector<ValueId> outputs_;
+  Range input_range_;
   std::uint64_t keras_parameters_ = 0;
   bool has_zero_biases_ = false;
   bool has_one_dense_scale_ = false;
+  bool keeps_order_ = false;
   std::unordered_map<std::string, int> auto_names_;
 };
 

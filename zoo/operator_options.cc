@@ -30,24 +30,36 @@ OperatorOptions reducer(fb::FlatBufferBuilder& builder, bool keeps_dimensions) {
   return as_options(tflite::CreateReducerOptions(builder, keeps_dimensions));
 }
 
-// Cuts off the first row and column, as NASNet does.
-OperatorOptions strided_slice(fb::FlatBufferBuilder& builder) {
-  constexpr std::int32_t kAllButRowsAndColumns = 0b1001;
-  constexpr std::int32_t kAll = 0b1111;
-  return as_options(tflite::CreateStridedSliceOptions(builder, kAllButRowsAndColumns, kAll));
+OperatorOptions strided_slice(fb::FlatBufferBuilder& builder, const Layer& layer) {
+  const std::size_t masks = layer.constants.size() - 2;
+  return as_options(tflite::CreateStridedSliceOptions(builder, layer.constants[masks],
+                                                      layer.constants[masks + 1]));
+}
+
+OperatorOptions concatenation(fb::FlatBufferBuilder& builder, const Network& network,
+                              const Layer& layer) {
+  const std::int32_t axis = layer.constants.empty()
+                                ? static_cast<std::int32_t>(network.channel_axis())
+                                : layer.constants[0];
+  return as_options(tflite::CreateConcatenationOptions(builder, axis));
 }
 
 }  // namespace
 
-std::int32_t operator_version(OpCode code) {
-  switch (code) {
+std::int32_t operator_version(const Layer& layer) {
+  switch (layer.code) {
     case OpCode::kConv2D:
     case OpCode::kDepthwiseConv2D:
       return 3;
     case OpCode::kFullyConnected:
       return 4;
     case OpCode::kReshape:
+    case OpCode::kQuantize:
+    case OpCode::kHardSwish:
+    case OpCode::kCustom:
       return 1;
+    case OpCode::kResizeNearestNeighbor:
+      return layer.has_half_pixel_centers ? 3 : 2;
     default:
       return 2;  // the int8 version of every other operator used here
   }
@@ -72,19 +84,26 @@ OperatorOptions operator_options(fb::FlatBufferBuilder& builder, const Network& 
                                                     window.stride, window.width, window.height));
     case OpCode::kAdd:
       return as_options(tflite::CreateAddOptions(builder, activation));
+    case OpCode::kPack:
+      return as_options(tflite::CreatePackOptions(
+          builder, static_cast<std::int32_t>(layer.inputs.size()), layer.constants[0]));
+    case OpCode::kSub:
+      return as_options(tflite::CreateSubOptions(builder, activation));
+    case OpCode::kResizeNearestNeighbor:
+      return as_options(
+          tflite::CreateResizeNearestNeighborOptions(builder, false, layer.has_half_pixel_centers));
     case OpCode::kMul:
       return as_options(tflite::CreateMulOptions(builder, activation));
     case OpCode::kConcatenation:
-      return as_options(tflite::CreateConcatenationOptions(
-          builder, static_cast<std::int32_t>(network.channel_axis())));
+      return concatenation(builder, network, layer);
     case OpCode::kMean:
-      return reducer(builder, !network.shape(layer.output).is_vector);
+      return reducer(builder, network.shape(layer.output).rank == 4);
     case OpCode::kPad:
       return as_options(tflite::CreatePadOptions(builder));
     case OpCode::kSoftmax:
       return as_options(tflite::CreateSoftmaxOptions(builder, 1.0F));
     case OpCode::kStridedSlice:
-      return strided_slice(builder);
+      return strided_slice(builder, layer);
     default:
       return {};
   }

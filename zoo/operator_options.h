@@ -16,6 +16,6 @@ struct OperatorOptions {
                                                const Network& network, const Layer& layer);
 
 // The version of an operator's definition that takes int8 tensors.
-[[nodiscard]] std::int32_t operator_version(OpCode code);
+[[nodiscard]] std::int32_t operator_version(const Layer& layer);
 
 }  // namespace segue::zoo

@@ -87,7 +87,7 @@ Network dense_stack(std::int32_t units) {
   constexpr int kHidden = 4;
   Network net("dense4-n" + std::to_string(units));
   net.use_one_scale_per_dense_layer();
-  ValueId x = net.input({.channels = kInputs, .is_vector = true}, "input_1");
+  ValueId x = net.input({.channels = kInputs, .rank = 2}, "input_1");
   for (int i = 0; i < kHidden; ++i) {
     const std::string name = net.auto_name("dense");
     // The biases of the paper's untrained models are zero, and the converter drops those.

@@ -27,7 +27,7 @@ Model link_probe() {
   Network net = network("link");
   // Google's compiler knows no other dense layers.
   net.use_one_scale_per_dense_layer();
-  const ValueId x = net.input({.channels = kUnits, .is_vector = true}, "input");
+  const ValueId x = net.input({.channels = kUnits, .rank = 2}, "input");
   return zoo::model_of(net, net.dense(x, {kUnits, false}, "dense", "dense"));
 }
 

@@ -5,54 +5,19 @@
 #include <cmath>
 #include <span>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "model/schema.h"
 #include "zoo/calibrate.h"
+#include "zoo/moments.h"
 #include "zoo/operator_options.h"
+#include "zoo/random.h"
 
 namespace segue::zoo {
 namespace {
 
 namespace fb = flatbuffers;
-
-// SplitMix64 (Steele, Lea, Flood 2014), seeded with the FNV-1a hash of a name, so that a tensor's
-// values depend on its name alone.
-class Random {
- public:
-  explicit Random(std::string_view name) {
-    for (const char c : name) state_ = (state_ ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
-  }
-
-  std::uint64_t next() {
-    std::uint64_t z = (state_ += 0x9E3779B97F4A7C15ULL);
-    z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9ULL;
-    z = (z ^ (z >> 27U)) * 0x94D049BB133111EBULL;
-    return z ^ (z >> 31U);
-  }
-
-  double uniform(double low, double high) {
-    constexpr double kStep = 1.0 / 9007199254740992.0;  // 2^-53
-    return low + (high - low) * kStep * static_cast<double>(next() >> 11U);
-  }
-
- private:
-  std::uint64_t state_ = 0xCBF29CE484222325ULL;
-};
-
-// Standard deviation of the integers -127 .. 127, drawn evenly.
-const double kWeightDeviation = std::sqrt(127.0 * 128.0 / 3.0);
-
-void fill_weights(std::span<std::uint8_t> weights, Random random) {
-  for (std::size_t i = 0; i < weights.size();) {
-    std::uint64_t bits = random.next();
-    for (int k = 0; k < 8 && i < weights.size(); ++k, bits >>= 8U) {
-      const auto byte = static_cast<std::uint8_t>(bits);
-      constexpr std::uint8_t kBelowRange = 0x80;  // -128 is not used by symmetric weights
-      weights[i++] = byte == kBelowRange ? std::uint8_t{0x81} : byte;
-    }
-  }
-}
 
 class Serializer {
  public:
@@ -97,6 +62,11 @@ class Serializer {
     return calibration_.values[index(value)];
   }
 
+  struct Kernel {
+    std::int32_t tensor = 0;
+    TensorSpec spec;
+  };
+
   std::int32_t add_tensor(const TensorSpec& spec, std::uint32_t buffer) {
     const auto scales = builder_.CreateVector(spec.scales);
     const auto zero_points = builder_.CreateVector(spec.zero_points);
@@ -114,11 +84,14 @@ class Serializer {
 
   std::int32_t add_value(ValueId value) {
     const Value& source = network_.values()[index(value)];
-    const std::int32_t tensor = add_tensor({.name = source.name,
-                                            .shape = source.shape.dimensions(),
-                                            .scales = {affine(value).scale},
-                                            .zero_points = {affine(value).zero_point}},
-                                           0);
+    TensorSpec spec{.name = source.name,
+                    .shape = source.shape.dimensions(),
+                    .type = static_cast<tflite::TensorType>(source.type)};
+    if (source.type != ElementType::kFloat32) {
+      spec.scales = {affine(value).scale};
+      spec.zero_points = {affine(value).zero_point};
+    }
+    const std::int32_t tensor = add_tensor(spec, 0);
     tensor_of_[index(value)] = tensor;
     return tensor;
   }
@@ -167,26 +140,28 @@ class Serializer {
     } else {
       kernel.shape = {out.channels, layer.window.height, layer.window.width, in.channels};
     }
+    const auto [known, is_new] = kernels_.try_emplace(kernel.name);
+    Kernel& shared = known->second;
+    if (!is_new) return {shared.tensor, add_bias(layer, layer.output_name + "/bias", shared.spec)};
     const double spread = calibration_.weight_spread[position];
     Random gains = random(kernel.name + "/gain");
     const std::int32_t scales = is_dense && network_.has_one_dense_scale() ? 1 : out.channels;
     for (std::int32_t c = 0; c < scales; ++c) {
       const double gain = gains.uniform(kSmallestGain, kLargestGain);
-      kernel.scales.push_back(static_cast<float>(gain * spread / kWeightDeviation));
+      kernel.scales.push_back(static_cast<float>(gain * spread / weight_deviation()));
     }
     kernel.zero_points.assign(kernel.scales.size(), 0);
     std::size_t elements = 1;
     for (const std::int32_t extent : kernel.shape) elements *= static_cast<std::size_t>(extent);
     fill_weights(new_buffer(elements), random(kernel.name));
-    std::vector<std::int32_t> result{add_tensor(kernel, finish_buffer())};
-    result.push_back(is_dense && !layer.has_bias ? -1 : add_bias(layer, kernel, out.channels));
-    return result;
+    shared = {add_tensor(kernel, finish_buffer()), kernel};
+    const bool has_none = is_dense && !layer.has_bias;
+    return {shared.tensor, has_none ? -1 : add_bias(layer, parameter_name(layer, "bias"), kernel)};
   }
 
-  std::int32_t add_bias(const Layer& layer, const TensorSpec& kernel, std::int32_t channels) {
-    TensorSpec bias{.name = parameter_name(layer, "bias"),
-                    .shape = {channels},
-                    .type = tflite::TensorType::INT32};
+  std::int32_t add_bias(const Layer& layer, const std::string& name, const TensorSpec& kernel) {
+    const std::int32_t channels = network_.shape(layer.output).channels;
+    TensorSpec bias{.name = name, .shape = {channels}, .type = tflite::TensorType::INT32};
     bias.zero_points = kernel.zero_points;
     const float input_scale = affine(layer.inputs[0]).scale;
     for (const float scale : kernel.scales) bias.scales.push_back(input_scale * scale);
@@ -222,15 +197,66 @@ class Serializer {
     return add_tensor(spec, constant_buffer(data));
   }
 
+  // Given values; int8 unless a custom operator reads them. Where all are equal or of one sign, the
+  // scale still has the zero point 0, as weights have.
+  std::int32_t add_given_constant(const Layer& layer, const char* what) {
+    const Constant& constant = layer.constant;
+    TensorSpec spec{.name = parameter_name(layer, what), .shape = constant.shape};
+    if (layer.code == OpCode::kCustom) {
+      spec.type = tflite::TensorType::FLOAT32;
+      return add_tensor(spec, constant_buffer(constant.values));
+    }
+    constexpr float kLargest = 127.0F;
+    const Range extremes = extremes_of(constant.values);
+    const auto largest = static_cast<float>(std::max(extremes.high, -extremes.low));
+    spec.scales = {largest / kLargest};
+    spec.zero_points = {0};
+    std::vector<std::int8_t> data;
+    for (const float value : constant.values)
+      data.push_back(static_cast<std::int8_t>(std::lround(value / spec.scales[0])));
+    return add_tensor(spec, constant_buffer(data));
+  }
+
+  // Weights of one filter that an architecture fixes, and the bias that converters add: zero.
+  std::vector<std::int32_t> add_given_weights(const Layer& layer) {
+    const std::int32_t weights = add_given_constant(layer, "kernel");
+    const TensorSpec bias{
+        .name = parameter_name(layer, "bias"),
+        .shape = {1},
+        .type = tflite::TensorType::INT32,
+        .scales = {affine(layer.inputs[0]).scale *
+                   static_cast<float>(extremes_of(layer.constant.values).high) / 127.0F},
+        .zero_points = {0}};
+    return {weights, add_tensor(bias, constant_buffer(std::vector<std::int32_t>{0}))};
+  }
+
+  std::int32_t add_strides(const Layer& layer) {
+    const std::int32_t rank = network_.shape(layer.output).rank;
+    return add_int32(parameter_name(layer, "strides"), {rank},
+                     std::vector<std::int32_t>(static_cast<std::size_t>(rank), 1));
+  }
+
+  std::int32_t add_slice_bound(const Layer& layer, const char* what, std::size_t part) {
+    const auto rank = static_cast<std::size_t>(network_.shape(layer.output).rank);
+    const auto first = layer.constants.begin() + static_cast<std::ptrdiff_t>(part * rank);
+    return add_int32(parameter_name(layer, what), {static_cast<std::int32_t>(rank)},
+                     {first, first + static_cast<std::ptrdiff_t>(rank)});
+  }
+
   std::vector<std::int32_t> add_constants(const Layer& layer, std::size_t position) {
     const auto length = static_cast<std::int32_t>(layer.constants.size());
     const double spread = calibration_.weight_spread[position];
+    if (!layer.constant.values.empty()) {
+      return layer.code == OpCode::kConv2D ? add_given_weights(layer)
+                                           : std::vector{add_given_constant(layer, "constant")};
+    }
     switch (layer.code) {
       case OpCode::kConv2D:
       case OpCode::kDepthwiseConv2D:
       case OpCode::kFullyConnected:
         return add_weights(layer, position);
       case OpCode::kMul:
+        if (layer.inputs.size() == 2) return {};
         return {add_channel_constant(layer, "gamma", spread, spread * (kLargestGain - 1.0))};
       case OpCode::kAdd:
         if (layer.inputs.size() == 2) return {};
@@ -242,15 +268,19 @@ class Serializer {
       case OpCode::kReshape:
         return {add_int32(parameter_name(layer, "shape"), {length}, layer.constants)};
       case OpCode::kStridedSlice:
-        return {add_int32(parameter_name(layer, "begin"), {4}, {0, 1, 1, 0}),
-                add_int32(parameter_name(layer, "end"), {4}, {0, 0, 0, 0}),
-                add_int32(parameter_name(layer, "strides"), {4}, {1, 1, 1, 1})};
+        return {add_slice_bound(layer, "begin", 0), add_slice_bound(layer, "end", 1),
+                add_strides(layer)};
+      case OpCode::kTranspose:
+        return {add_int32(parameter_name(layer, "perm"), {length}, layer.constants)};
+      case OpCode::kResizeNearestNeighbor:
+        return {add_int32(parameter_name(layer, "size"), {length}, layer.constants)};
       default:
         return {};
     }
   }
 
-  std::uint32_t code_index(OpCode code) {
+  std::uint32_t code_index(const Layer& layer) {
+    const std::pair code{layer.code, operator_version(layer)};
     const auto found = std::ranges::find(codes_, code);
     if (found != codes_.end()) return static_cast<std::uint32_t>(found - codes_.begin());
     codes_.push_back(code);
@@ -262,21 +292,34 @@ class Serializer {
     std::vector<std::int32_t> inputs;
     for (const ValueId input : layer.inputs) inputs.push_back(tensor_of_[index(input)]);
     const auto constants = add_constants(layer, position);
-    inputs.insert(inputs.end(), constants.begin(), constants.end());
-    const std::vector<std::int32_t> outputs{add_value(layer.output)};
+    inputs.insert(layer.constant.is_first ? inputs.begin() : inputs.end(), constants.begin(),
+                  constants.end());
+    std::vector<std::int32_t> outputs{add_value(layer.output)};
+    for (const ValueId output : layer.more_outputs) outputs.push_back(add_value(output));
     const OperatorOptions options = operator_options(builder_, network_, layer);
-    operators_.push_back(tflite::CreateOperatorDirect(builder_, code_index(layer.code), &inputs,
-                                                      &outputs, options.type, options.offset));
+    operators_.push_back(tflite::CreateOperatorDirect(
+        builder_, code_index(layer), &inputs, &outputs, options.type, options.offset,
+        layer.custom_options.empty() ? nullptr : &layer.custom_options));
   }
 
-  fb::Offset<tflite::SignatureDef> signature(std::int32_t input, std::int32_t output) {
-    const std::string& input_name = network_.values()[0].name;
-    const std::string& output_name = network_.values()[index(network_.output())].name;
-    const std::vector inputs{tflite::CreateTensorMapDirect(builder_, input_name.c_str(),
-                                                           static_cast<std::uint32_t>(input))};
-    const std::vector outputs{tflite::CreateTensorMapDirect(builder_, output_name.c_str(),
-                                                            static_cast<std::uint32_t>(output))};
+  fb::Offset<tflite::TensorMap> named_tensor(ValueId value) {
+    const std::string& name = network_.values()[index(value)].name;
+    return tflite::CreateTensorMapDirect(builder_, name.c_str(),
+                                         static_cast<std::uint32_t>(tensor_of_[index(value)]));
+  }
+
+  fb::Offset<tflite::SignatureDef> signature() {
+    const std::vector inputs{named_tensor(ValueId{0})};
+    std::vector<fb::Offset<tflite::TensorMap>> outputs;
+    for (const ValueId output : network_.outputs()) outputs.push_back(named_tensor(output));
     return tflite::CreateSignatureDefDirect(builder_, &inputs, &outputs, "serving_default");
+  }
+
+  fb::Offset<tflite::OperatorCode> operator_code(OpCode code, std::int32_t version) {
+    const auto number = static_cast<std::int32_t>(code);
+    const char* custom = code == OpCode::kCustom ? "TFLite_Detection_PostProcess" : nullptr;
+    return tflite::CreateOperatorCodeDirect(builder_, static_cast<std::int8_t>(number), custom,
+                                            version, static_cast<tflite::BuiltinOperator>(number));
   }
 
   fb::Offset<tflite::Metadata> runtime_version() {
@@ -288,18 +331,14 @@ class Serializer {
 
   void finish() {
     const std::vector<std::int32_t> inputs{tensor_of_[0]};
-    const std::vector<std::int32_t> outputs{tensor_of_[index(network_.output())]};
+    std::vector<std::int32_t> outputs;
+    for (const ValueId output : network_.outputs()) outputs.push_back(tensor_of_[index(output)]);
     const std::vector subgraphs{
         tflite::CreateSubGraphDirect(builder_, &tensors_, &inputs, &outputs, &operators_, "main")};
     const std::vector metadata{runtime_version()};
-    const std::vector signatures{signature(inputs[0], outputs[0])};
+    const std::vector signatures{signature()};
     std::vector<fb::Offset<tflite::OperatorCode>> codes;
-    for (const OpCode code : codes_) {
-      const auto number = static_cast<std::int32_t>(code);
-      codes.push_back(tflite::CreateOperatorCode(builder_, static_cast<std::int8_t>(number), 0,
-                                                 operator_version(code),
-                                                 static_cast<tflite::BuiltinOperator>(number)));
-    }
+    for (const auto& [code, version] : codes_) codes.push_back(operator_code(code, version));
     const std::string description = "segue zoo: " + network_.name() + ", random weights";
     constexpr std::uint32_t kSchemaVersion = 3;
     const auto root =
@@ -312,8 +351,9 @@ class Serializer {
   Calibration calibration_;
   fb::FlatBufferBuilder builder_;
   fb::uoffset_t pending_ = 0;
-  std::vector<OpCode> codes_;
-  std::vector<std::int32_t> tensor_of_;  // per value
+  std::vector<std::pair<OpCode, std::int32_t>> codes_;  // with versions
+  std::vector<std::int32_t> tensor_of_;                 // per value
+  std::unordered_map<std::string, Kernel> kernels_;     // by name
   std::vector<fb::Offset<tflite::Buffer>> buffers_;
   std::vector<fb::Offset<tflite::Tensor>> tensors_;
   std::vector<fb::Offset<tflite::Operator>> operators_;

@@ -2,9 +2,10 @@
 ///
 /// Structure, layer names and parameter counts are those of the Keras models after TensorFlow's
 /// converter: activations are fused, and batch normalization is folded where the converter can fold
-/// it and otherwise becomes MUL and ADD. Weights are pseudo-random, with the name as seed and
-/// scales per channel. Scales are chosen so that activations do not become constant at any depth.
-/// Predictions of these models have no meaning; their sizes, shapes, cuts and bit patterns do.
+/// it and otherwise becomes MUL and ADD. Weights are pseudo-random, with the name
+/// as seed and scales per channel. Scales are chosen so that activations do not become constant at
+/// any depth. Predictions of these models have no meaning; their sizes, shapes, cuts and bit
+/// patterns do.
 ///
 /// Example:
 ///
@@ -32,10 +33,12 @@ namespace [[gnu::visibility("default")]] segue {
 
 /// A model of the zoo.
 struct ZooEntry {
-  std::string name;                    // "resnet101", "conv5-f442"
-  std::string title;                   // "ResNet101"
-  std::int32_t input_size = 0;         // default height and width in pixels; 0: no image input
-  std::uint64_t keras_parameters = 0;  // as Keras counts them; 0 for families of any width
+  std::string name;             // "resnet101", "conv5-f442"
+  std::string title;            // "ResNet101"
+  std::int32_t input_size = 0;  // default height and width in pixels; 0: no image input
+  // As Keras counts them, or as PyTorch does for YOLO: without statistics of batch normalization.
+  // 0 for families of any width.
+  std::uint64_t keras_parameters = 0;
 };
 
 /// Returns all models in a fixed order. The families "conv5-fN" and "dense4-nN" have one entry
@@ -43,12 +46,12 @@ struct ZooEntry {
 [[nodiscard]] std::span<const ZooEntry> zoo_catalogue();
 
 /// Builds the file of a model: "NAME" or "NAME@SIZE" (input of SIZE x SIZE pixels). Takes up to
-/// about 0.2 s and twice the model's size in memory. Throws Error(kInvalidArgument) for an unknown
+/// about 0.3 s and twice the model's size in memory. Throws Error(kInvalidArgument) for an unknown
 /// name (with similar names) or a size that the architecture does not support.
 [[nodiscard]] std::vector<std::byte> make_zoo_model(std::string_view name);
 
-/// Returns the number of parameters that Keras' count_params() reports for this model. Throws as
-/// make_zoo_model.
+/// Returns the number of parameters that Keras' count_params(), or PyTorch for YOLO, reports for
+/// this model. Throws as make_zoo_model.
 [[nodiscard]] std::uint64_t zoo_keras_parameters(std::string_view name);
 
 /// Returns the probes of `segue calibrate` (calibrate.h) in a fixed order, not compiled, 30 MB in

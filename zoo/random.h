@@ -1,0 +1,49 @@
+// Pseudo-random numbers that depend on a name alone, and weights made of them.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace segue::zoo {
+
+// SplitMix64 (Steele, Lea, Flood 2014), seeded with the FNV-1a hash of a name.
+class Random {
+ public:
+  explicit Random(std::string_view name) {
+    for (const char c : name) state_ = (state_ ^ static_cast<unsigned char>(c)) * 0x100000001B3ULL;
+  }
+
+  std::uint64_t next() {
+    std::uint64_t z = (state_ += 0x9E3779B97F4A7C15ULL);
+    z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9ULL;
+    z = (z ^ (z >> 27U)) * 0x94D049BB133111EBULL;
+    return z ^ (z >> 31U);
+  }
+
+  double uniform(double low, double high) {
+    constexpr double kStep = 1.0 / 9007199254740992.0;  // 2^-53
+    return low + (high - low) * kStep * static_cast<double>(next() >> 11U);
+  }
+
+ private:
+  std::uint64_t state_ = 0xCBF29CE484222325ULL;
+};
+
+// Symmetric int8 weights, drawn evenly from -127 .. 127.
+inline void fill_weights(std::span<std::uint8_t> weights, Random random) {
+  for (std::size_t i = 0; i < weights.size();) {
+    std::uint64_t bits = random.next();
+    for (int k = 0; k < 8 && i < weights.size(); ++k, bits >>= 8U) {
+      const auto byte = static_cast<std::uint8_t>(bits);
+      constexpr std::uint8_t kBelowRange = 0x80;  // -128 is not used by symmetric weights
+      weights[i++] = byte == kBelowRange ? std::uint8_t{0x81} : byte;
+    }
+  }
+}
+
+// Standard deviation of those weights.
+[[nodiscard]] inline double weight_deviation() { return std::sqrt(127.0 * 128.0 / 3.0); }
+
+}  // namespace segue::zoo
