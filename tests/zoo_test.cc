@@ -54,12 +54,15 @@ TEST(Zoo, WrittenParametersMatchPublished) {
 
 TEST(Zoo, CatalogueListsModelsAndCounts) {
   const auto catalogue = zoo_catalogue();
-  EXPECT_EQ(catalogue.size(), published().size() + 2);
-  for (const Published& model : published()) {
-    const auto entry = std::ranges::find(catalogue, model.name, &ZooEntry::name);
-    ASSERT_NE(entry, catalogue.end()) << model.name;
-    EXPECT_EQ(entry->keras_parameters, model.parameters);
-  }
+  EXPECT_EQ(catalogue.size(), published().size() + testing::detectors().size() + 2);
+  const auto expect_listed = [&](const char* name, std::uint64_t parameters) {
+    const auto entry = std::ranges::find(catalogue, name, &ZooEntry::name);
+    ASSERT_NE(entry, catalogue.end()) << name;
+    EXPECT_EQ(entry->keras_parameters, parameters) << name;
+  };
+  for (const Published& model : published()) expect_listed(model.name, model.parameters);
+  for (const testing::Detector& model : testing::detectors())
+    expect_listed(model.name, model.parameters);
 }
 
 std::set<std::string> tensor_names(const std::string& model_name) {

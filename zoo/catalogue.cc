@@ -63,6 +63,14 @@ const std::vector<Recipe>& recipes() {
       {{"vgg16", "VGG16", 224}, [](auto s) { return zoo::vgg(16, s); }},
       {{"vgg19", "VGG19", 224}, [](auto s) { return zoo::vgg(19, s); }},
       {{"squeezenet", "SqueezeNet 1.1", 227}, zoo::squeezenet, 48},
+      {{"yolov5n", "YOLOv5n", 640}, [](auto s) { return zoo::yolov5('n', s, s); }},
+      {{"yolov5s", "YOLOv5s", 640}, [](auto s) { return zoo::yolov5('s', s, s); }},
+      {{"yolov5m", "YOLOv5m", 640}, [](auto s) { return zoo::yolov5('m', s, s); }},
+      {{"yolov5l", "YOLOv5l", 640}, [](auto s) { return zoo::yolov5('l', s, s); }},
+      {{"yolov8n", "YOLOv8n", 640}, [](auto s) { return zoo::yolov8('n', s, s); }},
+      {{"yolov8s", "YOLOv8s", 640}, [](auto s) { return zoo::yolov8('s', s, s); }},
+      {{"yolov8m", "YOLOv8m", 640}, [](auto s) { return zoo::yolov8('m', s, s); }},
+      {{"yolov8l", "YOLOv8l", 640}, [](auto s) { return zoo::yolov8('l', s, s); }},
   };
   return kRecipes;
 }

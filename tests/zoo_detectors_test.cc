@@ -1,0 +1,81 @@
+// Detectors of the zoo: equal to what their exporters write, and whole after a split.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "environment.h"
+#include "model/schema.h"
+#include "model_listing.h"
+#include "published_models.h"
+#include "segue/graph.h"
+#include "segue/plan.h"
+#include "segue/segmentation.h"
+#include "segue/verify.h"
+#include "segue/zoo.h"
+
+namespace segue {
+namespace {
+
+using testing::Detector;
+using testing::detectors;
+
+struct Exported {
+  const char* name;
+  std::ptrdiff_t operators;
+  const char* listing_sha256;
+};
+
+class ExportedZoo : public ::testing::TestWithParam<Exported> {};
+
+TEST_P(ExportedZoo, OperatorsEqualTheExporters) {
+  const auto bytes = make_zoo_model(GetParam().name);
+  const std::string text = testing::listing(*tflite::GetModel(bytes.data()));
+  EXPECT_EQ(std::ranges::count(text, '\n'), GetParam().operators);
+  EXPECT_EQ(sha256(std::as_bytes(std::span(text))), GetParam().listing_sha256) << text;
+}
+
+// Each was compared, operator by operator, with an export of random weights: ultralytics 8.4.190
+// with onnx2tf 1.28.8 (YOLOv8), yolov5 7.0.14, TensorFlow Object Detection API 2.8.0 (SSD), and
+// TensorFlow Lite Model Maker 0.4.3 (EfficientDet). They differ in the version of MUL, 3 in YOLOv5,
+// and in the outputs of the last operator of detectors, which have no shape there.
+INSTANTIATE_TEST_SUITE_P(
+    Detectors, ExportedZoo,
+    ::testing::Values(Exported{"yolov8n@320", 256,
+                               "84f8f9fe832a0f91e817ecf83f88d5d9f9ab934700fe214b8087995daa65d6f7"},
+                      Exported{"yolov5n@320", 261,
+                               "e2d6b9b45cb31a7051040dd950548fe1b1dea048dc041dc8c0790e5f23bccb45"}),
+    [](const auto& row) { return testing::test_name(row.param.name); });
+
+class ZooDetector : public ::testing::TestWithParam<Detector> {};
+
+TEST_P(ZooDetector, MacsEqualThePublishedOnes) {
+  if (GetParam().giga_macs == 0) GTEST_SKIP() << "none published";
+  const Model model = open_model(std::string("zoo:") + GetParam().name);
+  const double giga_macs = static_cast<double>(Graph(model).macs()) / 1e9;
+  // Ultralytics count batch normalization and activations too, up to 1 %.
+  EXPECT_NEAR(giga_macs / GetParam().giga_macs, 1.0, 0.013);
+}
+
+TEST_P(ZooDetector, IsTheSameInThreeSegments) {
+  const Model model = open_model(std::string("zoo:") + GetParam().smaller);
+  const Graph graph(model);
+  const DeviceSpec& device = find_device("edgetpu-pcie");
+  const auto compiler = make_simulated_compiler(device);
+  const testing::ScratchFolder scratch;
+  const auto balanced = segment_balanced(graph, 3, *compiler);
+  Plan plan = make_plan(graph, balanced.segmentation, *compiler, device, Strategy::kBalanced);
+  identify_model(plan, model);
+  write_segments(model, balanced.segmentation, to_json(plan), scratch.path());
+  const auto report = verify_segments(model, find_segments(scratch.path()), testing::cpu_backend(),
+                                      {.plan = find_plan(scratch.path()), .inputs = 1, .seed = 1});
+  EXPECT_EQ(report.mismatch, "");
+  EXPECT_EQ(report.segment_count, 3U);
+  EXPECT_EQ(report.operator_count, model.operators().size());
+  EXPECT_TRUE(report.not_run.empty()) << report.not_run;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ZooDetector, ::testing::ValuesIn(detectors()),
+                         [](const auto& row) { return row.param.name; });
+
+}  // namespace
+}  // namespace segue
