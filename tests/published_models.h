@@ -62,14 +62,18 @@ struct Detector {
 // of batch normalization. SSD: TensorFlow Object Detection API 2.8; EfficientDet-Lite: TensorFlow
 // Lite Model Maker 0.4; both as the variables of a network built by them.
 inline const std::vector<Detector>& detectors() {
-  static const std::vector<Detector> kDetectors{{"yolov5n", 1872157, 4.5 / 2, "yolov5n@128"},
-                                                {"yolov5s", 7235389, 16.5 / 2, "yolov5s@128"},
-                                                {"yolov5m", 21190557, 49.0 / 2, "yolov5m@64"},
-                                                {"yolov5l", 46563709, 109.1 / 2, "yolov5l@64"},
-                                                {"yolov8n", 3157200, 8.7 / 2, "yolov8n@128"},
-                                                {"yolov8s", 11166560, 28.6 / 2, "yolov8s@128"},
-                                                {"yolov8m", 25902640, 78.9 / 2, "yolov8m@64"},
-                                                {"yolov8l", 43691520, 165.2 / 2, "yolov8l@64"}};
+  static const std::vector<Detector> kDetectors{
+      {"ssdmobilenetv1fpn", 12125178, 0, "ssdmobilenetv1fpn@128"},
+      {"ssdmobilenetv2", 6103999, 0, "ssdmobilenetv2@128"},
+      {"ssdlitemobiledet", 4196095, 0, "ssdlitemobiledet@128"},
+      {"yolov5n", 1872157, 4.5 / 2, "yolov5n@128"},
+      {"yolov5s", 7235389, 16.5 / 2, "yolov5s@128"},
+      {"yolov5m", 21190557, 49.0 / 2, "yolov5m@64"},
+      {"yolov5l", 46563709, 109.1 / 2, "yolov5l@64"},
+      {"yolov8n", 3157200, 8.7 / 2, "yolov8n@128"},
+      {"yolov8s", 11166560, 28.6 / 2, "yolov8s@128"},
+      {"yolov8m", 25902640, 78.9 / 2, "yolov8m@64"},
+      {"yolov8l", 43691520, 165.2 / 2, "yolov8l@64"}};
   return kDetectors;
 }
 

@@ -43,7 +43,13 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Exported{"yolov8n@320", 256,
                                "84f8f9fe832a0f91e817ecf83f88d5d9f9ab934700fe214b8087995daa65d6f7"},
                       Exported{"yolov5n@320", 261,
-                               "e2d6b9b45cb31a7051040dd950548fe1b1dea048dc041dc8c0790e5f23bccb45"}),
+                               "e2d6b9b45cb31a7051040dd950548fe1b1dea048dc041dc8c0790e5f23bccb45"},
+                      Exported{"ssdmobilenetv1fpn@320", 111,
+                               "9fc212e1547858c2c8d3e5b384c45293f5896747fa15558a8ff3db237d755cc0"},
+                      Exported{"ssdmobilenetv2", 102,
+                               "e360f488214a95d16817376f3663db42832363b798c37fafc3f7edd7f2a2a752"},
+                      Exported{"ssdlitemobiledet", 128,
+                               "47a6e60c4f616c6786115bfb1ebd168ecadcfbac2d8aefc7f8020b5f423bd9d0"}),
     [](const auto& row) { return testing::test_name(row.param.name); });
 
 class ZooDetector : public ::testing::TestWithParam<Detector> {};

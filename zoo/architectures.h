@@ -30,6 +30,9 @@ namespace segue::zoo {
 [[nodiscard]] Network resnet_v2(int depth, std::int32_t size);
 [[nodiscard]] Network vgg(int depth, std::int32_t size);
 [[nodiscard]] Network squeezenet(std::int32_t size);
+[[nodiscard]] Network ssd_mobilenet_v1_fpn(std::int32_t size);
+[[nodiscard]] Network ssd_mobilenet_v2(std::int32_t size);
+[[nodiscard]] Network ssdlite_mobiledet(std::int32_t size);
 // Letter 'n', 's', 'm' or 'l'.
 [[nodiscard]] Network yolov5(char letter, std::int32_t height, std::int32_t width);
 [[nodiscard]] Network yolov8(char letter, std::int32_t height, std::int32_t width);

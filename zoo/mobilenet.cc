@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "zoo/architectures.h"
+#include "zoo/backbones.h"
 
 namespace segue::zoo {
 namespace {
@@ -82,13 +83,15 @@ ValueId fused_block(Network& net, ValueId x, const InvertedResidual& block, std:
   return end_block(net, x, y, block, name);
 }
 
-ValueId mobile_block(Network& net, ValueId x, const InvertedResidual& block, int number) {
+ValueId mobile_block(Network& net, ValueId x, const InvertedResidual& block, int number,
+                     const OnBlock& on_expansion) {
   const std::int32_t channels = net.shape(x).channels;
   const std::string name = number == 0 ? "expanded_conv_" : "block_" + std::to_string(number) + "_";
   ValueId y = x;
   if (number > 0) {
     y = net.conv(y, normed(square(1), channels * block.expansion, Activation::kRelu6),
                  name + "expand", name + "expand_relu");
+    if (on_expansion) on_expansion(number, y);
   }
   y = net.depthwise(y, normed(square(3, block.stride), 0, Activation::kRelu6), name + "depthwise",
                     name + "depthwise_relu");
@@ -100,7 +103,7 @@ ValueId mobile_block(Network& net, ValueId x, const InvertedResidual& block, int
 
 }  // namespace
 
-Network mobilenet(std::int32_t size, double width) {
+ValueId mobilenet_features(Network& net, ValueId x, double width, const OnBlock& on_block) {
   const auto filters = [&](std::int32_t count) {
     return static_cast<std::int32_t>(static_cast<double>(count) * width);
   };
@@ -121,8 +124,6 @@ Network mobilenet(std::int32_t size, double width) {
                                            {512, 1},
                                            {1024, 2},
                                            {1024, 1}}};
-  Network net("mobilenet");
-  ValueId x = net.input({size, size, 3}, "input_1");
   x = net.conv(x, normed(square(3, 2), filters(32), Activation::kRelu6), "conv1", "conv1_relu");
   for (std::size_t i = 0; i < kBlocks.size(); ++i) {
     const std::string number = std::to_string(i + 1);
@@ -130,7 +131,14 @@ Network mobilenet(std::int32_t size, double width) {
                       "conv_dw_" + number, "conv_dw_" + number + "_relu");
     x = net.conv(x, normed(square(1), filters(kBlocks[i].filters), Activation::kRelu6),
                  "conv_pw_" + number, "conv_pw_" + number + "_relu");
+    if (on_block) on_block(static_cast<int>(i + 1), x);
   }
+  return x;
+}
+
+Network mobilenet(std::int32_t size, double width) {
+  Network net("mobilenet");
+  ValueId x = mobilenet_features(net, net.input({size, size, 3}, "input_1"), width);
   x = net.global_average(x, true, "global_average_pooling2d");
   x = net.conv(x, {square(1), 1000, true}, "conv_preds", "conv_preds");
   x = net.to_vector(x, "reshape_2");
@@ -138,7 +146,7 @@ Network mobilenet(std::int32_t size, double width) {
   return net;
 }
 
-Network mobilenet_v2(std::int32_t size) {
+ValueId mobilenet_v2_features(Network& net, ValueId x, const OnBlock& on_expansion) {
   struct Stage {
     int repeats;
     InvertedResidual block;
@@ -150,17 +158,21 @@ Network mobilenet_v2(std::int32_t size) {
                                           {3, {3, 1, 6, 96}},
                                           {3, {3, 2, 6, 160}},
                                           {1, {3, 1, 6, 320}}}};
-  Network net("mobilenetv2");
-  ValueId x = net.input({size, size, 3}, "input_1");
   x = net.conv(x, normed(square(3, 2), 32, Activation::kRelu6), "Conv1", "Conv1_relu");
   int number = 0;
   for (const Stage& stage : kStages) {
     for (int i = 0; i < stage.repeats; ++i) {
       InvertedResidual block = stage.block;
       if (i > 0) block.stride = 1;
-      x = mobile_block(net, x, block, number++);
+      x = mobile_block(net, x, block, number++, on_expansion);
     }
   }
+  return x;
+}
+
+Network mobilenet_v2(std::int32_t size) {
+  Network net("mobilenetv2");
+  ValueId x = mobilenet_v2_features(net, net.input({size, size, 3}, "input_1"));
   x = net.conv(x, normed(kPointwise, 1280, Activation::kRelu6), "Conv_1", "out_relu");
   x = net.global_average(x, false, "global_average_pooling2d");
   x = net.dense(x, {1000}, "predictions", "predictions/logits");
@@ -168,7 +180,7 @@ Network mobilenet_v2(std::int32_t size) {
   return net;
 }
 
-Network efficientnet_lite(int variant, std::int32_t size) {
+std::array<ValueId, 3> efficientnet_lite_features(Network& net, ValueId x, int variant) {
   struct Scaling {
     double width;
     double depth;
@@ -176,8 +188,7 @@ Network efficientnet_lite(int variant, std::int32_t size) {
   constexpr std::array<Scaling, 5> kScalings{
       {{1.0, 1.0}, {1.0, 1.1}, {1.1, 1.2}, {1.2, 1.4}, {1.4, 1.8}}};
   const Scaling scaling = kScalings.at(static_cast<std::size_t>(variant));
-  Network net("efficientnetliteb" + std::to_string(variant));
-  ValueId x = net.input({size, size, 3}, "input_1");
+  std::array<ValueId, kEfficientStages.size()> ends{};
   x = net.conv(x, normed(square(3, 2), 32, Activation::kRelu6), "stem_conv", "stem_activation");
   for (std::size_t s = 0; s < kEfficientStages.size(); ++s) {
     // The Lite variants keep the first and the last stage as they are.
@@ -190,7 +201,15 @@ Network efficientnet_lite(int variant, std::int32_t size) {
       if (i > 0) block.stride = 1;
       x = efficient_block(net, x, block, Activation::kRelu6, efficient_name(s, i));
     }
+    ends.at(s) = x;
   }
+  return {ends[2], ends[4], ends[6]};
+}
+
+Network efficientnet_lite(int variant, std::int32_t size) {
+  Network net("efficientnetliteb" + std::to_string(variant));
+  const ValueId image = net.input({size, size, 3}, "input_1");
+  ValueId x = efficientnet_lite_features(net, image, variant)[2];
   x = net.conv(x, normed(square(1), 1280, Activation::kRelu6), "top_conv", "top_activation");
   x = net.global_average(x, false, "avg_pool");
   x = net.dense(x, {1000}, "predictions", "predictions/logits");
