@@ -49,7 +49,17 @@ INSTANTIATE_TEST_SUITE_P(
                       Exported{"ssdmobilenetv2", 102,
                                "e360f488214a95d16817376f3663db42832363b798c37fafc3f7edd7f2a2a752"},
                       Exported{"ssdlitemobiledet", 128,
-                               "47a6e60c4f616c6786115bfb1ebd168ecadcfbac2d8aefc7f8020b5f423bd9d0"}),
+                               "47a6e60c4f616c6786115bfb1ebd168ecadcfbac2d8aefc7f8020b5f423bd9d0"},
+                      Exported{"efficientdetlite0", 267,
+                               "489dd614105f82d513813c35c31599f7d7da2b23132e442cfffcd5400f786830"},
+                      Exported{"efficientdetlite1@192", 322,
+                               "2845850612fd374879af28e0018cbf2aa65513c648207d670d328fbdaad192ec"},
+                      Exported{"efficientdetlite2@192", 357,
+                               "b49acba59581bc491cd02cffd14f987ccc7f61ed47a93491b00506abe615983d"},
+                      Exported{"efficientdetlite3@192", 424,
+                               "3dc099f6c9144675036bd6fe488ea409d418d61e7d08f577d4484b5a1b3aa7d1"},
+                      Exported{"efficientdetlite3x@192", 424,
+                               "7c71346504f31d4f9253d1090fcebcbd46af3d09db774bfa00147cc6ab98c436"}),
     [](const auto& row) { return testing::test_name(row.param.name); });
 
 class ZooDetector : public ::testing::TestWithParam<Detector> {};

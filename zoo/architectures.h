@@ -33,6 +33,8 @@ namespace segue::zoo {
 [[nodiscard]] Network ssd_mobilenet_v1_fpn(std::int32_t size);
 [[nodiscard]] Network ssd_mobilenet_v2(std::int32_t size);
 [[nodiscard]] Network ssdlite_mobiledet(std::int32_t size);
+// Variant "0", "1", "2", "3" or "3x".
+[[nodiscard]] Network efficientdet_lite(const std::string& variant, std::int32_t size);
 // Letter 'n', 's', 'm' or 'l'.
 [[nodiscard]] Network yolov5(char letter, std::int32_t height, std::int32_t width);
 [[nodiscard]] Network yolov8(char letter, std::int32_t height, std::int32_t width);

@@ -4,7 +4,7 @@
 /// converter: activations are fused, and batch normalization is folded where the converter can fold
 /// it and otherwise becomes MUL and ADD. Detectors are built as their exporters write them, with
 /// heads and post-processing: YOLOv5 and YOLOv8 (Ultralytics), SSD (TensorFlow Object Detection
-/// API). Weights are pseudo-random, with the name
+/// API), EfficientDet-Lite (TensorFlow Lite Model Maker). Weights are pseudo-random, with the name
 /// as seed and scales per channel. Scales are chosen so that activations do not become constant at
 /// any depth. Predictions of these models have no meaning; their sizes, shapes, cuts and bit
 /// patterns do.
