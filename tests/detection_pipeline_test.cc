@@ -129,7 +129,7 @@ std::shared_ptr<const Backend> chain_backend(std::size_t count) {
   return std::make_shared<testing::FakeBackend>(testing::chain_of(count));
 }
 
-TEST(HostStage, UsesNoDevice) {
+TEST(PipelineHost, UsesNoDevice) {
   PipelineLayout layout = testing::layout_of(3);
   layout.segments[1].host = chain_backend(3);
   EXPECT_EQ(layout.device_count(), 2U);
@@ -147,7 +147,7 @@ TEST(HostStage, UsesNoDevice) {
   EXPECT_EQ(stages[2].devices.at(0).name, "tpu1");
 }
 
-TEST(HostStage, SeveralThreadsKeepTheOrder) {
+TEST(PipelineHost, SeveralThreadsKeepTheOrder) {
   PipelineLayout layout = testing::layout_of(2, {1, 3});
   layout.segments[1].host = chain_backend(2);
   Pipeline pipeline(layout, testing::devices_with(1, chain_backend(2)), {});
@@ -155,7 +155,7 @@ TEST(HostStage, SeveralThreadsKeepTheOrder) {
   EXPECT_EQ(pipeline.statistics().stages[1].devices.size(), 3U);
 }
 
-TEST(HostStage, SpareReplacesADeviceAndNotTheHost) {
+TEST(PipelineHost, SpareReplacesADeviceAndNotTheHost) {
   testing::FaultyDevices faulty(testing::chain_of(2), 2);
   faulty.plan(0, testing::Fault::kError, 5);
   PipelineLayout layout = testing::layout_of(2);
@@ -166,7 +166,7 @@ TEST(HostStage, SpareReplacesADeviceAndNotTheHost) {
   EXPECT_EQ(pipeline.statistics().losses[0].remedy, "spare device tpu1");
 }
 
-TEST(HostStage, FailureEndsThePipelineDespiteSpares) {
+TEST(PipelineHost, FailureEndsThePipelineDespiteSpares) {
   auto segments = testing::chain_of(2);
   segments["1"].compute = [](auto, auto&) { throw Error(ErrorCode::kInternal, "cannot decode"); };
   PipelineLayout layout = testing::layout_of(2);
@@ -180,7 +180,7 @@ TEST(HostStage, FailureEndsThePipelineDespiteSpares) {
 
 // Four segments on four devices and a stage of the host behind them; each device that is lost leads
 // to a new plan, in which the host keeps its stage.
-TEST(HostStage, NewPlansKeepIt) {
+TEST(PipelineHost, NewPlansKeepIt) {
   testing::FaultyDevices faulty(testing::chain_in_pieces(), 4);
   faulty.plan(1, testing::Fault::kError, 20);
   faulty.plan(3, testing::Fault::kVanish, 50);
@@ -201,7 +201,7 @@ TEST(HostStage, NewPlansKeepIt) {
   EXPECT_EQ(stages[2].devices.at(0).name, "host");
 }
 
-TEST(HostStage, NewPlanWithoutItIsRefused) {
+TEST(PipelineHost, NewPlanWithoutItIsRefused) {
   testing::FaultyDevices faulty(testing::chain_in_pieces(), 4);
   faulty.plan(1, testing::Fault::kError, 3);
   PipelineLayout layout = testing::layout_of(4);
