@@ -4,16 +4,20 @@ import numpy as np
 import pytest
 
 import segue
+from tiny_detector import SIZE, tiny_detector
 
-YOLO = "zoo:yolov8n@64"
-CELLS = 64 + 16 + 4  # of an input of 64 pixels
 
 
 @pytest.fixture(scope="module")
-def model():
-    if "zoo:yolov8n" not in segue.zoo_names():
-        pytest.skip("the zoo has no detector")
-    return segue.open_model(YOLO)
+def model_file(tmp_path_factory):
+    file = tmp_path_factory.mktemp("detector") / "tiny.tflite"
+    file.write_bytes(tiny_detector())
+    return file
+
+
+@pytest.fixture(scope="module")
+def model(model_file):
+    return segue.open_model(model_file)
 
 
 @pytest.fixture(scope="module")
@@ -24,29 +28,27 @@ def detector(model):
 def output_with(model, channels):
     """An output whose first row has these channels; the others are 0."""
     (tensor,) = model.outputs
-    dtype = np.dtype(tensor.type.lower())
     values = np.zeros(tensor.shape, np.float32)
-    values[0, : len(channels), 0] = channels
-    if dtype == np.float32:
-        return values
-    limits = np.iinfo(dtype)
+    values[0, 0] = channels
     quantized = np.round(values / tensor.scales[0]) + tensor.zero_points[0]
-    return quantized.clip(limits.min, limits.max).astype(dtype)
+    return quantized.clip(-128, 127).astype(np.int8)
 
 
 def test_box_returns_to_picture(model, detector):
-    picture = np.zeros((64, 128, 3), np.uint8)
+    picture = np.zeros((SIZE, 2 * SIZE, 3), np.uint8)
     inputs, transform = detector.prepare(picture)
-    assert list(inputs.shape) == detector.input_shape == [1, 64, 64, 3]
-    (box,) = detector.decode([output_with(model, [0.5, 0.5, 0.25, 0.125, 0, 0.75])], transform)
+    assert list(inputs.shape) == detector.input_shape == [1, SIZE, SIZE, 3]
+    output = output_with(model, [0.5, 0.5, 0.25, 0.125, 0.99, 0, 0.75, 0])
+    (box,) = detector.decode([output], transform)
     assert box.class_id == 1
-    assert box.score == pytest.approx(0.75, abs=0.01)
-    assert (box.left, box.top) == pytest.approx((48, 24), abs=1)
-    assert (box.right, box.bottom) == pytest.approx((80, 40), abs=1)
+    assert box.score == pytest.approx(0.74, abs=0.02)
+    assert (box.left, box.top) == pytest.approx((24, 12), abs=0.5)
+    assert (box.right, box.bottom) == pytest.approx((40, 20), abs=0.5)
 
 
-def test_path_is_a_model(detector):
-    assert segue.Detector(YOLO).family == detector.family == "YOLOv8"
+def test_path_is_a_model(model_file, detector):
+    for path in (model_file, str(model_file)):
+        assert segue.Detector(path).family == detector.family == "YOLOv5"
 
 
 def test_pipeline_equals_whole_model(model, tmp_path):

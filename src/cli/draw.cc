@@ -104,8 +104,9 @@ void draw(Canvas& canvas, const LabelledDetection& detection) {
   const int height = scale * (kLineHeight - 1);
   const int width = scale * (stb_easy_font_width(text.data()) + 4);
   const int text_top = top >= height ? top - height : top;  // above the box where there is room
-  canvas.fill(left, text_top, left + width, text_top + height, colour);
-  write_text(canvas, left + 2 * scale, text_top + 2 * scale, scale, text);
+  const int text_left = std::max(std::min(left, canvas.width() - width), 0);
+  canvas.fill(text_left, text_top, text_left + width, text_top + height, colour);
+  write_text(canvas, text_left + 2 * scale, text_top + 2 * scale, scale, text);
 }
 
 }  // namespace
