@@ -3,32 +3,26 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
 #include <limits>
-#include <numeric>
 
 #include "detectors.h"
-#include "environment.h"
 #include "expect.h"
 
 namespace segue {
 namespace {
 
 using testing::bytes_of_all;
+using testing::detector_of;
 using testing::detector_with;
 using testing::expect_error;
+using testing::kCells64;
 using testing::OutputForm;
 using testing::whole;
+using testing::YoloRow;
+using testing::yolov8_form;
+using testing::yolov8_values;
 using tflite::TensorType;
 
-constexpr std::int32_t kCells64 = 64 + 16 + 4;  // of an input of 64 pixels
-
-Detector detector(const std::vector<OutputForm>& outputs, const DetectorOptions& options = {},
-                  std::int32_t size = 64) {
-  return Detector(detector_with(outputs, size).build(), options);
-}
-
-OutputForm yolov8_form(std::int32_t classes) { return {"Identity", {1, 4 + classes, kCells64}}; }
 OutputForm yolov5_form(std::int32_t classes) {
   return {"Identity", {1, 3 * kCells64, 5 + classes}};
 }
@@ -36,41 +30,42 @@ OutputForm yolov5_form(std::int32_t classes) {
 // --- recognition
 
 TEST(Detector, YoloFormsAreRecognised) {
-  EXPECT_EQ(detector({yolov5_form(80)}).family(), DetectorFamily::kYolov5);
-  EXPECT_EQ(detector({yolov5_form(1)}).family(), DetectorFamily::kYolov5);
-  EXPECT_EQ(detector({yolov8_form(3)}).family(), DetectorFamily::kYolov8);
-  EXPECT_EQ(detector({{"o", {1, 84, 8400}}}, {}, 640).family(), DetectorFamily::kYolov8);
-  EXPECT_EQ(detector({{"o", {1, 25200, 85}}}, {}, 640).family(), DetectorFamily::kYolov5);
+  EXPECT_EQ(detector_of({yolov5_form(80)}).family(), DetectorFamily::kYolov5);
+  EXPECT_EQ(detector_of({yolov5_form(1)}).family(), DetectorFamily::kYolov5);
+  EXPECT_EQ(detector_of({yolov8_form(3)}).family(), DetectorFamily::kYolov8);
+  EXPECT_EQ(detector_of({{"o", {1, 84, 8400}}}, {}, 640).family(), DetectorFamily::kYolov8);
+  EXPECT_EQ(detector_of({{"o", {1, 25200, 85}}}, {}, 640).family(), DetectorFamily::kYolov5);
   // With a fourth grid, of 64 pixels.
-  EXPECT_EQ(detector({{"o", {1, 102000, 85}}}, {}, 1280).family(), DetectorFamily::kYolov5);
+  EXPECT_EQ(detector_of({{"o", {1, 102000, 85}}}, {}, 1280).family(), DetectorFamily::kYolov5);
 }
 
 TEST(Detector, SsdAndEfficientDetFormsAreRecognised) {
-  EXPECT_EQ(detector({{"b", {1, 1917, 1, 4}}, {"s", {1, 1917, 91}}}, {}, 300).family(),
+  EXPECT_EQ(detector_of({{"b", {1, 1917, 1, 4}}, {"s", {1, 1917, 91}}}, {}, 300).family(),
             DetectorFamily::kSsd);
-  EXPECT_EQ(detector({{"s", {1, 2034, 91}}, {"b", {1, 2034, 4}}}, {}, 320).family(),
+  EXPECT_EQ(detector_of({{"s", {1, 2034, 91}}, {"b", {1, 2034, 4}}}, {}, 320).family(),
             DetectorFamily::kSsd);
-  EXPECT_EQ(detector({{"s", {1, 51150, 91}}, {"b", {1, 51150, 4}}}, {}, 640).family(),
+  EXPECT_EQ(detector_of({{"s", {1, 51150, 91}}, {"b", {1, 51150, 4}}}, {}, 640).family(),
             DetectorFamily::kSsd);
-  EXPECT_EQ(detector({{"s", {1, 19206, 90}}, {"b", {1, 19206, 4}}}, {}, 320).family(),
+  EXPECT_EQ(detector_of({{"s", {1, 19206, 90}}, {"b", {1, 19206, 4}}}, {}, 320).family(),
             DetectorFamily::kEfficientDet);
   std::vector<OutputForm> levels;
   for (const std::int32_t side : {5, 40, 20, 10, 3}) {
     levels.push_back({"class" + std::to_string(side), {1, side, side, 9 * 90}});
     levels.push_back({"box" + std::to_string(side), {1, side, side, 9 * 4}});
   }
-  EXPECT_EQ(detector(levels, {}, 320).family(), DetectorFamily::kEfficientDet);
+  EXPECT_EQ(detector_of(levels, {}, 320).family(), DetectorFamily::kEfficientDet);
   levels[3].shape[3] = 35;
-  expect_error(ErrorCode::kUnsupported, [&] { (void)detector(levels, {}, 320); }, {"box40", "35"});
+  expect_error(ErrorCode::kUnsupported, [&] { (void)detector_of(levels, {}, 320); },
+               {"box40", "35"});
 }
 
 TEST(Detector, NamesDistinguishScoresFromBoxes) {
-  EXPECT_EQ(
-      detector({{"box_outputs", {1, 1917, 4}}, {"class_outputs", {1, 1917, 4}}}, {}, 300).family(),
-      DetectorFamily::kSsd);
+  EXPECT_EQ(detector_of({{"box_outputs", {1, 1917, 4}}, {"class_outputs", {1, 1917, 4}}}, {}, 300)
+                .family(),
+            DetectorFamily::kSsd);
   expect_error(ErrorCode::kUnsupported,
                [] {
-                 (void)detector({{"a", {1, 1917, 4}}, {"b", {1, 1917, 4}}}, {}, 300);
+                 (void)detector_of({{"a", {1, 1917, 4}}, {"b", {1, 1917, 4}}}, {}, 300);
                },
                {"[1, 1917, 4]"});
 }
@@ -79,7 +74,7 @@ TEST(Detector, OtherOutputsAreRefusedWithTheirShapes) {
   const auto refused = [](const std::vector<OutputForm>& outputs,
                           std::initializer_list<std::string> parts) {
     expect_error(
-        ErrorCode::kUnsupported, [&] { (void)detector(outputs); }, parts);
+        ErrorCode::kUnsupported, [&] { (void)detector_of(outputs); }, parts);
   };
   refused({{"scores", {1, 1000}}},
           {"'scores' FLOAT32 [1, 1000]", "[1, 252, 5 + C]", "[1, 4 + C, 84]"});
@@ -95,11 +90,11 @@ TEST(Detector, OtherOutputsAreRefusedWithTheirShapes) {
 TEST(Detector, NamedFamilyDecidesOtherSizes) {
   DetectorOptions options;
   options.family = DetectorFamily::kYolov8;
-  EXPECT_EQ(detector({{"o", {1, kCells64, 85}}}, options).family(), DetectorFamily::kYolov8);
+  EXPECT_EQ(detector_of({{"o", {1, kCells64, 85}}}, options).family(), DetectorFamily::kYolov8);
   options.family = DetectorFamily::kYolov5;
-  EXPECT_EQ(detector({{"o", {1, 100, 7}}}, options).family(), DetectorFamily::kYolov5);
+  EXPECT_EQ(detector_of({{"o", {1, 100, 7}}}, options).family(), DetectorFamily::kYolov5);
   options.family = DetectorFamily::kSsd;
-  expect_error(ErrorCode::kUnsupported, [&] { (void)detector({yolov8_form(3)}, options); },
+  expect_error(ErrorCode::kUnsupported, [&] { (void)detector_of({yolov8_form(3)}, options); },
                {"not those of SSD"});
 }
 
@@ -113,7 +108,7 @@ TEST(Detector, ModelWithoutAPictureIsRefused) {
 
 TEST(Detector, SettingsOutOfRangeAreRefused) {
   const auto refused = [](DetectorOptions options, const std::string& part) {
-    expect_error(ErrorCode::kInvalidArgument, [&] { (void)detector({yolov8_form(3)}, options); },
+    expect_error(ErrorCode::kInvalidArgument, [&] { (void)detector_of({yolov8_form(3)}, options); },
                  {part});
   };
   const float nan = std::numeric_limits<float>::quiet_NaN();
@@ -127,30 +122,13 @@ TEST(Detector, SettingsOutOfRangeAreRefused) {
 
 // --- decoding
 
-// Values of YOLO for an input of 64 pixels: rows at [channel][row] or [row][channel].
-struct YoloRow {
-  float x, y, width, height;
-  std::vector<float> scores;
-};
-
-TensorBytes yolov8_values(const std::vector<YoloRow>& rows, std::size_t classes) {
-  std::vector<float> values((4 + classes) * kCells64);
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    const YoloRow& of = rows[row];
-    const std::array box{of.x, of.y, of.width, of.height};
-    for (std::size_t i = 0; i < 4; ++i) values[i * kCells64 + row] = box[i];
-    for (std::size_t i = 0; i < classes; ++i) values[(4 + i) * kCells64 + row] = of.scores[i];
-  }
-  return bytes_of_all(values);
-}
-
 std::vector<Detection> decode(const Detector& detector, const TensorBytes& values,
                               std::uint32_t size = 64) {
   return detector.decode(std::vector<TensorBytes>{values}, whole(size));
 }
 
 TEST(Detector, YoloBoxesAreRelativeOrInPixels) {
-  const Detector of = detector({yolov8_form(2)});
+  const Detector of = detector_of({yolov8_form(2)});
   const auto relative = decode(of, yolov8_values({{0.5F, 0.25F, 0.5F, 0.25F, {0.1F, 0.75F}}}, 2));
   const auto pixels = decode(of, yolov8_values({{32, 16, 32, 16, {0.1F, 0.75F}}}, 2));
   for (const auto& found : {relative, pixels}) {
@@ -165,7 +143,7 @@ TEST(Detector, YoloBoxesAreRelativeOrInPixels) {
 }
 
 TEST(Detector, Yolov5MultipliesByObjectness) {
-  const Detector of = detector({yolov5_form(2)});
+  const Detector of = detector_of({yolov5_form(2)});
   std::vector<float> values(3 * kCells64 * 7);
   const std::vector<float> rows{0.5F, 0.5F, 0.1F, 0.1F, 0.8F, 0.5F,  0.25F,  // 0.4
                                 0.2F, 0.2F, 0.1F, 0.1F, 0.2F, 1.0F,  1.0F,   // objectness below
@@ -189,10 +167,10 @@ TEST(Detector, QuantizedOutputsEqualTheirRealValues) {
     signed_values.push_back(value ^ 0x80U);
     reals.push_back(static_cast<float>(value) / 128);
   }
-  const auto expected = decode(detector({yolov8_form(2)}), bytes_of_all(reals));
+  const auto expected = decode(detector_of({yolov8_form(2)}), bytes_of_all(reals));
   ASSERT_GT(expected.size(), 3U);
-  for (const auto& found : {decode(detector({int8}), bytes_of_all(signed_values)),
-                            decode(detector({uint8}), bytes_of_all(unsigned_values))}) {
+  for (const auto& found : {decode(detector_of({int8}), bytes_of_all(signed_values)),
+                            decode(detector_of({uint8}), bytes_of_all(unsigned_values))}) {
     ASSERT_EQ(found.size(), expected.size());
     for (std::size_t i = 0; i < found.size(); ++i)
       EXPECT_TRUE(testing::operator_equals(found[i], expected[i])) << i;
@@ -224,7 +202,7 @@ TEST(Detector, AnchorsThatDoNotFitAreRefused) {
   options.anchors.resize(3);
   expect_error(ErrorCode::kInvalidArgument,
                [&] {
-                 (void)detector({{"b", {1, 4, 4}}, {"s", {1, 4, 3}}}, options);
+                 (void)detector_of({{"b", {1, 4, 4}}, {"s", {1, 4, 3}}}, options);
                },
                {"3 anchors", "4 rows"});
 }
@@ -277,7 +255,7 @@ TEST(Detector, SuppressionEqualsBruteForce) {
     }
     const auto expected = suppressed_by_hand(all, options.iou_threshold);
     const auto found =
-        decode(detector({yolov8_form(kClasses)}, options), yolov8_values(rows, kClasses));
+        decode(detector_of({yolov8_form(kClasses)}, options), yolov8_values(rows, kClasses));
     ASSERT_EQ(found.size(), expected.size()) << "round " << round;
     for (std::size_t i = 0; i < found.size(); ++i)
       EXPECT_TRUE(testing::operator_equals(found[i], expected[i])) << "round " << round;
@@ -285,11 +263,11 @@ TEST(Detector, SuppressionEqualsBruteForce) {
 }
 
 TEST(Detector, EqualScoresKeepTheOrderOfTheOutputs) {
-  const auto found = decode(detector({yolov8_form(1)}), yolov8_values({{10, 10, 4, 4, {0.5F}},
-                                                                       {30, 30, 4, 4, {0.5F}},
-                                                                       {11, 10, 4, 4, {0.5F}},
-                                                                       {50, 50, 4, 4, {0.9F}}},
-                                                                      1));
+  const auto found = decode(detector_of({yolov8_form(1)}), yolov8_values({{10, 10, 4, 4, {0.5F}},
+                                                                          {30, 30, 4, 4, {0.5F}},
+                                                                          {11, 10, 4, 4, {0.5F}},
+                                                                          {50, 50, 4, 4, {0.9F}}},
+                                                                         1));
   ASSERT_EQ(found.size(), 3U);
   EXPECT_EQ(found[0].left, 48);
   EXPECT_EQ(found[1].left, 8);
@@ -303,7 +281,7 @@ TEST(Detector, AtMostMaxDetectionsAreReturned) {
         {3.0F * static_cast<float>(i) + 2, 5, 2, 2, {0.3F + 0.01F * static_cast<float>(i)}});
   DetectorOptions options;
   options.max_detections = 4;
-  const auto found = decode(detector({yolov8_form(1)}, options), yolov8_values(rows, 1));
+  const auto found = decode(detector_of({yolov8_form(1)}, options), yolov8_values(rows, 1));
   ASSERT_EQ(found.size(), 4U);
   EXPECT_FLOAT_EQ(found[0].score, 0.49F);
   EXPECT_FLOAT_EQ(found[3].score, 0.46F);
@@ -314,14 +292,14 @@ TEST(Detector, AtMostMaxDetectionsAreReturned) {
 TEST(Detector, ValuesThatAreNotFiniteAreLeftOut) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float inf = std::numeric_limits<float>::infinity();
-  const auto found = decode(detector({yolov8_form(1)}), yolov8_values({{nan, 10, 4, 4, {0.9F}},
-                                                                       {10, inf, 4, 4, {0.9F}},
-                                                                       {10, 10, inf, 4, {0.9F}},
-                                                                       {10, 10, 4, 4, {nan}},
-                                                                       {10, 10, 4, 4, {inf}},
-                                                                       {10, 10, -4, 4, {0.9F}},
-                                                                       {20, 20, 4, 4, {0.8F}}},
-                                                                      1));
+  const auto found = decode(detector_of({yolov8_form(1)}), yolov8_values({{nan, 10, 4, 4, {0.9F}},
+                                                                          {10, inf, 4, 4, {0.9F}},
+                                                                          {10, 10, inf, 4, {0.9F}},
+                                                                          {10, 10, 4, 4, {nan}},
+                                                                          {10, 10, 4, 4, {inf}},
+                                                                          {10, 10, -4, 4, {0.9F}},
+                                                                          {20, 20, 4, 4, {0.8F}}},
+                                                                         1));
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].left, 18);
 }
@@ -329,7 +307,7 @@ TEST(Detector, ValuesThatAreNotFiniteAreLeftOut) {
 TEST(Detector, ManyEqualCandidatesAreDecodedInTime) {
   DetectorOptions options;
   options.score_threshold = 0;
-  const Detector of = detector({{"b", {1, 51150, 4}}, {"s", {1, 51150, 11}}}, options, 640);
+  const Detector of = detector_of({{"b", {1, 51150, 4}}, {"s", {1, 51150, 11}}}, options, 640);
   const std::vector<TensorBytes> values{
       TensorBytes(std::size_t{51150} * 4 * sizeof(float)),
       bytes_of_all(std::vector<float>(std::size_t{51150} * 11, 0.5F))};
@@ -337,7 +315,7 @@ TEST(Detector, ManyEqualCandidatesAreDecodedInTime) {
 }
 
 TEST(Detector, WrongValuesAreRefused) {
-  const Detector of = detector({yolov8_form(1)});
+  const Detector of = detector_of({yolov8_form(1)});
   const TensorBytes right(std::size_t{5} * kCells64 * sizeof(float));
   const auto refused = [&](const std::vector<TensorBytes>& values,
                            const PicturePlacement& placement,
@@ -354,177 +332,6 @@ TEST(Detector, WrongValuesAreRefused) {
   refused({right}, broken, {"scales 0"});
   broken.scale_x = std::numeric_limits<double>::quiet_NaN();
   refused({right}, broken, {"nan"});
-}
-
-// --- pictures
-
-TEST(DetectorPictures, LetterboxKeepsTheShape) {
-  const Detector of = detector({{"o", {1, 84, 8400}}}, {}, 640);
-  const auto placed = [&](std::uint32_t width, std::uint32_t height) {
-    return of.prepare(testing::random_picture(width, height, 1)).placement;
-  };
-  PicturePlacement placement = placed(640, 480);
-  EXPECT_EQ(placement.scale_x, 1);
-  EXPECT_EQ(placement.left, 0);
-  EXPECT_EQ(placement.top, 80);
-  placement = placed(810, 1080);
-  EXPECT_DOUBLE_EQ(placement.scale_y, 640.0 / 1080);
-  EXPECT_EQ(placement.left, 80);
-  EXPECT_EQ(placement.top, 0);
-  placement = placed(640, 479);  // 80.5: the half pixel goes to the bottom
-  EXPECT_EQ(placement.top, 80);
-  placement = placed(1, 2000);
-  EXPECT_EQ(placement.left, 319);  // at least one pixel
-  EXPECT_EQ(placement.scale_x, 1);
-}
-
-TEST(DetectorPictures, PixelsFillTheInputOrItsMiddle) {
-  const Picture picture{2, 1, {255, 0, 0, 255, 0, 0}};
-  const auto yolo = detector({yolov8_form(1)}).prepare(picture);
-  ASSERT_EQ(yolo.input.size(), 64U * 64 * 3);
-  const auto pixel = [](const PreparedPicture& of, std::size_t row, std::size_t channel) {
-    return std::to_integer<int>(of.input[row * 64 * 3 + channel] ^ std::byte{0x80});
-  };
-  EXPECT_EQ(pixel(yolo, 15, 0), 114);
-  EXPECT_EQ(pixel(yolo, 16, 0), 255);
-  EXPECT_EQ(pixel(yolo, 16, 1), 0);
-  EXPECT_EQ(pixel(yolo, 47, 0), 255);
-  EXPECT_EQ(pixel(yolo, 48, 0), 114);
-  DetectorOptions options;
-  options.anchors.resize(2);
-  const auto ssd = detector({{"b", {1, 2, 4}}, {"s", {1, 2, 3}}}, options).prepare(picture);
-  EXPECT_EQ(pixel(ssd, 0, 0), 255);
-  EXPECT_EQ(pixel(ssd, 63, 0), 255);
-  EXPECT_EQ(ssd.placement.scale_x, 32);
-  EXPECT_EQ(ssd.placement.scale_y, 64);
-}
-
-TEST(DetectorPictures, FloatInputsHaveFamilyRange) {
-  auto yolo = detector_with({yolov8_form(1)});
-  auto ssd = detector_with({{"b", {1, 2, 4}}, {"s", {1, 2, 3}}});
-  for (testing::ModelBuilder* b : {&yolo, &ssd}) {
-    b->at(0).type = TensorType::FLOAT32;
-    b->at(0).quantization.reset();
-  }
-  DetectorOptions options;
-  options.anchors.resize(2);
-  const Picture white{1, 1, {255, 255, 0}};
-  const auto values = [&](const Detector& of) {
-    const auto prepared = of.prepare(white);
-    std::array<float, 3> reals{};
-    std::memcpy(reals.data(), prepared.input.data(), sizeof reals);
-    return reals;
-  };
-  EXPECT_EQ(values(Detector(yolo.build())), (std::array{1.0F, 1.0F, 0.0F}));
-  EXPECT_EQ(values(Detector(ssd.build(), options)), (std::array{1.0F, 1.0F, -1.0F}));
-}
-
-TEST(DetectorPictures, BoxesReturnToThePicture) {
-  const Detector of = detector({yolov8_form(1)});
-  const auto placement = of.prepare(testing::random_picture(128, 64, 1)).placement;  // half size
-  const std::vector<TensorBytes> values{
-      yolov8_values({{32, 32, 16, 8, {0.9F}}, {2, 20, 8, 20, {0.8F}}}, 1)};
-  const auto found = of.decode(values, placement);
-  ASSERT_EQ(found.size(), 2U);
-  EXPECT_EQ(found[0].left, 48);
-  EXPECT_EQ(found[0].top, 24);
-  EXPECT_EQ(found[0].right, 80);
-  EXPECT_EQ(found[0].bottom, 40);
-  EXPECT_EQ(found[1].left, 0);  // clipped
-  EXPECT_EQ(found[1].top, 0);
-  EXPECT_EQ(found[1].right, 12);
-  EXPECT_EQ(found[1].bottom, 28);
-}
-
-TEST(DetectorPictures, EmptyAndWrongPicturesAreRefused) {
-  const Detector of = detector({yolov8_form(1)});
-  const auto refused = [&](const Picture& picture, const std::string& part) {
-    expect_error(ErrorCode::kInvalidArgument, [&] { (void)of.prepare(picture); }, {part});
-  };
-  refused({}, "0 x 0");
-  refused({4, 0, {}}, "4 x 0");
-  refused({20000, 1, {}}, "20000 x 1");
-  refused({2, 2, std::vector<std::uint8_t>(11)}, "12 bytes, but 11");
-}
-
-TEST(DetectorPictures, FilesAreReadAndOthersRefused) {
-  const testing::ScratchFolder scratch;
-  const auto write = [&](const std::string& name, const std::string& content) {
-    std::ofstream(scratch.path() / name) << content;
-    return scratch.path() / name;
-  };
-  const Picture picture = read_picture(write("p.ppm", "P6 1 2 255\nabcdef"));
-  EXPECT_EQ(picture.width, 1U);
-  EXPECT_EQ(picture.height, 2U);
-  EXPECT_EQ(picture.rgb, (std::vector<std::uint8_t>{'a', 'b', 'c', 'd', 'e', 'f'}));
-  const auto refused = [&](const std::filesystem::path& path, const std::string& part) {
-    expect_error(ErrorCode::kInvalidArgument, [&] { (void)read_picture(path); }, {part});
-  };
-  refused(write("cut.ppm", "P6 4 4 255\nabc"), "truncated");
-  refused(write("text.png", "no picture"), "no picture that Segue reads");
-  expect_error(ErrorCode::kIo, [&] { (void)read_picture(scratch.path() / "none.png"); }, {"none"});
-}
-
-// --- anchors
-
-// The anchors of a published SSD MobileNet v1 are those that Segue computes for its input.
-TEST(DetectorAnchors, EqualThoseOfAPublishedModel) {
-  const auto path = testing::shared("models/ssd_mobilenet_v1_segment_3_of_4_edgetpu.tflite");
-  SKIP_WITHOUT(path);
-  const Model published = read_model(path);
-  const Operator& op = published.operators().back();
-  ASSERT_EQ(op.name, "TFLite_Detection_PostProcess");
-  const Tensor& table = published.tensor(tensor_id(op.inputs[2]));
-  ASSERT_EQ(table.shape[0], 1917);
-  ASSERT_EQ(table.type, ElementType::kFloat32);
-  // A box of offsets 0 is its anchor. One row of scores passes at a time.
-  DetectorOptions options;
-  const Detector of = detector({{"b", {1, 1917, 4}}, {"s", {1, 1917, 2}}}, options, 300);
-  const TensorBytes boxes(std::size_t{1917} * 4 * sizeof(float));
-  PicturePlacement wide;  // nothing is clipped
-  wide.width = wide.height = 3 * 300;
-  wide.left = wide.top = -300;
-  for (std::size_t row = 0; row < 1917; row += 7) {
-    std::vector<float> scores(std::size_t{1917} * 2, -9);
-    scores[2 * row + 1] = 9;
-    const auto found = of.decode(std::vector<TensorBytes>{boxes, bytes_of_all(scores)}, wide);
-    ASSERT_EQ(found.size(), 1U);
-    std::array<float, 4> anchor{};  // centre y and x, height, width
-    std::memcpy(anchor.data(), table.data.data() + row * sizeof anchor, sizeof anchor);
-    constexpr float kTolerance = 0.01F;  // pixels
-    EXPECT_NEAR((found[0].top + found[0].bottom) / 2 - 300, 300 * anchor[0], kTolerance) << row;
-    EXPECT_NEAR((found[0].left + found[0].right) / 2 - 300, 300 * anchor[1], kTolerance) << row;
-    EXPECT_NEAR(found[0].bottom - found[0].top, 300 * anchor[2], kTolerance) << row;
-    EXPECT_NEAR(found[0].right - found[0].left, 300 * anchor[3], kTolerance) << row;
-  }
-}
-
-// By hand: the first cell of level 3 has a stride of 8 pixels, the last of level 7 one of 640 / 5.
-TEST(DetectorAnchors, PyramidsHaveTheSizesOfTheirLevels) {
-  const auto anchor = [](std::int32_t rows, std::int32_t columns, std::size_t row) {
-    const Detector of = detector({{"b", {1, rows, 4}}, {"s", {1, rows, columns}}}, {}, 640);
-    std::vector<float> scores(static_cast<std::size_t>(rows * columns), -9);
-    scores[row * static_cast<std::size_t>(columns) + 1] = 9;
-    PicturePlacement wide;
-    wide.width = wide.height = 3 * 640;
-    wide.left = wide.top = -640;
-    return of
-        .decode(std::vector{TensorBytes(static_cast<std::size_t>(rows) * 16), bytes_of_all(scores)},
-                wide)
-        .at(0);
-  };
-  const Detection first = anchor(51150, 3, 0);  // a square of 4 strides around (4, 4)
-  EXPECT_FLOAT_EQ(first.left, 640 + 4 - 16);
-  EXPECT_FLOAT_EQ(first.bottom, 640 + 4 + 16);
-  const Detection second = anchor(51150, 3, 1);  // the larger scale
-  EXPECT_NEAR(second.right - second.left, 32 * std::sqrt(2.0), 1e-3);
-  const Detection wide = anchor(51150, 3, 2);  // twice as wide as high
-  EXPECT_NEAR((wide.right - wide.left) / (wide.bottom - wide.top), 2, 1e-4);
-  const Detection scaled = anchor(76725, 2, 3);  // EfficientDet: shapes vary first
-  EXPECT_NEAR(scaled.right - scaled.left, 32 * std::cbrt(2.0), 1e-3);
-  const Detection last = anchor(76725, 2, 76724);  // high, of the largest scale
-  EXPECT_NEAR((last.top + last.bottom) / 2, 640 + 640 - 64, 1e-3);
-  EXPECT_NEAR(last.bottom - last.top, 4 * 128 * std::cbrt(4.0) * std::sqrt(2.0), 1e-2);
 }
 
 }  // namespace

@@ -1,13 +1,16 @@
 // Small detectors for tests.
 #pragma once
 
+#include <array>
 #include <cstring>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "environment.h"
 #include "model_builder.h"
 #include "segue/detection.h"
+#include "segue/pipeline.h"
 
 namespace segue::testing {
 
@@ -79,6 +82,36 @@ template <typename Number>
   return bytes;
 }
 
+inline constexpr std::int32_t kCells64 = 64 + 16 + 4;  // of an input of 64 pixels
+
+[[nodiscard]] inline Detector detector_of(const std::vector<OutputForm>& outputs,
+                                          const DetectorOptions& options = {},
+                                          std::int32_t size = 64) {
+  return Detector(detector_with(outputs, size).build(), options);
+}
+
+[[nodiscard]] inline OutputForm yolov8_form(std::int32_t classes) {
+  return {"Identity", {1, 4 + classes, kCells64}};
+}
+
+// Values of YOLO for an input of 64 pixels: rows at [channel][row] or [row][channel].
+struct YoloRow {
+  float x, y, width, height;
+  std::vector<float> scores;
+};
+
+[[nodiscard]] inline TensorBytes yolov8_values(const std::vector<YoloRow>& rows,
+                                               std::size_t classes) {
+  std::vector<float> values((4 + classes) * kCells64);
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    const YoloRow& of = rows[row];
+    const std::array box{of.x, of.y, of.width, of.height};
+    for (std::size_t i = 0; i < 4; ++i) values[i * kCells64 + row] = box[i];
+    for (std::size_t i = 0; i < classes; ++i) values[(4 + i) * kCells64 + row] = of.scores[i];
+  }
+  return bytes_of_all(values);
+}
+
 /// A picture of random pixels.
 [[nodiscard]] inline Picture random_picture(std::uint32_t width, std::uint32_t height,
                                             std::uint64_t seed) {
@@ -98,6 +131,38 @@ template <typename Number>
 inline bool operator_equals(const Detection& a, const Detection& b) {
   return a.left == b.left && a.top == b.top && a.right == b.right && a.bottom == b.bottom &&
          a.score == b.score && a.class_id == b.class_id;
+}
+
+[[nodiscard]] inline PipelineLayout in_segments(const Model& model,
+                                                const std::vector<std::uint32_t>& cuts) {
+  std::vector<Model> segments;
+  std::uint32_t begin = 0;
+  for (const std::uint32_t end : cuts) {
+    const auto of_segment = operators(begin, end - 1);
+    segments.push_back(parse_model(extract_segment(model, of_segment).to_bytes(),
+                                   "segment " + std::to_string(segments.size())));
+    begin = end;
+  }
+  return pipeline_layout(std::move(segments), {});
+}
+
+[[nodiscard]] inline std::vector<Detection> whole_model(const Model& model,
+                                                        const Detector& detector,
+                                                        const PreparedPicture& prepared) {
+  const auto session = cpu_backend().open(model.bytes(), model.name());
+  const std::span<const std::byte> input(prepared.input);
+  return detector.decode(session->run({&input, 1}), prepared.placement);
+}
+
+inline void expect_equal_boxes(const std::vector<Detection>& found,
+                               const std::vector<Detection>& expected) {
+  ASSERT_EQ(found.size(), expected.size());
+  for (std::size_t i = 0; i < found.size(); ++i)
+    EXPECT_TRUE(operator_equals(found[i], expected[i])) << "box " << i;
+}
+
+[[nodiscard]] inline std::shared_ptr<const Backend> shared_cpu() {
+  return {&cpu_backend(), [](const Backend*) {}};
 }
 
 }  // namespace segue::testing
