@@ -21,7 +21,19 @@ struct Recipe {
   ZooEntry entry;  // without the parameter count, which the network gives
   std::function<Network(std::int32_t size)> build;
   std::int32_t smallest_size = 32;
+  // Also for inputs that are not square; not set for most networks.
+  std::function<Network(std::int32_t height, std::int32_t width)> build_rectangle = nullptr;
 };
+
+// "yolov8m": `build` is the family, `letter` the size of the network.
+Recipe yolo(const std::string& family, char letter,
+            Network (*build)(char letter, std::int32_t height, std::int32_t width)) {
+  constexpr std::int32_t kSize = 640;
+  return {{"yolo" + family + letter, "YOLO" + family + letter, kSize},
+          [=](std::int32_t size) { return build(letter, size, size); },
+          32,
+          [=](std::int32_t height, std::int32_t width) { return build(letter, height, width); }};
+}
 
 const std::vector<Recipe>& recipes() {
   static const std::vector<Recipe> kRecipes{
@@ -76,14 +88,14 @@ const std::vector<Recipe>& recipes() {
        [](auto s) { return zoo::efficientdet_lite("3", s); }},
       {{"efficientdetlite3x", "EfficientDet-Lite 3x", 640},
        [](auto s) { return zoo::efficientdet_lite("3x", s); }},
-      {{"yolov5n", "YOLOv5n", 640}, [](auto s) { return zoo::yolov5('n', s, s); }},
-      {{"yolov5s", "YOLOv5s", 640}, [](auto s) { return zoo::yolov5('s', s, s); }},
-      {{"yolov5m", "YOLOv5m", 640}, [](auto s) { return zoo::yolov5('m', s, s); }},
-      {{"yolov5l", "YOLOv5l", 640}, [](auto s) { return zoo::yolov5('l', s, s); }},
-      {{"yolov8n", "YOLOv8n", 640}, [](auto s) { return zoo::yolov8('n', s, s); }},
-      {{"yolov8s", "YOLOv8s", 640}, [](auto s) { return zoo::yolov8('s', s, s); }},
-      {{"yolov8m", "YOLOv8m", 640}, [](auto s) { return zoo::yolov8('m', s, s); }},
-      {{"yolov8l", "YOLOv8l", 640}, [](auto s) { return zoo::yolov8('l', s, s); }},
+      yolo("v5", 'n', zoo::yolov5),
+      yolo("v5", 's', zoo::yolov5),
+      yolo("v5", 'm', zoo::yolov5),
+      yolo("v5", 'l', zoo::yolov5),
+      yolo("v8", 'n', zoo::yolov8),
+      yolo("v8", 's', zoo::yolov8),
+      yolo("v8", 'm', zoo::yolov8),
+      yolo("v8", 'l', zoo::yolov8),
   };
   return kRecipes;
 }
@@ -134,17 +146,22 @@ Network make_network(std::string_view name) {
     fail(name,
          fmt::format("no such model{}; `segue zoo` lists all models", did_you_mean(base, known)));
   }
-  std::int32_t size = recipe->entry.input_size;
-  if (at != std::string_view::npos) {
+  if (at == std::string_view::npos) return recipe->build(recipe->entry.input_size);
+  const std::string_view size = name.substr(at + 1);
+  const std::size_t cross = size.find('x');
+  const auto extent = [&](std::string_view text) {
     constexpr std::int32_t kLargestSize = 2048;
-    const auto asked = parse_number(name.substr(at + 1));
+    const auto asked = parse_number(text);
     if (!asked || *asked < recipe->smallest_size || *asked > kLargestSize) {
-      fail(name, fmt::format("the input size after '@' must be a number from {} to {}",
-                             recipe->smallest_size, kLargestSize));
+      fail(name, fmt::format("the input size after '@' must be a number from {} to {}{}",
+                             recipe->smallest_size, kLargestSize,
+                             recipe->build_rectangle ? ", or HEIGHTxWIDTH" : ""));
     }
-    size = *asked;
-  }
-  return recipe->build(size);
+    return *asked;
+  };
+  if (cross == std::string_view::npos || !recipe->build_rectangle)
+    return recipe->build(extent(size));
+  return recipe->build_rectangle(extent(size.substr(0, cross)), extent(size.substr(cross + 1)));
 }
 
 }  // namespace

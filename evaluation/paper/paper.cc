@@ -18,7 +18,7 @@ struct Entry {
   bool plans_networks;  // the first of these waits for the plans of all CNNs
 };
 
-constexpr std::array<Entry, 11> kEntries{{
+constexpr std::array<Entry, 12> kEntries{{
     {"figure1", paper::array_experiment, false},
     {"figure2", paper::model_size_experiment, false},
     {"figure4", paper::synthetic_experiment, false},
@@ -29,6 +29,7 @@ constexpr std::array<Entry, 11> kEntries{{
     {"profile", paper::profile_experiment, false},
     {"comparison", paper::comparison_experiment, true},
     {"beyond", paper::beyond_experiment, true},
+    {"detectors", paper::detectors_experiment, false},
     {"accuracy", paper::accuracy_experiment, false},
 }};
 

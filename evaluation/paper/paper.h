@@ -54,7 +54,7 @@ struct Experiment {
 };
 
 /// Names of the experiments, in the order of the paper: "figure1", "figure2", "figure4", "figure5",
-/// "figure6", "real_models", "memory", "profile", "comparison", "beyond", "accuracy".
+/// "figure6", "real_models", "memory", "profile", "comparison", "beyond", "detectors", "accuracy".
 [[nodiscard]] std::vector<std::string_view> experiment_names();
 
 /// How many of `total` steps are done. Called from several threads, by one at a time.

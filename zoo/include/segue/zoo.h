@@ -47,9 +47,10 @@ struct ZooEntry {
 /// each.
 [[nodiscard]] std::span<const ZooEntry> zoo_catalogue();
 
-/// Builds the file of a model: "NAME" or "NAME@SIZE" (input of SIZE x SIZE pixels). Takes up to
-/// about 0.3 s and twice the model's size in memory. Throws Error(kInvalidArgument) for an unknown
-/// name (with similar names) or a size that the architecture does not support.
+/// Builds the file of a model: "NAME" or "NAME@SIZE" (input of SIZE x SIZE pixels), for YOLO also
+/// "NAME@HEIGHTxWIDTH". Takes up to about 0.3 s and twice the model's size in memory. Throws
+/// Error(kInvalidArgument) for an unknown name (with similar names) or a size that the architecture
+/// does not support.
 [[nodiscard]] std::vector<std::byte> make_zoo_model(std::string_view name);
 
 /// Returns the number of parameters that Keras' count_params(), or PyTorch for YOLO, reports for

@@ -1,0 +1,232 @@
+// Detectors on two to eight TPUs, next to the times that CodeProject.AI measured.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <optional>
+
+#include "evaluation/paper/experiments.h"
+#include "evaluation/paper/write_up.h"
+#include "segue/planner.h"
+#include "segue/zoo.h"
+
+namespace segue::paper {
+namespace {
+
+struct Detector {
+  const char* file;             // as CodeProject.AI calls it
+  const char* zoo;              // the network of the zoo in its place
+  double vendor_ms;             // one TPU over USB 3 by coral.ai; 0: not published
+  const char* assumption = "";  // what is not known of the file
+};
+
+constexpr std::array kDetectors{
+    Detector{"ssd_mobilenet_v1_fpn_640", "ssdmobilenetv1fpn", 229.4},
+    Detector{"efficientdet_lite2_448", "efficientdetlite2", 104.6},
+    Detector{"efficientdet_lite3_512", "efficientdetlite3", 107.6},
+    Detector{"efficientdet_lite3x_640", "efficientdetlite3x", 197.0},
+    Detector{"yolov5m-int8", "yolov5m@640", 0, "input of 640 pixels"},
+    Detector{"yolov5l-int8", "yolov5l@640", 0, "input of 640 pixels"},
+    Detector{"yolov8s_416_640px", "yolov8s@416x640", 0},
+    Detector{"yolov8m_416_640px", "yolov8m@416x640", 0},
+    Detector{"yolov8l_416_640px", "yolov8l@416x640", 0},
+    Detector{"ipcam-general-v8", "yolov8s@416x640", 0, "a YOLOv8s of 416 x 640 pixels"},
+};
+
+// One row: segments on TPUs, the slow ones replicated, in ms per input.
+struct Measured {
+  std::size_t detector;
+  std::uint32_t tpus;
+  std::uint32_t segments;
+  double ms;
+};
+
+// github.com/codeproject/CodeProject.AI-ObjectDetectionCoral, options.py: the best of several
+// splits on PCIe TPUs, driven by Python. The file states segments and TPUs; which segments it
+// replicates follows from their times.
+constexpr std::array kMeasured{
+    Measured{0, 2, 2, 104.2}, Measured{0, 3, 3, 67.5},  Measured{0, 4, 2, 49.1},
+    Measured{0, 5, 3, 43.5},  Measured{0, 6, 3, 37.0},  Measured{0, 7, 2, 31.1},
+    Measured{0, 8, 3, 27.1},  Measured{1, 2, 2, 32.1},  Measured{1, 3, 2, 19.5},
+    Measured{1, 4, 3, 16.5},  Measured{1, 5, 2, 13.6},  Measured{1, 7, 2, 11.5},
+    Measured{1, 8, 2, 11.3},  Measured{2, 4, 2, 20.9},  Measured{3, 2, 2, 95.0},
+    Measured{3, 3, 3, 70.6},  Measured{3, 4, 3, 47.9},  Measured{3, 5, 2, 38.7},
+    Measured{3, 6, 2, 35.1},  Measured{3, 7, 2, 30.6},  Measured{3, 8, 2, 27.3},
+    Measured{4, 2, 2, 56.3},  Measured{4, 3, 2, 32.2},  Measured{4, 4, 4, 25.9},
+    Measured{4, 5, 2, 21.2},  Measured{4, 6, 3, 18.8},  Measured{4, 7, 4, 14.7},
+    Measured{4, 8, 3, 14.6},  Measured{5, 3, 3, 61.1},  Measured{5, 4, 4, 48.0},
+    Measured{5, 5, 5, 39.0},  Measured{5, 6, 3, 31.5},  Measured{5, 7, 6, 26.7},
+    Measured{5, 8, 4, 24.4},  Measured{6, 3, 2, 25.6},  Measured{7, 2, 2, 114.4},
+    Measured{7, 3, 3, 71.9},  Measured{7, 4, 3, 53.0},  Measured{7, 5, 4, 43.5},
+    Measured{7, 6, 5, 31.8},  Measured{7, 7, 4, 29.5},  Measured{7, 8, 3, 26.0},
+    Measured{8, 2, 2, 169.6}, Measured{8, 3, 2, 115.8}, Measured{8, 4, 2, 89.7},
+    Measured{8, 5, 2, 77.7},  Measured{8, 6, 2, 64.2},  Measured{8, 7, 3, 57.3},
+    Measured{8, 8, 3, 52.2},  Measured{9, 2, 2, 53.4},  Measured{9, 3, 2, 24.3},
+    Measured{9, 4, 3, 19.9},  Measured{9, 5, 3, 15.6},  Measured{9, 6, 3, 15.2},
+    Measured{9, 7, 3, 12.3},  Measured{9, 8, 3, 10.9}};
+static_assert(kMeasured.size() == 56);
+
+struct Row {
+  Measured measured;
+  double simulated_ms = 0;
+  double optimal_ms = 0;
+  std::uint32_t optimal_stages = 0;
+  SegmentTime slowest;  // of the slowest stage, for one input on one TPU
+  std::uint64_t host_bytes = 0;
+  [[nodiscard]] double error() const { return simulated_ms / measured.ms - 1; }
+};
+
+// Gives each TPU beyond one per segment to the segment that is then the slowest.
+std::vector<PoolCounts> replicate(std::span<const Stage> stages, std::uint32_t tpus) {
+  std::vector<PoolCounts> devices(stages.size(), PoolCounts{1});
+  const auto pace = [&](std::size_t s) { return stages[s].time.total() / devices[s][0]; };
+  for (auto spare = tpus - static_cast<std::uint32_t>(stages.size()); spare > 0; --spare) {
+    std::size_t slowest = 0;
+    for (std::size_t s = 1; s < stages.size(); ++s)
+      if (pace(s) > pace(slowest)) slowest = s;
+    ++devices[slowest][0];
+  }
+  return devices;
+}
+
+// The rows of one network. Its cuts are the best horizontal ones for the number of segments, which
+// stands for the best of several splits by libcoral's profiling partitioner.
+void add_rows(std::size_t detector, const DeviceSpec& device, std::vector<Row>& rows) {
+  const Model model = open_model(fmt::format("zoo:{}", kDetectors.at(detector).zoo));
+  const Graph graph(model);
+  Profile profile = Profile::simulated(graph, device);
+  const StrategyPlanner planner(graph, device, 8);
+  for (const Measured& measured : kMeasured) {
+    if (measured.detector != detector) continue;
+    const DevicePool pool{device, measured.tpus, false};
+    const Segmentation cuts = segment_profiled(profile, measured.segments).segmentation;
+    const std::vector<PoolCounts> one_each(cuts.segments.size(), PoolCounts{1});
+    const Plan alone = make_plan(graph, cuts, {&pool, 1}, Strategy::kProfile, one_each);
+    const auto devices = replicate(alone.stages, measured.tpus);
+    const Plan plan = make_plan(graph, cuts, {&pool, 1}, Strategy::kProfile, devices);
+    const Plan best = planner.plan(measured.tpus, Strategy::kOptimal).plan;
+    const auto slowest = std::ranges::max_element(
+        plan.stages, {}, [](const Stage& stage) { return stage.time.total() / stage.replicas; });
+    rows.push_back({measured, to_ms(plan.predicted.bottleneck), to_ms(best.predicted.bottleneck),
+                    static_cast<std::uint32_t>(best.stages.size()), slowest->time,
+                    plan.host_bytes()});
+  }
+}
+
+std::vector<Row> rows_on(const char* device) {
+  std::vector<Row> rows;
+  for (std::size_t d = 0; d < kDetectors.size(); ++d) add_rows(d, find_device(device), rows);
+  return rows;
+}
+
+double mean_error(std::span<const Row> rows) {
+  double sum = 0;
+  for (const Row& row : rows) sum += std::abs(row.error());
+  return sum / static_cast<double>(rows.size());
+}
+
+// Pairs of rows of one network whose measured times differ by more than 10 %.
+struct Order {
+  std::size_t pairs = 0;
+  std::size_t right = 0;  // in the same order in the simulation
+};
+
+Order order_of(std::span<const Row> rows) {
+  constexpr double kDiffer = 1.1;
+  Order order;
+  for (const Row& a : rows) {
+    for (const Row& b : rows) {
+      if (a.measured.detector != b.measured.detector || a.measured.ms < kDiffer * b.measured.ms)
+        continue;
+      ++order.pairs;
+      if (a.simulated_ms > b.simulated_ms) ++order.right;
+    }
+  }
+  return order;
+}
+
+Table rows_table(std::span<const Row> rows) {
+  Table table{{{"network", Table::Align::kLeft},
+               {"TPUs"},
+               {"segments"},
+               {"measured_ms"},
+               {"simulated_ms"},
+               {"error_%"},
+               {"compute_%"},
+               {"streaming_%"},
+               {"transfers_%"},
+               {"host_%"},
+               {"host_MiB"},
+               {"optimal_ms"},
+               {"optimal_stages"}},
+              {}};
+  for (const Row& row : rows) {
+    const double total = to_ms(row.slowest.total());
+    const auto share = [&](Nanoseconds part) {
+      return fmt::format("{:.0f}", 100 * to_ms(part) / total);
+    };
+    table.rows.push_back(
+        {kDetectors.at(row.measured.detector).file, std::to_string(row.measured.tpus),
+         std::to_string(row.measured.segments), fmt::format("{:.1f}", row.measured.ms),
+         fmt::format("{:.1f}", row.simulated_ms), fmt::format("{:+.0f}", 100 * row.error()),
+         share(row.slowest.compute), share(row.slowest.streaming),
+         share(row.slowest.input + row.slowest.output + row.slowest.fixed), share(row.slowest.host),
+         format_mib(row.host_bytes), fmt::format("{:.1f}", row.optimal_ms),
+         std::to_string(row.optimal_stages)});
+  }
+  return table;
+}
+
+Table networks_table(std::span<const Row> rows) {
+  Table table{{{"network", Table::Align::kLeft},
+               {"zoo", Table::Align::kLeft},
+               {"vendor_ms"},
+               {"one_TPU_ms"},
+               {"rows"},
+               {"mean_error_%"},
+               {"assumed", Table::Align::kLeft}},
+              {}};
+  for (std::size_t d = 0; d < kDetectors.size(); ++d) {
+    const Detector& detector = kDetectors.at(d);
+    std::vector<Row> own;
+    for (const Row& row : rows)
+      if (row.measured.detector == d) own.push_back(row);
+    const Model model = open_model(fmt::format("zoo:{}", detector.zoo));
+    const Graph graph(model);
+    const DevicePool one{find_device("edgetpu-usb3-max"), 1, false};
+    const Plan whole = plan_by_strategy(graph, {&one, 1}, Strategy::kOptimal).plan;
+    table.rows.push_back({detector.file, detector.zoo,
+                          detector.vendor_ms > 0 ? fmt::format("{:.1f}", detector.vendor_ms) : "-",
+                          format_ms(whole.predicted.bottleneck), std::to_string(own.size()),
+                          fmt::format("{:.0f}", 100 * mean_error(own)), detector.assumption});
+  }
+  return table;
+}
+
+}  // namespace
+
+Experiment detectors_experiment(Evaluation& /*nothing of it is needed*/) {
+  const std::vector<Row> rows = rows_on("edgetpu-pcie-max");
+  const std::vector<Row> slow = rows_on("edgetpu-pcie");
+  const Order order = order_of(rows);
+  Experiment experiment{
+      "detectors",
+      "Detectors on two to eight TPUs, next to CodeProject.AI's times",
+      fmt::format(
+          "Simulated at 500 MHz, the {} rows have a mean error of {:.0f} % ({:.0f} % at 250 "
+          "MHz). Of {} pairs of layouts of one network that differ by more than 10 %, {} "
+          "are in the measured order.",
+          rows.size(), 100 * mean_error(rows), 100 * mean_error(slow), order.pairs, order.right),
+      "",
+      {{"networks", "The networks, with published times of one TPU over USB 3",
+        networks_table(rows)},
+       {"rows", "All rows at 500 MHz; shares are of the slowest stage", rows_table(rows)},
+       {"rows_250", "The same at 250 MHz", rows_table(slow)}},
+      {}};
+  write_readme(experiment);
+  return experiment;
+}
+
+}  // namespace segue::paper
