@@ -117,6 +117,11 @@ TEST(Zoo, InputSizeIsPartOfName) {
   EXPECT_TRUE(std::ranges::equal(model.tensor(model.inputs()[0]).shape,
                                  std::vector<std::int32_t>{1, 128, 128, 3}));
   EXPECT_EQ(model.name(), "mobilenet@128");
+  const Model wide = open_model("zoo:yolov8n@64x96");
+  EXPECT_TRUE(std::ranges::equal(wide.tensor(wide.inputs()[0]).shape,
+                                 std::vector<std::int32_t>{1, 64, 96, 3}));
+  EXPECT_TRUE(std::ranges::equal(wide.tensor(wide.outputs()[0]).shape,
+                                 std::vector<std::int32_t>{1, 84, 8 * 12 + 4 * 6 + 2 * 3}));
 }
 
 TEST(Zoo, UnknownNamesAndSizesAreRefused) {
@@ -126,6 +131,11 @@ TEST(Zoo, UnknownNamesAndSizesAreRefused) {
                {"from 32 to 2048"});
   expect_error(ErrorCode::kInvalidArgument, [] { (void)make_zoo_model("resnet50@"); });
   expect_error(ErrorCode::kInvalidArgument, [] { (void)make_zoo_model("resnet50@12x"); });
+  expect_error(ErrorCode::kInvalidArgument, [] { (void)make_zoo_model("resnet50@64x96"); },
+               {"square"});
+  expect_error(ErrorCode::kInvalidArgument, [] { (void)make_zoo_model("yolov5s@100"); },
+               {"multiple of 32, such as 96"});
+  expect_error(ErrorCode::kInvalidArgument, [] { (void)make_zoo_model("yolov5s@64x"); });
   expect_error(ErrorCode::kInvalidArgument, [] { (void)make_zoo_model("conv5-f0"); },
                {"from 1 to 4096"});
   expect_error(ErrorCode::kInvalidArgument, [] { (void)make_zoo_model("conv5-f99999999999"); });

@@ -21,17 +21,20 @@ struct Recipe {
   ZooEntry entry;  // without the parameter count, which the network gives
   std::function<Network(std::int32_t size)> build;
   std::int32_t smallest_size = 32;
-  // Also for inputs that are not square; not set for most networks.
-  std::function<Network(std::int32_t height, std::int32_t width)> build_rectangle = nullptr;
+  std::int32_t size_step = 1;
+  // Where an input need not be square.
+  std::function<Network(std::int32_t height, std::int32_t width)> build_rectangle{};
 };
 
-// "yolov8m": `build` is the family, `letter` the size of the network.
-Recipe yolo(const std::string& family, char letter,
-            Network (*build)(char letter, std::int32_t height, std::int32_t width)) {
-  constexpr std::int32_t kSize = 640;
-  return {{"yolo" + family + letter, "YOLO" + family + letter, kSize},
+constexpr std::int32_t kCoarsestStride = 32;  // of maps that are enlarged twice and joined
+
+Recipe yolo(const std::string& name, const std::string& title,
+            Network (*build)(char, std::int32_t, std::int32_t)) {
+  const char letter = name.back();
+  return {{name, title, 640},
           [=](std::int32_t size) { return build(letter, size, size); },
-          32,
+          kCoarsestStride,
+          kCoarsestStride,
           [=](std::int32_t height, std::int32_t width) { return build(letter, height, width); }};
 }
 
@@ -75,7 +78,10 @@ const std::vector<Recipe>& recipes() {
       {{"vgg16", "VGG16", 224}, [](auto s) { return zoo::vgg(16, s); }},
       {{"vgg19", "VGG19", 224}, [](auto s) { return zoo::vgg(19, s); }},
       {{"squeezenet", "SqueezeNet 1.1", 227}, zoo::squeezenet, 48},
-      {{"ssdmobilenetv1fpn", "SSD MobileNet FPN", 640}, zoo::ssd_mobilenet_v1_fpn},
+      {{"ssdmobilenetv1fpn", "SSD MobileNet FPN", 640},
+       zoo::ssd_mobilenet_v1_fpn,
+       kCoarsestStride,
+       kCoarsestStride},
       {{"ssdmobilenetv2", "SSD MobileNetV2", 300}, zoo::ssd_mobilenet_v2},
       {{"ssdlitemobiledet", "SSDLite MobileDet", 320}, zoo::ssdlite_mobiledet},
       {{"efficientdetlite0", "EfficientDet-Lite 0", 320},
@@ -88,14 +94,14 @@ const std::vector<Recipe>& recipes() {
        [](auto s) { return zoo::efficientdet_lite("3", s); }},
       {{"efficientdetlite3x", "EfficientDet-Lite 3x", 640},
        [](auto s) { return zoo::efficientdet_lite("3x", s); }},
-      yolo("v5", 'n', zoo::yolov5),
-      yolo("v5", 's', zoo::yolov5),
-      yolo("v5", 'm', zoo::yolov5),
-      yolo("v5", 'l', zoo::yolov5),
-      yolo("v8", 'n', zoo::yolov8),
-      yolo("v8", 's', zoo::yolov8),
-      yolo("v8", 'm', zoo::yolov8),
-      yolo("v8", 'l', zoo::yolov8),
+      yolo("yolov5n", "YOLOv5n", zoo::yolov5),
+      yolo("yolov5s", "YOLOv5s", zoo::yolov5),
+      yolo("yolov5m", "YOLOv5m", zoo::yolov5),
+      yolo("yolov5l", "YOLOv5l", zoo::yolov5),
+      yolo("yolov8n", "YOLOv8n", zoo::yolov8),
+      yolo("yolov8s", "YOLOv8s", zoo::yolov8),
+      yolo("yolov8m", "YOLOv8m", zoo::yolov8),
+      yolo("yolov8l", "YOLOv8l", zoo::yolov8),
   };
   return kRecipes;
 }
@@ -132,6 +138,20 @@ std::optional<Network> make_synthetic(std::string_view name) {
   return std::nullopt;
 }
 
+std::int32_t parse_size(const Recipe& recipe, std::string_view name, std::string_view text) {
+  constexpr std::int32_t kLargestSize = 2048;
+  const auto size = parse_number(text);
+  if (!size || *size < recipe.smallest_size || *size > kLargestSize) {
+    fail(name, fmt::format("the input size after '@' must be a number from {} to {}",
+                           recipe.smallest_size, kLargestSize));
+  }
+  if (*size % recipe.size_step != 0) {
+    fail(name, fmt::format("the input size after '@' must be a multiple of {}, such as {}",
+                           recipe.size_step, *size / recipe.size_step * recipe.size_step));
+  }
+  return *size;
+}
+
 Network make_network(std::string_view name) {
   const std::size_t at = name.find('@');
   const std::string_view base = name.substr(0, at);
@@ -149,19 +169,11 @@ Network make_network(std::string_view name) {
   if (at == std::string_view::npos) return recipe->build(recipe->entry.input_size);
   const std::string_view size = name.substr(at + 1);
   const std::size_t cross = size.find('x');
-  const auto extent = [&](std::string_view text) {
-    constexpr std::int32_t kLargestSize = 2048;
-    const auto asked = parse_number(text);
-    if (!asked || *asked < recipe->smallest_size || *asked > kLargestSize) {
-      fail(name, fmt::format("the input size after '@' must be a number from {} to {}{}",
-                             recipe->smallest_size, kLargestSize,
-                             recipe->build_rectangle ? ", or HEIGHTxWIDTH" : ""));
-    }
-    return *asked;
-  };
-  if (cross == std::string_view::npos || !recipe->build_rectangle)
-    return recipe->build(extent(size));
-  return recipe->build_rectangle(extent(size.substr(0, cross)), extent(size.substr(cross + 1)));
+  if (cross == std::string_view::npos) return recipe->build(parse_size(*recipe, name, size));
+  if (!recipe->build_rectangle)
+    fail(name, "this model has a square input; give one size after '@'");
+  return recipe->build_rectangle(parse_size(*recipe, name, size.substr(0, cross)),
+                                 parse_size(*recipe, name, size.substr(cross + 1)));
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ struct ZooEntry {
 /// each.
 [[nodiscard]] std::span<const ZooEntry> zoo_catalogue();
 
-/// Builds the file of a model: "NAME" or "NAME@SIZE" (input of SIZE x SIZE pixels), for YOLO also
+/// Builds the file of a model: "NAME" or "NAME@SIZE" (input of SIZE x SIZE pixels), or of YOLO
 /// "NAME@HEIGHTxWIDTH". Takes up to about 0.3 s and twice the model's size in memory. Throws
 /// Error(kInvalidArgument) for an unknown name (with similar names) or a size that the architecture
 /// does not support.
