@@ -19,6 +19,9 @@ struct Published {
 inline const std::vector<Published>& published() {
   static const std::vector<Published> kModels{
       {"mobilenet", 4253864, 0.569},
+      {"mobilenet75", 2601976, 0.325},
+      {"mobilenet50", 1342536, 0.1495},
+      {"mobilenet25", 475544, 0.041},
       {"mobilenetv2", 3538984, 0.301},
       {"mobilenetv3large", 5507432, 0.217},
       {"mobilenetv3small", 2554968, 0.0565},

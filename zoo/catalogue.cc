@@ -41,6 +41,9 @@ Recipe yolo(const std::string& name, const std::string& title,
 const std::vector<Recipe>& recipes() {
   static const std::vector<Recipe> kRecipes{
       {{"mobilenet", "MobileNet", 224}, [](auto s) { return zoo::mobilenet(s); }},
+      {{"mobilenet75", "MobileNet 0.75", 224}, [](auto s) { return zoo::mobilenet(s, 0.75); }},
+      {{"mobilenet50", "MobileNet 0.5", 224}, [](auto s) { return zoo::mobilenet(s, 0.5); }},
+      {{"mobilenet25", "MobileNet 0.25", 224}, [](auto s) { return zoo::mobilenet(s, 0.25); }},
       {{"mobilenetv2", "MobileNetV2", 224}, zoo::mobilenet_v2},
       {{"mobilenetv3large", "MobileNetV3 Large", 224}, zoo::mobilenet_v3_large},
       {{"mobilenetv3small", "MobileNetV3 Small", 224}, zoo::mobilenet_v3_small},

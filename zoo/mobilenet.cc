@@ -137,7 +137,9 @@ ValueId mobilenet_features(Network& net, ValueId x, double width, const OnBlock&
 }
 
 Network mobilenet(std::int32_t size, double width) {
-  Network net("mobilenet");
+  constexpr double kPercent = 100;
+  const std::string percent = width == 1 ? "" : std::to_string(std::lround(width * kPercent));
+  Network net("mobilenet" + percent);
   ValueId x = mobilenet_features(net, net.input({size, size, 3}, "input_1"), width);
   x = net.global_average(x, true, "global_average_pooling2d");
   x = net.conv(x, {square(1), 1000, true}, "conv_preds", "conv_preds");
