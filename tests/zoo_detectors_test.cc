@@ -44,6 +44,8 @@ INSTANTIATE_TEST_SUITE_P(
                                "84f8f9fe832a0f91e817ecf83f88d5d9f9ab934700fe214b8087995daa65d6f7"},
                       Exported{"yolov5n@320", 261,
                                "e2d6b9b45cb31a7051040dd950548fe1b1dea048dc041dc8c0790e5f23bccb45"},
+                      Exported{"yolov5m@128", 334,
+                               "8caf2ba9cbf8f4a8713ef0dc04abc324dd6bd0108f88824042f9b58f4c7ba34b"},
                       Exported{"ssdmobilenetv1fpn@320", 111,
                                "9fc212e1547858c2c8d3e5b384c45293f5896747fa15558a8ff3db237d755cc0"},
                       Exported{"ssdmobilenetv2", 102,
