@@ -262,6 +262,16 @@ TEST(Detector, SuppressionEqualsBruteForce) {
   }
 }
 
+// The second box contains the first and is twice as large.
+TEST(Detector, OverlapAtTheThresholdIsKept) {
+  const auto values = yolov8_values({{12, 12, 4, 4, {0.9F}}, {12, 14, 4, 8, {0.8F}}}, 1);
+  DetectorOptions options;
+  options.iou_threshold = 0.5F;
+  EXPECT_EQ(decode(detector_of({yolov8_form(1)}, options), values).size(), 2U);
+  options.iou_threshold = 0.49F;
+  EXPECT_EQ(decode(detector_of({yolov8_form(1)}, options), values).size(), 1U);
+}
+
 TEST(Detector, EqualScoresKeepTheOrderOfTheOutputs) {
   const auto found = decode(detector_of({yolov8_form(1)}), yolov8_values({{10, 10, 4, 4, {0.5F}},
                                                                           {30, 30, 4, 4, {0.5F}},
