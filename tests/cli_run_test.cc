@@ -276,7 +276,7 @@ TEST(CliServe, PassesItsWordsToServer) {
 TEST(CliServe, MissingPythonIsExplained) {
   const auto result = run_segue({"serve", "parts"}, ".", "export PATH=/nowhere");
   EXPECT_EQ(result.status, 1);
-  EXPECT_THAT(result.err, HasWords("pip install 'segue[serve]'"));
+  EXPECT_THAT(result.err, HasWords("wheel, with its extra [serve]"));
 }
 
 TEST(CliDevices, ListHasTextJsonAndCsv) {

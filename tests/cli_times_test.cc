@@ -152,16 +152,15 @@ TEST(CliPlan, AutoStopsBelowMinimumGain) {
   EXPECT_THAT(run_segue({"plan", "zoo:resnet50", "--tpus", "auto", "--strategy", "balanced",
                          "--max-tpus", "3"})
                   .out,
-              HasWords("3 TPUs, the limit of the search (--max-tpus)"));
+              HasWords("3 TPUs, the largest number allowed"));
 }
 
 TEST(CliPlan, AutoSuggestsReplicasWhenPipelineStops) {
   const auto result =
       run_segue({"plan", "zoo:mobilenet", "--tpus", "auto", "--strategy", "balanced"});
   EXPECT_THAT(result.out, HasWords("1 TPU: one more TPU would increase throughput by 7.8 %"));
-  EXPECT_THAT(
-      result.out,
-      HasWords("`--strategy optimal`, which can replicate stages, reaches 562.5/s on 2 TPUs"));
+  EXPECT_THAT(result.out,
+              HasWords("Strategy optimal, which can replicate stages, reaches 562.5/s on 2 TPUs"));
 }
 
 TEST(CliPlan, AutoFindsFewestTpusForGoals) {

@@ -153,7 +153,7 @@ TEST(PipelineHost, FailureEndsThePipelineDespiteSpares) {
 
 // Four segments on four devices and a stage of the host behind them; each device that is lost leads
 // to a new plan, in which the host keeps its stage.
-TEST(PipelineHost, NewPlansKeepIt) {
+TEST(PipelineHost, NewPlanKeepsHostStage) {
   testing::FaultyDevices faulty(testing::chain_in_pieces(), 4);
   faulty.plan(1, testing::Fault::kError, 20);
   faulty.plan(3, testing::Fault::kVanish, 50);

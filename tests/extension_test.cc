@@ -150,7 +150,7 @@ TEST(ForeignDevice, SwapsWholeSegments) {
   EXPECT_EQ(four.host_bytes(), 0U);
 }
 
-TEST(ForeignDevice, PlanFileAndReportsNameIt) {
+TEST(ForeignDevice, PlanFileKeepsDeviceName) {
   const Model model = heavy_chain();
   const Graph graph(model);
   const Plan plan = plan_model(graph, {.pools = swapping(2)}).plan;
@@ -207,7 +207,7 @@ std::vector<StrategyRow> strategies() {
   return rows;
 }
 
-TEST(ForeignStrategy, PlansByItsKey) {
+TEST(ForeignStrategy, RequestSelectsRowByKey) {
   const Model model = heavy_chain();
   const Graph graph(model);
   PlanRequest request{.pools = open_devices("edgetpu-pcie", 2)};

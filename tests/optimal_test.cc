@@ -174,7 +174,7 @@ TEST(Optimal, SmallModelIsReplicatedOnAllDevices) {
   EXPECT_TRUE(best.bound.is_proven) << "by the work that any pipeline must do";
 }
 
-TEST(Optimal, ResNet101On16InPairsTakesThe13AsFast) {
+TEST(Optimal, EqualPaceTakesFewestDevices) {
   const Model model = open_model("zoo:resnet101");
   const Graph graph(model);
   const OptimalPlanner planner(graph, pcie(), 16);

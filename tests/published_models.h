@@ -54,7 +54,7 @@ inline const std::vector<Published>& published() {
   return kModels;
 }
 
-struct Detector {
+struct PublishedDetector {
   const char* name;
   std::uint64_t parameters;
   double giga_macs;     // 0: not stated
@@ -64,8 +64,8 @@ struct Detector {
 // YOLO: Ultralytics' model cards, half of the operations they count; parameters without statistics
 // of batch normalization. SSD: TensorFlow Object Detection API 2.8; EfficientDet-Lite: TensorFlow
 // Lite Model Maker 0.4; both as the variables of a network built by them.
-inline const std::vector<Detector>& detectors() {
-  static const std::vector<Detector> kDetectors{
+inline const std::vector<PublishedDetector>& detectors() {
+  static const std::vector<PublishedDetector> kDetectors{
       {"ssdmobilenetv1fpn", 12125178, 0, "ssdmobilenetv1fpn@128"},
       {"ssdmobilenetv2", 6103999, 0, "ssdmobilenetv2@128"},
       {"ssdlitemobiledet", 4196095, 0, "ssdlitemobiledet@128"},

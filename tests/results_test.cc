@@ -74,63 +74,6 @@ std::string usb3_table() {
                      paper::planner_over_balanced(networks, kMostTpus));
 }
 
-// Throughput in ms per inference on 2 to 8 PCIe TPUs, and segments, that CodeProject.AI publishes
-// (github.com/codeproject/CodeProject.AI-ObjectDetectionCoral, options.py); the network of the zoo
-// that is nearest to it in parameters, input and multiplications.
-struct Detector {
-  const char* measured;
-  std::array<const char*, 7> ms_and_segments;
-  const char* stand_in;
-};
-constexpr std::array<Detector, 6> kDetectors{{
-    {"ssd_mobilenet_v1_fpn_640",
-     {"104.2 (2)", "67.5 (3)", "49.1 (2)", "43.5 (3)", "37.0 (3)", "31.1 (2)", "27.1 (3)"},
-     "mobilenet@640"},
-    {"efficientdet_lite2_448",
-     {"32.1 (2)", "19.5 (2)", "16.5 (3)", "13.6 (2)", "-", "11.5 (2)", "11.3 (3)"},
-     "efficientnetliteb2@448"},
-    {"efficientdet_lite3x_640",
-     {"95.0 (2)", "70.6 (3)", "47.9 (3)", "38.7 (2)", "35.1 (2)", "30.6 (2)", "27.3 (2)"},
-     "efficientnetliteb3@640"},
-    {"yolov5m",
-     {"56.3 (2)", "32.2 (2)", "25.9 (4)", "21.2 (2)", "18.8 (3)", "14.7 (4)", "14.6 (3)"},
-     "resnet50@640"},
-    {"yolov5l",
-     {"-", "61.1 (3)", "48.0 (4)", "39.0 (5)", "31.5 (3)", "26.7 (6)", "24.4 (4)"},
-     "resnet101@640"},
-    {"yolov8m_416_640",
-     {"114.4 (2)", "71.9 (3)", "53.0 (3)", "43.5 (4)", "31.8 (5)", "29.5 (4)", "26.0 (3)"},
-     "inceptionv3@640"},
-}};
-
-std::string detector_table() {
-  std::string text = "| network | 2 | 3 | 4 | 5 | 6 | 7 | 8 |\n|---|---|---|---|---|---|---|---|\n";
-  int fewer = 0;
-  int rows = 0;
-  int replicated = 0;
-  for (const Detector& detector : kDetectors) {
-    const Model model = open_model(std::string("zoo:") + detector.stand_in);
-    const Graph graph(model);
-    text += fmt::format("| {}, measured | {} |\n", detector.measured,
-                        fmt::join(detector.ms_and_segments, " | "));
-    std::string cells;
-    for (std::uint32_t tpus = 2; tpus <= kMostTpus; ++tpus) {
-      const Plan plan = paper::optimal_plan(graph, find_device("edgetpu-pcie"), tpus, 0);
-      cells += fmt::format(" {:.1f} ({}) |", to_ms(pace(plan)), replicas_text(plan));
-      ++rows;
-      fewer += plan.stages.size() < tpus ? 1 : 0;
-      replicated +=
-          std::ranges::any_of(plan.stages, [](const Stage& s) { return s.replicas > 1; }) ? 1 : 0;
-    }
-    text += fmt::format("| {}, planner, simulated |{}\n", detector.stand_in, cells);
-  }
-  EXPECT_GT(2 * fewer, rows) << "fewer segments than TPUs in most rows";
-  return text + fmt::format(
-                    "\nThe planner uses fewer segments than TPUs in {} of {} rows, replicas "
-                    "in {}.\n",
-                    fewer, rows, replicated);
-}
-
 std::string replaced(std::string text, const std::string& name, const std::string& content) {
   const std::string begin = fmt::format("<!-- {} -->\n", name);
   const std::string end = fmt::format("<!-- end of {} -->", name);
@@ -148,7 +91,6 @@ TEST(ResultsPage, TablesMatchProgramOutput) {
   const fs::path path = SEGUE_TEST_SOURCE "/docs/results.md";
   const std::string text = read_text_file(path, 1 << 20);
   std::string now = replaced(text, "usb3", usb3_table());
-  now = replaced(now, "detectors", detector_table());
   if (kUpdates) return write_file(path, now);
   EXPECT_EQ(text, now);
 }

@@ -68,7 +68,7 @@ TEST(Stop, EndsASearchByMeasuredLatencies) {
   EXPECT_LT(time_to_stop([&] { (void)segment_profiled(profile, 3); }), kSoon);
 }
 
-TEST(Stop, HoldsForTheScopeOnly) {
+TEST(Stop, EndedScopeHasNoEffect) {
   std::stop_source stop;
   stop.request_stop();
   {

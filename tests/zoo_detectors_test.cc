@@ -16,8 +16,8 @@
 namespace segue {
 namespace {
 
-using testing::Detector;
 using testing::detectors;
+using testing::PublishedDetector;
 
 struct Exported {
   const char* name;
@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(
                                "7c71346504f31d4f9253d1090fcebcbd46af3d09db774bfa00147cc6ab98c436"}),
     [](const auto& row) { return testing::test_name(row.param.name); });
 
-class ZooDetector : public ::testing::TestWithParam<Detector> {};
+class ZooDetector : public ::testing::TestWithParam<PublishedDetector> {};
 
 TEST_P(ZooDetector, MacsEqualThePublishedOnes) {
   if (GetParam().giga_macs == 0) GTEST_SKIP() << "none published";

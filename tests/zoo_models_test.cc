@@ -32,7 +32,8 @@ INSTANTIATE_TEST_SUITE_P(All, ZooModel, ::testing::ValuesIn(published()),
 std::vector<std::string> runnable_models() {
   std::vector<std::string> names;
   for (const Published& model : published()) names.emplace_back(model.name);
-  for (const testing::Detector& model : testing::detectors()) names.emplace_back(model.smaller);
+  for (const testing::PublishedDetector& model : testing::detectors())
+    names.emplace_back(model.smaller);
   for (const char* name : {"conv5-f32", "conv5-f442", "conv5-f742", "dense4-n100", "dense4-n2640"})
     names.emplace_back(name);
   return names;

@@ -61,7 +61,7 @@ TEST(Zoo, CatalogueListsModelsAndCounts) {
     EXPECT_EQ(entry->keras_parameters, parameters) << name;
   };
   for (const Published& model : published()) expect_listed(model.name, model.parameters);
-  for (const testing::Detector& model : testing::detectors())
+  for (const testing::PublishedDetector& model : testing::detectors())
     expect_listed(model.name, model.parameters);
 }
 

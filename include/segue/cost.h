@@ -370,8 +370,8 @@ inline constexpr ErrorFactors kHostOperatorFactors{1.0 / 3, 3.0};
 // --- Kinds of devices
 
 /// The laws of one kind of accelerator. The library has one implementation, the Edge TPU's
-/// (edgetpu_model). Another kind derives from it and is used by every planner, simulator and report
-/// through DeviceSpec::model:
+/// (edgetpu_model). Another kind derives from it; planners, plans, timelines and proofs then use it
+/// through DeviceSpec::model. Tables of operators and of the host show the Edge TPU's laws only.
 ///
 ///     class SwappingModel : public segue::DeviceModel { ... };  // tests/extension_test.cc
 ///     const SwappingModel swapping;

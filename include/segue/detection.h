@@ -125,8 +125,9 @@ struct DetectorOptions {
   std::optional<DetectorFamily> family = {};
   // One per row of the outputs. Empty: those of TensorFlow's models for the size of the input. SSD:
   // six layers (MobileNet v1, v2, MobileDet), or levels 3 to 7 with two scales (FPN, RetinaNet).
-  // EfficientDet: three scales per level; the size is 3 strides for inputs of 320, 384 and 448
-  // pixels (Lite 0 to 2) and 4 strides otherwise.
+  // EfficientDet: three scales per level; the size is 3 strides for inputs of 320, 384, 448 and
+  // 640 pixels (Lite 0 to 2 and 3x; Lite 4 has 640 pixels and 4 strides, so give its anchors) and 4
+  // strides otherwise.
   std::vector<Anchor> anchors = {};
 };
 

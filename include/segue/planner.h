@@ -273,9 +273,12 @@ struct PlanResult {
   double sustained_per_s = 0;
 };
 
+/// Throws Error(kInvalidArgument) when a request contradicts itself or has no devices.
+void check_request(const PlanRequest& request);
+
 /// Plans a model. The command line and Python use this function. Throws as plan_by_strategy and as
-/// the measurement and the compiler; Error(kInvalidArgument) when the request contradicts itself;
-/// Error(kInfeasible) with the nearest result when the goals are not reached.
+/// the measurement and the compiler; as check_request; Error(kInfeasible) with the nearest result
+/// when the goals are not reached.
 [[nodiscard]] PlanResult plan_model(const Graph& graph, const PlanRequest& request);
 
 /// Returns the goals of a request in words: "100 results per second with a latency of at most

@@ -3,7 +3,8 @@
 /// A call runs to its end unless its thread has a `StopScope`. The loops of the exact search, the
 /// search by measured latencies, comparisons, checks of proofs and verifications then poll the
 /// token and throw Error(kStopped) within some hundredths of a second. The library installs no
-/// signal handlers: a program that ends a search on Ctrl-C requests the stop itself.
+/// signal handlers: a program that ends a search on Ctrl-C requests the stop itself. Two things end
+/// first: a compilation by edgetpu_compiler, and a measurement of operators on the host.
 ///
 /// Example:
 ///

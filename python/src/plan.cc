@@ -151,8 +151,8 @@ struct PlanArguments {
   std::vector<std::string> compiler;  // empty: no refinement
 };
 
+// Called without the interpreter's lock.
 Shared make(const SharedModel& model, const PlanArguments& arguments) {
-  nb::gil_scoped_release released;
   PlanRequest request{.pools = open_counted(arguments.device, arguments.tpus),
                       .strategy = find_strategy(arguments.strategy)};
   request.limits.max_replicas = arguments.max_replicas;
@@ -194,21 +194,22 @@ std::vector<Shared> compare(const SharedModel& model, std::uint32_t first, std::
 }
 
 void bind_planning(nb::module_& module) {
-  module.def(
-      "plan",
-      interruptible(
-          [](const SharedModel& model, std::uint32_t tpus, bool chooses_count,
-             const std::string& strategy, const std::string& device, std::uint32_t max_replicas,
-             const std::string& objective, std::optional<double> max_latency_ms,
-             std::optional<double> min_throughput_per_s, double min_gain, const std::string& search,
-             const SharedBackend& measure, const std::vector<std::string>& compiler) {
-            return make(
-                model, {tpus, chooses_count, strategy, device, max_replicas, objective,
-                        max_latency_ms, min_throughput_per_s, min_gain, search, measure, compiler});
-          }),
-      "model"_a, nb::kw_only(), "tpus"_a, "chooses_count"_a, "strategy"_a, "device"_a,
-      "max_replicas"_a, "objective"_a, "max_latency_ms"_a.none(), "min_throughput_per_s"_a.none(),
-      "min_gain"_a, "search"_a, "measure"_a.none(), "compiler"_a);
+  module.def("plan",
+             interruptible(+[](const SharedModel& model, std::uint32_t tpus, bool chooses_count,
+                               const std::string& strategy, const std::string& device,
+                               std::uint32_t max_replicas, const std::string& objective,
+                               std::optional<double> max_latency_ms,
+                               std::optional<double> min_throughput_per_s, double min_gain,
+                               const std::string& search, const SharedBackend& measure,
+                               const std::vector<std::string>& compiler) {
+               return make(model, {tpus, chooses_count, strategy, device, max_replicas, objective,
+                                   max_latency_ms, min_throughput_per_s, min_gain, search, measure,
+                                   compiler});
+             }),
+             "model"_a, nb::kw_only(), "tpus"_a, "chooses_count"_a, "strategy"_a, "device"_a,
+             "max_replicas"_a, "objective"_a, "max_latency_ms"_a.none(),
+             "min_throughput_per_s"_a.none(), "min_gain"_a, "search"_a, "measure"_a.none(),
+             "compiler"_a);
   module.def("strategy_names", &all_strategies, "The strategies that plan accepts.");
   module.def("compare", interruptible(&compare), "model"_a, nb::kw_only(), "first"_a = 1,
              "last"_a = 8, "device"_a = "edgetpu-pcie", "max_replicas"_a = 0,

@@ -8,6 +8,7 @@
 #include "module.h"
 #include "segue/edgetpu.h"
 #include "segue/error.h"
+#include "segue/pipeline.h"
 
 namespace segue::python {
 namespace {
@@ -177,6 +178,39 @@ void bind_backends(nb::module_& module) {
       "until it returns.");
 }
 
+void bind_runtimes(nb::module_& module) {
+  module.def(
+      "runtime_names",
+      [] {
+        std::vector<std::string> names;
+        for (const RuntimeRow& row : runtime_table()) names.emplace_back(row.key);
+        return names;
+      },
+      "The runtimes that open_devices and `segue run --backend` accept.");
+  module.def(
+      "open_devices",
+      [](const std::string& runtime, std::uint32_t count, const std::vector<std::string>& use,
+         const std::optional<std::string>& device, double time_scale,
+         const std::vector<std::string>& settings, const std::optional<fs::path>& library,
+         const std::optional<fs::path>& edgetpu_library) {
+        RuntimeRequest request{.devices = count, .names = use};
+        request.libraries = edgetpu_libraries(library, edgetpu_library);
+        const nb::gil_scoped_release released;
+        request.edgetpu.settings = parse_edgetpu_settings(settings);
+        if (device) request.pools = open_devices(*device, count);
+        request.time_scale = time_scale;
+        std::vector<std::pair<std::string, SharedBackend>> devices;
+        for (PipelineDevice& opened : find_runtime(runtime).open(request))
+          devices.emplace_back(std::move(opened.name), std::move(opened.backend));
+        return devices;
+      },
+      "runtime"_a, "count"_a = 1, nb::kw_only(), "use"_a = std::vector<std::string>(),
+      "device"_a = nb::none(), "time_scale"_a = 1.0, "settings"_a = std::vector<std::string>(),
+      "runtime_library"_a = nb::none(), "edgetpu_library"_a = nb::none(),
+      "Names and backends of at least `count` devices of a runtime: \"cpu\", \"simulated\" (with "
+      "`device`), or \"edgetpu\" (`use`: which ones, in this order).");
+}
+
 void bind_edgetpu(nb::module_& module) {
   module.def(
       "edgetpu_backend",
@@ -243,6 +277,7 @@ EdgeTpuLibraries edgetpu_libraries(const std::optional<fs::path>& runtime,
 void bind_sessions(nb::module_& module) {
   bind_backends(module);
   bind_edgetpu(module);
+  bind_runtimes(module);
   bind_ports(module);
   nb::class_<OpenedSession>(module, "Session", "A model opened on a backend; one thread at a time.")
       .def_prop_ro("inputs",

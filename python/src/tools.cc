@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "interruptible.h"
 #include "module.h"
 #include "segue/edgetpu.h"
 #include "segue/error.h"
@@ -121,9 +122,10 @@ void bind_proofs(nb::module_& module) {
   module.def(
       "check_certificate",
       [](const SharedModel& model, const Shared& plan) {
-        const nb::gil_scoped_release released;
-        check_plan_matches(plan->plan, model->model);
-        return check_certificate(plan->plan, model->graph, plan->pools);
+        return run_interruptibly([&] {
+          check_plan_matches(plan->plan, model->model);
+          return check_certificate(plan->plan, model->graph, plan->pools);
+        });
       },
       "model"_a, "plan"_a);
 }
@@ -134,16 +136,17 @@ void bind_sweeps(nb::module_& module) {
       [](std::vector<std::string> models, std::vector<std::uint32_t> tpus,
          std::vector<std::string> devices, std::vector<std::string> strategies,
          std::uint32_t max_replicas, const std::string& shard, std::uint32_t threads) {
-        const nb::gil_scoped_release released;
         const SweepSpec spec{std::move(models), std::move(devices), std::move(tpus),
                              std::move(strategies), max_replicas};
         const SweepModels open{[](const std::string& name) { return open_model(name); },
                                check_model_name};
-        std::vector<std::string> lines;
-        run_sweep(
-            spec, open, parse_shard(shard), {},
-            [&](const SweepRow& row, bool) { lines.push_back(to_json(row)); }, threads);
-        return lines;
+        return run_interruptibly([&] {
+          std::vector<std::string> lines;
+          run_sweep(
+              spec, open, parse_shard(shard), {},
+              [&](const SweepRow& row, bool) { lines.push_back(to_json(row)); }, threads);
+          return lines;
+        });
       },
       "models"_a, "tpus"_a, "devices"_a, "strategies"_a, "max_replicas"_a, "shard"_a, "threads"_a);
 }

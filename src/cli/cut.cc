@@ -130,7 +130,7 @@ namespace {
 
 [[noreturn]] void refuse(const char* reason) { throw Error(ErrorCode::kInvalidArgument, reason); }
 
-// What only the command line can say twice or in vain. plan_model checks the rest.
+// Checks options that only the command line has. check_request checks the rest.
 void check_options(const CutOptions& options) {
   const bool is_auto = options.tpus == "auto";
   if (options.strategy != "profile" && !options.search.empty())

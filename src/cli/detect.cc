@@ -7,6 +7,7 @@
 
 #include "cli/classes.h"
 #include "cli/draw.h"
+#include "cli/written.h"
 #include "segue/error.h"
 
 namespace segue::cli {
@@ -39,8 +40,10 @@ void add_detection(CLI::App& command, RunOptions& options) {
       "and print the boxes in each picture; --labels names their classes");
   command.add_option("--score", options.score, "Lowest score of a box (default 0.25)")
       ->check(CLI::Range(0.0, 1.0));
-  command.add_option("--draw", options.picture,
-                     "Also draw the boxes into the picture, and write it to this PNG file");
+  command.add_option(
+      "--draw", options.picture,
+      std::string("Also draw the boxes into the picture, and write it to this PNG file") +
+          kReplaces);
   std::vector<std::string> keys;
   for (const auto& family : kFamilies) keys.emplace_back(family.first);
   command

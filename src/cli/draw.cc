@@ -8,6 +8,7 @@
 #include <cstring>
 #include <string>
 
+#include "cli/written.h"
 #include "segue/error.h"
 #include "segue/file.h"
 
@@ -123,7 +124,7 @@ void draw_detections(const std::filesystem::path& path, Picture picture,
   if (stbi_write_png_to_func(append, &file, canvas.width(), canvas.height(), 3, picture.rgb.data(),
                              canvas.width() * 3) == 0)
     throw Error(ErrorCode::kIo, fmt::format("{}: the picture cannot be encoded", path.string()));
-  write_file(path, file);
+  write_noted(path, file);
 }
 
 }  // namespace segue::cli

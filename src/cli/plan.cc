@@ -25,8 +25,10 @@ std::vector<Plan> other_plans(const Graph& graph, const CutResult& result) {
   if (result.pools.size() > 1) return others;
   std::vector<DevicePool> used = result.pools;
   used[0].count = result.plan.device_count();
-  for (const Strategy strategy : {Strategy::kCompiler, Strategy::kBalanced, Strategy::kOptimal}) {
-    if (result.plan.strategy == strategy) continue;
+  for (const StrategyRow& strategy : strategy_table()) {
+    // Profiles of large models take seconds, and no plan of theirs is better than the optimum.
+    if (strategy.key == result.plan.strategy_key() || strategy.strategy == Strategy::kProfile)
+      continue;
     try {
       others.push_back(plan_by_strategy(graph, used, strategy).plan);
     } catch (const Error& error) {

@@ -229,12 +229,12 @@ void run(const CLI::App& command, RunOptions options) {
   RunReport report{source.name, backend, pipeline->statistics(), source.plan};
   if (!options.trace.empty())
     write_noted(options.trace, trace_json(source.name, pipeline->trace()));
-  pipeline.reset();  // all losses are told then
+  pipeline.reset();  // reports all losses
   if (options.backend == "simulated") report.time_scale = options.time_scale;
   report.hottest = temperatures.hottest();
   report.classified = std::move(outcome.classified);
   report.detected = std::move(outcome.detected);
-  // Of a run that fails, what came before is told too.
+  // If the run fails, the results so far are printed too.
   const PipelineStatistics& measured = report.measured;
   if (!outcome.error || measured.results > 0 || !measured.losses.empty())
     print_report(report, options, !outcome.error);

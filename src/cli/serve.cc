@@ -28,7 +28,8 @@ void serve(const std::vector<std::string>& words) {
   }
   throw Error(ErrorCode::kIo,
               "serve: cannot start python3 (" + std::generic_category().message(errno) +
-                  "); the server is part of the Python package: pip install 'segue[serve]'");
+                  "); the server is part of Segue's Python wheel, with its extra [serve] "
+                  "(docs/serve.md)");
 }
 
 }  // namespace
@@ -39,7 +40,7 @@ void add_serve(CLI::App& app) {
       "serve",
       "Serve a pipeline over HTTP and ZeroMQ: Open Inference Protocol v2, DeepStack, Frigate "
       "(needs "
-      "the Python package segue[serve]; `segue serve --help` lists the options)");
+      "Segue's Python wheel with its extra [serve]; `segue serve --help` lists the options)");
   command->set_help_flag();
   command->prefix_command();
   command->callback([command] { serve(command->remaining()); });

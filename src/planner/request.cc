@@ -14,28 +14,6 @@ namespace {
 
 [[noreturn]] void refuse(const char* reason) { throw Error(ErrorCode::kInvalidArgument, reason); }
 
-void check(const PlanRequest& request) {
-  if (request.pools.empty()) refuse("no devices given");
-  const OptimalOptions& limits = request.limits;
-  const Strategy strategy = request.strategy.strategy;
-  const bool is_latency = limits.objective == Objective::kLatency;
-  if (!request.strategy.takes_limits && (limits.max_replicas > 0 || is_latency))
-    refuse("an objective and a limit of replicas require strategy optimal");
-  if (strategy != Strategy::kProfile &&
-      (request.search != ProfileSearch::kExact || request.measure))
-    refuse("a search over measured or profiled latencies requires strategy profile");
-  if (strategy != Strategy::kBalanced && request.refines != nullptr)
-    refuse("refinement by a compiler requires strategy balanced");
-  if (is_latency && request.least_throughput_per_s)
-    refuse(
-        "the target is a throughput, but the objective is the latency; limit the latency instead");
-  if (request.count == DeviceCount::kAll) return;
-  if (request.pools.size() > 1)
-    refuse("the number of devices can be chosen only for equal devices; name one kind");
-  if (is_latency)
-    refuse("choosing the number of devices optimizes throughput, but the objective is the latency");
-}
-
 // --- One number of devices
 
 ProfiledSegmentation search_profile(const Graph& graph, const PlanRequest& request,
@@ -55,6 +33,7 @@ ProfiledSegmentation search_profile(const Graph& graph, const PlanRequest& reque
 // Moves cuts until the compiler reports that nothing streams. The plan has its byte counts.
 void refine(const Graph& graph, const PlanRequest& request, std::span<const DevicePool> pools,
             PlanResult& result) {
+  if (!result.balanced) refuse("refinement requires a strategy that returns its balanced cuts");
   const Compiler& compiler = *request.refines;
   result.balanced = refine_balanced(graph, *result.balanced, compiler, request.most_questions);
   std::vector<CompiledMemory> memory;
@@ -250,8 +229,30 @@ double sustained_per_s(const Plan& plan, std::span<const DevicePool> pools) {
   return std::min(plan.predicted.throughput_per_s, 1 / to_s(period));
 }
 
+void check_request(const PlanRequest& request) {
+  if (request.pools.empty()) refuse("no devices given");
+  const OptimalOptions& limits = request.limits;
+  const Strategy strategy = request.strategy.strategy;
+  const bool is_latency = limits.objective == Objective::kLatency;
+  if (!request.strategy.takes_limits && (limits.max_replicas > 0 || is_latency))
+    refuse("an objective and a limit of replicas require strategy optimal");
+  if (strategy != Strategy::kProfile &&
+      (request.search != ProfileSearch::kExact || request.measure))
+    refuse("a search over measured or profiled latencies requires strategy profile");
+  if (strategy != Strategy::kBalanced && request.refines != nullptr)
+    refuse("refinement by a compiler requires strategy balanced");
+  if (is_latency && request.least_throughput_per_s)
+    refuse(
+        "the target is a throughput, but the objective is the latency; limit the latency instead");
+  if (request.count == DeviceCount::kAll) return;
+  if (request.pools.size() > 1)
+    refuse("the number of devices can be chosen only for equal devices; name one kind");
+  if (is_latency)
+    refuse("choosing the number of devices optimizes throughput, but the objective is the latency");
+}
+
 PlanResult plan_model(const Graph& graph, const PlanRequest& request) {
-  check(request);
+  check_request(request);
   if (request.count == DeviceCount::kWorthIt) return while_worth_it(graph, request);
   if (request.count == DeviceCount::kFewest) {
     if (!has_goals(request))

@@ -97,8 +97,21 @@ StrategyPlan by_exact_search(const StrategyTask& task) {
                             optimal_plan(task.graph, task.pools, task.limits, best))};
 }
 
+// Throws as check_can_be_planned if no kind of device runs any operator.
+void check_any_can_plan(const StrategyTask& task) {
+  const Model& model = task.graph.model();
+  for (const DevicePool& pool : task.pools.subspan(1)) {
+    for (std::size_t i = 0; i < model.operators().size(); ++i) {
+      if (!pool.device.model->supports(model, operator_id(i))) continue;
+      check_not_compiled(model);
+      return check_static_shapes(model);
+    }
+  }
+  check_can_be_planned(model, task.pools[0].device);
+}
+
 StrategyPlan plan_with(const StrategyTask& task, const StrategyRow& strategy) {
-  check_can_be_planned(task.graph.model(), task.pools[0].device);
+  check_any_can_plan(task);
   if (task.pools.size() > 1 && !strategy.takes_limits) {
     throw Error(
         ErrorCode::kInvalidArgument,

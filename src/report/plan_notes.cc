@@ -73,7 +73,7 @@ std::string choice_note(const CountChoice& choice, const PlanRequest& request, s
           count, rounded_down(choice.gain * 100), least_percent);
     case CountChoice::Reason::kLimit:
       return fmt::format(
-          "{}, the limit of the search (--max-tpus): each TPU increased throughput by at least "
+          "{}, the largest number allowed: each TPU increased throughput by at least "
           "{:g} % (simulated).\n",
           count, least_percent);
   }
@@ -95,7 +95,7 @@ std::string plan_notes(const PlanResult& result, const PlanRequest& request, con
     notes += choice_note(*result.choice, request, result.plan.device_count(), given);
     if (result.choice->optimal_per_s) {
       notes += fmt::format(
-          "`--strategy optimal`, which can replicate stages, reaches {:.1f}/s on {} "
+          "Strategy optimal, which can replicate stages, reaches {:.1f}/s on {} "
           "(simulated).\n",
           *result.choice->optimal_per_s, format_count(given + 1, "TPU"));
     }

@@ -97,7 +97,7 @@ std::string segments_text(const Split& split, std::size_t width) {
     table.columns.push_back({"cached parameters"});
     table.columns.push_back({"streamed parameters"});
   }
-  for (const char* title : {"reads", "gives"})
+  for (const char* title : {"reads", "writes"})
     table.columns.push_back({title, Table::Align::kRight, Table::Unit::kNone, "", 1});
   table.columns.push_back({"file", Table::Align::kLeft});
   for (std::size_t s = 0; s < split.segments.size(); ++s) {

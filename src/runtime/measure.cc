@@ -155,7 +155,8 @@ HostCompute measured_host(HostCompute host, const Graph& graph, const Backend& b
 }
 
 void measure_for(PlanRequest& request, const Graph& graph, std::shared_ptr<const Backend> backend) {
-  check_can_be_planned(graph.model(), request.pools.at(0).device);
+  check_request(request);
+  check_can_be_planned(graph.model(), request.pools[0].device);
   // Once, so that all plans of the request have the same times.
   const auto measured = measured_host({}, graph, *backend).measured;
   for (DevicePool& pool : request.pools) pool.device.host.measured = measured;

@@ -7,7 +7,7 @@
 
 // Larger pictures are refused before memory for them is asked.
 #define STBI_MAX_DIMENSIONS 16384  // kMostPictureExtent
-#define STBI_ONLY_BMP  // what has no mark of its own, as TGA, would be found in raw tensors
+#define STBI_ONLY_BMP  // formats without a signature, such as TGA, would match raw tensors
 #define STBI_ONLY_GIF
 #define STBI_ONLY_JPEG
 #define STBI_ONLY_PNG

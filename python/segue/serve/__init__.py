@@ -1,4 +1,4 @@
-"""Serves a pipeline to clients of existing protocols; requires `pip install segue[serve]`.
+"""Serves a pipeline to clients of existing protocols; requires the extra [serve] of the wheel.
 
     python -m segue.serve DIR                              # Open Inference Protocol v2 over HTTP
     python -m segue.serve DIR --model MODEL --labels FILE  # also DeepStack and CodeProject.AI

@@ -27,7 +27,7 @@ try:
     from segue.serve.limits import timed_protocol
     from segue.serve.metrics import Metrics
 except ModuleNotFoundError as missing:
-    sys.exit(f"segue serve: error: {missing.name} is missing; pip install 'segue[serve]'")
+    sys.exit(f"segue serve: error: {missing.name} is missing; install the wheel with [serve]")
 
 import segue
 from segue._segue import Backend, DeviceLoss
@@ -131,15 +131,14 @@ def _plan(options: argparse.Namespace) -> segue.Plan | None:
 
 def _devices(options: argparse.Namespace, plan: segue.Plan | None) -> list[tuple[str, Backend]]:
     """Names and backends of all devices."""
-    if options.backend == "edgetpu":
-        names = options.use or [name for name, _ in segue.edgetpu_devices()]
-        if not names:
-            raise Error("no Edge TPU was found; run segue doctor", "device")
-        return [(name, segue.edgetpu_backend(name)) for name in names]
-    if options.backend == "simulated":
-        device = plan.device if plan is not None else "edgetpu-pcie"
-        return [("simulated", segue.simulated_backend(device, time_scale=options.time_scale))]
-    return [("cpu", segue.cpu_backend())]
+    devices = segue.open_devices(
+        options.backend,
+        use=options.use or [],
+        device=plan.device if plan is not None else "edgetpu-pcie",
+        time_scale=options.time_scale,
+    )
+    # One backend of this machine serves all stages.
+    return devices if options.backend == "edgetpu" else [(options.backend, devices[0][1])]
 
 
 def _open(

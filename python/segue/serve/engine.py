@@ -140,11 +140,15 @@ class Engine:
         while (request := self._next(number)) is not None:
             try:
                 self._pipeline.push(request.inputs)
-            except Error as error:
+            except BaseException as error:
+                if not isinstance(error, Error):
+                    self._end(f"{type(error).__name__}: {error}", is_failure=True)
+                    self._pipeline.cancel()
+                    return
                 if error.code != "invalid_argument" or self._is_cancelled:
                     return  # pop delivers what was finished before, and then ends the requests
                 with self._changed:
-                    del self._pushed[number]
+                    self._pushed.pop(number, None)
                 self._finish(request, error)
                 continue
             request.inputs = None  # the pipeline keeps the arrays as long as it reads them
@@ -167,11 +171,13 @@ class Engine:
         try:
             while (result := self._pipeline.pop()) is not None:
                 with self._changed:
-                    request = self._pushed.pop(result.number)
-                self._finish(request, result)
+                    request = self._pushed.pop(result.number, None)
+                if request is not None:
+                    self._finish(request, result)
             self._end("the server shut down before the request was computed", is_failure=False)
-        except Error as error:
-            self._end(str(error), is_failure=True)
+        except BaseException as error:
+            reason = str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}"
+            self._end(reason, is_failure=True)
 
     def _end(self, reason: str, is_failure: bool) -> None:
         with self._changed:

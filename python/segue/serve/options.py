@@ -6,6 +6,8 @@ import argparse
 import ipaddress
 from pathlib import Path
 
+import segue
+
 DESCRIPTION = "Serve a pipeline to clients of existing protocols (docs/serve.md)"
 EPILOG = "Exit status: 0 ended by a signal, 2 usage, 6 the pipeline failed; else as segue."
 
@@ -40,8 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-body", type=_positive, default=8, help="MiB per request (default %(default)s)")
     slow = "seconds that a client may take to send or to read (default %(default)s)"
     add("--client-timeout", type=_positive, default=10, metavar="S", help=slow)
-    backends = ["cpu", "simulated", "edgetpu"]
-    add("--backend", choices=backends, default="cpu", help="what computes (default %(default)s)")
+    add("--backend", choices=segue.runtime_names(), default="cpu", help="what computes (default %(default)s)")
     add("--use", nargs="+", metavar="NAME", help="Edge TPUs to use, in this order (default: all)")
     add("--time-scale", type=float, default=1.0, help="factor on simulated times")
     lost = "seconds without an answer after which a device counts as lost (default %(default)g)"

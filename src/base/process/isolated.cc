@@ -40,7 +40,7 @@ struct Header {
 
 using Clock = std::chrono::steady_clock;
 
-// Of a stop that the caller requests.
+// Between polls of the stop token.
 constexpr auto kBetweenChecks = std::chrono::milliseconds(20);
 
 // A damaged child may send any size.
@@ -90,6 +90,7 @@ void close_all_but(int pipe) {
 bool read_all(int pipe, void* data, std::size_t size, Clock::time_point deadline) {
   auto* next = static_cast<char*>(data);
   pollfd event{pipe, POLLIN, 0};
+  check_stopped();
   while (size > 0) {
     if (!wait_for_input({&event, 1}, std::min(deadline, Clock::now() + kBetweenChecks))) {
       check_stopped();

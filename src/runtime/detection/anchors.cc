@@ -96,9 +96,11 @@ std::vector<Anchor> pyramid_anchors(PictureSize input) {
 
 std::vector<Anchor> efficientdet_anchors(PictureSize input) {
   constexpr int kScales = 3;
-  const bool is_small_lite = input.height == input.width &&
-                             (input.height == 320 || input.height == 384 || input.height == 448);
-  const double size_in_strides = is_small_lite ? 3 : 4;
+  // Lite 0, 1, 2 and 3x. Lite 4 also has 640 pixels, but 4 strides.
+  const bool has_three_strides =
+      input.height == input.width &&
+      (input.height == 320 || input.height == 384 || input.height == 448 || input.height == 640);
+  const double size_in_strides = has_three_strides ? 3 : 4;
   std::vector<Anchor> anchors;
   for (std::int32_t level = kFirstLevel; level <= kLastLevel; ++level) {
     const Grid grid = grid_of(input, 1 << level);

@@ -140,7 +140,7 @@ class ScoreTest {
     // A little lower, so that rounding excludes nothing; `find` compares exactly.
     constexpr double kMargin = 1e-3;
     const double logit = std::log(threshold / (1.0 - threshold)) - kMargin;
-    lowest_ = std::isnan(logit) ? lowest_ : static_cast<float>(logit);
+    lowest_ = static_cast<float>(logit);
   }
 
   // The score of a value; nothing if it is below the threshold.

@@ -49,6 +49,18 @@ std::optional<Meaning> find_post_processed(const Head& head) {
     is_found.at(role) = true;
   }
   if (head.outputs.size() != 4 || std::ranges::count(is_found, true) != 4) return std::nullopt;
+  // Shapes are often unknown, so the sizes decide.
+  const auto bytes_of = [&](PostProcessed role) {
+    return head.outputs[found.positions.at(static_cast<std::size_t>(role))].port.bytes;
+  };
+  const std::uint64_t scores = bytes_of(PostProcessed::kScores);
+  if (bytes_of(PostProcessed::kBoxes) != 4 * scores ||
+      bytes_of(PostProcessed::kClasses) != scores ||
+      bytes_of(PostProcessed::kCount) != sizeof(float))
+    refuse(head, fmt::format("the outputs {} of TFLite_Detection_PostProcess have sizes that do "
+                             "not belong together; expected boxes [1, N, 4], classes [1, N], "
+                             "scores [1, N] and their number [1]",
+                             describe(head.outputs)));
   return Meaning{DetectorFamily::kPostProcessed, found};
 }
 
@@ -121,7 +133,8 @@ std::optional<std::size_t> find_partner(const Head& head, std::size_t position) 
   std::optional<std::size_t> partner;
   for (std::size_t i = 0; i < head.outputs.size(); ++i) {
     const auto& other = head.outputs[i].port.shape;
-    if (i == position || other.size() != 4 || other[1] != shape[1] || other[2] != shape[2])
+    if (i == position || other.size() != 4 || other[0] != 1 || other[1] != shape[1] ||
+        other[2] != shape[2] || other[3] <= 0)
       continue;
     if (partner) return std::nullopt;
     partner = i;
@@ -179,6 +192,12 @@ AnchorSet choose_anchors(const Head& head, const DetectorOptions& options, std::
     return {options.family.value_or(DetectorFamily::kSsd), options.anchors};
   }
   const PictureSize input = size_of(head.input);
+  // Limits the memory of the sets below before they are compared.
+  constexpr std::size_t kMostCells = 1'000'000;
+  if (cells(input, {1 << kFirstLevel}) > kMostCells)
+    refuse(head, fmt::format("{} rows for an input of {} x {}: too many for known anchors; give "
+                             "the anchors",
+                             rows, input.width, input.height));
   std::vector<AnchorSet> sets{{DetectorFamily::kSsd, ssd_anchors(input)},
                               {DetectorFamily::kSsd, pyramid_anchors(input)},
                               {DetectorFamily::kEfficientDet, efficientdet_anchors(input)}};

@@ -51,7 +51,7 @@ class Devices {
   [[nodiscard]] const std::shared_ptr<SharedMemory>& memory() const { return memory_; }
   // The devices that are not lost, without the host.
   [[nodiscard]] std::vector<std::size_t> living() const;
-  // Returns the first device in this state, or kNone. Of spares, the host is none.
+  // Returns the first device in this state, or kNone. The host is never a spare.
   [[nodiscard]] std::size_t find(Device::State state) const;
   [[nodiscard]] std::size_t count_opening(std::size_t stage) const;
 
