@@ -170,7 +170,7 @@ TEST(AccuracyPage, TablesMatchProgramOutput) {
 TEST(CliPaper, AccuracyHasTextJsonCsvAndPlot) {
   const testing::ScratchFolder scratch;
   const auto text = testing::run_segue({"paper", "accuracy", "--plot", "p.svg"}, scratch.path());
-  EXPECT_THAT(text.out, ::testing::HasSubstr("5 x conv 3x3, one TPU"));
+  EXPECT_THAT(text.out, testing::HasWords("5 x conv 3x3, one fitted"));
   EXPECT_THAT(read_text_file(scratch.path() / "p.svg", 1 << 20), ::testing::StartsWith("<svg"));
   const auto json = nlohmann::json::parse(testing::run_segue({"paper", "accuracy", "--json"}).out);
   EXPECT_EQ(json["schema"], "segue.accuracy/2");

@@ -112,7 +112,7 @@ TEST(DevicesReport, UnlistedDevicesAreCounted) {
   const std::vector<EdgeTpuDevice> both{stick, file};
   EXPECT_THAT(devices_text(both),
               HasSubstr("\n1 Edge TPU is not in libedgetpu's list; `segue doctor`"));
-  EXPECT_THAT(devices_text(both, 120), HasSubstr("no: /dev/apex_0 is not a character device"));
+  EXPECT_THAT(devices_text(both, 160), HasSubstr("no: /dev/apex_0 is not a character device"));
   EXPECT_THAT(devices_text(std::vector{file, file}), HasSubstr("\n2 Edge TPUs are not in"));
   const auto json = nlohmann::json::parse(devices_json(both));
   EXPECT_EQ(json["schema"], "segue.devices/2");
