@@ -30,6 +30,7 @@ def main():
     environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "SEGUE_TFLITE_LIB": str(runtime)}
     tried = 0
     with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "build").mkdir()  # as in a checkout
         for command, expected in commands_with_outputs((SOURCE / "README.md").read_text()):
             if ELSEWHERE.match(command):
                 continue
