@@ -1,0 +1,82 @@
+"""Tensors as they cross the cluster: in pieces that travel inside Ray's calls.
+
+Ray sends an argument or a result of up to 100 KB inside the call itself. Larger ones go through the
+object stores of both hosts, which takes several times the CPU time (docs/cluster.md). Ray puts up
+to 10 MB inside one call; the pieces beyond that go through the stores by themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from segue._segue import Port
+from segue.errors import Error
+
+Array = npt.NDArray[Any]
+
+PIECE_BYTES = 96 * 1024
+
+_TYPES = {
+    "BOOL": np.bool_,
+    "INT8": np.int8,
+    "UINT8": np.uint8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "FLOAT16": np.float16,
+    "FLOAT32": np.float32,
+    "FLOAT64": np.float64,
+}
+
+
+def dtype_of(type_name: str, tensor: str) -> np.dtype[Any]:
+    if type_name not in _TYPES:
+        raise Error(f"tensor '{tensor}': numpy does not support {type_name}", "unsupported")
+    return np.dtype(_TYPES[type_name])
+
+
+def piece_count(nbytes: int) -> int:
+    """A tensor without elements has one piece too, so that each tensor has a place in a call."""
+    return max(1, -(-nbytes // PIECE_BYTES))
+
+
+def to_pieces(array: Array) -> list[bytes]:
+    """Copies, so that the caller may change the array afterwards."""
+    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    return [
+        bytes(data[i * PIECE_BYTES : (i + 1) * PIECE_BYTES]) for i in range(piece_count(len(data)))
+    ]
+
+
+def to_array(pieces: Sequence[bytes], type_name: str, shape: Sequence[int], name: str) -> Array:
+    """A new array, which can be written to."""
+    data = bytearray().join(pieces)
+    return np.frombuffer(data, dtype_of(type_name, name)).reshape(shape)
+
+
+def check_fits(value: Any, port: Port) -> Array:
+    """The array of an input; raises Error if its type or shape differs."""
+    if not isinstance(value, np.ndarray):
+        raise Error(
+            f"input '{port.name}': expected a numpy array, not {type(value).__name__}",
+            "invalid_argument",
+        )
+    wanted = dtype_of(port.type, port.name)
+    if value.dtype != wanted:
+        raise Error(
+            f"input '{port.name}': has {value.dtype} elements, but must have {port.type}",
+            "invalid_argument",
+        )
+    if list(value.shape) != list(port.shape):
+        raise Error(
+            f"input '{port.name}': has shape {list(value.shape)}, but must have {port.shape}",
+            "invalid_argument",
+        )
+    return value
+
+
+def port_like(name: str, type_name: str, shape: Sequence[int]) -> Port:
+    return Port(name, np.empty(tuple(shape), dtype_of(type_name, name)))

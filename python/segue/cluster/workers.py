@@ -1,0 +1,235 @@
+"""Actors on the nodes of a cluster: where they start, and what they are sent."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Callable, Sequence
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from segue._segue import version
+from segue.cluster.segments import Segment
+from segue.cluster.stage import BackendSpec, Failure, Opened, StageActor
+from segue.errors import Error
+
+# Calls that a worker has at a time: the next one's tensors arrive while one is computed.
+CALLS_PER_WORKER = 2
+# After this time Ray lists a node that is gone as dead.
+DOUBT_S = 30.0
+CONNECT_TIMEOUT_S = 5.0
+
+
+def connect(address: str | None) -> None:
+    """Connects this process, unless it is; None starts a cluster of this host alone."""
+    if ray.is_initialized():
+        return
+    own: dict[str, Any] = {}
+    if address is None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to Ray's authors
+        own = {"address": "local", "include_dashboard": False}
+    host, _, port = (address or "127.0.0.1:").rpartition(":")
+    if host in ("127.0.0.1", "localhost"):
+        # What RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 sets where Ray is imported: else Ray replaces
+        # 127.0.0.1 by the host's address in the network, where a cluster of the loopback
+        # interface does not listen, and a new one would.
+        ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        if host and port.isdigit():  # Ray would try for minutes, and then end the process
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
+        ray.init(**{"address": address, **own}, log_to_driver=False, logging_level="error")
+    except OSError as error:
+        raise Error(f"no Ray cluster at '{address}' ({error}); start one with `ray start --head`",
+                    "device") from error  # fmt: skip
+
+
+@dataclass(eq=False)
+class Worker:
+    """One device of one node, with the process that uses it."""
+
+    node_id: str
+    actor: Any
+    name: str  # device and node
+    opened: int = 0  # segments, one after the other
+
+
+class Workers:
+    """Starts workers where devices are free, spread over the nodes."""
+
+    def __init__(self, backend: BackendSpec, cache_folder: str | None, start_timeout_s: float):
+        self._backend = backend
+        self._cache_folder = cache_folder
+        self._timeout_s = start_timeout_s
+        self._resource = "edgetpu" if backend.kind == "edgetpu" else "CPU"
+        self._used: Counter[str] = Counter()  # devices of a node: ours, and those that were lost
+        self._doubtful: dict[str, float] = {}  # nodes that may be gone, and until when
+        self._class = ray.remote(StageActor)
+
+    def start(self, count: int) -> list[Worker]:
+        """Raises Error with code device if the cluster has not so many devices."""
+        workers: list[Worker] = []
+        reasons: list[str] = []
+        try:
+            while (missing := count - len(workers)) > 0:
+                nodes = self._choose(missing)
+                if len(nodes) < missing:
+                    raise self._too_few(count, len(nodes) + len(workers), reasons)
+                for worker in [self._launch(node) for node in nodes]:
+                    if reason := self._failure_of(worker):
+                        reasons.append(reason)
+                    else:
+                        workers.append(worker)
+        except BaseException:
+            for worker in workers:
+                self.end(worker)
+            raise
+        return workers
+
+    def start_spare(self) -> Worker | None:
+        """A worker on a free device of a node that is not in doubt; None if there is none."""
+        try:
+            return self.start(1)[0]
+        except Error:
+            return None
+
+    def lose(self, worker: Worker, *, is_node_in_doubt: bool) -> None:
+        """The device is not used again; that of a node that is alive leaves others usable."""
+        self.end(worker)
+        if is_node_in_doubt:
+            self._doubt(worker.node_id)
+
+    def end(self, worker: Worker) -> None:
+        if ray.is_initialized():
+            ray.kill(worker.actor)
+
+    def open(
+        self, chosen: Sequence[tuple[Worker, Segment]], on_loss: Callable[[Worker, str, bool], None]
+    ) -> list[Opened] | None:
+        """Opens a segment on each worker. None if workers were lost, which on_loss is told."""
+        is_complete = True
+        calls: list[Any] = []
+        for step in (self._store, self._open):
+            calls = step(chosen)
+            for (worker, segment), call in zip(chosen, calls):
+                try:
+                    answer = None if call is None else ray.get(call, timeout=self._timeout_s)
+                except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
+                    on_loss(worker, reason_of(error), True)
+                    is_complete = False
+                    continue
+                if isinstance(answer, Failure):
+                    if answer.code != "device":
+                        message = f"{segment.name} on {worker.name}: {answer.message}"
+                        raise Error(message, answer.code)
+                    on_loss(worker, answer.message, False)
+                    is_complete = False
+                if isinstance(answer, Opened) and self._resource == "edgetpu":
+                    worker.name = f"{answer.device} of {worker.name.rpartition(' of ')[2]}"
+            if not is_complete:
+                return None
+        return [ray.get(call) for call in calls]
+
+    def _store(self, chosen: Sequence[tuple[Worker, Segment]]) -> list[Any]:
+        """Sends each segment once to each node that does not have it."""
+        asked = {}
+        for worker, segment in chosen:
+            key = (worker.node_id, segment.sha256)
+            if key not in asked:
+                asked[key] = worker.actor.has.remote(segment.sha256)
+        sent: dict[str, Any] = {}
+        calls: list[Any] = []
+        for worker, segment in chosen:
+            question = asked.pop((worker.node_id, segment.sha256), None)
+            try:
+                has = question is None or ray.get(question, timeout=self._timeout_s)
+            except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
+                has = True  # opening it tells that the worker is lost
+            if has:
+                calls.append(None)
+                continue
+            if segment.sha256 not in sent:
+                sent[segment.sha256] = ray.put(segment.data)
+            calls.append(worker.actor.put.remote(segment.sha256, sent[segment.sha256]))
+        return calls
+
+    @staticmethod
+    def _open(chosen: Sequence[tuple[Worker, Segment]]) -> list[Any]:
+        for worker, _ in chosen:
+            worker.opened += 1
+        return [worker.actor.open.remote(segment.sha256, worker.opened)
+                for worker, segment in chosen]  # fmt: skip
+
+    def _launch(self, node: dict[str, Any]) -> Worker:
+        is_edgetpu = self._resource == "edgetpu"
+        actor = self._class.options(
+            num_cpus=0 if is_edgetpu else 1,
+            resources={"edgetpu": 1} if is_edgetpu else None,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+            max_concurrency=CALLS_PER_WORKER,
+            max_restarts=0,
+            max_task_retries=0,
+        ).remote(self._backend, self._cache_folder)
+        self._used[node["NodeID"]] += 1
+        where = f"{node['NodeManagerAddress']} ({node['NodeID'][:8]})"
+        return Worker(node["NodeID"], actor, f"{self._backend.kind} of {where}")
+
+    def _failure_of(self, worker: Worker) -> str | None:
+        """Why the worker does not start; its node, which may be gone, is left alone for a while."""
+        try:
+            theirs = ray.get(worker.actor.version.remote(), timeout=self._timeout_s)
+        except ray.exceptions.GetTimeoutError:
+            reason = f"no start within {self._timeout_s:g} s; another job may use the device"
+        except ray.exceptions.RayError as error:
+            reason = reason_of(error)
+        else:
+            if theirs == version():
+                return None
+            reason = f"Segue {theirs} there, but {version()} here"
+        self.end(worker)
+        self._doubt(worker.node_id)
+        return f"{worker.name}: {reason}"
+
+    def _too_few(self, count: int, found: int, reasons: Sequence[str]) -> Error:
+        of = [f"{node['NodeManagerAddress']}: {self._free(node)}" for node in self._nodes()]
+        free = f"resource {self._resource}; {', '.join(of) or 'no node is alive'}"
+        failed = f"; not started: {'; '.join(reasons)}" if reasons else ""
+        return Error(
+            f"{count} devices are needed, but {found} are free ({free}{failed}); start more nodes, "
+            "or make a plan for fewer devices (docs/cluster.md)",
+            "device",
+        )
+
+    def _choose(self, count: int) -> list[dict[str, Any]]:
+        """Nodes with a free device, in turns; those with most free ones first."""
+        now = time.monotonic()
+        nodes = [n for n in self._nodes() if self._doubtful.get(n["NodeID"], now) <= now]
+        free = {node["NodeID"]: self._free(node) for node in nodes}
+        chosen: list[dict[str, Any]] = []
+        while len(chosen) < count and (left := [n for n in nodes if free[n["NodeID"]] > 0]):
+            taken = Counter(node["NodeID"] for node in chosen)
+            best = min(left, key=lambda n: (taken[n["NodeID"]], -free[n["NodeID"]], n["NodeID"]))
+            free[best["NodeID"]] -= 1
+            chosen.append(best)
+        return chosen
+
+    def _doubt(self, node_id: str) -> None:
+        self._doubtful[node_id] = time.monotonic() + DOUBT_S
+
+    def _free(self, node: dict[str, Any]) -> int:
+        return int(node["Resources"].get(self._resource, 0)) - self._used[node["NodeID"]]
+
+    @staticmethod
+    def _nodes() -> list[dict[str, Any]]:
+        return [node for node in ray.nodes() if node["Alive"]]
+
+
+def reason_of(error: Exception) -> str:
+    """The first line; Ray's messages have many."""
+    if isinstance(error, ray.exceptions.GetTimeoutError):
+        return "no answer in time"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
