@@ -11,7 +11,7 @@ import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Sequence
 
 from segue.errors import Error
 from segue.serve.options import parse_options
@@ -31,6 +31,10 @@ except ModuleNotFoundError as missing:
 
 import segue
 from segue._segue import Backend, DeviceLoss
+
+if TYPE_CHECKING:
+    from segue.cluster import ClusterPipeline
+    from segue.cluster import DeviceLoss as ClusterLoss
 
 # Connections beyond the requests that may be unanswered: idle ones, and those that send.
 MORE_CONNECTIONS = 32
@@ -131,6 +135,8 @@ def _plan(options: argparse.Namespace) -> segue.Plan | None:
 
 def _devices(options: argparse.Namespace, plan: segue.Plan | None) -> list[tuple[str, Backend]]:
     """Names and backends of all devices."""
+    if options.cluster:
+        return []  # each node opens its own
     devices = segue.open_devices(
         options.backend,
         use=options.use or [],
@@ -143,7 +149,9 @@ def _devices(options: argparse.Namespace, plan: segue.Plan | None) -> list[tuple
 
 def _open(
     options: argparse.Namespace, plan: segue.Plan | None, devices: Sequence[tuple[str, Backend]]
-) -> segue.Pipeline:
+) -> segue.Pipeline | ClusterPipeline:
+    if options.cluster:
+        return _open_on_cluster(options, plan)
     backends = [backend for _, backend in devices]
     arguments: dict[str, Any] = {
         "backends": backends,
@@ -158,7 +166,26 @@ def _open(
     return segue.Pipeline(options.source, **arguments)
 
 
-def _log_loss(loss: DeviceLoss) -> None:
+def _open_on_cluster(options: argparse.Namespace, plan: segue.Plan | None) -> ClusterPipeline:
+    try:
+        from segue.cluster import ClusterPipeline
+    except ModuleNotFoundError as missing:
+        raise Error(f"--cluster: {missing}", "io") from missing
+    return ClusterPipeline(
+        plan if plan is not None and Path(options.source).is_file() else options.source,
+        options.model,
+        address=options.cluster,
+        backend=options.backend,
+        time_scale=options.time_scale,
+        compiler=options.compiler_cmd,
+        watchdog_s=options.watchdog,
+        queue_capacity=QUEUE_CAPACITY,
+        result_capacity=options.max_queue,
+        on_loss=_log_loss,
+    )
+
+
+def _log_loss(loss: DeviceLoss | ClusterLoss) -> None:
     logging.warning("%s was lost: %s; %s", loss.device, loss.reason, loss.remedy)
 
 
@@ -166,15 +193,16 @@ def _service(
     options: argparse.Namespace,
     plan: segue.Plan | None,
     devices: Sequence[tuple[str, Backend]],
-    pipeline: segue.Pipeline,
+    pipeline: segue.Pipeline | ClusterPipeline,
 ) -> Service:
     engine = Engine(pipeline, options.max_queue)
     name = options.name or (plan.model_name if plan is not None else Path(options.source).stem)
     if not name or "/" in name:
         raise Error(f"--name '{name}': the name is part of URLs and has no '/'", "invalid_argument")
     count = sum(len(stage.utilisations) for stage in pipeline.statistics().stages)
-    shared = [(f"{devices[0][0]} {i}", devices[0][1]) for i in range(count)]
-    named = devices if options.backend == "edgetpu" else shared
+    named = devices
+    if devices and options.backend != "edgetpu":
+        named = [(f"{devices[0][0]} {i}", devices[0][1]) for i in range(count)]
     metrics = Metrics(pipeline, lambda: engine.unanswered, named)
     service = Service(
         name=name,

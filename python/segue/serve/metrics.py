@@ -6,12 +6,12 @@ import math
 import re
 import threading
 from collections import deque
-from typing import Callable, Iterator, Protocol, Sequence
+from typing import Any, Callable, Iterator, Protocol, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from segue._segue import Backend, DeviceLoss, PipelineStatistics
+from segue._segue import Backend
 
 BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 # Requests over which p50 and p99 are taken.
@@ -21,11 +21,11 @@ Family = GaugeMetricFamily
 
 
 class MeasuredPipeline(Protocol):
-    """What is read of a segue.Pipeline."""
+    """What is read of a segue.Pipeline, and of one on a cluster."""
 
-    def statistics(self) -> PipelineStatistics: ...
+    def statistics(self) -> Any: ...
     @property
-    def losses(self) -> Sequence[DeviceLoss]: ...
+    def losses(self) -> Sequence[Any]: ...
 
 
 class Metrics:
@@ -98,7 +98,7 @@ class Metrics:
                 family.add_metric([protocol, str(quantile)], value)
         return family
 
-    def _utilisations(self, statistics: PipelineStatistics) -> Metric:
+    def _utilisations(self, statistics: Any) -> Metric:
         family = Family(
             "segue_device_utilisation_ratio",
             "Busy time of a device divided by observed time, since the first input",
@@ -129,7 +129,7 @@ class Metrics:
 
 
 def devices_of_stages(
-    initial: Sequence[int], losses: Sequence[DeviceLoss]
+    initial: Sequence[int], losses: Sequence[Any]
 ) -> list[list[int]] | None:
     """The devices of each stage, by number: those of the plan, then spares that took over.
 
@@ -149,7 +149,7 @@ def devices_of_stages(
     return [sorted(devices) for devices in stages]
 
 
-def _of_pipeline(statistics: PipelineStatistics) -> Iterator[Metric]:
+def _of_pipeline(statistics: Any) -> Iterator[Metric]:
     results = CounterMetricFamily("segue_results", "Results of the pipeline")
     results.add_metric([], statistics.results)
     yield results

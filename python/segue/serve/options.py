@@ -18,6 +18,10 @@ def parse_options(words: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(words)
     if options.zmq and not options.model:
         parser.error("--zmq needs --model, which tells how to read detections")
+    if options.cluster and options.use:
+        parser.error("--use names Edge TPUs of this host; --cluster takes those of its nodes")
+    if options.compiler_cmd and not options.cluster:
+        parser.error("--compiler-cmd needs --cluster")
     options.token = read_token(parser, options.token_file)
     if options.token is None:
         if not is_loopback(options.host):
@@ -47,6 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--time-scale", type=float, default=1.0, help="factor on simulated times")
     lost = "seconds without an answer after which a device counts as lost (default %(default)g)"
     add("--watchdog", type=float, default=30.0, metavar="S", help=lost)
+    cluster = "compute on the Ray cluster at HOST:PORT, or auto for that of this host"
+    add("--cluster", metavar="ADDRESS", help=cluster)
+    add("--compiler-cmd", metavar="CMD", help="edgetpu_compiler, for a plan.json on a cluster")
     return parser
 
 
