@@ -67,10 +67,10 @@ def test_without_ray_the_message_names_the_extra(tmp_path):
     (tmp_path / "ray.py").write_text("raise ModuleNotFoundError('no ray', name='ray')\n")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = run("run", "parts", status=1, env=environment)
-    assert done.stderr == "segue cluster: error: ray is missing; pip install 'segue[cluster]'\n"
+    assert done.stderr == "segue cluster: error: ray is missing; install the wheel with [cluster]\n"
     code = "import segue.cluster\ntry:\n from segue.cluster import sweep\nexcept ImportError as e: print(e)"
     text = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
-    assert text == "segue.cluster: ray is missing; pip install 'segue[cluster]'\n"
+    assert text == "segue.cluster: ray is missing; install the wheel with [cluster]\n"
 
 
 def test_serving_runs_on_a_cluster(cluster, images, expected, model, tmp_path):

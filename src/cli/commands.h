@@ -23,6 +23,7 @@ void add_run(CLI::App& app);
 void add_devices(CLI::App& app);  // and doctor
 void add_calibrate(CLI::App& app);
 void add_serve(CLI::App& app);
+void add_cluster(CLI::App& app);
 void add_simulate(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_sweep(CLI::App& app);

@@ -139,6 +139,7 @@ int run(int argc, char** argv) {
   add_devices(app);
   add_calibrate(app);
   add_serve(app);
+  add_cluster(app);
   add_simulate(app);
   add_compare(app);
   add_sweep(app);

@@ -38,7 +38,7 @@ def __getattr__(name: str) -> Any:
         module = importlib.import_module(f"segue.cluster.{_MODULES[name]}")
     except ModuleNotFoundError as missing:
         raise ModuleNotFoundError(
-            f"segue.cluster: {missing.name} is missing; pip install 'segue[cluster]'",
+            f"segue.cluster: {missing.name} is missing; install the wheel with [cluster]",
             name=missing.name,
         ) from missing
     return getattr(module, name)

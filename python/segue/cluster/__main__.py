@@ -22,7 +22,7 @@ try:
 except ModuleNotFoundError as missing:
     if missing.name != "ray":
         raise
-    sys.exit("segue cluster: error: ray is missing; pip install 'segue[cluster]'")
+    sys.exit("segue cluster: error: ray is missing; install the wheel with [cluster]")
 
 DESCRIPTION = "Run a plan, or a sweep, on the hosts of a Ray cluster (docs/cluster.md)"
 STATUS = {

@@ -1,0 +1,55 @@
+// Commands that are written in Python, where their protocols have well-kept libraries.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <vector>
+
+#include "cli/commands.h"
+#include "segue/error.h"
+
+namespace segue::cli {
+namespace {
+
+// Replaces this program. Returns if the program cannot be started.
+void replace_by(std::vector<std::string> words, const std::vector<std::string>& arguments) {
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  ::execvp(pointers[0], pointers.data());
+}
+
+// `segue NAME` starts segue-NAME, or else the module segue.NAME, with all further words.
+void add_python_command(CLI::App& app, const std::string& name, const std::string& description) {
+  CLI::App* command = app.add_subcommand(
+      name, fmt::format("{} (needs Segue's Python wheel with its extra [{}]; `segue {} --help` "
+                        "lists the options)",
+                        description, name, name));
+  command->set_help_flag();
+  command->prefix_command();
+  command->callback([command, name] {
+    const std::vector<std::string> arguments = command->remaining();
+    replace_by({"segue-" + name}, arguments);
+    replace_by({"python3", "-m", "segue." + name}, arguments);
+    throw Error(ErrorCode::kIo,
+                fmt::format("{}: cannot start python3 ({}); this command is part of Segue's Python "
+                            "wheel, with its extra [{}] (docs/{}.md)",
+                            name, std::generic_category().message(errno), name, name));
+  });
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app) {
+  add_python_command(app, "serve",
+                     "Serve a pipeline over HTTP and ZeroMQ: Open Inference Protocol v2, "
+                     "DeepStack, Frigate");
+}
+
+void add_cluster(CLI::App& app) {
+  add_python_command(app, "cluster", "Run pipelines and sweeps on the hosts of a Ray cluster");
+}
+
+}  // namespace segue::cli
