@@ -103,6 +103,16 @@ TEST(CliDetect, ScoreAboveAllLeavesNoBox) {
   EXPECT_THAT(result.out, HasSubstr("a.ppm, 60 x 90 pixels: 0 objects\n\n"));
 }
 
+TEST(CliDetect, DrawingOverAnInputIsRefused) {
+  const Detecting detecting;
+  const std::string picture = detecting.path("a.ppm");
+  const auto before = read_picture(picture).rgb;
+  const auto result = detecting.run({"--detect", "--input", picture, "--draw", picture});
+  EXPECT_EQ(result.status, 2);
+  EXPECT_THAT(result.err, HasSubstr("also the input --input"));
+  EXPECT_EQ(read_picture(picture).rgb, before);
+}
+
 TEST(CliDetect, DrawnPictureHasTheBoxes) {
   const Detecting detecting;
   const auto result = detecting.run(

@@ -193,6 +193,24 @@ def test_zmq_endpoint_in_use_or_invalid_is_an_error(parts, tmp_path, capsys):
             assert endpoint in capsys.readouterr().err
 
 
+def test_zmq_endpoint_keeps_files_and_other_servers(parts, tmp_path, capsys):
+    file = tmp_path / "model.tflite"
+    file.write_bytes(b"weights")
+    taken = tmp_path / "taken"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(taken))
+        other.listen()
+        for endpoint, reason in (
+            (f"ipc://{file}", "is a file"),
+            (f"ipc://{taken}", "another server"),
+            ("tcp://127.0.0.1:99999", "65535"),
+        ):
+            arguments = [str(parts), "--port", "0", "--model", "any", "--zmq", endpoint]
+            assert main(arguments) == 2
+            assert reason in capsys.readouterr().err
+    assert file.read_bytes() == b"weights"
+
+
 def test_other_host_with_token_is_served(parts, tmp_path):
     token = "0123456789abcdef"
     (tmp_path / "token").write_text(token + "\n")

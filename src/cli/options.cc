@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Options that name what is written.
-constexpr std::array kWritten{"--output", "--trace"};
+constexpr std::array kWritten{"--output", "--trace", "--draw"};
 // And what is read, besides all that have no name.
 constexpr std::array kRead{"--model", "--plan",   "--device",  "--devices",        "--run",
                            "--input", "--labels", "--runtime", "--edgetpu-library"};

@@ -185,6 +185,13 @@ def _open_on_cluster(options: argparse.Namespace, plan: segue.Plan | None) -> Cl
     )
 
 
+def _labels(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Error(f"--labels {path}: {error}", "invalid_argument") from error
+
+
 def _log_loss(loss: DeviceLoss | ClusterLoss) -> None:
     logging.warning("%s was lost: %s; %s", loss.device, loss.reason, loss.remedy)
 
@@ -252,7 +259,7 @@ def _detection(options: argparse.Namespace, service: Service) -> Detection | Non
             raise
         logging.warning("only the Open Inference Protocol is served: %s", error)
         return None
-    labels = Path(options.labels).read_text(encoding="utf-8").splitlines() if options.labels else []
+    labels = _labels(options.labels) if options.labels else []
     return Detection(service.engine, detector, names, labels, service.pool)
 
 

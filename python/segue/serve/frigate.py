@@ -11,7 +11,9 @@ import asyncio
 import json
 import logging
 import math
+import socket as socket_module
 import time
+from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
@@ -19,6 +21,7 @@ import zmq
 import zmq.asyncio
 from zmq.auth.asyncio import AsyncioAuthenticator
 
+from segue.errors import Error
 from segue.serve.detection import Detection, Found
 from segue.serve.engine import Array
 from segue.serve.errors import Refused, body_of, refusal_of
@@ -132,9 +135,31 @@ class FrigateServer:
 
 
 def check_endpoint(endpoint: str) -> None:
-    """Raises zmq.ZMQError if it cannot be bound: before devices are opened, which takes seconds."""
+    """Checks an endpoint before devices are opened, which takes seconds.
+
+    Raises zmq.ZMQError if it cannot be bound, and Error if its path is a file, which binding would
+    remove, if another server answers there, or if its port does not exist.
+    """
+    kind, _, address = endpoint.partition("://")
+    if kind == "ipc" and Path(address).exists():
+        _check_socket(Path(address))
+    if kind == "tcp":
+        port = address.rpartition(":")[2]
+        if not port.isdecimal() or not 0 < int(port) < 65536:
+            raise Error(f"--zmq {endpoint}: the port must be from 1 to 65535", "invalid_argument")
     with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
         socket.bind(endpoint)
+
+
+def _check_socket(path: Path) -> None:
+    if not path.is_socket():
+        raise Error(f"--zmq ipc://{path}: is a file, not a socket", "invalid_argument")
+    with socket_module.socket(socket_module.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return  # left by a server that ended
+    raise Error(f"--zmq ipc://{path}: another server uses this socket", "invalid_argument")
 
 
 def rows_of(found: Found, width: int, height: int) -> Array:

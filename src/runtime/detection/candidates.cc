@@ -13,7 +13,10 @@ void add(std::vector<Candidate>& boxes, const Candidate& box) {
   const bool is_finite = std::isfinite(box.left) && std::isfinite(box.top) &&
                          std::isfinite(box.right) && std::isfinite(box.bottom) &&
                          std::isfinite(box.score);
-  if (is_finite && box.left <= box.right && box.top <= box.bottom) boxes.push_back(box);
+  if (!is_finite || box.left > box.right || box.top > box.bottom) return;
+  boxes.push_back(box);
+  // The scale of quantized scores may reach beyond 1.
+  boxes.back().score = std::min(box.score, 1.0F);
 }
 
 // --- TFLite_Detection_PostProcess
