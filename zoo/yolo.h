@@ -32,6 +32,21 @@ struct YoloScale {
   }
 };
 
+// The scale of a letter; the families differ in the most channels of "m" and "l".
+[[nodiscard]] inline YoloScale yolo_scale(char letter, std::int32_t most_of_m,
+                                          std::int32_t most_of_l) {
+  switch (letter) {
+    case 'n':
+      return {1.0 / 3, 0.25, 1024};
+    case 's':
+      return {1.0 / 3, 0.5, 1024};
+    case 'm':
+      return {2.0 / 3, 0.75, most_of_m};
+    default:
+      return {1, 1, most_of_l};
+  }
+}
+
 // Convolution, batch normalization and SiLU. PyTorch pads a strided window on both sides, which
 // SAME does not; the first layer of YOLOv5 is exported with SAME all the same.
 [[nodiscard]] inline ValueId yolo_conv(Network& net, ValueId x, std::int32_t filters,

@@ -12,19 +12,6 @@ constexpr std::int32_t kPredictions = 5 + kYoloClasses;
 constexpr std::array<std::array<float, 2 * kAnchors>, kYoloLevels> kAnchorSizes{
     {{10, 13, 16, 30, 33, 23}, {30, 61, 62, 45, 59, 119}, {116, 90, 156, 198, 373, 326}}};
 
-YoloScale v5_scale(char letter) {
-  switch (letter) {
-    case 'n':
-      return {1.0 / 3, 0.25, 1024};
-    case 's':
-      return {1.0 / 3, 0.5, 1024};
-    case 'm':
-      return {2.0 / 3, 0.75, 1024};
-    default:
-      return {1, 1, 1024};
-  }
-}
-
 // Bottlenecks beside a convolution, both of half the filters.
 ValueId c3(Network& net, ValueId x, std::int32_t filters, int repeats, bool adds,
            const std::string& name) {
@@ -138,7 +125,7 @@ Network yolov5(char letter, std::int32_t height, std::int32_t width) {
   const Shape image{height, width, 3};
   ValueId x = net.input(image, "images", {0, 1}, ElementType::kUint8);
   x = net.quantize(x, "images/quantize");
-  const YoloLevels levels = v5_features(net, x, v5_scale(letter));
+  const YoloLevels levels = v5_features(net, x, yolo_scale(letter, 1024, 1024));
   Head head{net, image};
   YoloLevels boxes{};
   for (std::size_t level = kYoloLevels; level-- > 0;) boxes[level] = head.run(levels[level], level);

@@ -11,19 +11,6 @@ namespace {
 constexpr std::int32_t kDistances = 16;  // per side of a box: a distribution over 0 .. 15
 constexpr std::int32_t kSides = 4;
 
-YoloScale v8_scale(char letter) {
-  switch (letter) {
-    case 'n':
-      return {1.0 / 3, 0.25, 1024};
-    case 's':
-      return {1.0 / 3, 0.5, 1024};
-    case 'm':
-      return {2.0 / 3, 0.75, 768};
-    default:
-      return {1, 1, 512};
-  }
-}
-
 // Bottlenecks in a row, the outputs of all concatenated.
 ValueId c2f(Network& net, ValueId x, std::int32_t filters, int repeats, bool adds,
             const std::string& name) {
@@ -148,7 +135,7 @@ Network yolov8(char letter, std::int32_t height, std::int32_t width) {
   net.keep_order();
   const Shape image{height, width, 3};
   const ValueId input = net.input(image, "images", {0, 1});
-  const YoloLevels levels = v8_features(net, input, v8_scale(letter));
+  const YoloLevels levels = v8_features(net, input, yolo_scale(letter, 768, 512));
   const std::int32_t channels = net.shape(levels[0]).channels;
   const std::int32_t box_channels = std::max({16, channels / 4, kSides * kDistances});
   const std::int32_t class_channels = std::max(channels, kYoloClasses);

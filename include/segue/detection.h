@@ -135,8 +135,8 @@ struct DetectorOptions {
 class Detector {
  public:
   /// Recognises the outputs of a model, in the model's order. Throws Error(kUnsupported) with the
-  /// shapes seen and those expected, or when the model's input is no picture ([1, H, W, 3], uint8,
-  /// int8 or float32); Error(kInvalidArgument) for settings out of range.
+  /// shapes seen and those expected, or when the model's input is not a picture ([1, H, W, 3],
+  /// uint8, int8 or float32); Error(kInvalidArgument) for settings out of range.
   explicit Detector(const Model& model, const DetectorOptions& options = {});
   /// The same for segments, with the outputs in the order of the pipeline's. They may be compiled.
   explicit Detector(const PipelineLayout& layout, const DetectorOptions& options = {});

@@ -105,7 +105,7 @@ def route(stages: Sequence[Opened], inputs: Sequence[str], outputs: Sequence[str
                     "input of the model", "invalid_argument")  # fmt: skip
     leaving = list(outputs) or [name for name in written if name not in read]
     if absent := [name for name in (*order, *leaving) if name not in ports]:
-        raise Error(f"'{absent[0]}' is no tensor of any segment", "invalid_argument")
+        raise Error(f"'{absent[0]}' is not a tensor of any segment", "invalid_argument")
     routes = [
         Route(
             [name for name, _, _ in stage.inputs],

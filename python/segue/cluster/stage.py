@@ -80,7 +80,7 @@ class Store:
 
     def _path(self, sha256: str) -> Path:
         if not re.fullmatch("[0-9a-f]{64}", sha256):
-            raise Error(f"'{sha256}' is no SHA-256 in lower-case hexadecimal", "invalid_argument")
+            raise Error(f"'{sha256}' is not a SHA-256 in lower-case hexadecimal", "invalid_argument")
         return self.folder / f"{sha256}.tflite"
 
 

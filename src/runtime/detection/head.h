@@ -29,7 +29,7 @@ struct Head {
   std::vector<HeadOutput> outputs;
 };
 
-// Throw Error(kUnsupported) when the model has several inputs, its input is no picture, or an
+// Throw Error(kUnsupported) when the model has several inputs, its input is not a picture, or an
 // output has no type that a detector decodes.
 [[nodiscard]] Head head_of(const Model& model);
 [[nodiscard]] Head head_of(const PipelineLayout& layout);
