@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <numeric>
 
-#include "model/schema.h"
+#include "model/internal/schema.h"
 #include "segue/model.h"
 #include "segue/zoo.h"
 

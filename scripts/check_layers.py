@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Checks the walls between modules: a file includes headers of its own module and of the modules
-before it, and of those only public headers (include/segue) and the headers that SHARED lists.
+before it. Of those it includes only public headers (include/segue) and headers in a folder named
+`internal`, which are not installed. All other headers are private to their module.
 
   scripts/check_layers.py           check; a test does so
   scripts/check_layers.py --graph   print the modules and the arrows between them"""
@@ -27,22 +28,8 @@ MODULES = {
     "evaluation": [],
     "cli": [],
 }
-# Headers that are not installed and that other modules of this repository may use.
-SHARED = {
-    "base/file/descriptor.h", "base/file/temporary_folder.h", "base/json/node.h",
-    "base/process/child.h", "base/process/isolated.h", "base/process/message.h",
-    "base/process/process.h", "base/process/shared_memory.h", "base/process/worker.h",
-    "model/archive.h", "model/batch.h", "model/file_bytes.h", "model/flatbuffer.h",
-    "model/operator_kinds.h", "model/schema.h", "graph/reads.h", "device/factors.h",
-    "device/edgetpu/reserved_ranges.h", "device/edgetpu/segment_costs.h",
-    "device/edgetpu/segment_sum.h", "device/edgetpu/stage_pace.h",
-    "plan/host_pace.h", "plan/limits.h", "plan/pipeline_pace.h", "plan/prediction.h",
-    "plan/time_json.h",
-    "planner/segmentation/vendor.h", "runtime/inputs.h",
-    "report/causes.h", "report/page/assets.h", "report/page/frame.h", "report/plan_words.h",
-    "zoo/architectures.h", "zoo/pieces.h", "zoo/serialize.h",
-    "evaluation/accuracy/accuracy.h", "evaluation/paper/paper.h",
-}
+# The evaluation is no library; these are what the program includes of it.
+EVALUATION = {"evaluation/accuracy/accuracy.h", "evaluation/paper/paper.h"}
 # Where files lie: src/<module>, or beside src.
 OUTSIDE_SRC = ("zoo", "evaluation")
 GENERATED = {"segue/version.h"}
@@ -70,8 +57,18 @@ def sources():
             if "include" in path.relative_to(ROOT).parts:
                 yield path, OF_HEADER.get(path.stem)
             else:
-                relative = path.relative_to(ROOT / "src" if folder == "src" else ROOT)
-                yield path, module_of(str(relative))
+                yield path, module_of(relative_to_root(path))
+
+
+def relative_to_root(path):
+    """The path that others include a file by."""
+    relative = path.relative_to(ROOT)
+    return str(relative.relative_to("src") if relative.parts[0] == "src" else relative)
+
+
+def is_private(include):
+    parts = Path(include).parts
+    return parts[0] != "segue" and "internal" not in parts and include not in EVALUATION
 
 
 def includes():
@@ -92,11 +89,13 @@ def violations():
             yield f'{path}: includes "{include}", which belongs to no module'
         elif ORDER.index(other) > ORDER.index(module):
             yield f'{path}: module {module} must not include "{include}" of module {other}'
-        elif other != module and not include.startswith("segue/") and include not in SHARED:
+        elif other != module and is_private(include):
             yield f'{path}: includes "{include}", which is private to module {other}'
     used = {include for _, module, include, other in includes() if other != module}
-    for header in sorted(SHARED - used):
-        yield f"{header}: no other module includes it; take it out of SHARED"
+    for path, _ in sources():
+        header = relative_to_root(path)
+        if path.suffix == ".h" and "internal" in path.parts and header not in used:
+            yield f"{path.relative_to(ROOT)}: no other module includes it; move it out of internal"
 
 
 def graph():

@@ -19,9 +19,9 @@
 #include <memory>
 #include <thread>
 
-#include "base/process/message.h"
-#include "base/process/shared_memory.h"
-#include "base/process/worker.h"
+#include "base/internal/process/message.h"
+#include "base/internal/process/shared_memory.h"
+#include "base/internal/process/worker.h"
 #include "compiled_chain.h"
 #include "environment.h"
 #include "expect.h"

@@ -4,7 +4,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "base/process/isolated.h"
+#include "base/internal/process/isolated.h"
 #include "fake_machine.h"
 #include "runtime/doctor/access.h"
 #include "runtime/tflite/tflite_runtime.h"

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <thread>
 
-#include "base/process/process.h"
+#include "base/internal/process/process.h"
 #include "environment.h"
 #include "expect.h"
 #include "model_builder.h"

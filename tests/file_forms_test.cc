@@ -7,7 +7,7 @@
 #include "command.h"
 #include "environment.h"
 #include "expect.h"
-#include "model/archive.h"
+#include "model/internal/archive.h"
 #include "model_builder.h"
 #include "segue/file.h"
 #include "split_model.h"

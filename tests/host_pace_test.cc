@@ -1,4 +1,4 @@
-#include "plan/host_pace.h"
+#include "plan/internal/host_pace.h"
 
 #include <gtest/gtest.h>
 

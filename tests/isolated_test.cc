@@ -1,5 +1,5 @@
-// src/base/process/isolated.h: what a child returns, throws, or dies of.
-#include "base/process/isolated.h"
+// src/base/internal/process/isolated.h: what a child returns, throws, or dies of.
+#include "base/internal/process/isolated.h"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -20,7 +20,7 @@ namespace {
 
 using testing::expect_error;
 
-Crash crash_of(const std::function<std::string(const Progress&)>& work) {
+Crash crash_of(const std::function<std::string(const StepReport&)>& work) {
   try {
     (void)run_isolated(work);
   } catch (const Crash& crash) {
@@ -33,19 +33,19 @@ Crash crash_of(const std::function<std::string(const Progress&)>& work) {
 TEST(Isolated, ResultsOfAnySizeAreReturned) {
   std::string bytes;
   for (int i = 0; i < 1'000'000; ++i) bytes += static_cast<char>(i * 7);
-  EXPECT_EQ(run_isolated([&](const Progress& progress) {
+  EXPECT_EQ(run_isolated([&](const StepReport& progress) {
               progress("a step");
               return bytes;
             }),
             bytes);
-  EXPECT_EQ(run_isolated([](const Progress&) { return std::string(); }), "");
+  EXPECT_EQ(run_isolated([](const StepReport&) { return std::string(); }), "");
 }
 
 TEST(Isolated, ResultAbove16MibIsAnError) {
   expect_error(ErrorCode::kInternal,
                [] {
                  (void)run_isolated(
-                     [](const Progress&) { return std::string(std::size_t{17} << 20U, 'x'); });
+                     [](const StepReport&) { return std::string(std::size_t{17} << 20U, 'x'); });
                },
                {"larger than 16 MiB"});
 }
@@ -53,7 +53,7 @@ TEST(Isolated, ResultAbove16MibIsAnError) {
 TEST(Isolated, TimeoutKillsChild) {
   try {
     (void)run_isolated(
-        [](const Progress& progress) {
+        [](const StepReport& progress) {
           progress("waiting");
           std::this_thread::sleep_for(std::chrono::hours(1));
           return std::string();
@@ -70,7 +70,7 @@ TEST(Isolated, TimeoutKillsChild) {
 TEST(Isolated, ChildInheritsNoFiles) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe(ends.data()), 0);
-  EXPECT_EQ(run_isolated([&](const Progress&) {
+  EXPECT_EQ(run_isolated([&](const StepReport&) {
               return ::write(ends[1], "x", 1) < 0 && errno == EBADF ? "closed" : "open";
             }),
             "closed");
@@ -80,7 +80,7 @@ TEST(Isolated, ChildInheritsNoFiles) {
 
 TEST(Isolated, CallerMemoryIsUnchanged) {
   int touched = 0;
-  (void)run_isolated([&](const Progress&) {
+  (void)run_isolated([&](const StepReport&) {
     touched = 1;
     return std::string();
   });
@@ -90,23 +90,23 @@ TEST(Isolated, CallerMemoryIsUnchanged) {
 TEST(Isolated, ErrorsKeepCodeAndMessage) {
   expect_error(ErrorCode::kUnsupported,
                [] {
-                 (void)run_isolated([](const Progress&) -> std::string {
+                 (void)run_isolated([](const StepReport&) -> std::string {
                    throw Error(ErrorCode::kUnsupported, "a sentence");
                  });
                },
                {"a sentence"});
-  EXPECT_THROW((void)run_isolated([](const Progress&) -> std::string { throw std::bad_alloc(); }),
+  EXPECT_THROW((void)run_isolated([](const StepReport&) -> std::string { throw std::bad_alloc(); }),
                std::bad_alloc);
-  expect_error(
-      ErrorCode::kInternal,
-      [] {
-        (void)run_isolated([](const Progress&) -> std::string { throw std::runtime_error("odd"); });
-      },
-      {"odd"});
+  expect_error(ErrorCode::kInternal,
+               [] {
+                 (void)run_isolated(
+                     [](const StepReport&) -> std::string { throw std::runtime_error("odd"); });
+               },
+               {"odd"});
 }
 
 TEST(Isolated, CrashReportsSignalAndStep) {
-  const Crash crash = crash_of([](const Progress& progress) -> std::string {
+  const Crash crash = crash_of([](const StepReport& progress) -> std::string {
     progress("first");
     progress("second");
     std::raise(SIGSEGV);
@@ -114,13 +114,13 @@ TEST(Isolated, CrashReportsSignalAndStep) {
   });
   EXPECT_EQ(crash.step, "second");
   EXPECT_THAT(crash.reason, ::testing::HasSubstr("signal 11"));
-  const Crash leaving = crash_of([](const Progress&) -> std::string { ::_exit(3); });
+  const Crash leaving = crash_of([](const StepReport&) -> std::string { ::_exit(3); });
   EXPECT_EQ(leaving.reason, "exit status 3");
 }
 
 TEST(Isolated, ChildrenAreReaped) {
-  (void)run_isolated([](const Progress&) { return std::string(); });
-  (void)crash_of([](const Progress&) -> std::string { std::abort(); });
+  (void)run_isolated([](const StepReport&) { return std::string(); });
+  (void)crash_of([](const StepReport&) -> std::string { std::abort(); });
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1);
   EXPECT_EQ(errno, ECHILD);
 }
@@ -131,7 +131,7 @@ TEST(Isolated, MultithreadedCallersAreSupported) {
     while (!is_done) std::string(1000, 'x').shrink_to_fit();
   });
   for (int round = 0; round < 50; ++round) {
-    EXPECT_EQ(run_isolated([](const Progress&) { return std::string(5000, 'y'); }),
+    EXPECT_EQ(run_isolated([](const StepReport&) { return std::string(5000, 'y'); }),
               std::string(5000, 'y'));
   }
   is_done = true;

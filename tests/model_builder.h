@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "model/schema.h"
+#include "model/internal/schema.h"
 #include "segue/model.h"
 
 namespace segue::testing {

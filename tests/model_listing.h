@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "model/schema.h"
+#include "model/internal/schema.h"
 
 namespace segue::testing {
 

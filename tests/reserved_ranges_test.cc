@@ -1,4 +1,4 @@
-#include "device/edgetpu/reserved_ranges.h"
+#include "device/edgetpu/internal/reserved_ranges.h"
 
 #include <gtest/gtest.h>
 

@@ -17,7 +17,7 @@
 #include "evaluation/paper/paper.h"
 #include "evaluation/paper/tables.h"
 #include "expect.h"
-#include "report/plan_words.h"
+#include "report/internal/plan_words.h"
 #include "segue/cost.h"
 #include "segue/file.h"
 #include "segue/planner.h"

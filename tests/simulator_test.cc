@@ -2,7 +2,7 @@
 
 #include <random>
 
-#include "device/edgetpu/segment_sum.h"
+#include "device/edgetpu/internal/segment_sum.h"
 #include "expect.h"
 #include "model_builder.h"
 #include "planner/optimal/range_stages.h"

@@ -21,7 +21,7 @@
 #include <thread>
 #include <vector>
 
-#include "model/schema.h"
+#include "model/internal/schema.h"
 #include "segue/cost.h"
 #include "segue/device.h"
 #include "segue/file.h"

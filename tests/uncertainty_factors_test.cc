@@ -3,14 +3,14 @@
 
 #include <cmath>
 
-#include "device/factors.h"
+#include "device/internal/factors.h"
 #include "evaluation/accuracy/accuracy.h"
 #include "segue/cost.h"
 
 namespace segue {
 namespace {
 
-// Prints what src/device/factors.h must hold where it does not.
+// Prints what src/device/internal/factors.h must hold where it does not.
 TEST(Uncertainty, FactorsMatchMeasuredRows) {
   const auto series = evaluate_accuracy();
   for (const KindFactors& of_kind : kKindFactors) {

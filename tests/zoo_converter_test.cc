@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "model/schema.h"
+#include "model/internal/schema.h"
 #include "model_listing.h"
 #include "segue/model.h"
 #include "segue/zoo.h"

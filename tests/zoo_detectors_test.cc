@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "environment.h"
-#include "model/schema.h"
+#include "model/internal/schema.h"
 #include "model_listing.h"
 #include "published_models.h"
 #include "segue/graph.h"

@@ -8,9 +8,9 @@
 #include "segue/error.h"
 #include "segue/units.h"
 #include "segue/zoo.h"
-#include "zoo/architectures.h"
 #include "zoo/converter.h"
-#include "zoo/serialize.h"
+#include "zoo/internal/architectures.h"
+#include "zoo/internal/serialize.h"
 
 namespace segue {
 namespace {

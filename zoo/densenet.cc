@@ -2,7 +2,7 @@
 // 128, compression 0.5.
 #include <array>
 
-#include "zoo/architectures.h"
+#include "zoo/internal/architectures.h"
 
 namespace segue::zoo {
 namespace {

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <limits>
 
-#include "zoo/architectures.h"
 #include "zoo/backbones.h"
 #include "zoo/detection.h"
+#include "zoo/internal/architectures.h"
 
 namespace segue::zoo {
 namespace {

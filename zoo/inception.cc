@@ -4,7 +4,7 @@
 // convolution is followed by batch normalization without scale and ReLU, all folded into it.
 #include <array>
 
-#include "zoo/architectures.h"
+#include "zoo/internal/architectures.h"
 
 namespace segue::zoo {
 namespace {

@@ -5,8 +5,8 @@
 #include <array>
 #include <cmath>
 
-#include "zoo/architectures.h"
 #include "zoo/backbones.h"
+#include "zoo/internal/architectures.h"
 
 namespace segue::zoo {
 namespace {

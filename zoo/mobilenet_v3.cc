@@ -3,7 +3,7 @@
 #include <array>
 #include <cmath>
 
-#include "zoo/architectures.h"
+#include "zoo/internal/architectures.h"
 
 namespace segue::zoo {
 namespace {

@@ -2,7 +2,7 @@
 // applies a ReLU or a pool several times to one tensor.
 #include <optional>
 
-#include "zoo/architectures.h"
+#include "zoo/internal/architectures.h"
 
 namespace segue::zoo {
 namespace {

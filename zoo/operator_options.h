@@ -1,7 +1,7 @@
 // The option table of each operator, as TensorFlow's converter writes it.
 #pragma once
 
-#include "model/schema.h"
+#include "model/internal/schema.h"
 #include "segue/model.h"
 #include "zoo/network.h"
 

@@ -3,8 +3,8 @@
 // convolutions of equal width, and a dense network 64 -> N (four times, tanh) -> 10.
 #include <array>
 
-#include "zoo/architectures.h"
-#include "zoo/pieces.h"
+#include "zoo/internal/architectures.h"
+#include "zoo/internal/pieces.h"
 
 namespace segue::zoo {
 namespace {

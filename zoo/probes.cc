@@ -1,8 +1,8 @@
 // The networks that `segue calibrate` times.
 #include "segue/zoo.h"
-#include "zoo/architectures.h"
-#include "zoo/pieces.h"
-#include "zoo/serialize.h"
+#include "zoo/internal/architectures.h"
+#include "zoo/internal/pieces.h"
+#include "zoo/internal/serialize.h"
 
 namespace segue {
 namespace {

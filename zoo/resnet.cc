@@ -1,7 +1,7 @@
 // ResNet of He et al. (2015) and ResNetV2 (2016), as keras.applications defines them.
 #include <array>
 
-#include "zoo/architectures.h"
+#include "zoo/internal/architectures.h"
 
 namespace segue::zoo {
 namespace {

@@ -5,9 +5,9 @@
 #include <array>
 #include <cmath>
 
-#include "zoo/architectures.h"
 #include "zoo/backbones.h"
 #include "zoo/detection.h"
+#include "zoo/internal/architectures.h"
 
 namespace segue::zoo {
 namespace {

@@ -1,5 +1,5 @@
 // Xception of Chollet (2016), as keras.applications defines it.
-#include "zoo/architectures.h"
+#include "zoo/internal/architectures.h"
 
 namespace segue::zoo {
 namespace {

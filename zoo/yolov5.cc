@@ -1,6 +1,6 @@
 // YOLOv5 (Ultralytics 2020) as release 7.0 defines it and its own export to TensorFlow Lite writes
 // it, detection head included. Boxes are shares of the image; input and output are uint8.
-#include "zoo/architectures.h"
+#include "zoo/internal/architectures.h"
 #include "zoo/yolo.h"
 
 namespace segue::zoo {

@@ -2,7 +2,7 @@
 // onnx2tf 1.28 writes it, detection head included. Boxes are shares of the image.
 #include <numeric>
 
-#include "zoo/architectures.h"
+#include "zoo/internal/architectures.h"
 #include "zoo/yolo.h"
 
 namespace segue::zoo {

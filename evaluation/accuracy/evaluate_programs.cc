@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "device/edgetpu/segment_sum.h"
+#include "device/edgetpu/internal/segment_sum.h"
 #include "evaluation/accuracy/accuracy.h"
 #include "evaluation/accuracy/networks.h"
 #include "segue/cost.h"

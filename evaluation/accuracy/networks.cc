@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "zoo/architectures.h"
-#include "zoo/pieces.h"
-#include "zoo/serialize.h"
+#include "zoo/internal/architectures.h"
+#include "zoo/internal/pieces.h"
+#include "zoo/internal/serialize.h"
 
 namespace segue {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "planner/segmentation/vendor.h"
+#include "planner/internal/vendor.h"
 #include "segue/cost.h"
 #include "segue/segmentation.h"
 #include "segue/zoo.h"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "device/factors.h"
+#include "device/internal/factors.h"
 #include "evaluation/accuracy/accuracy.h"
 
 namespace segue {

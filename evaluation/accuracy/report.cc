@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "base/json/node.h"
+#include "base/internal/json/node.h"
 #include "evaluation/accuracy/accuracy_figure.h"
 
 namespace segue {

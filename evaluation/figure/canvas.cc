@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/json/node.h"
+#include "base/internal/json/node.h"
 
 namespace segue::figure {
 namespace {

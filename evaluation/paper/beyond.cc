@@ -8,7 +8,7 @@
 #include "evaluation/paper/experiments.h"
 #include "evaluation/paper/tables.h"
 #include "evaluation/paper/write_up.h"
-#include "report/plan_words.h"
+#include "report/internal/plan_words.h"
 #include "segue/cost.h"
 
 namespace segue::paper {

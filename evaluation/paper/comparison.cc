@@ -6,7 +6,7 @@
 
 #include "evaluation/paper/experiments.h"
 #include "evaluation/paper/write_up.h"
-#include "report/plan_words.h"
+#include "report/internal/plan_words.h"
 
 namespace segue::paper {
 namespace {

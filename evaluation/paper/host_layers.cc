@@ -7,7 +7,7 @@
 
 #include "evaluation/paper/experiments.h"
 #include "evaluation/paper/write_up.h"
-#include "report/causes.h"
+#include "report/internal/causes.h"
 #include "segue/cost.h"
 #include "segue/timeline.h"
 #include "segue/zoo.h"

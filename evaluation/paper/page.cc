@@ -7,8 +7,8 @@
 #include "evaluation/figure/canvas.h"
 #include "evaluation/paper/paper.h"
 #include "evaluation/paper/texts.h"
-#include "report/page/assets.h"
-#include "report/page/frame.h"
+#include "report/internal/assets.h"
+#include "report/internal/frame.h"
 #include "segue/version.h"
 
 namespace segue {

@@ -11,7 +11,7 @@
 namespace segue::paper {
 namespace {
 
-using Pipeline = SweepPoint::Pipeline;
+using PaperPipeline = SweepPoint::Pipeline;
 
 double over_one(const SweepPoint& point, std::size_t at) {
   return to_s(point.one_tpu) / to_s(point.pipelines[at].profiled_batch);
@@ -29,7 +29,7 @@ std::string operators_text(const Plan& plan) {
 
 figure::XyPlot plot_of(const std::vector<SweepPoint>& points, const char* size_title) {
   auto plot = speedup_plot("Speed-up of Segm_Prof over one TPU", size_title, points,
-                           &Pipeline::profiled_batch);
+                           &PaperPipeline::profiled_batch);
   const auto largest = static_cast<double>(points.back().size);
   for (const double tpus : {2.0, 3.0, 4.0})
     plot.guides.push_back({{0, tpus}, {largest, tpus}, true});
@@ -48,7 +48,7 @@ Table rows_table(const std::vector<SweepPoint>& points) {
               {}};
   for (std::size_t i = 0; i < 3; ++i) {
     for (const SweepPoint& point : points) {
-      const Pipeline& pipeline = point.pipelines[i];
+      const PaperPipeline& pipeline = point.pipelines[i];
       table.rows.push_back(
           {std::to_string(point.size), std::to_string(i + 2), operators_text(pipeline.profiled),
            fmt::format("{:.3f}", to_ms(point.one_tpu)),

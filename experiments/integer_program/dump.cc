@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "device/edgetpu/caching.h"
-#include "device/edgetpu/segment_sum.h"
+#include "device/edgetpu/internal/segment_sum.h"
 #include "segue/cost.h"
 #include "segue/device.h"
 #include "segue/graph.h"

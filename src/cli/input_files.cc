@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "runtime/inputs.h"
+#include "runtime/internal/inputs.h"
 #include "segue/error.h"
 #include "segue/units.h"
 

@@ -5,7 +5,7 @@
 #include <array>
 #include <cmath>
 
-#include "base/json/node.h"
+#include "base/internal/json/node.h"
 #include "segue/device.h"
 #include "segue/error.h"
 #include "segue/units.h"

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "device/factors.h"
-#include "model/operator_kinds.h"
+#include "device/internal/factors.h"
+#include "model/internal/operator_kinds.h"
 #include "segue/cost.h"
 
 namespace segue {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <deque>
 
-#include "model/operator_kinds.h"
+#include "model/internal/operator_kinds.h"
 
 namespace segue {
 namespace {

@@ -1,6 +1,6 @@
 #include "model/element_bits.h"
 
-#include "model/schema.h"
+#include "model/internal/schema.h"
 
 namespace segue {
 

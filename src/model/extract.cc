@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "model/border.h"
-#include "model/flatbuffer.h"
+#include "model/internal/flatbuffer.h"
 #include "model/model_state.h"
 #include "model/stored_bytes.h"
 #include "model/unpacked.h"

@@ -8,9 +8,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "model/archive.h"
-#include "model/file_bytes.h"
-#include "model/schema.h"
+#include "model/internal/archive.h"
+#include "model/internal/file_bytes.h"
+#include "model/internal/schema.h"
 #include "segue/model.h"
 
 namespace segue {

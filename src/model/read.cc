@@ -5,11 +5,11 @@
 #include <cmath>
 #include <utility>
 
-#include "model/batch.h"
 #include "model/element_bits.h"
 #include "model/execution_order.h"
-#include "model/flatbuffer.h"
 #include "model/foreign_file.h"
+#include "model/internal/batch.h"
+#include "model/internal/flatbuffer.h"
 #include "model/model_state.h"
 #include "model/references.h"
 #include "model/stored_bytes.h"

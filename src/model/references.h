@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "model/schema.h"
+#include "model/internal/schema.h"
 
 namespace segue {
 

@@ -8,7 +8,7 @@
 #include <span>
 #include <string>
 
-#include "model/schema.h"
+#include "model/internal/schema.h"
 
 namespace segue {
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string>
 
-#include "model/schema.h"
+#include "model/internal/schema.h"
 
 namespace segue {
 

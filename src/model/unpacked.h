@@ -6,7 +6,7 @@
 // here.
 #pragma once
 
-#include "model/schema.h"
+#include "model/internal/schema.h"
 #include "segue/model.h"
 
 namespace segue {

@@ -1,7 +1,7 @@
 #include <algorithm>
 
+#include "model/internal/operator_kinds.h"
 #include "model/model_state.h"
-#include "model/operator_kinds.h"
 
 namespace segue {
 namespace {

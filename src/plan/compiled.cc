@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "plan/prediction.h"
+#include "plan/internal/prediction.h"
 #include "segue/error.h"
 #include "segue/units.h"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
-#include "base/json/node.h"
-#include "plan/time_json.h"
+#include "base/internal/json/node.h"
+#include "plan/internal/time_json.h"
 #include "segue/file.h"
 #include "segue/plan.h"
 

@@ -1,4 +1,4 @@
-#include "plan/prediction.h"
+#include "plan/internal/prediction.h"
 #include "segue/timeline.h"
 
 namespace segue {

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "plan/compiled.h"
-#include "plan/limits.h"
-#include "plan/prediction.h"
+#include "plan/internal/limits.h"
+#include "plan/internal/prediction.h"
 #include "segue/error.h"
 #include "segue/units.h"
 

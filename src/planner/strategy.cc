@@ -6,9 +6,9 @@
 #include <mutex>
 #include <utility>
 
-#include "plan/host_pace.h"
-#include "plan/limits.h"
-#include "plan/prediction.h"
+#include "plan/internal/host_pace.h"
+#include "plan/internal/limits.h"
+#include "plan/internal/prediction.h"
 #include "planner/no_plan.h"
 #include "planner/ordered_work.h"
 #include "planner/planning_cache.h"

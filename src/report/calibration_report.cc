@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "base/json/node.h"
+#include "base/internal/json/node.h"
 #include "segue/report.h"
 
 namespace segue {

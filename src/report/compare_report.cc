@@ -7,10 +7,10 @@
 #include <tuple>
 #include <utility>
 
-#include "base/json/node.h"
-#include "plan/time_json.h"
-#include "report/causes.h"
-#include "report/plan_words.h"
+#include "base/internal/json/node.h"
+#include "plan/internal/time_json.h"
+#include "report/internal/causes.h"
+#include "report/internal/plan_words.h"
 #include "segue/report.h"
 #include "segue/units.h"
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/json/node.h"
+#include "base/internal/json/node.h"
 #include "segue/report.h"
 #include "segue/units.h"
 

@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "model/archive.h"
-#include "model/batch.h"
-#include "report/plan_words.h"
+#include "model/internal/archive.h"
+#include "model/internal/batch.h"
+#include "report/internal/plan_words.h"
 #include "segue/error.h"
 #include "segue/graph.h"
 #include "segue/report.h"

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "base/json/node.h"
+#include "base/internal/json/node.h"
 #include "report/border.h"
 #include "segue/report.h"
 #include "segue/units.h"

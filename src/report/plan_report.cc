@@ -4,8 +4,8 @@
 #include <array>
 #include <limits>
 
-#include "base/json/node.h"
-#include "report/plan_words.h"
+#include "base/internal/json/node.h"
+#include "report/internal/plan_words.h"
 #include "segue/report.h"
 #include "segue/units.h"
 

@@ -1,4 +1,4 @@
-#include "base/json/node.h"
+#include "base/internal/json/node.h"
 #include "segue/file.h"
 #include "segue/report.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "base/json/node.h"
+#include "base/internal/json/node.h"
 #include "report/border.h"
 #include "segue/graph.h"
 #include "segue/report.h"

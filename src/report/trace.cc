@@ -5,7 +5,7 @@
 #include <string_view>
 #include <tuple>
 
-#include "base/json/node.h"
+#include "base/internal/json/node.h"
 #include "segue/error.h"
 #include "segue/report.h"
 

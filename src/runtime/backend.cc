@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/process/shared_memory.h"
+#include "base/internal/process/shared_memory.h"
 #include "runtime/port_checks.h"
 #include "segue/error.h"
 #include "segue/runtime.h"

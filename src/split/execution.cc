@@ -10,8 +10,8 @@
 #include <unordered_map>
 #include <utility>
 
-#include "base/json/node.h"
-#include "base/process/isolated.h"
+#include "base/internal/json/node.h"
+#include "base/internal/process/isolated.h"
 #include "segue/error.h"
 #include "split/evidence.h"
 #include "split/mismatch.h"
@@ -107,7 +107,7 @@ std::string refusal(const Model& model, const std::string& words) {
 class Execution {
  public:
   Execution(const Model& whole, std::span<const Model> segments, const Backend& backend,
-            const Progress& progress, VerifyReport& report)
+            const StepReport& progress, VerifyReport& report)
       : whole_(whole),
         segments_(segments),
         backend_(backend),
@@ -301,7 +301,7 @@ class Execution {
   const Model& whole_;
   std::span<const Model> segments_;
   const Backend& backend_;
-  const Progress& progress_;
+  const StepReport& progress_;
   VerifyReport& report_;
   bool is_reproducible_;
   std::vector<bool> follows_inputs_;  // per tensor of the whole model
@@ -340,7 +340,7 @@ void unpack(const std::string& packed, VerifyReport& report) {
 void check_execution(const Model& whole, std::span<const Model> segments, const Backend& backend,
                      const VerifyOptions& options, VerifyReport& report) {
   try {
-    unpack(run_isolated([&](const Progress& progress) {
+    unpack(run_isolated([&](const StepReport& progress) {
              VerifyReport found;
              try {
                Execution(whole, segments, backend, progress, found).check(options);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "base/json/node.h"
+#include "base/internal/json/node.h"
 #include "segue/graph.h"
 #include "segue/units.h"
 #include "split/mismatch.h"

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "base/json/node.h"
-#include "model/file_bytes.h"
+#include "base/internal/json/node.h"
+#include "model/internal/file_bytes.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/plan.h"

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <system_error>
 
-#include "base/file/descriptor.h"
+#include "base/internal/file/descriptor.h"
 #include "segue/error.h"
 #include "segue/file.h"
 

@@ -12,8 +12,8 @@
 #include <string>
 #include <system_error>
 
-#include "base/file/descriptor.h"
 #include "base/file/unfinished.h"
+#include "base/internal/file/descriptor.h"
 #include "segue/error.h"
 #include "segue/file.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "base/json/node.h"
+#include "base/internal/json/node.h"
 
 namespace segue::json {
 namespace {

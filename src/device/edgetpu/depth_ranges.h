@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "device/edgetpu/caching.h"
-#include "device/edgetpu/reserved_ranges.h"
+#include "device/edgetpu/internal/reserved_ranges.h"
 #include "segue/cost.h"
 
 namespace segue {

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "device/edgetpu/tiles.h"
-#include "model/operator_kinds.h"
+#include "model/internal/operator_kinds.h"
 #include "segue/cost.h"
 
 namespace segue {

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "device/edgetpu/map_part.h"
-#include "model/operator_kinds.h"
+#include "model/internal/operator_kinds.h"
 
 namespace segue {
 namespace {

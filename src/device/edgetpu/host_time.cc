@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "device/edgetpu/segment_sum.h"
-#include "model/operator_kinds.h"
+#include "device/edgetpu/internal/segment_sum.h"
+#include "model/internal/operator_kinds.h"
 #include "segue/cost.h"
 
 namespace segue {

@@ -1,6 +1,6 @@
 #include "device/edgetpu/map_part.h"
 
-#include "model/operator_kinds.h"
+#include "model/internal/operator_kinds.h"
 
 namespace segue {
 

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "device/edgetpu/caching.h"
-#include "device/edgetpu/segment_sum.h"
+#include "device/edgetpu/internal/segment_sum.h"
 
 namespace segue {
 

@@ -4,7 +4,7 @@
 
 #include "device/edgetpu/geometry.h"
 #include "device/edgetpu/map_part.h"
-#include "model/operator_kinds.h"
+#include "model/internal/operator_kinds.h"
 #include "segue/cost.h"
 
 namespace segue {

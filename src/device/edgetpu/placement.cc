@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "model/operator_kinds.h"
+#include "model/internal/operator_kinds.h"
 #include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/units.h"

@@ -2,7 +2,7 @@
 #include <initializer_list>
 
 #include "device/edgetpu/map_part.h"
-#include "model/operator_kinds.h"
+#include "model/internal/operator_kinds.h"
 #include "segue/cost.h"
 
 namespace segue {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "device/edgetpu/edgetpu_model.h"
-#include "device/edgetpu/segment_sum.h"
+#include "device/edgetpu/internal/segment_sum.h"
 #include "segue/cost.h"
 
 namespace segue {

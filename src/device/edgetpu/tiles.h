@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "model/operator_kinds.h"
+#include "model/internal/operator_kinds.h"
 #include "segue/device.h"
 #include "segue/model.h"
 

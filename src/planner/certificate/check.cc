@@ -6,8 +6,8 @@
 #include <optional>
 #include <vector>
 
-#include "device/edgetpu/stage_pace.h"
-#include "plan/limits.h"
+#include "device/edgetpu/internal/stage_pace.h"
+#include "plan/internal/limits.h"
 #include "planner/certificate/wide.h"
 #include "segue/cost.h"
 #include "segue/error.h"

@@ -5,7 +5,7 @@
 #include <map>
 #include <memory>
 
-#include "device/edgetpu/segment_sum.h"
+#include "device/edgetpu/internal/segment_sum.h"
 #include "segue/cost.h"
 #include "segue/stop.h"
 

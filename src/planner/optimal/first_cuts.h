@@ -15,7 +15,7 @@
 #include <optional>
 #include <vector>
 
-#include "device/edgetpu/segment_costs.h"
+#include "device/edgetpu/internal/segment_costs.h"
 
 namespace segue {
 

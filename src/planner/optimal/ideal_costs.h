@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "device/edgetpu/segment_costs.h"
+#include "device/edgetpu/internal/segment_costs.h"
 #include "planner/optimal/ideals.h"
 
 namespace segue {

@@ -100,7 +100,7 @@ class LatticeSearch {
   const LatticeStages& stages_;
   std::span<const DevicePool> pools_;
   const OptimalOptions& options_;
-  std::optional<Pipeline> best_;
+  std::optional<PlannedStages> best_;
   PaceLimits reached_;
   std::int64_t least_ns_ = 0;
   std::int64_t proven_ns_ = 0;

@@ -9,8 +9,8 @@
 #include <span>
 #include <vector>
 
-#include "device/edgetpu/reserved_ranges.h"
-#include "device/edgetpu/segment_costs.h"
+#include "device/edgetpu/internal/reserved_ranges.h"
+#include "device/edgetpu/internal/segment_costs.h"
 #include "planner/optimal/work_bounds.h"
 
 namespace segue {

@@ -7,7 +7,7 @@
 #include <numeric>
 #include <utility>
 
-#include "plan/pipeline_pace.h"
+#include "plan/internal/pipeline_pace.h"
 #include "planner/optimal/equal_devices.h"
 #include "segue/stop.h"
 
@@ -42,8 +42,8 @@ std::vector<Allotment> all_allotments(std::span<const DevicePool> pools, std::ui
 
 using EqualStages = EqualDevices<LatticeStages>;
 
-Pipeline to_pipeline(std::span<const EqualStages::Stage> stages) {
-  Pipeline pipeline;
+PlannedStages to_pipeline(std::span<const EqualStages::Stage> stages) {
+  PlannedStages pipeline;
   for (const EqualStages::Stage& stage : stages)
     pipeline.push_back({stage.from, stage.to, {static_cast<std::uint16_t>(stage.replicas)}});
   return pipeline;
@@ -137,7 +137,7 @@ PipelineSearch::Parts PipelineSearch::parts_of(const Layout& layout, const Allot
   return parts;
 }
 
-PaceLimits PipelineSearch::pace(const Pipeline& pipeline) const {
+PaceLimits PipelineSearch::pace(const PlannedStages& pipeline) const {
   const bool has_hops = pipeline.size() > 1 || total(pipeline[0].devices) > 1;
   std::vector<StageUses> stages;
   for (const PlannedStage& stage : pipeline) {
@@ -243,26 +243,27 @@ void PipelineSearch::fill(const Layout& layout) {
   }
 }
 
-std::optional<Pipeline> PipelineSearch::any_within(const PaceLimits& limits) {
+std::optional<PlannedStages> PipelineSearch::any_within(const PaceLimits& limits) {
   fill(layout_for(limits, limits.latency_ns < kNoLimit, false));
   if (labels_[0].empty()) return std::nullopt;
-  Pipeline pipeline;
+  PlannedStages pipeline;
   for (const Label* label = labels_[0].data();; label = &labels_[label->stage.to][label->next]) {
     pipeline.push_back(label->stage);
     if (label->stage.to == full_) return pipeline;
   }
 }
 
-std::optional<Pipeline> PipelineSearch::alone(const PaceLimits& limits, bool by_latency) const {
-  std::optional<Pipeline> best;
-  const auto measure = [&](const Pipeline& pipeline) {
+std::optional<PlannedStages> PipelineSearch::alone(const PaceLimits& limits,
+                                                   bool by_latency) const {
+  std::optional<PlannedStages> best;
+  const auto measure = [&](const PlannedStages& pipeline) {
     const PaceLimits of = pace(pipeline);
     return by_latency ? of.latency_ns : of.period_ns;
   };
   for (std::size_t pool = 0; pool < pools_.size(); ++pool) {
     PlannedStage stage{0, full_, {}};
     stage.devices[pool] = 1;
-    const Pipeline pipeline{stage};
+    const PlannedStages pipeline{stage};
     const PaceLimits of = pace(pipeline);
     if (of.period_ns > limits.period_ns || of.latency_ns > limits.latency_ns) continue;
     if (!best || measure(pipeline) < measure(*best)) best = pipeline;
@@ -272,10 +273,10 @@ std::optional<Pipeline> PipelineSearch::alone(const PaceLimits& limits, bool by_
 
 // If neither a shared link nor a latency limit matters, the stages alone decide. Otherwise their
 // optimum is the lower end of the bisection.
-std::optional<Pipeline> PipelineSearch::fastest_pace(const PaceLimits& limits) {
+std::optional<PlannedStages> PipelineSearch::fastest_pace(const PaceLimits& limits) {
   const bool limits_latency = limits.latency_ns < kNoLimit;
-  std::optional<Pipeline> single = alone(limits, false);
-  std::optional<Pipeline> best = single;
+  std::optional<PlannedStages> single = alone(limits, false);
+  std::optional<PlannedStages> best = single;
   proven_ns_ = least_period_ns();
   if (pools_.size() == 1) {
     std::vector<std::uint32_t> cuts(stages_.size());
@@ -285,7 +286,7 @@ std::optional<Pipeline> PipelineSearch::fastest_pace(const PaceLimits& limits) {
     if (!least) return std::nullopt;
     proven_ns_ = *least;
     if (single && pace(*single).period_ns == proven_ns_) return single;
-    const Pipeline pipeline = to_pipeline(relaxed.pipeline());
+    const PlannedStages pipeline = to_pipeline(relaxed.pipeline());
     const PaceLimits reached = pace(pipeline);
     const bool is_within =
         reached.period_ns <= limits.period_ns && reached.latency_ns <= limits.latency_ns;
@@ -327,8 +328,8 @@ std::int64_t PipelineSearch::least_period_within(const PaceLimits& limits, std::
   return high;
 }
 
-std::optional<Pipeline> PipelineSearch::shortest_latency(const PaceLimits& limits) {
-  std::optional<Pipeline> single = alone(limits, true);
+std::optional<PlannedStages> PipelineSearch::shortest_latency(const PaceLimits& limits) {
+  std::optional<PlannedStages> single = alone(limits, true);
   if (single) proven_ns_ = pace(*single).latency_ns;
   PaceLimits probe = limits;
   if (single) probe.latency_ns = pace(*single).latency_ns - 1;
@@ -345,7 +346,7 @@ std::optional<Pipeline> PipelineSearch::shortest_latency(const PaceLimits& limit
 
 // Chooses among all pipelines within the limits: fewest devices, then fewest stages, then fewest
 // host bytes, then earliest cuts.
-Pipeline PipelineSearch::settle_ties(const PaceLimits& limits, bool counts_latency) {
+PlannedStages PipelineSearch::settle_ties(const PaceLimits& limits, bool counts_latency) {
   const Layout layout = layout_for(limits, counts_latency, true);
   work_ = 0;
   try {
@@ -356,7 +357,7 @@ Pipeline PipelineSearch::settle_ties(const PaceLimits& limits, bool counts_laten
   }
   Rest rest = std::ranges::min(labels_[0], {}, &Label::rest).rest;
   Parts left = layout.part_limits;
-  Pipeline result;
+  PlannedStages result;
   for (std::size_t at = 0; at != full_; at = result.back().to)
     result.push_back(first_stage(layout, at, rest, left));
   return result;

@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "device/edgetpu/stage_pace.h"
+#include "device/edgetpu/internal/stage_pace.h"
 #include "planner/optimal/ideal_costs.h"
 #include "planner/optimal/ideals.h"
 #include "planner/optimal/lattice_stages.h"
@@ -27,7 +27,7 @@ struct PlannedStage {
   std::size_t to = 0;
   Allotment devices{};
 };
-using Pipeline = std::vector<PlannedStage>;
+using PlannedStages = std::vector<PlannedStage>;
 
 // Thrown by searches that would take more than some seconds, as with many kinds of devices behind
 // shared links.
@@ -39,14 +39,14 @@ class PipelineSearch {
                  std::uint32_t max_replicas);
 
   // Returns nothing if no pipeline satisfies the limits. Limits close to the optimum save work.
-  [[nodiscard]] std::optional<Pipeline> fastest_pace(const PaceLimits& limits);
-  [[nodiscard]] std::optional<Pipeline> shortest_latency(const PaceLimits& limits);
+  [[nodiscard]] std::optional<PlannedStages> fastest_pace(const PaceLimits& limits);
+  [[nodiscard]] std::optional<PlannedStages> shortest_latency(const PaceLimits& limits);
 
   // A lower bound of the requested period or latency over these ideals. It is below the result if
   // the search gave up.
   [[nodiscard]] std::int64_t proven_ns() const { return proven_ns_; }
 
-  [[nodiscard]] PaceLimits pace(const Pipeline& pipeline) const;
+  [[nodiscard]] PaceLimits pace(const PlannedStages& pipeline) const;
 
   // Lower bounds over all ideals, also those that are not in the lattice.
   [[nodiscard]] std::int64_t least_period_ns() const;
@@ -108,11 +108,11 @@ class PipelineSearch {
   [[nodiscard]] static bool dominates(const Layout& layout, const Label& a, const Label& b);
   [[nodiscard]] std::int64_t least_period_within(const PaceLimits& limits, std::int64_t low,
                                                  std::int64_t high);
-  [[nodiscard]] std::optional<Pipeline> any_within(const PaceLimits& limits);
-  [[nodiscard]] Pipeline settle_ties(const PaceLimits& limits, bool counts_latency);
+  [[nodiscard]] std::optional<PlannedStages> any_within(const PaceLimits& limits);
+  [[nodiscard]] PlannedStages settle_ties(const PaceLimits& limits, bool counts_latency);
   [[nodiscard]] PlannedStage first_stage(const Layout& layout, std::size_t from, Rest& rest,
                                          Parts& left);
-  [[nodiscard]] std::optional<Pipeline> alone(const PaceLimits& limits, bool by_latency) const;
+  [[nodiscard]] std::optional<PlannedStages> alone(const PaceLimits& limits, bool by_latency) const;
 
   const LatticeStages& stages_;
   std::span<const IdealCosts> costs_;

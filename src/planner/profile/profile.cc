@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "graph/reads.h"
+#include "graph/internal/reads.h"
 #include "planner/optimal/ideal_costs.h"
 #include "planner/optimal/ideals.h"
 #include "segue/cost.h"

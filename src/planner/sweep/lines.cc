@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <set>
 
-#include "base/json/node.h"
-#include "plan/time_json.h"
+#include "base/internal/json/node.h"
+#include "plan/internal/time_json.h"
 #include "planner/sweep/limits.h"
 #include "segue/error.h"
 #include "segue/sweep.h"

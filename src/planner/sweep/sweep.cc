@@ -10,7 +10,7 @@
 #include <set>
 #include <utility>
 
-#include "base/json/node.h"
+#include "base/internal/json/node.h"
 #include "planner/no_plan.h"
 #include "planner/ordered_work.h"
 #include "planner/sweep/limits.h"

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <string_view>
 
-#include "base/json/node.h"
-#include "plan/time_json.h"
-#include "report/causes.h"
-#include "report/page/assets.h"
-#include "report/page/frame.h"
-#include "report/plan_words.h"
+#include "base/internal/json/node.h"
+#include "plan/internal/time_json.h"
+#include "report/internal/assets.h"
+#include "report/internal/causes.h"
+#include "report/internal/frame.h"
+#include "report/internal/plan_words.h"
 #include "segue/error.h"
 #include "segue/report.h"
 #include "segue/timeline.h"

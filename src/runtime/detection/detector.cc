@@ -7,7 +7,7 @@
 #include "runtime/detection/candidates.h"
 #include "runtime/detection/family.h"
 #include "runtime/detection/placement.h"
-#include "runtime/inputs.h"
+#include "runtime/internal/inputs.h"
 #include "runtime/picture.h"
 #include "segue/detection.h"
 #include "segue/error.h"

@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <exception>
 
-#include "base/process/child.h"
-#include "base/process/worker.h"
+#include "base/internal/process/child.h"
+#include "base/internal/process/worker.h"
 #include "runtime/edgetpu/serve.h"
 
 namespace {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/process/worker.h"
+#include "base/internal/process/worker.h"
 #include "runtime/edgetpu/protocol.h"
 #include "runtime/port_checks.h"
 #include "segue/error.h"

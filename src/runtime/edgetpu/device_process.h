@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "base/process/shared_memory.h"
+#include "base/internal/process/shared_memory.h"
 #include "segue/edgetpu.h"
 
 namespace segue {

@@ -9,7 +9,7 @@
 #include <memory>
 #include <mutex>
 
-#include "base/process/isolated.h"
+#include "base/internal/process/isolated.h"
 #include "runtime/edgetpu/device_process.h"
 #include "runtime/edgetpu/hardware.h"
 #include "runtime/edgetpu/library.h"
@@ -113,7 +113,7 @@ void check_edgetpu(const EdgeTpuLibraries& libraries, const EdgeTpuDevice& devic
                    std::span<const std::byte> model, const std::string& name, Nanoseconds timeout) {
   try {
     (void)run_isolated(
-        [&](const Progress& progress) {
+        [&](const StepReport& progress) {
           progress("loading libedgetpu");
           const auto backend = make_edgetpu_backend(libraries, device);
           progress("opening the model");

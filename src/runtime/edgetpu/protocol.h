@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "base/process/message.h"
+#include "base/internal/process/message.h"
 #include "segue/edgetpu.h"
 #include "segue/runtime.h"
 

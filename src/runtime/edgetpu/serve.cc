@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/process/message.h"
-#include "base/process/shared_memory.h"
+#include "base/internal/process/message.h"
+#include "base/internal/process/shared_memory.h"
 #include "runtime/edgetpu/library_device.h"
 #include "runtime/edgetpu/protocol.h"
 #include "segue/error.h"

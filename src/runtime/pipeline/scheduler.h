@@ -12,7 +12,7 @@
 #include <optional>
 #include <vector>
 
-#include "base/process/shared_memory.h"
+#include "base/internal/process/shared_memory.h"
 #include "runtime/pipeline/latency_histogram.h"
 #include "runtime/pipeline/routing.h"
 #include "segue/pipeline.h"

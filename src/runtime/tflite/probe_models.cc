@@ -5,7 +5,7 @@
 #include <memory>
 #include <utility>
 
-#include "model/schema.h"
+#include "model/internal/schema.h"
 
 namespace segue {
 namespace {

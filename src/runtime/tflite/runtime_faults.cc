@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <array>
 
-#include "model/flatbuffer.h"
-#include "model/schema.h"
+#include "model/internal/flatbuffer.h"
+#include "model/internal/schema.h"
 #include "runtime/tflite/probe_models.h"
 #include "segue/error.h"
 

@@ -3,7 +3,7 @@
 #include <array>
 #include <cmath>
 
-#include "base/json/node.h"
+#include "base/internal/json/node.h"
 #include "segue/calibrate.h"
 #include "segue/error.h"
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
-#include "base/file/temporary_folder.h"
-#include "base/process/process.h"
+#include "base/internal/file/temporary_folder.h"
+#include "base/internal/process/process.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/toolchain.h"

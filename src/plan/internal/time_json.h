@@ -1,0 +1,63 @@
+// The times of a stage, and ranges, as every JSON document has them.
+#pragma once
+
+#include <fmt/format.h>
+
+#include "base/internal/json/node.h"
+#include "segue/plan.h"
+
+namespace segue {
+
+[[nodiscard]] inline json::Json time_json(const SegmentTime& time) {
+  return {{"compute", time.compute.count()},
+          {"input", time.input.count()},
+          {"output", time.output.count()},
+          {"streaming", time.streaming.count()},
+          {"fixed", time.fixed.count()},
+          {"host", time.host.count()},
+          {"total", time.total().count()},
+          {"hidden_streaming", time.hidden_streaming.count()},
+          {"output_on_link", time.output_on_link.count()}};
+}
+
+[[nodiscard]] inline json::Json range_json(const TimeRange& range) {
+  return json::Json::array({range.low.count(), range.high.count()});
+}
+
+[[nodiscard]] inline json::Json range_json(const RateRange& range) {
+  return json::Json::array({json::rounded(range.low), json::rounded(range.high)});
+}
+
+// Two times around the one that they are the range of.
+[[nodiscard]] inline TimeRange read_range(const json::Node& node, Nanoseconds within,
+                                          std::uint64_t longest_ns) {
+  const auto ends = node.elements();
+  if (ends.size() != 2) node.fail("must be two numbers: the low and the high end");
+  const auto end = [&](std::size_t i) {
+    return Nanoseconds(static_cast<std::int64_t>(ends[i].number(longest_ns)));
+  };
+  const TimeRange range{end(0), end(1)};
+  if (range.low > within || range.high < within) {
+    node.fail(fmt::format("the range {} to {} must include {}; make a new plan", range.low.count(),
+                          range.high.count(), within.count()));
+  }
+  return range;
+}
+
+// The rates that a range of times gives stand beside it, rounded.
+inline void expect_rates(const json::Node& node, const RateRange& rates) {
+  const auto ends = node.elements();
+  if (ends.size() != 2 || ends[0].real() != json::rounded(rates.low) ||
+      ends[1].real() != json::rounded(rates.high))
+    node.fail(fmt::format("must be {} to {}, which follows from bottleneck_range_ns",
+                          json::rounded(rates.low), json::rounded(rates.high)));
+}
+
+// The three keys that stand beside a predicted time between results, latency and throughput.
+[[nodiscard]] inline json::Json range_keys_json(const PredictionRange& range) {
+  return {{"bottleneck_range_ns", range_json(range.bottleneck)},
+          {"latency_range_ns", range_json(range.latency)},
+          {"throughput_range_per_s", range_json(range.throughput_per_s())}};
+}
+
+}  // namespace segue
