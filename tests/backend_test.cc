@@ -137,6 +137,24 @@ TEST(CpuBackend, DenseOnFaultyRuntimeIsRefused) {
   EXPECT_NO_THROW((void)backend->open(doubling().bytes(), "without dense layers"));
 }
 
+TEST(CpuBackend, DenseOnCrashingRuntimeIsRefused) {
+  stand_in_runtime().crashes = true;
+  const auto backend = make_cpu_backend(kStandIn);
+  ASSERT_EQ(backend->faults().size(), 1U);
+  EXPECT_NE(backend->faults()[0].find("crashes in FULLY_CONNECTED"), std::string::npos);
+  expect_error(ErrorCode::kDevice, [&] { (void)backend->open(dense_per_output(), "dense"); },
+               {"dense", "2.21.0", "8 scales", "--kernels xnnpack"});
+}
+
+TEST(CpuBackend, FaultOfBuiltinKernelsSparesXnnpack) {
+  stand_in_runtime().crashes = true;
+  CpuOptions options = kStandIn;
+  options.kernels = CpuKernels::kXnnpack;
+  const auto backend = make_cpu_backend(options);
+  EXPECT_TRUE(backend->faults().empty());
+  EXPECT_NO_THROW((void)backend->open(dense_per_output(), "dense"));
+}
+
 TEST(CpuBackend, FaultFreeRuntimeIsAccepted) {
   stand_in_runtime().version = "2.5.0";
   const auto backend = make_cpu_backend(kStandIn);

@@ -5,12 +5,14 @@
 #include <dlfcn.h>
 
 #include <array>
+#include <csignal>
 #include <cstddef>
 #include <cstring>
 
 namespace {
 
 StandInRuntime state;
+bool has_delegate = false;  // of the options that were last made
 
 template <typename Function>
 Function* real(const char* name) {
@@ -35,7 +37,6 @@ const char* TfLiteVersion() { return state.version; }
   result name parameters { return real<result parameters>(#name)(__VA_ARGS__); }
 
 FORWARD(void, TfLiteModelDelete, (void* model), model)
-FORWARD(void*, TfLiteInterpreterOptionsCreate, ())
 FORWARD(void, TfLiteInterpreterOptionsDelete, (void* options), options)
 FORWARD(void, TfLiteInterpreterOptionsSetNumThreads, (void* options, std::int32_t threads), options,
         threads)
@@ -67,14 +68,21 @@ void* TfLiteModelCreate(const void* data, std::size_t size) {
   return real<void*(const void*, std::size_t)>("TfLiteModelCreate")(data, size);
 }
 
+void* TfLiteInterpreterOptionsCreate() {
+  has_delegate = false;
+  return real<void*()>("TfLiteInterpreterOptionsCreate")();
+}
+
 void TfLiteInterpreterOptionsAddDelegate(void* options, void* delegate) {
   if (state.ignores_delegates) return;
+  has_delegate = true;
   real<void(void*, void*)>("TfLiteInterpreterOptionsAddDelegate")(options, delegate);
 }
 
 int TfLiteTensorCopyToBuffer(const void* tensor, void* data, std::size_t size) {
   const int status =
       real<int(const void*, void*, std::size_t)>("TfLiteTensorCopyToBuffer")(tensor, data, size);
+  if (state.crashes && !has_delegate) std::raise(SIGSEGV);
   if (state.returns_constants) std::memset(data, 34, size);
   return status;
 }

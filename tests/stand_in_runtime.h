@@ -7,6 +7,7 @@
 struct StandInRuntime {
   const char* version = "2.21.0";     // what TfLiteVersion says
   bool returns_constants = false;     // every value of every output is 34, as with 2.9's fault
+  bool crashes = false;               // without a delegate, as 2.21's dense layers on arm64
   bool leaves_operators = false;      // XNNPACK is created without the flags that switch it on
   bool ignores_delegates = false;     // what is added to the options is not asked to take part
   bool refuses_models = false;        // no file is accepted

@@ -13,7 +13,7 @@ class CpuBackend : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options)
       : runtime_(std::make_shared<TfLiteRuntime>(options.libraries)),
-        faults_(runtime_),
+        faults_(runtime_, options.kernels),
         options_(options) {
     // Says at once what would fail at the first model.
     if (options_.kernels == CpuKernels::kXnnpack) check_xnnpack(runtime_);

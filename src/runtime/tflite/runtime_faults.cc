@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <array>
 
+#include "base/internal/process/isolated.h"
 #include "model/internal/flatbuffer.h"
 #include "model/internal/schema.h"
 #include "runtime/tflite/probe_models.h"
+#include "runtime/tflite/xnnpack.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -57,49 +59,68 @@ const tflite::Tensor* find_dense_per_output(std::span<const std::byte> bytes) {
   return nullptr;
 }
 
-constexpr const char* kDenseFault =
-    "computes FULLY_CONNECTED wrongly if the weights have one scale per output, which is how "
-    "TensorFlow 2.17 and later convert every int8 Dense layer";
-constexpr const char* kRemedy =
-    "use TensorFlow Lite 2.14 or later (`scripts/setup` fetches 2.21; set its path with --runtime "
-    "or SEGUE_TFLITE_LIB)";
+constexpr std::string_view kWrong = "wrong";
+constexpr std::string_view kRight = "right";
+constexpr Nanoseconds kLongestTest = std::chrono::seconds(20);
 
-bool computes_dense_wrongly(const std::shared_ptr<const TfLiteRuntime>& runtime) {
+// Computes a dense layer of two outputs with different scales.
+std::string computed_dense(const std::shared_ptr<const TfLiteRuntime>& runtime,
+                           CpuKernels kernels) {
   const std::vector<std::byte> model = dense_with_scale_per_output();
-  const auto session = open_tflite_session(runtime, model, "a test of the runtime", {}, {});
+  DelegatePointer delegate;
+  if (kernels == CpuKernels::kXnnpack) delegate = make_xnnpack(*runtime, 1);
+  const auto session =
+      open_tflite_session(runtime, model, "a test of the runtime", std::move(delegate), {});
   const std::array input{std::byte{10}, std::byte{20}};
   const std::span<const std::byte> inputs(input);
   // 10 * 1 + 20 * 1, and 0.5 * (10 * 2 + 20 * 4).
   const TensorBytes expected{std::byte{30}, std::byte{50}};
-  return session->run({&inputs, 1}).at(0) != expected;
+  return std::string(session->run({&inputs, 1}).at(0) == expected ? kRight : kWrong);
 }
 
 }  // namespace
 
-bool RuntimeFaults::has_dense_fault() const {
+RuntimeFaults::DenseFault RuntimeFaults::dense_fault() const {
   std::call_once(is_tried_, [this] {
     try {
-      has_dense_fault_ = computes_dense_wrongly(runtime_);
+      const std::string result = run_isolated(
+          [this](const StepReport&) { return computed_dense(runtime_, kernels_); }, kLongestTest);
+      if (result == kWrong) dense_fault_ = DenseFault::kWrong;
+    } catch (const Crash& crash) {
+      if (!crash.timed_out) dense_fault_ = DenseFault::kCrash;
     } catch (const Error&) {
       // It does not run the test. The real model then loads, or fails with its own name.
     }
   });
-  return has_dense_fault_;
+  return dense_fault_;
+}
+
+std::string RuntimeFaults::sentence(const std::string& where) const {
+  const bool crashes = dense_fault() == DenseFault::kCrash;
+  const std::string_view remedy =
+      crashes
+          ? "use --kernels xnnpack, or another runtime"
+          : "use TensorFlow Lite 2.14 or later (`scripts/setup` fetches 2.21; set its path with "
+            "--runtime or SEGUE_TFLITE_LIB)";
+  return fmt::format(
+      "TensorFlow Lite {} {} FULLY_CONNECTED {}if the weights have one scale per output, which is "
+      "how TensorFlow 2.17 and later convert every int8 Dense layer; {}{}",
+      runtime_->api.version(), crashes ? "crashes in" : "computes", crashes ? "" : "wrongly ",
+      where, remedy);
 }
 
 void RuntimeFaults::check(std::span<const std::byte> model, const std::string& name) const {
   const tflite::Tensor* weights = find_dense_per_output(model);
-  if (weights == nullptr || !has_dense_fault()) return;
-  throw Error(ErrorCode::kDevice,
-              fmt::format("{}: TensorFlow Lite {} {}; here '{}' has {} scales; {}", name,
-                          runtime_->api.version(), kDenseFault,
-                          weights->name() == nullptr ? "" : weights->name()->string_view(),
-                          weights->quantization()->scale()->size(), kRemedy));
+  if (weights == nullptr || dense_fault() == DenseFault::kNone) return;
+  const std::string here = fmt::format(
+      "here '{}' has {} scales; ", weights->name() == nullptr ? "" : weights->name()->string_view(),
+      weights->quantization()->scale()->size());
+  throw Error(ErrorCode::kDevice, fmt::format("{}: {}", name, sentence(here)));
 }
 
 std::vector<std::string> RuntimeFaults::sentences() const {
-  if (!has_dense_fault()) return {};
-  return {fmt::format("TensorFlow Lite {} {}; {}", runtime_->api.version(), kDenseFault, kRemedy)};
+  if (dense_fault() == DenseFault::kNone) return {};
+  return {sentence("")};
 }
 
 }  // namespace segue
