@@ -16,11 +16,9 @@
 /// Example:
 ///
 ///     const std::vector<segue::Probe> probes = segue::make_probes();  // zoo.h
-///     const segue::EdgeTpuDevice device = segue::list_edgetpu_devices({}).at(0);
-///     const auto tpu = segue::isolate(segue::make_edgetpu_backend({}, device));
-///     const auto times = segue::measure_probes(segue::compile_probes(probes, "/tmp", {}), *tpu);
-///     const auto result =
-///         segue::fit_calibration(probes, times, segue::calibration_base(device));
+///     segue::CalibrationRequest request;
+///     request.name = "my-host";
+///     const segue::CalibrationResult result = segue::calibrate(probes, request);
 ///     segue::write_file("my-host.json", segue::calibrated_device_json(result, "my-host"));
 ///
 /// Three other probes take no part in the fit. Their smallest and largest measured / simulated
@@ -58,6 +56,11 @@ struct Probe {
   Model model;           // its name is "segue-probe-link", for example
   std::string measures;  // key in device_constants(); empty: only checks the result
 };
+
+/// Writes the probes for compilation on another machine, all or none, and returns the paths.
+/// Throws Error(kIo).
+std::vector<std::filesystem::path> write_probes(std::span<const Probe> probes,
+                                                const std::filesystem::path& folder);
 
 /// Compiles the probes in temporary folders inside `folder`. Throws Error(kCompiler) when the
 /// compiler cannot be started, fails or leaves an operator to the host, and as compile_for_edgetpu.
@@ -121,6 +124,7 @@ struct CalibratedProbe {
 struct CalibrationResult {
   std::string base;   // name in the catalogue
   DeviceSpec device;  // the base with the measured constants
+  std::string tpu;    // name of the measured Edge TPU
   std::vector<CalibratedConstant> constants;
   std::vector<CalibratedProbe> probes;  // in the order of make_probes
 };
@@ -151,5 +155,24 @@ void check_calibration_base(const DeviceSpec& base, const EdgeTpuDevice& device)
 /// Returns one sentence that tells whether the measured clock is that of the base, and otherwise
 /// which clock it is closest to and what that means.
 [[nodiscard]] std::string clock_sentence(const CalibrationResult& result);
+
+// --- All steps
+
+/// What to measure, and with which programs.
+struct CalibrationRequest {
+  std::string name;  // of the calibrated device
+  std::string base;  // device in the catalogue; empty: calibration_base
+  std::string use;   // name of the Edge TPU (list_edgetpu_devices); empty: the first
+  // Folder of probes that were compiled elsewhere; empty: `compiler` compiles them.
+  std::filesystem::path compiled_probes = {};
+  EdgeTpuCompilerOptions compiler = {};
+  EdgeTpuLibraries libraries = {};
+};
+
+/// Measures one Edge TPU and its host, in a process of its own. Everything that can be wrong with
+/// the request is checked before the measurement, which takes some seconds. Throws as the functions
+/// above, and Error(kDevice) when there is no Edge TPU.
+[[nodiscard]] CalibrationResult calibrate(std::span<const Probe> probes,
+                                          const CalibrationRequest& request);
 
 }  // namespace segue

@@ -179,13 +179,10 @@ struct RunReport {
 [[nodiscard]] std::string doctor_text(std::span<const Finding> findings);
 [[nodiscard]] std::string doctor_json(std::span<const Finding> findings);
 
-/// A calibration: the measured constants, those of the base, and the check. `device` is the name of
-/// the measured device.
+/// A calibration: the measured constants, those of the base, and the check.
 [[nodiscard]] std::string calibration_text(const CalibrationResult& result,
-                                           const std::string& device,
                                            std::size_t width = kTextWidth);
-[[nodiscard]] std::string calibration_json(const CalibrationResult& result,
-                                           const std::string& device);
+[[nodiscard]] std::string calibration_json(const CalibrationResult& result);
 
 // --- Compilation
 

@@ -28,6 +28,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <span>
@@ -132,10 +133,13 @@ void run_sweep(const SweepSpec& spec, const SweepModels& models, const Shard& sh
 /// The rows of a file to which lines were appended, without an incomplete last line.
 struct SweepLines {
   std::vector<SweepRow> rows;
-  bool is_torn = false;  // the last line is incomplete
+  bool is_torn = false;            // the last line is incomplete
+  std::size_t complete_bytes = 0;  // length of the complete lines
 };
-/// Parses a file. Throws as parse_sweep_row, with the line number.
+/// Parses the text of a file. Throws as parse_sweep_row, with the line number.
 [[nodiscard]] SweepLines parse_sweep(std::string_view text, const std::string& label);
+/// Reads a file of at most 2 GiB. Throws as read_text_file and parse_sweep.
+[[nodiscard]] SweepLines read_sweep(const std::filesystem::path& file);
 
 /// Whether merge_sweep requires all jobs.
 enum class Completeness { kRequired, kAny };

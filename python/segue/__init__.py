@@ -61,8 +61,17 @@ from segue._segue import (
 )
 from segue.errors import Error
 from segue.pipeline import Pipeline
-from segue.planning import compare, plan, split, verify
-from segue.tools import check_certificate, compile, doctor, report, sweep
+from segue.planning import compare, plan, plan_at, split, verify
+from segue.tools import (
+    calibrate,
+    check_certificate,
+    compile,
+    doctor,
+    merge_sweep,
+    report,
+    sweep,
+    write_probes,
+)
 
 __version__ = version()
 
@@ -94,6 +103,7 @@ __all__ = [
     "Timeline",
     "VerifyReport",
     "__version__",
+    "calibrate",
     "callable_backend",
     "check_certificate",
     "compare",
@@ -103,11 +113,13 @@ __all__ = [
     "doctor",
     "edgetpu_backend",
     "edgetpu_devices",
+    "merge_sweep",
     "open_devices",
     "open_model",
     "open_session",
     "parse_plan",
     "plan",
+    "plan_at",
     "read_plan",
     "report",
     "runtime_names",
@@ -118,5 +130,6 @@ __all__ = [
     "strategy_names",
     "sweep",
     "verify",
+    "write_probes",
     "zoo_names",
 ]

@@ -73,6 +73,16 @@ def plan(
     )
 
 
+def plan_at(
+    model: AnyModel, tensors: Sequence[str], device: str = "edgetpu-pcie"
+) -> Plan:
+    """Returns the plan whose stages end at the named tensors, with one device per stage.
+
+    Raises Error with code "invalid argument" if a name is unknown or the cuts are not in order.
+    """
+    return _segue.plan_at(to_model(model), list(tensors), device)
+
+
 def compare(
     model: AnyModel,
     tpus: range = range(1, 9),

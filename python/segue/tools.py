@@ -12,6 +12,13 @@ from segue._segue import Certificate, CompileReport, Finding, Model, Plan
 from segue.planning import AnyModel, to_command, to_model
 
 
+def to_compiler(compiler: Sequence[str] | str | None) -> list[str]:
+    """Returns the command of edgetpu_compiler; None: SEGUE_EDGETPU_COMPILER, or its name."""
+    if compiler is None:
+        compiler = os.environ.get("SEGUE_EDGETPU_COMPILER") or "edgetpu_compiler"
+    return to_command(compiler)
+
+
 def compile(
     source: Model | str | os.PathLike[str],
     folder: str | os.PathLike[str] | None = None,
@@ -31,9 +38,7 @@ def compile(
     its command (default: SEGUE_EDGETPU_COMPILER, or edgetpu_compiler). A segment that does not
     compile is a result, with the operator that causes it; the report is then false.
     """
-    if compiler is None:
-        compiler = os.environ.get("SEGUE_EDGETPU_COMPILER") or "edgetpu_compiler"
-    command = to_command(compiler)
+    command = to_compiler(compiler)
     if not isinstance(source, Model) and Path(source).is_dir():
         if folder is not None:
             raise ValueError("folder: compiled segments are written next to the segments")
@@ -84,6 +89,57 @@ def sweep(
         list(models), list(tpus), list(devices), chosen, max_replicas, shard, threads
     )
     return [json.loads(line) for line in lines]
+
+
+def merge_sweep(
+    files: Iterable[str | os.PathLike[str]], *, partial: bool = False
+) -> list[dict[str, Any]]:
+    """Merges the output files of `segue sweep`; returns each job once, in order.
+
+    partial: accept missing jobs. Raises Error if files belong to different sweeps, two results of a
+    job differ, or a job is missing.
+    """
+    lines = _segue.merge_lines([Path(file) for file in files], partial)
+    return [json.loads(line) for line in lines]
+
+
+def write_probes(folder: str | os.PathLike[str]) -> list[Path]:
+    """Writes the models that calibrate() measures, to be compiled on another machine."""
+    return _segue.write_probes(Path(folder))
+
+
+def calibrate(
+    output: str | os.PathLike[str],
+    *,
+    base: str = "",
+    use: str = "",
+    probes: str | os.PathLike[str] | None = None,
+    compiler: Sequence[str] | str | None = None,
+    runtime: str | os.PathLike[str] | None = None,
+    edgetpu_library: str | os.PathLike[str] | None = None,
+) -> dict[str, Any]:
+    """Measures an Edge TPU and its host for some seconds, and writes a device file.
+
+    output: the file, "NAME.json"; the device is named after it. base: catalogue device that
+    supplies the constants that are not measured (default: chosen by the link). use: name of the
+    Edge TPU (default: the first). probes: folder of probes that were compiled elsewhere. compiler:
+    as in compile(). Returns the measured constants and the check, as `segue calibrate --json`.
+    """
+    file = Path(output)
+    if file.suffix != ".json" or not file.parent.is_dir():
+        raise ValueError(f"output: {file} must be a file NAME.json in an existing folder")
+    result: dict[str, Any] = json.loads(
+        _segue.calibrate(
+            file,
+            base,
+            use,
+            None if probes is None else Path(probes),
+            to_compiler(compiler),
+            None if runtime is None else Path(runtime),
+            None if edgetpu_library is None else Path(edgetpu_library),
+        )
+    )
+    return result
 
 
 def report(model: AnyModel, plans: Plan | Sequence[Plan], chosen: int = 0, inputs: int = 15) -> str:

@@ -179,6 +179,17 @@ Shared make(const SharedModel& model, const PlanArguments& arguments) {
       DevicedPlan{std::move(result.plan), std::move(result.pools), std::move(notes)});
 }
 
+Shared plan_at(const SharedModel& model, const std::vector<std::string>& tensors,
+               const std::string& device) {
+  const Segmentation segmentation = segment_at(model->graph, tensors);
+  const auto count = static_cast<std::uint32_t>(segmentation.segments.size());
+  auto pools = open_devices(device, count);
+  const std::vector<PoolCounts> devices(count, PoolCounts{1});
+  Plan plan = make_plan(model->graph, segmentation, pools, Strategy::kManual, devices);
+  identify_model(plan, model->model);
+  return std::make_shared<const DevicedPlan>(DevicedPlan{std::move(plan), std::move(pools), ""});
+}
+
 std::vector<Shared> compare(const SharedModel& model, std::uint32_t first, std::uint32_t last,
                             const std::string& device, std::uint32_t max_replicas) {
   const DevicePool kind = open_device_kind(device);
@@ -210,6 +221,7 @@ void bind_planning(nb::module_& module) {
              "max_replicas"_a, "objective"_a, "max_latency_ms"_a.none(),
              "min_throughput_per_s"_a.none(), "min_gain"_a, "search"_a, "measure"_a.none(),
              "compiler"_a);
+  module.def("plan_at", interruptible(&plan_at), "model"_a, "tensors"_a, "device"_a);
   module.def("strategy_names", &all_strategies, "The strategies that plan accepts.");
   module.def("compare", interruptible(&compare), "model"_a, nb::kw_only(), "first"_a = 1,
              "last"_a = 8, "device"_a = "edgetpu-pcie", "max_replicas"_a = 0,

@@ -1,11 +1,13 @@
-// Compilation for the Edge TPU, diagnosis, proofs, sweeps and report pages.
+// Compilation for the Edge TPU, diagnosis, proofs, sweeps, calibration and report pages.
 #include <algorithm>
 #include <cstdlib>
 
 #include "interruptible.h"
 #include "module.h"
+#include "segue/calibrate.h"
 #include "segue/edgetpu.h"
 #include "segue/error.h"
+#include "segue/file.h"
 #include "segue/planner.h"
 #include "segue/report.h"
 #include "segue/sweep.h"
@@ -149,6 +151,47 @@ void bind_sweeps(nb::module_& module) {
         });
       },
       "models"_a, "tpus"_a, "devices"_a, "strategies"_a, "max_replicas"_a, "shard"_a, "threads"_a);
+  module.def(
+      "merge_lines",
+      [](const std::vector<fs::path>& files, bool partial) {
+        const nb::gil_scoped_release released;
+        std::vector<SweepRow> rows;
+        for (const fs::path& file : files)
+          std::ranges::move(read_sweep(file).rows, std::back_inserter(rows));
+        std::vector<std::string> lines;
+        const auto completeness = partial ? Completeness::kAny : Completeness::kRequired;
+        for (const SweepRow& row : merge_sweep(std::move(rows), completeness))
+          lines.push_back(to_json(row));
+        return lines;
+      },
+      "files"_a, "partial"_a);
+}
+
+void bind_calibration(nb::module_& module) {
+  module.def(
+      "write_probes",
+      [](const fs::path& folder) {
+        const nb::gil_scoped_release released;
+        return write_probes(make_probes(), folder);
+      },
+      "folder"_a);
+  module.def(
+      "calibrate",
+      [](const fs::path& output, const std::string& base, const std::string& use,
+         const std::optional<fs::path>& probes, const std::vector<std::string>& command,
+         const std::optional<fs::path>& runtime, const std::optional<fs::path>& edgetpu_library) {
+        CalibrationRequest request{.name = output.stem().string(), .base = base, .use = use};
+        request.compiled_probes = probes.value_or(fs::path());
+        request.compiler.command = command;
+        request.libraries = edgetpu_libraries(runtime, edgetpu_library);
+        return run_interruptibly([&] {
+          const CalibrationResult result = calibrate(make_probes(), request);
+          write_file(output, calibrated_device_json(result, request.name));
+          return calibration_json(result);
+        });
+      },
+      "output"_a, "base"_a, "use"_a, "probes"_a.none(), "command"_a, "runtime"_a.none(),
+      "edgetpu_library"_a.none());
 }
 
 void bind_pages(nb::module_& module) {
@@ -179,6 +222,7 @@ void bind_tools(nb::module_& module) {
   bind_diagnosis(module);
   bind_proofs(module);
   bind_sweeps(module);
+  bind_calibration(module);
   bind_pages(module);
 }
 

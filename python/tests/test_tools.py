@@ -79,6 +79,62 @@ def test_sweep_gives_one_row_per_job():
         segue.sweep(["zoo:conv5-f32"], strategies=["fast"])
 
 
+def test_merged_shards_are_the_sweep(tmp_path):
+    options = {"tpus": [1, 2], "strategies": ["balanced", "optimal"]}
+    files = []
+    for shard in ("2/2", "1/2"):
+        rows = segue.sweep(["zoo:conv5-f32"], shard=shard, **options)
+        files.append(tmp_path / shard.replace("/", "-"))
+        files[-1].write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert segue.merge_sweep(files) == segue.sweep(["zoo:conv5-f32"], **options)
+    assert len(segue.merge_sweep(files[:1], partial=True)) == 2
+    with pytest.raises(segue.Error, match="2 of 4") as caught:
+        segue.merge_sweep(files[:1])
+    assert caught.value.code == "infeasible"
+
+
+def test_written_probes_are_models(tmp_path):
+    paths = segue.write_probes(tmp_path)
+    assert paths and all(segue.open_model(path).operators for path in paths)
+
+
+def test_calibration_of_a_wrong_name_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="NAME.json"):
+        segue.calibrate(tmp_path / "host.txt")
+
+
+def test_calibration_without_devices_is_an_error(tmp_path):
+    with pytest.raises(segue.Error, match="libedgetpu"):
+        segue.calibrate(tmp_path / "host.json", edgetpu_library="/nowhere/libedgetpu.so.1")
+    assert not (tmp_path / "host.json").exists()
+
+
+@pytest.mark.skipif("SEGUE_TEST_COMPILER" not in os.environ, reason="no stand-in for the compiler")
+def test_calibration_writes_a_device(tmp_path):
+    if "SEGUE_TEST_STAND_IN" not in os.environ:
+        pytest.skip("no stand-in for libedgetpu")
+    output = tmp_path / "my-host.json"
+    try:
+        result = segue.calibrate(
+            output,
+            compiler=[os.environ["SEGUE_TEST_COMPILER"]],
+            edgetpu_library=os.environ["SEGUE_TEST_STAND_IN"],
+        )
+    except segue.Error as error:
+        if "spreads over" in str(error):
+            pytest.skip("other programs on this machine disturb the measurement")
+        raise
+    assert result["schema"] == "segue.calibrate/1" and result["constants"]
+    assert segue.plan("zoo:conv5-f32", 2, device=str(output)).device_count == 2
+
+
+def test_plan_at_ends_stages_at_tensors(model):
+    cut = segue.plan(model, 2, "balanced")
+    assert len(segue.plan_at(model, cut.stages[0].outputs).stages) == 2
+    with pytest.raises(segue.Error, match="'nowhere'"):
+        segue.plan_at(model, ["nowhere"])
+
+
 def test_report_is_a_page(model):
     page = segue.report(model, segue.compare(model, range(1, 4)), chosen=2)
     assert page.startswith("<!doctype html>")

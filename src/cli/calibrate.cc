@@ -31,38 +31,13 @@ struct CalibrateArguments {
   bool json = false;
 };
 
-void write_probes(const fs::path& folder) {
-  const auto probes = make_probes();
-  StagedFiles files;
-  for (const Probe& probe : probes) {
-    const std::span<const std::byte> bytes = probe.model.runnable_bytes();
-    files.stage(folder / (probe.model.name() + ".tflite"), std::span(&bytes, 1));
-  }
-  files.commit();
+void write(const fs::path& folder) {
+  const std::size_t count = write_probes(make_probes(), folder).size();
   const std::string shown = printable(folder.string());
   print_text(fmt::format(
       "{} probes written to {}\nNext, on a machine with edgetpu_compiler: edgetpu_compiler -o {} "
       "{}/*.tflite\nThen, on this machine: segue calibrate --probes {} -o my-host.json\n",
-      probes.size(), shown, shown, shown, shown));
-}
-
-std::vector<Model> compile_here(const CalibrateArguments& options, std::span<const Probe> probes) {
-  try {
-    return compile_probes(probes, fs::temp_directory_path(),
-                          edgetpu_compiler_options(options.compiler));
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kCompiler) throw;
-    throw Error(
-        ErrorCode::kCompiler,
-        fmt::format("{}; without a compiler on this machine: run `segue calibrate --write-probes "
-                    "DIR`, compile the probes on another machine, then pass --probes DIR",
-                    error.what()));
-  }
-}
-
-EdgeTpuDevice device_of(const CalibrateArguments& options, const EdgeTpuLibraries& libraries) {
-  const auto found = list_edgetpu_devices(libraries);
-  return find_edgetpu_device(found, options.use.empty() ? "0" : options.use);
+      count, shown, shown, shown, shown));
 }
 
 // A name or a folder that is wrong shows before the measurement.
@@ -80,27 +55,31 @@ std::string device_name(const std::string& output) {
   return file.stem().string();
 }
 
+CalibrationResult measure(const CalibrateArguments& options, const std::string& name) {
+  CalibrationRequest request{.name = name, .base = options.base, .use = options.use};
+  request.compiled_probes = options.probes;
+  if (options.probes.empty()) request.compiler = edgetpu_compiler_options(options.compiler);
+  request.libraries = {runtime_candidates(options.runtime),
+                       edgetpu_candidates(options.edgetpu_library)};
+  try {
+    return segue::calibrate(make_probes(), request);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kCompiler) throw;
+    throw Error(
+        ErrorCode::kCompiler,
+        fmt::format("{}; without a compiler on this machine: run `segue calibrate --write-probes "
+                    "DIR`, compile the probes on another machine, then pass --probes DIR",
+                    error.what()));
+  }
+}
+
 void calibrate(const CalibrateArguments& options) {
   const std::string name = device_name(options.output);
-  const auto probes = make_probes();
-  std::vector<Model> compiled;
-  if (!options.probes.empty()) compiled = read_compiled_probes(probes, options.probes);
-  const DeviceSpec* const named = options.base.empty() ? nullptr : &find_device(options.base);
-  const EdgeTpuLibraries libraries{runtime_candidates(options.runtime),
-                                   edgetpu_candidates(options.edgetpu_library)};
-  const EdgeTpuDevice device = device_of(options, libraries);
-  const DeviceSpec& base = named == nullptr ? calibration_base(device) : *named;
-  check_calibration_base(base, device);
-  (void)calibrated_device_json({base.name, base, {}, {}}, name);
-  if (compiled.empty()) compiled = compile_here(options, probes);
-  check_edgetpu(libraries, device, compiled[0].runnable_bytes(), compiled[0].name(),
-                std::chrono::seconds(30));
-  const auto times = measure_probes(compiled, *isolate(make_edgetpu_backend(libraries, device)));
-  const CalibrationResult result = fit_calibration(probes, times, base);
+  const CalibrationResult result = measure(options, name);
   const BeforeWriting before({options.output});
   write_file(options.output, calibrated_device_json(result, name));
-  if (options.json) return print(calibration_json(result, device.name()));
-  print_text(calibration_text(result, device.name(), text_width()) +
+  if (options.json) return print(calibration_json(result));
+  print_text(calibration_text(result, text_width()) +
              fmt::format("Written to {} ({}); next: segue plan MODEL --device {}\n",
                          printable(options.output), before.change(), printable(options.output)));
 }
@@ -120,7 +99,7 @@ void run(const CLI::App& command, const CalibrateArguments& options) {
                                     "--compiler-cmd", "--json"};
   refuse_options(command, kOfMeasuring,
                  "cannot be combined with --write-probes, which does not measure");
-  write_probes(options.write_probes);
+  write(options.write_probes);
 }
 
 }  // namespace

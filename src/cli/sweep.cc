@@ -19,8 +19,6 @@
 namespace segue::cli {
 namespace {
 
-constexpr std::size_t kLargestFile = std::size_t{1} << 31U;
-
 struct SweepOptions {
   std::vector<std::string> models;
   bool whole_zoo = false;
@@ -80,8 +78,7 @@ std::string lines_of(std::span<const SweepRow> rows) {
 class ShardFile {
  public:
   ShardFile(const std::string& path, const std::string& sweep) : file_(path) {
-    const std::string text = read_text_file(path, kLargestFile);
-    SweepLines lines = parse_sweep(text, path);
+    SweepLines lines = read_sweep(path);
     const auto other =
         std::ranges::find_if(lines.rows, [&](const SweepRow& row) { return row.sweep != sweep; });
     if (other != lines.rows.end()) {
@@ -91,7 +88,7 @@ class ShardFile {
                       "TPU counts, strategies or the version of segue differ; name another file",
                       path, other->sweep, sweep));
     }
-    if (lines.is_torn) file_.cut_to(text.rfind('\n') + 1);
+    if (lines.is_torn) file_.cut_to(lines.complete_bytes);
     known_ = std::move(lines.rows);
     lines_ = known_.size();
     for (const SweepRow& row : known_) rows_.insert_or_assign(row.job, row);
@@ -167,7 +164,7 @@ struct MergeOptions {
 void merge(const MergeOptions& options) {
   std::vector<SweepRow> rows;
   for (const std::string& file : options.files) {
-    SweepLines lines = parse_sweep(read_text_file(file, kLargestFile), file);
+    SweepLines lines = read_sweep(file);
     if (lines.is_torn) print_note(file + ": the last line is incomplete and was ignored");
     std::ranges::move(lines.rows, std::back_inserter(rows));
   }

@@ -33,18 +33,17 @@ Table check_table(const CalibrationResult& result) {
 
 }  // namespace
 
-std::string calibration_text(const CalibrationResult& result, const std::string& device,
-                             std::size_t width) {
+std::string calibration_text(const CalibrationResult& result, std::size_t width) {
   const Calibration check = result.device.calibration.value_or(Calibration{});
   return fmt::format(
       "Measured on {}, compared with {}:\n\n{}\n{}\n\nCheck on networks that were not used to fit "
       "constants, simulated with the measured constants:\n\n{}\nPlans for this device use the "
       "ranges of a measured host, which include {:.2f} to {:.2f} times the simulated time.\n",
-      printable(device), result.base, constants_table(result).to_text(width),
+      printable(result.tpu), result.base, constants_table(result).to_text(width),
       clock_sentence(result), check_table(result).to_text(width), check.low, check.high);
 }
 
-std::string calibration_json(const CalibrationResult& result, const std::string& device) {
+std::string calibration_json(const CalibrationResult& result) {
   using nlohmann::ordered_json;
   ordered_json constants = ordered_json::array();
   for (const CalibratedConstant& constant : result.constants) {
@@ -65,7 +64,7 @@ std::string calibration_json(const CalibrationResult& result, const std::string&
   }
   const Calibration check = result.device.calibration.value_or(Calibration{});
   return json::to_text({{"schema", "segue.calibrate/1"},
-                        {"device", device},
+                        {"device", result.tpu},
                         {"base", result.base},
                         {"constants", std::move(constants)},
                         {"probes", std::move(probes)},

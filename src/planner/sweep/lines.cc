@@ -8,6 +8,7 @@
 #include "plan/internal/time_json.h"
 #include "planner/sweep/limits.h"
 #include "segue/error.h"
+#include "segue/file.h"
 #include "segue/sweep.h"
 #include "segue/units.h"
 
@@ -178,6 +179,7 @@ SweepLines parse_sweep(std::string_view text, const std::string& label) {
       break;
     }
     ++number;
+    result.complete_bytes += end + 1;
     if (end > 0) {
       result.rows.push_back(
           parse_sweep_row(text.substr(0, end), fmt::format("{}, line {}", label, number)));
@@ -185,6 +187,11 @@ SweepLines parse_sweep(std::string_view text, const std::string& label) {
     text.remove_prefix(end + 1);
   }
   return result;
+}
+
+SweepLines read_sweep(const std::filesystem::path& file) {
+  constexpr std::size_t kLargestFileBytes = std::size_t{1} << 31U;
+  return parse_sweep(read_text_file(file, kLargestFileBytes), file.string());
 }
 
 std::vector<SweepRow> merge_sweep(std::vector<SweepRow> rows, Completeness needed) {

@@ -3,6 +3,7 @@
 
 #include "segue/calibrate.h"
 #include "segue/error.h"
+#include "segue/file.h"
 #include "segue/verify.h"
 
 namespace segue {
@@ -38,6 +39,18 @@ std::string difference(const Model& compiled, const Model& probe) {
 }
 
 }  // namespace
+
+std::vector<fs::path> write_probes(std::span<const Probe> probes, const fs::path& folder) {
+  std::vector<fs::path> written;
+  StagedFiles files;
+  for (const Probe& probe : probes) {
+    const std::span<const std::byte> bytes = probe.model.runnable_bytes();
+    written.push_back(folder / (probe.model.name() + ".tflite"));
+    files.stage(written.back(), std::span(&bytes, 1));
+  }
+  files.commit();
+  return written;
+}
 
 std::vector<Model> compile_probes(std::span<const Probe> probes, const fs::path& folder,
                                   const EdgeTpuCompilerOptions& options) {
