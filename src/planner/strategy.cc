@@ -160,16 +160,19 @@ StrategyPlan PlanningCache::plan(std::uint32_t count, const StrategyRow& strateg
 }
 
 std::span<const StrategyRow> strategy_table() {
+  // Keys come from kStrategyNames, so that options and plan.json agree.
+  const auto row = [](Strategy strategy, std::string_view title, bool takes_limits, auto planner) {
+    return StrategyRow{to_string(strategy), title, strategy, takes_limits, planner};
+  };
   static const std::array rows{
-      StrategyRow{"compiler",
-                  "the cuts of edgetpu_compiler --num_segments, which itself crashes on models of "
-                  "current converters",
-                  Strategy::kCompiler, false, by_compiler_rule},
-      StrategyRow{"balanced", "Segm_Balanced of the paper", Strategy::kBalanced, false, by_balance},
-      StrategyRow{"profile", "best horizontal cuts by profiled times", Strategy::kProfile, false,
-                  by_profile},
-      StrategyRow{"optimal", "stages and replicas with the best objective, with a proven bound",
-                  Strategy::kOptimal, true, by_exact_search}};
+      row(Strategy::kCompiler,
+          "the cuts of edgetpu_compiler --num_segments, which itself crashes on models of current "
+          "converters",
+          false, by_compiler_rule),
+      row(Strategy::kBalanced, "Segm_Balanced of the paper", false, by_balance),
+      row(Strategy::kProfile, "best horizontal cuts by profiled times", false, by_profile),
+      row(Strategy::kOptimal, "stages and replicas with the best objective, with a proven bound",
+          true, by_exact_search)};
   return rows;
 }
 
