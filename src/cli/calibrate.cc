@@ -40,7 +40,7 @@ void write(const fs::path& folder) {
       count, shown, shown, shown, shown));
 }
 
-// A name or a folder that is wrong shows before the measurement.
+// Checks the name and the folder before the measurement, so that a wrong one is reported at once.
 std::string device_name(const std::string& output) {
   const fs::path file = output;
   if (file.extension() != ".json") {

@@ -26,7 +26,7 @@ double score(const Port& port, const TensorBytes& value, std::size_t i) {
   }
 }
 
-// "0  background", "0:background": how pycoral's label files number their lines.
+// The label files of pycoral number their lines: "0  background" or "0:background".
 constexpr const char* kDigits = "0123456789";
 
 bool is_numbered(const std::vector<std::string>& labels) {

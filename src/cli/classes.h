@@ -1,4 +1,4 @@
-// The classes that a classifier's scores speak for.
+// The classes of a classifier: their labels and scores.
 #pragma once
 
 #include <string>
@@ -9,13 +9,15 @@
 
 namespace segue::cli {
 
-// One label per line, or each with its class's number before it. Throws Error(kIo).
+// Reads one label per line. A line may begin with the number of its class. Throws Error(kIo).
 [[nodiscard]] std::vector<std::string> read_labels(const std::string& path);
 
-// How many classes an output has scores of. Throws Error(kInvalidArgument) where it holds none.
+// Returns the number of classes that an output has scores of. Throws Error(kInvalidArgument) if the
+// output holds no scores.
 [[nodiscard]] std::size_t class_count(const Port& port);
 
-// The five classes with the highest scores; of equal ones those that come first.
+// Returns the five classes with the highest scores, highest first. Among equal scores, lower class
+// numbers come first.
 [[nodiscard]] std::vector<ClassScore> best_classes(const Port& port, const TensorBytes& value,
                                                    const std::vector<std::string>& labels);
 

@@ -1,5 +1,5 @@
-// One function per command: adds its options to the application and sets what runs when it is
-// chosen.
+// One function per command. It adds the command and its options to the application, and sets the
+// callback that runs the command.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -33,13 +33,13 @@ void add_paper(CLI::App& app);
 void add_manual(CLI::App& app);
 void add_completion(CLI::App& app);
 
-// What each exit status means.
+// Describes the meaning of each exit status.
 [[nodiscard]] std::string exit_statuses();
 
-// --signature NAME: which model a file of several holds is MODEL.
+// Adds --signature NAME, which selects one model if the file MODEL holds several.
 void add_signature(CLI::App& command, std::string& signature);
 
-// Opens MODEL; what is to be known of it goes to stderr.
+// Opens MODEL and prints notes on it to stderr.
 [[nodiscard]] Model open_noted(const std::string& model, const std::string& signature);
 
 // Result formats of commands that print a table.
@@ -49,21 +49,21 @@ struct FormatOptions {
 };
 void add_format(CLI::App& command, FormatOptions& options);
 
-// -o, --output PATH.
+// Adds -o, --output PATH.
 CLI::Option* add_output(CLI::App& command, std::string& path, const std::string& help);
 
 void add_seed(CLI::App& command, std::uint64_t& seed, const std::string& help);
 
-// Throws where an option was given without a value, or what is written would take the place of a
-// file that is read.
+// Throws if an option has an empty value, or if an output file would overwrite an input file.
 void check_values(const CLI::App& command);
 
-// How to cut: shared by `plan`, `split`, `simulate` and `compare`. Empty texts: not given.
+// How to cut a model: shared by `plan`, `split`, `simulate` and `compare`. An empty text means that
+// the option was not given.
 struct CutOptions {
   std::string tpus;  // a number, or "auto"
   std::string strategy = "optimal";
   std::string search;              // of "profile"
-  std::string measure;             // "cpu": operators on the host, and what "profile" asks for
+  std::string measure;             // "cpu": operators on the host, and measurements of "profile"
   std::string kernels;             // with `measure`
   std::string objective;           // of "optimal"
   std::uint32_t max_replicas = 0;  // of "optimal"; 0: no limit
@@ -76,17 +76,17 @@ struct CutOptions {
   [[nodiscard]] std::string device_or_default() const {
     return device.empty() ? "edgetpu-pcie" : device;
   }
-  [[nodiscard]] bool names_tpus() const;  // by number, by auto, or with the devices
+  [[nodiscard]] bool names_tpus() const;  // as a number, as auto, or in the devices
 };
 void add_cut(CLI::App& command, CutOptions& options);
-// As options take them.
+// The names of the strategies, as --strategy takes them.
 [[nodiscard]] std::vector<std::string> strategy_names();
 void add_max_replicas(CLI::App& command, std::uint32_t& most);
 
-// Throws where one of these options was given: `reason` says why it would do nothing.
+// Throws if one of these options was given. `reason` says why it would have no effect.
 void refuse_options(const CLI::App& command, std::span<const char* const> names,
                     const std::string& reason);
-// The same for all options that choose cuts, but for --device.
+// The same for all options that choose cuts, except --device.
 void refuse_cut_options(const CLI::App& command, const std::string& reason);
 
 // A plan with its devices, and the text of plan_notes.
@@ -97,29 +97,29 @@ struct CutResult {
 };
 [[nodiscard]] CutResult make_cut(const Graph& graph, const CutOptions& options);
 
-// The devices that `option` names, or else those the plan was made for.
+// Returns the devices that `option` names, or the devices of the plan if it is empty.
 [[nodiscard]] std::vector<DevicePool> devices_of_plan(const Plan& plan, const std::string& option);
 
 // Throws when writing to `output` would overwrite the file that the model is read from.
 void require_other_file(const std::string& model, const std::filesystem::path& output);
 
-// Results go to stdout as they are.
+// Prints a result to stdout unchanged.
 void print(const std::string& text);
 
-// The width of the terminal that stdout is; of something else, kTextWidth.
+// The width of the terminal if stdout is one, else kTextWidth.
 [[nodiscard]] std::size_t text_width();
 
-// Text for people: lines that are too wide are broken.
+// Prints text for people: lines that are too wide are broken.
 void print_text(const std::string& text);
 
-// Remarks go to stderr, so that results stay what programs expect.
+// Prints a remark to stderr, so that programs can still parse the results on stdout.
 void print_note(const std::string& text);
 
-// From the first call on, the first SIGINT or SIGTERM sets this, and only the next one ends the
-// program: what ran until then can be told.
+// After the first call of this function, the first SIGINT or SIGTERM sets the flag, and only the
+// next one ends the program. The command can thus still print the results so far.
 [[nodiscard]] const std::atomic<bool>& first_interrupt();
 
-// Ends the program with this exit status; nothing is printed.
+// Throw this to end the program with an exit status and without a message.
 struct ExitStatus {
   int status = 0;
 };

@@ -23,7 +23,7 @@ struct Comparison {
   std::vector<ComparedPlan> plans;  // by number of TPUs, then by strategy
   DevicePool pool;
 };
-// Throws Error(kInvalidArgument), and as compare_strategies.
+// Throws Error(kInvalidArgument), and the errors of compare_strategies.
 [[nodiscard]] Comparison compare(const Graph& graph, const ComparisonOptions& options);
 
 }  // namespace segue::cli

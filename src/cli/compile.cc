@@ -66,7 +66,8 @@ FolderCompilation compile(const CompileArguments& options) {
   fs::path folder = options.output;
   if (folder.empty()) {
     folder = options.source.starts_with("zoo:") || beside.empty() ? "." : beside;
-    // Beside a model may lie what took hours, or is of somebody else.
+    // The folder of the model may already hold a compiled file that took hours, or that belongs to
+    // somebody else.
     const fs::path compiled = folder / compiled_file_name(model.name() + ".tflite");
     if (fs::exists(compiled, absent)) {
       throw Error(ErrorCode::kInvalidArgument,

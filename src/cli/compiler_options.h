@@ -1,4 +1,4 @@
-// How to call Google's compiler: shared by the commands that do.
+// How to call Google's compiler: shared by the commands that call it.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -10,7 +10,7 @@
 
 namespace segue::cli {
 
-// Empty and none: not given.
+// An empty text or an empty optional means that the option was not given.
 struct CompilerOptions {
   std::string command;
   std::optional<double> timeout_s;
@@ -20,13 +20,13 @@ struct CompilerOptions {
   std::optional<std::uint32_t> delegate_search_step;
 };
 
-// --compiler-cmd alone, where that turns the use of the compiler on.
+// Adds --compiler-cmd alone, for commands that use the compiler only if it is given.
 void add_compiler_command(CLI::App& command, CompilerOptions& options, const std::string& help);
-// All of them.
+// Adds all options of the compiler.
 void add_compiler_options(CLI::App& command, CompilerOptions& options);
 
-// The option, SEGUE_EDGETPU_COMPILER, or "edgetpu_compiler". Throws Error(kInvalidArgument) for a
-// command of blanks.
+// Takes the command from the option, from SEGUE_EDGETPU_COMPILER, or else "edgetpu_compiler".
+// Throws Error(kInvalidArgument) if the command consists of blanks.
 [[nodiscard]] EdgeTpuCompilerOptions edgetpu_compiler_options(const CompilerOptions& options);
 
 }  // namespace segue::cli

@@ -23,14 +23,14 @@ std::vector<std::string> option_names(const CLI::App& command) {
   return names;
 }
 
-// Whether its values are devices: of the catalogue, or files.
+// Whether the values of the option are devices: names from the catalogue, or files.
 bool names_devices(const CLI::Option& option) {
   constexpr std::array kOfDevices{"--device", "--devices", "--base"};
   return std::ranges::find(kOfDevices, option.get_name()) != kOfDevices.end();
 }
 
-// Of an option with choices, "a b c"; of one that takes a device, the names of the catalogue; else
-// nothing.
+// Returns the choices of an option separated by blanks, or the names of the catalogue if it takes a
+// device, or an empty text.
 std::string choices_of(const CLI::Option& option) {
   if (names_devices(option)) {
     std::vector<std::string> names;
@@ -46,22 +46,22 @@ std::string choices_of(const CLI::Option& option) {
   return value;
 }
 
-// With the prefix before each, blanks between.
+// Returns all networks of the zoo separated by blanks, each with the prefix.
 std::string network_names(const std::string& prefix) {
   std::vector<std::string> names;
   for (const ZooEntry& entry : zoo_catalogue()) names.push_back(prefix + entry.name);
   return fmt::format("{}", fmt::join(names, " "));
 }
 
-// For shells, text between single quotes.
+// Quotes a text for shells with single quotes.
 std::string quoted(const std::string& text) {
   std::string result = "'";
   for (const char c : text) result += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return result + "'";
 }
 
-// What may stand behind a command besides options: inner commands, or choices of its arguments; of
-// `segue zoo`, networks.
+// Returns the words that may follow a command besides options: inner commands, choices of its
+// arguments, or networks for `segue zoo`.
 std::string words_behind(const CLI::App& command) {
   std::vector<std::string> words;
   for (const CLI::App* inner : command.get_subcommands(nullptr)) words.push_back(inner->get_name());
@@ -73,7 +73,8 @@ std::string words_behind(const CLI::App& command) {
   return fmt::format("{}", fmt::join(words, " "));
 }
 
-// The cases of a command and its inner ones: the words for `path:option`, and those for `path`.
+// Adds the cases of a command and of its inner commands: choices for `path:option`, options and
+// words for `path`.
 void add_bash_cases(const CLI::App& command, const std::string& path, std::string& choices,
                     std::string& options) {
   options += fmt::format("    '{}') options='{}' words='{}' ;;\n", path,
@@ -144,7 +145,7 @@ complete -o filenames -F _segue segue
       fmt::arg("networks", network_names("")));
 }
 
-// Inside the brackets of zsh's _arguments, a bracket or a colon would end the description.
+// Escapes a description for zsh's _arguments, where a bracket or a colon would end it.
 std::string zsh_text(const std::string& text) {
   std::string result;
   for (const char c : text) {
@@ -175,7 +176,7 @@ std::string zsh_arguments(const CLI::App& command) {
          (words.empty() ? "'*:file:_segue_models'" : quoted("*:word:(" + words + ")"));
 }
 
-// What completes a command: its inner commands have cases of their own.
+// Returns the zsh code that completes a command. Each inner command has a case.
 std::string zsh_case(const CLI::App& command) {
   std::string inner;
   for (const CLI::App* one : command.get_subcommands(nullptr))
@@ -215,7 +216,8 @@ std::string fish_value(const CLI::Option& option) {
   return std::string(names_devices(option) ? " -r" : " -x") + " -a '" + values + "'";
 }
 
-// The lines of a command and its inner ones; `seen`: the condition that it was typed.
+// Returns the lines of a command and of its inner commands. `seen` is the condition that the
+// command was typed.
 std::string fish_lines(const CLI::App& command, const std::string& seen) {
   std::string text;
   std::vector<std::string> inner;

@@ -23,7 +23,7 @@ bool CutOptions::names_tpus() const { return !tpus.empty() || has_device_count(d
 
 namespace {
 
-// What the plan must reach, and how many TPUs may be spent on it.
+// Adds the goals of the plan, and the limits of --tpus auto.
 void add_goals(CLI::App& command, CutOptions& options) {
   command.add_option("--target", options.target,
                      "Throughput that the plan must reach, in results per second");
@@ -149,7 +149,7 @@ void check_options(const CutOptions& options) {
         "example --device 2xedgetpu-usb3,2xedgetpu-pcie");
 }
 
-// The devices, with the host's part as measured if requested.
+// Opens the devices. If requested, the times of operators on the host are measured.
 std::vector<DevicePool> open_pools(const CutOptions& options) {
   const bool is_auto = options.tpus == "auto";
   const std::uint32_t tpus = is_auto                ? options.max_tpus.value_or(kMostAutoTpus)

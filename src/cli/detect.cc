@@ -13,7 +13,7 @@
 namespace segue::cli {
 namespace {
 
-// Keys of the command line.
+// Names of the families on the command line.
 constexpr std::array<std::pair<const char*, DetectorFamily>, 5> kFamilies{{
     {"post-processed", DetectorFamily::kPostProcessed},
     {"ssd", DetectorFamily::kSsd},

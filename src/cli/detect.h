@@ -1,4 +1,4 @@
-// `segue run --detect`: pictures in, boxes out.
+// `segue run --detect`: finds objects in pictures.
 #pragma once
 
 #include <cstdint>
@@ -14,23 +14,23 @@
 namespace segue::cli {
 
 void add_detection(CLI::App& command, RunOptions& options);
-// Throws Error(kInvalidArgument) where options of detection do not go together with others.
+// Throws Error(kInvalidArgument) if options of detection conflict with other options.
 void check_detection(const CLI::App& command, const RunOptions& options);
 
-// The detections of a run. One thread calls `prepare`, another `take` for an input that `prepare`
-// returned before.
+// The detections of a run. One thread calls `prepare`. Another thread calls `take` for inputs that
+// `prepare` has returned.
 class DetectionRun {
  public:
-  // Adds decoding to the layout. Throws as Detector.
+  // Adds the decoder to the layout. Throws the same errors as Detector.
   DetectionRun(const RunOptions& options, PipelineLayout& layout);
 
-  // The same for a new plan.
+  // Adds the same decoder to the layout of a new plan.
   [[nodiscard]] PipelineLayout with_stage(PipelineLayout layout) const {
     return with_detector(std::move(layout), detector_);
   }
-  // The input for a picture. `number` counts from 0.
+  // Returns the input for a picture. `number` counts from 0.
   [[nodiscard]] std::vector<TensorBytes> prepare(const std::string& file, std::uint64_t number);
-  // The boxes of a result. Draws them if asked for.
+  // Returns the boxes of a result. Draws them if --draw was given.
   [[nodiscard]] DetectedInput take(const std::string& file, const PipelineResult& result);
 
  private:

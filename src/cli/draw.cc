@@ -23,7 +23,7 @@ namespace {
 
 using Colour = std::array<std::uint8_t, 3>;
 
-// Colours that differ in lightness too; classes take them in turn.
+// Colours of the classes, in turn. They also differ in lightness.
 constexpr std::array<Colour, 8> kColours{{{230, 60, 60},
                                           {40, 160, 60},
                                           {60, 100, 230},
@@ -43,7 +43,7 @@ class Canvas {
   [[nodiscard]] int width() const { return width_; }
   [[nodiscard]] int height() const { return height_; }
 
-  // Fills [left, right) x [top, bottom), as far as it is inside.
+  // Fills the part of [left, right) x [top, bottom) that is inside the picture.
   void fill(int left, int top, int right, int bottom, Colour colour) {
     for (int y = std::max(top, 0); y < std::min(bottom, height_); ++y) {
       for (int x = std::max(left, 0); x < std::min(right, width_); ++x) {
@@ -60,7 +60,8 @@ class Canvas {
   int height_;
 };
 
-// The font has ASCII only, and reads other characters outside of its tables.
+// Replaces characters that are not ASCII: for them, the font would read beyond the end of its
+// tables.
 std::string drawable(const std::string& text) {
   std::string result = text.substr(0, 60);
   for (char& c : result) {
@@ -104,7 +105,7 @@ void draw(Canvas& canvas, const LabelledDetection& detection) {
   constexpr int kLineHeight = 12;
   const int height = scale * (kLineHeight - 1);
   const int width = scale * (stb_easy_font_width(text.data()) + 4);
-  const int text_top = top >= height ? top - height : top;  // above the box where there is room
+  const int text_top = top >= height ? top - height : top;  // above the box if there is room
   const int text_left = std::max(std::min(left, canvas.width() - width), 0);
   canvas.fill(text_left, text_top, text_left + width, text_top + height, colour);
   write_text(canvas, text_left + 2 * scale, text_top + 2 * scale, scale, text);

@@ -1,4 +1,4 @@
-// Boxes drawn into a picture.
+// Draws boxes into a picture.
 #pragma once
 
 #include <filesystem>
@@ -8,8 +8,8 @@
 
 namespace segue::cli {
 
-// Draws each box with its label and score, the best on top, and writes a PNG file. Throws
-// Error(kIo).
+// Draws each box with its label and score, the box with the highest score on top, and writes a PNG
+// file. Throws Error(kIo).
 void draw_detections(const std::filesystem::path& path, Picture picture,
                      const DetectedInput& detected);
 

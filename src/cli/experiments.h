@@ -8,7 +8,7 @@
 
 namespace segue::cli {
 
-// As reproduce_paper; how far it is shows on a terminal.
+// The same as reproduce_paper, with progress on a terminal.
 [[nodiscard]] std::vector<Experiment> reproduce(const std::vector<std::string_view>& names);
 
 }  // namespace segue::cli

@@ -18,8 +18,8 @@ std::string names_of(std::span<const Port> inputs) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-// The input whose name and '=' the text begins with; of several the longest name. The number of
-// inputs where there is none.
+// Returns the input whose name and '=' the text begins with, or the number of inputs if there is
+// none. If several match, the longest name wins.
 std::size_t named_input(const std::string& text, std::span<const Port> inputs) {
   std::size_t best = inputs.size();
   for (std::size_t i = 0; i < inputs.size(); ++i) {

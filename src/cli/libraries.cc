@@ -8,7 +8,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// What the user named, by option or variable.
+// Returns the path that the user gave by option or by variable.
 std::optional<fs::path> named(const std::string& option, const char* variable) {
   if (!option.empty()) return option;
   const char* value = std::getenv(variable);

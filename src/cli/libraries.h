@@ -1,4 +1,4 @@
-// Where the program looks for what it loads while it runs.
+// Where the program looks for libraries that it loads at run time.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -10,17 +10,19 @@
 
 namespace segue::cli {
 
-// --runtime and --edgetpu-library.
+// Adds --runtime and --edgetpu-library.
 void add_libraries(CLI::App& command, std::string& runtime, std::string& edgetpu_library);
 
-// The option, then SEGUE_TFLITE_LIB; else beside the program, in the lib folder next to the
-// program's folder, where an installation puts its own, and wherever the system's loader looks.
+// Returns the path from the option or from SEGUE_TFLITE_LIB. If neither is set, returns the folder
+// of the program, the lib folder next to it (where an installation puts the library), and the
+// search path of the system's loader.
 [[nodiscard]] std::vector<std::filesystem::path> runtime_candidates(const std::string& option);
 
-// "xnnpack"; else the builtin ones.
+// "xnnpack" selects XNNPACK; anything else selects the builtin kernels.
 [[nodiscard]] CpuKernels kernels_of(const std::string& option);
 
-// The option, then SEGUE_EDGETPU_LIB; else wherever the system's loader looks.
+// Returns the path from the option or from SEGUE_EDGETPU_LIB, or else the search path of the
+// system's loader.
 [[nodiscard]] std::vector<std::filesystem::path> edgetpu_candidates(const std::string& option);
 
 }  // namespace segue::cli

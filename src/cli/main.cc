@@ -63,7 +63,7 @@ int fail(int status, const std::string& message) {
   return status;
 }
 
-// Throws for a first word that is no command, which the parser would only call unexpected.
+// Throws if the first word is not a command. The parser would only call it unexpected.
 void require_known_command(const CLI::App& app, int argc, char** argv) {
   if (argc < 2 || *argv[1] == '-') return;
   std::vector<std::string> known;
@@ -74,15 +74,15 @@ void require_known_command(const CLI::App& app, int argc, char** argv) {
                           did_you_mean(argv[1], known)));
 }
 
-// Leaves no temporary files, then dies of the signal as if it had no handler, so that a shell sees
-// the usual status. The system has put the default action back by then.
+// Removes temporary files, then raises the signal again with the default action, so that a shell
+// sees the usual status. SA_RESETHAND has restored the default action by then.
 extern "C" void clean_up(int signal) {
   stop_compilers();
   remove_staged_files();
   std::raise(signal);
 }
 
-// A signal that is ignored stays ignored: `nohup` relies on it.
+// Installs a handler. An ignored signal stays ignored, because `nohup` relies on it.
 void handle(int signal, void (*handler)(int)) {
   struct sigaction action {};
   ::sigaction(signal, nullptr, &action);
@@ -104,7 +104,7 @@ extern "C" void take_note(int signal) {
   handle(signal, clean_up);
 }
 
-// Before a command begins.
+// Checks the values of options before a command begins.
 void check_values_of_all(CLI::App& app) {
   for (CLI::App* command : app.get_subcommands(nullptr)) {
     command->parse_complete_callback([command] { check_values(*command); });
@@ -112,7 +112,7 @@ void check_values_of_all(CLI::App& app) {
   }
 }
 
-// --help and --version.
+// Prints the text of --help or --version.
 int help(const CLI::App& app, const CLI::ParseError& error) {
   try {
     std::ostringstream text;
@@ -202,12 +202,13 @@ const std::atomic<bool>& first_interrupt() {
 
 }  // namespace segue::cli
 
-// Only memory that runs out while an error is reported could throw here.
+// Only a lack of memory while an error is reported could throw here.
 // NOLINTNEXTLINE(bugprone-exception-escape)
 int main(int argc, char** argv) {
-  // A file that outgrows its limit is an error to report, not a reason to die half-way.
+  // If a file exceeds the size limit, the write must fail with an error instead of ending the
+  // program.
   std::signal(SIGXFSZ, SIG_IGN);
-  std::signal(SIGCHLD, SIG_DFL);  // how a compiler ended must be known, whoever started segue
+  std::signal(SIGCHLD, SIG_DFL);  // inherited SIG_IGN would hide the exit status of a compiler
   segue::cli::clean_up_when_interrupted();
   return segue::cli::run(argc, argv);
 }

@@ -1,5 +1,5 @@
-// The man page and the reference of commands, made from what the parser knows: they cannot say
-// anything else than `--help`.
+// Makes the man page and the reference of commands from the parser's data, so that they agree with
+// `--help`.
 #include "cli/manual.h"
 
 #include <fmt/format.h>
@@ -37,7 +37,7 @@ constexpr std::array<Passage, 3> kExamples{{
     {"segue compare zoo:resnet101 --tpus 1..8", "Compares all strategies (simulated)."},
 }};
 
-// All commands with their own inner ones, in the order of `--help`.
+// Returns all commands, each followed by its inner commands, in the order of `--help`.
 std::vector<const CLI::App*> described_commands(const CLI::App& app) {
   std::vector<const CLI::App*> commands;
   for (const CLI::App* command : app.get_subcommands(nullptr)) {
@@ -48,7 +48,7 @@ std::vector<const CLI::App*> described_commands(const CLI::App& app) {
   return commands;
 }
 
-// All but --help.
+// Returns all options except --help.
 std::vector<const CLI::Option*> described_options(const CLI::App& command) {
   std::vector<const CLI::Option*> options;
   for (const CLI::Option* option : command.get_options()) {
@@ -57,7 +57,7 @@ std::vector<const CLI::Option*> described_options(const CLI::App& command) {
   return options;
 }
 
-// "-o, --output PATH", "MODEL".
+// For example "-o, --output PATH" or "MODEL".
 std::string usage_of(const CLI::Option& option) {
   if (option.get_positional()) return option.get_name(true);
   std::vector<std::string> names;
@@ -67,7 +67,7 @@ std::string usage_of(const CLI::Option& option) {
   return fmt::format("{}{}", fmt::join(names, ", "), value);
 }
 
-// "segue paper figure".
+// For example "segue paper figure".
 std::string full_name(const CLI::App& command) {
   const CLI::App* parent = command.get_parent();
   return parent == nullptr ? command.get_name() : full_name(*parent) + " " + command.get_name();
@@ -84,8 +84,8 @@ std::string synopsis_of(const CLI::App& command) {
   return text + " [OPTIONS]";
 }
 
-// A line that begins with a dot or a quote would be a request, a backslash an escape; a hyphen that
-// is meant as one must say so.
+// Escapes text for roff: a dot or a quote at the start of a line would be a request, a backslash an
+// escape, and a plain hyphen may be printed as a dash.
 std::string roff(const std::string& text) {
   std::string result;
   for (const char c : text) {
@@ -129,7 +129,8 @@ std::string roff_manual(const CLI::App& app) {
   return text + ".SH EXIT STATUS\n" + roff(exit_statuses()) + "\n";
 }
 
-// Names of commands and options stand out; what Markdown would take for markup stays text.
+// Marks names of commands and options as code. Escapes characters that Markdown would read as
+// markup.
 std::string markdown(const std::string& text) {
   std::string result;
   for (const char c : text) {
@@ -160,7 +161,7 @@ std::string markdown_manual(const CLI::App& app) {
 
 std::string value_of(const CLI::Option& option) {
   const std::string type = option.get_type_name();
-  // The parser writes choices as TEXT:{a,b}.
+  // The parser describes choices as TEXT:{a,b}.
   const std::size_t brace = type.find('{');
   return brace == std::string::npos ? type.substr(0, type.find(':')) : type.substr(brace);
 }

@@ -1,4 +1,4 @@
-// What the parser knows of options, for the man page and for shells.
+// Properties of options that the man page and the shell completions share.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -6,7 +6,7 @@
 
 namespace segue::cli {
 
-// "PATH", "UINT", or of choices "{a,b,c}".
+// Returns the kind of value, for example "PATH" or "UINT", or the choices as "{a,b,c}".
 [[nodiscard]] std::string value_of(const CLI::Option& option);
 
 }  // namespace segue::cli

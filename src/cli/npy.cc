@@ -17,7 +17,7 @@ struct NumPyType {
   std::uint64_t bytes;
 };
 
-// By the numbers of the .tflite format.
+// Indexed by the type numbers of the .tflite format.
 NumPyType numpy_type(ElementType type) {
   constexpr NumPyType kBytes{"|u1", 1};
   constexpr std::array<NumPyType, 17> kTypes{{{"<f4", 4},
@@ -51,7 +51,8 @@ std::string npy_header(const Port& port, std::uint64_t bytes) {
   if (expected != bytes) shape = {bytes / type.bytes};
   std::string text = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}{}), }}",
                                  type.code, fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
-  // Mark, version and length take ten bytes; values begin at a multiple of 64, behind a line end.
+  // The magic string, version and length take ten bytes. The header ends with a line end, and the
+  // values begin at a multiple of 64.
   constexpr std::size_t kBefore = 10;
   constexpr std::size_t kAlignment = 64;
   text.append(kAlignment - 1 - (kBefore + text.size()) % kAlignment, ' ');

@@ -1,4 +1,4 @@
-// Options that several commands have, and what is asked of all their values.
+// Options that several commands have, and checks of the values of all options.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,9 +16,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Options that name what is written.
+// Options that name output files.
 constexpr std::array kWritten{"--output", "--trace", "--draw"};
-// And what is read, besides all that have no name.
+// Options that name inputs. Positional arguments name inputs too.
 constexpr std::array kRead{"--model", "--plan",   "--device",  "--devices",        "--run",
                            "--input", "--labels", "--runtime", "--edgetpu-library"};
 
@@ -31,14 +31,14 @@ bool are_same_file(const fs::path& a, const fs::path& b) {
   return fs::equivalent(a, b, absent);
 }
 
-// A folder of segments is read as its files.
+// Whether the output file is one of the files that are read from a folder of segments.
 bool is_read_in(const fs::path& folder, const fs::path& output) {
   const bool is_of_split = output.filename() == "plan.json" || output.extension() == ".tflite";
   return is_of_split &&
          are_same_file(folder, output.has_parent_path() ? output.parent_path() : ".");
 }
 
-// Of "2xlane.json:shared,3xother.json:separate", the files.
+// Returns the file names in a list of devices such as "2xlane.json:shared,3xother.json:separate".
 std::vector<std::string> files_of(const std::string& devices) {
   std::vector<std::string> files;
   for (std::string part : CLI::detail::split(devices, ',')) {

@@ -30,10 +30,10 @@ std::vector<Experiment> reproduce(const std::vector<std::string_view>& names) {
 namespace {
 
 struct AllOptions {
-  std::string output;  // also of a subcommand that has none of its own
+  std::string output;  // also used by a subcommand without its own --output
 };
 
-// One experiment, by number or by name.
+// Options of the commands for one experiment, selected by number or by name.
 struct OneOptions {
   int figure = 0;
   std::string table;
@@ -77,7 +77,7 @@ std::vector<std::string> cells_of(std::string_view row) {
   return cells;
 }
 
-// The first columns say what a row is about; on a narrow terminal the last ones go first.
+// The first columns identify a row. On a narrow terminal the last columns are left out first.
 Table table_of(const std::vector<std::string>& rows) {
   constexpr std::size_t kKept = 4;
   Table table;
@@ -92,12 +92,13 @@ Table table_of(const std::vector<std::string>& rows) {
   return table;
 }
 
-// Whether a line of Markdown goes on in the next one.
+// Whether the line belongs to a paragraph, which continues on the next line.
 bool is_prose(const std::string& line) {
   return !line.empty() && std::string_view("#`|!- ").find(line[0]) == std::string_view::npos;
 }
 
-// Markdown for a terminal: its tables fit the width, and paragraphs are lines.
+// Formats Markdown for a terminal: tables are fitted to the width, and each paragraph becomes one
+// line.
 void print_markdown(const std::string& markdown) {
   std::string text;
   std::vector<std::string> rows;
@@ -118,7 +119,7 @@ void print_markdown(const std::string& markdown) {
   print_text(text);
 }
 
-// Before half a minute of work.
+// Checks the output folder before the experiments, which take half a minute.
 void require_folder(const std::filesystem::path& path) {
   std::error_code absent;
   if (!std::filesystem::exists(path, absent) || std::filesystem::is_directory(path, absent)) return;

@@ -18,15 +18,16 @@ struct PlanArguments {
   bool per_operator = false;
 };
 
-// The plans of the other strategies on as many equal devices. Without those that have no plan, and
-// none for unequal devices.
+// Returns the plans of the other strategies on the same number of equal devices. Strategies without
+// a plan are left out. The list is empty for unequal devices.
 std::vector<Plan> other_plans(const Graph& graph, const CutResult& result) {
   std::vector<Plan> others;
   if (result.pools.size() > 1) return others;
   std::vector<DevicePool> used = result.pools;
   used[0].count = result.plan.device_count();
   for (const StrategyRow& strategy : strategy_table()) {
-    // Profiles of large models take seconds, and no plan of theirs is better than the optimum.
+    // Plans by "profile" are left out: they take seconds for large models and are never better than
+    // the optimum.
     if (strategy.key == result.plan.strategy_key() || strategy.strategy == Strategy::kProfile)
       continue;
     try {

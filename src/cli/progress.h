@@ -1,4 +1,4 @@
-// How far a run is and when it ends, on a terminal.
+// Shows on a terminal how far a run is and how long it will still take.
 #pragma once
 
 #include <fmt/format.h>
@@ -11,7 +11,7 @@
 
 namespace segue::cli {
 
-// On standard error, only where that is a terminal, and from the second second on.
+// Writes to stderr if that is a terminal, and only after the first second.
 class Progress {
  public:
   explicit Progress(std::uint64_t total) : total_(total), is_shown_(::isatty(STDERR_FILENO) == 1) {}
@@ -44,8 +44,8 @@ class Progress {
   std::chrono::steady_clock::time_point last_ = begin_;
 };
 
-// Which device is being opened, on standard error where that is a terminal: an Edge TPU stick takes
-// two seconds.
+// Shows which device is being opened, because an Edge TPU stick takes two seconds. Writes to stderr
+// if that is a terminal.
 class OpeningProgress {
  public:
   OpeningProgress() = default;

@@ -1,4 +1,5 @@
-// Commands that are written in Python, where their protocols have well-kept libraries.
+// Commands that are written in Python, because Python has well-maintained libraries for their
+// protocols.
 #include <fmt/format.h>
 #include <unistd.h>
 

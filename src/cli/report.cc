@@ -30,7 +30,8 @@ struct ReportArguments {
   std::string output = "report.html";
 };
 
-// The fewest TPUs that stream nothing, or the most there are.
+// Returns the smallest number of TPUs on which the strategy streams nothing, or else the largest
+// number of TPUs compared.
 std::uint32_t fewest_without_streaming(std::span<const ComparedPlan> plans,
                                        const std::string& strategy) {
   for (const ComparedPlan& row : plans) {

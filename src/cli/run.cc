@@ -28,7 +28,7 @@
 namespace segue::cli {
 namespace {
 
-// The highest temperatures of devices whose drivers tell, looked at about once a second.
+// The highest temperature of each device whose driver reports it. Read about once a second.
 class Temperatures {
  public:
   explicit Temperatures(const std::vector<PipelineDevice>& devices) : devices_(devices) {
@@ -68,7 +68,7 @@ std::vector<TensorBytes> input_values(const RunOptions& options, const InputFile
   return files.read(number % files.item_count());
 }
 
-// The labels of the classes, where they are asked for.
+// Reads the labels of the classes if they were requested.
 std::vector<std::string> open_labels(const RunOptions& options, const Pipeline& pipeline) {
   if (options.labels.empty() || options.detects) return {};
   if (options.files.empty()) throw Error(ErrorCode::kInvalidArgument, "--labels requires --input");
@@ -83,15 +83,15 @@ std::vector<std::string> open_labels(const RunOptions& options, const Pipeline& 
   return labels;
 }
 
-// What came out, and what ended it before the last input.
+// The results, and the error that ended the run early.
 struct Outcome {
   std::vector<ClassifiedInput> classified;
   std::vector<DetectedInput> detected;
   std::exception_ptr error;
 };
 
-// Pops until no result is left. Reports an interrupt once: inputs in flight may
-// take a while.
+// Pops until no result is left. Prints one note on an interrupt, because inputs in flight may take
+// a while.
 void take_results(Pipeline& pipeline, const RunOptions& options, const InputFiles& files,
                   Temperatures& temperatures, const std::vector<std::string>& labels,
                   DetectionRun* detection, Outcome& outcome) {
@@ -121,7 +121,8 @@ void take_results(Pipeline& pipeline, const RunOptions& options, const InputFile
   }
 }
 
-// Pushes from a thread of its own; what goes wrong there arrives where results are popped.
+// Pushes the inputs from another thread. Errors of that thread are rethrown in the thread that
+// pops.
 Outcome pump(Pipeline& pipeline, const RunOptions& options, const InputFiles& files,
              Temperatures& temperatures, DetectionRun* detection) {
   const auto labels = open_labels(options, pipeline);
@@ -256,7 +257,7 @@ std::vector<std::string> runtime_names() {
   return names;
 }
 
-// "cpu (default: …), simulated (…), …"
+// For example "cpu (default: …), simulated (…), …".
 std::string runtime_help() {
   std::string text;
   for (const RuntimeRow& row : runtime_table()) {

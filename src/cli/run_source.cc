@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Cuts a model; for the Edge TPU, Google's compiler compiles what comes out.
+// Cuts a model. For the Edge TPU, Google's compiler then compiles the segments.
 PipelineLayout layout_of(const RunOptions& options, const Model& model, const Plan& plan) {
   if (!find_runtime(options.backend).wants_compiled) return pipeline_layout(model, plan);
   CompileOptions how;
@@ -42,14 +42,14 @@ void check_model_of(const Split& split, const Model& model) {
   }
 }
 
-// A simulated device may be made slower by any factor, and is given as much more time.
+// Scales the time limit of a simulated device with its time scale.
 Nanoseconds watchdog_of(const RunOptions& options) {
   const double scale = options.backend == "simulated" ? std::max(1.0, options.time_scale) : 1;
   return Nanoseconds(static_cast<std::int64_t>(options.watchdog_s * scale * 1e9));
 }
 
-// After an edit of replicas the numbers that follow from them are those of the edited plan, where
-// its devices are known.
+// Predicts the times of a plan again, because its replicas may have been edited. If its devices are
+// not known, the predictions stay unchanged.
 void predict_as_edited(Plan& plan, const std::string& device) {
   try {
     predict_anew(plan, devices_of_plan(plan, device));
@@ -66,7 +66,8 @@ RunSource open_source(const RunOptions& options) {
     source.model = std::make_shared<const Model>(open_noted(options.model, options.signature));
   if (!options.source.ends_with(".json")) {
     const bool is_for_edgetpu = find_runtime(options.backend).wants_compiled;
-    // Compiled segments no longer show which model they were cut out of.
+    // A compiled segment does not show which model it was cut from, so the uncompiled segments are
+    // checked.
     if (is_for_edgetpu && source.model != nullptr)
       check_model_of(read_split(options.source), *source.model);
     Split split =

@@ -1,4 +1,4 @@
-// What `segue run` runs, and the devices that it runs on.
+// The segments and the devices of `segue run`.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ struct RunOptions {
   std::uint32_t queue = 2;
   std::string runtime;
   std::string edgetpu_library;
-  std::string device;                         // of the plan, where it is a file
+  std::string device;                         // of a plan read from a file
   std::vector<std::string> devices;           // to use
   std::vector<std::string> edgetpu_settings;  // NAME=VALUE
   CompilerOptions compiler;
@@ -44,7 +44,7 @@ struct RunOptions {
   FormatOptions format;
 };
 
-// What there is to run: the layout, and the plan and model behind it where they are known.
+// The layout to run, with its plan and model if they are known.
 struct RunSource {
   std::string name;
   PipelineLayout layout;
@@ -52,15 +52,15 @@ struct RunSource {
   std::shared_ptr<const Model> model;
 };
 
-// Throws Error(kInvalidArgument) where folder, plan and model do not go together.
+// Throws Error(kInvalidArgument) if the folder, the plan and the model do not match.
 [[nodiscard]] RunSource open_source(const RunOptions& options);
 
-// Throws Error(kDevice) where there are too few.
+// Throws Error(kDevice) if there are too few devices.
 [[nodiscard]] std::vector<PipelineDevice> open_backends(const RunOptions& options,
                                                         const RunSource& source);
 
-// With a new plan for the devices that are left, where the model is known. The options must outlive
-// the pipeline.
+// If the model is known, the options compute a new plan for the remaining devices after a loss. The
+// run options must outlive the pipeline.
 [[nodiscard]] PipelineOptions pipeline_options(const RunOptions& options, const RunSource& source);
 
 }  // namespace segue::cli

@@ -24,7 +24,7 @@ struct SimulateArguments {
   std::string trace;
 };
 
-// "0,1": devices that share something.
+// Parses a list such as "0,1" of devices that share a link.
 SharedLink parse_shared(const std::string& list) {
   constexpr std::uint32_t kMostDevices = 1024;
   SharedLink link;
@@ -45,7 +45,8 @@ SharedLink parse_shared(const std::string& list) {
   return link;
 }
 
-// Whether it says what of its outputs goes over the link; version 1 does not.
+// Whether the plan says which part of the output time is on the link. Files of version 1 do not say
+// it.
 bool knows_link(const Plan& plan) {
   return std::ranges::all_of(plan.stages, [](const Stage& stage) {
     return stage.time.output == Nanoseconds(0) || stage.time.output_on_link > Nanoseconds(0);
@@ -90,7 +91,7 @@ Plan planned(const CLI::App& command, const SimulateArguments& options) {
   return make_cut(graph, cut).plan;
 }
 
-// Some 800 bytes of the file, and twice that in memory, for each input at each stage.
+// A trace takes some 800 bytes in the file, and twice that in memory, for each input at each stage.
 void check_trace(std::uint64_t inputs, std::size_t stages) {
   constexpr std::uint64_t kMostPassages = 500'000;
   if (inputs * stages <= kMostPassages) return;

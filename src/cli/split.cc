@@ -24,7 +24,7 @@ struct SplitArguments {
   FormatOptions format;
 };
 
-// Names may hold commas: `\,` is one, and `\\` is a backslash.
+// Splits a list at commas. In names, `\,` stands for a comma and `\\` for a backslash.
 std::vector<std::string> tensor_names(const std::string& list) {
   std::vector<std::string> names(1);
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -52,7 +52,7 @@ CutResult cut_by_hand(const Graph& graph, const SplitArguments& options) {
   return {make_plan(graph, segmentation, pools, Strategy::kManual, devices), pools, ""};
 }
 
-// The operators of each stage decide; every number is computed again.
+// Takes only the operators of each stage from the plan, and computes all numbers again.
 CutResult cut_by_plan(const Graph& graph, const SplitArguments& options) {
   check_not_compiled(graph.model());
   check_static_shapes(graph.model());
@@ -75,7 +75,7 @@ CutResult cut(const CLI::App& command, const Graph& graph, const SplitArguments&
   return make_cut(graph, options.cut);
 }
 
-// Where labels and the description of inputs and outputs are now.
+// Says to which segments the files attached to the model (labels, descriptions) are attached.
 std::string attachments_note(const Model& model, const Plan& plan) {
   const auto files = attached_files(model);
   if (files.empty() || plan.stages.size() == 1) return "";

@@ -30,7 +30,7 @@ struct SweepOptions {
   std::string output;
 };
 
-// "1..8", "1,2,4", "1,2,4..8".
+// Parses for example "1..8", "1,2,4" or "1,2,4..8".
 std::vector<std::uint32_t> parse_numbers(const std::string& text) {
   std::vector<std::uint32_t> numbers;
   for (std::size_t begin = 0; begin <= text.size();) {
@@ -74,7 +74,7 @@ std::string lines_of(std::span<const SweepRow> rows) {
   return text;
 }
 
-// The rows of a shard: those that its file held, and those that are added.
+// The rows of a shard: rows from an earlier run, and new rows.
 class ShardFile {
  public:
   ShardFile(const std::string& path, const std::string& sweep) : file_(path) {
@@ -96,7 +96,7 @@ class ShardFile {
 
   [[nodiscard]] std::span<const SweepRow> known() const { return known_; }
 
-  // The row of a job, which is added where it was not known.
+  // Takes the row of a job. Appends it to the file if it is new.
   void take(const SweepRow& row, bool is_known) {
     rows_.insert_or_assign(row.job, row);
     if (is_known) return;
@@ -104,7 +104,7 @@ class ShardFile {
     ++lines_;
   }
 
-  // Drops rows of models or devices that have changed since.
+  // Drops rows that are outdated because their models or devices have changed.
   void drop_outdated() const {
     if (lines_ == rows_.size()) return;
     std::string text;

@@ -15,7 +15,7 @@
 namespace segue::cli {
 namespace {
 
-// A number at the beginning of the text, and what stands behind it.
+// Returns the number at the beginning of the text, and the text after it.
 std::pair<double, std::string_view> split_number(std::string_view text) {
   double value = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -16,20 +16,20 @@ inline constexpr std::uint32_t kMostAutoTpus = 16;
 
 [[nodiscard]] std::uint32_t parse_tpus(const std::string& text);
 
-// "4" or "1..8", within 1..kMostComparedTpus; not set if it is neither.
+// "4" or "1..8", within 1..kMostComparedTpus. Returns an empty optional for anything else.
 struct TpuRange {
   std::uint32_t first = 0;
   std::uint32_t last = 0;
 };
 [[nodiscard]] std::optional<TpuRange> parse_range(std::string_view text);
 
-// "100/s" or "100".
+// Parses for example "100/s" or "100".
 [[nodiscard]] double parse_target(const std::string& text);
 
-// "30ms", "0.5s", "200us".
+// Parses for example "30ms", "0.5s" or "200us".
 [[nodiscard]] Nanoseconds parse_latency(const std::string& text);
 
-// Throws if the devices have a count and --tpus has another.
+// Throws if the devices and --tpus give different counts.
 void check_counts_once(std::span<const DevicePool> pools, const CutOptions& options);
 
 }  // namespace segue::cli

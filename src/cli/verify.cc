@@ -29,7 +29,7 @@ struct VerifyArguments {
   FormatOptions format;
 };
 
-// Whether a plan that claims to be the best is.
+// Checks whether a plan that claims to be optimal is optimal.
 void check_plan(const VerifyArguments& options) {
   const Plan plan = read_plan(options.folder);
   const Model model = open_noted(options.model, options.signature);

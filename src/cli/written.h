@@ -1,4 +1,4 @@
-// What a command says about the files that it writes.
+// Notes that a command prints about the files that it writes.
 #pragma once
 
 #include <filesystem>
@@ -8,17 +8,18 @@
 
 namespace segue::cli {
 
-// For help texts of -o and the like.
+// Part of the help texts of -o and similar options.
 inline constexpr const char* kReplaces =
     "; overwrites an existing file, and creates missing folders";
 
-// Which files exist, and which of their folders are missing: made before they are written.
+// Records which files exist and which of their folders are missing. Create it before the files are
+// written.
 class BeforeWriting {
  public:
   explicit BeforeWriting(const std::vector<std::filesystem::path>& files);
 
-  // "created", "overwritten", "1 created, 2 overwritten"; with new folders "created; new folder
-  // a/b".
+  // For example "created", "overwritten" or "1 created, 2 overwritten"; with new folders "created;
+  // new folder a/b".
   [[nodiscard]] std::string change() const;
 
  private:
@@ -27,7 +28,7 @@ class BeforeWriting {
   std::vector<std::string> folders_;  // created, outermost first
 };
 
-// Writes a file, and says so on stderr.
+// Writes a file and prints a note to stderr.
 void write_noted(const std::filesystem::path& path, std::string_view text);
 
 }  // namespace segue::cli
