@@ -9,11 +9,11 @@
 
 namespace segue {
 
-// "1x300x300x3".
+// For example "1x300x300x3".
 [[nodiscard]] std::string shape_text(const Tensor& tensor);
-// "x INT8 1x4x4x4, y INT8 1x10".
+// For example "x INT8 1x4x4x4, y INT8 1x10".
 [[nodiscard]] std::string border_text(const Model& model, std::span<const TensorId> tensors);
-// A list of name, type, shape and bytes.
+// Returns a list of objects with name, type, shape and bytes.
 [[nodiscard]] nlohmann::ordered_json border_json(const Model& model,
                                                  std::span<const TensorId> tensors);
 

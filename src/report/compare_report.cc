@@ -19,7 +19,8 @@ namespace {
 
 using json::rounded;
 
-// Against Google's cuts on as many TPUs, where they exist.
+// Returns the speed-up over Google's cuts on the same number of TPUs, or an empty optional without
+// a plan with these cuts.
 std::optional<double> against_vendor(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
   for (const ComparedPlan& other : rows) {
     if (other.tpus != row.tpus || other.plan.strategy != Strategy::kCompiler) continue;
@@ -39,7 +40,7 @@ std::string end_cell(const Prediction& predicted, Nanoseconds TimeRange::*end) {
   return range ? std::to_string(((*range).*end).count()) : "-";
 }
 
-// Where a measurement may reverse the order of the fastest plan and others.
+// Returns a sentence if a measurement may reverse the order of the fastest plan and others.
 std::string overlaps(const ComparedPlan& fastest, std::span<const ComparedPlan> rows) {
   std::vector<const Plan*> others;
   for (const ComparedPlan& row : rows) others.push_back(&row.plan);
@@ -50,7 +51,7 @@ std::string overlaps(const ComparedPlan& fastest, std::span<const ComparedPlan> 
   });
 }
 
-// What to do with the table.
+// Names the fastest plan and the command that makes it.
 std::string next_step(std::span<const ComparedPlan> rows) {
   const auto fastest = std::ranges::min_element(rows, {}, [](const ComparedPlan& row) {
     return std::tuple(row.plan.predicted.bottleneck, row.plan.device_count(),
@@ -68,14 +69,14 @@ std::string next_step(std::span<const ComparedPlan> rows) {
   return text + "\n" + (line.empty() ? "" : line + "\n");
 }
 
-// Whether every strategy with a row has one for every number of TPUs.
+// Whether every strategy that has a row has one for each number of TPUs.
 bool is_complete(std::span<const ComparedPlan> rows) {
   std::set<std::string> keys;
   for (const ComparedPlan& row : rows) keys.insert(row.plan.strategy_key());
   return rows.size() == keys.size() * (rows.back().tpus - rows.front().tpus + 1);
 }
 
-// What the titles of the columns mean that a text of this width shows.
+// Explains the titles of the columns that fit the width.
 std::string legend(const Table& table, std::size_t width) {
   constexpr std::array<std::pair<std::string_view, const char*>, 6> kMeanings{
       {{"replicas", "stages: TPUs of each stage."},

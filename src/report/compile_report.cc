@@ -51,13 +51,14 @@ const char* name_of(CompilerFailure::Kind kind) {
   return "other";
 }
 
-// The stage of the plan, once it has the compiler's figures.
+// Returns the stage with the compiler's figures, or null if the plan does not have them.
 const CompiledStage* simulated_stage(const FolderCompilation& result, std::size_t position) {
   if (!result.plan || !result.plan->stages[position].compiled) return nullptr;
   return &*result.plan->stages[position].compiled;
 }
 
-// "  on the host: 2 SOFTMAX: Operation not supported", a line per row of the compiler's table.
+// Returns one line for each row of the compiler's table that is on the host, for example "  on the
+// host: 2 SOFTMAX: Operation not supported".
 std::string host_rows(const CompilerLog& log) {
   std::string text;
   for (const CompiledOperation& operation : log.operations) {

@@ -1,4 +1,4 @@
-// How tables and sentences fit the width of a terminal.
+// Fits tables and sentences to the width of a terminal.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -23,7 +23,7 @@ std::size_t width_of(std::string_view text) {
   return static_cast<std::size_t>(std::ranges::count_if(text, begins_character));
 }
 
-// Position in bytes of a character; the end if there are fewer.
+// Returns the position of a character in bytes, or the end if there are fewer characters.
 std::size_t position_of(std::string_view text, std::size_t character) {
   std::size_t position = 0;
   for (; position < text.size(); ++position) {
@@ -40,7 +40,7 @@ std::string shortened(std::string_view text, std::size_t width) {
          std::string(text.substr(position_of(text, all - end)));
 }
 
-// Where a cell or a title may be broken: after these characters.
+// Splits a cell or a title into pieces. Lines may be broken between them, after these characters.
 std::vector<std::string_view> pieces_of(std::string_view text) {
   std::vector<std::string_view> pieces;
   while (!text.empty()) {
@@ -99,7 +99,7 @@ std::string in_unit(const std::string& cell, Table::Unit unit) {
   return cell;
 }
 
-// A column of a text.
+// A column as it is printed.
 struct Shown {
   std::string title;
   Table::Align align = Table::Align::kRight;
@@ -147,7 +147,7 @@ void leave_out(std::vector<Shown>& columns, std::size_t width) {
   }
 }
 
-// Makes the widest text narrower until all columns fit, or none can become narrower.
+// Makes the widest text column narrower until all columns fit or none can become narrower.
 void narrow(std::vector<Shown>& columns, std::size_t width) {
   while (sum_of(columns, &Shown::width) > width) {
     const auto order = [](const Shown& one) {
@@ -159,7 +159,7 @@ void narrow(std::vector<Shown>& columns, std::size_t width) {
   }
 }
 
-// Gives what is left of the line to texts first, one character at a time, then to titles.
+// Gives the remaining width first to text columns, one character at a time, then to titles.
 void widen(std::vector<Shown>& columns, std::size_t width) {
   for (const bool is_text : {true, false}) {
     for (bool has_grown = true; has_grown;) {
@@ -193,7 +193,7 @@ std::string padded(const std::string& cell, std::size_t width, Table::Align alig
 
 enum class Ends { kTop, kBottom };
 
-// One row of cells, each of which may take several lines.
+// Returns one row of the table. A cell may take several lines.
 template <typename CellOf>
 std::string row_text(const std::vector<Shown>& columns, Ends ends, CellOf cell_of) {
   std::vector<std::vector<std::string>> cells;
@@ -218,8 +218,8 @@ std::string row_text(const std::vector<Shown>& columns, Ends ends, CellOf cell_o
   return text;
 }
 
-// Where the rest of a line begins that is broken: below the text after its last wide gap, or below
-// its first character.
+// Returns the indentation of the lines that follow when a line is broken: that of the text after
+// its last wide gap, or else that of its first character.
 std::size_t hanging(std::string_view line, std::size_t width) {
   const std::size_t first = std::min(line.find_first_not_of(' '), line.size());
   const std::size_t gap = line.substr(0, width / 2).rfind("  ");
@@ -228,7 +228,7 @@ std::size_t hanging(std::string_view line, std::size_t width) {
   return text > width / 2 ? first : text;
 }
 
-// The words of a line; `code` is one word if it is short enough.
+// Splits a line into words. `code` in backticks is one word if it is short enough.
 std::vector<std::string_view> words_of(std::string_view line, std::size_t width) {
   std::vector<std::string_view> words;
   while (!line.empty()) {

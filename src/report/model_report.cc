@@ -61,7 +61,7 @@ std::string executables_text(const Model& model, std::span<const CompiledExecuta
          table.to_text(width);
 }
 
-// When the whole model is one segment.
+// Returns the operators that run on the host if the whole model is one segment.
 std::vector<OperatorId> host_operators(const Graph& graph) {
   return operators_on_host(graph, graph.operators_between(1, graph.depth()));
 }
@@ -71,7 +71,7 @@ const char* place_of(const Model& model, OperatorId id, std::span<const Operator
   return std::ranges::binary_search(on_host, id) ? "host" : "tpu";
 }
 
-// Why an operator is on the host; both empty for one that the TPU computes.
+// Returns why an operator runs on the host, or empty texts if the TPU computes it.
 HostReason reason_of(const Model& model, OperatorId id, std::span<const OperatorId> on_host) {
   if (std::string_view(place_of(model, id, on_host)) == "tpu") return {};
   if (!is_supported_on_device(model, id)) return host_reason(model, id);
@@ -80,7 +80,7 @@ HostReason reason_of(const Model& model, OperatorId id, std::span<const Operator
       "cut after that operator, so that the TPU of the next segment computes it"};
 }
 
-// One line for each reason, with the operators it is true of.
+// Returns one line for each reason, with the operators that it applies to.
 std::string host_text(const Graph& graph) {
   constexpr std::size_t kNamed = 3;
   const Model& model = graph.model();
@@ -269,7 +269,7 @@ std::string inspect_json(const Graph& graph, std::span<const CompiledExecutable>
 
 namespace {
 
-// What was run, and how much of it could have told a difference.
+// Says what was run, and how many distinct values were compared.
 std::string evidence_text(const VerifyReport& report, const std::string& backend) {
   const bool is_whole = report.operators_run == report.operator_count;
   std::string text = fmt::format(

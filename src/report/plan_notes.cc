@@ -1,4 +1,4 @@
-// How a plan was found, in sentences.
+// Sentences on how a plan was found.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -51,7 +51,7 @@ std::string move_lines(const BalancedSegmentation& balanced) {
   return text;
 }
 
-// To one decimal and down, so that a gain below a limit is not printed as the limit.
+// Rounds down to one decimal, so that a gain below a limit is not printed as the limit.
 double rounded_down(double percent) { return std::floor(percent * 10) / 10; }
 
 std::string choice_note(const CountChoice& choice, const PlanRequest& request, std::size_t used,

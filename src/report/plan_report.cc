@@ -24,7 +24,8 @@ bool has_host_work(const Plan& plan) { return plan.host_operators() > 0; }
 
 bool has_several_kinds(const Plan& plan) { return !plan.stages[0].devices.empty(); }
 
-// "2xedgetpu-usb3 1xedgetpu-pcie": the devices of a stage where there are several kinds.
+// Returns the devices of a stage if there are several kinds, for example "2xedgetpu-usb3
+// 1xedgetpu-pcie".
 std::string devices_text(const Plan& plan, const Stage& stage) {
   std::string text;
   for (const StageDevices& devices : stage.devices) {
@@ -73,7 +74,7 @@ std::vector<std::string> total_cells(const Plan& plan) {
   return cells;
 }
 
-// One row per stage, and their sum.
+// One row per stage, and one row with their sums.
 Table stage_table(const Plan& plan) {
   Table table;
   table.columns.push_back({"stage"});
@@ -89,7 +90,7 @@ Table stage_table(const Plan& plan) {
   return table;
 }
 
-// The plan below what other strategies make of as many TPUs.
+// The plans of other strategies on the same number of TPUs, followed by the plan.
 Table strategy_table(const Plan& plan, std::span<const Plan> others) {
   Table table;
   table.columns = {{"strategy", Table::Align::kLeft},
@@ -111,7 +112,7 @@ Table strategy_table(const Plan& plan, std::span<const Plan> others) {
   return table;
 }
 
-// Where a ranking of the strategies is not sure.
+// Returns a sentence if a measurement may reverse the order of the strategies.
 std::string overlaps(const Plan& plan, std::span<const Plan> others) {
   std::vector<const Plan*> rest;
   for (const Plan& other : others) rest.push_back(&other);
@@ -122,7 +123,7 @@ Nanoseconds objective_of(const Plan& plan, const Prediction& predicted) {
   return plan.objective == Objective::kLatency ? predicted.latency : predicted.bottleneck;
 }
 
-// Before everything else where another strategy is faster.
+// Returns a recommendation for the top of the report if another strategy is faster.
 std::string better_choice(const Plan& plan, std::span<const Plan> others) {
   constexpr double kWorthSaying = 0.99;
   const auto time_of = [&](const Plan& one) { return objective_of(plan, one.predicted); };
@@ -134,7 +135,7 @@ std::string better_choice(const Plan& plan, std::span<const Plan> others) {
                      format_count(fastest->device_count(), "TPU"), format_time(time_of(plan)));
 }
 
-// One line: what the plan gives for a stream of inputs.
+// Returns one line with the predicted times for a stream of inputs.
 std::string prediction(const Plan& plan) {
   const Prediction& predicted = plan.predicted;
   return fmt::format(
@@ -178,7 +179,7 @@ std::string bytes_verdict(const Plan& plan, const Plan& vendor) {
       plan.host_bytes() == 0 ? "nothing" : format_bytes(plan.host_bytes()), largest);
 }
 
-// Time first: it is what the bytes are for.
+// Compares the times first, because the bytes matter only through their effect on the time.
 std::string verdict(const Plan& plan, const Plan& vendor) {
   const Nanoseconds ours = objective_of(plan, plan.predicted);
   const Nanoseconds theirs = objective_of(plan, vendor.predicted);
@@ -245,7 +246,8 @@ std::string plan_text(const Plan& plan, std::span<const Plan> others, std::size_
 
 namespace {
 
-// What lies where, with the operators on the host that Google's compiler left there.
+// Corrects the simulated placement: the operators that Google's compiler left on the host are on
+// the host, and no others.
 std::vector<OperatorMemory> as_compiled(std::vector<OperatorMemory> simulated, const Stage& stage) {
   if (!stage.compiled || !stage.compiled->host_operators) return simulated;
   for (OperatorMemory& memory : simulated) {

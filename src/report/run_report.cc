@@ -17,7 +17,7 @@ double utilisation(const PipelineStageStatistics& stage) {
   return stage.devices.empty() ? 0 : sum / static_cast<double>(stage.devices.size());
 }
 
-// The plan's stage, as long as the pipeline still has the plan's stages.
+// Returns the plan's stage, or null if the pipeline no longer has the plan's stages.
 const Stage* planned_stage(const RunReport& report, std::size_t position) {
   if (!report.predicted || report.measured.layouts > 1) return nullptr;
   if (report.measured.stages[position].is_on_host) return nullptr;
@@ -63,7 +63,8 @@ std::string predicted_text(const RunReport& report) {
   return text;
 }
 
-// Measured; the reason only a simulation knows.
+// Names the slowest stage by measured times. The cause is that of the simulation, because a run
+// does not measure it.
 std::string slowest_text(const RunReport& report) {
   const std::size_t stage = slowest(report.measured);
   if (report.measured.stages[stage].is_on_host)
@@ -78,7 +79,7 @@ std::string slowest_text(const RunReport& report) {
   return text;
 }
 
-// How simulated devices came by their times; where the CPU cannot keep up, what would help.
+// Explains the time scale of simulated devices, and suggests a larger one if the CPU is too slow.
 std::string scale_text(const RunReport& report) {
   if (!report.time_scale) return "";
   const double scale = *report.time_scale;
@@ -304,7 +305,7 @@ std::string run_json(const RunReport& report) {
                 {"stages", std::move(stages)},
                 {"losses", std::move(losses)},
                 {"classified", std::move(classified)}};
-  // Only of runs that detect: readers of earlier versions refuse unknown keys.
+  // Written only by runs that detect, because readers of earlier versions refuse unknown keys.
   for (const DetectedInput& input : report.detected)
     document["detected"].push_back(detected_json(input));
   return json::to_text(document);

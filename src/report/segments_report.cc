@@ -14,12 +14,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// What is counted of one segment.
+// Sums over the operators of one segment.
 struct Figures {
   std::string file;
   std::size_t operators = 0;
   std::uint64_t file_bytes = 0;
-  std::uint64_t parameter_bytes = 0;  // of operators that are no program
+  std::uint64_t parameter_bytes = 0;  // of operators that are not compiled programs
   std::uint64_t cached_bytes = 0;     // of programs
   std::uint64_t streamed_bytes = 0;
   std::uint64_t input_bytes = 0;
@@ -46,7 +46,7 @@ bool is_any_compiled(const Split& split) {
   return std::ranges::any_of(split.segments, is_compiled);
 }
 
-// "input", "output", or the number of a segment.
+// Returns "segment" with its number, or `otherwise` ("input" or "output") if it has none.
 std::string end_text(const std::optional<std::size_t>& segment, const char* otherwise) {
   return segment ? fmt::format("segment {}", *segment) : otherwise;
 }
@@ -57,7 +57,8 @@ std::string passage_text(const Model& model, TensorId id, const std::string& fro
                      format_bytes(model.tensor(id).bytes));
 }
 
-// One line for each tensor and each segment that reads it, and for each output of the pipeline.
+// Returns one line for each tensor and each segment that reads it, and for each output of the
+// pipeline.
 std::string passages_text(const Split& split) {
   std::map<std::string_view, std::size_t> writers;
   std::map<std::string_view, bool> is_read;

@@ -26,7 +26,7 @@ Nanoseconds mean(const std::vector<Nanoseconds>& values) {
   return Nanoseconds(std::llround(sum / static_cast<double>(values.size())));
 }
 
-// The least value that `share` of all are not above.
+// Returns the smallest value that at least `share` of all values do not exceed.
 Nanoseconds percentile(std::vector<Nanoseconds> values, double share) {
   const auto rank = static_cast<std::size_t>(
       std::max(0.0, std::ceil(share * static_cast<double>(values.size())) - 1));
@@ -34,14 +34,15 @@ Nanoseconds percentile(std::vector<Nanoseconds> values, double share) {
   return values[rank];
 }
 
-// A batch is too short to tell, and its end runs faster than a stream: nothing comes behind it any
-// more. What devices wait for one another is only in the timeline.
+// Returns the time between results of a long stream. The batch cannot tell it: it is short, and its
+// last inputs run faster because none follow them. Only the timeline contains the times that
+// devices wait for each other on a shared link.
 Nanoseconds long_run(const Plan& plan, const Timeline& timeline, const TimelineOptions& options) {
   const Nanoseconds alone = plan.predicted.bottleneck;
   return options.shared.empty() ? alone : std::max(timeline.steady_period(), alone);
 }
 
-// The range of a time of the timeline: in proportion to that of the prediction it comes from.
+// Scales the range of a prediction to a time of the timeline.
 std::optional<TimeRange> in_proportion(Nanoseconds time, Nanoseconds predicted,
                                        const std::optional<TimeRange>& range) {
   if (!range || predicted.count() == 0) return std::nullopt;
@@ -53,12 +54,12 @@ std::optional<TimeRange> in_proportion(Nanoseconds time, Nanoseconds predicted,
   return TimeRange{end(range->low), end(range->high)};
 }
 
-// Of the time between results, and of a batch per input.
+// The range of a time between results, or of the time of a batch per input.
 std::optional<TimeRange> period_range(const Plan& plan, Nanoseconds time) {
   return in_proportion(time, plan.predicted.bottleneck, bottleneck_range(plan.predicted));
 }
 
-// A batch of one takes the latency.
+// The time of a batch of one input is its latency.
 std::optional<TimeRange> range_per_input(const Plan& plan, const Timeline& timeline) {
   if (timeline.results.size() > 1) return period_range(plan, timeline.time_per_input());
   return in_proportion(timeline.time_per_input(), plan.predicted.latency,
@@ -70,7 +71,7 @@ std::optional<TimeRange> first_latency_range(const Plan& plan, const Timeline& t
                        latency_range(plan.predicted));
 }
 
-// Beside the times they belong to; none of a plan that has none.
+// Adds ranges to the document. Adds none if the plan has none.
 void add_ranges(nlohmann::ordered_json& document, const Plan& plan, const Timeline& timeline,
                 const TimelineOptions& options) {
   const auto each = range_per_input(plan, timeline);

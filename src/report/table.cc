@@ -7,7 +7,7 @@
 namespace segue {
 namespace {
 
-// Length of the UTF-8 sequence at the start of `text`; 0 when it is not a valid one.
+// Returns the length of the UTF-8 sequence at the start of `text`, or 0 if it is not valid.
 std::size_t sequence_length(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
   std::size_t length = 0;
@@ -16,7 +16,7 @@ std::size_t sequence_length(std::string_view text) {
   if (lead >= 0xE0 && lead < 0xF0) length = 3;
   if (lead >= 0xF0 && lead < 0xF5) length = 4;
   if (length == 0 || text.size() < length) return 0;
-  // Overlong forms, surrogates and numbers beyond U+10FFFF show in the second byte.
+  // Overlong forms, surrogates and numbers above U+10FFFF can be recognised by the second byte.
   const auto second = static_cast<unsigned char>(text[1]);
   if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second >= 0xA0)) return 0;
   if ((lead == 0xF0 && second < 0x90) || (lead == 0xF4 && second >= 0x90)) return 0;
@@ -32,7 +32,7 @@ bool is_control(std::string_view character) {
   return lead < 0x20 || lead == 0x7F || is_c1;
 }
 
-// Of line ends and tabs, which names may hold; null for other characters.
+// Returns the escape of a line end or a tab, which may occur in names; null for other characters.
 const char* escape_of(char character) {
   switch (character) {
     case '\n':
@@ -46,7 +46,7 @@ const char* escape_of(char character) {
   }
 }
 
-// Spreadsheets take a cell that begins so for a formula, and run it.
+// Puts a quote before a cell that a spreadsheet would run as a formula.
 std::string disarmed(const std::string& cell) {
   const bool is_formula =
       cell.size() > 1 && std::string_view("=+-@").find(cell[0]) != std::string_view::npos;

@@ -12,7 +12,7 @@
 namespace segue {
 namespace {
 
-// What one device does with one input.
+// The work of one device on one input.
 struct Slice {
   std::uint32_t device = 0;
   std::uint32_t stage = 0;
@@ -25,12 +25,12 @@ std::string quoted(std::string_view text) {
   return json::Json(text).dump(-1, ' ', false, json::Json::error_handler_t::replace);
 }
 
-// The format counts microseconds; three decimals keep every nanosecond.
+// The format counts microseconds. Three decimals keep all nanoseconds.
 std::string microseconds(Nanoseconds time) {
   return fmt::format("{}.{:03}", time.count() / 1000, time.count() % 1000);
 }
 
-// Written as it comes: a trace has millions of events.
+// Writes the text event by event, because a trace has millions of them.
 class TraceWriter {
  public:
   explicit TraceWriter(std::string_view process) {
@@ -51,7 +51,7 @@ class TraceWriter {
         quoted(name), microseconds(begin), microseconds(end - begin), input);
   }
 
-  // An arrow from a slice to the next of the same input.
+  // Adds an arrow from a slice to the next slice of the same input.
   void add_flow(const Slice& from, const Slice& to) {
     ++flows_;
     add(R"({{"ph":"s","pid":1,"tid":{},"name":"input","cat":"flow","id":{},"ts":{}}})",
@@ -80,7 +80,7 @@ class TraceWriter {
   std::uint64_t flows_ = 0;
 };
 
-// Arrows from stage to stage, and how many inputs are between two stages at each moment.
+// Adds arrows from stage to stage, and the number of inputs between two stages at each moment.
 void add_flows_and_queues(TraceWriter& writer, std::vector<Slice> slices) {
   std::ranges::sort(slices, {}, [](const Slice& slice) {
     return std::tuple(slice.input, slice.stage, slice.begin);

@@ -1,4 +1,4 @@
-// The files of src/page that make a page, as the build embeds them.
+// The files of src/page, which the build embeds. They are the parts of a page.
 #pragma once
 
 namespace segue {

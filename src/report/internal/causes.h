@@ -1,4 +1,4 @@
-// What the time of a stage goes into, in the order that charts show it.
+// The parts of a stage's time, in the order of the charts.
 #pragma once
 
 #include <algorithm>
@@ -12,17 +12,17 @@ namespace segue {
 
 inline constexpr std::array kCauses{"fixed cost",           "input",  "computing",
                                     "streaming parameters", "output", "on the host"};
-// As JSON and CSV call them.
+// Their keys in JSON and CSV.
 inline constexpr std::array kCauseKeys{"fixed", "input", "compute", "streaming", "output", "host"};
 
-// Position in kCauses of what most of the time goes into.
+// Returns the position in kCauses of the largest part.
 [[nodiscard]] inline std::size_t main_cause(const SegmentTime& time) {
   const std::array parts{time.fixed,     time.input,  time.compute,
                          time.streaming, time.output, time.host};
   return static_cast<std::size_t>(std::ranges::max_element(parts) - parts.begin());
 }
 
-// Position in kCauses; nothing for hops.
+// Returns a position in kCauses, or an empty optional for a hop.
 [[nodiscard]] inline std::optional<std::size_t> cause_of(Activity activity) {
   switch (activity) {
     case Activity::kRequest:

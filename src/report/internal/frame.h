@@ -1,4 +1,4 @@
-// Pages: their frame, and places in texts that are filled.
+// The frame of a page, and placeholders in texts.
 #pragma once
 
 #include <map>
@@ -7,11 +7,11 @@
 
 namespace segue {
 
-// The text with each @NAME@ replaced; what is put in is not looked at again.
+// Replaces each @NAME@ in the text. Placeholders in the inserted texts are not replaced.
 [[nodiscard]] std::string filled(std::string_view text,
                                  const std::map<std::string_view, std::string_view>& places);
 
-// A page that opens without a network and runs nothing but its own script.
+// Returns a page that loads nothing from a network and runs no script except its own.
 [[nodiscard]] std::string framed_page(std::string_view title, std::string_view style,
                                       std::string_view body, std::string_view script);
 

@@ -12,7 +12,7 @@
 namespace segue {
 namespace {
 
-// What most of a stage's time goes into, in words.
+// Describes the largest part of a stage's time.
 std::string cause(const SegmentTime& time) {
   const std::array<std::pair<Nanoseconds, const char*>, 6> parts{
       {{time.compute, "computing"},
@@ -26,7 +26,8 @@ std::string cause(const SegmentTime& time) {
                      format_ms(time.total()), largest->second);
 }
 
-// Where all devices are equal.
+// Whether results come more slowly than the slowest stage alone allows. Always false if that stage
+// runs on several kinds of devices.
 bool is_slower_than_its_stages(const Plan& plan) {
   const Stage& slowest = plan.stages[slowest_stage(plan)];
   return slowest.devices.empty() &&
@@ -34,7 +35,7 @@ bool is_slower_than_its_stages(const Plan& plan) {
              slowest.time.total() / slowest.replicas + std::chrono::microseconds(1);
 }
 
-// Whether what the stages send takes the whole time on the link that their devices share.
+// Whether the stages' transfers keep the shared link busy all the time.
 bool is_link_bound(const Plan& plan) {
   if (!has_shared_link(plan) || !is_slower_than_its_stages(plan)) return false;
   Nanoseconds busy{0};
@@ -42,7 +43,8 @@ bool is_link_bound(const Plan& plan) {
   return busy >= plan.predicted.bottleneck;
 }
 
-// Where one operator is larger than the memory of a device, cuts do not help it.
+// Whether the stage has one operator, which is larger than the memory of a device. Other cuts
+// cannot make such a stage faster.
 bool is_one_large_operator(const Stage& stage) {
   return stage.operators.size() == 1 && stage.time.streaming > stage.time.compute;
 }
@@ -73,14 +75,14 @@ std::string advice(const Stage& stage, const Plan& plan, bool shares) {
   return "`--strategy optimal` can replicate slow stages";
 }
 
-// The unit that format_time gives a time.
+// Returns the unit that format_time would choose, and its length in nanoseconds.
 std::pair<double, const char*> unit_of(Nanoseconds time) {
   if (time >= std::chrono::seconds(1)) return {1e9, "s"};
   if (time >= std::chrono::milliseconds(1)) return {1e6, "ms"};
   return {1e3, "us"};
 }
 
-// What its objective minimizes.
+// Returns the time that the objective minimizes, with its range.
 std::pair<Nanoseconds, std::optional<TimeRange>> objective_of(const Plan& plan, bool is_latency) {
   const Prediction& predicted = plan.predicted;
   if (is_latency) return {predicted.latency, latency_range(predicted)};
@@ -203,7 +205,7 @@ std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
                            : "cut where tensors are small (`--strategy "
                              "optimal`), or give each TPU a separate link");
   }
-  // What devices wait for one another on a link is not in the plan.
+  // The plan does not contain the times that devices wait for each other on a link.
   if ((!shares_link || has_shared_link(plan)) && is_host_bound(plan)) {
     return fmt::format("The host CPU is the bottleneck: its cores spend {} on operators per input.",
                        format_time(plan.host_time()));

@@ -1,4 +1,4 @@
-// What reports on plans have to say alike.
+// Texts that several reports on plans share.
 #pragma once
 
 #include <cstddef>
@@ -12,47 +12,50 @@
 
 namespace segue {
 
-// "41.34 ms (38.10 to 45.20)": a time with its range, in one unit; the time alone without one.
+// Returns a time with its range in one unit, for example "41.34 ms (38.10 to 45.20)". Without a
+// range, returns the time alone.
 [[nodiscard]] std::string with_range(Nanoseconds time, const std::optional<TimeRange>& range);
-// "28.6/s (24.3 to 31.0)".
+// For example "28.6/s (24.3 to 31.0)".
 [[nodiscard]] std::string rate_with_range(const Prediction& predicted);
-// " (24.3 to 31.0)", what stands behind a rate; empty without a range.
+// Returns the range of a rate, for example " (24.3 to 31.0)", or an empty text without a range.
 [[nodiscard]] std::string rate_range_text(const Prediction& predicted);
 
 [[nodiscard]] std::optional<TimeRange> bottleneck_range(const Prediction& predicted);
 [[nodiscard]] std::optional<TimeRange> latency_range(const Prediction& predicted);
 
-// A sentence where the ranges of what a plan minimizes and of some of the others overlap; else
-// nothing. Others that take the same time are no ranking. `name_of` says which one it is.
+// Returns a sentence if the range of the best plan overlaps with that of another plan, or else an
+// empty text. Plans with exactly the same time are not counted. `name_of` returns the name of a
+// plan.
 [[nodiscard]] std::string overlap_sentence(const Plan& best, const std::vector<const Plan*>& others,
                                            const std::function<std::string(const Plan&)>& name_of);
 
 // Whether the times of all operators that run on the host were measured.
 [[nodiscard]] bool is_host_measured(const Plan& plan);
 
-// " on these devices", or " within the limits given" where a bound has limits of its own.
+// Returns " within the given limits" if the bound has limits of its own, or else " on these
+// devices".
 [[nodiscard]] std::string limits_text(const Bound& bound);
 
-// One line when operators of the plan run on the host's processor; else nothing.
+// Returns one line if operators of the plan run on the host CPU, or else an empty text.
 [[nodiscard]] std::string host_operators_note(const Plan& plan);
 
-// The stage that gives results the most slowly.
+// Returns the stage with the longest time per input, divided by its replicas.
 [[nodiscard]] std::size_t slowest_stage(const Plan& plan);
 
-// Which stage that is, what its time goes into, and what to try; or that the host's cores or a
-// shared link are slower.
+// Names the slowest stage, the largest part of its time, and a remedy; or says that the host CPU or
+// a shared link is the bottleneck.
 [[nodiscard]] std::string bottleneck_sentence(const Plan& plan, bool shares_link);
 
-// TPUs of each stage, as "2+1+1".
+// Returns the TPUs of each stage, for example "2+1+1".
 [[nodiscard]] std::string replicas_text(const Plan& plan);
 
-// A share in percent, without the sign: "42".
+// Returns a share in percent without the sign, for example "42".
 [[nodiscard]] std::string percent(double share);
 
 // Whether devices of the plan share a link.
 [[nodiscard]] bool has_shared_link(const Plan& plan);
 
-// Whether the operators of all stages take the host's cores longer than any stage takes.
+// Whether the operators on the host limit the throughput: together they take longer than any stage.
 [[nodiscard]] bool is_host_bound(const Plan& plan);
 
 }  // namespace segue

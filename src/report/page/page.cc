@@ -21,14 +21,15 @@ namespace {
 using json::Json;
 using json::rounded;
 
-// Names may be as long as a file; a page shows their beginning.
+// A name may be as long as a file. A page shows only its beginning.
 constexpr std::size_t kLongestName = 200;
 
 std::string name_text(std::string_view name) {
   return json::as_written(name.substr(0, std::min(name.size(), kLongestName)));
 }
 
-// Where a measurement may reverse the order of this plan and others on as many TPUs.
+// Returns a sentence if a measurement may reverse the order of this plan and others on the same
+// number of TPUs.
 std::string overlap_note(const ComparedPlan& row, std::span<const ComparedPlan> rows) {
   std::vector<const Plan*> others;
   for (const ComparedPlan& other : rows) {
@@ -39,7 +40,7 @@ std::string overlap_note(const ComparedPlan& row, std::span<const ComparedPlan> 
   return line.empty() ? "" : " " + line;
 }
 
-// Low and high end; null of a plan that has no ranges.
+// Returns the low and the high end, or null if the plan has no range.
 Json range_json(const std::optional<TimeRange>& range) {
   return range ? segue::range_json(*range) : Json(nullptr);
 }
@@ -48,7 +49,7 @@ Json rates_json(const Prediction& predicted) {
   return predicted.range ? segue::range_json(predicted.range->throughput_per_s()) : Json(nullptr);
 }
 
-// "ResNet101 on 6 TPUs …": the answer, before all charts.
+// Returns the main result, which stands above the charts: "ResNet101 on 6 TPUs …".
 std::string verdict(const Plan& plan, bool shares_link) {
   const Prediction& predicted = plan.predicted;
   const std::uint32_t tpus = plan.device_count();
@@ -64,7 +65,7 @@ std::string verdict(const Plan& plan, bool shares_link) {
                             format_mib(plan.host_bytes()));
   text += bottleneck_sentence(plan, shares_link);
   if (const std::string note = host_operators_note(plan); !note.empty()) text += " " + note;
-  std::erase(text, '`');  // of commands, as a terminal shows them
+  std::erase(text, '`');  // texts for a terminal mark commands with backticks
   return text;
 }
 
@@ -107,7 +108,7 @@ Json timeline_json(const Plan& plan, std::span<const DevicePool> pools, std::uin
   return {{"devices", std::move(devices)}, {"events", std::move(events)}};
 }
 
-// Depths that a stage shares with those before it make a cut that is no line: [from, to].
+// If a stage shares depths with earlier stages, the cut before it is a range of depths: [from, to].
 Json cuts_json(const Plan& plan) {
   Json cuts = Json::array();
   std::uint32_t deepest = 0;
@@ -159,7 +160,8 @@ Json model_json(const Graph& graph) {
           {"levels", {{"bytes", std::move(bytes)}, {"macs", std::move(macs)}}}};
 }
 
-// Beside the plan that it followed, as long as it has its stages.
+// The measured run, for the chart of the plan that it followed. Times of stages are null if the run
+// had a different number of stages.
 Json run_json(const RunReport& run, const ComparedPlan& of) {
   const PipelineStatistics& measured = run.measured;
   Json stages = nullptr;
@@ -179,7 +181,7 @@ Json run_json(const RunReport& run, const ComparedPlan& of) {
           {"stages_ns", std::move(stages)}};
 }
 
-// "</script>" in a name would end the data: no "<" stands in it.
+// Escapes each "<", because "</script>" in a name would end the data.
 std::string embedded(const Json& document) {
   std::string text = document.dump(-1, ' ', false, Json::error_handler_t::replace);
   std::string result;
