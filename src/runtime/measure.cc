@@ -24,7 +24,7 @@ class Runner {
         clock_(options.clock ? options.clock : steady_time),
         values_(random_inputs(session_->inputs(), options.seed)),
         inputs_(values_.begin(), values_.end()) {
-    (void)run();  // the first touches memory for the first time
+    (void)run();  // touches memory, so that later runs do not
   }
 
   Nanoseconds run() {
@@ -47,7 +47,7 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-// Keeps cores busy as long as it lives.
+// Keeps one core busy per runner during its lifetime.
 class Load {
  public:
   explicit Load(const std::vector<std::unique_ptr<Runner>>& runners) {
@@ -56,7 +56,7 @@ class Load {
         try {
           while (!stop.stop_requested()) (void)runner->run();
         } catch (...) {
-          // Then this core idles; the run that is measured says what is wrong with the backend.
+          // This core then idles. The measured run reports what is wrong with the backend.
         }
       });
     }
@@ -101,7 +101,8 @@ class MeasuredLatency {
     return fastest;
   }
 
-  // The segment's share of the whole model's time, each run between two of the whole.
+  // Measures the segment's share of the whole model's time. Each run of the segment is between two
+  // runs of the whole model.
   Nanoseconds in_turns(Runner& segment) const {
     std::vector<double> shares;
     Nanoseconds before = whole_->run();
@@ -146,7 +147,7 @@ HostCompute measured_host(HostCompute host, const Graph& graph, const Backend& b
         fastest = std::min(fastest, runner.run());
       host.measured[static_cast<std::uint32_t>(id)] = fastest;
     } catch (const Error& error) {
-      // A resource or a state that it shares, or a custom operator that the runtime lacks.
+      // The operator shares a resource or a state, or is a custom operator that the runtime lacks.
       if (error.code() != ErrorCode::kUnsupported && error.code() != ErrorCode::kInvalidModel)
         throw;
     }
@@ -157,7 +158,7 @@ HostCompute measured_host(HostCompute host, const Graph& graph, const Backend& b
 void measure_for(PlanRequest& request, const Graph& graph, std::shared_ptr<const Backend> backend) {
   check_request(request);
   check_can_be_planned(graph.model(), request.pools[0].device);
-  // Once, so that all plans of the request have the same times.
+  // Measured once, so that all plans of the request use the same times.
   const auto measured = measured_host({}, graph, *backend).measured;
   for (DevicePool& pool : request.pools) pool.device.host.measured = measured;
   if (request.strategy.strategy != Strategy::kProfile) return;

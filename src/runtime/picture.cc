@@ -5,7 +5,7 @@
 #include <cctype>
 #include <charconv>
 
-// Larger pictures are refused before memory for them is asked.
+// stb_image refuses larger pictures before it allocates memory for them.
 #define STBI_MAX_DIMENSIONS 16384  // kMostPictureExtent
 #define STBI_ONLY_BMP  // formats without a signature, such as TGA, would match raw tensors
 #define STBI_ONLY_GIF
@@ -25,7 +25,8 @@
 namespace segue {
 namespace {
 
-// Bytes that the pixels of a portable map begin after its header need; nothing where it is none.
+// Returns the number of bytes that the pixels of a portable map need, and sets `begin` to their
+// position. Empty if the file is not a portable map.
 std::optional<std::uint64_t> pixel_bytes_of_map(std::string_view file, std::size_t& begin) {
   if (!file.starts_with("P5") && !file.starts_with("P6")) return std::nullopt;
   std::array<std::uint64_t, 3> numbers{};  // width, height, largest value
@@ -53,11 +54,12 @@ bool is_truncated_picture(std::string_view file) {
     const std::size_t last = file.find_last_not_of('\0');
     return last == std::string_view::npos || file[last] != ';';
   }
-  // A JPEG's last scan has an end; a preview that the file holds has its own before it.
+  // A JPEG must have an end marker after its last scan. An embedded preview has an end marker too,
+  // but before that scan.
   if (file.starts_with("\xFF\xD8\xFF"))
     return file.find("\xFF\xD9", std::min(file.rfind("\xFF\xDA"), file.size())) ==
            std::string_view::npos;
-  constexpr std::size_t kSizeAt = 2;  // of a BMP: its length, 4 bytes, little-endian
+  constexpr std::size_t kSizeAt = 2;  // the length of a BMP is here, in 4 bytes, little-endian
   if (!file.starts_with("BM") || file.size() < kSizeAt + 4) return false;
   std::size_t size = 0;
   for (std::size_t i = 4; i-- > 0;)

@@ -1,4 +1,4 @@
-// Whether values have the number and the sizes that a session expects.
+// Checks whether values have the number and the sizes that a session expects.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,12 @@ namespace segue {
 void check_inputs(const std::string& model, std::span<const Port> ports,
                   std::span<const std::span<const std::byte>> inputs);
 
-// What is wrong: "gave 3 bytes for 'y', 4 are expected"; empty where nothing is.
+// Describes what is wrong, for example "gave 3 bytes for 'y', 4 are expected". Empty if all outputs
+// are right.
 [[nodiscard]] std::string wrong_outputs(std::span<const Port> ports,
                                         std::span<const TensorBytes> outputs);
 
-// Throws Error(kDevice) where an output came out in another size than expected.
+// Throws Error(kDevice) if an output does not have the expected size.
 void check_output_size(const Port& port, std::uint64_t given, std::uint64_t expected);
 
 }  // namespace segue

@@ -9,7 +9,8 @@
 namespace segue {
 namespace {
 
-// Elements of 8 bytes or less, as many from each draw as fit it.
+// Fills a value with elements of at most 8 bytes. Each draw of 8 bytes gives as many elements as
+// fit in it.
 template <typename T, typename Convert>
 void fill(TensorBytes& value, std::mt19937_64& random, Convert convert) {
   constexpr std::size_t kPerDraw = sizeof(std::uint64_t) / sizeof(T);

@@ -51,7 +51,8 @@ std::vector<PipelineDevice> open_simulated(const RuntimeRequest& request) {
       make_simulated_backend(cpu_of(request), request.pools[0].device, request.time_scale));
 }
 
-// "pci:apex_0, usb:2-1"; with the reason for devices that libedgetpu does not list.
+// Returns for example "pci:apex_0, usb:2-1". For a device that libedgetpu does not list, the reason
+// follows its name.
 std::string names_text(std::span<const EdgeTpuDevice> devices) {
   std::vector<std::string> names;
   for (const EdgeTpuDevice& device : devices) {

@@ -33,7 +33,7 @@ class SimulatedSession : public Session {
   Nanoseconds lasts_;
 };
 
-// The whole file as one segment.
+// Returns the simulated time of the whole file as one segment.
 Nanoseconds time_of(std::span<const std::byte> bytes, const std::string& name,
                     const DeviceSpec& device) {
   const Model model = parse_model({bytes.begin(), bytes.end()}, name);

@@ -24,7 +24,8 @@ using Grid = PictureSize;
 inline constexpr std::int32_t kFirstLevel = 3;
 inline constexpr std::int32_t kLastLevel = 7;
 
-// The grid whose cells are `stride` pixels wide and high; a rest gets a cell too.
+// Returns the grid whose cells are `stride` pixels wide and high. A remainder at the edge gets a
+// cell too.
 [[nodiscard]] Grid grid_of(PictureSize input, std::int32_t stride);
 
 // SSD with six layers: three anchors per cell in the first layer, six in the others.

@@ -15,7 +15,7 @@ void add(std::vector<Candidate>& boxes, const Candidate& box) {
                          std::isfinite(box.score);
   if (!is_finite || box.left > box.right || box.top > box.bottom) return;
   boxes.push_back(box);
-  // The scale of quantized scores may reach beyond 1.
+  // Rounding can make a quantized score exceed 1.
   boxes.back().score = std::min(box.score, 1.0F);
 }
 
@@ -48,7 +48,8 @@ std::vector<Candidate> collect(const Head&, const PostProcessedOutputs& outputs,
 
 // --- YOLO
 
-// The best class of each row, and its score; of rows that cannot pass the threshold, -infinity.
+// The best class of each row, and its score. The score is -infinity if the row cannot pass the
+// threshold.
 struct BestClasses {
   std::vector<float> scores;
   std::vector<std::uint32_t> classes;
@@ -67,7 +68,7 @@ BestClasses best_classes(const YoloOutput& yolo, float threshold, const At& at) 
   const auto may_pass = [&](std::size_t row) {
     return !yolo.has_objectness || at(row, 4) > threshold;
   };
-  // In the order of the values in memory.
+  // Reads the values in the order in which they are in memory.
   if (yolo.is_channels_first) {
     for (std::size_t channel = yolo.first_class(); channel < yolo.channels; ++channel) {
       for (std::size_t row = 0; row < yolo.rows; ++row) {
@@ -84,7 +85,8 @@ BestClasses best_classes(const YoloOutput& yolo, float threshold, const At& at) 
   return best;
 }
 
-// Whether centres are relative to the input. Those of a grid in pixels fill the whole input.
+// Whether centres are relative to the input. Centres in pixels cover the whole input, so some of
+// them exceed the limit.
 template <typename At>
 bool is_relative(const YoloOutput& yolo, const At& at) {
   constexpr float kMostRelative = 2;
@@ -146,7 +148,7 @@ class ScoreTest {
     lowest_ = static_cast<float>(logit);
   }
 
-  // The score of a value; nothing if it is below the threshold.
+  // Returns the score of a value, or an empty optional if it is below the threshold.
   [[nodiscard]] std::optional<float> find(float value) const {
     if (!(value >= (is_probability_ ? threshold_ : lowest_))) return std::nullopt;
     const float score = is_probability_
@@ -161,7 +163,8 @@ class ScoreTest {
   float lowest_ = -std::numeric_limits<float>::infinity();
 };
 
-// The computation of TFLite_Detection_PostProcess, step by step in its precision.
+// Repeats the computation of TFLite_Detection_PostProcess, step by step and with the same
+// precision.
 template <typename Values>
 Candidate decode_box(const AnchoredOutputs& outputs, const Anchor& anchor, const Values& boxes,
                      std::size_t row) {

@@ -10,8 +10,8 @@
 
 namespace segue::detection {
 
-// Boxes in the unit in which the reference of their family compares them: pixels of the input for
-// YOLO, the whole input for others. Overlaps are then rounded as there.
+// Boxes in the unit in which the reference implementation of their family compares them: pixels of
+// the input for YOLO, the whole input for others. Overlaps are thus rounded in the same way.
 struct Candidates {
   std::vector<Candidate> boxes;
   float unit_width = 1;  // pixels of the input

@@ -132,7 +132,7 @@ std::vector<Detection> Detector::decode(std::span<const std::span<const std::byt
   detection::check_placement(placement);
   auto found = detection::find_candidates(state_->head, state_->meaning,
                                           state_->options.score_threshold, outputs);
-  // What the model has suppressed already stays as it is.
+  // If the model has suppressed overlapping boxes itself, its boxes are kept.
   const bool is_done = family() == DetectorFamily::kPostProcessed;
   constexpr float kNoThreshold = std::numeric_limits<float>::infinity();
   const auto boxes = detection::suppress(std::move(found.boxes),

@@ -24,7 +24,7 @@ std::size_t cells(PictureSize input, std::initializer_list<std::int32_t> strides
   return count;
 }
 
-// Whether a YOLO for this input has `count` cells: usual, P6 and P2 variants.
+// Whether a YOLO model for this input has `count` cells, in the usual, the P6 or the P2 variant.
 bool is_cell_count(PictureSize input, std::size_t count) {
   return count == cells(input, {8, 16, 32}) || count == cells(input, {8, 16, 32, 64}) ||
          count == cells(input, {4, 8, 16, 32});
@@ -90,7 +90,7 @@ std::optional<Meaning> find_yolo(const Head& head, const DetectorOptions& option
 
 // --- SSD and EfficientDet
 
-// [1, N, K] or [1, N, 1, K].
+// Returns N and K of the shape [1, N, K] or [1, N, 1, K].
 std::optional<std::array<std::size_t, 2>> rows_and_columns(const Port& port) {
   std::vector<std::int32_t> shape = port.shape;
   if (shape.size() == 4 && shape[2] == 1) shape.erase(shape.begin() + 2);
@@ -102,8 +102,8 @@ bool is_named_box(const HeadOutput& output) {
   return output.port.name.find("box") != std::string::npos;
 }
 
-// Whether `a` has the boxes and `b` the scores; nothing if the widths allow neither or both and the
-// names do not tell.
+// Whether `a` has the boxes and `b` the scores. Empty if the widths allow neither or both, and the
+// names do not decide it.
 std::optional<bool> is_boxes_first(const HeadOutput& a, std::size_t a_columns, const HeadOutput& b,
                                    std::size_t b_columns, std::size_t box_columns) {
   const bool first = a_columns == box_columns;
@@ -113,7 +113,7 @@ std::optional<bool> is_boxes_first(const HeadOutput& a, std::size_t a_columns, c
   return is_named_box(a);
 }
 
-// Two outputs with one row per anchor.
+// Finds two outputs with one row per anchor.
 std::optional<AnchoredOutputs> find_pair(const Head& head) {
   if (head.outputs.size() != 2) return std::nullopt;
   const auto a = rows_and_columns(head.outputs[0].port);
@@ -127,7 +127,7 @@ std::optional<AnchoredOutputs> find_pair(const Head& head) {
   return outputs;
 }
 
-// The output other than `position` that belongs to the same level.
+// Returns the output other than `position` that belongs to the same level.
 std::optional<std::size_t> find_partner(const Head& head, std::size_t position) {
   const auto& shape = head.outputs[position].port.shape;
   std::optional<std::size_t> partner;
@@ -142,7 +142,8 @@ std::optional<std::size_t> find_partner(const Head& head, std::size_t position) 
   return partner;
 }
 
-// A boxes and a scores output for each level of a feature pyramid, with `per_cell` anchors.
+// Finds a boxes output and a scores output for each level of a feature pyramid, with `per_cell`
+// anchors.
 std::optional<AnchoredOutputs> find_levels(const Head& head, std::int32_t per_cell) {
   constexpr std::size_t kLevels = kLastLevel - kFirstLevel + 1;
   if (head.outputs.size() != 2 * kLevels) return std::nullopt;
@@ -180,7 +181,7 @@ struct AnchorSet {
   std::vector<Anchor> anchors;
 };
 
-// The anchors that fit the number of rows.
+// Returns the set of anchors that has this number of rows.
 AnchorSet choose_anchors(const Head& head, const DetectorOptions& options, std::size_t rows) {
   if (!options.anchors.empty()) {
     if (options.anchors.size() != rows) {

@@ -1,4 +1,4 @@
-// What the outputs of a detector mean.
+// Recognises the meaning of a detector's outputs.
 #pragma once
 
 #include <array>
@@ -46,7 +46,7 @@ struct Meaning {
   std::variant<PostProcessedOutputs, YoloOutput, AnchoredOutputs> outputs;
 };
 
-// Throws Error(kUnsupported) with what the outputs are and what they should be.
+// Throws Error(kUnsupported) that describes the outputs and the expected outputs.
 [[nodiscard]] Meaning recognise(const Head& head, const DetectorOptions& options);
 
 }  // namespace segue::detection

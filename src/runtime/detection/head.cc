@@ -28,7 +28,7 @@ bool is_8_bit(ElementType type) {
   return type == ElementType::kInt8 || type == ElementType::kUint8;
 }
 
-// Operators that move values and do not change them.
+// Whether the operator moves values without changing them.
 bool moves_values(std::string_view op) {
   constexpr std::array<std::string_view, 9> kMoves{"CONCATENATION", "DEQUANTIZE",    "EXPAND_DIMS",
                                                    "QUANTIZE",      "RESHAPE",       "SLICE",
@@ -36,8 +36,8 @@ bool moves_values(std::string_view op) {
   return std::ranges::find(kMoves, op) != kMoves.end();
 }
 
-// The quantization that TensorFlow Lite requires of LOGISTIC and SOFTMAX. It remains visible where
-// the operator is in another segment or compiled.
+// Whether the tensor has the quantization that TensorFlow Lite requires of LOGISTIC and SOFTMAX. It
+// remains visible if the operator is in another segment or compiled.
 bool is_quantized_probability(const Tensor& tensor) {
   constexpr float kScale = 1.0F / 256;
   const Quantization& of = tensor.quantization;
@@ -48,7 +48,7 @@ bool is_quantized_probability(const Tensor& tensor) {
 
 using Names = std::unordered_set<std::string>;
 
-// `known`: tensors of earlier segments that are probabilities.
+// `known`: names of tensors of earlier segments that are probabilities.
 bool is_probability(const Model& model, TensorId id, const Names& known) {
   while (!is_quantized_probability(model.tensor(id))) {
     const auto producer = model.producer(id);
@@ -124,7 +124,7 @@ class SegmentsReader {
       const std::string& name = model.unique_name(id);
       if (!written_.insert(name).second) continue;
       order_.push_back(name);
-      // A tensor between segments may have any type; only that of an output matters.
+      // A tensor between segments may have any type. Only the types of outputs matter.
       try {
         const HeadOutput output = output_of(model, id, probabilities_);
         if (output.is_probability) probabilities_.insert(name);

@@ -1,4 +1,4 @@
-// The input and the outputs of a detector, as far as its file describes them.
+// The input and the outputs of a detector, as its file describes them.
 #pragma once
 
 #include <array>
@@ -29,12 +29,12 @@ struct Head {
   std::vector<HeadOutput> outputs;
 };
 
-// Throw Error(kUnsupported) when the model has several inputs, its input is not a picture, or an
-// output has no type that a detector decodes.
+// Throw Error(kUnsupported) if the model has several inputs, if its input is not a picture, or if
+// an output has a type that no detector decodes.
 [[nodiscard]] Head head_of(const Model& model);
 [[nodiscard]] Head head_of(const PipelineLayout& layout);
 
-// "'boxes' FLOAT32 [1, 1917, 4], 'scores' FLOAT32 [1, 1917, 91]".
+// Returns for example "'boxes' FLOAT32 [1, 1917, 4], 'scores' FLOAT32 [1, 1917, 91]".
 [[nodiscard]] std::string describe(const std::vector<HeadOutput>& outputs);
 
 }  // namespace segue::detection

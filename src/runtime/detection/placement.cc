@@ -11,7 +11,7 @@
 namespace segue::detection {
 namespace {
 
-// Rounds to the nearest integer, halves to the even one, as Python's round does.
+// Rounds to the nearest integer, and halves to the even integer, as Python's round does.
 int rounded(double value) { return static_cast<int>(std::nearbyint(value)); }
 
 struct Rectangle {
@@ -21,7 +21,7 @@ struct Rectangle {
   int height = 0;
 };
 
-// The pixels of the input that the picture covers.
+// Returns the pixels of the input that the picture covers.
 Rectangle covered(const PicturePlacement& placement, const Port& input, Fit fit) {
   if (fit == Fit::kStretch) return {0, 0, input.shape[2], input.shape[1]};
   return {static_cast<int>(placement.left), static_cast<int>(placement.top),
@@ -50,7 +50,7 @@ PicturePlacement place(std::uint32_t width, std::uint32_t height, const Port& in
   const int fitted_height = std::max(rounded(height * scale), 1);
   placement.scale_x = static_cast<double>(fitted_width) / width;
   placement.scale_y = static_cast<double>(fitted_height) / height;
-  // Half a pixel goes to the right and to the bottom, as ultralytics' LetterBox does it.
+  // Half a pixel goes to the right and to the bottom, as in LetterBox of ultralytics.
   constexpr double kTowardsStart = 0.1;
   placement.left = rounded((in_width - fitted_width) / 2 - kTowardsStart);
   placement.top = rounded((in_height - fitted_height) / 2 - kTowardsStart);

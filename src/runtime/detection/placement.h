@@ -1,4 +1,4 @@
-// Pictures into a detector's input, and boxes back.
+// Places pictures in a detector's input, and maps boxes back to the picture.
 #pragma once
 
 #include "runtime/detection/suppression.h"
@@ -8,24 +8,24 @@ namespace segue::detection {
 
 // How a picture fills the input.
 enum class Fit {
-  kStretch,   // it fills the whole input
-  kLetterbox  // it keeps its shape, in the middle of grey
+  kStretch,   // the picture fills the whole input
+  kLetterbox  // the picture keeps its shape, centred on a grey background
 };
 
-// Throws Error(kInvalidArgument) for a picture without extent or with too large a one.
+// Throws Error(kInvalidArgument) if the picture is empty or too large.
 [[nodiscard]] PicturePlacement place(std::uint32_t width, std::uint32_t height, const Port& input,
                                      Fit fit);
 
-// The pixels of the input, [H, W, 3].
+// Returns the pixels of the input, [H, W, 3].
 [[nodiscard]] std::vector<std::uint8_t> fill_input(std::span<const std::uint8_t> rgb,
                                                    const PicturePlacement& placement,
                                                    const Port& input, Fit fit);
 
-// Throws Error(kInvalidArgument) for a placement that `place` does not return: without extent, or
-// not finite.
+// Throws Error(kInvalidArgument) for a placement that `place` cannot return: one without extent, or
+// with values that are not finite.
 void check_placement(const PicturePlacement& placement);
 
-// A box in pixels of the input becomes one in pixels of the picture, within it.
+// Maps a box from pixels of the input to pixels of the picture, and clips it to the picture.
 [[nodiscard]] Detection to_picture(const Detection& box, const PicturePlacement& placement);
 
 }  // namespace segue::detection

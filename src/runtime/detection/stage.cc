@@ -14,7 +14,8 @@ constexpr const char* kDetections = "detections";
 constexpr std::size_t kDetectionColumns = 6;  // left, top, right, bottom, score, class
 constexpr float kNoClass = -1;                // of rows without a box
 
-// The input of the model as if it were the picture: boxes stay in its pixels.
+// Returns the placement of a picture that equals the input, so that boxes stay in the input's
+// pixels.
 PicturePlacement input_itself(const Port& input) {
   return {static_cast<std::uint32_t>(input.shape[2]), static_cast<std::uint32_t>(input.shape[1])};
 }

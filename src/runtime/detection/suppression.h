@@ -1,4 +1,5 @@
-// Non-maximum suppression: of boxes of one class that overlap, the one with the highest score.
+// Non-maximum suppression: keeps only the box with the highest score of overlapping boxes of one
+// class.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,7 @@ struct Candidate {
   std::uint32_t class_id = 0;
 };
 
-// The candidates with the highest scores are considered, as in ultralytics.
+// Only this number of candidates, those with the highest scores, is considered, as in ultralytics.
 inline constexpr std::size_t kMostCandidates = 30'000;
 
 // Returns the boxes that remain, in descending order of score; equal scores keep their order. A box

@@ -13,7 +13,7 @@
 
 namespace segue::detection {
 
-// float32; the bytes may lie at any address.
+// Reads float32 values. The bytes may have any alignment.
 class FloatValues {
  public:
   explicit FloatValues(std::span<const std::byte> bytes) : bytes_(bytes) {}
@@ -27,7 +27,7 @@ class FloatValues {
   std::span<const std::byte> bytes_;
 };
 
-// 8-bit values through a table of their meanings.
+// Converts 8-bit values to real numbers with a table.
 class ByteValues {
  public:
   ByteValues(std::span<const std::byte> bytes, const HeadOutput& output) : bytes_(bytes) {
@@ -44,7 +44,7 @@ class ByteValues {
   std::array<float, 256> table_{};
 };
 
-// Calls `use` with the values of an output.
+// Calls `use` with the values of an output, as real numbers.
 template <typename Use>
 auto with_values(const HeadOutput& output, std::span<const std::byte> bytes, Use&& use) {
   if (output.port.type == ElementType::kFloat32) return std::forward<Use>(use)(FloatValues(bytes));

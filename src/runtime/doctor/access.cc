@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint32_t kGroupMayUse = 0060;
 constexpr std::uint32_t kAnyoneMayUse = 0006;
-constexpr std::size_t kLongestEntry = 65536;  // of the databases of users and groups
+constexpr std::size_t kLongestEntry = 65536;  // in the databases of users and groups
 
 std::string group_of(const struct stat& status, const User& user, bool& lists_user) {
   std::vector<char> buffer(kLongestEntry);
@@ -25,7 +25,8 @@ std::string group_of(const struct stat& status, const User& user, bool& lists_us
   return found->gr_name;
 }
 
-// Numbers of the host that a container does not map have no name in it, or this one.
+// Whether the container does not map the number of the host's group. Such a number has no name in
+// the container, or one of these names.
 bool is_unmapped(const std::string& group) {
   return group.empty() || group == "nogroup" || group == "nobody";
 }

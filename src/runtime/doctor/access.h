@@ -1,4 +1,4 @@
-// Whether the user of this process may use a node in /dev, and what to do where not.
+// Checks whether the user of this process may open a node in /dev, and suggests a remedy.
 #pragma once
 
 #include <cstdint>
@@ -20,13 +20,13 @@ struct DeviceNode {
   Kind kind{};
   bool can_open{};          // by this process, to read and write
   std::uint32_t mode{};     // permission bits: 0660
-  std::string group;        // empty where its number has no name here
-  bool group_lists_user{};  // in the group database; a login before that does not know it
+  std::string group;        // empty if its number has no name on this system
+  bool group_lists_user{};  // in the group database; effective only after the next login
 };
 
-// What the udev rule of a package sets.
+// The settings of a package's udev rule.
 struct AccessRule {
-  std::string key;      // of the findings: "apex-access"
+  std::string key;      // key of the findings: "apex-access"
   std::string group;    // "apex"
   std::string install;  // how to get the rule
 };
@@ -34,7 +34,7 @@ struct AccessRule {
 [[nodiscard]] User this_user();
 [[nodiscard]] DeviceNode look_at(const std::filesystem::path& path, const User& user);
 
-// Finds nothing to say of a device that the user may open, unless that is root alone.
+// Adds a finding if the user may not open the device, or if root may but other users may not.
 void check_access(Findings& findings, const std::string& path, const DeviceNode& node,
                   const User& user, const AccessRule& rule);
 

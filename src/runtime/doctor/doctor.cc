@@ -34,7 +34,7 @@ class Diagnosis {
   }
 
  private:
-  // The message of the loader names every place that was tried.
+  // The loader's message names every path that was tried.
   bool check_runtime() {
     try {
       CpuOptions options;
@@ -86,7 +86,7 @@ class Diagnosis {
                    "`segue run --backend edgetpu` reports an error if they are not compatible");
   }
 
-  // What a run can use is what libedgetpu lists, whatever the kernel shows.
+  // A run can use only the devices that libedgetpu lists, even if the kernel shows more.
   void check_list(std::span<const EdgeTpuDevice> listed) {
     const auto unlisted = find_unlisted_devices(listed, machine_.root);
     std::vector<std::string> names;

@@ -1,4 +1,4 @@
-// Findings of the parts of a diagnosis, in the order in which they are made.
+// Collects the findings of all checks, in order.
 #pragma once
 
 #include <string>

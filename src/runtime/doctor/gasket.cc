@@ -23,7 +23,7 @@ struct Version {
   [[nodiscard]] std::string text() const { return fmt::format("{}.{}", major, minor); }
 };
 
-// "6.12.41+deb13-amd64" is 6.12; 0.0 for other texts.
+// Parses for example "6.12.41+deb13-amd64" as 6.12. Returns 0.0 for other texts.
 Version version_of(const std::string& release) {
   Version version;
   const char* const end = release.data() + release.size();
@@ -33,18 +33,19 @@ Version version_of(const std::string& release) {
   return version;
 }
 
-// A change of the kernel's interface that gasket's source has to follow.
+// A change of the kernel's interface that the source of gasket must follow.
 struct Break {
   Version since;
   const char* file;
-  const char* use;          // in sources before the change
-  const char* replacement;  // in sources that follow it; null: the use stands behind an #if
+  const char* use;          // text in sources before the change
+  const char* replacement;  // text in sources that follow it; null: they keep the use inside an #if
   const char* what;
 };
 
-// google/gasket-driver #12, #23, #36 and #39 have the compiler's messages. Google's package 1.0-18
-// has all four uses; Google's repository follows the first two, the fork of feranick all four since
-// 1.0-18.4 (google/gasket-driver pull request 50). Headers of Debian's kernels 6.1 and 6.12 agree.
+// The compiler's messages are in google/gasket-driver #12, #23, #36 and #39. Google's package
+// 1.0-18 has all four uses. Google's repository follows the first two changes; the fork of feranick
+// follows all four since 1.0-18.4 (google/gasket-driver pull request 50). The headers of Debian's
+// kernels 6.1 and 6.12 agree.
 constexpr std::array kBreaks{
     Break{{6, 4},
           "gasket_core.c",
@@ -63,7 +64,7 @@ constexpr std::array kBreaks{
           "MODULE_IMPORT_NS(\"DMA_BUF\")",
           "MODULE_IMPORT_NS() takes a string since kernel 6.13"}};
 
-// Users report it for 6.12 and 6.14 there.
+// Users report in that repository that it builds for kernels 6.12 and 6.14.
 constexpr const char* kFork =
     "install gasket-dkms 1.0-18.4 or later of github.com/feranick/gasket-driver (its releases have "
     "a .deb), reported to build for kernels 6.12 and 6.14";
@@ -73,7 +74,8 @@ std::string text_of(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// Whether the closest directive before `position` is one that a version can switch off.
+// Whether the text at `position` is inside an #if, so that it may be compiled for some versions
+// only.
 bool is_behind_if(const std::string& text, std::size_t position) {
   const std::size_t directive = text.rfind("\n#", position);
   return directive != std::string::npos &&
@@ -81,7 +83,7 @@ bool is_behind_if(const std::string& text, std::size_t position) {
 }
 
 bool has_break(const fs::path& source, const Break& change) {
-  // Flat where a package installed it, below src in Google's repository.
+  // A package installs the files in one folder. Google's repository has them in src.
   std::string text = text_of(source / change.file);
   if (text.empty()) text = text_of(source / "src" / change.file);
   const std::size_t use = text.find(change.use);
@@ -90,7 +92,8 @@ bool has_break(const fs::path& source, const Break& change) {
                                        : text.find(change.replacement) == std::string::npos;
 }
 
-// Of the changes up to a kernel, those that a source does not follow; all of them without a source.
+// Returns the changes up to this kernel version that the source does not follow. Without a source,
+// returns all changes up to it.
 std::vector<std::string> breaks(Version kernel, const std::optional<fs::path>& source) {
   std::vector<std::string> found;
   for (const Break& change : kBreaks) {
@@ -100,7 +103,8 @@ std::vector<std::string> breaks(Version kernel, const std::optional<fs::path>& s
   return found;
 }
 
-// "gasket-1.0" where a package or dkms has put it; the last by name, which is the newest.
+// Returns the folder of gasket's source, for example "gasket-1.0", which a package or dkms creates.
+// If there are several, returns the last by name, which is the newest.
 std::optional<fs::path> find_source(const Machine& machine) {
   std::optional<fs::path> newest;
   for (const fs::path& source : entries(machine.root / "usr/src")) {
@@ -110,12 +114,12 @@ std::optional<fs::path> find_source(const Machine& machine) {
   return newest;
 }
 
-// What modprobe would find.
+// Whether modprobe would find the module apex.
 bool has_module(const fs::path& modules) {
   return text_of(modules / "modules.dep").find("/apex.ko") != std::string::npos;
 }
 
-// The first error of dkms's last attempt, where that was for this kernel.
+// Returns the first error in dkms's last log, if that log is of this kernel.
 std::string build_error(const fs::path& log, const std::string& release) {
   std::ifstream file(log);
   bool is_for_kernel = false;

@@ -1,4 +1,4 @@
-// What a diagnosis says of the devices on PCIe and on USB.
+// Checks of the devices on PCIe and on USB.
 #pragma once
 
 #include <span>

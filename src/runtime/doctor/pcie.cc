@@ -24,7 +24,8 @@ const AccessRule& apex_rule() {
   return rule;
 }
 
-// The driver rounds them to steps of a quarter degree: 84.8 for 85.
+// Returns the limits at which the device throttles. The driver rounds them to steps of a quarter
+// degree, so 85 reads 84.8.
 std::array<double, 3> throttle_celsius(const fs::path& device) {
   std::array<double, 3> limits = kThrottleCelsius;
   for (std::size_t i = 0; i < limits.size(); ++i) {
@@ -77,8 +78,8 @@ void check_node(Findings& findings, const fs::path& dev, const std::string& name
                                  "otherwise run `sudo udevadm trigger`",
                                  path));
   } else if (node.kind == DeviceNode::Kind::kNotDevice) {
-    // What LXC's "bind,optional,create=file" makes where the host has no device: google-coral/
-    // edgetpu #644.
+    // LXC's "bind,optional,create=file" creates such a file if the host has no device:
+    // google-coral/edgetpu #644.
     findings.problem(kNode,
                      fmt::format("{} is not a character device, so libedgetpu ignores it", path),
                      "remove it; container configurations create such files if the device is "

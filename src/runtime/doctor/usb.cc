@@ -23,7 +23,7 @@ const AccessRule& usb_rule() {
 
 std::string name_of(const UsbStick& stick) { return "usb:" + stick.port; }
 
-// "2-1.3" is port 1.3 of bus 2.
+// The port "2-1.3" is port 1.3 of bus 2.
 std::string place_of(const UsbStick& stick) {
   const std::size_t dash = stick.port.find('-');
   std::string text =
@@ -61,7 +61,7 @@ void check_node(Findings& findings, const fs::path& dev, const UsbStick& stick, 
       "--device-cgroup-rule 'c 189:* rwm'): the device number changes when the firmware is loaded");
 }
 
-// "2-1.3" hangs at the hub "2-1"; "2-1" at none.
+// Returns the hub of a stick: "2-1" for "2-1.3", none for "2-1".
 std::string hub_of(const UsbStick& stick) {
   const std::size_t dot = stick.port.rfind('.');
   return dot == std::string::npos ? "" : stick.port.substr(0, dot);

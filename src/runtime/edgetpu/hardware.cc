@@ -11,7 +11,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Whether the name is that of a root hub ("usb2"), which is a child of the bus's host controller.
+// Whether the name is that of a root hub such as "usb2", which is a child of the bus's host
+// controller.
 bool is_root_hub(const std::string& name) {
   constexpr std::string_view kPrefix = "usb";
   return name.starts_with(kPrefix) && name.size() > kPrefix.size() &&
@@ -115,7 +116,7 @@ std::optional<double> read_temperature_c(const EdgeTpuDevice& device, const fs::
 std::vector<PcieCard> find_pcie_cards(const fs::path& sysfs) {
   std::vector<PcieCard> cards;
   for (const fs::path& card : entries(sysfs / "bus/pci/devices")) {
-    // Vendor number of Global Unichip, and device number of the Edge TPU.
+    // These are the vendor number of Global Unichip and the device number of the Edge TPU.
     if (first_line(card / "vendor") != "0x1ac1" || first_line(card / "device") != "0x089a")
       continue;
     const std::string address = card.filename().string();

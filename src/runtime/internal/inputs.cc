@@ -16,7 +16,7 @@ bool takes_image(const Port& port) {
          (port.shape[3] == 1 || port.shape[3] == 3) && port.shape[1] > 0 && port.shape[2] > 0;
 }
 
-// Empty when the file is no image.
+// Decodes an image and resizes it to the port's shape. Returns nothing if the file is not an image.
 std::vector<std::uint8_t> decode(std::string_view file, const Port& port) {
   const int channels = port.shape[3];
   const auto image = decode_picture(file, channels);

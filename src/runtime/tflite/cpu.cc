@@ -15,7 +15,7 @@ class CpuBackend : public Backend {
       : runtime_(std::make_shared<TfLiteRuntime>(options.libraries)),
         faults_(runtime_, options.kernels),
         options_(options) {
-    // Says at once what would fail at the first model.
+    // Reports missing XNNPACK kernels here instead of at the first model.
     if (options_.kernels == CpuKernels::kXnnpack) check_xnnpack(runtime_);
   }
 

@@ -21,8 +21,9 @@ bool is_dense(const tflite::OperatorCode& code) {
          code.deprecated_builtin_code() == static_cast<std::int8_t>(kDense);
 }
 
-// The weights of a FULLY_CONNECTED; null for other operators, and where an index leads nowhere,
-// since these bytes need not have passed the reader. The runtime says what is wrong with them.
+// Returns the weights of a FULLY_CONNECTED. Returns null for other operators and for indices out of
+// range: the reader may not have checked these bytes, and the runtime reports what is wrong with
+// them.
 const tflite::Tensor* dense_weights(const tflite::Operator& op, const tflite::SubGraph& graph,
                                     const tflite::Model& model) {
   if (op.inputs() == nullptr || op.inputs()->size() < 2) return nullptr;
@@ -33,7 +34,7 @@ const tflite::Tensor* dense_weights(const tflite::Operator& op, const tflite::Su
   return graph.tensors()->Get(static_cast<std::uint32_t>(weights));
 }
 
-// The weights of the first FULLY_CONNECTED with several scales; null where there is none.
+// Returns the weights of the first FULLY_CONNECTED with several scales, or null if there is none.
 const tflite::Tensor* find_dense_per_output(const tflite::SubGraph& graph,
                                             const tflite::Model& model) {
   if (graph.operators() == nullptr || graph.tensors() == nullptr) return nullptr;
@@ -50,7 +51,7 @@ const tflite::Tensor* find_dense_per_output(const tflite::SubGraph& graph,
 
 const tflite::Tensor* find_dense_per_output(std::span<const std::byte> bytes) {
   const auto reach = std::min<std::uint64_t>(bytes.size(), kLargestFlatbufferBytes);
-  if (!is_model_flatbuffer(bytes.first(reach))) return nullptr;  // the runtime says what is wrong
+  if (!is_model_flatbuffer(bytes.first(reach))) return nullptr;  // the runtime reports the error
   const tflite::Model& model = *tflite::GetModel(bytes.data());
   if (model.subgraphs() == nullptr || model.operator_codes() == nullptr) return nullptr;
   for (const tflite::SubGraph* graph : *model.subgraphs()) {
@@ -63,7 +64,8 @@ constexpr std::string_view kWrong = "wrong";
 constexpr std::string_view kRight = "right";
 constexpr Nanoseconds kLongestTest = std::chrono::seconds(20);
 
-// Computes a dense layer of two outputs with different scales.
+// Computes a dense layer of two outputs with different scales, and compares the outputs with the
+// expected ones.
 std::string computed_dense(const std::shared_ptr<const TfLiteRuntime>& runtime,
                            CpuKernels kernels) {
   const std::vector<std::byte> model = dense_with_scale_per_output();
@@ -89,7 +91,8 @@ RuntimeFaults::DenseFault RuntimeFaults::dense_fault() const {
     } catch (const Crash& crash) {
       if (!crash.timed_out) dense_fault_ = DenseFault::kCrash;
     } catch (const Error&) {
-      // It does not run the test. The real model then loads, or fails with its own name.
+      // The runtime cannot run the test. The real model then loads, or fails with an error that
+      // names it.
     }
   });
   return dense_fault_;

@@ -1,4 +1,4 @@
-// Faults of some builds of TensorFlow Lite that a model does not show before it runs.
+// Faults in some builds of TensorFlow Lite that show only when a model runs.
 #pragma once
 
 #include <memory>
@@ -13,23 +13,24 @@
 
 namespace segue {
 
-// One operator is concerned: FULLY_CONNECTED whose weights have one scale per output, which is how
+// Tests one operator: FULLY_CONNECTED with one scale per output in its weights, which is how
 // TensorFlow 2.17 and later write every int8 Dense layer. Version 2.9 reads one scale and returns
-// nearly constant outputs; the builtin kernels of 2.21 for arm64 read a null pointer. Version 2.14
-// computes it right. The versions between were not at hand, and builds differ, so a layer of two
-// outputs is computed, in a child process, instead of a comparison of version numbers.
+// nearly constant outputs. The builtin kernels of 2.21 for arm64 read a null pointer. Version 2.14
+// computes the operator correctly. The versions between were not available, and builds differ.
+// Therefore the test computes a layer of two outputs in a child process instead of comparing
+// version numbers.
 class RuntimeFaults {
  public:
-  // `kernels`: those that sessions use.
+  // `kernels`: the kernels that sessions use.
   explicit RuntimeFaults(std::shared_ptr<const TfLiteRuntime> runtime,
                          CpuKernels kernels = CpuKernels::kBuiltin)
       : runtime_(std::move(runtime)), kernels_(kernels) {}
 
-  // Throws Error(kDevice) if the runtime has a fault in an operator of `model`, with the operator
-  // and what to do. `model` is the content of a .tflite file.
+  // Throws Error(kDevice) if the runtime has a fault in an operator of `model`. The message names
+  // the operator and a remedy. `model` is the content of a .tflite file.
   void check(std::span<const std::byte> model, const std::string& name) const;
 
-  // A sentence for each fault that this runtime has.
+  // Returns a sentence for each fault of this runtime.
   [[nodiscard]] std::vector<std::string> sentences() const;
 
  private:

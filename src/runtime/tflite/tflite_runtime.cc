@@ -41,8 +41,8 @@ constexpr std::array kFunctions{"TfLiteVersion",
                                 "TfLiteTensorCopyToBuffer"};
 
 // The runtime writes lines such as "Created TensorFlow Lite XNNPACK delegate for CPU" to stderr.
-// tflite::LoggerOptions::SetMinimumLogSeverity, where a library exports it, leaves them out; 2 is
-// kTfLiteLogError up to version 2.13 and kTfLiteLogWarning since.
+// tflite::LoggerOptions::SetMinimumLogSeverity suppresses them, if the library exports it. The
+// value 2 is kTfLiteLogError up to version 2.13 and kTfLiteLogWarning since.
 void silence_information(const Library& library) {
   constexpr int kWarningOrError = 2;
   int (*set_minimum_severity)(int) = nullptr;
@@ -51,7 +51,7 @@ void silence_information(const Library& library) {
   if (set_minimum_severity != nullptr) set_minimum_severity(kWarningOrError);
 }
 
-// The C API numbers tensor types in its own order.
+// Converts a tensor type of the C API, which numbers types differently from the .tflite format.
 ElementType element_type(int c_type) {
   static const std::map<int, int> kFormatNumbers{
       {1, 0},  {2, 2},   {3, 3},   {4, 4},   {5, 5},   {6, 6},   {7, 7},   {8, 8},   {9, 9},
@@ -60,7 +60,7 @@ ElementType element_type(int c_type) {
   return static_cast<ElementType>(found == kFormatNumbers.end() ? 0 : found->second);
 }
 
-// Collects what the runtime says, for the message of the Error that follows.
+// Collects the runtime's messages for the Error that follows.
 struct Messages {
   std::string text;
   static void append(void* self, const char* format, std::va_list args) {
@@ -73,7 +73,7 @@ struct Messages {
   }
 };
 
-// libedgetpu needs libusb, also for devices on PCIe.
+// Returns the package of a library. libedgetpu needs libusb even for devices on PCIe.
 std::string package_of(const std::string& library) {
   return library.starts_with("libusb-1.0.so") ? "libusb-1.0-0 (libusb1 on Fedora)" : library;
 }

@@ -15,7 +15,7 @@
 
 namespace segue {
 
-// Opaque types and functions of tensorflow/lite/c/c_api.h; only what we call.
+// Opaque types and functions of tensorflow/lite/c/c_api.h, as far as Segue uses them.
 struct TfLiteModel;
 struct TfLiteInterpreterOptions;
 struct TfLiteInterpreter;
@@ -26,7 +26,7 @@ using TfLiteErrorReporter = void (*)(void* user_data, const char* format, std::v
 struct TfLiteApi {
   const char* (*version)();
   TfLiteModel* (*model_create)(const void* data, std::size_t size);
-  // Null before version 2.12, which reports nothing.
+  // Null in versions before 2.12, which do not report messages.
   TfLiteModel* (*model_create_reporting)(const void* data, std::size_t size, TfLiteErrorReporter,
                                          void* user_data);
   void (*model_delete)(TfLiteModel*);
@@ -51,28 +51,28 @@ struct TfLiteApi {
   int (*copy_in)(TfLiteTensor*, const void*, std::size_t);
   int (*copy_out)(const TfLiteTensor*, void*, std::size_t);
   void* (*tensor_data)(const TfLiteTensor*);
-  // Null where the runtime is built without.
+  // Null if the runtime is built without XNNPACK.
   TfLiteDelegate* (*xnnpack_create)(const void* options);
   void (*xnnpack_delete)(TfLiteDelegate*);
 };
 
-// The library that `reason`, a text of dlerror, says is missing where it is not `candidate` itself
-// but one that `candidate` needs; empty where it says something else. Knows the texts of glibc and
-// of musl.
+// Returns the library that is missing according to `reason`, a message of dlerror, if `candidate`
+// depends on it. Empty if `candidate` itself is missing or the message says something else.
+// Recognises the messages of glibc and of musl.
 [[nodiscard]] std::string missing_dependency(const std::string& reason,
                                              const std::filesystem::path& candidate);
 
-// A library opened with dlopen. Its code stays in memory (RTLD_NODELETE): runtimes keep threads and
-// statics of their own.
+// A library opened with dlopen. Its code stays in memory (RTLD_NODELETE), because runtimes have
+// threads and static objects.
 class Library {
  public:
-  // Opens the first candidate that loads and has all `functions`; names without a slash are left to
-  // the system's loader. Throws Error(kDevice): `what` was not found, why not, and `remedy`; or
-  // which library one of the candidates needs that is missing.
+  // Opens the first candidate that loads and has all `functions`. The system's loader searches for
+  // names without a slash. Throws Error(kDevice) that says why `what` was not found and gives
+  // `remedy`, or that names a missing library which a candidate needs.
   Library(std::span<const std::filesystem::path> candidates, std::span<const char* const> functions,
           const std::string& what, const std::string& remedy);
 
-  // Null where it has none.
+  // Returns null if the library does not have the function.
   [[nodiscard]] void* find(const char* function) const;
   template <typename Function>
   void get(const char* name, Function& function) const {
@@ -90,31 +90,31 @@ class Library {
 };
 
 struct TfLiteRuntime {
-  // Throws Error(kDevice) naming every candidate and what is wrong with it.
+  // Throws Error(kDevice) that names every candidate and what is wrong with it.
   explicit TfLiteRuntime(std::span<const std::filesystem::path> candidates);
 
   Library library;
   TfLiteApi api{};
 };
 
-// Freed after the interpreter that uses it.
+// Must be freed after the interpreter that uses it.
 using DelegatePointer = std::unique_ptr<TfLiteDelegate, std::function<void(TfLiteDelegate*)>>;
 
 struct TfLiteSessionOptions {
   int threads = 1;
-  // Of what the runtime refuses to compute, once it has accepted the model.
+  // The code of an error at run time, after the runtime has accepted the model.
   ErrorCode run_error = ErrorCode::kInvalidModel;
 };
 
-// A session whose tensors another process may fill and read in place. run_to copies no input that
-// lies in its tensor already, and no output whose place has no memory.
+// A session whose tensors another process may fill and read in place. run_to does not copy an input
+// that is already in its tensor, nor an output whose place has no memory.
 class TfLiteSession : public Session {
  public:
   [[nodiscard]] virtual std::span<std::byte> input_memory(std::size_t position) const = 0;
   [[nodiscard]] virtual std::span<const std::byte> output_memory(std::size_t position) const = 0;
 };
 
-// Throws Error(kInvalidModel) with the runtime's own message when it does not accept the model.
+// Throws Error(kInvalidModel) with the runtime's message if the runtime does not accept the model.
 [[nodiscard]] std::unique_ptr<TfLiteSession> open_tflite_session(
     std::shared_ptr<const TfLiteRuntime> runtime, std::span<const std::byte> model,
     const std::string& name, DelegatePointer delegate, const TfLiteSessionOptions& options);

@@ -15,18 +15,18 @@
 namespace segue {
 namespace {
 
-// TfLiteXNNPackDelegateOptions up to TensorFlow Lite 2.19: `num_threads`, then `flags`. What later
-// versions added behind them is off where it is zero.
-// Flag 1: signed 8-bit operators. With the flag for unsigned ones, version 2.9 opens no interpreter
-// for models of that type.
+// TfLiteXNNPackDelegateOptions up to TensorFlow Lite 2.19 begins with `num_threads` and `flags`.
+// Options that later versions added after them are off if they are zero.
+// Flag 1 enables signed 8-bit operators. The flag for unsigned ones is not set, because with it
+// version 2.9 opens no interpreter for models of that type.
 struct OptionsTo219 {
   std::int32_t num_threads = 0;
   std::uint32_t flags = 1;
   std::array<std::byte, 504> later_fields{};
 };
 
-// From 2.20 on `flags` lies behind the new `runtime_flags`. The library fills in its own structure,
-// and only `num_threads`, which has been first in every version, is written.
+// Since 2.20, `flags` follows the new `runtime_flags`. The library fills in the structure, and
+// Segue writes only `num_threads`, which is the first member in every version.
 struct OptionsFrom220 {
   std::int32_t num_threads;
   std::array<std::byte, 508> filled_in_by_the_library;
@@ -35,7 +35,7 @@ using OptionsDefault = OptionsFrom220 (*)();
 
 constexpr int kMinorOfNewLayout = 20;
 
-// 21 of "2.21.0"; -1 where it is another kind of number.
+// Returns 21 for "2.21.0", or -1 if the version has another form.
 int minor_version(std::string_view version) {
   int minor = -1;
   if (!version.starts_with("2.")) return minor;
@@ -68,9 +68,9 @@ std::optional<std::size_t> plan_size(void* context) {
   return static_cast<std::size_t>(plan->size);
 }
 
-// Counts the operators that the session which this thread opens next leaves to the runtime: it
-// replaces `prepare` of the delegate, which the runtime calls once, by a function that looks at the
-// execution plan afterwards. The two members that this touches have been where they are since
+// Counts the operators that XNNPACK leaves to the runtime in the next session that this thread
+// opens. It replaces the delegate's `prepare`, which the runtime calls once, by a function that
+// reads the execution plan afterwards. The members used here have had the same positions since
 // TensorFlow Lite 1.13.
 class RestCounter {
  public:
@@ -86,8 +86,8 @@ class RestCounter {
     current = nullptr;
   }
 
-  // Each part that the delegate took counts as one operator. Nothing where the runtime did not call
-  // `prepare`, or does not tell its execution plan.
+  // Each part that the delegate took counts as one operator. Empty if the runtime did not call
+  // `prepare` or does not report its execution plan.
   [[nodiscard]] std::optional<std::size_t> operators_left() const { return operators_left_; }
 
  private:
