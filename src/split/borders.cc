@@ -12,7 +12,7 @@
 namespace segue {
 namespace {
 
-// A tensor that is there when a segment runs, and the segment that first read or wrote it.
+// A tensor that is available when a segment runs, and the segment that first read or wrote it.
 struct Known {
   std::size_t segment = 0;
   const Tensor* tensor = nullptr;
@@ -31,7 +31,7 @@ std::string shape_text(const Tensor& tensor) {
   return fmt::format("[{}]", fmt::join(tensor.shape, ", "));
 }
 
-// What differs, with `there` first; empty where nothing does.
+// Describes the difference, with `there` first. Empty if there is none.
 std::string difference(const Tensor& there, const Tensor& here) {
   if (there.type != here.type)
     return fmt::format("{}, here {}", to_string(there.type), to_string(here.type));

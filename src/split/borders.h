@@ -1,4 +1,4 @@
-// Whether segments follow each other: what one reads, those before it give.
+// Checks that segments fit together: the tensors that a segment reads are outputs of earlier ones.
 #pragma once
 
 #include <filesystem>
@@ -8,10 +8,11 @@
 
 namespace segue {
 
-// Each tensor that a segment reads must be an output of an earlier one, or an input of the first
-// one, with the same type, shape and quantization, and no two may write the same. With
-// `has_late_inputs` a later segment may read an input of the pipeline that the first one does not.
-// Throws Error(kInvalidArgument) naming files and tensor. `files`: of the segments, for messages.
+// Each tensor that a segment reads must be an output of an earlier segment, or an input of the
+// first one, with the same type, shape and quantization. No two segments may write the same tensor.
+// With `has_late_inputs`, a later segment may read an input of the pipeline that the first segment
+// does not read. Throws Error(kInvalidArgument) that names the files and the tensor. `files`: the
+// files of the segments, for messages.
 void check_borders(std::span<const Model> segments, std::span<const std::filesystem::path> files,
                    bool has_late_inputs);
 

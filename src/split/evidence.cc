@@ -50,7 +50,7 @@ std::uint64_t TensorEvidence::count_of(std::uint64_t value) const {
   return found == counts_.end() ? 0 : found->second;
 }
 
-// Values beyond the range are cut to its ends, which hides how far beyond they were.
+// Values outside the range are clamped to its ends, which hides differences between them.
 std::optional<std::string> TensorEvidence::weakness_of_8_bits() const {
   constexpr std::uint64_t kFewDistinct = 3;
   const bool is_signed = type_ == ElementType::kInt8;

@@ -1,4 +1,4 @@
-// What equal values of a tensor are worth as evidence that two models compute the same.
+// Rates how strongly equal values of a tensor show that two models compute the same.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,10 @@
 
 namespace segue {
 
-// What the values of a tensor follow from.
+// What the values of a tensor depend on.
 enum class Follows {
-  kInputs,     // of the model, or its state: with more inputs come more values
-  kConstants,  // alone: it is the same for all inputs, rightly
+  kInputs,     // of the model, or its state: more inputs give more values
+  kConstants,  // only: it is correct that the values are the same for all inputs
 };
 
 // Counts the values of one tensor over all inputs.
@@ -27,10 +27,10 @@ class TensorEvidence {
   void add(std::span<const std::byte> values);
 
   [[nodiscard]] std::uint64_t values() const { return values_; }
-  // Values that differ from each other; counting ends at kMostDistinct.
+  // The number of distinct values. Counting stops at kMostDistinct.
   [[nodiscard]] std::uint64_t distinct() const { return counts_.size(); }
   [[nodiscard]] Follows follows() const { return follows_; }
-  // Why equality proves little, as the end of a sentence; nothing where it proves something.
+  // Says why equality proves little, as the end of a sentence. Empty if it proves enough.
   [[nodiscard]] std::optional<std::string> weakness() const;
 
   static constexpr std::size_t kMostDistinct = 4096;

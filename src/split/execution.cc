@@ -22,8 +22,8 @@ namespace {
 using Bytes = std::vector<std::byte>;
 using Values = std::unordered_map<std::string, Bytes>;  // by tensor name
 
-// The file in one piece. What was read of `source` leaves memory meanwhile: only one copy of the
-// weights is in it at a time.
+// Returns the file in one piece. Pages of `source` that have been read are dropped meanwhile, so
+// that memory holds only one copy of the weights.
 Bytes bytes_of(const ModelImage& image, const Model& source) {
   constexpr std::size_t kPart = std::size_t{4} << 20U;
   Bytes bytes;
@@ -44,15 +44,15 @@ Bytes bytes_of(const ModelImage& image, const Model& source) {
   return bytes;
 }
 
-// Kernels of floating point may add in another order where there are several threads or where a
-// tensor is a constant in the whole model and an input of a segment.
+// Whether the model has floats. Kernels may add them in another order if there are several threads,
+// or if a tensor is a constant in the whole model and an input of a segment.
 bool has_floats(const Model& model) {
   return std::ranges::any_of(model.tensors(), [](const Tensor& tensor) {
     return tensor.type == ElementType::kFloat32 || tensor.type == ElementType::kFloat16;
   });
 }
 
-// The operators that do not depend on one that only a custom kernel computes.
+// Returns the operators that do not depend on a custom operator.
 std::vector<OperatorId> without_custom(const Model& model) {
   std::vector<OperatorId> result;
   std::vector<bool> is_left_out(model.operators().size());
@@ -69,8 +69,8 @@ std::vector<OperatorId> without_custom(const Model& model) {
   return result;
 }
 
-// Per tensor: whether it depends on an input or on the state that a model keeps, not on constants
-// alone.
+// Returns for each tensor whether it depends on an input or on a state that the model keeps, and
+// not only on constants.
 std::vector<bool> following_inputs(const Model& model) {
   std::vector<bool> follows(model.tensors().size());
   for (std::size_t i = 0; i < follows.size(); ++i) {
@@ -88,7 +88,7 @@ std::vector<bool> following_inputs(const Model& model) {
   return follows;
 }
 
-// Why operators were not run, from what the runtime said about the whole model.
+// Says why operators were not run. `words` is the runtime's message on the whole model.
 std::string refusal(const Model& model, const std::string& words) {
   constexpr std::string_view kUnresolved = "Encountered unresolved custom op";
   std::set<std::string_view> all;
@@ -146,7 +146,8 @@ class Execution {
     return is_reproducible_ ? backend_.open_reproducible(bytes, name) : backend_.open(bytes, name);
   }
 
-  // All of them, or where the runtime does not run a custom operator, those before it.
+  // Chooses all operators, or those that do not depend on custom operators if the runtime does not
+  // load the model.
   void choose_operators() {
     report_.operators_run = whole_.operators().size();
     const auto runs = without_custom(whole_);
@@ -163,7 +164,8 @@ class Execution {
     }
   }
 
-  // Border tensors of a group of inputs are kept meanwhile.
+  // The border tensors of a group of inputs are in memory at the same time, which limits the size
+  // of a group.
   [[nodiscard]] std::uint32_t inputs_at_a_time() const {
     constexpr std::uint64_t kMostBytes = std::uint64_t{32} << 20U;
     constexpr std::uint64_t kMostInputs = 64;
@@ -173,16 +175,16 @@ class Execution {
         std::clamp<std::uint64_t>(kMostBytes / bytes, 1, kMostInputs));
   }
 
-  // Opens every model again for each group: one session at a time is in memory. Sessions kept open
-  // over three groups of ResNet101 in 4 segments took 96 MB instead of 81, and no less time (2.7 s
-  // of CPU time, 2.4 when opened again).
+  // Opens each model again for each group, so that one session at a time is in memory. Keeping the
+  // sessions open over three groups of ResNet101 in 4 segments took 96 MB instead of 81 and did not
+  // save time (2.7 s of CPU time, compared with 2.4 s).
   void check_inputs(std::uint64_t seed, std::uint32_t count) {
     std::vector<Values> values = run_whole(seed, count);
     for (std::size_t s = 0; s < segments_.size(); ++s) check_segment(s, values);
     report_.inputs_run += count;
   }
 
-  // The model inputs, and what the whole model gives for every border tensor.
+  // Returns the model's inputs, and the whole model's values of all border tensors.
   std::vector<Values> run_whole(std::uint64_t seed, std::uint32_t count) {
     progress_("loading the whole model with its border tensors as outputs");
     const Model exposed = expose();
@@ -226,7 +228,7 @@ class Execution {
     segments_[s].drop_pages();
   }
 
-  // Those of `operators` that depend on nothing but tensors in `known`.
+  // Returns those of `operators` that depend only on tensors in `known`.
   static std::vector<OperatorId> of_known_inputs(const Model& segment,
                                                  std::span<const OperatorId> operators,
                                                  const Values& known) {
@@ -274,7 +276,7 @@ class Execution {
                const Values& expected) {
     const std::string& name = segment.unique_name(id);
     const auto value = expected.find(name);
-    if (value == expected.end()) return;  // of an operator that has no counterpart that runs
+    if (value == expected.end()) return;  // its operator has no counterpart that runs
     if (found != value->second) {
       const auto at = std::ranges::mismatch(found, value->second).in1 - found.begin();
       differ("segment {}: tensor '{}' differs from the whole model at byte {}", s, name, at);
@@ -306,11 +308,11 @@ class Execution {
   bool is_reproducible_;
   std::vector<bool> follows_inputs_;  // per tensor of the whole model
   std::vector<TensorId> borders_;     // outputs of segments, in the whole model
-  std::vector<OperatorId> runs_;      // where the runtime does not run all; else empty
+  std::vector<OperatorId> runs_;      // set only if the runtime does not run all operators
   std::map<std::string, TensorEvidence> evidence_;  // by tensor name
 };
 
-// What the child found, as it crosses the pipe.
+// Serializes the report for the pipe to the parent.
 std::string pack(const VerifyReport& report) {
   return json::Json{report.inputs_run,      report.operators_run,   report.tensors_compared,
                     report.values_compared, report.distinct_values, report.bytes_compared,

@@ -1,4 +1,4 @@
-// The second half of verification: whole model and segments compute the same outputs.
+// The second half of verification: the whole model and the segments compute the same outputs.
 #pragma once
 
 #include <span>
@@ -7,9 +7,9 @@
 
 namespace segue {
 
-// Loads and runs both sides in a child process, since a damaged model can make the runtime crash.
-// Counts in `report`, whose mismatch says what differs. Throws Error(kInvalidModel) when the whole
-// model does not run or the runtime crashed.
+// Loads and runs both sides in a child process, because a damaged model can make the runtime crash.
+// Adds its counts to `report`, whose mismatch describes a difference. Throws Error(kInvalidModel)
+// if the whole model does not run or if the runtime crashes.
 void check_execution(const Model& whole, std::span<const Model> segments, const Backend& backend,
                      const VerifyOptions& options, VerifyReport& report);
 

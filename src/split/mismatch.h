@@ -1,4 +1,4 @@
-// How the checks of this layer report what differs.
+// The exception by which nested checks report a difference.
 #pragma once
 
 #include <fmt/format.h>
@@ -8,7 +8,7 @@
 
 namespace segue {
 
-// Carries a finding out of the nested checks.
+// Carries a description of the difference to the caller of the checks.
 struct Mismatch {
   std::string text;
 };

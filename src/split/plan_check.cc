@@ -11,7 +11,7 @@
 namespace segue {
 namespace {
 
-// `owner`: "the model", "stage 2".
+// `owner`: for example "the model" or "stage 2".
 void check_number(const std::string& owner, const char* what, std::uint64_t planned,
                   std::uint64_t actual) {
   if (planned != actual)

@@ -1,4 +1,4 @@
-// Whether plan.json tells the truth about the model and the segment files beside it.
+// Compares plan.json with the model and the segment files in the same folder.
 #pragma once
 
 #include <span>
@@ -9,12 +9,12 @@
 
 namespace segue {
 
-// Whether these tensors have these names, as plan.json can hold them.
+// Whether these tensors have these names, as plan.json stores them.
 [[nodiscard]] bool are_named(const Model& model, std::span<const TensorId> tensors,
                              std::span<const std::string> names);
 
-// Compares everything that follows from the files alone; bytes on a device and times do not.
-// Throws Mismatch.
+// Compares everything that the files alone determine, but not times or bytes on a device. Throws
+// Mismatch.
 void check_plan(const Plan& plan, const Model& whole, std::span<const Model> segments,
                 const Homes& homes);
 

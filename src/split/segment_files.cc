@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// plan.json would be refused with such a name.
+// Throws for a name that a reader of plan.json would refuse.
 void check_stem(const std::string& stem) {
   if (std::ranges::none_of(stem, [](unsigned char c) { return c < ' ' || c == 0x7F; })) return;
   throw Error(ErrorCode::kInvalidArgument,
@@ -46,7 +46,7 @@ bool holds(const fs::path& path, const ModelImage& image) {
   return fs::exists(path, absent) && is_same(FileBytes(path).view(), image);
 }
 
-// The folder of the segments, and the set that a caller named by one of its files.
+// The folder of the segments. If the caller named a file, `named` describes its set.
 struct Source {
   fs::path folder;
   std::optional<SegmentName> named;
@@ -63,7 +63,8 @@ Source source_of(const fs::path& path) {
                           exists ? "is a file, not a folder" : "no such folder"));
 }
 
-// The plan.json beside a set counts only where it is of that set.
+// Chooses a set of segments. The plan.json in the folder counts only if it belongs to the chosen
+// set.
 SegmentSet choose_set(const Source& source, std::optional<Plan>& plan) {
   const auto sets = segment_sets(source.folder);
   const auto find = [&](const std::string& stem, std::size_t count) {
@@ -89,7 +90,8 @@ std::vector<Model> read_models(std::span<const fs::path> files) {
   return models;
 }
 
-// The compiler keeps names, but neither operators nor the order of outputs.
+// Whether the segment is the compiled form of the stage. The compiler keeps names, but neither the
+// operators nor the order of the outputs.
 bool is_compiled_stage(const Model& segment, const Stage& stage) {
   if (!is_compiled(segment)) return false;
   const auto have_same_names = [&](std::span<const TensorId> tensors,
@@ -105,7 +107,7 @@ bool is_compiled_stage(const Model& segment, const Stage& stage) {
          have_same_names(segment.outputs(), stage.outputs);
 }
 
-// Files of another split, or a plan edited since.
+// Throws if the files are from another split, or if the plan was edited after the split.
 void check_stages(const Split& split) {
   if (!split.plan) return;
   for (std::size_t i = 0; i < split.files.size(); ++i) {
@@ -136,7 +138,7 @@ std::string compiled_file_name(const std::string& segment_file) {
   return fs::path(segment_file).stem().string() + "_edgetpu.tflite";
 }
 
-// plan.json holds the stem too, where it must be UTF-8.
+// Converts the stem to UTF-8, because plan.json holds it too.
 std::string segment_file_name(const std::string& stem, std::size_t position, std::size_t count) {
   return fmt::format("{}_segment_{}_of_{}.tflite", json::as_written(stem), position, count);
 }
@@ -159,7 +161,8 @@ std::uint64_t write_segments(const Model& model, const Segmentation& segmentatio
     bytes += image.size_bytes();
   }
   files.stage(folder / kPlanFile, plan_json);
-  // Removed before the segments they were made of: none may run with segments of another cut.
+  // Removes outdated compiled segments before the new segments are written, because they must not
+  // run together with segments of another cut.
   for (const fs::path& path : outdated) remove_file(path);
   files.commit();
   return bytes;

@@ -23,11 +23,11 @@ std::optional<std::size_t> parse_count(std::string_view text) {
   std::size_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  if (text.size() > 1 && text[0] == '0') return std::nullopt;  // "01" is not how tools count
+  if (text.size() > 1 && text[0] == '0') return std::nullopt;  // tools do not write "01"
   return number;
 }
 
-// `position`: a number, or a letter in its place.
+// `position`: a number, or a letter as a placeholder.
 std::string file_name(const SegmentSet& set, std::string_view position, bool is_compiled) {
   return fmt::format("{}{}{}{}{}{}.tflite", set.stem, kInfix, position, kOf, set.count,
                      is_compiled ? kCompiled : "");

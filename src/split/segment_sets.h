@@ -1,4 +1,4 @@
-// Segment files by their names: which sets lie in a folder, and which one a caller means.
+// Finds segment files by their names, and chooses the set that a caller means.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 
 namespace segue {
 
-// The name of one segment file.
+// The parts of a segment's file name.
 struct SegmentName {
   std::string stem;
   std::size_t position = 0;
@@ -20,10 +20,11 @@ struct SegmentName {
   bool is_compiled = false;
 };
 
-// STEM_segment_I_of_N.tflite, or with _edgetpu before the dot; nothing for other names.
+// Parses STEM_segment_I_of_N.tflite, with or without _edgetpu before the dot. Returns nothing for
+// other names.
 [[nodiscard]] std::optional<SegmentName> parse_segment_name(const std::filesystem::path& path);
 
-// The segment files in a folder that have one stem and one count: path by position.
+// The segment files in a folder that have the same stem and count, by position.
 struct SegmentSet {
   std::string stem;
   std::size_t count = 0;
@@ -31,15 +32,17 @@ struct SegmentSet {
   std::map<std::size_t, std::filesystem::path> compiled;
 };
 
-// In the order of stem and count. Throws Error(kIo) where the folder cannot be listed.
+// Returns the sets in the order of stem and count. Throws Error(kIo) if the folder cannot be
+// listed.
 [[nodiscard]] std::vector<SegmentSet> segment_sets(const std::filesystem::path& folder);
 
-// The only set. Throws Error(kIo) where there is none, or several, which it names.
+// Returns the only set. Throws Error(kIo) if there is none, or that names the sets if there are
+// several.
 [[nodiscard]] const SegmentSet& only_set(const std::vector<SegmentSet>& sets,
                                          const std::filesystem::path& folder);
 
-// All files of that kind, in order. Throws Error(kIo) naming those that are missing, and
-// Error(kInvalidArgument) where cut files are wanted and there are only compiled ones.
+// Returns all files of this kind, in order. Throws Error(kIo) that names missing files, and
+// Error(kInvalidArgument) if cut files are requested but only compiled ones exist.
 [[nodiscard]] std::vector<std::filesystem::path> complete_files(const SegmentSet& set,
                                                                 const std::filesystem::path& folder,
                                                                 SegmentFiles files);

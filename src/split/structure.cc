@@ -47,12 +47,13 @@ class Structure {
     }
     for (std::size_t i = 0; i < segment.operators().size(); ++i) check_operator(s, operator_id(i));
     for (const TensorId output : segment.outputs()) given_.insert(segment.unique_name(output));
-    // One segment's weights at a time are in memory, beside their counterparts.
+    // Drops pages, so that memory holds the weights of only one segment and of their counterparts.
     segment.drop_pages();
     whole_.drop_pages();
   }
 
-  // Operators are known by the first tensor they write; those that write none by what they read.
+  // Finds an operator of the whole model by the first tensor that it writes, or by the tensors that
+  // it reads if it writes none.
   [[nodiscard]] std::optional<OperatorId> counterpart(const Model& segment,
                                                       const Operator& op) const {
     if (!op.outputs.empty()) {
@@ -93,7 +94,7 @@ class Structure {
     ++report_.operator_count;
   }
 
-  // What nothing in the file refers to does not show above, but makes the file larger.
+  // Content that nothing in the file refers to passes the checks above, but makes the file larger.
   void check_size(std::size_t s) const {
     std::uint64_t needed = 0;
     try {
@@ -143,7 +144,7 @@ class Structure {
     report_.parameter_bytes += a.data.size();
   }
 
-  // Large constants in parts, so that only a part of both is in memory.
+  // Compares large constants in parts, so that memory holds only a part of both.
   [[nodiscard]] bool has_equal_data(const Model& segment, const Tensor& a, const Tensor& b) const {
     constexpr std::size_t kPart = std::size_t{8} << 20U;
     if (a.data.size() != b.data.size()) return false;
@@ -162,7 +163,7 @@ class Structure {
   std::span<const Model> segments_;
   VerifyReport& report_;
   Homes home_;
-  std::unordered_set<std::string> given_;  // tensors that the caller or a segment so far gives
+  std::unordered_set<std::string> given_;  // the inputs, and outputs of segments so far
 };
 
 }  // namespace

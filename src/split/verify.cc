@@ -30,7 +30,7 @@ VerifyReport verify_segments(const Model& whole, std::span<const std::filesystem
   VerifyReport report;
   report.segment_count = segments.size();
   try {
-    // First: everything else would differ too.
+    // This check is first, because all others would fail too.
     if (options.plan && options.plan->model.sha256 != sha256(whole.bytes()))
       differ("plan.json belongs to another model ('{}')", options.plan->model.name);
     whole.drop_pages();
