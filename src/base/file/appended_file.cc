@@ -17,7 +17,7 @@ namespace segue {
 namespace fs = std::filesystem;
 
 AppendedFile::AppendedFile(fs::path path) : path_(std::move(path)) {
-  std::error_code ignored;  // a failure shows when the file is opened
+  std::error_code ignored;  // if this fails, opening the file fails too
   if (const fs::path folder = path_.parent_path(); !folder.empty())
     fs::create_directories(folder, ignored);
   constexpr mode_t kOrdinaryFile = 0666;
@@ -36,7 +36,8 @@ AppendedFile::AppendedFile(fs::path path) : path_(std::move(path)) {
   } while (!is_still_there());
 }
 
-// The process that held the lock before may have replaced the file by a new one.
+// Checks that the path still leads to this file. The process that held the lock before may have
+// replaced it by a new one.
 bool AppendedFile::is_still_there() const {
   struct stat ours {};
   struct stat there {};

@@ -72,7 +72,7 @@ Temporary open_temporary(const fs::path& target) {
   return {};
 }
 
-// Blocks signals to this thread as long as it exists.
+// Blocks signals to this thread during its lifetime.
 class SignalsHeld {
  public:
   SignalsHeld() {
@@ -95,7 +95,8 @@ StagedFiles::~StagedFiles() {
     ::unlink(entry.temporary->path.data());
     forget(*entry.temporary);
   }
-  // Innermost first. A folder in which another program has created files is kept.
+  // Removes the innermost folders first. A folder in which another program has created files is
+  // kept.
   std::ranges::reverse(folders_);
   for (Unfinished* folder : folders_) {
     ::rmdir(folder->path.data());

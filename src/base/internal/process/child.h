@@ -11,7 +11,7 @@
 
 namespace segue {
 
-// Throws Error(kIo) with the reason in errno.
+// Throws Error(kIo) that names `what` and the reason in errno.
 [[noreturn]] void fail_to_make(const char* what);
 
 // Waits for input. Returns false when the deadline passes first. Throws Error(kIo) when the system
@@ -28,7 +28,8 @@ namespace segue {
 // The same for a result of wait_for_end.
 [[nodiscard]] std::string end_text(std::optional<int> wait_status);
 
-// For a new child: resets the caller's signal handlers and disables core files. Async-signal-safe.
+// Call it in a new child: it resets the caller's signal handlers and disables core files.
+// Async-signal-safe.
 void forget_callers_signals() noexcept;
 
 // Waits until the child has ended and returns its status. Returns nothing if the caller ignores

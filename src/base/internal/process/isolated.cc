@@ -40,10 +40,10 @@ struct Header {
 
 using Clock = std::chrono::steady_clock;
 
-// Between polls of the stop token.
+// The time between checks of whether a stop was requested.
 constexpr auto kBetweenChecks = std::chrono::milliseconds(20);
 
-// A damaged child may send any size.
+// Limits the size that a record may state, because a damaged child may send any size.
 constexpr std::uint64_t kLongestText = std::uint64_t{1} << 24U;
 
 void send(int pipe, MessageKind kind, std::string_view text,
@@ -62,8 +62,8 @@ void close_all_but(int pipe) {
   ::close_range(std::max<unsigned>(kept, STDERR_FILENO) + 1, ~0U, 0);
 }
 
-// Exits by _exit, because buffers of standard streams and the caller's objects belong to the
-// parent.
+// The child ends with _exit, because buffers of standard streams and the caller's objects belong to
+// the parent.
 [[noreturn]] void be_child(int pipe,
                            const std::function<std::string(const StepReport&)>& work) noexcept {
   forget_callers_signals();
@@ -85,7 +85,7 @@ void close_all_but(int pipe) {
   ::_exit(EXIT_SUCCESS);
 }
 
-// Returns false when the time is up or at the end of the pipe, which may be in the middle of a
+// Returns false at the deadline or at the end of the pipe. The pipe may end in the middle of a
 // record if the child died.
 bool read_all(int pipe, void* data, std::size_t size, Clock::time_point deadline) {
   auto* next = static_cast<char*>(data);

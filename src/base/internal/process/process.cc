@@ -94,7 +94,8 @@ std::atomic<pid_t>* find_place(pid_t id) {
   return nullptr;
 }
 
-// If SIGCHLD is ignored, the exit status would be lost and a failure would look like success.
+// Throws if SIGCHLD is ignored, because the exit status would be lost and a failure would look like
+// success.
 void require_child_status() {
   struct sigaction action {};
   ::sigaction(SIGCHLD, nullptr, &action);

@@ -25,7 +25,7 @@
 namespace segue {
 namespace {
 
-// An orderly shutdown of a device takes less; a worker that needs longer hangs.
+// A device shuts down in less time. A worker that needs longer hangs.
 constexpr auto kGrace = std::chrono::seconds(1);
 
 int make_error_file() {
@@ -54,14 +54,16 @@ struct WorkerStart {
 }
 
 [[noreturn]] void be_worker(const WorkerStart& start) {
-  // A process group of its own: Ctrl-C is for the parent, which shuts its workers down in order.
+  // The worker gets a separate process group, because Ctrl-C is for the parent, which shuts its
+  // workers down in order.
   ::setpgid(0, 0);
   forget_callers_signals();
   // The worker dies with the thread that waits for it. That thread ends earlier than the worker
   // only when the process ends.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != start.parent) ::_exit(EXIT_FAILURE);
-  // Copies with numbers above those that are assigned below, so that none is overwritten.
+  // These copies have higher numbers than the descriptors that are assigned below, so that none is
+  // overwritten.
   const int socket = ::fcntl(start.socket, F_DUPFD_CLOEXEC, kWorkerSocket + 1);
   const int null = ::open("/dev/null", O_RDWR);
   if (socket < 0 || ::dup2(null, STDIN_FILENO) < 0 || ::dup2(null, STDOUT_FILENO) < 0 ||
@@ -92,7 +94,7 @@ Connection connect() {
 
 }  // namespace
 
-// Runs in a thread of its own, because the system kills the child when the thread that forked it
+// Runs in a separate thread, because the system kills the child when the thread that forked it
 // ends.
 void Worker::live(const std::shared_ptr<Life>& life, const std::string& program,
                   const std::string& title, int socket, int errors) {

@@ -33,8 +33,8 @@ class Worker {
   // Asks the worker to end, and kills it one second after the first request if it is still running.
   ~Worker();
 
-  // Returns false when the worker has ended; otherwise as MessageSocket. Discards what the worker
-  // has written to stderr so far.
+  // Returns false if the worker has ended. Otherwise behaves like MessageSocket::send. Discards
+  // what the worker has written to stderr so far.
   [[nodiscard]] bool send(std::span<const std::byte> message, int file = -1);
   [[nodiscard]] std::optional<MessageReader> receive() { return socket_.receive(); }
 
