@@ -12,7 +12,7 @@
 namespace segue {
 namespace {
 
-// A path that leaves the set and comes back would need the segment to run twice.
+// Throws if a path leaves the set and returns to it, because the segment would have to run twice.
 void check_convex(const Model& model, const std::vector<bool>& inside) {
   std::vector<bool> behind(inside.size());  // outside the set, but after a member of it
   for (std::size_t i = 0; i < inside.size(); ++i) {
@@ -42,7 +42,8 @@ void check_convex(const Model& model, const std::vector<bool>& inside) {
                   model.describe(operator_id(second))));
 }
 
-// Variable tensors, and handles to what the runtime keeps: their state cannot cross a border.
+// Checks that no state crosses the border: neither variable tensors nor handles to values that the
+// runtime keeps.
 void check_state(const Model& model, const std::vector<bool>& inside) {
   std::map<std::int32_t, std::size_t> first_user;
   for (std::size_t i = 0; i < inside.size(); ++i) {
@@ -65,7 +66,7 @@ void check_state(const Model& model, const std::vector<bool>& inside) {
   }
 }
 
-// Two handles of one name are one variable.
+// Checks handles by name, because two handles with the same name refer to the same variable.
 void check_variable_names(const Model& model, const std::vector<bool>& inside) {
   std::map<std::pair<std::string, std::string>, std::size_t> first_user;
   const auto text = [](const flatbuffers::String* string) {
@@ -84,7 +85,8 @@ void check_variable_names(const Model& model, const std::vector<bool>& inside) {
   }
 }
 
-// Such an output belongs to no segment, so the segments together would lack it.
+// Throws if no operator computes a model output. Such an output belongs to no segment, so the
+// segments together would lack it.
 void check_outputs(const Model& model) {
   for (const TensorId id : model.outputs()) {
     if (model.producer(id)) continue;

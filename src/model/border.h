@@ -12,8 +12,9 @@ namespace segue {
 [[nodiscard]] std::vector<bool> membership(const Model& model,
                                            std::span<const OperatorId> operators);
 
-// Throws unless the set can be a segment: convex, with its variables and resources to itself,
-// nothing among the model's outputs that no operator computes, and every shape known.
+// Throws if the set cannot be a segment. It must be convex, it must not share variables or
+// resources with other operators, an operator must compute each model output, and all shapes must
+// be known.
 void check_extractable(const Model& model, const std::vector<bool>& inside);
 
 [[nodiscard]] SegmentBorder border_of(const Model& model, const std::vector<bool>& inside);

@@ -5,11 +5,11 @@
 namespace segue {
 namespace {
 
-// The operator packed again, without what only points into its model.
+// Packs the operator again, without the fields that only refer to other parts of its model.
 flatbuffers::FlatBufferBuilder packed_options(const Model& model, OperatorId id) {
   tflite::OperatorT op = unpacked_operator(model, id);
   op.opcode_index = 0;
-  op.custom_options.clear();  // compared as they lie
+  op.custom_options.clear();  // compared byte by byte
   op.debug_metadata_index = -1;
   for (auto* tensors : {&op.inputs, &op.outputs, &op.intermediates}) tensors->clear();
   flatbuffers::FlatBufferBuilder builder;

@@ -22,7 +22,7 @@ constexpr const char* kPackageKey = "4";
 
 class PackageReader {
  public:
-  // `looked_at`: bytes of programs, over all operators of the file.
+  // `looked_at`: bytes of programs read so far, over all operators of the file.
   PackageReader(const Model& model, OperatorId op, std::uint64_t& looked_at)
       : model_(model), op_(op), looked_at_(looked_at) {}
 
@@ -36,7 +36,7 @@ class PackageReader {
         {multi_bytes->data(), multi_bytes->size()}, nullptr, "program list");
     if (multi->serialized_executables() == nullptr) fail("the package holds no programs");
     for (const fb::String* text : *multi->serialized_executables()) {
-      // A list may name one program again and again.
+      // A list may refer to the same program many times.
       looked_at_ += text->size();
       if (looked_at_ > model_.bytes().size())
         fail("the programs need more bytes than the file has");
@@ -55,7 +55,7 @@ class PackageReader {
   [[nodiscard]] std::span<const std::uint8_t> find_package() const {
     const auto custom = model_.op(op_).custom_data;
     const auto* data = reinterpret_cast<const std::uint8_t*>(custom.data());
-    // Remembers what was verified, so that nested values that share bytes are visited once.
+    // `visited` records what was verified, so that nested values that share bytes are visited once.
     std::vector<std::uint8_t> visited;
     if (custom.empty() || !flexbuffers::VerifyBuffer(data, custom.size(), &visited)) {
       fail("the options are not a FlexBuffer");

@@ -9,13 +9,14 @@
 
 namespace segue {
 
-// Size in bits of one element; 0 for types without a fixed size.
+// The size of one element in bits; 0 for types without a fixed size.
 [[nodiscard]] unsigned element_bits(ElementType type);
 
-// Far above any memory, and low enough for products with sizes of elements.
+// Far above any memory size, and small enough to multiply by the size of an element.
 inline constexpr std::uint64_t kMostElements = std::uint64_t{1} << 37U;
 
-// The number of elements of a tensor whose extents are not negative; none above kMostElements.
+// Returns the number of elements of a tensor without negative extents. Empty if it exceeds
+// kMostElements.
 [[nodiscard]] std::optional<std::uint64_t> element_count(std::span<const std::int32_t> shape);
 
 }  // namespace segue

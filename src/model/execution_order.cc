@@ -43,7 +43,7 @@ class Order {
     for (const std::int32_t tensor : op.inputs) {
       if (tensor < 0) continue;
       const auto position = static_cast<std::size_t>(tensor);
-      // Empty tensors that no operator computes stand for "no value" in some operators.
+      // Some operators read an empty tensor that no operator computes as "no value".
       const bool is_no_value = state_.tensors[position].bytes == 0 && !is_written_[position];
       if (available_[position] || is_no_value) continue;
       return fmt::format("operator #{} {} reads tensor #{} '{}' before it is written", i, op.name,

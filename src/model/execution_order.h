@@ -1,4 +1,4 @@
-// That operators stand in the order in which a runtime executes them.
+// Checks that operators are in an order in which a runtime can execute them.
 #pragma once
 
 #include <optional>
@@ -8,8 +8,8 @@
 
 namespace segue {
 
-// Fills the producers. Says what is wrong where an operator reads what is written later, a tensor
-// is written twice, or a model output never.
+// Fills in the producers. Returns an error message if an operator reads a tensor that is written
+// later, if a tensor is written twice, or if a model output is never written.
 [[nodiscard]] std::optional<std::string> order_operators(Model::State& state);
 
 }  // namespace segue

@@ -19,7 +19,7 @@ namespace fb = flatbuffers;
 
 constexpr std::size_t kBlobAlignment = 16;  // force_align of Buffer.data in the format
 constexpr std::string_view kInterfaceMetadata = "TFLITE_METADATA";
-constexpr std::string_view kLocationMetadata = "buffer_location";  // weights behind the flatbuffer
+constexpr std::string_view kLocationMetadata = "buffer_location";  // weights after the flatbuffer
 constexpr std::array<std::byte, kBlobAlignment> kPadding{};
 
 [[noreturn]] void refuse_without_outputs(const Model& model,
@@ -36,8 +36,8 @@ constexpr std::array<std::byte, kBlobAlignment> kPadding{};
 
 }  // namespace
 
-// Builds the structure with the object API, table by table, and leaves every weight where it is:
-// Buffer.data offsets are patched afterwards to point behind the structure, where the weights are
+// Builds the structure with the object API, table by table, without copying weights. The offsets in
+// Buffer.data are patched afterwards: they then point behind the structure, where the weights are
 // appended as views into the source file.
 class ImageWriter {
  public:
@@ -116,8 +116,8 @@ class ImageWriter {
     return entry->second;
   }
 
-  // Buffer 0 stays the empty one, as readers of the format expect. Buffers that share their bytes
-  // become one.
+  // Buffer 0 stays empty, as readers of the format expect. Buffers that share their bytes become
+  // one buffer.
   std::uint32_t new_buffer(std::uint32_t old_buffer) {
     if (old_buffer == 0) return 0;
     const auto bytes = buffer_bytes(*state_.root->buffers()->Get(old_buffer), state_.file->view());
@@ -138,7 +138,7 @@ class ImageWriter {
       renumber(op.inputs);
       renumber(op.outputs);
       renumber(op.intermediates);
-      op.debug_metadata_index = -1;  // points into metadata of the whole model
+      op.debug_metadata_index = -1;  // refers to metadata of the whole model
       result.push_back(tflite::CreateOperator(builder_, &op));
     }
     return result;
@@ -178,7 +178,8 @@ class ImageWriter {
 
   using TensorMaps = std::vector<std::unique_ptr<tflite::TensorMapT>>;
 
-  // The signature's own name for a border tensor, where it had one; else the tensor's name.
+  // Returns the signature's name of each border tensor, or the tensor's name if the signature does
+  // not contain it.
   [[nodiscard]] TensorMaps signature_maps(const TensorMaps& old_maps,
                                           std::span<const TensorId> border) const {
     std::map<TensorId, std::string> old_names;
@@ -225,7 +226,7 @@ class ImageWriter {
     return builder_.CreateVector(result);
   }
 
-  // Metadata without names, as files of 2019 have it: positions of buffers.
+  // Metadata without names, as in files of 2019, is a list of buffers.
   fb::Offset<fb::Vector<std::int32_t>> write_unnamed_metadata() {
     if (state_.root->metadata_buffer() == nullptr) return 0;
     std::vector<std::int32_t> result;
@@ -234,7 +235,7 @@ class ImageWriter {
     return builder_.CreateVector(result);
   }
 
-  // One empty vector stands in for every weight until assemble() patches the offsets.
+  // All weights refer to one empty vector until assemble() patches the offsets.
   fb::Offset<fb::Vector<fb::Offset<tflite::Buffer>>> write_buffers() {
     builder_.ForceVectorAlignment(0, sizeof(std::uint8_t), kBlobAlignment);
     const auto stand_in = builder_.CreateVector(std::vector<std::uint8_t>{});
@@ -257,8 +258,8 @@ class ImageWriter {
 
   ModelImage assemble() {
     ModelImage image;
-    // Lengths of the weight vectors stand before each of them, so they are part of `structure_`,
-    // which must not move once views into it exist: its size is settled first.
+    // The length of each weight vector is stored before it, as a part of `structure_`. Views into
+    // `structure_` would become invalid if it moved, so it gets its full size first.
     const std::size_t table_bytes =
         (builder_.GetSize() + kBlobAlignment - 1) / kBlobAlignment * kBlobAlignment;
     const std::size_t header_bytes = kept_buffers_.size() * kBlobAlignment;
@@ -274,7 +275,7 @@ class ImageWriter {
     std::uint64_t position = table_bytes;
     for (std::size_t i = 0; i < kept_buffers_.size(); ++i) {
       const std::span<const std::byte> blob = kept_buffers_[i];
-      // A 16-byte line ends with the vector's length, so that its data starts aligned.
+      // Each vector's length is at the end of a 16-byte line, so that its data is aligned.
       const std::size_t header = table_bytes + i * kBlobAlignment;
       const std::uint64_t vector_position = position + kBlobAlignment - sizeof(fb::uoffset_t);
       fb::WriteScalar(start + header + kBlobAlignment - sizeof(fb::uoffset_t),
@@ -291,14 +292,15 @@ class ImageWriter {
     return image;
   }
 
-  // Labels belong to what the model gives.
+  // The archive holds labels of the model's outputs, so only segments with such an output keep it.
   [[nodiscard]] bool keeps_archive() const {
     return state_.archive && std::ranges::any_of(border_.outputs, [&](TensorId id) {
              return std::ranges::find(model_.outputs(), id) != model_.outputs().end();
            });
   }
 
-  // `place`: of its directory in the structure; `position`: of the archive in the file.
+  // `place`: position of the directory in the structure; `position`: position of the archive in the
+  // file.
   void append_archive(ModelImage& image, std::size_t place, std::uint64_t position) const {
     const Archive& archive = *state_.archive;
     check_size(position + archive.contents.size() + archive.directory.size());

@@ -14,7 +14,7 @@ namespace {
 using Code = tflite::BuiltinOperator;
 using Extent = std::optional<std::int64_t>;
 
-// How the first extent of an output follows from what an operator reads.
+// How the first extent of an output follows from the inputs of an operator.
 enum class Rule {
   kUnknown,
   kSameElements,  // as many elements as the first input
@@ -187,7 +187,7 @@ class FirstExtent {
     return tensor->shape[0];
   }
 
-  // The numbers of a constant list.
+  // Returns the numbers of a constant list.
   [[nodiscard]] std::optional<std::vector<std::int64_t>> numbers(std::size_t input) const {
     const Tensor* tensor = known(input);
     if (tensor == nullptr || !tensor->is_constant()) return std::nullopt;
@@ -209,7 +209,7 @@ class FirstExtent {
     return list ? Extent(list->front()) : std::nullopt;
   }
 
-  // The output has `more` / `fewer` times as many elements as an input.
+  // For an output with `more` / `fewer` times as many elements as an input.
   [[nodiscard]] Extent from_elements(std::size_t input, std::uint64_t more,
                                      std::uint64_t fewer) const {
     const Tensor* tensor = known(input);
@@ -225,7 +225,7 @@ class FirstExtent {
     return static_cast<std::int64_t>(result / *others);
   }
 
-  // Weights are [No, Ni].
+  // For weights of shape [No, Ni].
   [[nodiscard]] Extent dense() const {
     const Tensor* weights = known(1);
     if (weights == nullptr || weights->shape.size() != 2) return std::nullopt;
@@ -234,7 +234,7 @@ class FirstExtent {
   }
 
   [[nodiscard]] Extent broadcast() const {
-    constexpr std::size_t kMatrixRank = 2;  // whose extents are multiplied, not broadcast
+    constexpr std::size_t kMatrixRank = 2;  // whose two extents are multiplied, not broadcast
     const bool is_product = static_cast<Code>(op_.code) == Code::BATCH_MATMUL;
     if (is_product && output_.shape.size() <= kMatrixRank) return std::nullopt;
     std::int64_t largest = 1;
@@ -286,8 +286,8 @@ class FirstExtent {
   }
 
   struct Along {
-    std::size_t input = 0;  // whose first extent it is
-    Extent axis;            // that the operator works along
+    std::size_t input = 0;  // the input whose first extent is the result
+    Extent axis;            // the axis that the operator works along
   };
 
   [[nodiscard]] Along along() const {
@@ -305,7 +305,7 @@ class FirstExtent {
       case Code::ARG_MAX:
       case Code::ARG_MIN:
         return {0, leading(1)};
-      default: {  // UNIDIRECTIONAL_SEQUENCE_LSTM: [N, T, C], or [T, N, C]
+      default: {  // UNIDIRECTIONAL_SEQUENCE_LSTM: [N, T, C] or [T, N, C]
         const auto* options = source_.builtin_options_as_UnidirectionalSequenceLSTMOptions();
         return {0, options != nullptr && options->time_major() ? 0 : 1};
       }
@@ -316,15 +316,15 @@ class FirstExtent {
     const auto [input, axis] = along();
     const Extent extent = first(input);
     if (!axis || !extent) return std::nullopt;
-    // A negative axis counts from the end of what is read; that of PACK, which is new, of the
-    // output.
+    // A negative axis counts from the end of the input. The axis of PACK is new, so it counts from
+    // the end of the output.
     const bool is_new_axis = static_cast<Code>(op_.code) == Code::PACK;
     const std::size_t rank = is_new_axis ? output_.shape.size() : known(input)->shape.size();
     if (*axis == 0 || *axis == -static_cast<std::int64_t>(rank)) return std::nullopt;
     return extent;
   }
 
-  // Only slices that take the whole first extent.
+  // Handles only slices that take the whole first extent.
   [[nodiscard]] Extent sliced() const {
     constexpr std::int64_t kAll = -1;
     return leading(1) == Extent(0) && leading(2) == Extent(kAll) ? first(0) : std::nullopt;

@@ -1,4 +1,4 @@
-// What operators do to the first extent of their tensors.
+// The effect of operators on the first extent of their tensors.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,9 @@
 
 namespace segue {
 
-// The first extent of `output`, whose other extents are known, from the shapes of what the operator
-// reads. None where those are not known, where the operator decides by values, or where nothing is
-// known about it.
+// Returns the first extent of `output`, whose other extents are known, from the shapes of the
+// operator's inputs. Empty if these are not known, if the extent depends on values, or if there is
+// no rule for the operator.
 [[nodiscard]] std::optional<std::int32_t> first_extent(const Model::State& state, OperatorId id,
                                                        const Tensor& output);
 

@@ -26,7 +26,7 @@ constexpr std::array kKinds{
          "tf.lite.TFLiteConverter.from_keras_model"},
 };
 
-// protobuf: field 1 as a number, then another field.
+// A protobuf message that begins with field 1, a number, and another field.
 constexpr char kFirstNumber = 0x08;
 constexpr char kSecondText = 0x12;
 
@@ -36,8 +36,8 @@ bool is_saved_model(std::string_view text) {
          text[2] == kSecondText;
 }
 
-// The number is the version of ONNX's format, which began to be used at 3; what follows is a text
-// (producer, version, domain), the graph or the operator sets.
+// The number is the version of ONNX's format, which is at least 3. A text (producer, version,
+// domain), the graph or the operator sets follow.
 bool is_onnx(std::string_view text) {
   constexpr std::string_view kNextFields = "\x12\x1a\x22\x3a\x42";
   constexpr char kOldest = 3;
@@ -76,7 +76,7 @@ bool is_web_page(std::string_view text) {
   return start.starts_with("<!doctype html") || start.starts_with("<html");
 }
 
-// The pointer states the size of what it stands for in a line of its own.
+// Reads the size of the file from the pointer, where it has a separate line.
 std::string lfs_pointer(std::string_view text) {
   constexpr std::string_view kSizeKey = "\nsize ";
   std::string_view size;

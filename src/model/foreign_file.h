@@ -1,4 +1,4 @@
-// What a file is that is not a .tflite model, as far as its first bytes tell.
+// Recognises files that are not .tflite models by their first bytes.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +7,8 @@
 
 namespace segue {
 
-// "a Git LFS pointer ...; fetch it with `git lfs pull`": what it is and what to do. Empty where the
-// kind is not known.
+// Returns what the file is and what to do, for example "a Git LFS pointer ...; fetch it with `git
+// lfs pull`". Empty if the kind of file is unknown.
 [[nodiscard]] std::string describe_foreign_file(std::span<const std::byte> bytes);
 
 }  // namespace segue

@@ -1,4 +1,4 @@
-// What a Model owns. Shared by the reader and the writers of this layer only.
+// The data of a Model. Only the reader and the writers of this layer use it.
 #pragma once
 
 #include <mutex>
@@ -24,7 +24,7 @@ struct Model::State {
   const tflite::Model* root = nullptr;         // into file
   const tflite::SubGraph* subgraph = nullptr;  // into file; the chosen one
   std::size_t subgraph_position = 0;           // in the file
-  bool is_flatbuffer_alone = true;             // nothing lies behind it by offset
+  bool is_flatbuffer_alone = true;             // no offset leads behind it
   std::optional<Archive> archive;              // views into file
   std::vector<Tensor> tensors;
   std::vector<Operator> operators;
@@ -34,12 +34,12 @@ struct Model::State {
   std::vector<std::int32_t> producers;                     // operator position per tensor; -1: none
   std::vector<std::string> unique_names;                   // per tensor
   std::unordered_map<std::string_view, TensorId> by_name;  // views into unique_names
-  // Model::runnable_bytes, where the file is not that.
+  // The result of Model::runnable_bytes, if it differs from the file.
   std::once_flag runnable_is_made;
   std::vector<std::byte> runnable;
 };
 
-// Gives the writers of this layer the verified flatbuffer behind a model.
+// Gives the writers of this layer access to the verified flatbuffer of a model.
 class ModelReader {
  public:
   static const Model::State& state(const Model& model) { return *model.state_; }

@@ -30,7 +30,7 @@ constexpr std::size_t kMinFileBytes = 24;
   throw Error(code, fmt::format("{}: {}", file, reason));
 }
 
-// Verifies one file and fills Model::State. Each method trusts what the ones before it checked.
+// Verifies a file and fills Model::State. Each method relies on the checks of those before it.
 class Builder {
  public:
   Builder(std::string name, std::string label, std::unique_ptr<FileBytes> file,
@@ -75,7 +75,7 @@ class Builder {
            "not a TensorFlow Lite model: " +
                (kind.empty() ? "no identifier \"TFL3\" at byte 4; give a .tflite file" : kind));
     }
-    // Weights may lie behind the flatbuffer, and only there may they exceed what it can address.
+    // Weights may be stored after the flatbuffer. There they may exceed its addressable size.
     const auto reach = std::min<std::uint64_t>(bytes.size(), kLargestFlatbufferBytes);
     if (!is_flatbuffer(reach)) {
       if (reach == bytes.size()) {
@@ -96,14 +96,15 @@ class Builder {
     }
   }
 
-  // Whether all of the flatbuffer lies within the first bytes of the file, and holds together.
+  // Whether the first bytes of the file contain the whole flatbuffer, and it passes the verifier.
   [[nodiscard]] bool is_flatbuffer(std::uint64_t bytes) const {
     return is_model_flatbuffer(state_->file->view().first(bytes));
   }
 
   void check_usable_content() const {
     const auto& table = *reinterpret_cast<const fb::Table*>(state_->root);
-    // Every list and text stands in the file once; twice is room for some that are shared.
+    // Without sharing, lists and texts need at most the size of the file. The limit of twice the
+    // size allows some sharing.
     UnpackedSize size{.most = 2 * state_->file->view().size()};
     const auto found = find_unusable_content(table, *tflite::ModelTypeTable(), "Model", size);
     if (!found) return;
@@ -210,7 +211,7 @@ class Builder {
                       position, tensor.name));
     }
     const auto& buffers = *state_->root->buffers();
-    // Buffer 0 means "no data", whatever stands there, as TensorFlow Lite reads it.
+    // TensorFlow Lite reads buffer 0 as "no data", even if it has content.
     if (tensor.buffer != 0 && tensor.buffer >= buffers.size()) {
       invalid(fmt::format("tensor #{} '{}' uses buffer {}, but the file has {} buffers", position,
                           tensor.name, tensor.buffer, buffers.size()));
@@ -242,8 +243,8 @@ class Builder {
     }
   }
 
-  // Lists in a flatbuffer may share their bytes, and operators their code with its name, so that a
-  // small file could stand for endless work.
+  // Limits the work for small files. Lists in a flatbuffer may share their bytes, and operators may
+  // share their code with its name, so a small file could describe a huge model.
   void bound_listed(std::size_t bytes) {
     listed_bytes_ += bytes;
     if (listed_bytes_ > state_->file->view().size())
@@ -307,7 +308,7 @@ class Builder {
     for (const TensorId input : state_->inputs) check_input(input);
   }
 
-  // A caller's value has no place there: runtimes map constants read-only and keep variables.
+  // Throws if a caller cannot set the input: runtimes map constants read-only, and keep variables.
   void check_input(TensorId id) const {
     const Tensor& tensor = state_->tensors[index(id)];
     if (!tensor.is_constant() && !tensor.is_variable) return;
@@ -350,7 +351,7 @@ class Builder {
   std::string label_;
   const ReadOptions& options_;
   std::unique_ptr<Model::State> state_;
-  std::size_t listed_bytes_ = 0;  // tensor lists, options behind the flatbuffer and own names
+  std::size_t listed_bytes_ = 0;  // tensor lists, external options and custom names
 };
 
 std::string stem_of(const std::filesystem::path& path) {

@@ -1,4 +1,4 @@
-// Indices in the parts of a file that no operator uses.
+// Checks indices in the parts of a file that no operator uses.
 #pragma once
 
 #include <optional>
@@ -8,8 +8,8 @@
 
 namespace segue {
 
-// Signatures and metadata are copied into segments, so their indices must hold too. Says what is
-// wrong with the first that does not.
+// Signatures and metadata are copied into segments, so their indices must be valid too. Returns an
+// error message for the first invalid index.
 [[nodiscard]] std::optional<std::string> find_bad_reference(const tflite::Model& root);
 
 }  // namespace segue

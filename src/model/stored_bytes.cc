@@ -7,7 +7,7 @@
 namespace segue {
 namespace {
 
-// TensorFlow Lite takes 0 for "none", and 1 for what a converter has yet to fill in.
+// TensorFlow Lite reads 0 as "none" and 1 as a placeholder of the converter.
 bool is_offset(std::uint64_t offset) { return offset > 1; }
 
 template <typename List, typename Visit>

@@ -1,5 +1,6 @@
-// Bytes that a file holds behind its flatbuffer, by offset from the start of the file: weights, and
-// options of custom operators. Converters write them so where a flatbuffer of 2 GB may not suffice.
+// Bytes that a file stores after its flatbuffer, at an offset from the start of the file: weights,
+// and options of custom operators. Converters use this form if a flatbuffer of 2 GB may not
+// suffice.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +13,8 @@
 
 namespace segue {
 
-// How far the flatbuffer may reach: to the first byte that stands behind it, or to the end. Says in
-// `problem` which offset leads out of the file.
+// The largest possible size of the flatbuffer: up to the first byte stored after it, or to the end
+// of the file. `problem` describes an offset that leads out of the file.
 struct FlatbufferExtent {
   std::uint64_t most_bytes = 0;
   std::optional<std::string> problem;
@@ -21,8 +22,8 @@ struct FlatbufferExtent {
 [[nodiscard]] FlatbufferExtent flatbuffer_extent(const tflite::Model& root,
                                                  std::uint64_t file_bytes);
 
-// What a buffer holds, in the flatbuffer or behind it; empty where it holds nothing. The offsets
-// must have passed flatbuffer_extent.
+// Returns the content of a buffer, in the flatbuffer or after it. Empty if it has no content.
+// flatbuffer_extent must have accepted the offsets.
 [[nodiscard]] std::span<const std::byte> buffer_bytes(const tflite::Buffer& buffer,
                                                       std::span<const std::byte> file);
 

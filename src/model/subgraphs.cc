@@ -20,7 +20,8 @@ using Code = tflite::BuiltinOperator;
 
 std::string text(const fb::String* string) { return string == nullptr ? "" : string->str(); }
 
-// One whose number is beyond the file's list counts as ADD: the reader names it later.
+// Returns the code of an operator. If its index is out of range, returns ADD, because the reader
+// reports the error later.
 Code code_of(const tflite::Model& root, const tflite::Operator& op) {
   if (op.opcode_index() >= root.operator_codes()->size()) return Code::ADD;
   const tflite::OperatorCode& code = *root.operator_codes()->Get(op.opcode_index());
@@ -34,7 +35,8 @@ void for_each_operator(const tflite::SubGraph& subgraph, const Visit& visit) {
     visit(i, *subgraph.operators()->Get(i));
 }
 
-// Why an operator of this kind is of no use alone, and what to do; empty for others.
+// Returns why an operator of this kind cannot be used without other subgraphs, and what to do.
+// Empty for other operators.
 std::string_view general_reason(Code code) {
   switch (code) {
     case Code::IF:
@@ -78,7 +80,7 @@ std::string reason_of(Code code, const tflite::Operator& op) {
   return calls ? std::string(general_reason(Code::STABLEHLO_REDUCE)) : "";
 }
 
-// What the runtime keeps between invocations, for all subgraphs alike.
+// Returns the value that the runtime keeps between invocations and shares between subgraphs.
 std::optional<std::string> kept_by_runtime(Code code, const tflite::Operator& op) {
   if (code == Code::VAR_HANDLE) {
     const auto* options = op.builtin_options_as_VarHandleOptions();
@@ -101,7 +103,7 @@ std::string subgraph_text(const tflite::Model& root, std::size_t position) {
   throw Error(ErrorCode::kUnsupported, fmt::format("{}: {}", file, reason));
 }
 
-// By name, with the operator that uses it.
+// Returns the kept values by name, each with the position of an operator that uses it.
 std::map<std::string, fb::uoffset_t> kept_values(const tflite::Model& root,
                                                  const tflite::SubGraph& subgraph) {
   std::map<std::string, fb::uoffset_t> result;
@@ -129,13 +131,13 @@ void check_shares_nothing(const tflite::Model& root, std::size_t position,
   }
 }
 
-// The tensor that holds the variable an operator reads or sets.
+// Returns the tensor with the handle of the variable that an operator reads or sets.
 std::int32_t handle_of(const tflite::Operator& op) {
   return op.inputs() == nullptr || op.inputs()->size() == 0 ? -1 : op.inputs()->Get(0);
 }
 
-// A runtime fails on variables that nothing sets: converters leave them in where a model was not
-// frozen.
+// Throws if an operator reads a variable that no operator sets. Runtimes fail on such variables,
+// which converters leave in models that were not frozen.
 void check_variables_are_set(const tflite::Model& root, const tflite::SubGraph& subgraph,
                              const std::string& file) {
   std::map<std::int32_t, std::string> variables;  // by the tensor of the handle

@@ -1,4 +1,4 @@
-// Which subgraph of a file is the model, and whether it can do without the others.
+// Chooses the subgraph that is the model, and checks that it does not need the others.
 #pragma once
 
 #include <cstddef>
@@ -8,15 +8,17 @@
 
 namespace segue {
 
-// The position of the subgraph that the signature of this key names; with an empty key that of the
-// only signature, or else the first. `file` stands in messages. Throws Error(kInvalidArgument) for
-// a key that is not there, Error(kUnsupported) where several signatures name several subgraphs and
-// none was chosen. The model has a subgraph, and its signatures name subgraphs that exist.
+// Returns the position of the subgraph that the signature with this key names. With an empty key,
+// returns the subgraph of the only signature, or else the first. Messages contain `file`. Throws
+// Error(kInvalidArgument) for an unknown key, and Error(kUnsupported) if the key is empty and
+// signatures name several subgraphs. The model must have a subgraph, and its signatures must name
+// existing subgraphs.
 [[nodiscard]] std::size_t choose_subgraph(const tflite::Model& root, const std::string& signature,
                                           const std::string& file);
 
-// Throws Error(kUnsupported) where an operator of a subgraph runs another one, shares its variables
-// or tables with it, or reads a variable that nothing sets: a segment holds one subgraph alone.
+// Throws Error(kUnsupported) if an operator of the subgraph runs another subgraph, shares variables
+// or tables with it, or reads a variable that no operator sets, because a segment holds only one
+// subgraph.
 void check_stands_alone(const tflite::Model& root, std::size_t position, const std::string& file);
 
 }  // namespace segue

@@ -1,9 +1,9 @@
-// Operators and tensors as flatbuffers' object API holds them, to be written again. Options of
-// custom operators that lie behind the flatbuffer are inside it then.
+// Operators and tensors in the form of flatbuffers' object API, from which they can be written
+// again. Options of custom operators that are stored after the flatbuffer are included.
 //
-// A union may name a kind of table and hold none: the verifier allows it and readers take it for
-// none, but the object API would follow a null pointer when it packs one. Such a union is NONE
-// here.
+// A union may name a kind of table without containing one. The verifier and readers accept this,
+// but the object API would dereference a null pointer when it packs the union. Here, such a union
+// is NONE.
 #pragma once
 
 #include "model/internal/schema.h"

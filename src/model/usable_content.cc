@@ -57,7 +57,7 @@ std::optional<UnusableContent> check_field(const Field& field, const std::uint8_
                                            const std::uint8_t* previous, const std::string& path,
                                            UnpackedSize& size);
 
-// What follows an offset begins with its number of elements, texts as well as lists.
+// Returns the number of elements of a list or a text, with which the data at an offset begins.
 fb::uoffset_t length_at(const std::uint8_t* value) {
   return fb::ReadScalar<fb::uoffset_t>(value + fb::ReadScalar<fb::uoffset_t>(value));
 }
@@ -71,7 +71,7 @@ bool is_aligned(const std::uint8_t* address, std::size_t bytes) {
   return reinterpret_cast<std::uintptr_t>(address) % bytes == 0;
 }
 
-// A list of numbers or texts.
+// Counts the bytes of a list of numbers or texts.
 std::optional<UnusableContent> check_list(const Field& field, const std::uint8_t* value,
                                           const std::string& path, UnpackedSize& size) {
   const std::uint64_t length = length_at(value);
@@ -90,7 +90,7 @@ std::optional<UnusableContent> check_list(const Field& field, const std::uint8_t
   return check_size(size, path);
 }
 
-// The contents of a buffer are viewed where they are.
+// Whether the field holds weights. They are not unpacked, so their size does not count.
 bool holds_weights(const Field& field) { return &field.owner == tflite::BufferTypeTable(); }
 
 std::optional<UnusableContent> check_sequence(const fb::TypeTable& type, const std::uint8_t* object,
@@ -155,7 +155,8 @@ std::optional<UnusableContent> find_unusable_content(const fb::Table& table,
     return table.GetAddressOf(fb::FieldIndexToOffset(static_cast<fb::voffset_t>(position)));
   };
   const std::uint8_t* vtable = table.GetVTable();
-  // The first two entries are the sizes of vtable and table; a shorter vtable has no fields.
+  // The first two entries are the sizes of the vtable and the table. A shorter vtable has no
+  // fields.
   constexpr std::size_t kHeaderBytes = 2 * sizeof(fb::voffset_t);
   const std::size_t vtable_bytes = fb::ReadScalar<fb::voffset_t>(vtable);
   const std::size_t slots =

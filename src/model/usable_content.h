@@ -1,4 +1,4 @@
-// Finds what a verified flatbuffer holds that cannot be unpacked and written again.
+// Finds content of a verified flatbuffer that cannot be unpacked and written again.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,9 @@
 
 namespace segue {
 
-// How much a reader unpacks: lists, texts and options, as often as they are referred to. In a
-// flatbuffer many tables may share them, so that a small file could stand for endless memory.
+// The number of bytes that a reader unpacks: lists, texts and options, counted at each reference.
+// Many tables of a flatbuffer may refer to the same bytes, so a small file could need a huge amount
+// of memory.
 struct UnpackedSize {
   std::uint64_t most = 0;
   std::uint64_t bytes = 0;
@@ -19,17 +20,17 @@ struct UnpackedSize {
 
 struct UnusableContent {
   enum class Kind {
-    kUnknown,     // by our schema: from a newer format; to write the file again would drop it
-    kMisaligned,  // numbers of 8 bytes at an address that is no multiple of 8, which flatbuffers'
-                  // verifier lets pass and no processor need read
-    kTooLarge,    // all that was unpacked so far
+    kUnknown,     // not in Segue's schema, so that writing the file again would drop it
+    kMisaligned,  // numbers of 8 bytes at an address that is not a multiple of 8; the verifier of
+                  // flatbuffers accepts them, but processors need not read them
+    kTooLarge,    // the sum of all bytes unpacked so far
   };
   Kind kind;
   std::string what;  // "Conv2DOptions has the unknown field #9", or the field's name
 };
 
-// Returns the first in the tree below `table`, which must be verified. The contents of buffers,
-// that is, weights, do not count. O(tables in the file); never touches vectors of scalars.
+// Returns the first such content in the tree below `table`, which must be verified. Contents of
+// buffers (weights) are not counted. O(tables in the file); does not read vectors of scalars.
 [[nodiscard]] std::optional<UnusableContent> find_unusable_content(
     const flatbuffers::Table& table, const flatbuffers::TypeTable& type, const std::string& name,
     UnpackedSize& size);

@@ -42,7 +42,7 @@ OperatorWindow Model::window(OperatorId id) const {
       loop == Loop::kConvolution ? strides_of(source.builtin_options_as_Conv2DOptions())
       : loop == Loop::kDepthwise ? strides_of(source.builtin_options_as_DepthwiseConv2DOptions())
                                  : strides_of(source.builtin_options_as_TransposeConvOptions());
-  // Weights are [Co, kh, kw, Ci], and [1, kh, kw, C] for DEPTHWISE_CONV_2D.
+  // Weights are [Co, kh, kw, Ci], or [1, kh, kw, C] for DEPTHWISE_CONV_2D.
   if (operation.inputs.size() > 1 && operation.inputs[1] >= 0) {
     const Tensor& weights = tensor(tensor_id(operation.inputs[1]));
     window.height = window_extent(weights, 1);

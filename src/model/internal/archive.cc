@@ -11,7 +11,7 @@
 namespace segue {
 namespace {
 
-// Zip, as PKWARE's APPNOTE.TXT defines it: entries, then a directory of them, then its end record.
+// The zip format of PKWARE's APPNOTE.TXT: entries, then their directory, then the end record.
 constexpr std::uint32_t kEntry = 0x04034b50;
 constexpr std::uint32_t kDirectoryEntry = 0x02014b50;
 constexpr std::uint32_t kEnd = 0x06054b50;
@@ -43,7 +43,7 @@ std::size_t u16(std::span<const std::byte> bytes, std::size_t position) {
   return number_at<std::uint16_t>(bytes, position);
 }
 
-// The position of the end record; its comment ends the file.
+// Returns the position of the end record. The file ends with the record's comment.
 std::optional<std::size_t> find_end(std::span<const std::byte> file) {
   if (file.size() < kEndBytes) return std::nullopt;
   const std::size_t last = file.size() - kEndBytes;
@@ -55,7 +55,8 @@ std::optional<std::size_t> find_end(std::span<const std::byte> file) {
   return std::nullopt;
 }
 
-// Calls `visit` with each entry's position in the directory; false where one is not whole.
+// Calls `visit` with the position of each entry in the directory. Returns false if an entry is not
+// complete.
 template <typename Visit>
 bool visit_entries(std::span<const std::byte> directory, std::size_t count, std::size_t bytes,
                    const Visit& visit) {
@@ -75,8 +76,8 @@ std::size_t directory_bytes(std::span<const std::byte> directory) {
   return u32(directory, *find_end(directory) + kDirectorySize);
 }
 
-// Whether a file's header begins there, by the version that unpacks it, how it is packed (stored or
-// deflated) and its name.
+// Whether a file's header begins here. Checks the version needed to unpack, the method (stored or
+// deflated) and the length of the name.
 bool begins_entry(std::span<const std::byte> bytes) {
   constexpr std::size_t kEntryBytes = 30;
   constexpr std::size_t kVersion = 4;
@@ -90,7 +91,7 @@ bool begins_entry(std::span<const std::byte> bytes) {
          u16(bytes, kEntryNameLength) > 0;
 }
 
-// Where the last of the weights, options and names ends. Nothing else in a flatbuffer is long.
+// Returns the end of the last weights, options or name. All other parts of a flatbuffer are short.
 std::size_t end_of_weights(const Model::State& state) {
   const std::byte* const file = state.file->view().data();
   std::size_t end = 0;

@@ -15,21 +15,22 @@ namespace segue {
 struct Archive {
   std::vector<std::string> names;        // of the attached files
   std::span<const std::byte> contents;   // their headers and data
-  std::span<const std::byte> directory;  // where each begins, up to the end of the file
-  // What to add to a position that the directory states to get one in the file: archives state
-  // positions from their own start, or from that of the model.
+  std::span<const std::byte> directory;  // the position of each, up to the end of the file
+  // The difference between positions in the file and positions in the directory. Archives count
+  // positions from their start or from the start of the model.
   std::int64_t shift = 0;
 };
 
-// Finds the archive that ends a file. None where there is none, or one that cannot be moved: larger
-// than 4 GB (zip64), in several parts, or damaged.
+// Finds the archive at the end of a file. Empty if there is none, or if it cannot be moved: it is
+// larger than 4 GB (zip64), in several parts, or damaged.
 [[nodiscard]] std::optional<Archive> find_archive(std::span<const std::byte> file);
 
-// What is lost where files are attached to a model in an archive that find_archive does not take,
-// and what to do; empty where none are. Looks only behind the weights and names of the model.
+// Returns a note if files are attached to the model in an archive that find_archive does not
+// accept: what is lost and what to do. Otherwise returns an empty text. Searches only behind the
+// weights and names of the model.
 [[nodiscard]] std::string lost_files_note(const Model& model);
 
-// The directory of the archive whose contents begin at `position` of another file.
+// Returns the directory for a file in which the archive's contents begin at `position`.
 [[nodiscard]] std::vector<std::byte> moved_directory(const Archive& archive,
                                                      std::span<const std::byte> file,
                                                      std::uint64_t position);

@@ -20,7 +20,7 @@ bool is_open(const Tensor& tensor) {
   return std::ranges::find(tensor.shape_signature, kOpen) != tensor.shape_signature.end();
 }
 
-// Whether the first extent alone is open.
+// Whether the first extent is open and no other.
 bool is_open_in_batch(const Tensor& tensor) {
   const auto signature = tensor.shape_signature;
   return signature.size() == tensor.shape.size() && !signature.empty() && signature[0] == kOpen &&
@@ -39,7 +39,7 @@ void set_first_extent(Model::State& state, Tensor& tensor, std::int32_t extent) 
   tensor.shape = state.batch_1_shapes.emplace_back(std::move(shape));
 }
 
-// "1,?,?,3": with a place for each extent that only the user can know.
+// Returns for example "1,?,?,3", with "?" for each extent that only the user knows.
 std::string fixed_shape(const Tensor& tensor) {
   std::vector<std::string> extents;
   for (std::size_t i = 0; i < tensor.shape_signature.size(); ++i) {

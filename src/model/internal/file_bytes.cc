@@ -22,7 +22,8 @@ namespace {
 }  // namespace
 
 FileBytes::FileBytes(const std::filesystem::path& path) {
-  // Opening a pipe would wait for a writer; it is refused below instead.
+  // Opening a pipe would block until there is a writer. O_NONBLOCK avoids that; pipes are refused
+  // below.
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.number() < 0) fail(path, std::string("cannot open: ") + std::strerror(errno));
   struct stat status {};

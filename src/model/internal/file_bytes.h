@@ -19,7 +19,8 @@ class FileBytes {
   FileBytes& operator=(const FileBytes&) = delete;
   ~FileBytes();
   [[nodiscard]] std::span<const std::byte> view() const { return view_; }
-  // Gives the memory of a mapped file back; what is read again comes from the file.
+  // Returns the memory of a mapped file to the system. Later reads load the bytes from the file
+  // again.
   void drop_pages() const;
 
  private:

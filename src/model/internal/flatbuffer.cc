@@ -6,7 +6,8 @@ namespace segue {
 namespace {
 
 constexpr std::size_t kSmallestFileBytes = 24;
-// Far above real models (NASNetMobile: about 8,000 tables), low enough to bound a hostile file.
+// Far above real models (NASNetMobile has about 8,000 tables), and low enough to limit the work for
+// a malicious file.
 constexpr flatbuffers::uoffset_t kMaxTables = 2'000'000;
 constexpr flatbuffers::uoffset_t kMaxDepth = 32;
 

@@ -1,4 +1,4 @@
-// The check of a flatbuffer, with one set of limits for all who look into a model file.
+// The check of a flatbuffer, with the same limits for all readers of model files.
 #pragma once
 
 #include <cstddef>
@@ -7,11 +7,11 @@
 
 namespace segue {
 
-// What the offsets of a flatbuffer reach, and flatbuffers' verifier takes.
+// The largest size that the offsets of a flatbuffer and its verifier support.
 inline constexpr std::uint64_t kLargestFlatbufferBytes = (std::uint64_t{1} << 31) - 2;
 
-// Whether the flatbuffer of a model lies within `bytes`, at most kLargestFlatbufferBytes, and holds
-// together.
+// Whether `bytes`, at most kLargestFlatbufferBytes, contain the whole flatbuffer of a model, and it
+// passes the verifier.
 [[nodiscard]] bool is_model_flatbuffer(std::span<const std::byte> bytes);
 
 }  // namespace segue

@@ -14,11 +14,11 @@ struct Row {
   OperatorKind kind;
 };
 
-// Operations of the device: coral.ai/docs/edgetpu/models-intro, "Supported operations". Versions:
-// those of TensorFlow 2.5, of which edgetpu_compiler 16 was built, by its
-// lite/tools/versioning/runtime_version.cc, which names the release of each, between the registers
-// of kernels of 2.4 and of 2.6; CONV_2D, PAD, QUANTIZE and TRANSPOSE_CONV also from files that the
-// compiler left to the host.
+// Operations of the device: coral.ai/docs/edgetpu/models-intro, "Supported operations". Versions
+// are those of TensorFlow 2.5, with which edgetpu_compiler 16 was built: they lie between the
+// kernel registers of 2.4 and 2.6. TensorFlow's lite/tools/versioning/runtime_version.cc names the
+// release of each. The versions of CONV_2D, PAD, QUANTIZE and TRANSPOSE_CONV were also checked with
+// files in which the compiler left them to the host.
 constexpr std::array kRows{
     Row{B::ADD, {Loop::kBinary, 4}},
     Row{B::AVERAGE_POOL_2D, {Loop::kPool, 3}},
@@ -76,7 +76,7 @@ constexpr std::array kRows{
     Row{B::UNPACK, {Loop::kMove}},
 };
 
-// Codes of later operators than these are not of the device and have no row.
+// Operators with later codes are not supported by the device and have no row.
 constexpr std::size_t kCodes = 256;
 constexpr std::array<OperatorKind, kCodes> by_code() {
   std::array<OperatorKind, kCodes> kinds{};

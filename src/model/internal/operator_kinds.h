@@ -1,6 +1,6 @@
-// What is known of each kind of operator, one row per kind: the loop it runs, and what Google's
-// compiler takes of it. MACs, windows, memory, cycles and times on the host all follow from the
-// loop, so that a new operator is one row here.
+// The properties of each kind of operator, one row per kind: its loop, and the versions that
+// Google's compiler supports. MACs, windows, memory, cycles and times on the host all follow from
+// the loop, so a new operator needs only one row.
 #pragma once
 
 #include <cstdint>
@@ -30,14 +30,14 @@ enum class Loop : std::uint8_t {
 
 struct OperatorKind {
   Loop loop = Loop::kArithmetic;
-  // The newest version that edgetpu_compiler 16 takes; 0: it leaves the operator to the host.
+  // The newest version that edgetpu_compiler 16 supports; 0: it leaves the operator to the host.
   std::int8_t newest_on_device = 0;
 };
 
-// O(1). Operators without a row are arithmetic of the host's.
+// O(1). Operators without a row are treated as arithmetic on the host.
 [[nodiscard]] OperatorKind kind_of(OpCode code);
 
-// Size of a dimension; 1 where the tensor has fewer.
+// Returns the size of a dimension, or 1 if the tensor has fewer dimensions.
 [[nodiscard]] inline std::uint64_t extent(const Tensor& tensor, std::size_t dimension) {
   return dimension < tensor.shape.size() ? static_cast<std::uint64_t>(tensor.shape[dimension]) : 1;
 }
@@ -50,7 +50,7 @@ struct OperatorKind {
          loop == Loop::kDepthwise;
 }
 
-// Whether the second input holds weights that the device wants to be constants.
+// Whether the second input holds weights that must be constants on the device.
 [[nodiscard]] constexpr bool has_weights(Loop loop) {
   return has_window_of_weights(loop) || loop == Loop::kDense;
 }

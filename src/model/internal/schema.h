@@ -1,4 +1,4 @@
-// The generated view of schema/tflite.fbs, without the compiler's warnings about it.
+// Includes the code generated from schema/tflite.fbs, without compiler warnings about it.
 #pragma once
 
 #pragma GCC diagnostic push
