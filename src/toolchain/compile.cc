@@ -17,8 +17,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Calls `work` with 0 .. count - 1 on several threads. The first exception arrives when all that
-// had begun is done.
+// Calls `work` with 0 .. count - 1 on several threads. After an exception no new calls begin, and
+// the first exception is rethrown when the running calls have ended.
 template <typename Work>
 void for_each_in_parallel(std::size_t count, std::uint32_t jobs, const Work& work) {
   std::atomic<std::size_t> next{0};
@@ -44,7 +44,7 @@ void for_each_in_parallel(std::size_t count, std::uint32_t jobs, const Work& wor
   if (failure != nullptr) std::rethrow_exception(failure);
 }
 
-// Whole models and segments alike.
+// Compiles a whole model or a segment.
 FileCompilation compile_one(const Model& model, const fs::path& folder,
                             const CompileOptions& options, std::mutex& reporting) {
   FileCompilation result;

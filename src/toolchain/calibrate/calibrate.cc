@@ -15,7 +15,7 @@ CalibrationResult calibrate(std::span<const Probe> probes, const CalibrationRequ
   const EdgeTpuDevice tpu = find_edgetpu_device(found, request.use.empty() ? "0" : request.use);
   const DeviceSpec& base = named == nullptr ? calibration_base(tpu) : *named;
   check_calibration_base(base, tpu);
-  // A name that no device may have shows before the measurement.
+  // Checks the name of the device before the measurement, so that a wrong one is reported at once.
   (void)calibrated_device_json({base.name, base, {}, {}, {}}, request.name);
   if (compiled.empty()) {
     compiled = compile_probes(probes, std::filesystem::temp_directory_path(), request.compiler);

@@ -16,7 +16,7 @@
 namespace segue {
 namespace {
 
-// Times are linear in these, or in the inverse of rates.
+// The unknown constants. Times are linear in them, or in their inverse if they are rates.
 struct Unknown {
   std::string_view key;
   bool is_rate = false;
@@ -29,7 +29,7 @@ const NamedConstant& constant_of(const Unknown& unknown) {
   return *std::ranges::find(device_constants(), unknown.key, &NamedConstant::key);
 }
 
-// A probe with what does not depend on the unknowns.
+// A probe with its data that do not depend on the unknowns.
 class Subject {
  public:
   Subject(const Probe& probe, const DeviceSpec& base)
@@ -48,15 +48,16 @@ class Subject {
 
 double ns(Nanoseconds time) { return static_cast<double>(time.count()); }
 
-// The device with an unknown's share of all times doubled.
+// Returns the device with a constant changed so that its share of all times doubles.
 DeviceSpec doubled(DeviceSpec device, const Unknown& unknown) {
   Constant& constant = *constant_of(unknown).of(device);
   constant.value *= unknown.is_rate ? 0.5 : 2;
   return device;
 }
 
-// One equation per probe of the fit: the unknowns, as multiples of the base's constants, give the
-// measured time. Coefficients are differences of simulated times, so that no law is written twice.
+// Returns one equation for each probe of the fit. Its unknowns are multiples of the base's
+// constants, and its sum is the measured time. Coefficients are differences of simulated times, so
+// that the formulas of the simulator are not repeated here.
 LinearEquations equations(std::span<const Probe> probes, std::span<const ProbeTime> times,
                           const DeviceSpec& base) {
   LinearEquations result;
@@ -90,7 +91,7 @@ LinearEquations equations(std::span<const Probe> probes, std::span<const ProbeTi
                   reason, all));
 }
 
-// The unknowns as multiples of the base's constants.
+// Solves the equations. The results are multiples of the base's constants.
 std::vector<double> multiples(std::span<const Probe> probes, std::span<const ProbeTime> times,
                               const DeviceSpec& base) {
   const LinearEquations all = equations(probes, times, base);
@@ -115,7 +116,7 @@ double rounded(double value, int digits) {
   return std::strtod(fmt::format("{:.{}g}", value, digits).c_str(), nullptr);
 }
 
-// Sets what was measured in the device.
+// Sets the measured constants in the device.
 std::vector<CalibratedConstant> set_constants(DeviceSpec& device, std::span<const Probe> probes,
                                               std::span<const ProbeTime> times) {
   constexpr int kDigits = 4;

@@ -8,7 +8,7 @@
 namespace segue {
 namespace {
 
-using Matrix = std::vector<std::vector<double>>;  // one column more than rows: the right sides
+using Matrix = std::vector<std::vector<double>>;  // the last column is the right sides
 
 Matrix normal_equations(const LinearEquations& equations, const std::vector<std::size_t>& open) {
   Matrix result(open.size(), std::vector<double>(open.size() + 1, 0));
@@ -23,7 +23,7 @@ Matrix normal_equations(const LinearEquations& equations, const std::vector<std:
   return result;
 }
 
-// Gauss and Jordan, with the largest pivot of each column.
+// Gauss-Jordan elimination with the largest pivot of each column.
 std::optional<std::vector<double>> solve(Matrix m) {
   constexpr double kNothing = 1e-12;
   for (std::size_t column = 0; column < m.size(); ++column) {

@@ -1,4 +1,4 @@
-// Linear least squares of a few unknowns.
+// Linear least squares with a few unknowns.
 #pragma once
 
 #include <optional>
@@ -13,9 +13,9 @@ struct LinearEquation {
 };
 using LinearEquations = std::vector<LinearEquation>;
 
-// The unknowns with the smallest sum of squared differences; those that `is_zero` says are zero.
-// By the normal equations, which lose half of the digits: enough for factors of one magnitude.
-// Nothing where the equations leave an unknown open.
+// Returns the unknowns with the smallest sum of squared differences. Unknowns marked in `is_zero`
+// are zero. The solution by normal equations loses half of the digits, which is acceptable for
+// factors of similar magnitude. Empty if the equations do not determine all unknowns.
 [[nodiscard]] std::optional<std::vector<double>> least_squares(const LinearEquations& equations,
                                                                const std::vector<bool>& is_zero);
 

@@ -21,7 +21,7 @@ constexpr Nanoseconds kBudget = std::chrono::milliseconds(500);
 
 Nanoseconds steady_time() { return std::chrono::steady_clock::now().time_since_epoch(); }
 
-// At least one time.
+// Requires at least one time.
 ProbeTime summary(std::vector<Nanoseconds> times) {
   std::ranges::sort(times);
   ProbeTime result;
@@ -49,7 +49,7 @@ ProbeTime measure(Session& session, const std::function<Nanoseconds()>& clock) {
   return summary(std::move(times));
 }
 
-// Gives the device up where a probe takes too long.
+// Gives up the device if a probe takes too long.
 class Watchdog {
  public:
   explicit Watchdog(const Backend& backend)
@@ -91,7 +91,8 @@ std::vector<ProbeTime> measure_probes(std::span<const Model> compiled, const Bac
   for (const Model& probe : compiled) {
     const Watchdog watchdog(backend);
     try {
-      // One at a time: a second model on the device would take the memory of the first.
+      // Opens one session at a time, because a second model would take memory of the device from
+      // the first.
       const auto session = backend.open(probe.runnable_bytes(), probe.name());
       times.push_back(measure(*session, clock ? clock : steady_time));
     } catch (const Error&) {

@@ -21,7 +21,7 @@ std::string describe(const Model& model, std::span<const TensorId> tensors) {
   return text;
 }
 
-// Why a file is not this probe compiled as a whole; empty where it is.
+// Returns why the file is not this probe compiled as a whole. Empty if it is.
 std::string difference(const Model& compiled, const Model& probe) {
   if (!is_compiled(compiled)) return "no part of it is compiled for the Edge TPU";
   if (compiled.operators().size() > 1) {

@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kLongestStem = 100;
 
-// The compiler takes ':' and what begins with '-' for options (edgetpu issue #778), so its files
-// have plain names.
+// Returns a file name that the compiler accepts. It reads ':' and words that begin with '-' as
+// options (edgetpu issue #778).
 std::string plain_stem(const std::string& name) {
   std::string stem = name.substr(0, kLongestStem);
   std::ranges::replace_if(
@@ -49,7 +49,8 @@ std::vector<std::string> command_line(const EdgeTpuCompilerOptions& options, con
   return command;
 }
 
-// ssh joins its arguments for a shell, which would take such a path apart, or obey it.
+// Throws if the command is ssh and the path has special characters. ssh passes its arguments to a
+// shell, which would split the path or execute parts of it.
 void check_remote(const EdgeTpuCompilerOptions& options, const fs::path& folder) {
   const auto is_plain = [](unsigned char c) {
     return std::isalnum(c) != 0 ||
@@ -63,9 +64,9 @@ void check_remote(const EdgeTpuCompilerOptions& options, const fs::path& folder)
                           folder.parent_path().string()));
 }
 
-// Its own segmentation: what comes out would be other files than those that are waited for.
+// Throws if the command uses the compiler's segmentation, because it writes files with other names.
 void check_no_segmentation(const std::vector<std::string>& command) {
-  bool is_for_compiler = false;  // ssh, nice and others have a -n of their own
+  bool is_for_compiler = false;  // ssh, nice and other programs have their own -n
   for (const std::string& word : command) {
     if (word.starts_with("--num_segments") || word.starts_with("-num_segments") ||
         (is_for_compiler && word.starts_with("-n"))) {
@@ -85,7 +86,7 @@ CompilerFailure wrong_result(std::string message) {
           "check that the command runs edgetpu_compiler, and that it sees the same folders", false};
 }
 
-// One file as it is compiled.
+// One compilation of one file.
 class Attempt {
  public:
   Attempt(TemporaryFolder& folder, const std::string& stem, const EdgeTpuCompilerOptions& options)
@@ -102,12 +103,13 @@ class Attempt {
   }
 
   void run(Compilation& compilation) const {
-    // What an attempt before left half-written is no result of this one.
+    // Removes incomplete files of an earlier attempt.
     std::error_code absent;
     fs::remove(result_, absent);
     fs::remove(log_, absent);
     const auto command = command_line(options_, folder_.path(), source_);
-    // Its own time limit comes first: then it says where it was.
+    // The compiler's time limit expires before the limit of the process, so that the compiler can
+    // still report its progress.
     const ProcessResult process = start(command);
     ++compilation.attempts;
     compilation.time += process.time;
@@ -128,7 +130,8 @@ class Attempt {
  private:
   [[nodiscard]] ProcessResult start(const std::vector<std::string>& command) const {
     try {
-      // In the caller's folder, which a command may be relative to; all other paths are absolute.
+      // Runs in the caller's folder, because the command may be a relative path. All other paths
+      // are absolute.
       const Nanoseconds timeout = std::min(options_.timeout, kLongestWait);
       return run_process(command, ".", timeout + timeout / 10);
     } catch (const Error& error) {
@@ -167,7 +170,7 @@ class Attempt {
     return fs::exists(log_, absent) ? read_text_file(log_, kLargest) : "";
   }
 
-  // What the compiler must keep: the tensors that go in and come out.
+  // Checks the tensors that the compiler must keep: the inputs and outputs.
   static std::string different_border(const Model& source, const Model& compiled) {
     const auto sizes = [](const Model& model, std::span<const TensorId> tensors) {
       std::vector<std::uint64_t> bytes;

@@ -6,14 +6,14 @@
 namespace segue {
 namespace {
 
-// Runs of operators [begin, end) in file order, compiled.
+// Compiles ranges of operators [begin, end) in file order.
 class Trial {
  public:
   Trial(const Model& model, const std::filesystem::path& folder,
         const EdgeTpuCompilerOptions& options)
       : model_(model), folder_(folder), options_(options) {}
 
-  // Whether the run fails as the first one did.
+  // Whether the range fails in the same way as the first range that failed.
   [[nodiscard]] bool fails(std::size_t begin, std::size_t end) {
     std::vector<OperatorId> operators;
     for (std::size_t i = begin; i < end; ++i) operators.push_back(operator_id(i));
@@ -28,7 +28,8 @@ class Trial {
   [[nodiscard]] std::uint32_t compilations() const { return compilations_; }
 
  private:
-  // Nothing for runs that cannot stand alone: those that share a variable with the rest.
+  // Returns nothing for a range that cannot be a segment, because it shares a variable with other
+  // operators.
   std::optional<Compilation> compile(const std::vector<OperatorId>& operators) {
     try {
       const ModelImage image = extract_segment(model_, operators);
@@ -54,17 +55,17 @@ std::optional<Culprit> find_culprit(const Model& model, const std::filesystem::p
   Trial trial(model, folder, options);
   const std::size_t count = model.operators().size();
   if (count == 0 || !trial.fails(0, count)) return std::nullopt;
-  // [0, end) fails, [0, passes) does not.
+  // The range [0, end) fails, and [0, passes) does not.
   std::size_t passes = 0;
   std::size_t end = count;
   while (passes + 1 < end) {
     const std::size_t middle = passes + (end - passes) / 2;
     (trial.fails(0, middle) ? end : passes) = middle;
   }
-  // [begin, end) fails, [too_late, end) does not.
+  // The range [begin, end) fails, and [too_late, end) does not.
   std::size_t begin = 0;
   std::size_t too_late = end;
-  // Most often it is the last one alone.
+  // In most cases, the last operator alone is the cause.
   if (end > 1 && trial.fails(end - 1, end)) begin = end - 1;
   while (begin + 1 < too_late) {
     const std::size_t middle = begin + (too_late - begin) / 2;

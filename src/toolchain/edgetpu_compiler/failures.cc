@@ -1,6 +1,6 @@
-// What the failures of edgetpu_compiler mean: one row per kind, with the words and signals that it
-// is recognised by, what to do about it, and what is worth trying. The words are those of public
-// reports (numbers are issues of google-coral/edgetpu); what helps is what helped there.
+// Explains failures of edgetpu_compiler. There is one row per kind, with the words and signals by
+// which it is recognised, a remedy, and whether to try again. Words and remedies come from public
+// reports (numbers are issues of google-coral/edgetpu).
 #include "toolchain/edgetpu_compiler/failures.h"
 
 #include <fmt/format.h>
@@ -22,15 +22,15 @@ using Kind = CompilerFailure::Kind;
 
 struct KnownFailure {
   Kind kind;
-  std::array<std::string_view, 7> words;  // in lower case, whole words of one line
-  std::array<int, 8> signals;             // that ended the compiler, or a program it runs behind
+  std::array<std::string_view, 7> words;  // in lower case, as whole words in one line
+  std::array<int, 8> signals;             // that ended the compiler, or a program that runs it
   bool may_pass_again;
   bool may_have_culprit;
   const char* explanation;
 };
 
-// The first row that matches counts: what names a reason stands before what only says that the
-// compilation failed.
+// The first matching row counts. Rows for specific reasons are before rows for messages that only
+// report the failure.
 constexpr std::array kKnown{
     KnownFailure{
         Kind::kDynamicTensors,
@@ -74,7 +74,7 @@ constexpr std::array kKnown{
                  false,
                  false,
                  "this compiler version does not support the requested options; use version 16"},
-    // Before internal errors, which the compiler prints after it (#400).
+    // This row is before internal errors, which the compiler prints after this message (#400).
     KnownFailure{
         Kind::kFileAccess,
         {"error opening file for writing", "could not open '", "no space left on device",
@@ -105,7 +105,8 @@ constexpr std::array kKnown{
                  false,
                  "the compiler ran out of memory, or another program stopped it; compile one "
                  "segment at a time with --jobs 1, or give the machine (or container) more memory"},
-    // For one model that failed with an exception another try passed (#173), for others not (#728).
+    // For one model that failed with an exception, another attempt succeeded (#173). For others it
+    // did not (#728).
     KnownFailure{Kind::kException,
                  {"uncaught exception", "libc++abi", "terminate called", "std::out_of_range",
                   "std::length_error"},
@@ -131,7 +132,7 @@ constexpr std::array kKnown{
                  true,
                  "the compiler crashed; one known cause is a fully connected layer after a "
                  "flattened feature map (edgetpu issue #669): try other cuts"},
-    // Its output has nothing but progress.
+    // The output contains nothing but progress.
     KnownFailure{Kind::kSilent,
                  {},
                  {},
@@ -149,7 +150,7 @@ constexpr std::array kKnown{
                  "inspect` shows the reason for each operator"},
 };
 
-// Lines that the compiler prints whatever happens, some with names of tensors.
+// Lines that the compiler prints in any case. Some contain names of tensors.
 constexpr std::array<std::string_view, 8> kProgress{"edge tpu compiler version",
                                                     "started a compilation timeout timer",
                                                     "compilation child process completed",
@@ -167,8 +168,8 @@ std::string lower(std::string_view text) {
 }
 
 struct Output {
-  std::vector<std::string_view> lines;  // that say something, without white space around them
-  std::string_view progress;            // the last of the others; empty: not of edgetpu_compiler
+  std::vector<std::string_view> lines;  // all but progress, trimmed
+  std::string_view progress;            // the last progress line; empty: there is none
 };
 
 Output read_output(std::string_view text) {
@@ -191,7 +192,7 @@ Output read_output(std::string_view text) {
   return result;
 }
 
-// Whether the words stand in the line, and not inside longer ones or names of files.
+// Whether the line contains the words, and not as a part of longer words or of file names.
 bool holds_words(std::string_view line, std::string_view words) {
   const auto is_joined = [&](std::size_t position, std::string_view joints) {
     return position < line.size() &&
@@ -212,8 +213,8 @@ std::optional<int> number_behind(std::string_view text, std::string_view start) 
   return error == std::errc{} ? std::optional(number) : std::nullopt;
 }
 
-// The signal that ended the compiler. A shell, docker and qemu give its number plus 128 as their
-// own exit status, Python the number below 256.
+// Returns the signal that ended the compiler. Shells, docker and qemu return 128 plus its number as
+// the exit status, and Python returns 256 minus its number.
 int signal_of(std::string_view end) {
   constexpr int kShell = 128;
   constexpr int kPython = 256;
@@ -283,7 +284,7 @@ CompilerFailure nothing_mapped(const CompilerLog& log) {
 
 CompilerFailure explain_compiler_failure(std::string_view output, const std::string& end,
                                          bool timed_out) {
-  // The status of timeout(1), where the command has it in front.
+  // timeout(1) returns this status if the command runs the compiler with it.
   if (timed_out || end == "exit status 124") return failure_of(row_of(Kind::kTimeout), end);
   const Output said = read_output(output);
   if (auto known = known_failure(said.lines, end)) return *known;

@@ -1,11 +1,11 @@
-// Failures that are not in what the compiler prints when it ends.
+// Failures that the output of the compiler does not show.
 #pragma once
 
 #include "segue/toolchain.h"
 
 namespace segue {
 
-// Of a file in whose log no operation is mapped to the Edge TPU.
+// Returns the failure of a file whose log maps no operation to the Edge TPU.
 [[nodiscard]] CompilerFailure nothing_mapped(const CompilerLog& log);
 
 }  // namespace segue

@@ -26,7 +26,8 @@ std::map<std::string, Counts, std::less<>> counts_by_name(const CompilerLog& log
   return counts;
 }
 
-// What the ordinary operators of a compiled file write.
+// Returns the tensors that are written by operators of a compiled file other than compiled
+// programs.
 std::set<std::string_view> tensors_written_on_host(const Model& compiled) {
   std::set<std::string_view> names;
   for (const Operator& op : compiled.operators()) {
@@ -37,7 +38,7 @@ std::set<std::string_view> tensors_written_on_host(const Model& compiled) {
   return names;
 }
 
-// The operators of a model, the likeliest to be on the host first.
+// Returns the operators of a model, most likely on the host first.
 std::vector<OperatorId> by_likelihood(const Model& source, const Model& compiled,
                                       std::span<const OperatorId> simulated_on_host) {
   const auto written = tensors_written_on_host(compiled);
@@ -62,7 +63,7 @@ std::optional<std::vector<OperatorId>> operators_left_to_host(const CompilerLog&
   const Graph graph(source);
   const auto simulated = operators_on_host(graph, graph.operators_between(1, graph.depth()));
   const auto counts = counts_by_name(log);
-  // Its row in the log; custom operators have no name there.
+  // Returns the row of an operator in the log. Custom operators have no name there.
   const auto row_of = [&](const Operator& op) {
     const auto row = counts.find(op.name);
     return row == counts.end() && op.code == OpCode::kCustom ? counts.find("CUSTOM") : row;

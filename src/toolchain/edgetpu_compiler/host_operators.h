@@ -1,4 +1,4 @@
-// Which operators of a model a compiler's log leaves to the host's processor.
+// Finds the operators of a model that the compiler leaves to the host, according to its log.
 #pragma once
 
 #include <optional>
@@ -9,11 +9,11 @@
 
 namespace segue {
 
-// The log has counts per kind of operator. Which ones of a kind they are, the compiled file shows,
-// where the operators on the host still stand as they are; where it does not show as many, those
-// that the device does not have are taken first, then the last ones, since the device's part begins
-// with the model. Kinds that are not in the table are where they are simulated. In file order;
-// nothing for a log without a table.
+// The log only counts operators of each kind. The compiled file shows which of them are on the
+// host, if they are unchanged in it. If it does not show enough, operators that the device does not
+// support are taken first, and then the last ones, because the device's part begins at the start of
+// the model. Kinds without a row in the log are placed as in the simulation. Returns the operators
+// in file order, or nothing for a log without a table.
 [[nodiscard]] std::optional<std::vector<OperatorId>> operators_left_to_host(const CompilerLog& log,
                                                                             const Model& source,
                                                                             const Model& compiled);

@@ -1,4 +1,4 @@
-// Reads what edgetpu_compiler prints when it succeeds.
+// Parses the output of edgetpu_compiler after a success.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace segue {
 namespace {
 
 constexpr std::string_view kMapped = "Mapped to Edge TPU";
-constexpr std::size_t kMostOperations = 10'000;  // rows; a log of more is not one
+constexpr std::size_t kMostOperations = 10'000;  // rows; later ones are ignored
 
 std::string_view trimmed(std::string_view text) {
   const auto first = text.find_first_not_of(" \t\r");
@@ -21,7 +21,7 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
 }
 
-// The lines of a text, without white space around them.
+// Returns the lines of a text without surrounding white space.
 std::vector<std::string_view> lines_of(std::string_view text) {
   std::vector<std::string_view> lines;
   while (!text.empty()) {
@@ -36,7 +36,7 @@ std::vector<std::string_view> lines_of(std::string_view text) {
   throw Error(ErrorCode::kCompiler, fmt::format("compiler log, line '{:.200}': {}", line, what));
 }
 
-// "3.33MiB", "512.00B"
+// Parses for example "3.33MiB" or "512.00B".
 std::uint64_t parse_bytes(std::string_view line, std::string_view value) {
   double number = 0;
   const auto [end, error] =
@@ -61,7 +61,7 @@ std::optional<std::uint32_t> parse_count(std::string_view text) {
   return number;
 }
 
-// "CONV_2D        36         Mapped to Edge TPU"
+// Parses for example "CONV_2D        36         Mapped to Edge TPU".
 std::optional<CompiledOperation> parse_operation(std::string_view line) {
   const auto name_end = line.find_first_of(" \t");
   if (name_end == std::string_view::npos) return std::nullopt;
@@ -78,7 +78,7 @@ class Lines {
  public:
   explicit Lines(std::string_view text) : lines_(lines_of(text)) {}
 
-  // What stands behind `key` in the first line that begins with it.
+  // Returns the text after `key` in the first line that begins with it.
   [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const {
     const auto line = std::ranges::find_if(
         lines_, [&](std::string_view candidate) { return candidate.starts_with(key); });
@@ -106,7 +106,7 @@ class Lines {
     return *number;
   }
 
-  // The rows of the first table; the log file repeats it.
+  // Returns the rows of the first table. The log file repeats the table.
   [[nodiscard]] std::vector<CompiledOperation> operations() const {
     std::vector<CompiledOperation> result;
     const auto header = std::ranges::find_if(lines_, [](std::string_view line) {
@@ -150,7 +150,7 @@ CompilerLog parse_compiler_log(std::string_view text) {
   log.subgraphs = lines.count("Number of Edge TPU subgraphs:");
   log.operation_count = lines.count("Total number of operations:");
   log.operations = lines.operations();
-  // The line stands there where not all are mapped.
+  // The compiler prints this line only if not all operations are mapped.
   log.mapped_count = log.operation_count;
   const std::uint32_t by_table =
       log.operation_count - std::min(log.unmapped_count(), log.operation_count);
