@@ -18,12 +18,13 @@ constexpr double kSpread = 1.0;
 constexpr double kSpreadBeforeRelu6 = 2.0;
 constexpr double kSpreadOfLogits = 4.0;
 constexpr double kRelu6 = 6.0;
-// A step below the minimum of either, so that many values there are not taken for clipped ones.
+// Slightly below the minimum of each function, so that the many values near it are not counted as
+// clipped.
 constexpr double kLowestSilu = -0.3;
 constexpr double kLowestHardSwish = -0.4;
 
-// Share of a window's taps that fall inside the map, averaged over output positions, along one
-// axis.
+// Returns the share of a window's taps that are inside the map, averaged over the output positions
+// along one axis.
 double taps_inside(std::int32_t input, std::int32_t output, std::int32_t window,
                    std::int32_t stride, Padding padding) {
   if (padding == Padding::kValid) return 1.0;
@@ -57,7 +58,8 @@ class Propagation {
   }
 
  private:
-  // Evenly spread over its range, whose upper end is one step above the largest value.
+  // The input is uniformly distributed over its range. The end of that distribution is one step
+  // above the largest value.
   void visit_input(const Range& range) {
     constexpr double kSteps = 256.0;
     const double extent = (range.high - range.low) * kSteps / (kSteps - 1);
@@ -118,7 +120,8 @@ class Propagation {
     ranges_[index(layer.output)] = range;
   }
 
-  // Operators that TensorFlow Lite computes without requantizing: one scale for both sides.
+  // For operators that TensorFlow Lite computes without requantizing: input and output have the
+  // same scale.
   void pass(const Layer& layer, const Moments& moments) {
     set(layer, moments, ranges_[index(layer.inputs[0])]);
     join(layer.inputs[0], layer.output);
@@ -160,9 +163,9 @@ class Propagation {
     return layer.code == OpCode::kDepthwiseConv2D ? taps : taps * in.channels;
   }
 
-  // What the jitter of gains and the biases add to the variance of an output. A few percent, which
-  // grow to much in deep networks without ReLU; those of ReLU were made without this factor, and
-  // keep their bytes.
+  // Returns the factor by which the jitter of gains and the biases increase the variance of an
+  // output. It is a few percent per layer, which add up in deep networks without ReLU. Networks
+  // with ReLU were made without this factor and must keep their bytes, so it is 1 for them.
   [[nodiscard]] double excess_variance(const Layer& layer, double spread) const {
     if (!network_.keeps_order()) return 1;
     constexpr double kJitter = (kLargestGain - kSmallestGain) / 2;
@@ -192,7 +195,8 @@ class Propagation {
              layer.activation);
   }
 
-  // Of x * sigmoid(x), whose factors depend on each other, or of independent tensors.
+  // For x * sigmoid(x), whose factors depend on each other, and for products of independent
+  // tensors.
   void visit_product(const Layer& layer) {
     const Moments& x = input(layer);
     const ValueId factor = layer.inputs[1];
@@ -222,7 +226,7 @@ class Propagation {
 
   static Range negated(const Range& range) { return {-range.high, -range.low}; }
 
-  // A convolution of given weights computes a weighted mean: its input is a softmax.
+  // A convolution with given weights computes a weighted mean, because its input is a softmax.
   void visit_constant(const Layer& layer) {
     const Moments& x = input(layer);
     const Range& range = ranges_[index(layer.inputs[0])];
@@ -241,7 +245,7 @@ class Propagation {
     }
   }
 
-  // Of normal logits: shares around 1 / n.
+  // For normally distributed logits, the outputs are around 1 / n.
   void visit_softmax(const Layer& layer) {
     const auto count = static_cast<double>(network_.shape(layer.output).channels);
     const double second = std::min(std::exp(input(layer).variance), count) / (count * count);
@@ -263,7 +267,7 @@ class Propagation {
     activate(layer, {a.mean + b.mean, variance}, layer.activation);
   }
 
-  // Neighbours are partly correlated, so the largest of a window lies below that of independent
+  // Neighbours are partly correlated, so the maximum of a window is lower than for independent
   // samples (1.49 deviations for nine of them).
   void visit_max_pool(const Layer& layer) {
     constexpr double kRise = 0.9;
@@ -287,7 +291,7 @@ class Propagation {
         {std::max(range.low, range_of(moments).low), std::min(range.high, range_of(moments).high)});
   }
 
-  // Two thirds of the variance are between channels and survive; the rest averages out.
+  // Two thirds of the variance are between channels and remain. The rest averages out.
   static Moments averaged(const Moments& x, std::int32_t area) {
     constexpr double kBetweenChannels = 2.0 / 3.0;
     return {x.mean, x.variance * (kBetweenChannels + (1 - kBetweenChannels) / area)};
@@ -342,7 +346,7 @@ class Propagation {
   const Network& network_;
   std::vector<Moments> moments_;
   std::vector<Range> ranges_;
-  // Spread of weights, of layers that may share a kernel.
+  // The spread of weights by kernel, because several layers may share one.
   std::map<std::pair<std::string, OpCode>, double> kernels_;
   std::vector<std::size_t> groups_;  // union-find over values that share a scale
   Calibration result_;

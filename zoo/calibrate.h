@@ -1,11 +1,11 @@
-// Chooses weight magnitudes and quantization scales so that a network of random weights stays
-// alive: no tensor constant, hardly any value clipped, at any depth.
+// Chooses weight magnitudes and quantization scales for a network with random weights, so that at
+// any depth no tensor is constant and hardly any value is clipped.
 //
-// A converter calibrates on pictures; that would take minutes here. Instead the mean and variance
-// of every tensor are propagated in closed form, as weight initialization schemes do (He et al.
-// 2015): a convolution's variance is fan-in * weight variance * second moment of its input, and the
-// weight variance is chosen to give each layer the same spread. Activation functions are taken on a
-// normal distribution. Tests measure the result by running the models.
+// A converter calibrates with pictures, which would take minutes here. Instead, the mean and
+// variance of every tensor are propagated in closed form, as in weight initialization schemes (He
+// et al. 2015): a convolution's variance is fan-in * weight variance * second moment of its input,
+// and the weight variance is chosen to give each layer the same spread. Inputs of activation
+// functions are assumed to be normally distributed. Tests run the models and measure the result.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ struct Calibration {
 
 [[nodiscard]] Calibration calibrate(const Network& network);
 
-// Jitter of per-channel multipliers around their layer's value.
+// Limits of the per-channel multipliers, relative to their layer's value.
 inline constexpr double kSmallestGain = 0.75;
 inline constexpr double kLargestGain = 1.25;
 // Standard deviation of biases relative to the spread of the layer's output.

@@ -18,15 +18,15 @@ namespace {
 using zoo::Network;
 
 struct Recipe {
-  ZooEntry entry;  // without the parameter count, which the network gives
+  ZooEntry entry;  // without the parameter count, which comes from the network
   std::function<Network(std::int32_t size)> build;
   std::int32_t smallest_size = 32;
   std::int32_t size_step = 1;
-  // Where an input need not be square.
+  // Set if the input need not be square.
   std::function<Network(std::int32_t height, std::int32_t width)> build_rectangle{};
 };
 
-constexpr std::int32_t kCoarsestStride = 32;  // of maps that are enlarged twice and joined
+constexpr std::int32_t kCoarsestStride = 32;  // of networks that upsample maps twice and join them
 
 Recipe yolo(const std::string& name, const std::string& title,
             Network (*build)(char, std::int32_t, std::int32_t)) {
@@ -120,7 +120,7 @@ std::optional<std::int32_t> parse_number(std::string_view text) {
   return number;
 }
 
-// "conv5-f442" and "dense4-n1500": a family and its free width.
+// Builds for example "conv5-f442" or "dense4-n1500": a family with any width.
 std::optional<Network> make_synthetic(std::string_view name) {
   struct Family {
     std::string_view prefix;

@@ -6,11 +6,11 @@
 namespace segue::zoo {
 namespace {
 
-// Exporting traces every layer a second time, which appends "_1" to its name; the scope's slash
-// follows. Both take part in the comparison: "conv2d_93" comes before "conv2d_9".
+// Exporting traces every layer a second time, which appends "_1" to its name. The scope's slash
+// follows. Both affect the alphabetical order: "conv2d_93" is before "conv2d_9".
 std::string node_name(const Layer& layer) { return layer.name + "_1/"; }
 
-// The converter imports a graph by depth first search over operators whose inputs are complete.
+// The converter imports a graph by depth-first search over operators whose inputs are complete.
 std::vector<Layer> in_converter_order(const Network& network) {
   const std::vector<Layer>& layers = network.layers();
   std::vector<std::vector<std::size_t>> readers(network.values().size());

@@ -1,5 +1,5 @@
-// What detectors of the SSD kind share: anchors, predictions at several levels, and the custom
-// operator that makes boxes of them.
+// Parts that SSD-like detectors share: anchors, predictions at several levels, and the custom
+// operator that turns them into boxes.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,8 @@ namespace segue::zoo {
 // Centre, height and width of each anchor as shares of the image.
 using Anchors = std::vector<float>;
 
-// Of an anchor's area, `ratio` wide for each unit of height.
+// `scale` is the square root of an anchor's area, as a share of the image; `ratio` is width /
+// height.
 struct AnchorSize {
   double scale = 0;
   double ratio = 1;
@@ -22,7 +23,7 @@ struct AnchorSize {
 struct AnchorGrid {
   std::int32_t height = 0;
   std::int32_t width = 0;
-  double stride = 0;  // share of the image between centres, of which the first is at `offset`
+  double stride = 0;  // between centres, as a share of the image; the first centre is at `offset`
   double offset = 0;
 };
 void add_anchors(Anchors& anchors, const AnchorGrid& grid, const std::vector<AnchorSize>& sizes);
@@ -37,12 +38,13 @@ struct PostProcess {
   double extent_scale = 5;
 };
 
-// Boxes and scores of levels, joined as [1, anchors, 4] and [1, anchors, classes].
+// Boxes and scores of all levels, joined as [1, anchors, 4] and [1, anchors, classes].
 class Detections {
  public:
   Detections(Network& net, std::int32_t classes) : net_(net), classes_(classes) {}
 
-  // From [1, height, width, anchors * n]. `has_unit_axis`: as [1, anchors, 1, 4] at first.
+  // `x` is [1, height, width, anchors * n]. `has_unit_axis`: the boxes are first written as [1,
+  // anchors, 1, 4].
   void add_boxes(ValueId x, const std::string& name, bool has_unit_axis);
   void add_scores(ValueId x, const std::string& name);
   void join_boxes();

@@ -1,6 +1,6 @@
 // EfficientDet-Lite (Tan et al. 2020) as TensorFlow Lite Model Maker 0.4 defines and exports it,
-// post-processing included: EfficientNet-Lite, cells that carry features down and up five levels,
-// and separable convolutions that predict at each level with shared kernels.
+// with post-processing. It consists of EfficientNet-Lite, cells that combine features down and up
+// five levels, and separable convolutions with shared kernels that predict at each level.
 #include <array>
 #include <cmath>
 #include <limits>
@@ -54,7 +54,8 @@ class EfficientDet {
   }
 
  private:
-  // What a cell's way down reads, and its way up. In the first cell, two convolutions of one map.
+  // The inputs of a cell's path down and of its path up. In the first cell, these are two
+  // convolutions of one map.
   struct CellInputs {
     DetLevels down;
     DetLevels up;
@@ -82,7 +83,7 @@ class EfficientDet {
     return in;
   }
 
-  // A depthwise convolution without and a pointwise one with what follows.
+  // A plain depthwise convolution, and a pointwise one with the given options.
   ValueId separable(ValueId x, ConvOptions pointwise, const std::string& shared,
                     const std::string& own) {
     ConvOptions depthwise{.window = square(3)};

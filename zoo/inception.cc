@@ -1,7 +1,8 @@
 // Inception-v1 (Szegedy et al. 2014) as tensorflow/models/research/slim defines it, with batch
 // normalization and 3x3 instead of 5x5; Inception-v3 (2015) and Inception-ResNet-v2 (2016) as
-// keras.applications defines them; Inception-v4 (2016) as kentsommer/keras-inceptionV4 does. Every
-// convolution is followed by batch normalization without scale and ReLU, all folded into it.
+// keras.applications defines them; Inception-v4 (2016) as kentsommer/keras-inceptionV4 defines it.
+// Batch normalization without scale and a ReLU follow each convolution, and both are folded into
+// it.
 #include <array>
 
 #include "zoo/internal/architectures.h"

@@ -1,7 +1,7 @@
 // MobileNet (Howard et al. 2017) and MobileNetV2 (Sandler et al. 2018) as keras.applications
-// defines them; EfficientNet-Lite (Google, 2020) as sebastian-sz/efficientnet-lite-keras does;
-// EfficientNet-EdgeTPU (Gupta and Akin 2019) as tensorflow/tpu does.
-// Paddings before strided convolutions equal SAME, and the converter merges them.
+// defines them; EfficientNet-Lite (Google, 2020) as sebastian-sz/efficientnet-lite-keras defines
+// it; EfficientNet-EdgeTPU (Gupta and Akin 2019) as tensorflow/tpu defines it. Paddings before
+// strided convolutions are equal to SAME, and the converter merges them.
 #include <array>
 #include <cmath>
 
@@ -20,7 +20,7 @@ struct InvertedResidual {
   std::int32_t stride = 1;
   std::int32_t expansion = 1;
   std::int32_t filters = 0;
-  bool has_residual = true;  // where stride and channels allow it
+  bool has_residual = true;  // if stride and channels allow it
 };
 
 struct EfficientStage {
@@ -36,7 +36,7 @@ constexpr std::array<EfficientStage, 7> kEfficientStages{{{1, {3, 1, 1, 16}},
                                                           {4, {5, 2, 6, 192}},
                                                           {1, {3, 1, 6, 320}}}};
 
-// Channels in multiples of 8, never more than a tenth below the exact product.
+// Returns a multiple of 8 channels that is at least nine tenths of the exact product.
 std::int32_t scaled_filters(std::int32_t filters, double width) {
   constexpr std::int32_t kDivisor = 8;
   constexpr double kLargestLoss = 0.9;
@@ -51,7 +51,8 @@ std::string efficient_name(std::size_t stage, int repeat) {
   return "block" + std::to_string(stage + 1) + static_cast<char>('a' + repeat) + "_";
 }
 
-// The end of a block that read `x`: from what it computed to its filters, and the residual.
+// Adds the end of a block: the projection of `computed` to the block's filters, and the residual of
+// `x`.
 ValueId end_block(Network& net, ValueId x, ValueId computed, const InvertedResidual& block,
                   const std::string& name) {
   const ValueId y = net.conv(computed, normed(square(1), block.filters, Activation::kNone),
@@ -73,8 +74,8 @@ ValueId efficient_block(Network& net, ValueId x, const InvertedResidual& block,
   return end_block(net, x, y, block, name);
 }
 
-// One convolution of the whole window that expands, where an inverted residual has a pointwise and
-// a depthwise one.
+// A block that expands with one convolution of the whole window, instead of the pointwise and the
+// depthwise convolution of an inverted residual.
 ValueId fused_block(Network& net, ValueId x, const InvertedResidual& block, std::int32_t expanded,
                     const std::string& name) {
   const ConvOptions expand =
@@ -193,7 +194,7 @@ std::array<ValueId, 3> efficientnet_lite_features(Network& net, ValueId x, int v
   std::array<ValueId, kEfficientStages.size()> ends{};
   x = net.conv(x, normed(square(3, 2), 32, Activation::kRelu6), "stem_conv", "stem_activation");
   for (std::size_t s = 0; s < kEfficientStages.size(); ++s) {
-    // The Lite variants keep the first and the last stage as they are.
+    // The Lite variants do not scale the first and the last stage.
     const bool is_fixed = s == 0 || s + 1 == kEfficientStages.size();
     const int base = kEfficientStages[s].repeats;
     const int repeats = is_fixed ? base : static_cast<int>(std::ceil(scaling.depth * base));

@@ -1,5 +1,5 @@
-// MobileNetV3 (Howard et al. 2019) as keras.applications defines it: from bytes, with hard swish
-// and squeeze-and-excitation.
+// MobileNetV3 (Howard et al. 2019) as keras.applications defines it, with bytes as input, hard
+// swish, and squeeze-and-excitation.
 #include <array>
 #include <cmath>
 
@@ -45,7 +45,7 @@ constexpr std::array<V3Block, 11> kSmallBlocks{{{1, 16, 3, 2, true, false},
                                                 {6, 96, 5, 1, true, true},
                                                 {6, 96, 5, 1, true, true}}};
 
-// Channels in multiples of 8, never more than a tenth below the exact product.
+// Returns a multiple of 8 channels that is at least nine tenths of the exact product.
 std::int32_t eighths(double channels) {
   constexpr std::int32_t kDivisor = 8;
   constexpr double kLargestLoss = 0.9;
@@ -56,7 +56,7 @@ std::int32_t eighths(double channels) {
 
 Constant scalar(double value) { return {{}, {static_cast<float>(value)}}; }
 
-// A convolution with batch normalization and ReLU or hard swish, which no operator fuses.
+// A convolution with batch normalization and ReLU or hard swish. No operator fuses hard swish.
 ConvOptions v3_conv(const Window& window, std::int32_t filters, bool is_swish) {
   return {window, filters, false, Norm::kBatch, is_swish ? Activation::kNone : Activation::kRelu};
 }
@@ -65,8 +65,8 @@ ValueId activated(Network& net, ValueId x, bool is_swish, const std::string& nam
   return is_swish ? net.unary(OpCode::kHardSwish, x, name) : x;
 }
 
-// Scales the channels of `x` by what a small network makes of their means. The hard sigmoid is a
-// ReLU6 of the convolution, and a sixth of that.
+// Squeeze-and-excitation: scales the channels of `x` by the output of a small network on their
+// means. The hard sigmoid is a ReLU6 of the convolution, divided by six.
 ValueId excited(Network& net, ValueId x, const std::string& name) {
   const std::int32_t channels = net.shape(x).channels;
   ValueId y = net.global_average(x, true, name + "avg_pool");

@@ -13,8 +13,8 @@ double normal_mass_below(double x) { return std::erfc(-x / std::numbers::sqrt2) 
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
-// Moments of f(x) for a normal x, by the rectangle rule, which is exact to many digits for smooth
-// functions under a normal density.
+// Returns the moments of f(x) for a normal x by the rectangle rule, which has many correct digits
+// for smooth functions under a normal density.
 template <typename F>
 Moments through(const Moments& x, F f) {
   constexpr int kSteps = 64;

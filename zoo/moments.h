@@ -15,24 +15,24 @@ struct Moments {
   [[nodiscard]] double deviation() const { return std::sqrt(variance); }
 };
 
-// Of max(0, x) for a normal x.
+// The moments of max(0, x) for a normal x.
 [[nodiscard]] Moments rectified(const Moments& x);
 
-// Of the sigmoid, x * sigmoid(x) and x * relu6(x + 3) / 6 of a normal x.
+// The moments of sigmoid(x), x * sigmoid(x) and x * relu6(x + 3) / 6 for a normal x.
 [[nodiscard]] Moments sigmoid_moments(const Moments& x);
 [[nodiscard]] Moments silu_moments(const Moments& x);
 [[nodiscard]] Moments hard_swish_moments(const Moments& x);
 
-// Of given numbers.
+// The moments and extremes of given numbers.
 [[nodiscard]] Moments moments_of(std::span<const float> values);
 [[nodiscard]] Range extremes_of(std::span<const float> values);
 
-// Of independent tensors.
+// The moments and range of the product of independent tensors.
 [[nodiscard]] Moments product(const Moments& a, const Moments& b);
 [[nodiscard]] Range product(const Range& a, const Range& b);
 
-// All but the rarest values. Real tensors have heavier tails than the normal distribution they are
-// modelled by.
+// Returns a range with all but the rarest values. Real tensors have heavier tails than the normal
+// distribution assumed for them.
 [[nodiscard]] Range range_of(const Moments& x);
 
 [[nodiscard]] Range intersection(const Range& a, const Range& b);

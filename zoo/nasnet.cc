@@ -1,5 +1,5 @@
-// NASNet-A (4 @ 1056), Zoph et al. 2017, as keras.applications.NASNetMobile defines it, which
-// applies a ReLU or a pool several times to one tensor.
+// NASNet-A (4 @ 1056), Zoph et al. 2017, as keras.applications.NASNetMobile defines it. It applies
+// a ReLU or a pool several times to the same tensor.
 #include <optional>
 
 #include "zoo/internal/architectures.h"
@@ -82,7 +82,7 @@ class Builder {
     return net_.conv(relu(x), {square(1), filters, false, Norm::kBatch}, name, output_name);
   }
 
-  // ReLU, separable, batch norm, ReLU, separable, batch norm.
+  // ReLU, separable convolution and batch normalization, twice.
   ValueId separable(ValueId x, std::int32_t filters, std::int32_t kernel, std::int32_t stride,
                     const std::string& id) {
     const std::string first = "separable_conv_1_" + id;

@@ -91,7 +91,7 @@ ValueId Network::depthwise(ValueId x, const ConvOptions& options, const std::str
 ValueId Network::dense(ValueId x, const DenseOptions& options, const std::string& name,
                        const std::string& output_name) {
   const std::int64_t inputs = shape(x).channels;
-  // Keras counts a bias even when all of it is zero and the converter leaves it out.
+  // Keras counts a bias even if it is all zeros and the converter drops it.
   keras_parameters_ += static_cast<std::uint64_t>((inputs + 1) * options.units);
   return append({.code = OpCode::kFullyConnected,
                  .name = name,

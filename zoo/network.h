@@ -1,6 +1,6 @@
-// A CNN as the TensorFlow converter leaves it: one entry per TensorFlow Lite operator, batch
-// normalization folded where the converter folds it, activations fused where it fuses them.
-// Architectures are written against this builder; calibration and serialization read it.
+// A CNN in the form that the TensorFlow converter produces: one entry per TensorFlow Lite operator,
+// with batch normalization folded and activations fused wherever the converter does so.
+// Architectures use this builder; calibration and serialization read its result.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,8 @@ namespace segue::zoo {
 enum class ValueId : std::uint32_t {};
 [[nodiscard]] constexpr std::size_t index(ValueId id) { return static_cast<std::size_t>(id); }
 
-// The last extents of [depth, height, width, channels] behind a 1, `rank` in all.
+// The last extents of [depth, height, width, channels] after a leading 1. There are `rank` extents
+// in total.
 struct Shape {
   std::int32_t height = 1;
   std::int32_t width = 1;
@@ -31,7 +32,7 @@ struct Shape {
   }
 };
 
-// Real numbers that a tensor's int8 values stand for.
+// The range of real numbers that the int8 values of a tensor represent.
 struct Range {
   double low = -1.0;
   double high = 127.0 / 128.0;
@@ -48,12 +49,13 @@ struct Constant {
 enum class Activation { kNone, kRelu, kRelu6 };
 enum class Padding { kSame, kValid };
 
-// What follows a convolution and is folded into it. Keras counts 4 parameters per channel for batch
-// normalization, 3 without the scale; PyTorch counts 2, those that are learned.
+// The normalization after a convolution, which is folded into it. For batch normalization, Keras
+// counts 4 parameters per channel, or 3 without the scale. PyTorch counts only the 2 learned ones.
 enum class Norm { kNone, kBatch, kBatchWithoutScale, kTorchBatch };
 
-// How a Keras definition names the channels. The converter keeps the number in concatenations;
-// constants of an unfolded batch normalization have rank 4 for axis 3 and rank 1 for axis -1.
+// How a Keras definition numbers the channel axis. The converter keeps the number in
+// concatenations. Constants of an unfolded batch normalization have rank 4 for axis 3 and rank 1
+// for axis -1.
 enum class ChannelAxis : std::int32_t { kThree = 3, kLast = -1 };
 
 struct Window {
@@ -67,7 +69,7 @@ struct Window {
                                       Padding padding = Padding::kSame) {
   return {size, size, stride, padding};
 }
-// What Keras writes where an architecture names no padding.
+// The window that Keras writes if an architecture names no padding.
 inline constexpr Window kPointwise = square(1, 1, Padding::kValid);
 
 struct ConvOptions {
@@ -76,8 +78,8 @@ struct ConvOptions {
   bool has_bias = false;
   Norm norm = Norm::kNone;
   Activation activation = Activation::kNone;
-  // False: kernel and bias are those of another layer, which counts them. Where batch normalization
-  // differs, the file still holds two.
+  // If false, another layer has the same kernel and bias and counts them. If batch normalization
+  // differs, the file still holds two kernels.
   bool is_counted = true;
 };
 
@@ -117,8 +119,8 @@ struct Slice {
   std::int32_t end = 0;
 };
 
-// How a converter writes what a slice keeps whole: axes masked, axes with their extents, or masked
-// and with no beginning where that is the axis' own.
+// How a converter writes the axes that a slice keeps whole: masked, with their extents, or masked
+// and without a begin where the slice begins at 0.
 enum class SliceBounds { kMasked, kWritten, kOpen };
 
 class Network {
@@ -134,8 +136,8 @@ class Network {
                     const std::string& output_name);
   ValueId dense(ValueId x, const DenseOptions& options, const std::string& name,
                 const std::string& output_name);
-  // Batch normalization that nothing before it can absorb: a MUL and an ADD with one constant per
-  // channel; the activation is fused into the ADD.
+  // Batch normalization that cannot be folded into an earlier operator: a MUL and an ADD with one
+  // constant per channel. The activation is fused into the ADD.
   ValueId batch_norm(ValueId x, Activation activation, const std::string& name,
                      const std::string& output_name);
   ValueId pad(ValueId x, std::int32_t before, std::int32_t after, const std::string& name);
@@ -149,50 +151,53 @@ class Network {
   ValueId global_average(ValueId x, bool keep_dims, const std::string& name);
   ValueId add(ValueId a, ValueId b, Activation activation, const std::string& name);
   ValueId concat(const std::vector<ValueId>& parts, const std::string& name);
-  // Along another axis than the channels, or the channels by another number.
+  // Concatenates along an axis other than the channels, or along the channels with another axis
+  // number.
   ValueId concat(const std::vector<ValueId>& parts, std::int32_t axis, const std::string& name);
-  // A convolution of one filter with given weights and no bias.
+  // A convolution with one filter, given weights and no bias.
   ValueId weighted_sum(ValueId x, const std::vector<float>& weights, const std::string& name);
-  // ADD, MUL or SUB of two tensors, the smaller one repeated, or of a tensor and a constant.
+  // ADD, MUL or SUB of two tensors, of which the smaller one is repeated, or of a tensor and a
+  // constant.
   ValueId binary(OpCode code, ValueId a, ValueId b, const std::string& name);
   ValueId binary(OpCode code, ValueId x, Constant constant, const std::string& name);
-  // RELU, TANH, LOGISTIC, HARD_SWISH.
+  // RELU, TANH, LOGISTIC or HARD_SWISH.
   ValueId unary(OpCode code, ValueId x, const std::string& name);
   ValueId relu(ValueId x, const std::string& name) { return unary(OpCode::kRelu, x, name); }
   ValueId tanh(ValueId x, const std::string& name) { return unary(OpCode::kTanh, x, name); }
-  // x * sigmoid(x), in two operators.
+  // x * sigmoid(x), as two operators.
   ValueId silu(ValueId x, const std::string& name);
   ValueId quantize(ValueId x, const std::string& name, ElementType type = ElementType::kInt8);
   ValueId dequantize(ValueId x, const std::string& name);
   ValueId resize_nearest(ValueId x, std::int32_t height, std::int32_t width,
                          bool half_pixel_centers, const std::string& name);
-  // `written` is the shape as the file states it; empty: as it is.
-  // The tensor twice, along a new axis.
+  // Stacks the tensor with itself along a new axis.
   ValueId pack_twice(ValueId x, std::int32_t axis, const std::string& name);
+  // `written`: the shape that the file states; empty: the same as `shape`.
   ValueId reshape(ValueId x, const Shape& shape, const std::string& name,
                   std::vector<std::int32_t> written = {});
   ValueId transpose(ValueId x, const std::vector<std::int32_t>& order, const std::string& name);
-  // The custom operator of detectors; its four outputs become those of the network.
+  // The custom operator of detectors. Its four outputs become the outputs of the network.
   void detect(ValueId boxes, ValueId scores, const std::vector<float>& anchors,
               std::vector<std::uint8_t> options, std::int32_t detections);
   ValueId to_vector(ValueId x, const std::string& name);
   ValueId softmax(ValueId x, const std::string& name);
 
-  // "conv2d", "conv2d_1", …: the names Keras gives to layers that have none, in a fresh session.
+  // Returns "conv2d", "conv2d_1", …: the names that Keras gives to unnamed layers in a new session.
   std::string auto_name(const std::string& kind);
 
   void set_output(ValueId x) { outputs_ = {x}; }
-  // The builder added the operators in the order of the exporter's file.
+  // Call it if the builder adds the operators in the order of the exporter's file.
   void keep_order() { keeps_order_ = true; }
   [[nodiscard]] bool keeps_order() const { return keeps_order_; }
-  // As in networks that were never trained.
+  // Makes all biases zero, as in networks that were never trained.
   void leave_biases_zero() { has_zero_biases_ = true; }
   [[nodiscard]] bool has_zero_biases() const { return has_zero_biases_; }
-  // As converters before TensorFlow 2.17 quantized dense layers; since then, a scale per output.
+  // Quantizes dense layers with one scale, as converters before TensorFlow 2.17. Later ones use one
+  // scale per output.
   void use_one_scale_per_dense_layer() { has_one_dense_scale_ = true; }
   [[nodiscard]] bool has_one_dense_scale() const { return has_one_dense_scale_; }
-  // Layers in a new order, or fewer of them, of the same input and output; values that none of them
-  // writes are dropped.
+  // Replaces the layers by others with the same input and output, in a new order or fewer. Values
+  // that none of them writes are dropped.
   void replace_layers(std::vector<Layer> layers);
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] ChannelAxis channel_axis() const { return channel_axis_; }
@@ -201,8 +206,8 @@ class Network {
   [[nodiscard]] const Shape& shape(ValueId x) const { return values_[index(x)].shape; }
   [[nodiscard]] const std::vector<ValueId>& outputs() const { return outputs_; }
   [[nodiscard]] const Range& input_range() const { return input_range_; }
-  // What Keras' count_params() gives, statistics of batch normalization included, or for networks
-  // of PyTorch what is learned.
+  // Returns the result of Keras' count_params(), which includes statistics of batch normalization,
+  // or the learned parameters for networks of PyTorch.
   [[nodiscard]] std::uint64_t keras_parameters() const { return keras_parameters_; }
 
  private:
@@ -223,7 +228,7 @@ class Network {
   std::unordered_map<std::string, int> auto_names_;
 };
 
-// Extent of a window's output along one axis, as TensorFlow defines SAME and VALID.
+// Returns the extent of a window's output along one axis, as TensorFlow defines SAME and VALID.
 [[nodiscard]] std::int32_t output_extent(std::int32_t input, std::int32_t window,
                                          std::int32_t stride, Padding padding);
 

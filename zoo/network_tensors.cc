@@ -7,7 +7,7 @@
 namespace segue::zoo {
 namespace {
 
-// The shape of given extents, of which the first is 1.
+// Returns the shape with these extents, the first of which must be 1.
 Shape shape_of(const std::vector<std::int32_t>& extents) {
   Shape shape{.rank = static_cast<std::int32_t>(extents.size())};
   if (shape.rank > 1) shape.channels = extents.back();

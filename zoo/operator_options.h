@@ -15,7 +15,7 @@ struct OperatorOptions {
 [[nodiscard]] OperatorOptions operator_options(flatbuffers::FlatBufferBuilder& builder,
                                                const Network& network, const Layer& layer);
 
-// The version of an operator's definition that takes int8 tensors.
+// Returns the version of an operator's definition that accepts int8 tensors.
 [[nodiscard]] std::int32_t operator_version(const Layer& layer);
 
 }  // namespace segue::zoo

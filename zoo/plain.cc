@@ -90,7 +90,7 @@ Network dense_stack(std::int32_t units) {
   ValueId x = net.input({.channels = kInputs, .rank = 2}, "input_1");
   for (int i = 0; i < kHidden; ++i) {
     const std::string name = net.auto_name("dense");
-    // The biases of the paper's untrained models are zero, and the converter drops those.
+    // The biases of the paper's untrained models are zero, and the converter drops zero biases.
     x = net.tanh(net.dense(x, {units, false}, name, name + "/MatMul"), name);
   }
   const std::string last = net.auto_name("dense");

@@ -12,7 +12,7 @@ using zoo::square;
 using zoo::ValueId;
 
 constexpr std::int32_t kMap = 64;      // pixels, high and wide
-constexpr std::int32_t kFilters = 64;  // as many as a tile computes at a time
+constexpr std::int32_t kFilters = 64;  // as many as a tile computes in parallel
 
 Network network(const std::string& what) { return Network("segue-probe-" + what); }
 
@@ -21,11 +21,12 @@ Model invoke_probe() {
   return zoo::model_of(net, zoo::sample(net, net.input({16, 16, 3}, "input"), 4, 4));
 }
 
-// 9.4 MB of weights: more than the memory of an Edge TPU, and layers are cached as a whole.
+// The weights of 9.4 MB exceed the memory of an Edge TPU. Layers are cached as a whole, so all of
+// them stream.
 Model link_probe() {
   constexpr std::int32_t kUnits = 3072;
   Network net = network("link");
-  // Google's compiler knows no other dense layers.
+  // Google's compiler supports no other dense layers.
   net.use_one_scale_per_dense_layer();
   const ValueId x = net.input({.channels = kUnits, .rank = 2}, "input");
   return zoo::model_of(net, net.dense(x, {kUnits, false}, "dense", "dense"));
@@ -49,19 +50,19 @@ Model clock_probe() {
       net, zoo::sample(net, zoo::conv_chain(net, x, kLayers, square(7), kFilters), 4, 4));
 }
 
-// Many operators, depthwise ones among them.
+// A network with many operators, also depthwise convolutions.
 Model small_network() {
   return parse_model(zoo::serialize(zoo::mobilenet(128)), "segue-probe-mobilenet");
 }
 
-// Large maps between convolutions and out of the last.
+// A network with large maps between the convolutions and at the output.
 Model maps_network() {
   Network net = network("maps");
   const ValueId x = net.input({kMap, kMap, 3}, "input");
   return zoo::model_of(net, zoo::conv_chain(net, x, 3, square(3), kFilters / 2));
 }
 
-// A convolution of 9.4 MB, which streams.
+// A network with a convolution of 9.4 MB, which streams.
 Model streaming_network() {
   constexpr std::int32_t kWide = 1024;
   constexpr std::int32_t kNarrowMap = 8;

@@ -1,4 +1,4 @@
-// Pseudo-random numbers that depend on a name alone, and weights made of them.
+// Pseudo-random numbers that depend only on a name, and weights made from them.
 #pragma once
 
 #include <cmath>
@@ -31,7 +31,7 @@ class Random {
   std::uint64_t state_ = 0xCBF29CE484222325ULL;
 };
 
-// Symmetric int8 weights, drawn evenly from -127 .. 127.
+// Symmetric int8 weights, uniformly distributed in -127 .. 127.
 inline void fill_weights(std::span<std::uint8_t> weights, Random random) {
   for (std::size_t i = 0; i < weights.size();) {
     std::uint64_t bits = random.next();
@@ -43,7 +43,7 @@ inline void fill_weights(std::span<std::uint8_t> weights, Random random) {
   }
 }
 
-// Standard deviation of those weights.
+// Standard deviation of these weights.
 [[nodiscard]] inline double weight_deviation() { return std::sqrt(127.0 * 128.0 / 3.0); }
 
 }  // namespace segue::zoo

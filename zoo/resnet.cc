@@ -27,7 +27,7 @@ ValueId classify_map(Network& net, ValueId x) {
   return net.softmax(x, "predictions");
 }
 
-// Bottleneck with the activation after the sum; the stride is in the first convolution.
+// Bottleneck with the activation after the sum. The first convolution has the stride.
 ValueId block_v1(Network& net, ValueId x, std::int32_t width, std::int32_t stride, bool projects,
                  const std::string& name) {
   ValueId shortcut = x;
@@ -45,7 +45,7 @@ ValueId block_v1(Network& net, ValueId x, std::int32_t width, std::int32_t strid
   return net.add(shortcut, x, Activation::kRelu, name + "_out");
 }
 
-// Bottleneck with batch normalization before the convolutions; the stride is in the 3x3.
+// Bottleneck with batch normalization before the convolutions. The 3x3 convolution has the stride.
 ValueId block_v2(Network& net, ValueId x, std::int32_t width, std::int32_t stride, bool projects,
                  const std::string& name) {
   const ValueId active =
@@ -55,13 +55,14 @@ ValueId block_v2(Network& net, ValueId x, std::int32_t width, std::int32_t strid
     shortcut = net.conv(active, {square(1, stride, Padding::kValid), kExpansion * width, true},
                         name + "_0_conv", name + "_0_conv");
   } else if (stride > 1) {
-    // Keras names it max_pooling2d, which sorts behind; but in an exported model the converter
-    // meets it first, as it waits for no weights.
+    // Keras names it max_pooling2d, which would come later in alphabetical order. In an exported
+    // model, however, the converter visits it first, because it has no weights.
     shortcut = net.max_pool(x, square(1, stride, Padding::kValid), name + "_0_pool");
   }
   ValueId y = net.conv(active, normed(kPointwise, width, false, Activation::kRelu),
                        name + "_1_conv", name + "_1_relu");
-  // The converter turns a padding of one around a 3x3 into SAME where the two agree: at stride 1.
+  // The converter merges a padding of one with a 3x3 convolution into SAME if both are equal, which
+  // is the case at stride 1.
   Window window = square(3);
   if (stride > 1) {
     y = net.pad(y, 1, 1, name + "_2_pad");

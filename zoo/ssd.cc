@@ -1,7 +1,7 @@
 // SSD detectors (Liu et al. 2016) as TensorFlow's Object Detection API 2.8 defines and exports
-// them, post-processing included: MobileNetV2 at 300 pixels, MobileNet with a feature pyramid at
-// 640, and MobileDet for the Edge TPU (Xiong et al. 2020) at 320. Classes are those of COCO, 1
-// .. 90.
+// them, with post-processing: MobileNetV2 at 300 pixels, MobileNet with a feature pyramid at 640,
+// and MobileDet for the Edge TPU (Xiong et al. 2020) at 320. The classes are those of COCO, 1 ..
+// 90.
 #include <array>
 #include <cmath>
 
@@ -27,13 +27,13 @@ ValueId ssd_input(Network& net, std::int32_t size) {
   return net.quantize(x, "normalized_input_image_tensor/quantize");
 }
 
-// Levels of decreasing resolution with a predictor each, and anchors of the SSD paper.
+// Levels of decreasing resolution, each with a predictor and the anchors of the SSD paper.
 class SsdLevels {
  public:
   SsdLevels(Network& net, bool is_depthwise)
       : net_(net), is_depthwise_(is_depthwise), detections_(net, kCocoClasses) {}
 
-  // Predicts at `x`; the last of the levels joins all of them.
+  // Adds the predictor of a level. The last level also joins all levels.
   void predict(ValueId x) {
     const bool is_last = number_ + 1 == kLevels;
     const std::vector<AnchorSize> sizes = anchor_sizes();
@@ -52,7 +52,7 @@ class SsdLevels {
     detections_.finish(anchors_, {});
   }
 
-  // The levels behind the backbone, each of half the resolution.
+  // Adds levels after the backbone, each with half the resolution of the previous one.
   void add_extra_levels(ValueId x) {
     constexpr std::array<std::array<std::int32_t, 2>, 4> kExtras{
         {{256, 512}, {128, 256}, {128, 256}, {64, 128}}};
@@ -104,7 +104,7 @@ class Pyramid {
     return net_.conv(x, {square(1), kDepth, true}, name, name + "/BiasAdd");
   }
 
-  // From the laterals of strides 8, 16 and 32.
+  // Builds the pyramid from the laterals of strides 8, 16 and 32.
   void build(const std::array<ValueId, 3>& laterals) {
     const ValueId middle =
         smoothed(net_.add(doubled(laterals[2]), laterals[1], Activation::kNone, "top_down_4"), 1,
@@ -147,7 +147,7 @@ class Pyramid {
     return net_.conv(x, ssd_conv(square(3, stride), kDepth), name, name + "_relu");
   }
 
-  // Each pixel four times, by stacking and reshaping.
+  // Repeats each pixel twice in both directions, by stacking and reshaping.
   ValueId doubled(ValueId x) {
     const Shape from = net_.shape(x);
     const std::string name = net_.auto_name("nearest_neighbor_upsampling");
@@ -194,8 +194,8 @@ class Pyramid {
   Levels levels_{};
 };
 
-// How MobileDet expands: in a convolution of the whole window, in a pointwise and a depthwise one,
-// or not at all but compressing twice.
+// How a block of MobileDet expands: in one convolution of the whole window, in a pointwise and a
+// depthwise one, or not at all, with two compressions instead.
 enum class Expansion { kFused, kInverted, kTucker };
 
 struct DetBlock {

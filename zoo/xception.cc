@@ -4,7 +4,7 @@
 namespace segue::zoo {
 namespace {
 
-// Depthwise 3x3 and pointwise 1x1; batch normalization folds into the second.
+// A depthwise 3x3 and a pointwise 1x1 convolution. Batch normalization is folded into the second.
 ValueId separable(Network& net, ValueId x, std::int32_t filters, Activation activation,
                   const std::string& name, const std::string& output_name) {
   x = net.depthwise(x, {square(3)}, name, name + "/depthwise");
@@ -17,7 +17,7 @@ ValueId shortcut(Network& net, ValueId x, std::int32_t filters) {
                   net.auto_name("batch_normalization"));
 }
 
-// Two separable convolutions and a pooling, beside a strided shortcut.
+// Two separable convolutions and a pooling, in parallel with a strided shortcut.
 ValueId reduction(Network& net, ValueId x, std::int32_t first, std::int32_t second,
                   const std::string& name, bool starts_active) {
   const ValueId residual = shortcut(net, x, second);

@@ -1,4 +1,4 @@
-// Blocks that YOLOv5 and YOLOv8 are built of, as their exports to TensorFlow Lite write them.
+// Blocks of YOLOv5 and YOLOv8, as their exports to TensorFlow Lite write them.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@ inline constexpr std::int32_t kYoloClasses = 80;  // COCO
 inline constexpr std::size_t kYoloLevels = 3;
 using YoloLevels = std::array<ValueId, kYoloLevels>;  // strides 8, 16 and 32
 
-// How a letter scales the numbers of channels and of repeated blocks.
+// How a letter scales the number of channels and of repeated blocks.
 struct YoloScale {
   double depth;
   double width;
@@ -32,7 +32,7 @@ struct YoloScale {
   }
 };
 
-// The scale of a letter; the families differ in the most channels of "m" and "l".
+// Returns the scale of a letter. The families differ in the maximum channels of "m" and "l".
 [[nodiscard]] inline YoloScale yolo_scale(char letter, std::int32_t most_of_m,
                                           std::int32_t most_of_l) {
   switch (letter) {
@@ -47,8 +47,8 @@ struct YoloScale {
   }
 }
 
-// Convolution, batch normalization and SiLU. PyTorch pads a strided window on both sides, which
-// SAME does not; the first layer of YOLOv5 is exported with SAME all the same.
+// Convolution, batch normalization and SiLU. PyTorch pads a strided window on both sides, unlike
+// SAME. Nevertheless, the first layer of YOLOv5 is exported with SAME.
 [[nodiscard]] inline ValueId yolo_conv(Network& net, ValueId x, std::int32_t filters,
                                        std::int32_t kernel, std::int32_t stride,
                                        const std::string& name) {
@@ -61,7 +61,7 @@ struct YoloScale {
   return net.silu(x, name + "/act");
 }
 
-// Maxima of windows of 5, 9 and 13 pixels.
+// Maxima over windows of 5, 9 and 13 pixels.
 [[nodiscard]] inline ValueId yolo_pyramid(Network& net, ValueId x, std::int32_t filters,
                                           const std::string& name) {
   std::vector<ValueId> parts{yolo_conv(net, x, net.shape(x).channels / 2, 1, 1, name + "/cv1")};

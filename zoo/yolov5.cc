@@ -1,5 +1,5 @@
-// YOLOv5 (Ultralytics 2020) as release 7.0 defines it and its own export to TensorFlow Lite writes
-// it, detection head included. Boxes are shares of the image; input and output are uint8.
+// YOLOv5 (Ultralytics 2020) as release 7.0 defines it and its export to TensorFlow Lite writes it,
+// with the detection head. Boxes are shares of the image. Input and output are uint8.
 #include "zoo/internal/architectures.h"
 #include "zoo/yolo.h"
 
@@ -8,11 +8,11 @@ namespace {
 
 constexpr std::int32_t kAnchors = 3;  // per position
 constexpr std::int32_t kPredictions = 5 + kYoloClasses;
-// Width and height in pixels, of strides 8, 16 and 32.
+// Width and height in pixels, for strides 8, 16 and 32.
 constexpr std::array<std::array<float, 2 * kAnchors>, kYoloLevels> kAnchorSizes{
     {{10, 13, 16, 30, 33, 23}, {30, 61, 62, 45, 59, 119}, {116, 90, 156, 198, 373, 326}}};
 
-// Bottlenecks beside a convolution, both of half the filters.
+// Bottlenecks in parallel with a convolution, each with half of the filters.
 ValueId c3(Network& net, ValueId x, std::int32_t filters, int repeats, bool adds,
            const std::string& name) {
   const std::int32_t half = filters / 2;
@@ -98,7 +98,7 @@ struct Head {
     return net.binary(OpCode::kMul, x, image_shares(), name + "/mul_1");
   }
 
-  // Boxes and scores of one level as [1, positions * anchors, predictions].
+  // Returns boxes and scores of one level as [1, positions * anchors, predictions].
   ValueId run(ValueId x, std::size_t level) {
     const Shape map = net.shape(x);
     const std::string name = "model.24/m." + std::to_string(level);

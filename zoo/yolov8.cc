@@ -1,5 +1,5 @@
 // YOLOv8 (Ultralytics 2023) as ultralytics 8.4 defines it and its export to TensorFlow Lite by
-// onnx2tf 1.28 writes it, detection head included. Boxes are shares of the image.
+// onnx2tf 1.28 writes it, with the detection head. Boxes are shares of the image.
 #include <numeric>
 
 #include "zoo/internal/architectures.h"
@@ -11,7 +11,7 @@ namespace {
 constexpr std::int32_t kDistances = 16;  // per side of a box: a distribution over 0 .. 15
 constexpr std::int32_t kSides = 4;
 
-// Bottlenecks in a row, the outputs of all concatenated.
+// A chain of bottlenecks whose outputs are all concatenated.
 ValueId c2f(Network& net, ValueId x, std::int32_t filters, int repeats, bool adds,
             const std::string& name) {
   const std::int32_t half = filters / 2;
@@ -61,7 +61,7 @@ YoloLevels v8_features(Network& net, ValueId x, const YoloScale& scale) {
   return {fine, medium, blocks(joined(x, p5), 1024, 3, false)};
 }
 
-// One branch of the head at one level, as [1, outputs, positions].
+// Adds one branch of the head at one level, as [1, outputs, positions].
 ValueId v8_branch(Network& net, ValueId x, std::int32_t hidden, std::int32_t outputs,
                   const std::string& name) {
   const Shape at = net.shape(x);
@@ -73,7 +73,7 @@ ValueId v8_branch(Network& net, ValueId x, std::int32_t hidden, std::int32_t out
                      name + "/Reshape");
 }
 
-// Per position: its centre and its stride as shares of the image, both as [x.., y..].
+// The centre and the stride of each position as shares of the image, both as [x.., y..].
 struct Positions {
   std::vector<float> centres;
   std::vector<float> strides;
@@ -97,7 +97,7 @@ Positions v8_positions(const Network& net, const YoloLevels& levels, const Shape
   return all;
 }
 
-// Distances to the four sides: the mean of each distribution, in shares of the image.
+// Returns the distances to the four sides as shares of the image: the mean of each distribution.
 ValueId v8_distances(Network& net, ValueId boxes, const std::vector<float>& strides) {
   const std::string name = "model.22/dfl";
   const std::int32_t count = net.shape(boxes).channels;
@@ -114,7 +114,7 @@ ValueId v8_distances(Network& net, ValueId boxes, const std::vector<float>& stri
   return net.reshape(x, {1, kSides, count, 3}, "model.22/Mul_1");
 }
 
-// Centre and extent of each box from its distances.
+// Returns the centre and the extent of each box, computed from its distances.
 std::array<ValueId, 2> v8_boxes(Network& net, ValueId distances,
                                 const std::vector<float>& centres) {
   const std::int32_t count = net.shape(distances).channels;

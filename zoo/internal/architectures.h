@@ -1,5 +1,5 @@
-// One function per CNN family. Sources are the definitions named in each file; layer names and
-// parameter counts are theirs.
+// One function per family of CNNs. Each file names the definitions that it follows, with the same
+// layer names and parameter counts.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace segue::zoo {
 
 [[nodiscard]] Network conv_stack(std::int32_t filters);
 [[nodiscard]] Network dense_stack(std::int32_t units);
-// `width` scales the filters of every layer but the last.
+// `width` scales the filters of all layers except the last.
 [[nodiscard]] Network mobilenet(std::int32_t size, double width = 1);
 [[nodiscard]] Network mobilenet_v2(std::int32_t size);
 [[nodiscard]] Network mobilenet_v3_large(std::int32_t size);

@@ -1,4 +1,4 @@
-// What networks that times are measured with are made of.
+// Parts of the networks that are used to measure times.
 #pragma once
 
 #include <cstdint>
@@ -8,14 +8,14 @@
 
 namespace segue::zoo {
 
-// Convolutions with a ReLU each, one behind the other, named as Keras names them.
+// A chain of convolutions, each with a ReLU, with names as in Keras.
 [[nodiscard]] ValueId conv_chain(Network& net, ValueId x, std::int32_t layers, const Window& window,
                                  std::int32_t filters);
 
-// A 1x1 convolution that reads one pixel of each `stride` by `stride`.
+// A 1x1 convolution that reads one pixel out of every `stride` x `stride`.
 [[nodiscard]] ValueId sample(Network& net, ValueId x, std::int32_t stride, std::int32_t filters);
 
-// The network with this output, as a file that was read.
+// Returns the network with this output, in the same form as a model read from a file.
 [[nodiscard]] Model model_of(Network& net, ValueId output);
 
 }  // namespace segue::zoo

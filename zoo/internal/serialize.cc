@@ -46,7 +46,7 @@ class Serializer {
     std::int32_t dimension = 0;
   };
 
-  // Room for everything, so that the builder never moves the weights.
+  // Returns the space for all weights, so that the builder never moves them.
   static std::size_t weight_bytes(const Network& network) {
     constexpr std::size_t kTables = std::size_t{4} << 20U;
     return network.keras_parameters() * 5 / 4 + kTables;
@@ -96,7 +96,7 @@ class Serializer {
     return tensor;
   }
 
-  // The vector's bytes are to be filled by the caller before anything else is built.
+  // The caller must fill the bytes of the vector before anything else is built.
   std::span<std::uint8_t> new_buffer(std::size_t bytes) {
     constexpr std::size_t kAlignment = 16;
     std::uint8_t* data = nullptr;
@@ -125,7 +125,8 @@ class Serializer {
                       constant_buffer(values));
   }
 
-  // Weights with their per-channel scales; the bias in units of input scale times weight scale.
+  // Adds weights with their per-channel scales, and the bias in units of input scale times weight
+  // scale.
   std::vector<std::int32_t> add_weights(const Layer& layer, std::size_t position) {
     const Shape& in = network_.shape(layer.inputs[0]);
     const Shape& out = network_.shape(layer.output);
@@ -166,7 +167,7 @@ class Serializer {
     const float input_scale = affine(layer.inputs[0]).scale;
     for (const float scale : kernel.scales) bias.scales.push_back(input_scale * scale);
     Random values = random(bias.name);
-    // The range of the output tells its spread, whatever the activation.
+    // The scale of the output gives its spread, for every activation function.
     const double largest = kBiasShare * static_cast<double>(affine(layer.output).scale) * 64.0;
     std::vector<std::int32_t> data(static_cast<std::size_t>(channels));
     for (std::size_t c = 0; c < data.size() && !network_.has_zero_biases(); ++c) {
@@ -177,7 +178,7 @@ class Serializer {
     return add_tensor(bias, constant_buffer(data));
   }
 
-  // One int8 constant per channel: around `center`, within `reach` to both sides.
+  // Adds one int8 constant per channel, in [center - reach, center + reach].
   std::int32_t add_channel_constant(const Layer& layer, const char* what, double center,
                                     double reach) {
     constexpr double kLargest = 127.0;
@@ -197,8 +198,8 @@ class Serializer {
     return add_tensor(spec, constant_buffer(data));
   }
 
-  // Given values; int8 unless a custom operator reads them. Where all are equal or of one sign, the
-  // scale still has the zero point 0, as weights have.
+  // Adds given values, as int8 unless a custom operator reads them. The zero point is 0 as for
+  // weights, even if all values are equal or have the same sign.
   std::int32_t add_given_constant(const Layer& layer, const char* what) {
     const Constant& constant = layer.constant;
     TensorSpec spec{.name = parameter_name(layer, what), .shape = constant.shape};
@@ -217,7 +218,8 @@ class Serializer {
     return add_tensor(spec, constant_buffer(data));
   }
 
-  // Weights of one filter that an architecture fixes, and the bias that converters add: zero.
+  // Adds the weights of one filter, which the architecture fixes, and the zero bias that converters
+  // add.
   std::vector<std::int32_t> add_given_weights(const Layer& layer) {
     const std::int32_t weights = add_given_constant(layer, "kernel");
     const TensorSpec bias{

@@ -8,7 +8,7 @@
 
 namespace segue::zoo {
 
-// Same network, same bytes, on every machine.
+// Equal networks give equal bytes on every machine.
 [[nodiscard]] std::vector<std::byte> serialize(const Network& network);
 
 }  // namespace segue::zoo

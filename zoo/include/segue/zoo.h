@@ -47,18 +47,18 @@ struct ZooEntry {
 /// each.
 [[nodiscard]] std::span<const ZooEntry> zoo_catalogue();
 
-/// Builds the file of a model: "NAME" or "NAME@SIZE" (input of SIZE x SIZE pixels), or of YOLO
-/// "NAME@HEIGHTxWIDTH". Takes up to about 0.3 s and twice the model's size in memory. Throws
-/// Error(kInvalidArgument) for an unknown name (with similar names) or a size that the architecture
-/// does not support.
+/// Builds the file of a model: "NAME" or "NAME@SIZE" (input of SIZE x SIZE pixels), or
+/// "NAME@HEIGHTxWIDTH" for YOLO. Takes up to about 0.3 s and twice the model's size in memory.
+/// Throws Error(kInvalidArgument) for an unknown name (with similar names) or a size that the
+/// architecture does not support.
 [[nodiscard]] std::vector<std::byte> make_zoo_model(std::string_view name);
 
 /// Returns the number of parameters that Keras' count_params(), or PyTorch for YOLO, reports for
 /// this model. Throws as make_zoo_model.
 [[nodiscard]] std::uint64_t zoo_keras_parameters(std::string_view name);
 
-/// Returns the probes of `segue calibrate` (calibrate.h) in a fixed order, not compiled, 30 MB in
-/// all.
+/// Returns the probes of `segue calibrate` (calibrate.h) in a fixed order. They are not compiled,
+/// and have 30 MB together.
 [[nodiscard]] std::vector<Probe> make_probes();
 
 // --- Names of models in commands
