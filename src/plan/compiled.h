@@ -1,4 +1,4 @@
-// What Google's compiler reports of the stages of a plan, in place of what is simulated.
+// Replaces simulated figures of a plan's stages by those that Google's compiler reports.
 #pragma once
 
 #include <span>
@@ -7,12 +7,12 @@
 
 namespace segue {
 
-// The stage with a compiler's report in place of the simulated one. `operators` are its operators
-// in `graph`, which is that of the whole model or of the segment alone.
+// Replaces the simulated figures of a stage by a compiler's report. `operators` are the stage's
+// operators in `graph`, which is the graph of the whole model or of the segment alone.
 void adopt(Stage& stage, const CompiledMemory& memory, const Graph& graph,
            std::span<const OperatorId> operators, std::span<const DevicePool> pools);
 
-// Whether a stage of a file still is what it says that the compiler compiled.
+// Whether the stage in a file is still the one that was compiled.
 [[nodiscard]] bool is_as_compiled(const Stage& in_file, const Stage& now);
 
 }  // namespace segue

@@ -16,7 +16,7 @@ using json::Node;
 using json::rounded;
 
 constexpr std::string_view kSchema = "segue.plan/2";
-// Without `host` in times and `host_operators`: it left them out, so that they are 0 when read.
+// The version without `host` in times and without `host_operators`. Both are read as 0.
 constexpr std::string_view kSchemaOf01 = "segue.plan/1";
 constexpr std::size_t kLargestFileBytes = std::size_t{64} << 20U;
 
@@ -81,7 +81,7 @@ PlanModel parse_model_part(const Node& node) {
           node["depth"].small_number()};
 }
 
-// Above what the simulator gives to the slowest of devices; sums of what is read stay in 63 bits.
+// Above the simulated time of the slowest device. Sums of values that are read fit in 63 bits.
 constexpr std::uint64_t kLongestOfStageNs = 100'000'000'000'000;
 constexpr std::uint64_t kLongestOfPlanNs = 1000 * kLongestOfStageNs;
 
@@ -94,7 +94,7 @@ double not_negative(const Node& node) {
   return node.real();
 }
 
-// Version 1 of plan.json has nothing about the host, and does not say what the link is busy with.
+// Version 1 of plan.json contains neither times on the host nor the use of the link.
 using Keys = std::vector<std::string_view>;
 
 SegmentTime parse_time(const Node& node, bool has_host) {
@@ -140,7 +140,7 @@ std::uint32_t parse_replicas(const Node& node) {
   return replicas;
 }
 
-// The replicas of a stage are those of its pools, and its time is the slowest.
+// The replicas of a stage must be the sum over its pools, and its time that of the slowest pool.
 std::vector<StageDevices> parse_devices(const Node& node, const Stage& stage, bool has_host) {
   std::vector<StageDevices> result;
   std::uint32_t replicas = 0;
@@ -285,7 +285,7 @@ bool is_strategy_key(std::string_view key) {
          key.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string_view::npos;
 }
 
-// Sets the strategy by its key. A key that is not the library's is that of a custom strategy.
+// Sets the strategy by its key. An unknown key is that of a custom strategy.
 void parse_strategy_key(const Node& node, Plan& plan) {
   const std::string key = node.text();
   const auto* const known = std::ranges::find(kStrategyNames, key, &StrategyName::key);

@@ -13,7 +13,7 @@
 namespace segue {
 namespace {
 
-// A kind of device, and what lays parameters out on it.
+// A kind of device, and the compiler that decides where its parameters are stored.
 struct Target {
   const DevicePool& pool;
   const Compiler& compiler;
@@ -43,7 +43,7 @@ Stage describe_operators(const Graph& graph, std::vector<OperatorId> operators) 
   return stage;
 }
 
-// The first kind of device that runs the stage says how its parameters lie.
+// The memory figures are those of the first kind of device that runs the stage.
 Stage describe_stage(const Graph& graph, std::vector<OperatorId> operators,
                      std::span<const Target> targets, const PoolCounts& devices) {
   Stage stage = describe_operators(graph, std::move(operators));
@@ -80,7 +80,7 @@ Nanoseconds whole_model_time(const Graph& graph, std::span<const Target> targets
   return fastest;
 }
 
-// Stages name pools by their position.
+// Checks the positions by which stages name pools.
 void check_pools(const Plan& plan, std::size_t pools) {
   for (std::size_t s = 0; s < plan.stages.size(); ++s) {
     const Stage& stage = plan.stages[s];
@@ -145,7 +145,7 @@ Plan describe(const Graph& graph, const Segmentation& segmentation, std::span<co
   return plan;
 }
 
-// Whether everything that follows from the operators of the stages is the same.
+// Whether all data that follow from the operators of the stages are equal.
 bool same_stages(const Plan& a, const Plan& b) {
   return std::ranges::equal(a.stages, b.stages, [](const Stage& x, const Stage& y) {
     return x.first_depth == y.first_depth && x.last_depth == y.last_depth && x.inputs == y.inputs &&
@@ -154,7 +154,7 @@ bool same_stages(const Plan& a, const Plan& b) {
   });
 }
 
-// Whether the bound is one of what the plan reaches.
+// Whether the plan's objective agrees with the bound.
 bool belongs_to(const Bound& bound, const Plan& plan) {
   return bound.value <= objective_time(plan) && bound.is_proven == is_reached(bound, plan);
 }
@@ -284,7 +284,7 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DeviceP
   }
   result.predicted = predict(result.stages, result.predicted.single_device, pools);
   result.custom_strategy = plan.custom_strategy;
-  // A bound is worth something only with the predictions it was proven for.
+  // A bound is valid only with the predictions for which it was proven.
   const bool is_as_planned = same_stages(plan, result) &&
                              plan.predicted.bottleneck == result.predicted.bottleneck &&
                              plan.predicted.latency == result.predicted.latency;

@@ -15,7 +15,8 @@
 namespace segue {
 namespace {
 
-// Something that so many devices at a time may hold; others wait in the order in which they asked.
+// A resource that at most `free` devices hold at a time. Others wait in the order of their
+// requests.
 struct Resource {
   std::uint32_t free = 1;
   std::deque<std::uint32_t> waiting;
@@ -39,10 +40,10 @@ struct StageState {
   std::vector<std::uint32_t> devices;
   std::vector<std::uint32_t> finished;  // devices that hold a result
   std::set<std::uint64_t> aside;        // inputs whose results wait for older ones
-  std::uint64_t room_aside = 0;         // for so many
+  std::uint64_t room_aside = 0;         // maximum size of `aside`
   std::uint64_t next_to_hand_on = 0;    // results leave in the order of the inputs
   std::uint64_t in_hop = 0;             // 1 while an input is handed over to this stage
-  std::uint64_t hop_input = 0;          // that one
+  std::uint64_t hop_input = 0;          // the input that is handed over
   std::uint64_t largest_queue = 0;
   double queue_ns = 0;  // integral of the queue's length over time
   Nanoseconds queue_since{0};
@@ -119,8 +120,8 @@ class Simulation {
 
   // --- handing over
 
-  // One input per replica is handed over ahead, so that no device waits for what could have been
-  // done before.
+  // One input per replica is handed over in advance, so that no device waits for a hand-over that
+  // could have been done earlier.
   [[nodiscard]] bool takes_another(const StageState& stage) const {
     const auto idle = std::ranges::count_if(
         stage.devices, [&](std::uint32_t device) { return !devices_[device].is_busy; });
@@ -128,7 +129,8 @@ class Simulation {
            static_cast<std::uint64_t>(idle) + stage.devices.size();
   }
 
-  // Each stage hands over for itself; the latest first, since that makes room before it.
+  // Each stage starts its own hand-over. Later stages come first, because that makes room in
+  // earlier ones.
   void offer_hops() {
     for (std::size_t s = stages_.size(); s-- > 0;) {
       StageState& stage = stages_[s];
@@ -169,7 +171,7 @@ class Simulation {
 
   // --- a device
 
-  // The first input finds an idle host.
+  // The host is idle for the first input only.
   [[nodiscard]] Nanoseconds relayout_of(const SegmentTime& time, std::uint64_t input) const {
     const Nanoseconds alone = time.output - time.output_on_link;
     if (input == 0) return alone;
@@ -204,7 +206,8 @@ class Simulation {
                            device.next == Activity::kOutput);
   }
 
-  // What the device holds during its next activity; null where it needs nothing that others share.
+  // Returns the resource that the device holds during its next activity. Null if it needs no shared
+  // resource.
   [[nodiscard]] Resource* needed_by(const Device& device) {
     if (duration_of(device).count() == 0) return nullptr;
     if (device.next == Activity::kHostWork && options_.host_cores > 0) return &cores_;
@@ -259,7 +262,7 @@ class Simulation {
 
   // --- between stages
 
-  // A result that is not the next waits aside, so that its device can go on.
+  // A result that must wait for an older one is put aside, so that its device can continue.
   void put_aside(StageState& stage) {
     std::erase_if(stage.finished, [&](std::uint32_t id) {
       Device& device = devices_[id];
@@ -272,7 +275,7 @@ class Simulation {
     });
   }
 
-  // Passes results on in the order of the inputs, as far as the queue behind has room.
+  // Passes results on in the order of the inputs, as far as the next queue has room.
   void hand_on(std::uint32_t s) {
     StageState& stage = stages_[s];
     while (true) {

@@ -35,7 +35,8 @@ double paced_period_ns(std::span<const PacedStage> stages, const HostPace& pace)
   if (pace.busy_cores * period(1) <= host_ns) return period(1);
   if (pace.busy_cores * period(pace.most_stretch) >= pace.most_stretch * host_ns)
     return period(pace.most_stretch);
-  // In between, each stage's own line: period = device_ns / (devices - busy_cores * its share).
+  // Between the two limits of the stretch, each stage has the period device_ns / (devices -
+  // busy_cores * its share).
   double slowest = 0;
   for (const PacedStage& stage : stages) {
     const double left = stage.devices - pace.busy_cores * stage.host_ns / host_ns;

@@ -8,14 +8,14 @@
 
 namespace segue {
 
-// A host that stretches its share of outputs while it is busy: by `most_stretch` at most, and no
-// further than keeps `busy_cores` of its cores busy at the pace of a benchmark.
+// A busy host stretches its share of outputs by at most `most_stretch`. It does not stretch it
+// further than needed to keep `busy_cores` of its cores busy at the pace of a benchmark.
 struct HostPace {
   double most_stretch = 1;  // 1: nothing is stretched
   double busy_cores = 1;
 };
 
-// The slowest of several descriptions of the one host.
+// Returns the slowest of several descriptions of the same host.
 [[nodiscard]] HostPace host_pace(std::span<const DevicePool> pools);
 
 // One stage on equal devices, for one input.
@@ -25,13 +25,14 @@ struct PacedStage {
   std::uint32_t devices = 1;
 };
 
-// Between two results: the largest (device_ns + x host_ns) / devices over the stages, where
-// x = busy_cores * period / (sum of host_ns), at least 1 and at most `most_stretch`. One solution,
-// found without iteration. O(stages). Source of the law, and of its two constants for one measured
-// host: docs/cost-model.md, "Pipelines".
+// Returns the time between two results: the largest (device_ns + x host_ns) / devices over the
+// stages, where x = busy_cores * period / (sum of host_ns), at least 1 and at most `most_stretch`.
+// This has one solution, which is found without iteration. O(stages). docs/cost-model.md,
+// "Pipelines", has the source of the formula and of its two constants, which come from one measured
+// host.
 [[nodiscard]] double paced_period_ns(std::span<const PacedStage> stages, const HostPace& pace);
 
-// The x of that period; 1 where the host has no share.
+// Returns the x of that period, or 1 if the host has no share.
 [[nodiscard]] double host_stretch(std::span<const PacedStage> stages, const HostPace& pace);
 
 }  // namespace segue

@@ -1,5 +1,5 @@
-// What the times of stages mean for a pipeline: the one place that says so, asked by predictions
-// and by the searches.
+// Computes the period and the latency of a pipeline from the times of its stages. Predictions and
+// searches share these functions.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace segue {
 
-// What the devices of one kind take for an input of the stage that they run.
+// The time that the devices of one kind need for an input of their stage.
 struct StageUse {
   std::uint32_t pool = 0;
   StageShare share;
@@ -22,12 +22,13 @@ using StageUses = std::vector<StageUse>;  // the kinds of devices of a stage
 
 [[nodiscard]] std::vector<StageShare> shares_of(const StageUses& stage);
 
-// Between two results: of the slowest stage, of a link that the devices of a pool share, or of the
-// host's cores, which compute the operators of all stages, each one at a time. O(stages * pools).
+// Returns the time between two results. It is determined by the slowest stage, by a link that the
+// devices of a pool share, or by the host's cores, which compute the operators of all stages.
+// O(stages * pools).
 [[nodiscard]] std::int64_t pipeline_period_ns(std::span<const StageUses> stages,
                                               std::span<const DevicePool> pools);
 
-// Of one input through all stages.
+// Returns the latency of one input through all stages.
 [[nodiscard]] std::int64_t pipeline_latency_ns(std::span<const StageUses> stages,
                                                std::int64_t hop_ns);
 

@@ -15,8 +15,8 @@ std::int64_t scaled(std::int64_t ns, double factor) {
   return std::llround(static_cast<double>(ns) * factor);
 }
 
-// How long operators on the host take at an end of the range: what the stage's range leaves to
-// them, and no further from the prediction than kHostOperatorFactors.
+// Returns the time of operators on the host at an end of the range: the rest of the stage's range,
+// limited by kHostOperatorFactors.
 std::int64_t host_end_ns(const StageDevices& kind, std::int64_t end_ns, End end) {
   const std::int64_t host_ns = kind.time.host.count();
   const std::int64_t left_ns = end_ns - (kind.time.total().count() - host_ns);
@@ -24,7 +24,7 @@ std::int64_t host_end_ns(const StageDevices& kind, std::int64_t end_ns, End end)
                           : std::min(left_ns, scaled(host_ns, kHostOperatorFactors.high));
 }
 
-// The range of a stage on an unknown host has a busy host's stretch already.
+// The range of a stage on an unknown host already contains the stretch of a busy host.
 double stretch_beyond_range(const DeviceSpec& device, double stretch) {
   const double in_range = host_knowledge(device) == HostKnowledge::kUnknown
                               ? std::max(kMostHostStretch, device.timing.busy_stretch.value)
@@ -32,7 +32,8 @@ double stretch_beyond_range(const DeviceSpec& device, double stretch) {
   return std::max(0.0, stretch - in_range);
 }
 
-// Shares of devices of several kinds do not move with the ends of their ranges.
+// With several kinds of devices, their shares of the inputs differ at the ends of their ranges, so
+// an end may be on the wrong side of the time. The range always includes the time.
 TimeRange around(Nanoseconds time, Nanoseconds low, Nanoseconds high) {
   return {std::min(low, time), std::max(high, time)};
 }
@@ -71,7 +72,8 @@ bool uses_several_devices(std::span<const Stage> stages) {
   return stages.size() > 1 || stages[0].replicas > 1;
 }
 
-// A stage on devices of several kinds is taken as so many equal ones with its period.
+// A stage on devices of several kinds is modelled as the same number of equal devices with its
+// period.
 PacedStage paced(const Stage& stage, const StageUses& loads, std::span<const DevicePool> pools) {
   PacedStage result;
   for (const StageDevices& kind : devices_of(stage)) {
@@ -133,7 +135,8 @@ Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
     result.speedup = to_s(single_device) / to_s(result.bottleneck);
   }
   if (!has_ranges(stages)) return result;
-  // A host whose stretch is described is as slow as described; of others only the most is known.
+  // If the stretch of the host is described, the host is as slow as described. Otherwise, only the
+  // largest stretch is known.
   const bool is_described = host_pace(pools).most_stretch > 1;
   const double most = is_pipeline && !is_described ? kMostHostStretch : stretch;
   result.range = PredictionRange{

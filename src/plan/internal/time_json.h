@@ -1,4 +1,4 @@
-// The times of a stage, and ranges, as every JSON document has them.
+// The JSON form of a stage's times and of ranges, which all documents share.
 #pragma once
 
 #include <fmt/format.h>
@@ -28,7 +28,7 @@ namespace segue {
   return json::Json::array({json::rounded(range.low), json::rounded(range.high)});
 }
 
-// Two times around the one that they are the range of.
+// Reads the two ends of a range, which must include `within`.
 [[nodiscard]] inline TimeRange read_range(const json::Node& node, Nanoseconds within,
                                           std::uint64_t longest_ns) {
   const auto ends = node.elements();
@@ -44,7 +44,7 @@ namespace segue {
   return range;
 }
 
-// The rates that a range of times gives stand beside it, rounded.
+// Checks the rates of a range, which a document states in addition to the times, rounded.
 inline void expect_rates(const json::Node& node, const RateRange& rates) {
   const auto ends = node.elements();
   if (ends.size() != 2 || ends[0].real() != json::rounded(rates.low) ||
@@ -53,7 +53,7 @@ inline void expect_rates(const json::Node& node, const RateRange& rates) {
                           json::rounded(rates.low), json::rounded(rates.high)));
 }
 
-// The three keys that stand beside a predicted time between results, latency and throughput.
+// Returns the keys for the ranges of the time between results, the latency and the throughput.
 [[nodiscard]] inline json::Json range_keys_json(const PredictionRange& range) {
   return {{"bottleneck_range_ns", range_json(range.bottleneck)},
           {"latency_range_ns", range_json(range.latency)},
