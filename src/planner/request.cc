@@ -164,8 +164,8 @@ double gain(const Plan& more, const Plan& than) {
   return more.predicted.throughput_per_s / than.predicted.throughput_per_s - 1;
 }
 
-// The throughput of the exact search on one more device, if that is worth it and the strategy,
-// which makes no replicas, is another.
+// Returns the throughput of the exact search on one more device, if that device is worth it and the
+// strategy is another one, which makes no replicas.
 std::optional<double> worthwhile_optimum(const Graph& graph, const PlanRequest& request,
                                          const Plan& chosen, std::uint32_t count) {
   if (request.strategy.strategy == Strategy::kOptimal) return std::nullopt;
