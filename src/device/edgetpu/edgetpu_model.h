@@ -1,4 +1,4 @@
-// The laws of the Edge TPU, as DeviceModel calls them.
+// The cost model of the Edge TPU, in the parts that DeviceModel calls.
 #pragma once
 
 #include <memory>

@@ -7,12 +7,14 @@
 
 namespace segue {
 
-// Derivation. For each kind of segment, all rows that took part in no fit: the 5 % and 95 %
-// quantiles (nearest rank) of measured / simulated, widened by kFactorMargin and rounded outward to
-// two decimals; low is at most 1, high at least 1. Typical hosts: rows of all hosts. Measured
-// hosts: rows of such hosts alone if there are kFewestFactorRows of them from kFewestFactorSeries
-// series, otherwise as typical; never wider. Unknown hosts: no narrower than typical, nor than
-// kFewestFactorRows or more rows of such hosts. `ctest -R Uncertainty` derives the factors again.
+// Derivation. For each kind of segment, the factors are the 5 % and 95 % quantiles (nearest rank)
+// of measured / simulated over all rows that no constant was fitted to. They are widened by
+// kFactorMargin and rounded outward to two decimals; low is at most 1, and high is at least 1.
+// Typical hosts use the rows of all hosts. Measured hosts use only the rows of such hosts if there
+// are kFewestFactorRows of them from kFewestFactorSeries series, and otherwise the factors of
+// typical hosts; their factors are never wider than those. The factors of unknown hosts are no
+// narrower than those of typical hosts, and no narrower than those of at least kFewestFactorRows
+// rows of unknown hosts. `ctest -R Uncertainty` derives the factors again.
 inline constexpr double kFactorMargin = 0.02;
 inline constexpr double kFactorQuantile = 0.05;
 inline constexpr std::size_t kFewestFactorRows = 8;

@@ -2,9 +2,9 @@
 // once. All searches, their bounds and the profile use it. Only the certificate checker computes
 // costs independently.
 //
-// The costs of an Edge TPU follow from sums over operators. Those of another kind of device are
-// asked from its DeviceModel, one segment at a time; then there are no activations and no caching
-// order, and bounds are DeviceModel::least_time.
+// The costs of an Edge TPU follow from sums over operators. For another kind of device, its
+// DeviceModel computes them one segment at a time. In that case there are no activations and no
+// caching order, and bounds are DeviceModel::least_time.
 #pragma once
 
 #include <algorithm>
