@@ -12,15 +12,16 @@
 namespace segue {
 namespace {
 
-// How far a byte count may be off that a compiler prints with two decimals of its unit.
+// Returns the largest rounding error of a byte count that a compiler prints with two decimals of
+// its unit.
 std::uint64_t rounding_of(std::uint64_t bytes) {
   if (bytes < kKiB) return 1;
   return (bytes < kMiB ? kKiB : kMiB) / 200 + 1;
 }
 
-// What lies where in a segment of which a compiler reports totals. Where the simulated compiler
-// agrees with them, as far as logs are printed, it says which operators stream; else that is not
-// known, and all is taken to cross the link once.
+// Returns the memory of a segment for which a compiler reports only totals. If the simulated
+// compiler has the same totals, up to the rounding of the log, its report also says which operators
+// stream. Otherwise that is unknown, and all bytes are assumed to cross the link once.
 MemoryReport report_of(const CompiledMemory& memory, const Graph& graph,
                        std::span<const OperatorId> operators, const DeviceSpec& device) {
   std::vector<OperatorId> on_device;
@@ -34,7 +35,8 @@ MemoryReport report_of(const CompiledMemory& memory, const Graph& graph,
   return report;
 }
 
-// Operators of a graph that has the stage's alone, or of the whole model's, in the whole model.
+// Returns the positions of operators in the whole model. `operators` are the stage's operators in a
+// graph of the stage alone or of the whole model; only those in `chosen` are returned.
 std::vector<OperatorId> in_whole_model(const Stage& stage, std::span<const OperatorId> operators,
                                        std::span<const OperatorId> chosen) {
   std::vector<OperatorId> result;
@@ -44,8 +46,8 @@ std::vector<OperatorId> in_whole_model(const Stage& stage, std::span<const Opera
   return result;
 }
 
-// The devices with the plan's measured times, for a stage's operators at their positions in its
-// segment.
+// Returns the devices with the plan's measured times. The operators of the stage have their
+// positions in its segment.
 std::vector<DevicePool> with_measured_host(const Plan& plan, const Stage& stage,
                                            std::span<const DevicePool> pools) {
   Plan of_segment;
@@ -61,7 +63,7 @@ std::vector<DevicePool> with_measured_host(const Plan& plan, const Stage& stage,
 
 void adopt(Stage& stage, const CompiledMemory& memory, const Graph& graph,
            std::span<const OperatorId> operators, std::span<const DevicePool> pools) {
-  // Compiled twice: what was simulated is known from the first time.
+  // If the stage is compiled again, the simulated figures are already there.
   if (!stage.compiled)
     stage.compiled = CompiledStage{memory.compiler, stage.on_chip_bytes, stage.host_bytes};
   stage.compiled->compiler = memory.compiler;
@@ -93,7 +95,7 @@ bool is_as_compiled(const Stage& in_file, const Stage& now) {
 
 namespace {
 
-// `adopt_stage` does it for the stage of this position.
+// `adopt_stage` takes over the compiler's report for one stage, given its position.
 template <typename AdoptStage>
 Plan with_adopted_stages(const Plan& plan, std::span<const CompiledMemory> memory,
                          std::span<const DevicePool> pools, const AdoptStage& adopt_stage) {
