@@ -169,7 +169,7 @@ struct CalibrationRequest {
   EdgeTpuLibraries libraries = {};
 };
 
-/// Measures one Edge TPU and its host, in a process of its own. Everything that can be wrong with
+/// Measures one Edge TPU and its host, in a separate process. Everything that can be wrong with
 /// the request is checked before the measurement, which takes some seconds. Throws as the functions
 /// above, and Error(kDevice) when there is no Edge TPU.
 [[nodiscard]] CalibrationResult calibrate(std::span<const Probe> probes,

@@ -379,7 +379,7 @@ inline constexpr ErrorFactors kHostOperatorFactors{1.0 / 3, 3.0};
 ///     device.name = "swapping";
 ///     device.model = &swapping;
 ///
-/// Implementations have no state of their own: constants are in the DeviceSpec that is passed in.
+/// Implementations have no state: constants are in the DeviceSpec that is passed in.
 /// All methods are thread-safe.
 class DeviceModel {
  public:

@@ -66,10 +66,10 @@ struct Picture {
 
 /// Reads a picture: PNG, JPEG, BMP, GIF (its first frame) or PPM, at most 16384 pixels wide and
 /// high. Transparency is ignored, and grey becomes RGB. Throws Error(kIo) when the file cannot be
-/// read, and Error(kInvalidArgument) when it is truncated or no such picture.
+/// read, and Error(kInvalidArgument) when it is truncated or has another format.
 [[nodiscard]] Picture read_picture(const std::filesystem::path& path);
 
-/// Where a picture lies in the input of a model: its point x is at left + scale_x * x.
+/// The position of a picture in the input of a model: its point x is at left + scale_x * x.
 struct PicturePlacement {
   std::uint32_t width = 0;  // of the picture, in its pixels
   std::uint32_t height = 0;
@@ -154,18 +154,18 @@ class Detector {
   [[nodiscard]] std::span<const Port> outputs() const;
 
   /// Resizes a picture to the model's input, with averaging where it becomes smaller. YOLO: the
-  /// picture keeps its shape and lies in the middle of a grey input, as ultralytics' LetterBox
-  /// does. Others: the picture fills the input. Pixels 0 to 255 become the whole range of 8-bit
-  /// inputs; in floats, [0, 1] for YOLO and [-1, 1] for others. Throws Error(kInvalidArgument) for
-  /// an empty picture, one of more than 16384 pixels on a side, or a wrong number of bytes.
+  /// picture keeps its shape and is centred in a grey input, as in ultralytics' LetterBox. Others:
+  /// the picture fills the input. Pixels 0 to 255 become the whole range of 8-bit inputs; in
+  /// floats, [0, 1] for YOLO and [-1, 1] for others. Throws Error(kInvalidArgument) for an empty
+  /// picture, one of more than 16384 pixels on a side, or a wrong number of bytes.
   [[nodiscard]] PreparedPicture prepare(std::span<const std::uint8_t> rgb, std::uint32_t width,
                                         std::uint32_t height) const;
   [[nodiscard]] PreparedPicture prepare(const Picture& picture) const {
     return prepare(picture.rgb, picture.width, picture.height);
   }
 
-  /// Returns the boxes in descending order of score; of equal ones the one that is earlier in the
-  /// outputs comes first. Of more than 30,000 candidates, those with the highest scores are
+  /// Returns the boxes in descending order of score. Boxes with equal scores keep the order of the
+  /// outputs. Of more than 30,000 candidates, those with the highest scores are
   /// considered. O(N * C + k * max_detections) for k candidates. Throws Error(kInvalidArgument)
   /// when the number or sizes of the values are wrong, and for a placement without extent.
   [[nodiscard]] std::vector<Detection> decode(std::span<const std::span<const std::byte>> outputs,

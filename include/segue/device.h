@@ -181,8 +181,8 @@ using PoolCounts = std::vector<std::uint32_t>;
 /// "edgetpu-devboard". docs/cost-model.md, "The constants", describes them.
 [[nodiscard]] std::span<const DeviceSpec> device_catalogue();
 
-/// Returns the entry of this name. Callers with devices of their own pass a catalogue that contains
-/// them. Throws Error(kInvalidArgument) listing all names when there is none.
+/// Returns the entry of this name. Callers with other devices pass a catalogue that contains them.
+/// Throws Error(kInvalidArgument) listing all names when there is none.
 [[nodiscard]] const DeviceSpec& find_device(
     std::string_view name, std::span<const DeviceSpec> catalogue = device_catalogue());
 

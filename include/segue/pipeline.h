@@ -122,8 +122,8 @@ struct RuntimeRequest {
 };
 
 /// A runtime: one row of a table that the command line and Python read. It opens devices, a
-/// device (Backend) opens sessions, and a session runs one model. Callers add runtimes with a table
-/// of their own, as with StrategyRow in planner.h.
+/// device (Backend) opens sessions, and a session runs one model. Callers add runtimes with
+/// another table, as with StrategyRow in planner.h.
 struct RuntimeRow {
   std::string_view key;         // in options
   std::string_view summary;     // one clause for help texts
@@ -260,11 +260,10 @@ class Pipeline {
   static constexpr Nanoseconds kForever = Nanoseconds::max();
 
   /// Opens the segments on the devices, in order; stages of the host use none, and the remaining
-  /// devices are spares. Throws
-  /// Error(kInvalidArgument) when there are no segments, too few devices, a queue capacity of 0, or
-  /// tensors that do not match; Error(kDevice) when a device does not open its segment within the
-  /// watchdog timeout; Error(kIo) when the system cannot create the threads; and what the backends
-  /// throw.
+  /// devices are spares. Throws Error(kInvalidArgument) when there are no segments, too few
+  /// devices, a queue capacity of 0, or tensors that do not match; Error(kDevice) when a device
+  /// does not open its segment within the watchdog timeout; Error(kIo) when the system cannot
+  /// create the threads; and what the backends throw.
   Pipeline(PipelineLayout layout, std::vector<PipelineDevice> devices, PipelineOptions options);
   /// Cancels the pipeline. Waits for devices that compute, at most for the watchdog timeout, and
   /// for a call of `replan` in progress. The thread and session of a device that hangs are not

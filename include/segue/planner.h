@@ -151,7 +151,7 @@ struct StrategyTask {
 };
 
 /// A strategy. The command line, Python, plan.json, reports, comparisons and sweeps read the rows
-/// of one table, strategy_table(). Callers add strategies with a table of their own:
+/// of one table, strategy_table(). Callers add strategies with another table:
 ///
 ///     std::vector<StrategyRow> rows(strategy_table().begin(), strategy_table().end());
 ///     rows.push_back({.key = "halves", .summary = "equal operator counts", .plan = halves});

@@ -112,12 +112,11 @@ inline constexpr std::uint64_t kMostRefinementVisits = 10'000'000;
 /// Balances the segments with `balance_depths`, then refines the cuts while avoidable streaming
 /// remains:
 ///  1. a cut next to a streaming segment moves by one depth if that lowers the host bytes of the
-///  two
-///     segments that it separates, or keeps them and makes the larger segment smaller. Of all such
-///     moves the one that saves most is taken;
+///     two segments that it separates, or keeps them and makes the larger segment smaller. Of all
+///     such moves the one that saves most is taken;
 ///  2. when no such move exists, a dynamic program over all horizontal cuts minimizes the host
-///  bytes
-///     and, among equals, the largest segment (only if depth^2 * count <= 2^30 and depth <= 4096).
+///     bytes and, among equals, the largest segment (only if depth^2 * count <= 2^30 and depth <=
+///     4096).
 ///
 /// No segment grows beyond the larger of the maxima of `balance_depths` and `segment_as_vendor`,
 /// unless it streams less than the segment of `balance_depths` that streams most. Every move lowers

@@ -14,8 +14,8 @@
 ///       return segue::plan_by_strategy(graph, tpus, segue::Strategy::kOptimal).plan;
 ///     });
 ///
-/// Thread-safety: a scope belongs to the thread that made it; threads that the library starts for a
-/// call take it over.
+/// Thread-safety: a scope belongs to the thread that made it. Threads that the library starts for a
+/// call have the same scope.
 #pragma once
 
 #include <stop_token>

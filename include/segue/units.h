@@ -50,7 +50,7 @@ inline constexpr std::uint64_t kMiB = 1024 * kKiB;
 
 using Nanoseconds = std::chrono::nanoseconds;
 
-/// One year: the timeout that stands for "no limit". A clock's current time plus this value does
+/// One year: the timeout that means "no limit". A clock's current time plus this value does
 /// not overflow.
 inline constexpr Nanoseconds kLongestWait = std::chrono::hours(24 * 365);
 

@@ -95,11 +95,9 @@ struct Split : SplitFiles {
 /// Reads the files that find_split finds. Throws as find_split and read_model, and
 /// Error(kInvalidArgument) when
 ///  - a segment is not the stage of the plan, by its number of operators (unless it is compiled)
-///  and
-///    the names of its inputs and outputs. verify_segments compares what it computes;
+///    and the names of its inputs and outputs. verify_segments compares what it computes;
 ///  - a segment reads a tensor whose type, shape or quantization differs from that of the segment
-///  that
-///    writes it;
+///    that writes it;
 ///  - a segment reads a tensor that no earlier segment writes and that is not read by the first one
 ///    (with a plan: that is not a model input).
 [[nodiscard]] Split read_split(const std::filesystem::path& path,
@@ -117,7 +115,7 @@ struct Split : SplitFiles {
 /// Name of the plan's file in a split folder.
 inline constexpr const char* kPlanFile = "plan.json";
 
-/// Reads the plan.json of a folder; nothing if there is none. Throws as read_plan.
+/// Reads the plan.json of a folder. Returns nothing if there is none. Throws as read_plan.
 [[nodiscard]] std::optional<Plan> find_plan(const std::filesystem::path& folder);
 
 // --- Verification
