@@ -19,7 +19,8 @@ const Tensor* input(const Model& model, const Operator& op, std::size_t position
   return &model.tensor(tensor_id(op.inputs[position]));
 }
 
-// Elements of every constant matrix an LSTM reads; each is multiplied once per time step.
+// Returns the elements of all constant matrices that an LSTM reads. Each matrix is multiplied once
+// per time step.
 std::uint64_t recurrent_weights(const Model& model, const Operator& op) {
   std::uint64_t elements = 0;
   for (std::size_t i = 0; i < op.inputs.size(); ++i) {
@@ -66,7 +67,7 @@ Graph::Graph(const Model& model)
       readers_(stats_.size()),
       writers_(stats_.size()),
       lifetimes_(model.tensors().size()) {
-  // File order is execution order (checked by the reader), so one pass settles the depths.
+  // File order is execution order (checked by the reader), so one pass determines the depths.
   for (std::size_t i = 0; i < stats_.size(); ++i) {
     link(operator_id(i));
     weigh(operator_id(i));
@@ -75,7 +76,7 @@ Graph::Graph(const Model& model)
   count_crossings();
 }
 
-// Depth, neighbours, and when tensors are written and last read.
+// Sets the depth and the neighbours of an operator, and when its tensors are written and last read.
 void Graph::link(OperatorId id) {
   const Operator& op = model_->op(id);
   std::uint32_t& depth = stats_[index(id)].depth;
@@ -141,8 +142,8 @@ void Graph::sum_levels() {
     by_depth_[next[stats_[i].depth - 1]++] = operator_id(i);
 }
 
-// Each tensor begins to cross below the depth that writes it and ends at its last reader; the sums
-// of those steps are the crossings, without visiting every depth a tensor spans.
+// A tensor begins to cross cuts at the depth that writes it, and ends at its last reader. Sums over
+// these begins and ends give the crossings, without visiting each depth that a tensor spans.
 void Graph::count_crossings() {
   std::vector<std::int64_t> tensor_steps(levels_.size() + 1);
   std::vector<std::int64_t> byte_steps(levels_.size() + 1);
@@ -188,8 +189,8 @@ std::vector<TensorId> Graph::crossing(std::uint32_t depth) const {
 }
 
 std::vector<OperatorId> Graph::vendor_order() const {
-  // Readers of each tensor and, summed over tensors, what each operator waits for: one entry per
-  // read, as libcoral counts them.
+  // The readers of each tensor, and the number of reads that each operator waits for. Each read has
+  // one entry, as in libcoral.
   std::vector<std::vector<OperatorId>> readers(lifetimes_.size());
   std::vector<std::size_t> waiting_for(stats_.size());
   for (std::size_t i = 0; i < stats_.size(); ++i) {

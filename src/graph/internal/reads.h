@@ -1,4 +1,4 @@
-// How densely operators are connected.
+// Measures how densely operators are connected.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace segue {
 
-// Tensors that operators read, each as often as it is read.
+// Returns the number of tensors that operators read. A tensor counts each time it is read.
 [[nodiscard]] inline std::uint64_t reads_of(const Model& model) {
   std::uint64_t reads = 0;
   for (const Operator& op : model.operators()) reads += op.inputs.size();
