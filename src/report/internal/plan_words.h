@@ -32,8 +32,7 @@ namespace segue {
 // Whether the times of all operators that run on the host were measured.
 [[nodiscard]] bool is_host_measured(const Plan& plan);
 
-// Returns " within the given limits" if the bound has limits of its own, or else " on these
-// devices".
+// Returns " within the given limits" if the bound has limits, or else " on these devices".
 [[nodiscard]] std::string limits_text(const Bound& bound);
 
 // Returns one line if operators of the plan run on the host CPU, or else an empty text.
