@@ -13,7 +13,7 @@ namespace segue {
 // Thread-safe. The graph must outlive it.
 class PlanningCache {
  public:
-  // For at most the devices of these pools.
+  // Prepares plans for at most the devices of these pools.
   PlanningCache(const Graph& graph, std::span<const DevicePool> pools);
 
   // The result of segment_optimal for these pools, which have the kinds of the constructor's.

@@ -286,7 +286,7 @@ bool follows_from_work(const Plan& plan, const Graph& graph, std::span<const Dev
   return time.host_operators == 0 && plan.bound->value <= time.total() / devices;
 }
 
-// For graphs with too many ideals to enumerate.
+// Checks plans of graphs with too many ideals to enumerate.
 CertificateVerdict check_wide(const Plan& plan, const Graph& graph,
                               std::span<const DevicePool> pools, const CertificateLimits& limits) {
   CertificateVerdict verdict;

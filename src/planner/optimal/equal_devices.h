@@ -82,7 +82,7 @@ class EqualDevices {
   // Per number of devices: the last gap that was filled and after which it suffices, with the work
   // done before it. Earlier gaps are no better.
   std::vector<std::pair<IdealGap, std::int64_t>> levels_;
-  // By cut and gap. There are few gaps.
+  // Lower bounds by cut and gap. There are few gaps.
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::int64_t> beginnings_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::int64_t> endings_;
 };

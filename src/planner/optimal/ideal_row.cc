@@ -29,8 +29,8 @@ bool IdealCosts::Row::is_ours(std::size_t op) const {
   return op != SegmentCosts::kNone && has(ours_, op);
 }
 
-// The rule of operators_on_host: unsupported operators, and operators that depend on one of them
-// once the device has started.
+// Applies the rule of operators_on_host: the host runs unsupported operators, and operators that
+// depend on one of them once the device has started.
 void IdealCosts::Row::begin() {
   const std::size_t count = costs_.operators().size();
   std::vector<bool> has_device_before(count);

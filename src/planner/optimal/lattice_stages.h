@@ -18,7 +18,7 @@ class LatticeStages {
  public:
   static constexpr bool kIsOrdered = false;  // whether cuts are ordered by the work before them
 
-  // For at most `most_devices` devices of all kinds together.
+  // Prepares searches for at most `most_devices` devices of all kinds together.
   LatticeStages(std::span<const SegmentCosts> kinds, IdealLattice lattice,
                 std::uint32_t most_devices);
   LatticeStages(const LatticeStages&) = delete;

@@ -147,7 +147,8 @@ void improve_at_first_cut(const SharedStages& shared, std::span<const DevicePool
                                                    graph.model().name(), to_string(pools)));
 }
 
-// If the search is too large even along three orders: the best of a few horizontal cuts.
+// Returns the best of a few horizontal cuts. For searches that are too large even along three
+// orders.
 OptimalSegmentation along_few_cuts(const SharedStages& shared, std::span<const DevicePool> pools,
                                    const OptimalOptions& options) {
   const Graph& graph = shared.graph();
@@ -181,7 +182,7 @@ OptimalSegmentation along_few_cuts(const SharedStages& shared, std::span<const D
                           shortest.bound.is_proven ? "" : " found", format_time(shortest.latency)));
 }
 
-// The whole model as one stage on several devices.
+// Returns the whole model as one stage on several devices.
 OptimalSegmentation undivided(const RangeStages& stages, std::uint32_t replicas, std::int64_t hop) {
   const std::int64_t alone = stages.time_ns(0, stages.size() - 1);
   OptimalSegmentation result;
@@ -252,7 +253,7 @@ std::optional<OptimalSegmentation> along_ranges(const SharedStages& shared, cons
   return result;
 }
 
-// For problems in which only the stages count.
+// Solves problems in which only the stages count.
 OptimalSegmentation at_best_pace(const SharedStages& shared, std::span<const DevicePool> pools,
                                  const OptimalOptions& options) {
   const SharedStages::Listed& listed = shared.listed();

@@ -19,11 +19,12 @@ namespace segue {
 
 class WorkBounds {
  public:
-  // For at most `devices` devices; `costs` has one entry per kind of device.
+  // Prepares bounds for at most `devices` devices. `costs` has one entry per kind of device.
   WorkBounds(const IdealLattice& lattice, std::span<const IdealCosts> costs, std::size_t operators,
              std::uint32_t devices);
 
-  // For one kind of device and the cuts along an order of operators: 0 to operators.size().
+  // Prepares bounds for one kind of device and the cuts along an order of operators: 0 to
+  // operators.size().
   WorkBounds(const SegmentCosts& costs, std::span<const OperatorId> order, std::uint32_t devices);
 
   // A lower bound of a stage between these ideals; `from` is a proper subset of `to`.
