@@ -8,7 +8,7 @@
 
 namespace segue {
 
-// For an operator that reads a map and writes a map.
+// The part of an operator that reads a map and writes a map.
 struct MapPart {
   TilePart input;  // the tile's own part, without the kernel's border
   TilePart output;

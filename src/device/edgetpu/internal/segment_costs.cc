@@ -85,7 +85,7 @@ void SegmentCosts::gather_activations() {
 OperatorBound SegmentCosts::bound(std::size_t op) const {
   if (!are_sums()) return {.work_ns = least_ns_[op]};
   const OperatorFacts& facts = operators_[op];
-  // Not rounded per part, so that sums of it are exact up to rounding.
+  // The parts are not rounded separately, so that sums over operators are exact up to rounding.
   const double compute_ns =
       static_cast<double>(facts.work.cycles) / device_->timing.clock_hz.value * 1e9 +
       static_cast<double>(facts.work.instruction_bytes) * instruction_ns_per_byte();

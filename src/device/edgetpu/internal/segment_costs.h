@@ -95,7 +95,8 @@ class SegmentCosts {
     }
     return largest_capacity();
   }
-  // In descending order of rows. The first that applies to a segment determines its capacity.
+  // The reserves in descending order of rows. The first that applies to a segment determines its
+  // capacity.
   [[nodiscard]] std::span<const Reserve> reserves() const { return reserves_; }
   [[nodiscard]] double instruction_ns_per_byte() const {
     return device_->timing.instruction_share.value / device_->timing.link_bytes_per_s.value * 1e9;
