@@ -115,8 +115,9 @@ void print_text(const std::string& text);
 // Prints a remark to stderr, so that programs can still parse the results on stdout.
 void print_note(const std::string& text);
 
-// After the first call of this function, the first SIGINT or SIGTERM sets the flag, and only the
-// next one ends the program. The command can thus still print the results so far.
+// The first call installs a handler. From then on, the first SIGINT or SIGTERM sets the returned
+// flag, and only the next one ends the program. The command can thus still print the results so
+// far.
 [[nodiscard]] const std::atomic<bool>& first_interrupt();
 
 // Throw this to end the program with an exit status and without a message.
