@@ -209,7 +209,7 @@ class FirstExtent {
     return list ? Extent(list->front()) : std::nullopt;
   }
 
-  // For an output with `more` / `fewer` times as many elements as an input.
+  // Returns the first extent of an output with `more` / `fewer` times as many elements as an input.
   [[nodiscard]] Extent from_elements(std::size_t input, std::uint64_t more,
                                      std::uint64_t fewer) const {
     const Tensor* tensor = known(input);
@@ -225,7 +225,7 @@ class FirstExtent {
     return static_cast<std::int64_t>(result / *others);
   }
 
-  // For weights of shape [No, Ni].
+  // Returns the first extent of a dense layer's output. The weights are [No, Ni].
   [[nodiscard]] Extent dense() const {
     const Tensor* weights = known(1);
     if (weights == nullptr || weights->shape.size() != 2) return std::nullopt;

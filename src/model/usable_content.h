@@ -22,7 +22,7 @@ struct UnusableContent {
   enum class Kind {
     kUnknown,     // not in Segue's schema, so that writing the file again would drop it
     kMisaligned,  // numbers of 8 bytes at an address that is not a multiple of 8; the verifier of
-                  // flatbuffers accepts them, but processors need not read them
+                  // flatbuffers accepts them, but some processors cannot read them
     kTooLarge,    // the sum of all bytes unpacked so far
   };
   Kind kind;

@@ -19,7 +19,7 @@ class FileBytes {
   FileBytes& operator=(const FileBytes&) = delete;
   ~FileBytes();
   [[nodiscard]] std::span<const std::byte> view() const { return view_; }
-  // Returns the memory of a mapped file to the system. Later reads load the bytes from the file
+  // Releases the memory of a mapped file. Later reads load the bytes from the file
   // again.
   void drop_pages() const;
 

@@ -17,8 +17,8 @@ struct Row {
 // Operations of the device: coral.ai/docs/edgetpu/models-intro, "Supported operations". Versions
 // are those of TensorFlow 2.5, with which edgetpu_compiler 16 was built: they lie between the
 // kernel registers of 2.4 and 2.6. TensorFlow's lite/tools/versioning/runtime_version.cc names the
-// release of each. The versions of CONV_2D, PAD, QUANTIZE and TRANSPOSE_CONV were also checked with
-// files in which the compiler left them to the host.
+// release of each. The versions of CONV_2D, PAD, QUANTIZE and TRANSPOSE_CONV also follow from files
+// in which the compiler left them to the host.
 constexpr std::array kRows{
     Row{B::ADD, {Loop::kBinary, 4}},
     Row{B::AVERAGE_POOL_2D, {Loop::kPool, 3}},
