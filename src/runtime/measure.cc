@@ -24,7 +24,7 @@ class Runner {
         clock_(options.clock ? options.clock : steady_time),
         values_(random_inputs(session_->inputs(), options.seed)),
         inputs_(values_.begin(), values_.end()) {
-    (void)run();  // touches memory, so that later runs do not
+    (void)run();  // warm-up, which touches new memory
   }
 
   Nanoseconds run() {

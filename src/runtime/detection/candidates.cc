@@ -15,7 +15,7 @@ void add(std::vector<Candidate>& boxes, const Candidate& box) {
                          std::isfinite(box.score);
   if (!is_finite || box.left > box.right || box.top > box.bottom) return;
   boxes.push_back(box);
-  // Rounding can make a quantized score exceed 1.
+  // The range of quantized scores may exceed 1.
   boxes.back().score = std::min(box.score, 1.0F);
 }
 
