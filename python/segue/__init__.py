@@ -12,8 +12,8 @@
         for result in pipeline.run(images):
             result.outputs
 
-Byte counts and times of plans are simulated; what a pipeline reports is measured. All failures
-raise segue.Error, whose `code` says what kind it is.
+Byte counts and times of plans are simulated; the times that a pipeline reports are measured. All
+failures raise segue.Error, whose `code` names the kind of failure.
 """
 
 from segue._segue import (

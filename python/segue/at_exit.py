@@ -1,4 +1,4 @@
-"""Pipelines end before the interpreter does: their threads may be running functions of Python."""
+"""Ends pipelines before the interpreter ends, because their threads may run Python functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def end_at_exit(pipeline: Ending) -> None:
     _alive.add(pipeline)
 
 
-# A forked child has none of the threads that are to be ended.
+# A forked child does not have the threads that would have to end.
 os.register_at_fork(after_in_child=_alive.clear)
 
 

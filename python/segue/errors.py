@@ -1,8 +1,8 @@
-"""The one exception of Segue."""
+"""The only exception type of Segue."""
 
 
 class Error(RuntimeError):
-    """What failed, with which file, operator or key, and what to do.
+    """Says what failed, with which file, operator or key, and what to do.
 
     code: invalid_argument, invalid_model, unsupported, infeasible, io, compiler, device, mismatch,
     or internal.

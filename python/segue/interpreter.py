@@ -34,14 +34,14 @@ def list_edge_tpus() -> list[dict[str, str]]:
 
 
 def make_interpreter(model_path: str, device: str | None = None) -> Interpreter:
-    """device: "cpu", or an Edge TPU as pycoral names it: ":0", "usb", "pci:1" (None: the first)."""
+    """device: "cpu", or an Edge TPU in pycoral's form: ":0", "usb", "pci:1" (None: the first)."""
     return Interpreter(model_path, device)
 
 
 class Interpreter:
-    """As in TensorFlow Lite, allocate_tensors comes before everything that touches values.
+    """As in TensorFlow Lite, allocate_tensors must be called before any method that uses values.
 
-    The device is opened by the first invoke; a pipeline of interpreters opens it itself.
+    The first invoke opens the device; a pipeline of interpreters opens the device itself.
     """
 
     def __init__(self, model_path: str, device: str | None = None) -> None:
@@ -49,7 +49,7 @@ class Interpreter:
         self._model = _segue.open_model(str(model_path))
         self.backend = _backend(device)
         self._session: Session | None = None
-        self._values: dict[int, Array] = {}  # by the index of the tensor; empty: not allocated
+        self._values: dict[int, Array] = {}  # by index of the tensor; empty before allocate_tensors
 
     @property
     def is_allocated(self) -> bool:
@@ -69,7 +69,7 @@ class Interpreter:
         return [_details(tensor) for tensor in self._model.outputs]
 
     def tensor(self, index: int) -> Callable[[], Array]:
-        """A function that returns the value of an input or output without a copy.
+        """Returns a function that returns the value of an input or output without a copy.
 
         Inputs may be written through it. An invoke creates new output arrays; call it again.
         """
@@ -87,7 +87,7 @@ class Interpreter:
         current[...] = value
 
     def get_tensor(self, index: int) -> Array:
-        """A copy of the value of an input or output."""
+        """Returns a copy of the value of an input or output."""
         return self._value(index).copy()
 
     def check_ready(self) -> None:
@@ -110,7 +110,8 @@ class Interpreter:
         self._session = None
 
     def _get_full_signature_list(self) -> dict[str, Any]:
-        # pycoral.adapters.detect asks; without signatures it goes by the outputs' order and size.
+        # pycoral.adapters.detect calls this. Without signatures it uses the outputs' order and
+        # size.
         return {}
 
     def _value(self, index: int) -> Array:

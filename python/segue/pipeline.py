@@ -24,11 +24,11 @@ Inputs = Union[Array, Sequence[Array], Mapping[str, Array]]
 class Pipeline:
     """Runs segments on several devices; results come in the order of the inputs.
 
-    source: a folder of segments (of segue.split, or of Google's compiler; one of the files where it
-    holds several sets), or a plan together with its model. backends: one for each device in the
-    order of the stages and their replicas, those left over being spares, or a single one that opens
-    all segments (default: the CPU). Edge TPUs take the compiled segments of a folder, which need
-    neither plan.json nor the others.
+    source: a folder of segments (of segue.split or of Google's compiler; if it holds several sets,
+    one file of the set), or a plan together with its model. backends: one for each device in the
+    order of the stages and their replicas, where additional ones are spares, or a single one that
+    opens all segments (default: the CPU). Edge TPUs use the compiled segments of a folder; these
+    need neither plan.json nor the other files.
 
     A pipeline of a plan makes a new plan when a device is lost and no spare is left, and continues
     on the remaining devices. on_loss is called after each loss, in a thread of the pipeline, and
@@ -71,7 +71,7 @@ class Pipeline:
 
     @property
     def inputs(self) -> list[Port]:
-        """In the order in which values are pushed."""
+        """The inputs, in the order in which values are pushed."""
         return self._pipeline.inputs
 
     @property
@@ -109,7 +109,8 @@ class Pipeline:
                 waiting -= 1
                 yield result
         finally:
-            # Whoever stops early must not meet these results in the next run; at exit there is none.
+            # A caller that stops early must not get these results in its next run. At exit there is
+            # no next run.
             with contextlib.suppress(Error):
                 for _ in range(waiting):
                     self.pop()

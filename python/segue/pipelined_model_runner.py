@@ -2,9 +2,9 @@
 
     import segue.pipelined_model_runner as pipeline    # was: pycoral.pipeline.pipelined_model_runner
 
-Interpreters of tflite_runtime, ai_edge_litert and TensorFlow work as they are. Those of
-make_interpreter, here, compute in the pipeline's own threads, on the CPU or on an Edge TPU, and
-are what pycoral.adapters takes.
+Interpreters of tflite_runtime, ai_edge_litert and TensorFlow work unchanged. Those of
+make_interpreter in this module compute in the pipeline's own threads, on the CPU or on an Edge
+TPU, and pycoral.adapters accepts them.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _UNLIMITED = 2**31 - 1
 class PipelinedModelRunner:
     """Runs the segments of interpreters as a pipeline.
 
-    As in pycoral, inputs are copied when they are pushed, so that a script may use its buffer
-    again; with copy_inputs=False they are not, and must stay unchanged until their result.
-    Results of this module's interpreters are not copied, those of others once. Queues are
-    unlimited until a size is set, as in pycoral. Beyond it: waiting can be interrupted, nothing
-    hangs at the end, and statistics() tells what each segment did.
+    As in pycoral, inputs are copied when they are pushed, so that a script may reuse its buffer.
+    With copy_inputs=False they are not copied and must stay unchanged until their result. Results
+    of this module's interpreters are not copied, those of other interpreters once. Queues are
+    unlimited until a size is set, as in pycoral. Unlike in pycoral, waiting can be interrupted,
+    nothing hangs at the end, and statistics() reports what each segment did.
     """
 
     def __init__(self, interpreters: Sequence[Any], copy_inputs: bool = True) -> None:
@@ -49,7 +49,7 @@ class PipelinedModelRunner:
         self._is_closed = False
         self._has_ended = False
         self._lock = threading.Lock()
-        self._reasons: dict[int, str] = {}  # what interpreters raised, by segment
+        self._reasons: dict[int, str] = {}  # exceptions of interpreters, by segment
         self._inputs = {
             d["name"]: (np.dtype(d["dtype"]), tuple(int(n) for n in d["shape"]))
             for d in self._interpreters[0].get_input_details()
@@ -86,7 +86,7 @@ class PipelinedModelRunner:
             raise self._explained(pipeline, error) from error
 
     def pop(self) -> dict[str, Array] | None:
-        """The next result by the names of the outputs; None after the end of the stream.
+        """Returns the next result by the names of the outputs; None after the end of the stream.
 
         Raises RuntimeError if a segment failed, after the earlier results.
         """
@@ -119,9 +119,9 @@ class PipelinedModelRunner:
         pipeline.close()
 
     def _failure(self, pipeline: Any) -> str | None:
-        """The segment that failed first, and the reason, in the format of pycoral."""
+        """Names the segment that failed first and the reason, in the format of pycoral."""
         for loss in pipeline.losses():
-            segment = int(loss.device.split()[-1])  # each has one device, of the same number
+            segment = int(loss.device.split()[-1])  # each segment has one device with its number
             return f"Segment {segment} runner error: {self._reasons.get(segment, loss.reason)}"
         return None
 
@@ -142,7 +142,7 @@ class PipelinedModelRunner:
                 f"Input should be a list of numpy array of type {dtype}: '{name}' is {given}"
             )
         if array.shape != shape:
-            array = array.reshape(shape)  # as pycoral, which takes any array with enough elements
+            array = array.reshape(shape)  # pycoral takes any array with enough elements, too
         return array.copy() if self._copies else array
 
     def _pipeline(self) -> Any:
@@ -164,7 +164,7 @@ class PipelinedModelRunner:
         for interpreter in self._interpreters:
             if isinstance(interpreter, Interpreter):
                 interpreter.release_device()
-        # One without tensors fails at its first input, as in pycoral.
+        # An interpreter without tensors fails at its first input, as in pycoral.
         if all(isinstance(i, Interpreter) and i.is_allocated for i in self._interpreters):
             files = [Path(i.model_path) for i in self._interpreters]
             backends = [i.backend for i in self._interpreters]
@@ -184,7 +184,7 @@ def _turned_off() -> Error:
 
 
 def _check_order(interpreters: Sequence[Any]) -> None:
-    """An input of a segment must come from an earlier one, or be an input of the first."""
+    """Checks that each input of a segment comes from an earlier one or is an input of the first."""
     there = {d["name"] for d in interpreters[0].get_input_details()}
     for position, interpreter in enumerate(interpreters):
         missing = [d["name"] for d in interpreter.get_input_details() if d["name"] not in there]
@@ -204,7 +204,7 @@ def _limit(size: SupportsIndex) -> int:
 
 
 def _callable_backend(interpreter: Any, position: int, reasons: dict[int, str]) -> Backend:
-    """What computes a segment with the methods of an interpreter, of any runtime."""
+    """Makes a backend that computes a segment with an interpreter of any runtime."""
     inputs = interpreter.get_input_details()
     outputs = interpreter.get_output_details()
 

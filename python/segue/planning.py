@@ -45,7 +45,7 @@ def plan(
     max_tpus; without these goals, TPUs are added while each adds at least min_gain (0.1: 10 %) of
     throughput. strategy: "optimal" (stages and replicas with the smallest time), "balanced",
     "profile" or "compiler" (the cuts of Google's compiler). device: a name, a device file, or
-    unequal devices as "2xedgetpu-usb3:shared,2xedgetpu-pcie", with tpus=0.
+    unequal devices, such as "2xedgetpu-usb3:shared,2xedgetpu-pcie", with tpus=0.
 
     max_replicas and objective require strategy "optimal". search ("exact", "bisection" as in
     libcoral, or "exhaustive") requires "profile". measure: a backend, usually cpu_backend(), that
@@ -90,7 +90,7 @@ def compare(
     *,
     max_replicas: int = 0,
 ) -> list[Plan]:
-    """Plans of every strategy for each number of TPUs in the range, whose step must be 1."""
+    """Returns plans of every strategy for each number of TPUs in a range with step 1."""
     if not isinstance(tpus, range):
         raise TypeError(f"tpus must be a range, for example range(1, 9), not {tpus!r}")
     if tpus.step != 1 or not tpus:

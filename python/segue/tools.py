@@ -13,7 +13,7 @@ from segue.planning import AnyModel, to_command, to_model
 
 
 def to_compiler(compiler: Sequence[str] | str | None) -> list[str]:
-    """Returns the command of edgetpu_compiler; None: SEGUE_EDGETPU_COMPILER, or its name."""
+    """Returns the command of edgetpu_compiler; None means SEGUE_EDGETPU_COMPILER, or its name."""
     if compiler is None:
         compiler = os.environ.get("SEGUE_EDGETPU_COMPILER") or "edgetpu_compiler"
     return to_command(compiler)

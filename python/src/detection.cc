@@ -1,4 +1,4 @@
-// Detectors: pictures in, boxes out.
+// Binds detectors, which take pictures and return boxes.
 #include "segue/detection.h"
 
 #include <array>
@@ -44,7 +44,7 @@ std::pair<OutputArray, PicturePlacement> prepare(const Detector& detector,
                 "a picture is an array of uint8 [height, width, 3] (RGB), but " +
                     std::string(to_string(type_of(picture))) + " with " +
                     std::to_string(picture.ndim()) + " dimensions was given");
-  constexpr std::size_t kMost = 1U << 20U;  // prepare names the limit
+  constexpr std::size_t kMost = 1U << 20U;  // prepare refuses larger pictures
   const std::span<const std::uint8_t> rgb(static_cast<const std::uint8_t*>(picture.data()),
                                           picture.nbytes());
   const auto height = static_cast<std::uint32_t>(std::min(picture.shape(0), kMost));

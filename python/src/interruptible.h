@@ -1,4 +1,4 @@
-// Long calls that Ctrl-C ends.
+// Lets Ctrl-C end long calls.
 #pragma once
 
 #include <chrono>
@@ -10,9 +10,9 @@
 
 namespace segue::python {
 
-// Computes `work` on another thread, without the interpreter's lock, while this one, which holds
-// the lock, handles signals. If a handler raises, as that of Ctrl-C does, the work is stopped
-// first.
+// Computes `work` on another thread without the interpreter's lock, while this thread, which holds
+// the lock, handles signals. If a handler raises an exception, as that of Ctrl-C does, the work is
+// stopped before the exception is passed on.
 template <typename Work>
 auto run_interruptibly(const Work& work) {
   constexpr auto kBetweenChecks = std::chrono::milliseconds(20);
@@ -34,7 +34,7 @@ auto run_interruptibly(const Work& work) {
   return result.get();
 }
 
-// The same as a function for Python.
+// Wraps a function so that Python can call it as interruptible work.
 template <typename Result, typename... Arguments>
 auto interruptible(Result (*call)(Arguments...)) {
   return [call](Arguments... arguments) -> Result {

@@ -21,7 +21,7 @@ constexpr auto kUint = code(nb::dlpack::dtype_code::UInt);
 constexpr auto kFloat = code(nb::dlpack::dtype_code::Float);
 constexpr auto kBool = code(nb::dlpack::dtype_code::Bool);
 
-// Numbers of the file format that the header does not name: 1, 6, 7, 10.
+// The header does not name the types 1, 6, 7 and 10 of the file format.
 constexpr TypeForm kForms[] = {
     {ElementType::kFloat32, {kFloat, 32, 1}}, {ElementType{1}, {kFloat, 16, 1}},
     {ElementType::kInt32, {kInt, 32, 1}},     {ElementType::kUint8, {kUint, 8, 1}},
@@ -37,7 +37,8 @@ std::optional<ElementType> find_type(nb::dlpack::dtype form) {
   return std::nullopt;
 }
 
-// As tensors name it; where none has it, as numpy does.
+// Returns the name of the element type in the file format, or numpy's name if the format has no
+// such type.
 std::string type_text(nb::dlpack::dtype form) {
   if (const auto type = find_type(form)) return std::string(to_string(*type));
   using Kind = nb::dlpack::dtype_code;
@@ -65,7 +66,7 @@ std::string shape_text(std::span<const std::int32_t> shape) {
   return "[" + text + "]";
 }
 
-// A tensor of a model that it keeps alive.
+// A tensor of a model; the view keeps the model alive.
 struct TensorView {
   SharedModel model;
   TensorId id;
@@ -89,11 +90,11 @@ void bind_tensor(nb::module_& module) {
   nb::class_<TensorView>(module, "Tensor", "A tensor of a model.")
       .def_prop_ro(
           "name", [](const TensorView& view) { return view.model->model.unique_name(view.id); },
-          "Unique in the model; segments refer to tensors by this name.")
+          "A name that is unique in the model; segments refer to tensors by it.")
       .def_prop_ro("position", [](const TensorView& view) { return index(view.id); })
       .def_prop_ro(
           "type", [](const TensorView& view) { return std::string(to_string(view.tensor().type)); },
-          "As in the file format: INT8, FLOAT32, ...")
+          "The name in the file format: INT8, FLOAT32, ...")
       .def_prop_ro(
           "shape",
           [](const TensorView& view) {

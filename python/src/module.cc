@@ -22,7 +22,8 @@ void translate(const std::exception_ptr& pending, void* /*unused*/) {
 
 NB_MODULE(_segue, module) {
   using namespace segue::python;
-  // What a script still holds when it ends, as by a reference cycle, does not concern its user.
+  // Users need no warning about objects that a script still holds at its end, for example in a
+  // reference cycle.
   nb::set_leak_warnings(false);
   module.doc() = "Balanced CNN segments for several Edge TPUs.";
   module.def("version", [] { return segue::kVersion; });

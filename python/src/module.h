@@ -1,4 +1,4 @@
-// What the parts of the Python module share.
+// Declarations that the parts of the Python module share.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -35,11 +35,11 @@ struct GraphedModel {
 };
 using SharedModel = std::shared_ptr<const GraphedModel>;
 
-// A plan and the devices it is for.
+// A plan and the devices that it was made for.
 struct DevicedPlan {
   Plan plan;
   std::vector<DevicePool> pools;
-  std::string notes;  // plan_notes
+  std::string notes;  // from plan_notes
 };
 
 using SharedBackend = std::shared_ptr<const Backend>;
@@ -49,16 +49,16 @@ using InputArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 using OutputArray = nb::ndarray<nb::numpy>;
 using ConstantArray = nb::ndarray<nb::numpy, nb::ro>;
 
-// Throws Error(kInvalidArgument) where type, shape or order in memory are not those of the port.
+// Throws Error(kInvalidArgument) if type, shape or order in memory are not those of the port.
 void check_fits(const InputArray& array, const Port& port, const char* kind = "input");
-// Wraps the value as an array that keeps it. No copy.
+// Wraps the value, without a copy, as an array that owns it.
 [[nodiscard]] OutputArray to_array(TensorBytes&& value, const Port& port);
-// What lies in memory of `owner`. No copy.
+// Returns a view, without a copy, of bytes in memory that `owner` keeps alive.
 [[nodiscard]] ConstantArray view_of(std::span<const std::byte> bytes, ElementType type,
                                     std::span<const std::int32_t> shape, nb::handle owner);
 
-// What computes on this machine's cores: the runtime given, or that of SEGUE_TFLITE_LIB, the
-// wheel's own, the system's.
+// Returns the TensorFlow Lite libraries to try: the given one, or that of SEGUE_TFLITE_LIB, the
+// wheel's and the system's.
 [[nodiscard]] std::vector<std::filesystem::path> runtime_candidates(
     const std::optional<std::filesystem::path>& runtime);
 

@@ -1,4 +1,4 @@
-// Pipelines: arrays in and out, nothing copied, and no lock of the interpreter held while waiting.
+// Binds pipelines: arrays are not copied, and waiting threads do not hold the interpreter's lock.
 #include "segue/pipeline.h"
 
 #include <unistd.h>
@@ -33,7 +33,8 @@ Nanoseconds nanoseconds_of(double seconds) {
 
 class ArrayPipeline {
  public:
-  // The caller does not hold the interpreter's lock: Python functions may be opened as segments.
+  // The caller must not hold the interpreter's lock, because Python functions may be opened as
+  // segments.
   ArrayPipeline(PipelineLayout layout, std::vector<PipelineDevice> devices, PipelineOptions options)
       : pipeline_(
             std::make_unique<Pipeline>(std::move(layout), std::move(devices), std::move(options))) {
@@ -44,7 +45,7 @@ class ArrayPipeline {
   ArrayPipeline(const ArrayPipeline&) = delete;
   ArrayPipeline& operator=(const ArrayPipeline&) = delete;
   ~ArrayPipeline() {
-    if (::getpid() != process_) {  // a forked child has none of the threads to wait for
+    if (::getpid() != process_) {  // a forked child does not have these threads
       (void)pipeline_.release();
       return;
     }
@@ -57,8 +58,8 @@ class ArrayPipeline {
 
   [[nodiscard]] Pipeline& pipeline() const { return *pipeline_; }
 
-  // Cancels, and waits for the threads inside push and pop: at the end of a program they must leave
-  // while they can still take the interpreter's lock.
+  // Cancels and waits for the threads inside push and pop, which must leave these calls before the
+  // program ends, while they can still take the interpreter's lock.
   void end() const {
     constexpr auto kLongest = std::chrono::seconds(5);
     constexpr auto kLook = std::chrono::milliseconds(1);
@@ -69,7 +70,8 @@ class ArrayPipeline {
       std::this_thread::sleep_for(kLook);
   }
 
-  // An array per input: by name, in order, or the only one. Whether they were taken in time.
+  // Pushes an array per input: by name, in order, or the only one. Returns whether the pipeline
+  // took them in time.
   bool push(nb::handle inputs, std::optional<double> timeout_s) {
     released_->drop();
     std::vector<BorrowedTensor> tensors = borrow(arrays_of(inputs));
@@ -81,7 +83,7 @@ class ArrayPipeline {
     return flow == Flow::kOk;
   }
 
-  // Nothing when all was popped. Raises TimeoutError.
+  // Returns nothing if the pipeline is closed and all results were popped. Raises TimeoutError.
   std::optional<Result> pop(std::optional<double> timeout_s) {
     PipelineResult result;
     const Flow flow =
@@ -153,7 +155,8 @@ class ArrayPipeline {
     return tensors;
   }
 
-  // Without the interpreter's lock, but for now and then: an interrupt must end a wait.
+  // Tries without the interpreter's lock, and takes the lock from time to time so that an interrupt
+  // ends the wait.
   template <typename Try>
   Flow wait(std::optional<double> timeout_s, const Try& attempt) {
     const Inside inside(callers_);
@@ -202,7 +205,8 @@ class ArrayPipeline {
   pid_t process_ = ::getpid();
 };
 
-// A Python function that is called without the interpreter's lock held, and freed with it.
+// A Python function; its callers do not hold the interpreter's lock, which is taken to call and
+// free it.
 class Callback {
  public:
   explicit Callback(nb::callable function)
@@ -224,7 +228,7 @@ class Callback {
   std::shared_ptr<nb::callable> function_;
 };
 
-// Settings that all kinds of sources share.
+// Settings that all kinds of sources have.
 struct OpenOptions {
   std::uint32_t queue_capacity = 2;
   std::uint32_t result_capacity = 2;
@@ -248,7 +252,7 @@ PipelineOptions options_of(const OpenOptions& given) {
   return options;
 }
 
-// Whether they are Edge TPUs, which take compiled segments.
+// Returns whether the backends are Edge TPUs, which take compiled segments.
 bool want_compiled(const std::vector<SharedBackend>& backends) {
   if (backends.empty() || std::ranges::find(backends, nullptr) != backends.end())
     throw Error(ErrorCode::kInvalidArgument,
@@ -263,7 +267,7 @@ bool want_compiled(const std::vector<SharedBackend>& backends) {
   return count > 0;
 }
 
-// As many devices as there are backends; one that is no device serves for all.
+// Makes a device of each backend, or all needed devices of a single backend.
 std::vector<PipelineDevice> devices_of(const std::vector<SharedBackend>& backends,
                                        std::uint32_t needed) {
   if (want_compiled(backends) && backends.size() < needed) {
@@ -286,7 +290,7 @@ std::unique_ptr<ArrayPipeline> open(PipelineLayout layout,
   return std::make_unique<ArrayPipeline>(std::move(layout), std::move(devices), std::move(options));
 }
 
-// Where segue.Pipeline was made.
+// Issues the notes as warnings at the line that made the segue.Pipeline.
 void warn(const std::vector<std::string>& notes) {
   const nb::gil_scoped_acquire held;
   const nb::object show = nb::module_::import_("warnings").attr("warn");
@@ -301,7 +305,7 @@ PipelineLayout layout_of_folder(const std::filesystem::path& folder, bool compil
   return pipeline_layout(std::move(split.segments), replicas);
 }
 
-// With a model, a pipeline continues on the remaining devices with a new plan.
+// Returns a function that makes a new plan for the remaining devices, which needs the model.
 std::function<std::optional<PipelineLayout>(std::uint32_t)> replanning(const SharedModel& model,
                                                                        const Plan& plan) {
   return [model, devices = plan.devices](std::uint32_t count) -> std::optional<PipelineLayout> {
@@ -376,9 +380,9 @@ void bind_opening(nb::module_& module) {
 
 void bind_result(nb::module_& module) {
   nb::class_<Result>(module, "Result", "Result of one input.")
-      .def_ro("number", &Result::number, "Of the input, from 0.")
+      .def_ro("number", &Result::number, "The number of the input, from 0.")
       .def_ro("latency_ns", &Result::latency_ns,
-              "From the accepted push until the result is available.")
+              "The time from the accepted push until the result is available.")
       .def_ro("outputs", &Result::outputs, nb::sig("def outputs(self) -> dict[str, numpy.ndarray]"),
               "Arrays by the names of the outputs.");
 }

@@ -1,4 +1,4 @@
-// Plans: made, compared, written as segments, verified, simulated.
+// Binds plans and what uses them: comparison, splitting, verification and simulation.
 #include <nanobind/stl/pair.h>
 
 #include "interruptible.h"
@@ -103,14 +103,15 @@ void bind_plan(nb::module_& module) {
       });
 }
 
-// The devices that a plan was made for, or those given.
+// Pairs a plan with the given devices, or with those that it was made for.
 Shared with_devices(Plan plan, const std::optional<std::string>& device) {
   auto pools = device ? open_devices(*device, plan.device_count())
                       : open_devices(plan.devices, plan.device_count());
   return std::make_shared<const DevicedPlan>(DevicedPlan{std::move(plan), std::move(pools), ""});
 }
 
-// A number of TPUs, or a number in the text of the devices, but not two that differ.
+// Opens the devices. The number of TPUs may be given in `tpus` or in the text, but not as two
+// different numbers.
 std::vector<DevicePool> open_counted(const std::string& device, std::uint32_t tpus) {
   const bool is_counted = has_device_count(device);
   if (tpus == 0 && !is_counted)
@@ -147,11 +148,11 @@ struct PlanArguments {
   std::optional<double> min_throughput_per_s;
   double min_gain = 0;
   std::string search;
-  SharedBackend measure;              // None: simulated times
+  SharedBackend measure;              // null: simulated times
   std::vector<std::string> compiler;  // empty: no refinement
 };
 
-// Called without the interpreter's lock.
+// The caller must not hold the interpreter's lock.
 Shared make(const SharedModel& model, const PlanArguments& arguments) {
   PlanRequest request{.pools = open_counted(arguments.device, arguments.tpus),
                       .strategy = find_strategy(arguments.strategy)};
@@ -268,7 +269,7 @@ void bind_segments(nb::module_& module) {
       .def_ro("parameter_bytes", &VerifyReport::parameter_bytes, "Constants compared.")
       .def_ro("inputs_run", &VerifyReport::inputs_run)
       .def_ro("operators_run", &VerifyReport::operators_run,
-              "Fewer than all if the runtime does not support a custom operator.")
+              "Fewer than operator_count if the runtime does not support a custom operator.")
       .def_ro("not_run", &VerifyReport::not_run,
               "Why some operators were not run; empty if all were run.")
       .def_ro("tensors_compared", &VerifyReport::tensors_compared)
@@ -278,7 +279,7 @@ void bind_segments(nb::module_& module) {
       .def_ro("warnings", &VerifyReport::warnings,
               "Tensors whose values are weak evidence; try more inputs.")
       .def_ro("warnings_of_constants", &VerifyReport::warnings_of_constants,
-              "The same for tensors that do not depend on any input.")
+              "Like warnings, for tensors that do not depend on any input.")
       .def("__bool__", &VerifyReport::agrees);
   module.def(
       "verify",
@@ -320,7 +321,7 @@ void bind_timeline(nb::module_& module) {
             for (const Nanoseconds latency : self.latencies) latencies.push_back(latency.count());
             return latencies;
           },
-          "Of each input, from its first hop to its result.")
+          "The time of each input from its first hop to its result.")
       .def_prop_ro(
           "utilisations",
           [](const Timeline& self) {
@@ -329,7 +330,7 @@ void bind_timeline(nb::module_& module) {
               utilisations.push_back(stage.utilisation);
             return utilisations;
           },
-          "Of each device of each stage.");
+          "Busy share of each device of each stage.");
   module.def(
       "simulate",
       [](const Shared& plan, std::uint64_t inputs, std::uint32_t queue_capacity) {

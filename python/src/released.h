@@ -1,4 +1,4 @@
-// Arrays that a pipeline borrowed, until a thread with the interpreter's lock drops them.
+// Keeps arrays that a pipeline borrowed until a thread with the interpreter's lock drops them.
 #pragma once
 
 #include <mutex>
@@ -13,9 +13,9 @@ inline int drop_arrays(void* arrays) {
   return 0;
 }
 
-// Arrays that the pipeline no longer reads. Its threads must not wait for the interpreter's lock,
-// so they leave the arrays here, and the next thread that has the lock drops them; once the
-// pipeline is gone, the main thread.
+// Holds arrays that the pipeline no longer reads. The pipeline's threads must not wait for the
+// interpreter's lock, so they leave the arrays here. The next thread that has the lock drops them;
+// after the pipeline's end, the main thread does.
 class Released {
  public:
   void add(std::vector<InputArray>* arrays) {
@@ -26,7 +26,7 @@ class Released {
       Py_AddPendingCall(drop_arrays, arrays);
     }
   }
-  // drop is not called any more after this.
+  // drop is not called after this.
   void end() {
     {
       const std::lock_guard lock(mutex_);
@@ -34,7 +34,7 @@ class Released {
     }
     drop();
   }
-  // The caller holds the interpreter's lock.
+  // The caller must hold the interpreter's lock.
   void drop() {
     std::vector<std::vector<InputArray>*> arrays;
     {

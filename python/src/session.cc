@@ -1,4 +1,4 @@
-// Backends, and models opened on them.
+// Binds backends and sessions, which are models opened on them.
 #include "session.h"
 
 #include <dlfcn.h>
@@ -32,8 +32,8 @@ std::vector<fs::path> candidates(const std::optional<fs::path>& named, const cha
   return {library};
 }
 
-// A Python function as a segment, as that of an interpreter of tflite_runtime. Its last user, in
-// whatever thread, needs the interpreter's lock to drop the function.
+// A Python function that computes a segment, for example with an interpreter of tflite_runtime. The
+// last user, in any thread, needs the interpreter's lock to drop the function.
 struct Function {
   std::vector<Port> inputs;
   std::vector<Port> outputs;
@@ -102,7 +102,7 @@ class FunctionBackend : public Backend {
   std::shared_ptr<const Function> function_;
 };
 
-// A session with the model it reads, for one thread at a time.
+// A session and the model that it reads; only one thread may use it at a time.
 struct OpenedSession {
   SharedModel model;
   SharedBackend backend;

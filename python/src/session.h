@@ -1,4 +1,4 @@
-// Backends as Python objects share them.
+// Functions of backends that several bindings share.
 #pragma once
 
 #include <nanobind/stl/pair.h>
@@ -8,14 +8,14 @@
 
 namespace segue::python {
 
-// As Python lists them.
+// Copies the ports into a vector, which Python shows as a list.
 [[nodiscard]] std::vector<Port> ports_of(std::span<const Port> ports);
 
-// Throws Error(kUnsupported) where no tensor has elements of this type.
+// Returns the element type of an array; throws Error(kUnsupported) if no tensor has such elements.
 [[nodiscard]] ElementType type_of(const InputArray& array);
 [[nodiscard]] std::vector<std::int32_t> shape_of(const InputArray& array);
 
-// The libraries given, or those of SEGUE_TFLITE_LIB and SEGUE_EDGETPU_LIB, or the defaults.
+// Returns the given libraries, or those of SEGUE_TFLITE_LIB and SEGUE_EDGETPU_LIB, or the defaults.
 [[nodiscard]] EdgeTpuLibraries edgetpu_libraries(
     const std::optional<std::filesystem::path>& runtime,
     const std::optional<std::filesystem::path>& edgetpu_library);

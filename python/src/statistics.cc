@@ -1,4 +1,4 @@
-// What a pipeline measured.
+// Binds the statistics of a pipeline.
 #include "module.h"
 #include "segue/pipeline.h"
 

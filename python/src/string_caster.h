@@ -1,5 +1,5 @@
-// Strings between C++ and Python: names in models and of files may hold any bytes, which Python
-// keeps as surrogates and gives back as they were.
+// Converts strings between C++ and Python. Names in models and of files may contain any bytes,
+// which Python keeps as surrogates and returns unchanged.
 #pragma once
 
 #include <nanobind/nanobind.h>

@@ -22,7 +22,7 @@ NODE = {
 
 
 class LocalCluster:
-    """The node of the driver has no processors, so that any other node may be killed."""
+    """A cluster whose driver's node has no processors, so that any other node may be killed."""
 
     def __init__(self, nodes):
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **NODE})
@@ -34,14 +34,14 @@ class LocalCluster:
         return self.cluster.add_node(**{"num_cpus": 1, **NODE, **settings})
 
     def ensure(self, count):
-        """As many living nodes, whatever a test before has killed."""
+        """Starts nodes until `count` are alive, because an earlier test may have killed some."""
         while len(self.nodes) < count:
             self.nodes.append(self.add())
 
     def kill(self, node, processes):
-        """As a host that loses its power; the stages alone would compute for another second.
+        """Kills a node and its stages, like a power loss; stages alone would run another second.
 
-        processes: from processes_of.
+        processes: the result of processes_of.
         """
         self.nodes.remove(node)
         for node_id, process in processes:
@@ -55,7 +55,7 @@ class LocalCluster:
 
 
 def processes_of(pipeline):
-    """Node and process of each device, in the order of the stages."""
+    """Returns node and process of each device, in the order of the stages."""
     workers = [place.worker for stage in pipeline._core._stages for place in stage.places]
     calls = [worker.actor.__ray_call__.remote(lambda _: os.getpid()) for worker in workers]
     return list(zip([worker.node_id for worker in workers], ray.get(calls)))

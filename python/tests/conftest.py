@@ -30,14 +30,14 @@ def images() -> list[np.ndarray]:
 
 @pytest.fixture(scope="session")
 def expected(model: segue.Model):
-    """What the whole model gives."""
+    """The outputs of the whole model."""
     session = segue.open_session(model, segue.cpu_backend())
     return lambda image: session.run([image])[0]
 
 
 @pytest.fixture
 def stand_ins(monkeypatch):
-    """Backends of the devices of the stand-in for libedgetpu."""
+    """Backends for the devices of the stand-in for libedgetpu."""
     if "SEGUE_TEST_STAND_IN" not in os.environ:
         pytest.skip("SEGUE_TEST_STAND_IN names no stand-in for libedgetpu; scripts/test builds it")
     monkeypatch.setenv("SEGUE_EDGETPU_LIB", os.environ["SEGUE_TEST_STAND_IN"])

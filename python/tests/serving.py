@@ -1,4 +1,4 @@
-"""A server in a thread, and a detector whose detections tell which image they are of."""
+"""A server in a thread, and a detector whose detections identify their image."""
 
 import asyncio
 import contextlib
@@ -85,7 +85,7 @@ class MarkingDetector:
 
 
 class Measured:
-    """A pipeline, raw or not; a raw one has its losses as a function."""
+    """A segue.Pipeline, or a raw pipeline, in which `losses` is a method."""
 
     def __init__(self, pipeline):
         self.pipeline = pipeline
@@ -220,7 +220,7 @@ def free_port():
 
 
 def device_process(parent, device):
-    """The process in which a pipeline of process `parent` runs an Edge TPU."""
+    """Returns the process in which a pipeline of process `parent` runs an Edge TPU."""
     for children in Path(f"/proc/{parent}/task").glob("*/children"):
         for child in children.read_text().split():
             line = Path(f"/proc/{child}/cmdline").read_text()
@@ -231,7 +231,7 @@ def device_process(parent, device):
 
 @contextlib.contextmanager
 def program(*arguments, **settings):
-    """The running server, with its address. Ends it with SIGTERM, unless that was done."""
+    """Starts the server program and yields it with its address; ends it with SIGTERM if it runs."""
     process = subprocess.Popen(
         [sys.executable, "-m", "segue.serve", *map(str, arguments), "--port", "0"],
         stderr=subprocess.PIPE,
@@ -248,7 +248,7 @@ def program(*arguments, **settings):
                 break
         else:
             raise AssertionError(f"ended with {process.wait()}")
-        process.status = 0  # expected at the end
+        process.status = 0  # the expected exit status
         process.is_ending = False
         yield process
         if not process.is_ending:

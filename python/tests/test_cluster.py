@@ -76,7 +76,7 @@ def check_ports(pipeline, parts):
 
 
 def check_refusals(pipeline, image):
-    """Inputs that do not fit; the pipeline goes on."""
+    """Pushes inputs that do not fit; the pipeline continues."""
     for inputs, text in (
         (image[:, 1:], "shape"),
         (image.astype(np.uint8), "elements"),
@@ -93,7 +93,7 @@ def check_refusals(pipeline, image):
 
 
 def check_limits(pipeline, images, expected):
-    """A full pipeline takes nothing; a closed one is drained."""
+    """Checks that a full pipeline takes no input and that a closed one is drained."""
     pushed = 0
     while pipeline.push(images[0], 0.0):
         pushed += 1
@@ -132,7 +132,7 @@ def test_changed_segment_is_sent_again(opened, model, two_stages, images, expect
     written = kept[1].stat().st_mtime_ns
     with opened(two_stages, model) as pipeline:
         check(pipeline.run(images), images, expected)
-    assert kept[1].stat().st_mtime_ns == written  # what is there is not sent again
+    assert kept[1].stat().st_mtime_ns == written  # a stored segment is not sent again
 
 
 def test_store_refuses_other_content(tmp_path):
@@ -224,7 +224,7 @@ def test_stopped_process_is_lost_after_watchdog(opened, model, two_stages, image
 
 
 def test_skipping_tensors_reach_later_stages(opened, images):
-    """A residual network, cut where two tensors cross."""
+    """A residual network is cut where two tensors cross."""
     model = segue.open_model("zoo:resnet50@32")
     plan = segue.plan(model, 2, "optimal", max_replicas=1)
     whole = segue.open_session(model, segue.cpu_backend())

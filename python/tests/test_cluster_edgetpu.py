@@ -1,4 +1,4 @@
-"""Edge TPUs of a node, which a stand-in for libedgetpu computes."""
+"""Edge TPUs of a node, imitated by a stand-in for libedgetpu."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ def cluster(stand_ins):
 
 
 def device_processes():
-    """By the name of their device."""
+    """Returns processes by the name of their device."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:

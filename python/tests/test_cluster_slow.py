@@ -90,7 +90,7 @@ def test_killed_nodes_lose_double_and_swap_nothing(cluster, resnet, whole):
 
 
 def test_throughput_is_the_predicted(cluster):
-    """Simulated times, scaled so that the slowest stage takes 20 ms."""
+    """Simulated times are scaled so that the slowest stage takes 20 ms."""
     cluster.ensure(3)
     model = segue.open_model("zoo:conv5-f32")
     plan = segue.plan(model, 3, "balanced")

@@ -1,4 +1,4 @@
-"""Detectors: pictures in, boxes in their pixels out."""
+"""Detectors take pictures and return boxes in pixels of the picture."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def detector(model):
 
 
 def output_with(model, channels):
-    """An output whose first row has these channels; the others are 0."""
+    """Makes an output whose first row has these channels; the others are 0."""
     (tensor,) = model.outputs
     values = np.zeros(tensor.shape, np.float32)
     values[0, 0] = channels

@@ -1,4 +1,4 @@
-"""The Python examples, run as people run them."""
+"""Runs the Python examples as users do."""
 
 import subprocess
 import sys

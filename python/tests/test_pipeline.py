@@ -70,7 +70,7 @@ def test_edge_tpus_run_compiled_segments(
 
 
 def device_processes() -> dict[str, int]:
-    """Of this process: title and number."""
+    """Returns the device processes of this process by title, with their numbers."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -165,7 +165,7 @@ def test_input_mismatch_names_given_and_expected(parts, images):
 
 
 def identity_pipeline(seen, shape=(1, 8), queue_capacity=2):
-    """A segment in Python that notes where its input lies."""
+    """Makes a pipeline of a Python function that records the address of its input."""
     like = np.zeros(shape, dtype=np.int8)
 
     def run(arrays):
@@ -217,7 +217,7 @@ def test_input_arrays_are_released_after_use(parts):
 
 
 def test_waiting_pop_releases_the_gil(parts, images):
-    """pop waits for an input that another thread pushes: with the interpreter locked it never came."""
+    """pop waits for an input that another thread pushes, which needs the interpreter's lock."""
     with segue.Pipeline(parts) as pipeline:
         waiting = threading.Event()
 
@@ -356,7 +356,7 @@ def test_deleted_pipeline_releases_inputs(parts, images):
         with segue.Pipeline(parts) as pipeline:
             pipeline.push(images[0])
     del pipeline
-    # A thread that computed when its pipeline ended lets go a moment later.
+    # A thread that computed when its pipeline ended releases its array a moment later.
     for _ in range(600):
         gc.collect()
         if sys.getrefcount(images[0]) == references:

@@ -187,7 +187,7 @@ def test_device_and_zoo_names_are_listed():
     assert np.all([name.startswith("zoo:") for name in segue.zoo_names()])
 
 
-# What it computes takes seconds at least; so much may pass after Ctrl-C.
+# The work takes seconds at least; this is the longest time that may pass after Ctrl-C.
 SOON_S = 0.5
 
 

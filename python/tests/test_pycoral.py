@@ -1,4 +1,4 @@
-"""What scripts rely on that were written for pycoral: its pipelines, and what its adapters call."""
+"""Tests what scripts for pycoral rely on: its pipelines and the methods that its adapters call."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from segue import pipelined_model_runner as pipeline
 
 
 def said_by(program):
-    """Exit status, stdout and stderr."""
+    """Runs a program; returns exit status, stdout and stderr."""
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
     )
@@ -192,7 +192,7 @@ def test_invalid_queue_size_is_refused(files, size, error):
 
 
 class Named:
-    """An interpreter of another runtime that has only names, and fails when told to."""
+    """An interpreter of another runtime that has only names and fails on request."""
 
     def __init__(self, reads, gives, error=None):
         self.names = (reads, gives)

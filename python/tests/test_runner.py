@@ -16,7 +16,7 @@ def interpreters(parts):
 
 
 def classify(runner, images):
-    """What pycoral's example model_pipelining_classify_image does."""
+    """Does the same as pycoral's example model_pipelining_classify_image."""
     results = []
     name = runner.interpreters()[0].get_input_details()[0]["name"]
 

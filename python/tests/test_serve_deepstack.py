@@ -80,7 +80,7 @@ def test_formats_of_images(server, detector, expected, kind):
 
 
 def test_frigate_deepstack_plugin_is_answered(server, detector, expected):
-    """As frigate/detectors/plugins/deepstack.py asks: a JPEG and an empty api_key."""
+    """frigate/detectors/plugins/deepstack.py sends a JPEG and an empty api_key."""
     data = serving.encoded(serving.picture(7, 320, 320), "JPEG")
     answer = requests.post(
         f"{server.url}/v1/vision/detection",
@@ -112,7 +112,7 @@ def test_single_file_with_other_name_is_used(server):
 
 
 def png_that_claims(width, height):
-    """A small file of a huge image."""
+    """Makes a small file that claims to be a huge image."""
 
     def chunk(kind, data):
         body = kind + data

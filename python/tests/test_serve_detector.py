@@ -1,4 +1,4 @@
-"""The program with a model that segue.Detector reads, asked by each protocol."""
+"""Tests the program with a model that segue.Detector reads, through each protocol."""
 
 import json
 
@@ -29,7 +29,7 @@ def model_file(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(model_file):
-    """What the whole model and segue.Detector find in a picture."""
+    """The detections of the whole model and segue.Detector in a picture."""
     model = segue.open_model(model_file)
     session = segue.open_session(model, segue.cpu_backend())
     detector = segue.Detector(model, score=0.1)

@@ -1,4 +1,4 @@
-"""Frigate's ZeroMQ detector, asked as its plugin frigate/detectors/plugins/zmq_ipc.py asks."""
+"""Sends the requests of Frigate's ZeroMQ plugin frigate/detectors/plugins/zmq_ipc.py."""
 
 import json
 import threading
@@ -142,11 +142,11 @@ def test_model_handshake_accepts_and_stores_nothing(plugin):
 def test_invalid_request_is_refused(plugin, header, frames, reason):
     answer = plugin.error(header, *frames)
     assert answer["code"] == 400 and reason in answer["error"]
-    assert plugin.rows(serving.picture(1))[0, 1] > 0  # this client goes on
+    assert plugin.rows(serving.picture(1))[0, 1] > 0  # this client can continue
 
 
 def test_no_error_has_the_size_of_rows(plugin):
-    """The list of sizes in the message makes errors of many lengths, 480 among them."""
+    """The list of sizes in the message makes errors of many lengths, including 480."""
     header = {"dtype": "uint8", "shape": SHAPE}
     lengths = set()
     for size in (1, 10, 100):
@@ -212,7 +212,7 @@ class CountingDetector(serving.MarkingDetector):
 
 
 def test_full_queue_refuses_zmq_request(tmp_path):
-    """More clients than the queue has places; a refused one costs no work and succeeds later."""
+    """With more clients than places in the queue, a refused one succeeds later."""
     detector = CountingDetector((1, 64, 64, 3))
     release = threading.Event()
     pipeline = serving.blocked_pipeline(release, shape=(1, 64, 64, 3))

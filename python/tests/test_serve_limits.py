@@ -1,4 +1,4 @@
-"""Clients that are slow, vanish, send too much or may not ask; and the end of a server."""
+"""Tests clients that are slow, vanish, send too much or lack a token, and the end of a server."""
 
 import contextlib
 import json
@@ -40,7 +40,7 @@ def request_text(length, **headers):
 
 
 def read_all(connection):
-    """Until the server closes the connection."""
+    """Reads until the server closes the connection."""
     data = b""
     while True:
         try:
@@ -72,10 +72,10 @@ def test_oversize_body_gets_413(release):
         assert infer(server).status_code == 200
         answer = infer(server, bytes(1001))
         assert answer.status_code == 413 and "1000 bytes" in answer.json()["error"]
-        # Without a length: refused as soon as the limit is passed.
+        # A request without a length is refused as soon as it exceeds the limit.
         answer = infer(server, iter([bytes(600), bytes(600)]))
         assert answer.status_code == 413
-        # A length that is a lie is refused before any of it is read.
+        # A false length beyond the limit is refused before the body is read.
         with server.raw() as connection:
             connection.sendall(request_text(10**12))
             assert b" 413 " in connection.recv(4096)
@@ -98,7 +98,7 @@ def test_full_queue_gets_503_with_retry_after(release):
 
 
 def test_large_body_is_refused_with_an_answer(release):
-    """The client sends all of it before it reads; a closed connection would lose the answer."""
+    """The client sends everything before it reads; closing the connection would lose the answer."""
     token = "a" * 20
     with copying(release, max_queue=1, max_body=4 << 20, token=token) as server:
         allowed = {"Authorization": f"Bearer {token}"}
@@ -145,7 +145,7 @@ def test_disconnected_client_frees_its_place(release):
         wait_until(lambda: server.engine.unanswered == 8)
         for connection in connections:
             connection.close()
-        # Those that the pipeline already has stay: one computes, one waits, one is being pushed.
+        # The inputs in the pipeline remain: one is computed, one waits, and one is being pushed.
         wait_until(lambda: server.engine.unanswered <= 3)
         release.set()
         assert infer(server).status_code == 200

@@ -1,4 +1,4 @@
-"""1000 requests by each protocol, eight at once. Minutes: -m "not slow" leaves them out."""
+"""1000 requests by each protocol, eight at a time. This takes minutes; -m "not slow" skips it."""
 
 import json
 import os
@@ -31,7 +31,7 @@ OUTPUT = "conv2d_4"
 
 
 class Asked:
-    """What the clients of one protocol saw."""
+    """The answers that the clients of one protocol got."""
 
     def __init__(self, protocol):
         self.protocol = protocol
@@ -52,7 +52,7 @@ class Asked:
 
 
 def ask_all(protocol, make_client, count=REQUESTS, on_answer=lambda answered: None):
-    """Every request once, by CLIENTS threads; a client says whether an answer is right."""
+    """Sends every request once from CLIENTS threads; a client returns if its answer is right."""
     asked = Asked(protocol)
     numbers = iter(range(count))
     lock = threading.Lock()
@@ -84,7 +84,7 @@ def ask_all(protocol, make_client, count=REQUESTS, on_answer=lambda answered: No
 
 
 class Answers:
-    """The pictures, and what is right for each of them by each protocol."""
+    """The pictures, and the right answer for each of them in each protocol."""
 
     def __init__(self, detector, expected):
         self.pixels = [serving.picture(i) for i in range(PICTURES)]
@@ -181,7 +181,7 @@ def serve(pipeline, detector, folder):
 
 
 def test_lost_device_loses_no_request(stand_ins, model, detector, answers, tmp_path, capsys):
-    """Two segments on the stand-ins of three Edge TPUs; the first is killed among the requests."""
+    """Two segments run on stand-ins for three Edge TPUs; the first is killed between requests."""
     for file in segue.split(model, segue.plan(model, 2, "balanced"), tmp_path):
         shutil.copy(file, file.with_name(f"{file.stem}_edgetpu.tflite"))
     for protocol in ("tritonclient", "multipart", "ZeroMQ"):
@@ -220,7 +220,7 @@ def key_of(protocol):
 
 
 def test_memory_stays_flat(parts, detector, answers, tmp_path, capsys):
-    """After a first thousand requests of each protocol, a second one adds nothing."""
+    """After 1000 requests of each protocol, another 1000 do not increase the memory."""
     with serve(segue.Pipeline(parts), detector, tmp_path) as server:
         clients = answers.clients(server)
         for protocol, client in clients.items():
@@ -229,7 +229,7 @@ def test_memory_stays_flat(parts, detector, answers, tmp_path, capsys):
         for protocol, client in clients.items():
             assert ask_all(protocol, client).wrong == []
         after = serving.memory_kib()
-    # One leaked tensor per request would be 3000 x 12 KiB, in or 128 KiB, out.
+    # One leaked tensor per request would take 3000 x 12 KiB (inputs) or 3000 x 128 KiB (outputs).
     assert after - before < 8 * 1024
     with capsys.disabled():
         print(f"\nresident memory: {before} KiB, then {after} KiB after 3000 more requests")
@@ -239,7 +239,7 @@ MARK = b"segue stand-in:\0"  # tests/stand_in_edgetpu.h: the time of a computati
 
 
 def compile_to_take(folder, nanoseconds):
-    """Segments that the stand-in of an Edge TPU takes this long for, and computes nothing in."""
+    """Writes segments for which the stand-in takes this long without computing anything."""
     compiler = REPOSITORY / "build/release/tests/stand_in_compiler"
     if not compiler.exists():
         pytest.skip("the stand-in compiler is not built; scripts/test builds it")
@@ -262,9 +262,9 @@ def run_segue(*arguments):
 def test_throughput_matches_segue_run(
     stand_ins, model, detector, answers, tmp_path, capsys, protocol
 ):
-    """Devices of 10 ms per input: the server keeps them as busy as `segue run` does.
+    """The server keeps devices of 10 ms per input as busy as `segue run` does.
 
-    Other programs disturb both, so the better of up to three pairs of runs counts.
+    Other programs disturb both, so the best of up to three pairs of runs counts.
     """
     segue.split(model, segue.plan(model, 2, "balanced"), tmp_path)
     compile_to_take(tmp_path, 10_000_000)

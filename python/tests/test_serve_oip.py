@@ -1,4 +1,4 @@
-"""Open Inference Protocol v2, asked by NVIDIA's client and by hand."""
+"""Tests Open Inference Protocol v2 with NVIDIA's client and with handwritten requests."""
 
 import json
 import re

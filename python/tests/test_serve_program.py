@@ -1,4 +1,4 @@
-"""`python -m segue.serve`, and what it measures."""
+"""Tests `python -m segue.serve` and its metrics."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def infer(server, image):
 
 
 def metrics_of(server):
-    """Values by name with labels."""
+    """Returns values by name with labels."""
     lines = requests.get(f"{server.url}/metrics", timeout=30).text.splitlines()
     return {name: float(value) for name, value in (x.rsplit(" ", 1) for x in lines if x[0] != "#")}
 

@@ -1,4 +1,4 @@
-"""What the command line has, from Python: goals, compiler, proofs, sweeps, traces and reports."""
+"""Tests in Python what the command line has: goals, compiler, proofs, sweeps, traces, reports."""
 
 import json
 import os

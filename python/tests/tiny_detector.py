@@ -68,7 +68,7 @@ class _Model:
 
 
 def tiny_detector():
-    """The bytes of the file."""
+    """Returns the bytes of the file."""
     random = np.random.default_rng(3)
     model = _Model()
     int32 = schema.TensorType.INT32

@@ -158,7 +158,7 @@ def _names(text: str) -> list[str]:
 
 
 def _numbers(text: str) -> list[int]:
-    """As `segue sweep --tpus`."""
+    """Parses the numbers that `segue sweep --tpus` takes."""
     numbers: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("..")

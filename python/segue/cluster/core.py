@@ -32,7 +32,7 @@ class _Lost(Exception):
 
 
 class Core:
-    """Everything behind the methods of ClusterPipeline, for any number of threads."""
+    """Implements the methods of ClusterPipeline, which any number of threads may call."""
 
     def __init__(self, workers: Workers, segments: list[Segment], settings: Settings) -> None:
         self._workers = workers
@@ -62,7 +62,7 @@ class Core:
             raise
         threading.Thread(target=self._repair_all, name="segue-repair", daemon=True).start()
 
-    # --- what callers do
+    # --- called by users of the pipeline
 
     def push(self, inputs: dict[str, list[bytes]], timeout_s: float | None) -> bool:
         with self._changed:
@@ -106,7 +106,7 @@ class Core:
             self._changed.notify_all()
 
     def end(self, error: Error | None = None) -> None:
-        """Discards what is in flight, and ends the workers. Results stay, if there is an error."""
+        """Discards the inputs in flight and ends the workers. After an error, results are kept."""
         with self._changed:
             if self._is_ended:
                 return
@@ -155,7 +155,7 @@ class Core:
     def _is_drained(self) -> bool:
         return self._is_closed and self._popped == self._pushed
 
-    # --- what a thread of a worker does
+    # --- called by the threads of workers
 
     def _compute(self, place: Place) -> None:
         while (taken := self._take(place)) is not None:
@@ -175,7 +175,7 @@ class Core:
                 self._restart(place, flight)  # a tensor was in the store of a node that is gone
             except Exception as error:  # a thread must not end unnoticed
                 if self._is_over(place):
-                    return  # a call of the segment before
+                    return  # the call was for the previous segment
                 self.end(Error(f"{place.worker.name}: {reason_of(error)}", "internal"))
                 return
 
@@ -280,7 +280,7 @@ class Core:
                 self._changed.notify_all()
 
     def _lose(self, place: Place, reason: str, *, is_node_in_doubt: bool) -> None:
-        """Takes back what the worker has; the inputs run again."""
+        """Takes back the worker's inputs, which run again elsewhere."""
         with self._changed:
             if place.is_lost or self._is_ended:
                 return
@@ -307,7 +307,7 @@ class Core:
             except Error as error:
                 self.end(error)
                 return
-            except Exception as error:  # as when the cluster itself is gone
+            except Exception as error:  # for example, the cluster itself is gone
                 self.end(Error(f"the cluster failed: {reason_of(error)}", "device"))
                 return
             self._record(place.worker, place.stage.index, reason, remedy or "none")
@@ -336,7 +336,7 @@ class Core:
         with self._changed:
             for stage in self._stages:
                 for place in stage.places:
-                    place.is_lost = True  # ends its threads; the worker stays
+                    place.is_lost = True  # ends the threads of the place; the worker stays
             for flight in self._flights.values():
                 flight.restart()
             also, self._lost = self._lost, deque()
@@ -352,7 +352,7 @@ class Core:
         return None
 
     def _deploy(self, segments: list[Segment]) -> bool:
-        """False if a worker was lost meanwhile; `_live` has those that are left."""
+        """Returns False if a worker was lost meanwhile; `_live` has the remaining ones."""
         needed = [segment for segment in segments for _ in range(segment.replicas)]
         chosen = list(zip(self._live, needed))
         opened = self._workers.open(chosen, self._lose_idle)
@@ -383,7 +383,7 @@ class Core:
         self._changed.notify_all()
 
     def _lose_idle(self, worker: Worker, reason: str, is_node_in_doubt: bool) -> None:
-        """A worker that was lost before it computed."""
+        """Records the loss of a worker that had not computed yet."""
         if worker not in self._live:
             return
         self._drop(worker)

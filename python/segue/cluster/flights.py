@@ -1,4 +1,4 @@
-"""What a pipeline on a cluster consists of: stages, the workers that compute them, and inputs."""
+"""The parts of a pipeline on a cluster: stages, the workers that compute them, and inputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Flight:
     begin_ns: int
     tensors: dict[str, Sequence[Any]] = field(default_factory=dict)  # pieces, or references to them
     stage: int = 0
-    holder: Place | None = None  # what computes it
+    holder: Place | None = None  # the place that computes the input
 
     def restart(self) -> None:
         self.tensors = dict(self.inputs)
@@ -38,7 +38,7 @@ class Place:
     worker: Worker
     stage: Stage
     call: Any  # the actor's method
-    opened: int  # the worker's segment that this place computes
+    opened: int  # number of the worker's segment that this place computes
     submits: threading.Lock = field(default_factory=threading.Lock)
     calls: int = 0
     is_lost: bool = False
@@ -78,7 +78,7 @@ class Settings:
     result_capacity: int
     watchdog_s: float
     on_loss: Callable[[DeviceLoss], object] | None
-    # Segments for a number of devices, or None if there is no plan.
+    # Returns segments for a number of devices, or None if there is no plan.
     replan: Callable[[int], list[Segment] | None]
     input_names: list[str]
     output_names: list[str]

@@ -2,7 +2,7 @@
 
 Ray sends an argument or a result of up to 100 KB inside the call itself. Larger ones go through the
 object stores of both hosts, which takes several times the CPU time (docs/cluster.md). Ray puts up
-to 10 MB inside one call; the pieces beyond that go through the stores by themselves.
+to 10 MB inside one call and sends the pieces beyond that through the stores.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def dtype_of(type_name: str, tensor: str) -> np.dtype[Any]:
 
 
 def piece_count(nbytes: int) -> int:
-    """A tensor without elements has one piece too, so that each tensor has a place in a call."""
+    """Returns at least 1, so that a tensor without elements has a place in a call too."""
     return max(1, -(-nbytes // PIECE_BYTES))
 
 
 def to_pieces(array: Array) -> list[bytes]:
-    """Copies, so that the caller may change the array afterwards."""
+    """Copies the array into pieces, so that the caller may change it afterwards."""
     data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
     return [
         bytes(data[i * PIECE_BYTES : (i + 1) * PIECE_BYTES]) for i in range(piece_count(len(data)))
@@ -52,13 +52,13 @@ def to_pieces(array: Array) -> list[bytes]:
 
 
 def to_array(pieces: Sequence[bytes], type_name: str, shape: Sequence[int], name: str) -> Array:
-    """A new array, which can be written to."""
+    """Returns a new, writable array with the content of the pieces."""
     data = bytearray().join(pieces)
     return np.frombuffer(data, dtype_of(type_name, name)).reshape(shape)
 
 
 def check_fits(value: Any, port: Port) -> Array:
-    """The array of an input; raises Error if its type or shape differs."""
+    """Returns the value as an array; raises Error if its type or shape is not the port's."""
     if not isinstance(value, np.ndarray):
         raise Error(
             f"input '{port.name}': expected a numpy array, not {type(value).__name__}",

@@ -29,13 +29,14 @@ class ClusterPipeline:
     """segue.Pipeline on several hosts; results come in the order of the inputs.
 
     source: a plan together with its model, or a folder of segments. Each stage, and each replica of
-    one, takes a device of a node: the resource `edgetpu` for that backend, else a CPU. address: of
-    the cluster, as ray.init takes it; "auto" finds the one of this host, None starts one. device:
-    whose times the backend simulated takes (default: the plan's). compiler: the command of
-    edgetpu_compiler, with which a plan runs on Edge TPUs; a folder then needs none.
+    a stage, takes a device of a node: the resource `edgetpu` for that backend, otherwise a CPU.
+    address: the address of the cluster, as ray.init takes it; "auto" finds the cluster of this
+    host, and None starts one. device: the device whose times the backend "simulated" imitates
+    (default: the plan's). compiler: the command of edgetpu_compiler, which a plan needs to run on
+    Edge TPUs and a folder of compiled segments does not.
 
-    A device that is lost is replaced by a free one of the cluster, else by the other devices of its
-    stage, else by a new plan for the remaining devices (if the model is given). Its inputs run
+    A lost device is replaced by a free one of the cluster, otherwise by the other devices of its
+    stage, otherwise by a new plan for the remaining devices (if the model is given). Its inputs run
     again. cache_folder: where nodes keep segments (default: ~/.cache/segue/cluster).
 
     Inputs are copied. Any number of threads may push and pop.
@@ -85,7 +86,7 @@ class ClusterPipeline:
 
     @property
     def inputs(self) -> list[Port]:
-        """In the order in which values are pushed."""
+        """The inputs, in the order in which values are pushed."""
         return self._core.routing.inputs
 
     @property
@@ -177,7 +178,7 @@ class ClusterPipeline:
         return segue.read_plan(plan) if plan.exists() else None, segments
 
     def _replan(self, count: int) -> list[Segment] | None:
-        """A plan of strategy optimal for as many of the devices as the model can use."""
+        """Plans with strategy optimal for as many of the devices as the model can use."""
         device = self._planned_for
         can_compile = self._compiler is not None or self._is_host
         if self._model is None or device is None or "," in device or not can_compile:

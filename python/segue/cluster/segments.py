@@ -1,4 +1,4 @@
-"""The segments that are sent to the nodes, and which tensors they pass on."""
+"""The segments that are sent to the nodes, and the tensors that they pass on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Segment:
 
 
 def segments_of_plan(model: Model, plan: Plan, compiler: str | None) -> list[Segment]:
-    """compiler: the command that compiles them for the Edge TPU; None: they stay as they are."""
+    """compiler: the command that compiles the segments for the Edge TPU; None: no compilation."""
     with tempfile.TemporaryDirectory(prefix="segue-cluster-") as folder:
         segue.split(model, plan, folder)
         if compiler is not None:
@@ -36,7 +36,7 @@ def segments_of_plan(model: Model, plan: Plan, compiler: str | None) -> list[Seg
 
 
 def segments_of_folder(folder: Path, is_compiled: bool) -> list[Segment]:
-    """The one split that the folder holds; its plan.json, if any, has the replicas."""
+    """Returns the only split in the folder; its plan.json, if any, has the replicas."""
     ending = "_edgetpu.tflite" if is_compiled else ".tflite"
     pattern = re.compile(r"(.*)_segment_(\d+)_of_(\d+)" + re.escape(ending))
     found = [(match, path) for path in folder.iterdir() if (match := pattern.fullmatch(path.name))]
@@ -67,7 +67,7 @@ def segments_of_folder(folder: Path, is_compiled: bool) -> list[Segment]:
 
 @dataclass(frozen=True)
 class Route:
-    """What a stage reads and writes, and what no later stage reads."""
+    """The tensors that a stage reads and writes, and those that no later stage reads."""
 
     reads: list[str]
     writes: list[tuple[str, int]]  # name, and number of pieces
@@ -82,10 +82,10 @@ class Routing:
 
 
 def route(stages: Sequence[Opened], inputs: Sequence[str], outputs: Sequence[str]) -> Routing:
-    """inputs, outputs: names in order; empty: those that no other segment writes or reads."""
+    """inputs, outputs: names in order; empty: tensors that no other segment writes or reads."""
     ports: dict[str, Port] = {}
     written: list[str] = []
-    read: dict[str, int] = {}  # by which stage last
+    read: dict[str, int] = {}  # the last stage that reads a tensor
     entering: list[str] = []
     for index, stage in enumerate(stages):
         for name, type_name, shape in stage.inputs:

@@ -1,4 +1,4 @@
-"""What runs on the nodes: an actor for each device, and the files that nodes keep by their hash."""
+"""Code that runs on the nodes: an actor for each device, and files that are stored by hash."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from segue.errors import Error
 
 @dataclass(frozen=True)
 class Failure:
-    """What a call returns instead of raising, because Ray would wrap the exception."""
+    """A call returns this instead of raising, because Ray would wrap the exception."""
 
     code: str
     message: str
@@ -37,10 +37,10 @@ class Opened:
 
 @dataclass(frozen=True)
 class BackendSpec:
-    """A backend that each node makes for itself."""
+    """Describes a backend, which each node makes for itself."""
 
     kind: str  # cpu, simulated or edgetpu
-    device: str  # of the catalogue; for simulated times
+    device: str  # name in the catalogue; for simulated times
     time_scale: float
 
 
@@ -54,22 +54,22 @@ class Store:
             raise Error(f"{self.folder}: belongs to another user; name another folder", "io")
 
     def has(self, sha256: str) -> bool:
-        """Whether the file is there and undamaged."""
+        """Returns whether the file exists and is undamaged."""
         try:
             return self.checked(sha256).exists()
         except (FileNotFoundError, Error):
             return False
 
     def put(self, sha256: str, data: bytes) -> None:
-        """Raises Error with code mismatch if the hash is another."""
+        """Stores a file; raises Error with code mismatch if its hash differs."""
         path = self._path(sha256)
         _check_hash(data, sha256, "sent")
         part = path.with_suffix(f".{os.getpid()}.part")
         part.write_bytes(data)
-        part.rename(path)  # whole or not at all
+        part.rename(path)  # so that no incomplete file appears
 
     def checked(self, sha256: str) -> Path:
-        """The file; one that was damaged or changed is removed and refused."""
+        """Returns the path of the file; removes and refuses a damaged or changed file."""
         path = self._path(sha256)
         try:
             _check_hash(path.read_bytes(), sha256, str(path))
@@ -101,12 +101,12 @@ class StageActor:
     def __init__(self, backend: BackendSpec, cache_folder: str | None) -> None:
         self._spec = backend
         self._store = Store(cache_folder)
-        self._lock = -1  # the file that says that an Edge TPU is in use
+        self._lock = -1  # descriptor of the file that marks an Edge TPU as used
         self._backend: Backend | None = None
         self._session: Session | None = None
         self._changed = threading.Condition()
-        self._opened = 0  # which segment, counted by the driver
-        self._next = 0  # the call to compute
+        self._opened = 0  # number of the segment, counted by the driver
+        self._next = 0  # number of the next call to compute
 
     def version(self) -> str:
         return version()
@@ -124,7 +124,7 @@ class StageActor:
         return None
 
     def open(self, sha256: str, number: int) -> Failure | Opened:
-        """Opens a stored segment in place of the one before, whose calls then fail."""
+        """Opens a stored segment in place of the previous one, whose calls then fail."""
         with self._changed:
             self._opened, self._next = number, 0
             self._changed.notify_all()
@@ -145,10 +145,10 @@ class StageActor:
         return Opened(device, inputs, outputs)
 
     def run(self, opened: int, number: int, *pieces: bytes) -> list[Any]:
-        """Pieces of the outputs, after the time in ns; or a failure with empty pieces.
+        """Returns the time in ns and the pieces of the outputs, or a failure and empty pieces.
 
-        opened: the segment that the call is for. The driver ignores what calls of an earlier one
-        return.
+        opened: number of the segment that the call is for. The driver ignores results of calls for
+        an earlier segment.
         """
         session = self._session
         if session is None or self._opened != opened:
@@ -186,7 +186,7 @@ class StageActor:
         return segue.simulated_backend(self._spec.device, time_scale=self._spec.time_scale)
 
     def _open_on_free_edgetpu(self, model: segue.Model) -> str:
-        """The first one that no other actor of this user holds and that opens."""
+        """Opens the model on the first Edge TPU that opens and that no other actor holds."""
         failures = []
         for name, _ in segue.edgetpu_devices():
             path = self._store.folder / f"{re.sub('[^A-Za-z0-9._-]', '_', name)}.lock"

@@ -1,4 +1,4 @@
-"""What a pipeline on a cluster measured, with the names that segue.Pipeline uses."""
+"""Measurements of a pipeline on a cluster, with the names that segue.Pipeline uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 class Result:
     """Result of one input."""
 
-    number: int  # of the input, from 0
+    number: int  # number of the input, from 0
     latency_ns: int  # from the accepted push until the result is available
     outputs: dict[str, npt.NDArray[Any]]
 
@@ -30,7 +30,7 @@ class DeviceLoss:
 
 @dataclass(frozen=True)
 class LatencyStatistics:
-    """Of the last 100,000 results."""
+    """Latencies of the last 100,000 results."""
 
     mean_ns: int
     p50_ns: int
@@ -43,7 +43,7 @@ class StageStatistics:
     segment: str
     mean_time_ns: int  # inside the device's process, without transport
     mean_queue: float
-    utilisations: list[float]  # of each device
+    utilisations: list[float]  # one per device
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Sweeps on the processors of a cluster: the lines of `segue sweep`, byte for byte."""
+"""Sweeps on the processors of a cluster, with the same lines as `segue sweep`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from segue.cluster.stage import Failure, Store
 from segue.cluster.workers import connect, reason_of
 from segue.errors import Error
 
-# Several for each processor, so that all are busy until the end.
+# There are several shards for each processor, so that all are busy until the end.
 SHARDS_PER_CPU = 4
-# How often a shard runs again after its node was lost.
+# How many times a shard runs again after its node was lost.
 RETRIES = 10
 
-# A name that every host knows, or a file: its name, hash and content.
+# A name that every host knows, or a file with its name, hash and content.
 Source = Union[str, tuple[str, str, Any]]
 
 
@@ -57,7 +57,7 @@ def sweep_lines(
     address: str | None,
     cache_folder: str | None = None,
 ) -> list[str]:
-    """The lines of all jobs, in their order."""
+    """Returns the lines of all jobs, in their order."""
     connect(address)
     jobs = len(models) * len(tpus) * len(devices) * len(strategies)
     shards = max(1, min(jobs, SHARDS_PER_CPU * int(ray.cluster_resources().get("CPU", 1))))
@@ -84,7 +84,7 @@ def _with_id_of_this_host(
     strategies: Sequence[str],
     max_replicas: int,
 ) -> list[str]:
-    """The hash of a sweep covers the paths of its models, which are others on the nodes."""
+    """Replaces the hash of the sweep, which covers the paths of the models, by this host's."""
     shard = f"1/{len(lines)}"
     own = _segue.sweep_lines(
         list(models), list(tpus), list(devices), list(strategies), max_replicas, shard, 1
@@ -121,7 +121,7 @@ def _run_shard(
     cache_folder: str | None,
     wanted_version: str,
 ) -> list[str] | Failure:
-    """On a node."""
+    """Runs a shard on a node."""
     try:
         if version() != wanted_version:
             message = f"a node has Segue {version()}, but the sweep is of {wanted_version}"
@@ -139,7 +139,7 @@ def _run_shard(
 
 
 def _on_this_node(source: Source, store: Store, folder: Path) -> str:
-    """A path with the name that the file had, since lines contain it."""
+    """Returns a path that ends in the file's original name, because lines contain this name."""
     if isinstance(source, str):
         return source
     name, sha256, data = source

@@ -1,4 +1,4 @@
-"""Actors on the nodes of a cluster: where they start, and what they are sent."""
+"""Starts actors on the nodes of a cluster and sends them segments."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from segue.cluster.segments import Segment
 from segue.cluster.stage import BackendSpec, Failure, Opened, StageActor
 from segue.errors import Error
 
-# Calls that a worker has at a time: the next one's tensors arrive while one is computed.
+# A worker has two calls at a time, so that the tensors of one arrive while the other is computed.
 CALLS_PER_WORKER = 2
-# After this time Ray lists a node that is gone as dead.
+# After this time Ray lists a lost node as dead.
 DOUBT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 
 
 def connect(address: str | None) -> None:
-    """Connects this process, unless it is; None starts a cluster of this host alone."""
+    """Connects this process, unless it is connected; None starts a cluster of this host alone."""
     if ray.is_initialized():
         return
     own: dict[str, Any] = {}
@@ -34,9 +34,9 @@ def connect(address: str | None) -> None:
         own = {"address": "local", "include_dashboard": False}
     host, _, port = (address or "127.0.0.1:").rpartition(":")
     if host in ("127.0.0.1", "localhost"):
-        # What RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 sets where Ray is imported: else Ray replaces
-        # 127.0.0.1 by the host's address in the network, where a cluster of the loopback
-        # interface does not listen, and a new one would.
+        # RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 would set this when Ray is imported. Otherwise Ray
+        # replaces 127.0.0.1 by the host's address in the network. A cluster of the loopback
+        # interface does not listen there, and a new cluster would.
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     try:
         if host and port.isdigit():  # Ray would try for minutes, and then end the process
@@ -54,7 +54,7 @@ class Worker:
     node_id: str
     actor: Any
     name: str  # device and node
-    opened: int = 0  # segments, one after the other
+    opened: int = 0  # number of segments that it has opened, one after the other
 
 
 class Workers:
@@ -65,12 +65,12 @@ class Workers:
         self._cache_folder = cache_folder
         self._timeout_s = start_timeout_s
         self._resource = "edgetpu" if backend.kind == "edgetpu" else "CPU"
-        self._used: Counter[str] = Counter()  # devices of a node: ours, and those that were lost
+        self._used: Counter[str] = Counter()  # devices of each node that are ours or were lost
         self._doubtful: dict[str, float] = {}  # nodes that may be gone, and until when
         self._class = ray.remote(StageActor)
 
     def start(self, count: int) -> list[Worker]:
-        """Raises Error with code device if the cluster has not so many devices."""
+        """Starts workers; raises Error with code device if the cluster has too few devices."""
         workers: list[Worker] = []
         reasons: list[str] = []
         try:
@@ -90,14 +90,14 @@ class Workers:
         return workers
 
     def start_spare(self) -> Worker | None:
-        """A worker on a free device of a node that is not in doubt; None if there is none."""
+        """Starts a worker on a free device of a node that is not in doubt, if there is one."""
         try:
             return self.start(1)[0]
         except Error:
             return None
 
     def lose(self, worker: Worker, *, is_node_in_doubt: bool) -> None:
-        """The device is not used again; that of a node that is alive leaves others usable."""
+        """Gives up a worker and its device; other devices of a living node stay usable."""
         self.end(worker)
         if is_node_in_doubt:
             self._doubt(worker.node_id)
@@ -109,7 +109,7 @@ class Workers:
     def open(
         self, chosen: Sequence[tuple[Worker, Segment]], on_loss: Callable[[Worker, str, bool], None]
     ) -> list[Opened] | None:
-        """Opens a segment on each worker. None if workers were lost, which on_loss is told."""
+        """Opens a segment on each worker; None if workers were lost, which on_loss reports."""
         is_complete = True
         calls: list[Any] = []
         for step in (self._store, self._open):
@@ -147,7 +147,7 @@ class Workers:
             try:
                 has = question is None or ray.get(question, timeout=self._timeout_s)
             except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
-                has = True  # opening it tells that the worker is lost
+                has = True  # opening the segment then shows that the worker is lost
             if has:
                 calls.append(None)
                 continue
@@ -178,7 +178,7 @@ class Workers:
         return Worker(node["NodeID"], actor, f"{self._backend.kind} of {where}")
 
     def _failure_of(self, worker: Worker) -> str | None:
-        """Why the worker does not start; its node, which may be gone, is left alone for a while."""
+        """Returns why the worker does not start; its node may be lost and rests for a while."""
         try:
             theirs = ray.get(worker.actor.version.remote(), timeout=self._timeout_s)
         except ray.exceptions.GetTimeoutError:
@@ -204,7 +204,7 @@ class Workers:
         )
 
     def _choose(self, count: int) -> list[dict[str, Any]]:
-        """Nodes with a free device, in turns; those with most free ones first."""
+        """Chooses nodes with free devices in turns, beginning with those that have the most."""
         now = time.monotonic()
         nodes = [n for n in self._nodes() if self._doubtful.get(n["NodeID"], now) <= now]
         free = {node["NodeID"]: self._free(node) for node in nodes}
@@ -228,7 +228,7 @@ class Workers:
 
 
 def reason_of(error: Exception) -> str:
-    """The first line; Ray's messages have many."""
+    """Returns the first line of the message, because Ray's messages have many lines."""
     if isinstance(error, ray.exceptions.GetTimeoutError):
         return "no answer in time"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

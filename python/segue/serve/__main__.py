@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from segue.cluster import ClusterPipeline
     from segue.cluster import DeviceLoss as ClusterLoss
 
-# Connections beyond the requests that may be unanswered: idle ones, and those that send.
+# The number of connections beyond --max-queue. They are idle or still send a request.
 MORE_CONNECTIONS = 32
 QUEUE_CAPACITY = 4
 STATUS = {"infeasible": 4, "compiler": 5, "device": 6, "mismatch": 7, "invalid_argument": 2}
@@ -46,7 +46,7 @@ STATUS_OF_MODELS = 3
 def main(words: list[str] | None = None) -> int:
     options = parse_options(words)
     logging.basicConfig(level=logging.INFO, format="segue serve: %(message)s")
-    # Their warnings repeat what clients send; the metrics count those requests.
+    # The warnings of these modules repeat what clients send; the metrics count those requests.
     for name in ("uvicorn", "python_multipart"):
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
@@ -89,7 +89,7 @@ def serve(options: argparse.Namespace) -> int:
 
         service.engine.on_failure = end
         service.on_started = lambda: _announce(options, service, listener)
-        with _signals_ignored():  # uvicorn handles them, and raises them again when it has ended
+        with _signals_ignored():  # uvicorn handles signals and raises them again when it has ended
             server.run(sockets=[listener])
         if not server.started:
             return 1
@@ -115,13 +115,13 @@ def _announce(options: argparse.Namespace, service: Service, listener: socket.so
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Bound before devices are opened, which takes seconds."""
+    """Binds the socket before devices are opened, because opening takes seconds."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host.strip("[]"), port), family=family, backlog=128)
 
 
 def _plan(options: argparse.Namespace) -> segue.Plan | None:
-    """The plan.json, or the one in the folder; None if it has none."""
+    """Returns the given plan.json, or that of the folder; None if the folder has none."""
     path = Path(options.source)
     if path.is_dir():
         path = path / "plan.json"
@@ -134,7 +134,7 @@ def _plan(options: argparse.Namespace) -> segue.Plan | None:
 
 
 def _devices(options: argparse.Namespace, plan: segue.Plan | None) -> list[tuple[str, Backend]]:
-    """Names and backends of all devices."""
+    """Returns names and backends of all devices."""
     if options.cluster:
         return []  # each node opens its own
     devices = segue.open_devices(
@@ -156,7 +156,8 @@ def _open(
     arguments: dict[str, Any] = {
         "backends": backends,
         "watchdog_s": options.watchdog,
-        # Python may be late; devices then find inputs waiting, and results a place.
+        # Python may be late. Long queues give devices inputs, and results a place, until it is
+        # ready.
         "queue_capacity": QUEUE_CAPACITY,
         "result_capacity": options.max_queue,
         "on_loss": _log_loss,
@@ -242,7 +243,7 @@ def _frigate(options: argparse.Namespace, service: Service, detection: Detection
 
 
 def _detection(options: argparse.Namespace, service: Service) -> Detection | None:
-    """None if the model is a plan's, but detects nothing."""
+    """Returns None if the model is the pipeline's but not a detector."""
     model = segue.open_model(options.model)
     names = [tensor.name for tensor in model.outputs]
     missing = set(names) - {port.name for port in service.outputs}

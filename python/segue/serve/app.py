@@ -1,4 +1,4 @@
-"""The HTTP application: routes of all protocols, health, metrics, and the life of the engine."""
+"""The HTTP application: routes of all protocols, health, metrics, start and end of the engine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HEALTH_PATHS = ("/v2/health/live", "/v2/health/ready", *PING_PATHS)  # need no t
 
 @dataclass
 class Service:
-    """What the routes share."""
+    """State that the routes share."""
 
     name: str
     engine: Engine
@@ -86,7 +86,7 @@ def make_app(service: Service) -> App:
 
 
 def _check(service: Service, scope: MutableMapping[str, Any]) -> None:
-    """Before the body is read: whether the client may ask, and whether there is room."""
+    """Checks encoding, token and room in the queue before the body is read."""
     headers = dict(scope["headers"])
     path = scope["path"]
     if headers.get(b"content-encoding", b"identity") != b"identity":
@@ -133,7 +133,7 @@ def _protocol_of(path: str) -> str:
 
 
 def _measured(app: App, metrics: Metrics) -> App:
-    """Counts requests that run the pipeline, with their time; 499: the client went away."""
+    """Counts and times requests that run the pipeline; status 499: the client disconnected."""
 
     async def measured(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         protocol = _protocol_of(scope.get("path", "")) if scope["type"] == "http" else ""

@@ -15,7 +15,7 @@ MOST_FIELDS = 20
 
 
 def min_confidence_of(form: FormData) -> float:
-    """Raises Refused with status 400."""
+    """Returns the field min_confidence; raises Refused with status 400."""
     text = form.get("min_confidence", "")
     if text == "":
         return DEFAULT_CONFIDENCE
@@ -29,7 +29,7 @@ def min_confidence_of(form: FormData) -> float:
 
 
 async def image_of(form: FormData) -> bytes:
-    """The file `image`, or the only file whatever its name. Raises Refused with status 400."""
+    """Returns the file `image`, or the only file of any name. Raises Refused with status 400."""
     files = {name: value for name, value in form.multi_items() if isinstance(value, UploadFile)}
     file = files.get("image") or (next(iter(files.values())) if len(files) == 1 else None)
     if file is None:
@@ -38,7 +38,7 @@ async def image_of(form: FormData) -> bytes:
 
 
 def answer(found: Found, min_confidence: float, detection: Detection) -> dict[str, Any]:
-    """The response; boxes are in pixels of the image."""
+    """Returns the response; boxes are in pixels of the image."""
     predictions = [
         {
             "label": detection.label(box.class_id),

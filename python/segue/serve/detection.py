@@ -1,4 +1,4 @@
-"""From an image to labelled boxes: decoding, the pipeline, and the model's detections."""
+"""Makes labelled boxes from an image: decoding, the pipeline, and the model's detections."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from segue import _segue
 from segue.serve.engine import Array, Engine
 from segue.serve.errors import Refused
 
-# Clients ask for confidences from here on.
+# Clients can ask for this confidence or a higher one.
 LOWEST_SCORE = 0.1
 # 8K UHD. A small file can claim to be a huge image, which would fill the memory.
 MOST_PIXELS = 7680 * 4320
@@ -58,7 +58,7 @@ class Detection:
         return self._labels[class_id] if known else str(class_id)
 
     async def of_file(self, data: bytes) -> Found:
-        """Raises Refused for data that is not an image; and as Engine.run."""
+        """Raises Refused for data that is not an image, and the errors of Engine.run."""
         return await self._found(lambda: decode_image(data))
 
     async def of_pixels(self, pixels: Array) -> Found:
@@ -88,7 +88,7 @@ def decode_image(data: bytes) -> Array:
             if math.prod(image.size) > MOST_PIXELS:
                 raise Image.DecompressionBombError
             return np.asarray(image.convert("RGB"))
-    except Image.DecompressionBombError:  # of Pillow too, which has a limit of its own
+    except Image.DecompressionBombError:  # Pillow has its own limit
         raise Refused(413, f"the limit of an image is {MOST_PIXELS} pixels") from None
     except Exception as error:
         # Decoders raise OSError, SyntaxError, ValueError and others on damaged files.

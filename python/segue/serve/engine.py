@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 
 
 class PipelineLike(Protocol):
-    """What the engine calls of segue.Pipeline."""
+    """The methods of segue.Pipeline that the engine calls."""
 
     def push(self, inputs: Any, timeout_s: float | None = None) -> bool: ...
     def pop(self, timeout_s: float | None = None) -> Any: ...
@@ -42,8 +42,8 @@ class Engine:
     """Passes requests to the pipeline in order, and results to the requests they belong to.
 
     Two threads wait in the pipeline, one in push and one in pop, so that the event loop never
-    does. A request occupies a place of the queue from `run` until its result was popped. A request
-    whose client went away leaves the queue at once, unless the pipeline already computes it.
+    waits. A request occupies a place of the queue from `run` until its result was popped. A request
+    whose client disconnected leaves the queue at once, unless the pipeline already computes it.
     """
 
     def __init__(self, pipeline: PipelineLike, max_queue: int) -> None:
@@ -51,7 +51,7 @@ class Engine:
         self._max_queue = max_queue
         self._changed = threading.Condition()
         self._waiting: deque[_Request] = deque()
-        self._pushed: dict[int, _Request] = {}  # by the number that the pipeline gives the input
+        self._pushed: dict[int, _Request] = {}  # by number of the input in the pipeline
         self._is_closed = False
         self._is_cancelled = False
         self._error: str | None = None
@@ -60,7 +60,7 @@ class Engine:
         self.on_failure: Callable[[], None] = lambda: None  # called in the event loop
 
     def start(self) -> None:
-        """Called in the event loop that will call `run`."""
+        """Starts the threads; must be called in the event loop that will call `run`."""
         self._loop = asyncio.get_running_loop()
         self._threads = [
             threading.Thread(target=self._push_requests, name="segue-push", daemon=True),
@@ -85,7 +85,7 @@ class Engine:
             return len(self._waiting) + len(self._pushed)
 
     def check_room(self) -> None:
-        """Raises what `run` would raise now."""
+        """Raises the error that `run` would raise now, if any."""
         with self._changed:
             self._check_room()
 
@@ -109,7 +109,7 @@ class Engine:
             raise
 
     async def close(self, timeout_s: float) -> None:
-        """Accepts no more requests, and completes those accepted, as far as the time allows."""
+        """Accepts no more requests, and completes accepted ones as far as the time allows."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -146,24 +146,24 @@ class Engine:
                     self._pipeline.cancel()
                     return
                 if error.code != "invalid_argument" or self._is_cancelled:
-                    return  # pop delivers what was finished before, and then ends the requests
+                    return  # pop delivers earlier results, and then ends the requests
                 with self._changed:
                     self._pushed.pop(number, None)
                 self._finish(request, error)
                 continue
-            request.inputs = None  # the pipeline keeps the arrays as long as it reads them
+            request.inputs = None  # the pipeline keeps the arrays while it reads them
             number += 1
         if self._error is None and not self._is_cancelled:
             self._pipeline.close()
 
     def _next(self, number: int) -> _Request | None:
-        """The request to push as this number; None after the last one."""
+        """Returns the request to push with this number; None after the last one."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed or self._error)
             if not self._waiting:
                 return None
             request = self._waiting.popleft()
-            # Before the push, because the result may come before it returns.
+            # This comes before the push, because the result may arrive before the push returns.
             self._pushed[number] = request
             return request
 
@@ -196,7 +196,7 @@ class Engine:
     def _finish(self, request: _Request, outcome: Any) -> None:
         def finish() -> None:
             if request.future.done():
-                return  # its client went away
+                return  # its client disconnected
             if isinstance(outcome, Exception):
                 request.future.set_exception(outcome)
             else:

@@ -20,7 +20,7 @@ class Refused(Exception):
 
 
 def refusal_of(error: Exception) -> Refused:
-    """Which status and reason answer an exception; unknown ones are not shown to the client."""
+    """Returns status and reason for an exception; unknown ones are not shown to the client."""
     if isinstance(error, Refused):
         return error
     if isinstance(error, (Overloaded, Ended)):
@@ -31,7 +31,7 @@ def refusal_of(error: Exception) -> Refused:
 
 
 def body_of(refused: Refused) -> bytes:
-    """`error` is read by Open Inference Protocol clients, all keys by those of DeepStack."""
+    """Open Inference Protocol clients read `error`; those of DeepStack read all keys."""
     return json.dumps(
         {"success": False, "error": str(refused), "code": refused.status, "predictions": []}
     ).encode()

@@ -1,8 +1,8 @@
-"""Frigate's ZeroMQ detector: its plugin `zmq` asks this server.
+"""The server for Frigate's ZeroMQ detector, the plugin `zmq`.
 
 Request: [header, tensor], the header being JSON with `shape`, `dtype` and `model_type`. Reply: 20
-rows of 6 float32: class, score, top, left, bottom, right, from 0 to 1. Before that the plugin asks
-whether its model is here, and otherwise would send it.
+rows of 6 float32: class, score, top, left, bottom, right, from 0 to 1. At the start the plugin asks
+whether the server has its model, and would otherwise send it.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ class FrigateServer:
         self._warned = False
 
     def start(self) -> None:
-        """Called in an event loop. Raises zmq.ZMQError if the endpoint cannot be bound."""
+        """Starts in the running event loop. Raises zmq.ZMQError if the endpoint cannot be bound."""
         self._context = zmq.asyncio.Context()
         self._authenticator = None
         socket = self._socket = self._context.socket(zmq.ROUTER)
-        socket.setsockopt(zmq.MAXMSGSIZE, self._max_body)  # the connection of a larger one ends
+        socket.setsockopt(zmq.MAXMSGSIZE, self._max_body)  # a larger message ends the connection
         socket.setsockopt(zmq.RCVHWM, 4)  # per client; a REQ socket sends one at a time
         socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)  # finds clients that vanished without a word
+        socket.setsockopt(zmq.HEARTBEAT_IVL, 5000)  # detects clients that vanished
         if self._token is not None:
             self._authenticator = AsyncioAuthenticator(self._context)
             self._authenticator.start()
@@ -74,7 +74,7 @@ class FrigateServer:
         self._receiver = asyncio.create_task(self._receive())
 
     async def stop(self, timeout_s: float) -> None:
-        """Takes no more requests, and answers those taken, as far as the time allows."""
+        """Takes no more requests, and answers accepted ones as far as the time allows."""
         self._receiver.cancel()
         _, late = await asyncio.wait({self._receiver, *self._answers}, timeout=timeout_s)
         for task in late:
@@ -93,7 +93,7 @@ class FrigateServer:
 
     async def _answer(self, frames: list[bytes]) -> None:
         begin = time.perf_counter()
-        # Identity and an empty frame, which a REQ socket adds.
+        # The first frames are the identity and the empty frame that a REQ socket adds.
         head = frames.index(b"", 1) + 1 if b"" in frames[1:2] else 1
         status = 200
         try:
@@ -106,7 +106,7 @@ class FrigateServer:
                 logger.exception("a ZeroMQ request failed")
             status = refused.status
             reply = body_of(refused)
-            # Anything but 480 bytes is an error that Frigate logs.
+            # Frigate logs any reply of another size than 480 bytes as an error.
             reply += b" " if len(reply) == REPLY_BYTES else b""
         await self._socket.send_multipart([*frames[:head], reply])
         self._observe("zmq", status, time.perf_counter() - begin)
@@ -137,8 +137,8 @@ class FrigateServer:
 def check_endpoint(endpoint: str) -> None:
     """Checks an endpoint before devices are opened, which takes seconds.
 
-    Raises zmq.ZMQError if it cannot be bound, and Error if its path is a file, which binding would
-    remove, if another server answers there, or if its port does not exist.
+    Raises zmq.ZMQError if it cannot be bound. Raises Error if its path is a file, which binding
+    would remove, if another server answers there, or if its port does not exist.
     """
     kind, _, address = endpoint.partition("://")
     if kind == "ipc" and Path(address).exists():
@@ -158,12 +158,12 @@ def _check_socket(path: Path) -> None:
         try:
             probe.connect(str(path))
         except OSError:
-            return  # left by a server that ended
+            return  # the socket is left from a server that ended
     raise Error(f"--zmq ipc://{path}: another server uses this socket", "invalid_argument")
 
 
 def rows_of(found: Found, width: int, height: int) -> Array:
-    """The best detections, as Frigate reads them; rows of zeros are none."""
+    """Returns the best detections in Frigate's form; rows of zeros contain no detection."""
     rows = np.zeros((ROWS, 6), dtype=np.float32)
     for row, box in zip(rows, found.detections):
         row[:2] = box.class_id, box.score
@@ -178,13 +178,13 @@ def rows_of(found: Found, width: int, height: int) -> Array:
 
 
 def image_size(header: dict[str, Any]) -> tuple[int, int]:
-    """Height and width of a shape [1, height, width, 3] or [1, 3, height, width]."""
+    """Returns height and width of a shape [1, height, width, 3] or [1, 3, height, width]."""
     shape = header["shape"]
     return (shape[1], shape[2]) if shape[3] == 3 else (shape[2], shape[3])
 
 
 def pixels_of(header: dict[str, Any], frames: list[bytes]) -> Array:
-    """The image of a request: [height, width, 3]. Raises Refused with status 400."""
+    """Returns the image of a request, [height, width, 3]. Raises Refused with status 400."""
     shape = header.get("shape")
     if header.get("dtype") != "uint8":
         raise Refused(

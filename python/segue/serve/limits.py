@@ -1,4 +1,4 @@
-"""What a client may cost: size and time of a request, and time to read its answer."""
+"""Limits for clients: size and time of a request, and time to read its answer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def timed_protocol(timeout_s: float) -> type[asyncio.Protocol]:
             if is_active and self._headers is not None:
                 self._headers.cancel()
                 self._headers = None
-            # Headers that are not complete, or the rest of a request that was refused.
+            # This limits the time for incomplete headers and for the rest of a refused request.
             is_sending = self.conn.trailing_data[0] or self.conn.their_state is h11.SEND_BODY
             if not is_active and self._headers is None and is_sending:
                 self._headers = self.loop.call_later(timeout_s, self.transport.abort)
@@ -68,7 +68,7 @@ def timed_protocol(timeout_s: float) -> type[asyncio.Protocol]:
 
 
 class BoundedRequests:
-    """Reads a request as a whole, within limits, and cancels it when its client goes away.
+    """Reads a request completely, within limits, and cancels it when its client disconnects.
 
     check: called with the request before its body is read; may raise Refused.
     """
@@ -144,7 +144,7 @@ class BoundedRequests:
 
 
 async def refuse(send: Send, refused: Refused) -> None:
-    """The rest of the request is discarded: a closed connection would hide the answer."""
+    """Sends a refusal and discards the rest of the request: closing would hide the answer."""
     body = body_of(refused)
     headers = {**headers_of(refused), "content-length": str(len(body))}
     if refused.status == 408:

@@ -14,14 +14,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from segue._segue import Backend
 
 BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
-# Requests over which p50 and p99 are taken.
+# Number of requests from which p50 and p99 are computed.
 WINDOW = 1000
 
 Family = GaugeMetricFamily
 
 
 class MeasuredPipeline(Protocol):
-    """What is read of a segue.Pipeline, and of one on a cluster."""
+    """The members of segue.Pipeline and ClusterPipeline that the metrics read."""
 
     def statistics(self) -> Any: ...
     @property
@@ -67,7 +67,7 @@ class Metrics:
                 self._recent.setdefault(protocol, deque(maxlen=WINDOW)).append(seconds)
 
     def text(self) -> bytes:
-        """The exposition format."""
+        """Returns the metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
@@ -81,7 +81,7 @@ class Metrics:
         yield self._temperatures()
 
     def describe(self) -> Iterator[Metric]:
-        """Called by the registry once; nothing, so that registering reads no statistics."""
+        """Called by the registry once; yields nothing, so that registering reads no statistics."""
         return iter(())
 
     def _percentiles(self) -> Metric:
@@ -131,7 +131,7 @@ class Metrics:
 def devices_of_stages(
     initial: Sequence[int], losses: Sequence[Any]
 ) -> list[list[int]] | None:
-    """The devices of each stage, by number: those of the plan, then spares that took over.
+    """Returns the numbers of each stage's devices: the plan's, then spares that took over.
 
     initial: number of devices of each stage. None after a new plan.
     """

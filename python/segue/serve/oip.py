@@ -60,7 +60,7 @@ def metadata_of(ports: Sequence[Port]) -> list[dict[str, Any]]:
 
 
 def header_length(text: str, size: int) -> int:
-    """The bytes of JSON in a body of this size. Raises Refused with status 400."""
+    """Returns the size of the JSON in a body of this size. Raises Refused with status 400."""
     if not text.isascii() or not text.isdigit() or not 0 < int(text[:12]) <= size:
         raise Refused(400, f"{HEADER_LENGTH} is '{text[:20]}', but the body has {size} bytes")
     return int(text[:12])
@@ -69,7 +69,7 @@ def header_length(text: str, size: int) -> int:
 def parse_infer(
     body: bytes, json_bytes: int, inputs: Sequence[Port], outputs: Sequence[Port]
 ) -> InferRequest:
-    """Reads an inference request: JSON, and binary tensors after it, of which arrays are views.
+    """Reads an inference request: JSON, followed by binary tensors; the arrays are views of these.
 
     Raises Refused with status 400.
     """
@@ -138,7 +138,7 @@ def _parameters(of: Mapping[str, Any], what: str) -> dict[str, Any]:
 
 
 def _tensors(request: Mapping[str, Any], key: str, ports: Sequence[Port]) -> dict[str, Any]:
-    """The tensors of a list by name; names are those of ports, each at most once."""
+    """Returns the tensors of a list by name; a name must be a port's and occur at most once."""
     entries = request.get(key, [])
     if not isinstance(entries, list):
         raise Refused(400, f"'{key}' must be a list")
@@ -202,7 +202,7 @@ def _array_of_bytes(port: Port, data: memoryview) -> Array:
 
 
 def _array_of_json(port: Port, data: Any) -> Array:
-    """Flat or nested lists. numpy would silently truncate 1.5 or wrap 300; both are refused."""
+    """Reads flat or nested lists; refuses 1.5 or 300, which numpy would truncate or wrap."""
     datatype, code = _TYPES[port.type]
     dtype = np.dtype(code)
     try:

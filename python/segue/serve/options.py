@@ -13,7 +13,7 @@ EPILOG = "Exit status: 0 ended by a signal, 2 usage, 6 the pipeline failed; else
 
 
 def parse_options(words: list[str] | None = None) -> argparse.Namespace:
-    """Ends the program with status 2 if the options do not fit."""
+    """Parses the options; ends the program with status 2 if they are wrong."""
     parser = _parser()
     options = parser.parse_args(words)
     if options.zmq and not options.model:
@@ -70,7 +70,7 @@ def read_token(parser: argparse.ArgumentParser, file: str | None) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
+    """Returns whether only this machine can reach the address."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -78,7 +78,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_local_endpoint(endpoint: str) -> bool:
-    """Whether only this machine can reach a ZeroMQ endpoint."""
+    """Returns whether only this machine can reach a ZeroMQ endpoint."""
     kind, _, address = endpoint.partition("://")
     if kind == "tcp":
         return is_loopback(address.rpartition(":")[0])
