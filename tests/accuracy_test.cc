@@ -1,4 +1,4 @@
-// The error of the simulator on rows that others measured, and the page that publishes it.
+// Tests the error of the simulator on rows that others measured, and the page that publishes it.
 #include "evaluation/accuracy/accuracy.h"
 
 #include <fmt/format.h>
@@ -79,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
         ErrorBound{"predicted_devboard", 0.16, 0.31, 0}),
     [](const auto& row) { return std::string(row.param.key); });
 
-// Layers leave the chip at 452, 522 and 642 filters, and each time it shows.
+// At 452, 522 and 642 filters a layer no longer fits on the chip, and the time rises.
 TEST(ConvSweep, TimeStepsWhereLayersLeaveTheChip) {
   const auto step = [](int filters) {
     return simulated("conv_sweep", "F=" + std::to_string(filters)) /
@@ -95,8 +95,8 @@ TEST(ConvSweep, PeakThroughputMatchesMeasured) {
   EXPECT_NEAR(kTeraOperations / simulated("conv_sweep", "F=442"), 1.396, 0.05 * 1.396);
 }
 
-// Figure 6 of the paper: where the measured speed-up rises or falls by a tenth, so does ours. Below
-// 100 filters the host's noise makes it jump.
+// In figure 6 of the paper, the simulated speed-up rises and falls where the measured one changes
+// by a tenth. Below 100 filters, noise of the host makes the measured one jump.
 TEST(Pipelines, MeasuredSpeedUpTrendIsReproduced) {
   for (const char* key : {"pipeline_k2_b100", "pipeline_k4_b100"}) {
     std::map<std::string, std::pair<double, double>> speedups;
@@ -132,7 +132,7 @@ void expect_current(const std::string& file, const std::string& begin_mark,
 
 TEST(Zoo, LargeModelTimesMatchPublished) {
   for (const PublishedTime& row : published_times()) {
-    // DenseNet-121 takes twice what is simulated, which is not understood.
+    // DenseNet-121 takes twice the simulated time. The reason is not known.
     if (row.is_predicted || row.desktop < 10 || row.title == std::string("Inception-ResNet v2") ||
         row.title == std::string("DenseNet-121"))
       continue;

@@ -29,14 +29,14 @@ std::vector<std::int32_t> naive_product(const ProductShape& p, const std::vector
   return result;
 }
 
-// SCALE-Sim v2, weight stationary, 64 x 64.
+// The expected cycles are those of SCALE-Sim v2, weight stationary, 64 x 64.
 TEST(ProductCycles, CyclesMatchScaleSim) {
   EXPECT_EQ(product_cycles({}, as_product({32, 32, 64, 3, 3, 1, 64})), 9810U);
   EXPECT_EQ(product_cycles({}, as_product({16, 16, 128, 3, 3, 1, 256})), 27792U);
   EXPECT_EQ(product_cycles({}, {.pixels = 1, .depth = 512, .channels = 1000}), 24448U);
 }
 
-// One fold of a 3x3 array and 4 pixels: 3 cycles to load, 4 + 3 + 3 - 2 to stream.
+// One fold of a 3x3 array with 4 pixels takes 3 cycles to load and 4 + 3 + 3 - 2 to stream.
 TEST(ProductCycles, OneFoldIsLoadPlusStreamCycles) { EXPECT_EQ(fold_cycles({3, 3}, 4), 11U); }
 
 TEST(RunArray, ResultAndCyclesMatchClosedForm) {
@@ -63,8 +63,7 @@ TEST(RunArray, LayerLargerThanArrayIsExact) {
   EXPECT_EQ(run.cycles, product_cycles({}, product));
 }
 
-// Operands move one element a cycle: an activation that is in column 0 is in column 1 a cycle
-// later.
+// Operands move one element per cycle: an activation in column 0 is in column 1 a cycle later.
 TEST(RunArray, ActivationsMoveOneColumnPerCycle) {
   const std::vector<std::int8_t> a{5, 6, 7};
   const std::vector<std::int8_t> w{1, 1, 1};

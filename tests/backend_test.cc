@@ -95,7 +95,7 @@ std::vector<std::byte> dense_per_output() {
   return b.bytes();
 }
 
-// The stand-in as the real runtime is, until a test says otherwise.
+// Returns the stand-in in its initial state, in which it behaves like the real runtime.
 StandInRuntime& stand_in_runtime() {
   void* library = ::dlopen(SEGUE_TEST_STAND_IN_RUNTIME, RTLD_NOW);
   auto* state =
@@ -162,7 +162,7 @@ TEST(CpuBackend, FaultFreeRuntimeIsAccepted) {
   EXPECT_NO_THROW((void)backend->open(dense_per_output(), "dense"));
 }
 
-// More tables than flatbuffers' verifier takes by itself, fewer than the reader's limit.
+// The model has more tables than flatbuffers' default limit, but fewer than the reader's limit.
 TEST(CpuBackend, FaultIsFoundInModelOf1100000Tables) {
   StandInRuntime& runtime = stand_in_runtime();
   runtime.returns_constants = true;
@@ -184,7 +184,7 @@ TEST(CpuBackend, RuntimeThatFailsFaultTestNamesModel) {
                {"mine: TensorFlow Lite", "does not accept the file"});
 }
 
-// What the reader refuses can be given to a backend directly.
+// A backend can get models directly that the reader would refuse.
 TEST(CpuBackend, OutOfRangeIndicesAreRefused) {
   ModelBuilder b;
   const auto bytes = dense_per_output();
@@ -226,7 +226,7 @@ TEST(Xnnpack, OptionsFrom220SetThreadsOnly) {
 TEST(Xnnpack, OptionsUpTo219HaveFlagsSecond) {
   StandInRuntime& runtime = stand_in_runtime();
   runtime.version = "2.19.1";
-  // The real runtime behind the stand-in reads them in another place and takes no operator.
+  // The real runtime behind the stand-in reads the flags at another place and takes no operator.
   expect_error(ErrorCode::kDevice, [] { (void)make_cpu_backend(kStandInXnnpack); },
                {"2.19.1", "do not support int8 operators"});
   EXPECT_EQ(runtime.xnnpack_threads, 1);

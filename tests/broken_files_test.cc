@@ -1,5 +1,5 @@
-// Damaged models: an Error or a model that holds together, never a crash or a hang. Run under the
-// sanitizers too.
+// A damaged model gives an Error or a consistent model, never a crash or a hang. These tests also
+// run under the sanitizers.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::run_segue;
 
-// "; convert it again", ": update segue": advice follows what is wrong.
+// Returns whether a message contains advice, such as "; convert it again" or ": update segue".
 bool says_what_to_do(const std::string& message) {
   return std::ranges::any_of(
       std::array{"convert", "download", "give a", "remove it", "update segue", "split", "keep all",
@@ -29,7 +29,8 @@ bool says_what_to_do(const std::string& message) {
       [&](const char* advice) { return message.find(advice) != std::string::npos; });
 }
 
-// Everything a command would do with a model short of running it.
+// Does everything that a command would do with a model, except running it. Returns whether the
+// model was read.
 bool survives(const std::function<Model()>& read) {
   try {
     const Model model = read();
@@ -53,7 +54,7 @@ bool survives(const std::function<Model()>& read) {
   }
 }
 
-// Real models where they are present, and a generated one everywhere.
+// Returns generated models and, if they are present, real ones.
 std::vector<std::vector<std::byte>> samples() {
   std::vector<std::vector<std::byte>> result{make_zoo_model("mobilenetv2@96"),
                                              make_zoo_model("dense4-n100")};
@@ -72,7 +73,7 @@ std::vector<std::byte> whole_copy(const Model& model) {
   return extract_segment(model, all).to_bytes();
 }
 
-// Small models, of which the structure is a large part.
+// Returns small models, in which the structure is a large part of the file.
 std::vector<std::vector<std::byte>> samples_that_run() {
   std::vector<std::vector<std::byte>> result{make_zoo_model("mobilenetv2@96"),
                                              make_zoo_model("conv5-f8")};
@@ -90,11 +91,11 @@ TEST(BrokenFiles, TruncationEvery64BytesIsAnError) {
   for (const auto& bytes : samples()) {
     testing::write_bytes(path, bytes);
     testing::write_bytes(original, bytes);
-    // From the end, so that the file only ever shrinks.
+    // The loop starts at the end, so that the file only shrinks.
     for (std::size_t size = (bytes.size() - 1) / 64 * 64;; size -= 64) {
       fs::resize_file(path, size);
-      // Padding or an archive of labels may follow the model. Without it the model is still whole;
-      // what is left of an archive is not kept.
+      // Padding or an archive of labels may follow the model. Without it the model is still
+      // complete. The rest of a truncated archive is not kept.
       if (survives([&] { return read_model(path); })) {
         const auto copy = whole_copy(read_model(path));
         const auto expected = whole_copy(read_model(original));
@@ -112,12 +113,12 @@ TEST(BrokenFiles, RandomCorruptionsNeverCrashReader) {
   const auto models = samples();
   int survived = 0;
   for (int round = 0; round < kRounds; ++round) {
-    // Small models more often: their structure is most of the file.
+    // The structure is most of a small model's file.
     const auto& source = models[random() % models.size()];
     std::vector<std::byte> bytes = source;
     const std::size_t damage = random() % 8 + 1;
     for (std::size_t i = 0; i < damage; ++i) {
-      // Half the hits go to the ends of the file, where the structure is.
+      // More than half of the changes are near the ends of the file, where the structure is.
       const std::size_t window = std::min<std::size_t>(bytes.size(), 16384);
       std::size_t at = random() % bytes.size();
       if (random() % 2 == 0) at = random() % window;
@@ -131,7 +132,8 @@ TEST(BrokenFiles, RandomCorruptionsNeverCrashReader) {
   EXPECT_LT(survived, kRounds);
 }
 
-// The TensorFlow Lite runtime trusts a model's numbers, so it can die of them; `verify` must not.
+// The TensorFlow Lite runtime trusts a model's numbers, so damaged ones can crash it; `verify` must
+// not crash.
 TEST(BrokenFiles, CorruptModelsNeverCrashSplitOrVerify) {
   constexpr int kRounds = 250;
   constexpr int kLargestStatus = 7;

@@ -1,4 +1,4 @@
-// Constants of devices, measured on devices whose constants are known.
+// Tests calibration on simulated devices, whose constants are known.
 #include "segue/calibrate.h"
 
 #include <gtest/gtest.h>
@@ -36,7 +36,7 @@ Nanoseconds time_on(const DeviceSpec& device, const Model& model) {
       .total();
 }
 
-// What a device would take, times a factor for some probes.
+// Returns the simulated times of all probes on a device, times a factor for some of them.
 std::vector<ProbeTime> times_on(const DeviceSpec& device,
                                 const std::map<std::string, double>& factors = {}) {
   std::vector<ProbeTime> times;
@@ -49,7 +49,7 @@ std::vector<ProbeTime> times_on(const DeviceSpec& device,
   return times;
 }
 
-// Another host, another clock.
+// Returns the device with another host and another clock.
 DeviceSpec changed(DeviceSpec device) {
   device.timing.invoke_ns.value *= 1.7;
   device.timing.input_ns_per_byte.value *= 3;
@@ -83,7 +83,7 @@ TEST(FitCalibration, ExactTimesRecoverDeviceConstants) {
   }
 }
 
-// One percent of a probe is at most so much of the constant that it measures.
+// An error of one percent in a probe has a limited effect on the constant that it measures.
 TEST(FitCalibration, OnePercentNoiseGivesSmallErrors) {
   const DeviceSpec& base = find_device("edgetpu-usb3");
   for (const double sign : {1.0, -1.0}) {
@@ -191,7 +191,7 @@ TEST(CalibrationBase, LinkSelectsBaseDevice) {
                [&] { check_calibration_base(find_device("edgetpu-usb3"), card); });
 }
 
-// A device with a clock of its own: `time` gives what each run takes.
+// A device with its own clock, in which `time` returns the duration of each run.
 class TimedDevice : public Backend {
  public:
   using Time = std::function<Nanoseconds(int run)>;

@@ -1,5 +1,5 @@
-// Fits constants of the PCIe device again, on every second row of the sweeps, and finds those of
-// the catalogue: the rows that docs/accuracy.md reports as held out chose none of them.
+// Fits constants of the PCIe device again on every second row of the sweeps and compares them with
+// the catalogue. This shows that the held-out rows of docs/accuracy.md were not used.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -23,14 +23,15 @@ struct Sweep {
   std::unique_ptr<SweepPredictor> predictor;
 };
 
-// Large errors count less than their square, so that a noisy row does not pull the fit.
+// Large errors count less than their square, so that a noisy row does not dominate the fit.
 double loss(double predicted_ms, double measured_ms, double noise_ms) {
   constexpr double kUsualShare = 0.05;
   const double share = (predicted_ms - measured_ms) / (measured_ms + noise_ms) / kUsualShare;
   return 2 * (std::sqrt(1 + share * share) - 1);
 }
 
-// Link (MB/s) and invocation (ms), on dense networks: nothing but these, and cycles.
+// Fits link (MB/s) and invocation (ms) on dense networks, whose times depend only on these and on
+// cycles.
 Cost dense_cost() {
   auto rows = std::make_shared<std::vector<std::pair<double, Model>>>();
   for (std::size_t i = 0; i < dense_sweep().size(); i += 2)
@@ -46,7 +47,7 @@ Cost dense_cost() {
   };
 }
 
-// Output (ns per byte) and the sweep's session (ms), on convolutional networks.
+// Fits output (ns per byte) and the session's additional time (ms) on convolutional networks.
 Cost conv_cost() {
   auto sweeps = std::make_shared<std::vector<Sweep>>();
   for (std::size_t i = 0; i < conv_sweep().size(); i += 2) {
@@ -54,7 +55,7 @@ Cost conv_cost() {
     sweeps->push_back({&row, std::make_unique<SweepPredictor>(row.filters)});
   }
   return [sweeps](const Constants& constants) {
-    constexpr double kNoiseMs = 3;  // of small networks
+    constexpr double kNoiseMs = 3;  // noise of small networks
     DeviceSpec device = find_device("edgetpu-pcie");
     device.timing.output_ns_per_byte.value = constants[0];
     double sum = 0;
@@ -72,8 +73,9 @@ Cost conv_cost() {
   };
 }
 
-// How the host slows down: most stretch, and cores that it keeps busy. The mean of |error|, as
-// docs/accuracy.md reports it: three TPUs are bistable, and squares would follow their outliers.
+// Fits the largest stretch of the host and the cores that it keeps busy. The cost is the mean of
+// |error|, as in docs/accuracy.md, because three TPUs are bistable and squares would follow their
+// outliers.
 Cost busy_host_cost() {
   struct Row {
     std::unique_ptr<SweepPredictor> predictor;
@@ -134,7 +136,8 @@ TEST(Calibration, DenseRowsYieldLinkAndInvokeTime) {
   const Constants fitted = fit(dense_cost(), {350, 0.2}, {16, 0.05});
   RecordProperty("link_mb_per_s", std::to_string(fitted[0]));
   RecordProperty("invoke_ms", std::to_string(fitted[1]));
-  // 380 by these rows, 394 by the slope of the convolutional ones: the catalogue lies between.
+  // These rows give 380 and the slope of the convolutional rows 394. The catalogue's value is
+  // between.
   EXPECT_NEAR(fitted[0], timing.link_bytes_per_s.value / 1e6, 12);
   EXPECT_NEAR(fitted[1], timing.invoke_ns.value / 1e6, 0.03);
 }
@@ -155,8 +158,9 @@ TEST(Calibration, PipelineRowsYieldBusyHostStretch) {
   RecordProperty("busy_cores", std::to_string(fitted[1]));
   EXPECT_NEAR(fitted[0], kMostHostStretch, 0.15);
   EXPECT_NEAR(fitted[1], kBusyHostCores, 0.08);
-  // The minimum is flat. The catalogue's constants, fitted before the law of memory changed, are
-  // 0.4 percentage points worse on these rows, and 1.3 better on the held-out ones of three TPUs.
+  // The minimum is flat. The catalogue's constants were fitted before the law of memory changed.
+  // They are 0.4 percentage points worse on these rows, and 1.3 better on the held-out rows of
+  // three TPUs.
   EXPECT_LT(cost({kMostHostStretch, kBusyHostCores}), cost(fitted) + 0.006);
 }
 

@@ -36,7 +36,7 @@ std::vector<DevicePool> random_pools(std::mt19937& random) {
   return pools;
 }
 
-// The checker and the planner share no search: where one is wrong, they disagree.
+// The checker and the planner share no search, so they disagree where one of them is wrong.
 TEST(Certificate, OptimalBoundHoldsAndHigherIsRejected) {
   std::mt19937 random(23);
   for (int round = 0; round < 60; ++round) {
@@ -49,7 +49,7 @@ TEST(Certificate, OptimalBoundHoldsAndHigherIsRejected) {
     Plan plan = best_plan(graph, pools, options);
     const CertificateVerdict verdict = check_certificate(plan, graph, pools);
     EXPECT_TRUE(verdict.is_accepted) << "round " << round << ": " << verdict.reason;
-    // A claim that nothing is below a value the plan itself is below.
+    // This bound claims that no plan is below a value, although this plan is.
     plan.bound->value += Nanoseconds(1);
     plan.bound->is_proven = false;
     EXPECT_FALSE(check_certificate(plan, graph, pools).is_accepted) << "round " << round;
@@ -108,7 +108,7 @@ TEST(Certificate, BoundForFewerDevicesIsAccepted) {
   const Graph graph(model);
   const DevicePool fast{find_device("edgetpu-pcie"), 2, false};
   const OptimalSegmentation best = segment_optimal(graph, std::span(&fast, 1));
-  // Beside two slower ones that would help, but are more than the bound holds for.
+  // Two slower devices would help, but the bound holds for two devices only.
   const std::vector<DevicePool> pools{{find_device("edgetpu-usb2"), 2, false}, fast};
   std::vector<PoolCounts> devices;
   for (const PoolCounts& counts : best.devices) devices.push_back({0, counts[0]});
@@ -145,8 +145,8 @@ TEST(Certificate, WorkLimitLeavesProofUnverified) {
       {"resnet50", "was not verified"});
 }
 
-// Where only some ideals are listed, cuts elsewhere are free: a bound that some pipeline is below
-// must never pass, one that no pipeline of free cuts is below must.
+// If only some ideals are listed, cuts elsewhere cost nothing. The checker must reject a bound if
+// any pipeline is below it, and accept one if no pipeline with such free cuts is below it.
 TEST(Certificate, FreeCutBoundNeverExceedsOptimum) {
   std::mt19937 random(24);
   int passed = 0;
@@ -186,7 +186,7 @@ TEST(Certificate, WideGraphIsAcceptedOrUnverified) {
   EXPECT_GT(plan.bound->value, plan.predicted.bottleneck * 7 / 10);
   const CertificateVerdict verdict = check_certificate(plan, graph, {&pool, 1});
   EXPECT_TRUE(verdict.is_accepted) << verdict.reason;
-  // A claim of more than can be shown is neither accepted nor called wrong.
+  // A bound that the checker can neither prove nor refute is an error.
   plan.bound = Bound{plan.predicted.bottleneck, true, 8, 2};
   testing::expect_error(ErrorCode::kUnsupported,
                         [&] {

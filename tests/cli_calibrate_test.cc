@@ -1,4 +1,4 @@
-// `segue calibrate` as a user meets it, on a stand-in whose times are known.
+// Tests `segue calibrate` on a stand-in whose times are known.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ using testing::kUsage;
 using testing::run_segue;
 using testing::ScratchFolder;
 
-// Long times, beside which the waking of a thread is short.
+// The times are long compared with the wake-up of a thread.
 constexpr const char* kTruth =
     R"({"schema": "segue.device/1", "name": "truth", "base": "edgetpu-usb3", "constants": {
     "invoke": {"value": 6, "unit": "ms"}, "output": {"value": 30, "unit": "ns/B"},
@@ -33,7 +33,7 @@ std::vector<std::string> arguments(std::vector<std::string> more) {
   return more;
 }
 
-// A range, relative to its low end.
+// Returns the ratio of the high end of the latency's range to its low end.
 double width(const nlohmann::json& plan) {
   const auto& range = plan["predicted"]["latency_range_ns"];
   return range[1].get<double>() / range[0].get<double>();

@@ -1,4 +1,4 @@
-// `segue compile`, and what else calls Google's compiler, as a user meets it.
+// Tests `segue compile` and the other commands that call Google's compiler.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -51,7 +51,7 @@ TEST_F(CliCompile, ReportsShowCompiledAndSimulatedMemory) {
   const auto csv = run_segue({"compile", folder(), "--csv", "--compiler-cmd", kStandIn});
   EXPECT_THAT(csv.out,
               HasWords("file,succeeded,on_chip_bytes,host_bytes,operators,host_operators"));
-  // The plan is still one that all commands read.
+  // All commands can still read the plan.
   const std::string plan = folder() + "/plan.json";
   EXPECT_THAT(read_text_file(plan, 1 << 24U), HasWords("\"compiler\": \"16.0.384591198\""));
   EXPECT_EQ(run_segue({"verify", "zoo:squeezenet@64", folder()}).status, 0);
@@ -79,7 +79,7 @@ TEST_F(CliCompile, FailureNamesSegmentReasonAndOperator) {
   EXPECT_EQ(json["files"][1]["failure"]["culprit"]["operators"].size(), 1U);
 }
 
-// Operators that the log leaves to the host have host times wherever the plan is shown.
+// Operators that the compiler left to the host have host times in all commands that show the plan.
 TEST_F(CliCompile, HostOperatorsInLogAreTimed) {
   const auto host_ns = [&](const std::string& json) {
     std::uint64_t sum = 0;
@@ -164,7 +164,7 @@ TEST_F(CliCompile, WholeModelOutputPathIsRespected) {
   ASSERT_EQ(run_segue({"zoo", "conv5-f32", "-o", "m.tflite"}, scratch()).status, 0);
   EXPECT_EQ(run_segue({"compile", "m.tflite", "--compiler-cmd", kStandIn}, scratch()).status, 0);
   EXPECT_TRUE(std::filesystem::exists(scratch() / "m_edgetpu.tflite"));
-  // A command relative to where the user is.
+  // The command is relative to the current folder.
   std::filesystem::create_symlink(kStandIn, scratch() / "mine");
   const auto again = run_segue({"compile", "m.tflite", "--compiler-cmd", "./mine"}, scratch());
   EXPECT_EQ(again.status, kUsage);
@@ -198,7 +198,7 @@ TEST_F(CliCompile, BalancedPlanIsRefinedByCompiler) {
   EXPECT_THAT(read_text_file(plan, 1 << 24U), HasWords("simulated_host_bytes"));
 }
 
-// Compiled segments on stand-ins for devices, one of which vanishes.
+// Compiled segments run on stand-ins for devices, one of which vanishes.
 TEST_F(CliCompile, LostTpuTriggersReplanAndRecompile) {
   ASSERT_EQ(run_segue({"compile", folder(), "--compiler-cmd", kStandIn}).status, 0);
   const std::vector<std::string> arguments{
@@ -207,7 +207,7 @@ TEST_F(CliCompile, LostTpuTriggersReplanAndRecompile) {
   const auto plain = run_segue(arguments);
   EXPECT_EQ(plain.status, 0) << plain.err;
   EXPECT_EQ(nlohmann::json::parse(plain.out)["measured"]["results"], 12);
-  // No spare and no model: what came before is told, and what would help.
+  // Without a spare and a model, the run reports its results until the loss, and a remedy.
   auto on_two = arguments;
   for (const char* word : {"--use", "pci:apex_0", "--use", "pci:apex_1"}) on_two.emplace_back(word);
   const auto lost = run_segue(on_two, ".", "export STAND_IN_VANISHES=1:5");

@@ -1,4 +1,4 @@
-// `segue run --detect` as a user meets it.
+// Tests `segue run --detect`.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ using testing::kUsage;
 using testing::run_segue;
 using testing::ScratchFolder;
 
-// A detector in two segments, and pictures.
+// A folder with a detector in two segments, and pictures.
 class Detecting {
  public:
   Detecting() {
@@ -39,7 +39,7 @@ class Detecting {
     arguments.insert(arguments.begin(), {"run", path("parts")});
     return run_segue(arguments);
   }
-  // What the whole model finds in a picture.
+  // Returns the detections of the whole model in a picture.
   [[nodiscard]] std::vector<Detection> expected(const std::string& picture) const {
     const Model model = read_model(path("yolo.tflite"));
     const Detector detector(model);

@@ -1,4 +1,4 @@
-// What the commands write, and what they leave where they cannot.
+// Tests the files that commands write, and what they leave if they cannot write.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -78,7 +78,7 @@ TEST(CliOutput, SplitCountsWhatItOverwrites) {
   EXPECT_THAT(split("3"), HasWords("plan.json written to d (3 created, 1 overwritten)"));
 }
 
-// Whatever the command reads: model, plan, device file, segments of a folder, shards.
+// Commands never overwrite what they read: model, plan, device file, segments of a folder, shards.
 TEST(CliOutput, InputFilesAreNeverOverwritten) {
   const ScratchFolder scratch;
   const auto run = [&](std::vector<std::string> arguments) {
@@ -124,7 +124,7 @@ TEST(CliOutput, InterruptedSplitLeavesNoFiles) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
-      std::signal(signal, SIG_DFL);  // jobs in the background ignore some, and so would the child
+      std::signal(signal, SIG_DFL);  // background jobs ignore some signals, which a child inherits
       ::execl(SEGUE_TEST_CLI, "segue", "split", "zoo:vgg16", "--tpus", "4", "-o", folder.c_str(),
               static_cast<char*>(nullptr));
       ::_exit(127);
@@ -135,7 +135,8 @@ TEST(CliOutput, InterruptedSplitLeavesNoFiles) {
       return !absent && entry != fs::directory_iterator();
     };
     int status = 0;
-    // Files appear under temporary names, some tens of MiB each, so there is time to hit one.
+    // Files appear under temporary names. They have tens of MiB each, so there is time to interrupt
+    // the program while it writes one.
     while (!has_begun() && ::waitpid(child, &status, WNOHANG) == 0) {
     }
     ::kill(child, signal);
@@ -148,7 +149,7 @@ TEST(CliOutput, InterruptedSplitLeavesNoFiles) {
 
 TEST(CliOutput, FullDiskIsReportedAndLeavesNoFiles) {
   const ScratchFolder scratch;
-  // Files of more than 64 blocks of 512 bytes are refused by the system, as on a full disk.
+  // The system refuses files of more than 64 blocks of 512 bytes, as on a full disk.
   const auto result =
       run_segue({"split", "zoo:conv5-f102", "--tpus", "2", "--strategy", "balanced", "-o", "parts"},
                 scratch.path(), "ulimit -f 64");

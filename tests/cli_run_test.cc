@@ -1,4 +1,4 @@
-// `segue run`, `devices` and `doctor` as a user meets them.
+// Tests `segue run`, `devices` and `doctor`.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -113,13 +113,13 @@ TEST(CliRun, ImagesAndRawTensorsAreRead) {
   const auto refused = run_segue({"run", split.folder(), "--input", split.scratch() / "other"});
   EXPECT_EQ(refused.status, kUsage);
   EXPECT_THAT(refused.err, HasWords("other: input '"));
-  // A bitmap that says it has 1000 bytes.
+  // The bitmap's header claims 1000 bytes.
   std::ofstream(split.scratch() / "cut.bmp") << std::string("BM\xE8\x03\0\0", 6) << "and no more";
   EXPECT_THAT(run_segue({"run", split.folder(), "--input", split.scratch() / "cut.bmp"}).err,
               HasWords("cut.bmp: the image is truncated at 17 bytes"));
 }
 
-// The smallest there is: 8 by 8, grey, one scan of one block.
+// Returns a minimal JPEG file: 8 by 8 pixels, grey, one scan of one block.
 std::string tiny_jpeg() {
   using namespace std::string_literals;
   const std::string one_code = "\x01"s + std::string(15, '\0') + "\0"s;
@@ -134,7 +134,8 @@ TEST(CliRun, ImageFormatAndTruncationAreDetected) {
     std::ofstream(split.scratch() / name, std::ios::binary) << bytes;
     return run_segue({"run", split.folder(), "--input", split.scratch() / name});
   };
-  // A raw tensor that begins as a TGA of 40 by 40 would: as long as the input, so it is the input.
+  // The raw tensor begins like a TGA of 40 by 40 pixels. It is as long as the input, so it is read
+  // as a tensor.
   std::string raw(64 * 64 * 3, '\1');
   raw.replace(0, 18, std::string("\0\0\2\0\0\0\0\0\0\0\0\0\x28\0\x28\0\x18\0", 18));
   EXPECT_EQ(run_on("raw", raw).status, 0);
@@ -261,7 +262,7 @@ TEST(CliRun, TooFewEdgeTpusListFoundAndRemedies) {
                        "pci:apex_1, usb:2-1; plan for 1 TPU"));
 }
 
-// Starts the program in the PATH with all words, options of its own included.
+// The command starts the program in the PATH with all words, including the program's own options.
 TEST(CliServe, PassesItsWordsToServer) {
   const ScratchFolder folder;
   const auto program = folder.path() / "segue-serve";

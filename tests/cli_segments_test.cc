@@ -1,4 +1,4 @@
-// Folders of segments without a plan, as Google's compiler leaves them, on the command line.
+// Tests commands on folders of segments without a plan, as Google's compiler writes them.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -37,7 +37,7 @@ class CliSegments : public ::testing::Test {
 
   [[nodiscard]] std::string cut() const { return (scratch_.path() / "cut").string(); }
   [[nodiscard]] std::string compiled() const { return (scratch_.path() / "compiled").string(); }
-  // Outputs of three inputs.
+  // Runs the command and returns the outputs of three inputs.
   [[nodiscard]] std::vector<std::vector<std::byte>> outputs_of(std::vector<std::string> run) const {
     const fs::path folder = scratch_.path() / "out";
     fs::remove_all(folder);

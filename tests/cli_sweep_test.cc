@@ -1,5 +1,4 @@
-// Sweeps as people run them: in shards that stop and go on, on several machines, put together at
-// the end.
+// Tests sweeps in shards that stop and resume, on several machines, and are merged at the end.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -99,7 +98,7 @@ TEST(CliSweep, RevertedDeviceKeepsRowsOfOneVersion) {
   };
   const std::string before = lines_of(100);
   const std::string after = lines_of(50);
-  // Stopped before the old rows were dropped.
+  // This is the file of a run that stopped before it dropped the old rows.
   write_file(file, before.substr(0, before.find('\n') + 1) + after);
   write_lane(scratch.path(), 100);
   run_into_file();
@@ -177,7 +176,7 @@ TEST(CliSweep, InvalidOptionsAreRefused) {
   EXPECT_EQ(run_segue({"sweep", "nothing.tflite"}).status, 1);
 }
 
-// The recipe of docs/sweeps.md: one shard for each of four jobs, started by GNU parallel.
+// As in docs/sweeps.md, GNU parallel starts one shard for each of four jobs.
 TEST(CliSweep, GnuParallelShardsEqualSingleRun) {
   if (std::system("command -v parallel >/dev/null") != 0)
     GTEST_SKIP() << "GNU parallel is not installed";

@@ -1,4 +1,4 @@
-// The tensors that `segue run` reads from files and writes to files, and names that hold commas.
+// Tests the tensors that `segue run` reads from and writes to files, and names that contain commas.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -79,7 +79,7 @@ TEST(CliTensors, TwoInputsReadAndWriteFilesByName) {
   model.write("b0", {10, 20, 30, 40});
   model.write("a1", std::string(4, '\0'));
   model.write("b1", {-1, -2, -3, -4});
-  // The order of names does not matter, that of the files of one name does.
+  // The order of names does not matter; the order of the files of one name does.
   const auto run = model.segue({"run", "parts", "--input", "second=b0", "first=a0", "first=a1",
                                 "second=b1", "-o", "results/new"});
   EXPECT_EQ(run.status, 0) << run.err;
@@ -132,7 +132,7 @@ TEST(CliTensors, UnwritableOutputIsAFileError) {
   expect_failure(model.segue({"run", "parts", "-o", "parts"}), kUsage, "name another output");
 }
 
-// A model of one operator, whose output's name holds a line end.
+// The model has one operator, and the name of its output contains a line end.
 TEST(CliReports, CountOfOneIsSingular) {
   const ScratchFolder scratch;
   testing::ModelBuilder b;

@@ -1,4 +1,4 @@
-// The commands as a user meets them: output, exit statuses, messages.
+// Tests output, exit statuses and messages of the commands.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -305,7 +305,7 @@ TEST(Documentation, CommandReferenceMatchesProgram) {
   EXPECT_EQ(read_text_file(path, 1 << 20), reference);
 }
 
-// The lines of the README's program stand in tests/readme_program.cc, which writes segments that
+// tests/readme_program.cc contains the lines of the README's program. It writes segments that
 // verify.
 TEST(Readme, ProgramMatchesTestedCodeAndVerifies) {
   const std::string readme = read_text_file(SEGUE_TEST_SOURCE "/README.md", 1 << 20);

@@ -1,4 +1,4 @@
-// The commands that tell times: simulate, compare, optimal plans, device files, the paper.
+// Tests the commands that show times: simulate, compare, plan with device files, and paper.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -298,7 +298,7 @@ TEST(CliPlan, UnequalDevicesArePlannedAndVerified) {
   EXPECT_THAT(run_segue({"simulate", plan}).out, HasWords("inputs in"));
 }
 
-// What a plan.json says without its model is what its model says.
+// A plan.json gives the same result with and without its model.
 TEST(CliSimulate, PlanFileKeepsLinkAndBusyHost) {
   const ScratchFolder scratch;
   const std::string plan = scratch.path() / "plan.json";
@@ -347,7 +347,8 @@ TEST(CliCompare, FormatsAgreeAndParetoRowsAreMarked) {
   };
   const auto json = nlohmann::json::parse(with("--json"));
   EXPECT_EQ(json["schema"], "segue.compare/2");
-  // Five operators: six segments exist for optimal (fewer stages), not for the others.
+  // The model has five operators. On six TPUs, optimal uses fewer stages, and the others have no
+  // plan.
   EXPECT_EQ(json["rows"].size(), 5U * 4 + 1);
   EXPECT_EQ(std::ranges::count(with("--csv"), '\n'), 5 * 4 + 1 + 1);
   for (const auto& row : json["rows"]) {

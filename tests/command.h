@@ -24,7 +24,7 @@ inline constexpr int kCompiler = 5;
 inline constexpr int kDevice = 6;
 inline constexpr int kMismatch = 7;
 
-/// Expects this status, nothing on standard output, and a message that holds `message`.
+/// Expects this status, no standard output, and an error message that contains `message`.
 void expect_failure(const CommandResult& result, int status, const std::string& message);
 
 /// Runs `segue` with these arguments in `folder`, in a shell that ran `prelude` before.
@@ -35,12 +35,12 @@ void expect_failure(const CommandResult& result, int status, const std::string& 
 /// Returns the words of a text with one space between them.
 [[nodiscard]] std::string words_of(const std::string& text);
 
-/// Matches a text with these words next to each other, in one line or over several.
+/// Matches a text that contains these words next to each other, in one line or in several.
 MATCHER_P(HasWords, words, "has the words \"" + words_of(words) + "\"") {
   return words_of(arg).find(words_of(words)) != std::string::npos;
 }
 
-/// Writes lane.json, the file of a device whose link has so many MB/s.
+/// Writes lane.json, the file of a device whose link has `speed` MB/s.
 void write_lane(const std::filesystem::path& folder, int speed);
 
 }  // namespace segue::testing

@@ -1,4 +1,4 @@
-// Folders of segments through a stand-in for Google's compiler, and on stand-ins for Edge TPUs.
+// Tests folders of segments with a stand-in for Google's compiler and stand-ins for Edge TPUs.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -72,7 +72,7 @@ TEST(CompileFolder, PlanGetsCompilerMemory) {
     EXPECT_EQ(stage.time.total(), plan.stages[s].time.total()) << "nothing streams in both";
   }
   EXPECT_NO_THROW(check_plan_consistent(written, std::vector<DevicePool>{{pcie(), 3, false}}));
-  // And once more, with nothing lost.
+  // Compiling the folder again gives the same plan.
   EXPECT_EQ(to_json(*compile_folder(scratch.path(), with_stand_in()).plan), to_json(written));
 }
 
@@ -139,7 +139,8 @@ TEST(CompileFolder, MissingCompilerThrowsWithThreads) {
                {"/no/such/edgetpu_compiler"});
 }
 
-// The stand-in's device is smaller than ours: what it streams is in the plan and in its times.
+// The stand-in's device has less memory than ours. The plan and its times contain the bytes that it
+// streams.
 TEST(CompiledPlans, CompilerMemoryChangesTimes) {
   const ScratchFolder scratch;
   const Model model = open_model("zoo:resnet50");
@@ -153,7 +154,7 @@ TEST(CompiledPlans, CompilerMemoryChangesTimes) {
   const std::vector<DevicePool> pools{{pcie(), 5, false}};
   const Plan again = evaluate_plan(compiled, graph, pools);
   EXPECT_EQ(to_json(again), to_json(compiled)) << "the segment alone and the whole model agree";
-  // An edit ends what was said of the stages it touches.
+  // An edit removes the compiler's figures from the stages that it changes.
   Plan edited = compiled;
   const OperatorId moved = edited.stages[1].operators.front();
   edited.stages[1].operators.erase(edited.stages[1].operators.begin());
@@ -164,8 +165,8 @@ TEST(CompiledPlans, CompilerMemoryChangesTimes) {
   EXPECT_TRUE(evaluated.stages[2].compiled);
 }
 
-// Expects the host's time of a stage to be that of these operators, and its device's time that of
-// the others alone.
+// Expects the host's time of a stage to be that of these operators, and the device's time to be
+// that of the other operators alone.
 void expect_timed_on_host(const Stage& stage, const Graph& graph,
                           const std::vector<OperatorId>& on_host) {
   Nanoseconds host{0};
@@ -305,7 +306,7 @@ TEST(EdgeTpuOracle, HostOperatorsOfSegmentAreReported) {
   EXPECT_EQ(*report.host_operators, expected) << "of the whole model";
 }
 
-// What does not compile is no cut to move to.
+// Refinement excludes cuts whose segments do not compile.
 TEST(RefineBalanced, CutsRefusedByCompilerAreNotTaken) {
   class Refusing : public Compiler {
    public:
@@ -331,7 +332,7 @@ TEST(RefineBalanced, CutsRefusedByCompilerAreNotTaken) {
 
 // --- on devices
 
-// Pushes seeded inputs and expects what the whole model gives, in order.
+// Pushes seeded inputs and expects the outputs of the whole model, in order.
 void expect_as_whole(Pipeline& pipeline, const Model& model, std::uint64_t count) {
   const auto session = testing::cpu_backend().open(model.bytes(), "whole");
   std::thread producer([&] {

@@ -1,4 +1,4 @@
-// Files as the Edge TPU compiler writes them, but for their program, and pipelines of them on the
+// Files like those of the Edge TPU compiler, but without a program, and pipelines of them on the
 // stand-in, which adds 1 to every byte.
 #pragma once
 
@@ -21,7 +21,7 @@ inline std::vector<std::byte> compiled(const std::string& input, const std::stri
   return b.bytes();
 }
 
-// One stage per entry of `replicas`.
+// Makes one file per stage.
 inline std::vector<std::vector<std::byte>> compiled_chain(std::size_t stages,
                                                           std::int32_t bytes = 8) {
   std::vector<std::vector<std::byte>> files;

@@ -1,4 +1,4 @@
-// Which operators are on the host, by a compiler's log and the file that it wrote.
+// Tests which operators are on the host according to a compiler's log and compiled file.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -20,7 +20,7 @@ using testing::TensorIndex;
 constexpr const char* kMapped = "Mapped to Edge TPU";
 constexpr const char* kLeft = "More than one subgraph is not supported";
 
-// CONV_2D 0, ADD 1, RELU 2, CONV_2D 3, ADD 4, RELU 5, …
+// Makes a model of CONV_2D 0, ADD 1, RELU 2, CONV_2D 3, ADD 4, RELU 5, …
 Model layers(int count) {
   ModelBuilder b;
   TensorIndex x = b.input("x", {1, 4, 4, 8});
@@ -33,7 +33,7 @@ Model layers(int count) {
   return b.build("m");
 }
 
-// A file whose ordinary operators write tensors of these names.
+// Makes a compiled file whose uncompiled operators write tensors of these names.
 Model compiled_with(const std::vector<std::string>& written) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 4, 4, 8});
@@ -74,7 +74,7 @@ TEST(CompiledPlacement, CountBeyondModelIsLimited) {
               Optional(IsEmpty()));
 }
 
-// Any set of operators, told by counts and by names, is found again.
+// A set of operators is recovered from its counts per kind and its names.
 TEST(CompiledPlacement, RandomHostSetsAreRecovered) {
   const Model model = layers(8);
   for (unsigned seed = 0; seed < 200; ++seed) {

@@ -1,5 +1,5 @@
-// Each kind of failure of Google's compiler in each form that was seen, or that a command around it
-// gives it: text, exit status of a shell, signal.
+// Tests each kind of failure of Google's compiler in each known form: text, exit status of a shell
+// around it, signal.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -34,10 +34,10 @@ struct Form {
   Kind kind;
   std::string output;
   std::string end = "exit status 1";
-  std::string message = "";  // a part of it
+  std::string message = "";  // a part of the message
 };
 
-// What is tried again, and where an operator is looked for.
+// Returns whether a failure of this kind is retried.
 bool passes_at_times(Kind kind) {
   return kind == Kind::kInternal || kind == Kind::kCrash || kind == Kind::kException ||
          kind == Kind::kSilent;
@@ -198,7 +198,7 @@ TEST(CompilerFailures, FailureWordsInPathsAreIgnored) {
   EXPECT_EQ(failure.kind, Kind::kOther);
 }
 
-// --- from the program to the answer
+// --- from the program to the result
 
 Model two_layers() {
   ModelBuilder b;
@@ -233,7 +233,8 @@ class ScriptCompiler {
 };
 
 TEST(CompilerFailures, CrashInShellIsRetriedTwice) {
-  // The inner shell dies; the outer one gives 128 + 11, and its output has no word of it.
+  // A signal ends the inner shell. The outer one returns 128 + 11, and its output does not mention
+  // the signal.
   const ScriptCompiler compiler("echo '" + kVersion + "'; sh -c 'kill -SEGV $$' 2>/dev/null");
   const FileCompilation file = compiler.compile(two_layers());
   EXPECT_EQ(file.compilation.failure->kind, Kind::kCrash) << file.compilation.transcript;

@@ -1,4 +1,4 @@
-// What a log of Google's compiler says of a report.
+// Converts simulated reports to the numbers in a log of Google's compiler.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace segue::testing {
 
-/// Logs count 64 outputs of a convolution or dense layer that has fewer.
+/// Logs count 64 outputs for a convolution or dense layer that has fewer.
 inline double on_chip_mib_in_a_log(const Model& model, const MemoryReport& report) {
   double bytes = 0;
   for (const OperatorMemory& memory : report.operators) {

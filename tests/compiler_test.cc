@@ -35,7 +35,7 @@ ParameterFootprint footprint_of(const ModelBuilder& builder, std::uint32_t op) {
   return parameter_footprint(model, OperatorId{op}, device());
 }
 
-// Convolutions of the builder have a scale per output and biases that are not zero: 12 bytes.
+// Convolutions of the builder have a scale and a nonzero bias per output, which take 12 bytes.
 TEST(ParameterFootprint, ConvPadsTo64OutputsAnd4Inputs) {
   ModelBuilder b;
   b.output(b.conv(b.input("x", {1, 8, 8, 3}), "y", 65, 3));
@@ -58,7 +58,7 @@ TEST(ParameterFootprint, DepthwiseUses4BytesPerTap) {
 }
 
 TEST(ParameterFootprint, ZeroBiasesTakeNoBytes) {
-  // The zoo has a scale per output. The paper's untrained networks have biases of zero.
+  // Networks of the zoo have a scale per output. The paper's untrained networks have zero biases.
   const Model conv = open_model("zoo:conv5-f128");
   EXPECT_EQ(parameter_footprint(conv, OperatorId{1}, device()).bytes, 128U * (128 * 9 + 8));
   const Model resnet = open_model("zoo:resnet50");
@@ -77,7 +77,8 @@ TEST(ParameterFootprint, DenseWithoutBiasHasNoBiasBytes) {
   EXPECT_EQ(footprint_of(b, 1).bytes, 16U * (12 + 4));
 }
 
-// 2304 x 512 behind a flattened map is cached in a published file, 9504 x 16 is not.
+// In published files, a layer of 2304 x 512 after a flattened map is cached, and one of 9504 x 16
+// is not.
 TEST(ParameterFootprint, LargeDenseAfterMapStreams) {
   for (const auto& [size, is_cached] : {std::pair{6, true}, {7, false}}) {
     ModelBuilder b;
@@ -131,8 +132,8 @@ TEST(SimulatedCompiler, OperatorsAreCachedWhole) {
   }
 }
 
-// The rows of a convolution k x k of Ci inputs on p pixels per tile: 16 biases and the least of
-// 2 Ci k k and 8 ceil(8 / k k) k k + 4 p.
+// A convolution k x k with Ci inputs and p pixels per tile reserves 16 rows for biases and the
+// smaller of 2 Ci k k and 8 ceil(8 / k k) k k + 4 p rows.
 TEST(ReservedRows, ConvolutionsTakeTheSmallerLayout) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 56, 56, 64});
@@ -196,7 +197,7 @@ struct Sweep {
 
 class SweepMemory : public ::testing::TestWithParam<Sweep> {};
 
-// edgetpu_compiler 16 reports, Jorgitou98/EdgeTPU-QuantRL-Evaluation: CONV_MACs (five 3x3
+// Reports of edgetpu_compiler 16 in Jorgitou98/EdgeTPU-QuantRL-Evaluation: CONV_MACs (five 3x3
 // convolutions of F filters on 64x64x3) and FC_MACs (64 -> N four times -> 10).
 TEST_P(SweepMemory, MatchesPublishedLogWithinRounding) {
   const Model model = open_model(std::string("zoo:") + GetParam().model);
@@ -235,14 +236,15 @@ struct Tail {
 
 class TailMemory : public ::testing::TestWithParam<Tail> {};
 
-// Host bytes when everything behind a tensor is one segment; pm2550/TPU_Models,
+// Host bytes if all operators after a tensor are one segment, from pm2550/TPU_Models,
 // five_models/baselines/models_compilation.txt.
 TEST_P(TailMemory, StreamedBytesMatchPublishedLog) {
   const Model model = open_model(std::string("zoo:") + GetParam().model);
   const Graph graph(model);
   const std::vector<std::string> cut{GetParam().after};
   const auto tail = segment_at(graph, cut).segments.at(1);
-  // Theirs had one scale per layer, 8 bytes per output less: 1.2 % at most.
+  // The compiled networks had one scale per layer, which is 8 bytes per output less, or 1.2 % at
+  // most.
   EXPECT_NEAR(to_mib(report_on(graph, tail).host_bytes), GetParam().host_mib,
               GetParam().tolerance_mib + 0.012 * GetParam().host_mib);
 }
@@ -262,8 +264,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Tail{"resnet101", "conv4_block18_out", 14.12, 0.01},
                       Tail{"resnet101", "conv4_block23_out", 8.78, 0.01},
                       Tail{"resnet101", "conv5_block1_out", 3.01, 0.01},
-                      // Two tails of Xception keep more free than the law says, for a reason
-                      // unknown: docs/cost-model.md.
+                      // Two tails of Xception cache less than the law predicts, for an unknown
+                      // reason (docs/cost-model.md).
                       Tail{"xception", "add_3", 14.02, 0.55},
                       Tail{"xception", "add_5", 10.26, 0.22}, Tail{"xception", "add_7", 6.79, 0.05},
                       Tail{"xception", "add_9", 3.57, 0.05}, Tail{"xception", "add_10", 1.97, 0.05},
@@ -287,7 +289,7 @@ TEST(FindDevice, UnknownNameListsCatalogue) {
                         {"'edgetpu'", "edgetpu-usb3", "edgetpu-devboard"});
 }
 
-// Every range of depths of graphs with skips, several readers and operators on the host.
+// Compares every range of depths of graphs with skips, several readers and operators on the host.
 TEST(DepthHostBytes, EveryDepthRangeMatchesCompiler) {
   std::mt19937 random(12);
   int streamed = 0;
@@ -312,7 +314,7 @@ TEST(DepthHostBytes, EveryDepthRangeMatchesCompiler) {
   EXPECT_GT(with_reserves, 1000);
 }
 
-// Few of many candidates are inside, so they are sorted on their own.
+// Short ranges contain few of many candidates, which are then sorted separately.
 TEST(DepthHostBytes, ShortRangesOfDeepModelMatchCompiler) {
   std::mt19937 random(13);
   std::vector<std::int32_t> filters(120);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What bash, zsh and fish complete with the scripts of `segue completion`: commands, inner commands,
-options, choices, devices and networks. Shells that are not installed are skipped by name.
+"""Tests what bash, zsh and fish complete with the scripts of `segue completion`: commands, inner
+commands, options, choices, devices and networks. Shells that are not installed are skipped by name.
 
     completion_test.py SEGUE
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 SEGUE = str(Path(sys.argv[1]).resolve())
 
-# zsh completes in its editor only: these take the place of its functions and print what they get.
+# zsh completes only in its editor. These functions replace zsh's and print their arguments.
 ZSH = r"""
 compadd() { print -rl -- "$@" }
 _files() { }
@@ -52,7 +52,7 @@ class Completion(unittest.TestCase):
         cls.folder.cleanup()
 
     def completed(self, shell, *words):
-        """The candidates for the last word; zsh gives all of them, whatever that word begins with."""
+        """Returns the candidates for the last word; zsh returns all, whatever that word begins with."""
         script = Path(self.folder.name) / shell
         if shell == "bash":
             line = " ".join(f"'{word}'" for word in words)

@@ -1,4 +1,4 @@
-// Pictures into detectors and boxes back; anchors.
+// Tests pictures as inputs of detectors, boxes in pixels of pictures, and anchors.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -141,7 +141,7 @@ TEST(DetectorAnchors, EqualThoseOfAPublishedModel) {
   const Tensor& table = published.tensor(tensor_id(op.inputs[2]));
   ASSERT_EQ(table.shape[0], 1917);
   ASSERT_EQ(table.type, ElementType::kFloat32);
-  // A box of offsets 0 is its anchor. One row of scores passes at a time.
+  // A box with offsets of 0 is its anchor. The scores let one row pass at a time.
   DetectorOptions options;
   const Detector of = detector_of({{"b", {1, 1917, 4}}, {"s", {1, 1917, 2}}}, options, 300);
   const TensorBytes boxes(std::size_t{1917} * 4 * sizeof(float));
@@ -163,7 +163,8 @@ TEST(DetectorAnchors, EqualThoseOfAPublishedModel) {
   }
 }
 
-// By hand: the first cell of level 3 has a stride of 8 pixels, the last of level 7 one of 640 / 5.
+// The expected anchors are computed by hand: the first cell of level 3 has a stride of 8 pixels,
+// and the last cell of level 7 one of 640 / 5.
 TEST(DetectorAnchors, PyramidsHaveTheSizesOfTheirLevels) {
   const auto anchor = [](std::int32_t rows, std::int32_t columns, std::size_t row) {
     const Detector of = detector_of({{"b", {1, rows, 4}}, {"s", {1, rows, columns}}}, {}, 640);

@@ -1,4 +1,4 @@
-// Detection through segments, and stages of the host.
+// Tests detection in pipelines of segments, and stages on the host.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -96,7 +96,7 @@ TEST(DetectionPipeline, DetectionsOfWrongSizeAreRefused) {
   expect_error(ErrorCode::kInvalidArgument, [] { (void)read_detections({}, {}); }, {"0 x 0"});
 }
 
-// --- stages of the host
+// --- stages on the host
 
 std::shared_ptr<const Backend> chain_backend(std::size_t count) {
   return std::make_shared<testing::FakeBackend>(testing::chain_of(count));
@@ -151,8 +151,8 @@ TEST(PipelineHost, FailureEndsThePipelineDespiteSpares) {
                {"1: no device is left to run it", "host", "cannot decode"});
 }
 
-// Four segments on four devices and a stage of the host behind them; each device that is lost leads
-// to a new plan, in which the host keeps its stage.
+// Four segments run on four devices, followed by a stage on the host. Each lost device leads to a
+// new plan, in which the host keeps its stage.
 TEST(PipelineHost, NewPlanKeepsHostStage) {
   testing::FaultyDevices faulty(testing::chain_in_pieces(), 4);
   faulty.plan(1, testing::Fault::kError, 20);

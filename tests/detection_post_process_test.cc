@@ -1,4 +1,4 @@
-// Decoding compared with TFLite_Detection_PostProcess, as TensorFlow Lite computes it.
+// Compares decoding with the operator TFLite_Detection_PostProcess of TensorFlow Lite.
 #include <flatbuffers/flexbuffers.h>
 #include <gtest/gtest.h>
 
@@ -41,7 +41,7 @@ TensorIndex real_tensor(ModelBuilder& b, const std::string& name, std::vector<st
   return x;
 }
 
-// TFLite_Detection_PostProcess with regular suppression; its outputs are the model's.
+// Adds TFLite_Detection_PostProcess with regular suppression, whose outputs become the model's.
 void add_post_process(ModelBuilder& b, TensorIndex boxes, TensorIndex scores, std::int32_t classes,
                       const DetectorOptions& options) {
   const auto rows = static_cast<std::int32_t>(options.anchors.size());
@@ -74,7 +74,7 @@ void add_post_process(ModelBuilder& b, TensorIndex boxes, TensorIndex scores, st
   for (const auto x : outputs) b.output(x);
 }
 
-// The operator alone.
+// Makes a model of this operator alone.
 Model post_process(const DetectorOptions& options) {
   ModelBuilder b;
   const auto boxes = real_tensor(b, "boxes", {1, kRows, 4});
@@ -84,7 +84,7 @@ Model post_process(const DetectorOptions& options) {
   return b.build("post-process");
 }
 
-// A detector whose outputs are those of the operator, in another order.
+// Makes a detector that returns the outputs of this operator in another order.
 Model post_processed_detector(std::int32_t most) {
   ModelBuilder b;
   const auto picture = b.input("picture", {1, 64, 64, 3});
@@ -136,7 +136,8 @@ TEST(PostProcess, RawOutputsEqualTensorFlowLite) {
   }
 }
 
-// SSD of random weights on a picture of 16 pixels, two classes, with the operator or without.
+// Makes an SSD with random weights, a picture of 16 pixels and two classes, with or without the
+// operator.
 Model small_ssd(const DetectorOptions& options, bool has_operator) {
   constexpr std::int32_t kCells = 16 * 16;
   ModelBuilder b;
@@ -168,7 +169,7 @@ Model small_ssd(const DetectorOptions& options, bool has_operator) {
   return b.build("ssd");
 }
 
-// Quantized scores are often equal, and the operator gives equal ones in any order.
+// Sorts boxes, because quantized scores are often equal and the operator does not order equal ones.
 std::vector<Detection> in_fixed_order(std::vector<Detection> boxes) {
   std::ranges::sort(boxes, {}, [](const Detection& box) {
     return std::tuple(-box.score, box.class_id, box.left, box.top, box.right, box.bottom);
@@ -180,7 +181,7 @@ TEST(PostProcess, RawSsdOnPicturesEqualsTheOperator) {
   std::mt19937_64 random(9);
   DetectorOptions options;
   options.score_threshold = 0.6F;
-  options.max_detections = 600;  // of 256 anchors and 2 classes: all
+  options.max_detections = 600;  // more than 256 anchors times 2 classes
   options.anchors = random_anchors(random, 16 * 16);
   const Model with_operator = small_ssd(options, true);
   const Model raw = small_ssd(options, false);

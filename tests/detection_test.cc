@@ -1,4 +1,4 @@
-// Recognition and decoding of detector outputs.
+// Tests recognition and decoding of detector outputs.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -35,7 +35,7 @@ TEST(Detector, YoloFormsAreRecognised) {
   EXPECT_EQ(detector_of({yolov8_form(3)}).family(), DetectorFamily::kYolov8);
   EXPECT_EQ(detector_of({{"o", {1, 84, 8400}}}, {}, 640).family(), DetectorFamily::kYolov8);
   EXPECT_EQ(detector_of({{"o", {1, 25200, 85}}}, {}, 640).family(), DetectorFamily::kYolov5);
-  // With a fourth grid, of 64 pixels.
+  // This detector has a fourth grid with a stride of 64 pixels.
   EXPECT_EQ(detector_of({{"o", {1, 102000, 85}}}, {}, 1280).family(), DetectorFamily::kYolov5);
 }
 
@@ -187,7 +187,7 @@ TEST(Detector, LogitsBecomeProbabilities) {
     return Detector(detector_with(forms, 64, writer).build(), options).decode(values, whole(64));
   };
   const auto found = scored(tflite::BuiltinOperator::RESHAPE);
-  ASSERT_EQ(found.size(), 1U);  // the background, class 0 of the scores, is none
+  ASSERT_EQ(found.size(), 1U);  // class 0 of the scores is the background
   EXPECT_FLOAT_EQ(found[0].score, 1 / (1 + std::exp(-0.5F)));
   EXPECT_EQ(found[0].class_id, 0U);
   EXPECT_EQ(found[0].left, 24);
@@ -217,7 +217,7 @@ float overlap(const Detection& a, const Detection& b) {
   return width * height / (area(a) + area(b) - width * height);
 }
 
-// Takes the best of what is left, and removes what it covers, until nothing is left.
+// Takes the best remaining box and removes the boxes that it covers, until no box remains.
 std::vector<Detection> suppressed_by_hand(std::vector<Detection> boxes, float threshold) {
   std::vector<Detection> kept;
   while (!boxes.empty()) {

@@ -22,8 +22,8 @@ struct OutputForm {
   std::int64_t zero_point = 0;
 };
 
-/// A model from a picture [1, size, size, 3] to outputs of these forms, each written by `writer`.
-/// It is described, not computed.
+/// Makes a model with a picture [1, size, size, 3] as input and outputs of these forms, each
+/// written by an operator `writer`. The model cannot be run.
 [[nodiscard]] inline ModelBuilder detector_with(
     const std::vector<OutputForm>& outputs, std::int32_t size = 64,
     tflite::BuiltinOperator writer = tflite::BuiltinOperator::RESHAPE) {
@@ -50,7 +50,8 @@ inline void fill_randomly(ModelBuilder& b, TensorIndex constant, std::uint64_t s
   for (std::uint8_t& value : data) value = static_cast<std::uint8_t>(random());
 }
 
-/// YOLOv5 of random weights on a picture of 32 pixels: 63 boxes, 4 classes, all values in [0, 1).
+/// Makes a YOLOv5 with random weights for pictures of 32 pixels: 63 boxes, 4 classes, all values in
+/// [0, 1).
 [[nodiscard]] inline ModelBuilder small_yolo_builder() {
   constexpr std::int32_t kRows = 63;
   constexpr std::int32_t kChannels = 9;
@@ -74,7 +75,7 @@ inline void fill_randomly(ModelBuilder& b, TensorIndex constant, std::uint64_t s
 }
 [[nodiscard]] inline Model small_yolo() { return small_yolo_builder().build("yolo"); }
 
-/// The bytes of numbers.
+/// Returns the bytes of the numbers.
 template <typename Number>
 [[nodiscard]] TensorBytes bytes_of_all(const std::vector<Number>& numbers) {
   TensorBytes bytes(numbers.size() * sizeof(Number));
@@ -82,7 +83,7 @@ template <typename Number>
   return bytes;
 }
 
-inline constexpr std::int32_t kCells64 = 64 + 16 + 4;  // of an input of 64 pixels
+inline constexpr std::int32_t kCells64 = 64 + 16 + 4;  // cells for an input of 64 pixels
 
 [[nodiscard]] inline Detector detector_of(const std::vector<OutputForm>& outputs,
                                           const DetectorOptions& options = {},
@@ -112,7 +113,7 @@ struct YoloRow {
   return bytes_of_all(values);
 }
 
-/// A picture of random pixels.
+/// Makes a picture of random pixels.
 [[nodiscard]] inline Picture random_picture(std::uint32_t width, std::uint32_t height,
                                             std::uint64_t seed) {
   std::mt19937_64 random(seed);
@@ -121,7 +122,7 @@ struct YoloRow {
   return picture;
 }
 
-/// The whole input as the picture.
+/// Returns the placement of a picture that fills the whole input.
 [[nodiscard]] inline PicturePlacement whole(std::uint32_t size) {
   PicturePlacement placement;
   placement.width = placement.height = size;

@@ -1,4 +1,4 @@
-// Processes of Edge TPUs that end or stop at random points of random pipelines.
+// Tests random pipelines in which processes of Edge TPUs end or stop at random points.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -61,7 +61,8 @@ Run random_run(std::uint64_t seed) {
   return run;
 }
 
-// Segments for fewer devices: the chain cut short is another one, so that only replicas go.
+// Returns a layout for fewer devices. Only replicas are removed, because a shorter chain would
+// compute something else.
 std::optional<PipelineLayout> on_fewer(const std::vector<std::vector<std::byte>>& files,
                                        std::uint32_t devices) {
   if (devices < files.size()) return std::nullopt;
@@ -84,7 +85,7 @@ void push_all(Pipeline& pipeline) {
     }
     pipeline.close();
   } catch (const Error&) {
-    // The consumer gets it, too.
+    // The consumer gets this error, too.
   }
 }
 
@@ -107,7 +108,7 @@ Outcome pop_all(Pipeline& pipeline, int stages) {
   return outcome;
 }
 
-// The strike may come while devices open, compute or end. Sticks take their time to open, and one
+// The process may be struck while devices open, compute or end. Sticks open slowly, and one opening
 // in five fails.
 void run_with_faults(StandIn& library, std::uint64_t seed) {
   library.reset();
@@ -136,7 +137,7 @@ void run_with_faults(StandIn& library, std::uint64_t seed) {
   saboteur.join();
   EXPECT_LT(std::chrono::steady_clock::now() - ending, kWatchdog + std::chrono::seconds(2));
   if (!outcome) return;
-  // One loss is survived where a device can take over.
+  // The pipeline survives one loss if another device can take over.
   if (run.stage_devices() + run.spares > run.replicas.size()) {
     EXPECT_EQ(outcome->ended_with, "");
   }
@@ -167,7 +168,8 @@ Footprint footprint() {
   return now;
 }
 
-// SEGUE_SOAK_INPUTS: how many; a release runs 10,000,000. Nine devices are killed on the way.
+// SEGUE_SOAK_INPUTS sets the number of inputs; releases use 10,000,000. Nine devices are killed
+// during the run.
 TEST(DeviceProcessFaults, LongRunUsesConstantMemory) {
   constexpr std::uint64_t kLosses = 9;
   StandIn library;
@@ -191,7 +193,7 @@ TEST(DeviceProcessFaults, LongRunUsesConstantMemory) {
     if (result.outputs[0] != bytes_with(static_cast<int>((next + 2) % 256))) break;
     if (next % (count / (kLosses + 1)) == 1 && next > 1) {
       if (early.files == 0) early = footprint();
-      // Device 0 runs first; each loss is taken over by the next spare.
+      // Device 0 runs first. After each loss the next spare takes over.
       const auto losses = static_cast<int>(pipeline.statistics().losses.size());
       ::kill(library.process(losses == 0 ? 0 : losses + 1), SIGKILL);
     }
@@ -209,7 +211,7 @@ TEST(DeviceProcessFaults, LongRunUsesConstantMemory) {
               early.children, late.children);
 }
 
-// SEGUE_FAULT_RUNS: how many; a release runs 1000.
+// SEGUE_FAULT_RUNS sets the number of runs; releases use 1000.
 TEST(DeviceProcessFaults, RandomProcessEndsLoseNoResult) {
   StandIn library;
   const std::uint64_t runs = number_of("SEGUE_FAULT_RUNS", 100);

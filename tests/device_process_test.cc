@@ -1,4 +1,4 @@
-// Edge TPUs in processes of their own: what they print, how they end, and what is left of them.
+// Tests Edge TPUs in separate processes: their output, their end, and what remains after it.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -51,7 +51,7 @@ bool comes_true(const Condition& condition) {
 
 bool is_alive(int process) { return ::kill(process, 0) == 0; }
 
-// A child that its parent has not waited for yet stays as a zombie.
+// A child that its parent has not waited for yet is a zombie, which counts as dead.
 bool has_died(int process) {
   std::ifstream file("/proc/" + std::to_string(process) + "/stat");
   std::string id;
@@ -68,7 +68,7 @@ std::vector<TensorBytes> one(TensorBytes value) {
   return values;
 }
 
-// Pushes one and pops it.
+// Pushes one input and returns its result.
 TensorBytes through(Pipeline& pipeline, TensorBytes value) {
   EXPECT_EQ(pipeline.push(one(std::move(value))), Flow::kOk);
   PipelineResult result;
@@ -160,7 +160,7 @@ TEST(DeviceProcess, SpareThatFailedToOpenIsRetried) {
   const auto files = compiled_chain(1);
   auto devices = stand_in_devices();
   devices = {devices[0], devices[2]};
-  library.fail_opens(1);  // of the stick, which is the spare
+  library.fail_opens(1);  // the stick, which is the spare, always fails to open
   Pipeline pipeline(chain(files, {1}), std::move(devices), {});
   EXPECT_TRUE(comes_true([&] { return library.opens() >= 3; }));
   library.fail_opens(0);
@@ -197,7 +197,8 @@ TEST(DeviceProcess, StoppedProcessesEndInParallel) {
       << "one after another takes 3 s";
 }
 
-// A run with the limit of open files at what is open now ends with a loss, not the program.
+// If the limit of open files is the present number, the pipeline reports an error and the program
+// continues.
 TEST(DeviceProcess, ExhaustedDescriptorsAreADeviceError) {
   StandIn library;
   library.attach(2);
@@ -215,7 +216,7 @@ TEST(DeviceProcess, ExhaustedDescriptorsAreADeviceError) {
   ::setrlimit(RLIMIT_NOFILE, &before);
 }
 
-// Where a caller has closed them, nothing of ours takes the numbers of the standard streams.
+// If a caller has closed the standard streams, none of our files gets their numbers.
 TEST(DeviceProcess, ClosedStandardStreamsStayClosed) {
   const StandIn library;
   const auto files = compiled_chain(1);
@@ -247,7 +248,8 @@ TEST(DeviceProcess, OpeningCallbackNamesEachDevice) {
   EXPECT_EQ(told, (std::vector<std::string>{"pci:apex_0 1/2", "pci:apex_1 2/2"}));
 }
 
-// As in containers that restrict ptrace. Holds for the calling thread and those that it starts.
+// Forbids what containers that restrict ptrace forbid, for the calling thread and the threads that
+// it starts.
 void forbid_access_to_processes() {
   std::array<sock_filter, 5> code{
       sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -301,7 +303,7 @@ TEST(DeviceProcess, LibraryAbortFailsOnlyItsSession) {
 
 TEST(DeviceProcess, FailedOpeningIsRetried) {
   StandIn library;
-  library.fail_opens(2);  // of USB devices, every second
+  library.fail_opens(2);  // every second opening of a USB device fails
   const auto devices = list_edgetpu_devices(testing::stand_in());
   const auto backend = make_edgetpu_backend(testing::stand_in(), devices[2]);
   const auto model = testing::compiled("x", "y");
@@ -369,8 +371,8 @@ TEST(DeviceProcess, DestructorReleasesFilesAndChildren) {
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "a child is left";
 }
 
-// What is left of a pipeline whose process is killed: its devices' processes, which end. A stopped
-// one too, and where another process holds what the killed one had open.
+// If the process of a pipeline is killed, its devices' processes end. This holds for stopped ones,
+// and if a forked process still has the files of the killed one open.
 enum class Rest { kRunning, kStopped, kForked };
 class KilledParent : public ::testing::TestWithParam<Rest> {};
 

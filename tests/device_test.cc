@@ -1,4 +1,4 @@
-// Device files and what they may say.
+// Tests device files and their limits.
 #include "segue/device.h"
 
 #include <gtest/gtest.h>

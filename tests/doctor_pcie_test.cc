@@ -1,5 +1,5 @@
-// What the doctor says of cards: drivers that are not built or not loaded, and temperatures. The
-// lines of sources and logs are those of google/gasket-driver and of its issues.
+// Tests the doctor's findings on cards: drivers that are not built or not loaded, and temperatures.
+// The lines of sources and logs are those of google/gasket-driver and of its issues.
 #include <gtest/gtest.h>
 
 #include "fake_machine.h"
@@ -17,14 +17,15 @@ using Kind = Finding::Kind;
 
 constexpr const char* kCard = "0000:01:00.0";
 
-// A card whose driver is missing, under a kernel.
+// A machine with this kernel and a card whose driver is missing.
 class GasketMachine : public FakeMachine {
  public:
   explicit GasketMachine(const std::string& release) : release_(release) {
     add_card(kCard);
     set_kernel(release);
   }
-  // The lines of Google's package 1.0-18 that kernels no longer take, or those that follow them.
+  // Adds the lines of Google's package 1.0-18 with which newer kernels do not build, or the lines
+  // that replace them.
   void add_source(bool is_fixed) const {
     write_source("gasket_core.c",
                  is_fixed ? "#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)\n"
@@ -196,7 +197,8 @@ TEST(Pcie, WorkingCardsHaveNoProblem) {
   EXPECT_THAT(machine.diagnose(), Not(has_problem()));
 }
 
-// What the driver shows of a chip at so many thousandths of a degree; it rounds the limits so.
+// A machine whose driver shows a chip at this temperature in thousandths of a degree. The limits
+// are those of the driver, which rounds them.
 class HotMachine : public FakeMachine {
  public:
   explicit HotMachine(const std::string& millidegrees) : FakeMachine(1) {

@@ -1,4 +1,4 @@
-// What the doctor says of machines made of files: libraries, libedgetpu's list, nodes, USB.
+// Tests the doctor on machines made of files: libraries, libedgetpu's list, nodes, USB.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -133,7 +133,7 @@ TEST(DeviceNode, PlainFileIsNoDevice) {
   EXPECT_THAT(findings, says(Kind::kProblem, "list", "dev/apex_0 is not a character device"));
 }
 
-// The findings on a node that the user may not open, or only root may.
+// Returns the findings on a user's access to a node.
 std::vector<Finding> access_findings(const DeviceNode& node, const User& user) {
   Findings findings;
   check_access(findings, "/dev/apex_0", node, user, {"apex-access", "apex", "install the rule"});

@@ -1,4 +1,4 @@
-// Google's compiler as a program that is driven: its logs, its failures, and a stand-in for it.
+// Tests running Google's compiler: its logs, its failures, and a stand-in for it.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -173,7 +173,7 @@ TEST(CompilerLog, TruncationsParseOrThrowCompilerError) {
 
 // --- the stand-in
 
-// CONV_2D, ADD, RELU, CONCATENATION, FULLY_CONNECTED.
+// Makes a model of CONV_2D, ADD, RELU, CONCATENATION and FULLY_CONNECTED.
 Model five_kinds() {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 4, 4, 8});
@@ -281,7 +281,7 @@ TEST(EdgeTpuCompiler, CulpritIsOneOperatorOrShortestRun) {
   EXPECT_THAT(culprit_of("internal:SOFTMAX"), IsEmpty());
 }
 
-// As Google ships it: a shell script, whose exit status is all that tells of a crash.
+// Wraps the stand-in in a shell script, like Google's; only its exit status shows a crash.
 EdgeTpuCompilerOptions behind_shell(const std::string& fault) {
   EdgeTpuCompilerOptions options;
   options.command = {

@@ -1,4 +1,4 @@
-// The Edge TPU backend against a stand-in for libedgetpu, and what all backends have in common.
+// Tests the Edge TPU backend with a stand-in for libedgetpu, and common properties of all backends.
 #include "segue/edgetpu.h"
 
 #include <gtest/gtest.h>
@@ -49,7 +49,7 @@ TEST(EdgeTpuDevices, ListHasDriverInformation) {
   EXPECT_EQ(devices[0].name(), "pci:apex_0");
   EXPECT_EQ(devices[0].unique_id, "0x3e8a1b");
   EXPECT_EQ(devices[0].temperature_c, 62.5);
-  EXPECT_EQ(devices[1].temperature_c, std::nullopt);  // what a chip that crashed reads
+  EXPECT_EQ(devices[1].temperature_c, std::nullopt);  // the chip has crashed
   EXPECT_EQ(devices[2].name(), "usb:2-1");
   EXPECT_EQ(devices[2].link_speed_mbps, 480);
   for (const char* name : {"pci:apex_0", "0x3e8a1b", "/dev/apex_0", "0"})
@@ -191,7 +191,7 @@ TEST_P(EdgeTpuFaults, OneFaultyDeviceLosesNoResult) {
   StandIn library;
   library.fail(0, GetParam(), 20);
   const std::vector<std::vector<std::byte>> files{compiled("a", "b"), compiled("b", "c")};
-  // Only what hangs has to be waited for; on a busy machine all else may take its time.
+  // Only a hanging device needs a short watchdog. Everything else may be slow on a busy machine.
   const auto watchdog = GetParam() == kStandInHang ? milliseconds(200) : milliseconds(10'000);
   Pipeline pipeline(chain(files, {1, 1}), testing::stand_in_devices(), {.watchdog = watchdog});
   std::thread producer([&] {
@@ -217,7 +217,7 @@ INSTANTIATE_TEST_SUITE_P(All, EdgeTpuFaults,
                          ::testing::Values(kStandInError, kStandInAbort, kStandInHang, kStandInLate,
                                            kStandInVanish, kStandInExit));
 
-// --- what all backends have in common
+// --- common properties of all backends
 
 struct BackendKind {
   const char* name;

@@ -46,7 +46,7 @@ std::vector<std::string> shared_models() {
 
 std::vector<std::string> runnable_shared_models() {
   auto names = shared_models();
-  std::erase(names, "invalid_model_invoking_error");  // made to fail when it runs
+  std::erase(names, "invalid_model_invoking_error");  // always fails when it runs
   if (names.empty()) names.emplace_back("absent");
   return names;
 }

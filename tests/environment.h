@@ -1,5 +1,5 @@
-// What tests need from the machine: the TensorFlow Lite runtime, a scratch folder, and files that
-// only developers have.
+// Gives tests what they need from the machine: the TensorFlow Lite runtime, a scratch folder, and
+// files that only developers have.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,10 +13,10 @@
 
 namespace segue::testing {
 
-/// The runtime that scripts/setup installed.
+/// Returns a backend with the runtime that scripts/setup installed.
 [[nodiscard]] const Backend& cpu_backend();
 
-/// A folder that is removed again.
+/// A temporary folder, which is removed at the end.
 class ScratchFolder {
  public:
   ScratchFolder();
@@ -29,20 +29,21 @@ class ScratchFolder {
   std::filesystem::path path_;
 };
 
-/// Models, pictures and measurements beside the checkout; absent for most people.
+/// Returns the path of a model, picture or measurement beside the checkout, which most people do
+/// not have.
 [[nodiscard]] std::filesystem::path shared(const std::string& file);
 
-/// Names of Google's models among them, without those already compiled; empty when absent.
+/// Returns the names of Google's models there, without compiled ones; empty if there are none.
 [[nodiscard]] std::vector<std::string> shared_models();
 
-/// Those of them that run, for suites over them: "absent" alone where the files are not there, so
-/// that the suite then shows one skipped test.
+/// Returns those of these models that run, for test suites. Without the files it returns "absent",
+/// so that the suite shows one skipped test.
 [[nodiscard]] std::vector<std::string> runnable_shared_models();
 
-/// A parameter as a part of a test's name: letters, digits and '_'.
+/// Makes a part of a test's name of a parameter: letters, digits and '_'.
 [[nodiscard]] std::string test_name(std::string parameter);
 
-/// Every tensor, constants too.
+/// Returns every tensor, including constants.
 [[nodiscard]] std::vector<TensorId> all_tensors(const Model& model);
 
 [[nodiscard]] std::vector<std::byte> read_bytes(const std::filesystem::path& path);

@@ -1,4 +1,4 @@
-// Claims about errors.
+// Expectations about errors.
 #pragma once
 
 #include <gmock/gmock.h>

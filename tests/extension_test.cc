@@ -1,4 +1,5 @@
-// A device kind, a strategy and a runtime from outside the library. Only public headers are used.
+// Tests a device kind, a strategy and a runtime from outside the library. Only public headers are
+// used.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -82,16 +83,16 @@ std::vector<DevicePool> swapping(std::uint32_t count) {
   return open_devices("swapping", count, catalogue());
 }
 
-// 1x1 convolutions with 0.5, 1, 2, 1, 0.75, 3 and 0.75 MiB of weights.
+// Makes 1x1 convolutions with 0.5, 1, 2, 1, 0.75, 3 and 0.75 MiB of weights.
 Model heavy_chain() { return testing::conv_chain({1024, 512, 2048, 1024, 1024, 768, 4096, 192}); }
 
-// The best time between two results of any cuts and replicas, one by one.
+// Tries all cuts and replicas and returns the smallest time between two results.
 Nanoseconds best_by_brute_force(const Graph& graph, std::uint32_t devices) {
   const DeviceSpec device = swapping(1)[0].device;
   const auto compiler = kSwapping.compiler(device);
   const auto last = static_cast<std::uint32_t>(graph.operator_count()) - 1;
   Nanoseconds best = Nanoseconds::max();
-  // Bit i cuts after operator i.
+  // Bit i means a cut after operator i.
   for (std::uint32_t cuts = 0; cuts < 1U << last; ++cuts) {
     std::vector<Nanoseconds> times;
     std::uint32_t first = 0;
@@ -242,7 +243,7 @@ TEST(ForeignStrategy, PlanFileKeepsItsKey) {
 
 // --- Runtime
 
-// TensorFlow Lite that counts the inferences.
+// A TensorFlow Lite backend that counts inferences.
 class CountingBackend : public Backend {
  public:
   explicit CountingBackend(std::shared_ptr<std::atomic<int>> runs) : runs_(std::move(runs)) {}

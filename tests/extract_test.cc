@@ -1,4 +1,4 @@
-// extract_segment: what a segment keeps, and what it refuses.
+// Tests extract_segment: what a segment keeps, and which segments it refuses.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -101,7 +101,7 @@ TEST(ExtractSegment, EmptyOrDuplicateSetIsRefused) {
                {"#4 of 4"});
 }
 
-// As a file has it where the field was never written: the table's own list of fields says so.
+// Removes a field from the table's list of fields, as in a file in which it was never written.
 void remove_field(std::vector<std::byte>& bytes, const void* table, flatbuffers::voffset_t field) {
   const std::uint8_t* fields = static_cast<const flatbuffers::Table*>(table)->GetVTable();
   auto* start = reinterpret_cast<std::uint8_t*>(bytes.data());
@@ -125,7 +125,7 @@ TEST(ExtractSegment, EmptyUnionIsReadAndWritten) {
   EXPECT_TRUE(same_operation(model, OperatorId{0}, copy, OperatorId{0}));
 }
 
-// No reader takes a model without outputs.
+// No reader accepts a model without outputs.
 TEST(ExtractSegment, SegmentWithoutOutputsIsRefused) {
   ModelBuilder b;
   const TensorIndex a = b.relu(b.input("x", {1, 4}), "a");
@@ -189,7 +189,7 @@ TEST(ExtractSegment, SharedConstantIsStoredOncePerFile) {
   const TensorIndex x = b.input("x", {1, 4});
   const TensorIndex c = b.constant("c", tflite::TensorType::INT8, {1, 4});
   const TensorIndex d = b.tensor("d", {1, 4});
-  b.at(d).buffer = b.at(c).buffer;  // another tensor over the same bytes
+  b.at(d).buffer = b.at(c).buffer;  // two tensors share the same bytes
   TensorIndex y = b.add(x, c, "y0");
   y = b.add(y, d, "y1");
   b.output(b.add(y, c, "y2"));
@@ -360,7 +360,7 @@ TEST(SameOperation, ChangedOptionDiffers) {
   EXPECT_FALSE(same_operation(a.build(), OperatorId{0}, b.build(), OperatorId{0}));
 }
 
-// Two segments would each have a variable of their own.
+// After the cut, each of the two segments would have its own variable.
 TEST(ExtractSegment, SharedResourceIsRefused) {
   ModelBuilder b;
   const auto handle = [&](const char* name) {

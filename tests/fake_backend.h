@@ -1,4 +1,4 @@
-// A backend whose segments do what a test says, without models.
+// A backend without models, whose segments compute functions of a test.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -33,7 +33,7 @@ inline std::uint64_t number_in(std::span<const std::byte> bytes) {
 using Compute = std::function<void(std::span<const std::span<const std::byte>> inputs,
                                    std::vector<TensorBytes>& outputs)>;
 
-// What a segment is: its tensors, each 8 bytes unless said otherwise, and what it computes.
+// A segment: its tensors, which have 8 bytes by default, and the function that it computes.
 struct FakeSegment {
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
@@ -41,7 +41,8 @@ struct FakeSegment {
   std::uint64_t bytes = 8;
 };
 
-// Segments by name. `before` is called with the segment's name before each computation.
+// A backend that opens segments by name. It calls `before` with the segment's name before each
+// computation.
 class FakeBackend : public Backend {
  public:
   using Segments = std::map<std::string, FakeSegment>;
@@ -91,7 +92,7 @@ class FakeBackend : public Backend {
   bool is_local_;
 };
 
-// A chain of segments "0", "1", …, each of which turns x into 3 x + its position.
+// Makes a chain of segments "0", "1", …, which compute 3 x + their position.
 inline FakeBackend::Segments chain_of(std::size_t count) {
   FakeBackend::Segments segments;
   for (std::size_t i = 0; i < count; ++i) {

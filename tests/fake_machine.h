@@ -1,4 +1,4 @@
-// The files by which a kernel shows Edge TPUs, below a scratch folder.
+// A scratch folder with the files through which a kernel shows Edge TPUs.
 #pragma once
 
 #include <fmt/format.h>
@@ -18,7 +18,8 @@ namespace segue::testing {
 
 class FakeMachine {
  public:
-  // `listed`: how many devices libedgetpu lists: /dev/apex_0, /dev/apex_1, then usb:2-1.
+  // `listed` is the number of devices that libedgetpu lists: /dev/apex_0, /dev/apex_1, then
+  // usb:2-1.
   explicit FakeMachine(int listed = 0) { library_.attach(listed); }
 
   void write(const std::string& path, const std::string& text) const {
@@ -29,7 +30,7 @@ class FakeMachine {
     std::filesystem::create_directories((root() / path).parent_path());
     std::filesystem::create_symlink(target, root() / path);
   }
-  // A character device that everyone may open.
+  // Adds a character device that everyone may open.
   void add_node(const std::string& path) const { link(path, "/dev/null"); }
 
   void add_card(const std::string& address, const std::string& driver = "") const {
@@ -39,19 +40,20 @@ class FakeMachine {
     if (!driver.empty()) link(card + "/driver", "../../../bus/pci/drivers/" + driver);
     if (driver == "apex") write("sys/module/apex/refcnt", "0");
   }
-  // What the driver shows of a card; its node in /dev is not made.
+  // Adds the driver's files for a card, but no node in /dev.
   void add_apex(const std::string& name, const std::string& address) const {
     write("sys/class/apex/" + name + "/status", "ALIVE");
     link("sys/class/apex/" + name + "/device", "../../../" + address);
   }
-  // A card that works.
+  // Adds a card that works.
   void add_working_card(const std::string& name, const std::string& address) const {
     add_card(address, "apex");
     add_apex(name, address);
     add_node("dev/" + name);
   }
 
-  // "2-1.3" at a controller "pci0000:00/0000:00:14.0"; its node is bus/usb/002/007.
+  // Adds a stick, for example "2-1.3" at a controller "pci0000:00/0000:00:14.0" with the node
+  // bus/usb/002/007.
   void add_stick(const std::string& port, const std::string& id,
                  const std::string& controller = "pci0000:00/0000:00:14.0",
                  const std::string& speed = "5000") const {
@@ -83,7 +85,7 @@ class FakeMachine {
   StandIn library_;
 };
 
-// A finding with this key whose texts hold these.
+// Matches findings that contain one with this kind and key and these parts of its texts.
 inline auto says(Finding::Kind kind, const std::string& key, const std::string& what,
                  const std::string& next = "") {
   using ::testing::Field;

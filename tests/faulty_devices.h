@@ -18,8 +18,9 @@ namespace segue::testing {
 
 enum class Fault { kError, kHang, kVanish, kSlow, kLate, kWrongSize };
 
-// Devices of a run, of which some fail at their n-th computation. A device that vanished refuses
-// everything from then on; one that hangs returns long after the watchdog, or when the test ends.
+// The devices of a run, some of which fail at their n-th computation. A device that vanished
+// refuses all later calls. A device that hangs returns long after the watchdog, or when the test
+// ends.
 class FaultyDevices {
  public:
   FaultyDevices(FakeBackend::Segments segments, std::size_t count, bool is_local = false)
@@ -84,7 +85,7 @@ class FaultyDevices {
   FakeBackend::Segments segments_;
   bool is_local_;
   std::vector<std::shared_ptr<State>> faults_;
-  // Shared: threads of devices that hang outlive the run.
+  // This is shared, because threads of hanging devices outlive the run.
   std::shared_ptr<std::atomic<bool>> release_ = std::make_shared<std::atomic<bool>>(false);
 };
 
@@ -96,7 +97,7 @@ inline void push_until_error(Pipeline& pipeline, std::uint64_t count) {
   }
 }
 
-// Segments of a chain of four in fewer pieces: "0-1" is 0 and 1 in one.
+// Makes the segments of a chain of four and all merged ones: "0-1" contains 0 and 1.
 inline FakeBackend::Segments chain_in_pieces() {
   auto segments = chain_of(4);
   for (std::size_t from = 0; from < 4; ++from) {
@@ -123,7 +124,7 @@ inline std::optional<PipelineLayout> fewer_pieces(std::uint32_t devices) {
   return layout;
 }
 
-// A pipeline of random shape, with up to one fault per device at a random point.
+// A pipeline of random shape, with at most one fault per device at a random point.
 struct FaultyRun {
   bool replans = false;
   std::vector<std::uint32_t> replicas;  // per stage
@@ -153,7 +154,8 @@ inline FaultyRun random_run(std::uint64_t seed) {
     constexpr std::array kFaults{Fault::kError, Fault::kVanish,    Fault::kSlow,
                                  Fault::kHang,  Fault::kWrongSize, Fault::kLate};
     Fault fault = kFaults[draw(kFaults.size())];
-    // Nothing takes a core of this machine away from a session that hangs.
+    // A session that hangs on a core of this machine keeps the core, so local devices are slow
+    // instead.
     if (is_local && (fault == Fault::kHang || fault == Fault::kLate)) fault = Fault::kSlow;
     run.devices->plan(i, fault, static_cast<int>(draw(30)));
   }
@@ -165,8 +167,8 @@ inline FaultyRun random_run(std::uint64_t seed) {
   return run;
 }
 
-// Devices open at once, but a machine that is busy with something else may take longer than the
-// watchdog over it; that is no fault of the run, which begins again.
+// Opens the pipeline. These devices open immediately, but a busy machine may still exceed the
+// watchdog. This is not a fault of the run, which is then repeated.
 inline void open_in_time(std::optional<Pipeline>& pipeline, FaultyRun& run, std::uint64_t seed) {
   constexpr int kMostAttempts = 100;
   for (int attempt = 1; !pipeline; ++attempt) {
@@ -179,8 +181,8 @@ inline void open_in_time(std::optional<Pipeline>& pipeline, FaultyRun& run, std:
   }
 }
 
-// Every input comes out once, in order, with the right value; or, when nothing can take over, the
-// first of them and then the error.
+// Expects that every input gives one result, in order, with the right value, or that the first
+// results are followed by the error if nothing can take over.
 inline void run_with_faults(std::uint64_t seed) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   FaultyRun run = random_run(seed);
@@ -203,12 +205,12 @@ inline void run_with_faults(std::uint64_t seed) {
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), ::testing::HasSubstr("no device is left"));
     EXPECT_LT(next, kInputs);
-    // Only when there is nothing left that could have taken over.
+    // The pipeline may end only if no remaining device can take over.
     const std::size_t spares = run.device_count - run.layout.device_count();
     EXPECT_GE(pipeline.statistics().losses.size(),
               run.replans ? run.device_count : *std::ranges::min_element(run.replicas) + spares);
   }
-  pipeline.cancel();  // of a run that was not over in time
+  pipeline.cancel();  // ends a run that did not finish in time
 }
 
 }  // namespace segue::testing

@@ -1,4 +1,4 @@
-// Charts as SVG: what they say of their content, and that they do no harm.
+// Tests charts as SVG: their content, and that hostile texts in them are harmless.
 #include "evaluation/figure/figure.h"
 
 #include <gmock/gmock.h>
@@ -47,7 +47,7 @@ TEST(Figure, TicksAreRoundAndCoverMaximum) {
   EXPECT_THAT(logarithmic_ticks(1, 10), ElementsAre(1, 2, 5, 10));
 }
 
-// "--name:value" of every custom property, without spaces.
+// Returns "--name:value" for every custom property, without spaces.
 std::multiset<std::string> properties_in(const std::string& style) {
   static const std::regex kProperty("--([a-z]+): ?(#[0-9a-f]{3,6})");
   std::multiset<std::string> found;

@@ -1,4 +1,4 @@
-// What stands behind a model in its file, and files that are no models.
+// Tests data after the model in a file, and files that are not models.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -32,12 +32,12 @@ void append(std::string& text, std::uint64_t number, std::size_t bytes) {
   for (std::size_t i = 0; i < bytes; ++i, number >>= 8U) text += static_cast<char>(number & 255U);
 }
 
-// An archive of stored files whose positions count from `base` bytes before it.
+// Makes an archive of stored files, whose positions count from `base` bytes before the archive.
 std::string zip(const std::vector<std::pair<std::string, std::string>>& files, std::size_t base) {
   std::string archive;
   std::string directory;
   for (const auto& [name, contents] : files) {
-    std::string common;  // of an entry and its place in the directory, from the version on
+    std::string common;  // fields that an entry and its directory record share, from the version on
     append(common, 20, 2);
     append(common, 0, 12);  // flags, method, time, date, checksum
     append(common, contents.size(), 4);
@@ -82,7 +82,7 @@ std::string text_at(const std::vector<std::byte>& file, std::size_t position, st
   return {reinterpret_cast<const char*>(file.data()) + position, size};
 }
 
-// The first file, by a reader that takes positions from the start of the model as they stand.
+// Returns the first file, like a reader that counts positions from the start of the model.
 std::string first_label_file(const std::vector<std::byte>& file) {
   constexpr std::size_t kEndBytes = 22;
   const std::size_t directory = number_at(file, file.size() - kEndBytes + 16);
@@ -104,7 +104,7 @@ TEST(Labels, LabelFilesStayWithLastSegment) {
     const auto last = extract_segment(model, operators(2, 3)).to_bytes();
     EXPECT_EQ(attached_files(parse_model(last, "last")), attached_files(model));
     EXPECT_EQ(first_label_file(last), "cat\ndog\n");
-    // Again out of the segment.
+    // Extracts a segment from the segment.
     const Model again = parse_model(last, "last");
     EXPECT_EQ(extract_segment(again, operators(0, 1)).to_bytes(), last);
   }

@@ -1,4 +1,4 @@
-// What bounds the first stage of graphs whose ideals are too many to list.
+// Tests the bound on the first stage of graphs that have too many ideals to list.
 #include "planner/optimal/first_cuts.h"
 
 #include <gtest/gtest.h>
@@ -52,8 +52,8 @@ TEST(MinCut, CapacityEqualsCheapestOfAllCuts) {
   }
 }
 
-// Of all pipelines of two or more stages: what a search over all ideals finds where one stage alone
-// is not the best.
+// The bound holds for pipelines of two or more stages. It is compared with a search over all
+// ideals, if a single stage is not the best.
 TEST(FirstCuts, BoundIsBelowBestPipelineAndOftenTight) {
   std::mt19937 random(6);
   int met = 0;
@@ -63,7 +63,7 @@ TEST(FirstCuts, BoundIsBelowBestPipelineAndOftenTight) {
     const Graph graph(model);
     DeviceSpec device = testing::random_device(random);
     device.memory.capacity_bytes.value = 1e7;  // streaming is not part of the bound
-    // Where computing dominates, several stages are better than one.
+    // If computing dominates, several stages are better than one.
     device.timing.clock_hz.value = 5e6;
     device.timing.hop_ns.value = 0;
     const auto stages = static_cast<std::uint32_t>(2 + random() % 3);
@@ -80,7 +80,7 @@ TEST(FirstCuts, BoundIsBelowBestPipelineAndOftenTight) {
   EXPECT_GT(met, checked / 5);
 }
 
-// The second input belongs to no first stage in particular, so that the bound does not hold.
+// The second input does not have to be in the first stage, so the bound does not hold.
 TEST(FirstCuts, ModelsWithTwoInputsAreSkipped) {
   testing::ModelBuilder b;
   const auto first = b.relu(b.input("x", {1, 4}), "a");

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""What commands print: JSON is what its schema in docs/schemas says, text, CSV and JSON of the same
-plan carry the same numbers, and all of it is what it was (tests/golden; SEGUE_UPDATE_DOCS=1 writes
-that anew).
+"""Tests the output of commands: JSON matches its schema in docs/schemas; text, CSV and JSON of the
+same plan have the same numbers; and all output equals the recorded one (tests/golden;
+SEGUE_UPDATE_DOCS=1 rewrites it).
 
     formats_test.py SEGUE STAND_IN_COMPILER STAND_IN_LIBRARY
 """
@@ -48,7 +48,7 @@ def rows_of(text):
 
 
 def lines_of(text):
-    """Lines of a text as lists of words."""
+    """Returns the lines of a text as lists of words."""
     return [line.split() for line in text.splitlines()]
 
 
@@ -78,8 +78,8 @@ class Schemas(unittest.TestCase):
 
     def test_every_schema_has_a_test(self):
         tested = set(re.findall(r"segue\.\w+/\d", Path(__file__).read_text()))
-        tested.add("segue.plan/1")  # read, no longer written: ParsePlan.VersionOneIsRead
-        tested.discard("segue.device/1")  # what users write; its reader names the key at fault
+        tested.add("segue.plan/1")  # only read; tested by ParsePlan.VersionOneIsRead
+        tested.discard("segue.device/1")  # users write it; its reader names the wrong key
         self.assertEqual({path.name for path in SCHEMAS.iterdir()},
                          {f"{name.replace('/', '.')}.json" for name in tested})
 
@@ -285,7 +285,7 @@ class Columns(unittest.TestCase):
         documented = self.documented()
         with tempfile.TemporaryDirectory(prefix="segue-columns-") as folder:
             printed = self.printed(Path(folder))
-        # tests/report_test.cc has the other one.
+        # tests/report_test.cc tests the remaining command.
         self.assertEqual(set(documented) - {"inspect COMPILED"}, set(printed))
         for command, text in printed.items():
             columns = next(csv.reader(io.StringIO(text)))
@@ -300,7 +300,7 @@ class Columns(unittest.TestCase):
 
 
 def on_terminal(columns, *arguments, folder=None):
-    """What a command prints on a terminal with so many columns."""
+    """Returns what a command prints on a terminal of this width."""
     reader, writer = pty.openpty()
     fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     child = subprocess.Popen([SEGUE, *map(str, arguments)], stdout=writer, stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-// error.h, units.h, names.h, file.h
+// Tests error.h, units.h, names.h and file.h.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -123,7 +123,7 @@ TEST(StagedFiles, FileInPlaceOfFolderIsReported) {
   expect_error(ErrorCode::kIo, [&] { write_file(scratch.path() / "a" / "b", "text"); }, {"a"});
 }
 
-// In a child: nothing may use the sets after the clean-up.
+// This runs in a child, because nothing may use the sets after the clean-up.
 TEST(StagedFiles, InterruptKeepsExistingFiles) {
   const testing::ScratchFolder scratch;
   write_file(scratch.path() / "old.txt", "old");

@@ -105,7 +105,7 @@ TEST(Graph, ReadersAndWritersAreUnique) {
   EXPECT_EQ(positions(graph.writers(OperatorId{1})), Positions{0});
 }
 
-// The stack takes the last pushed first; an operator without readers waits at the bottom.
+// The stack returns the last operator first; an operator without readers waits at the bottom.
 //   x ─ a ─┬─ b ─ e
 //          ├─ c (no reader, model output)
 //          └─ d ─ f

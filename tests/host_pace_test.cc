@@ -18,7 +18,7 @@ TEST(HostPace, TwoStagesStretchToSlowestHost) {
   EXPECT_DOUBLE_EQ(paced_period_ns(equal_stages(2), kPace), 10 + 3.2 * 5);
 }
 
-// With x = 1.45 P / 20 and P = 10 + 5 x.
+// The expected period P follows from x = 1.45 P / 20 and P = 10 + 5 x.
 TEST(HostPace, FourStagesShareBusyHost) {
   const double period = 10 / (1 - 1.45 / 4);
   EXPECT_NEAR(paced_period_ns(equal_stages(4), kPace), period, 1e-9);

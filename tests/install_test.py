@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Installs a build into an empty folder, moves it, and uses it as others would: by find_package and pkg-config,
-shared and static, by its program, man page and completions. With --add-subdirectory, builds it as a part of another
-project instead."""
+"""Installs a build into an empty folder, moves it, and uses it as users do: with find_package and pkg-config,
+shared and static, and through its program, man page and completions. With --add-subdirectory, builds it as a part of
+another project instead."""
 
 import argparse
 import gzip
@@ -70,7 +70,7 @@ def check_headers(prefix):
 
 
 def check_symbols(prefix):
-    """Only names of the namespace leave the library, and only what public headers declare."""
+    """Checks that the library exports only names of its namespace that public headers declare."""
     lines = run("nm", "--dynamic", "--defined-only", "--demangle", library_folder(prefix) / "libsegue.so").splitlines()
     ours = [line.split(" ", 2)[2] for line in lines if " T " in line]
     expect(ours and all("segue::" in name for name in ours), f"{len(ours)} functions exported, all of the namespace")
@@ -82,7 +82,7 @@ def check_symbols(prefix):
 
 
 def parts_of(signature):
-    """segue::Model::name[abi:cxx11]() const: Model, name."""
+    """Splits a signature: segue::Model::name[abi:cxx11]() const gives Model and name."""
     name = re.sub(r"\[abi:\w+\]", "", signature).split("(")[0]
     return re.sub(r"<.*", "", name).split("::")[1:]
 
@@ -123,7 +123,7 @@ def check_completion(prefix):
 
 
 def check_packages(build, work):
-    """Their contents and dependencies; scripts/package --try installs them in a fresh Debian."""
+    """Checks contents and dependencies; scripts/package --try installs them in a fresh Debian."""
     run("cpack", "-B", work / "packages", cwd=build)
     packages = {path.name.split("_")[0]: path for path in (work / "packages").glob("*.deb")}
     expect(sorted(packages) == ["libsegue-dev", "libsegue0.1", "segue"], "three packages")
@@ -155,7 +155,7 @@ def check_installation(build, work):
 
 
 def check_add_subdirectory(work):
-    # Built for speed of building: what it does is tested elsewhere.
+    # The build is not optimized, to be fast; other tests run the program.
     output = build_and_run(CONSUMER / "add_subdirectory", work / "build", f"-DSEGUE_SOURCE={SOURCE}",
                            "-DCMAKE_CXX_FLAGS=-O0")
     expect(EXPECTED.fullmatch(output), f"add_subdirectory: {output.strip()}")

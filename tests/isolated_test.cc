@@ -1,4 +1,4 @@
-// src/base/internal/process/isolated.h: what a child returns, throws, or dies of.
+// Tests src/base/internal/process/isolated.h: what a child returns or throws, and how it ends.
 #include "base/internal/process/isolated.h"
 
 #include <gtest/gtest.h>
@@ -66,7 +66,7 @@ TEST(Isolated, TimeoutKillsChild) {
   }
 }
 
-// Else a pipe of one thread would stay open as long as the child of another.
+// Otherwise a pipe of one thread would stay open while the child of another thread runs.
 TEST(Isolated, ChildInheritsNoFiles) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe(ends.data()), 0);

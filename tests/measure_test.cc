@@ -1,4 +1,4 @@
-// Latencies of segments, measured on a backend whose times are known.
+// Tests measured latencies of segments on a backend whose times are known.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -15,8 +15,8 @@
 namespace segue {
 namespace {
 
-// A millisecond per operator by its own clock, times a speed that the test changes; fails from a
-// given run on.
+// A backend that takes a millisecond per operator by its own clock, times `slowness`, and fails
+// from a given run on.
 class TimedBackend : public Backend {
  public:
   [[nodiscard]] std::string description() const override { return "timed"; }
@@ -31,9 +31,9 @@ class TimedBackend : public Backend {
   mutable std::atomic<std::int64_t> runs = 0;
   mutable std::atomic<std::int64_t> elapsed_ms = 0;
   std::atomic<int> slowness = 1;
-  // Busy cores run as often as they can: no number of runs is too high.
+  // The default allows any number of runs, because busy cores run as often as they can.
   std::atomic<std::int64_t> fails_from = std::numeric_limits<std::int64_t>::max();
-  int first_run_ms = 0;  // what the first run of each session takes more
+  int first_run_ms = 0;  // additional time of the first run of each session
 
  private:
   class TimedSession : public Session {
@@ -71,7 +71,7 @@ TEST(MeasuredLatency, InterleavedRunsCancelMachineSpeed) {
   EXPECT_EQ(to_ms(absolute(testing::operators(0, 3))), 12);
 }
 
-// Which touches memory for the first time.
+// The first run touches memory for the first time.
 TEST(MeasuredLatency, FirstRunIsNotMeasured) {
   const Model model = testing::conv_chain({8, 8, 8, 8});
   const Graph graph(model);
@@ -96,7 +96,7 @@ TEST(MeasuredLatency, BusyCoresEachOpenTheModel) {
   EXPECT_EQ(backend->opened, 5);
 }
 
-// Also where it is a busy core that meets the error first.
+// The error is passed on even if a busy core gets it first.
 TEST(MeasuredLatency, BackendErrorReachesCaller) {
   const Model model = testing::conv_chain({8, 8});
   const Graph graph(model);

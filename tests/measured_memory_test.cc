@@ -1,5 +1,5 @@
-// The simulated compiler and the vendor rule against every report of Google's compiler that we
-// know of, read from ../shared/data.
+// Compares the simulated compiler and the vendor rule with every known report of Google's compiler,
+// in ../shared/data.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -22,7 +22,7 @@ using testing::Row;
 
 constexpr double kPrintRoundingMib = 0.01;
 
-// "conv_F32_L5_W64" is zoo:conv5-f32; "fc_N100_L4" is zoo:dense4-n100.
+// Returns the name in the zoo: "conv_F32_L5_W64" is zoo:conv5-f32; "fc_N100_L4" is zoo:dense4-n100.
 std::optional<std::string> zoo_name(const std::string& model) {
   const auto width = [&](std::size_t begin) {
     return model.substr(begin, model.find('_', begin) - begin);
@@ -37,7 +37,7 @@ struct Part {
   std::size_t count = 1;
 };
 
-// "" is the whole model, "1_of_4 (compiler)" the second of four.
+// Parses a segment: "" is the whole model, and "1_of_4 (compiler)" the second of four.
 std::optional<Part> part_of(const std::string& segment) {
   if (segment.empty()) return Part{};
   if (segment.find("(compiler)") == std::string::npos) return std::nullopt;

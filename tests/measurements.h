@@ -8,7 +8,7 @@
 
 namespace segue::testing {
 
-/// One row of a CSV file with a header line; quoted cells may hold commas.
+/// One row of a CSV file with a header line; quoted cells may contain commas.
 using Row = std::map<std::string, std::string>;
 
 [[nodiscard]] std::vector<Row> read_csv(const std::filesystem::path& path);

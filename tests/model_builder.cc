@@ -253,7 +253,7 @@ std::vector<std::byte> ModelBuilder::bytes() const { return packed(model_); }
 
 std::vector<std::byte> ModelBuilder::bytes_with_weights_behind() const {
   constexpr std::size_t kAlignment = 16;
-  constexpr std::uint64_t kSomewhere = 2;  // takes its place until the flatbuffer's size is known
+  constexpr std::uint64_t kSomewhere = 2;  // a placeholder until the flatbuffer's size is known
   tflite::ModelT model;
   tflite::GetModel(bytes().data())->UnPackTo(&model);
   std::vector<std::byte> behind;

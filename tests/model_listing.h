@@ -1,4 +1,4 @@
-// A model as text: what two converters of the same network have to agree on.
+// Writes a model as text, which must be equal for two converters of the same network.
 #pragma once
 
 #include <fmt/format.h>
@@ -13,7 +13,7 @@
 
 namespace segue::testing {
 
-// What the options of an operator decide, in the order of the schema.
+// Returns the relevant options of an operator, in the order of the schema.
 inline std::vector<std::int32_t> decisions(const tflite::Operator& op) {
   const auto number = [](auto value) { return static_cast<std::int32_t>(value); };
   if (const auto* o = op.builtin_options_as_Conv2DOptions())
@@ -43,7 +43,7 @@ inline std::vector<std::int32_t> decisions(const tflite::Operator& op) {
   return {};
 }
 
-// A constant's shape, with the number of its scales and their dimension, or with its values.
+// Returns a constant's shape, with the number and dimension of its scales or with its values.
 inline std::string constant_text(const tflite::Model& model, const tflite::Tensor& tensor) {
   const std::string shape = fmt::format("{}", fmt::join(*tensor.shape(), "x"));
   const auto* quantization = tensor.quantization();
@@ -56,8 +56,8 @@ inline std::string constant_text(const tflite::Model& model, const tflite::Tenso
   return fmt::format("{}={}", shape, fmt::join(values, ","));
 }
 
-// One line per operator: code, version, output shape, options, then what it reads: operators by
-// position, constants by shape.
+// Writes a line per operator: code, version, output shape and options, then its inputs: operators
+// by position, constants by shape.
 inline std::string listing(const tflite::Model& model) {
   const auto& graph = *model.subgraphs()->Get(0);
   std::map<std::int32_t, std::string> names{{graph.inputs()->Get(0), "input"}};

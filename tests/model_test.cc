@@ -1,4 +1,4 @@
-// read_model and parse_model: views, checks, names.
+// Tests read_model and parse_model: views, checks, names.
 #include "segue/model.h"
 
 #include <gtest/gtest.h>
@@ -130,7 +130,7 @@ TEST(ReadModel, NewerOperatorIsNamed) {
   expect_error(ErrorCode::kUnsupported, [&] { (void)parse(b); }, {"9999", "update segue"});
 }
 
-// A table with one field more than ours, as a newer format would write it.
+// The table has one field more than our schema, as in a newer format.
 TEST(ReadModel, UnknownFieldIsNamed) {
   flatbuffers::FlatBufferBuilder builder;
   const auto subgraphs = builder.CreateVector(std::vector<flatbuffers::Offset<tflite::SubGraph>>{});
@@ -218,7 +218,7 @@ INSTANTIATE_TEST_SUITE_P(
                "metadata uses buffer 50"}),
     [](const auto& row) { return row.param.name; });
 
-// y reads z, which is computed later from y; both are empty, as strings of unknown length are.
+// y reads z, which is computed later from y. Both are empty, like strings of unknown length.
 TEST(ReadModel, CycleThroughEmptyTensorsIsRefused) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 4});
@@ -229,8 +229,7 @@ TEST(ReadModel, CycleThroughEmptyTensorsIsRefused) {
   expect_error(ErrorCode::kInvalidModel, [&] { (void)parse(b); }, {"'z' before it is written"});
 }
 
-// A flatbuffer may let many operators share one long list.
-// A model of these tables, whatever they share; tensor #1 is its input and its output.
+// Builds a model of these tables, which may share lists. Tensor #1 is its input and output.
 std::vector<std::byte> finished(
     flatbuffers::FlatBufferBuilder& builder,
     const std::vector<flatbuffers::Offset<tflite::Tensor>>& tensors,
@@ -260,8 +259,8 @@ TEST(ReadModel, SharedListsAreRefused) {
                {"more than twice the memory of the file", "inputs"});
 }
 
-// Ten thousand tensors that share one shape of ten thousand extents: some 100 KB that would be 400
-// MB.
+// Ten thousand tensors share one shape of ten thousand extents. The file has some 100 KB, which
+// would be 400 MB in memory.
 TEST(ReadModel, SharedTableContentsAreRefused) {
   flatbuffers::FlatBufferBuilder builder;
   const auto shape = builder.CreateVector(std::vector<std::int32_t>(10'000, 1));
@@ -274,7 +273,7 @@ TEST(ReadModel, SharedTableContentsAreRefused) {
                {"more than twice the memory of the file", "shape"});
 }
 
-// The verifier asks only that a list's length is aligned.
+// The verifier requires only that a list's length is aligned.
 TEST(ReadModel, MisalignedInt64ListIsRefused) {
   ModelBuilder b = one_conv();
   b.at(0).quantization->zero_point = {1};
@@ -284,7 +283,7 @@ TEST(ReadModel, MisalignedInt64ListIsRefused) {
   const auto& table = reinterpret_cast<const flatbuffers::Table&>(*quantization);
   const auto* field = reinterpret_cast<const std::byte*>(
       table.GetAddressOf(tflite::QuantizationParameters::VT_ZERO_POINT));
-  // Four bytes later the number itself stands for the length.
+  // Four bytes later, the number itself is read as the length.
   std::byte* offset = bytes.data() + (field - bytes.data());
   flatbuffers::WriteScalar(offset, flatbuffers::ReadScalar<flatbuffers::uoffset_t>(offset) + 4);
   expect_error(ErrorCode::kInvalidModel, [&] { (void)parse_model(bytes, "crooked"); },

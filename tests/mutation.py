@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Breaks central lines of the library one by one, in a copy of the sources, and runs the fast tests on each: a break
-that no test sees is a hole in the tests.
+"""Breaks central lines of the library one by one, in a copy of the sources, and runs the fast tests on each break. A
+break that no test detects shows that a test is missing.
 
     tests/mutation.py FOLDER          FOLDER: where the copy and its build are kept, some GB
     tests/mutation.py FOLDER WORD…    only breaks with one of these words in their file or description
-    tests/mutation.py --check         breaks nothing; says which lines are not there any more
+    tests/mutation.py --check         breaks nothing; names the lines that no longer exist
 
-Prints a row of Markdown for each break: which test saw it. Takes some two minutes for each on two cores, after a build.
+Prints a row of Markdown for each break with the test that detected it. After a build, each break takes some two minutes
+on two cores.
 """
 
 import re
@@ -17,7 +18,7 @@ from pathlib import Path
 NOBODY = "**nobody**"
 SOURCE = Path(__file__).resolve().parent.parent
 
-# What is broken; the file; what stands there; what is put in its place.
+# Each row has a description of the break, the file, the original text and its replacement.
 BREAKS = [
     ("a signature may name a tensor behind the last one", "src/model/references.cc",
      "if (map->tensor_index() >= tensor_count)", "if (map->tensor_index() > tensor_count)"),
@@ -114,7 +115,7 @@ def run(*command, **options):
 
 def build(tree):
     done = run("cmake", "--build", tree / "build", "--target", "unit_tests", "cli_tests")
-    # Such an end says nothing about the break.
+    # This failure does not result from the break.
     if "internal compiler error" in done.stdout or "Killed" in done.stdout:
         sys.exit(done.stdout[-3000:])
     return done
@@ -141,10 +142,10 @@ def failing_test(tree, *options):
 
 
 def who_sees_it(tree):
-    """The first test that fails, and fails again alone; the compiler, where it refuses the break; or nobody."""
+    """Returns the first test that fails, and fails again alone; or the compiler, if it refuses the break; or nobody."""
     if build(tree).returncode != 0:
         return "the compiler"
-    busy = []  # what failed on a busy machine only
+    busy = []  # tests that failed only because the machine was busy
     while name := failing_test(tree, "-j2", "--stop-on-failure", *(["-E", "|".join(busy)] if busy else [])):
         alone = f"^{re.escape(name)}$"
         if failing_test(tree, "-R", alone):

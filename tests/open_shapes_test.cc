@@ -1,4 +1,5 @@
-// Models whose shapes are known at run time only: a batch is taken as 1, all else is refused.
+// Tests models whose shapes are known at run time only. A batch is taken as 1; everything else is
+// refused.
 #include <gtest/gtest.h>
 
 #include "command.h"
@@ -30,7 +31,8 @@ Shape shape_of(const Model& model, const char* name) {
   return {shape.begin(), shape.end()};
 }
 
-// Every cut of the model in two computes what the whole model does.
+// Expects that every cut of the model into two segments computes the same values as the whole
+// model.
 void expect_every_cut_agrees(const Model& model) {
   const auto count = static_cast<std::uint32_t>(model.operators().size());
   for (std::uint32_t cut = 1; cut < count; ++cut) {
@@ -43,7 +45,7 @@ void expect_every_cut_agrees(const Model& model) {
   }
 }
 
-// A convolution and a dense layer behind a map that is flattened at run time.
+// Makes a convolution, a map that is flattened at run time, and a dense layer.
 ModelBuilder with_flatten() {
   ModelBuilder b;
   const TensorIndex y = b.flatten(b.conv(b.input("x", {1, 4, 4, 3}), "map", 8), "flat");
@@ -60,7 +62,7 @@ TEST(OpenBatch, BatchIsSetToOneAndNoted) {
   const auto notes = model_notes(model);
   ASSERT_EQ(notes.size(), 2U);
   EXPECT_THAT(notes[0], ::testing::HasSubstr("'x' (-1x4x4x3)"));
-  // RESHAPE and the dense layer behind it follow, with 640 bytes of weights and 20 of bias.
+  // After it come RESHAPE and the dense layer, with 640 bytes of weights and 20 bytes of bias.
   for (const char* part : {"SHAPE #1", "4 operators after it", "tf.TensorSpec([1,4,4,3])"})
     EXPECT_THAT(notes[1], ::testing::HasSubstr(part));
 }
@@ -74,7 +76,7 @@ TEST(OpenBatch, SegmentsHaveNoShapeSignature) {
     EXPECT_EQ(tensor->shape_signature(), nullptr) << tensor->name()->str();
 }
 
-// A dilated convolution as Keras writes it: pixels go into the batch, whatever the file says there.
+// Makes a dilated convolution as Keras writes it, which moves pixels into the batch.
 ModelBuilder dilated() {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 8, 8, 4});
@@ -93,7 +95,7 @@ ModelBuilder dilated() {
 TEST(OpenBatch, SpaceToBatchMultipliesBatch) {
   ModelBuilder b = dilated();
   const Model fixed = b.build();
-  b.open_batch();  // writes 1 where 4 is right
+  b.open_batch();  // sets the extent to 1, although 4 is right
   const Model open = b.build();
   EXPECT_EQ(shape_of(open, "parts"), (Shape{4, 4, 4, 4}));
   EXPECT_EQ(shape_of(open, "conv"), (Shape{4, 4, 4, 6}));
@@ -102,7 +104,7 @@ TEST(OpenBatch, SpaceToBatchMultipliesBatch) {
   expect_every_cut_agrees(open);
 }
 
-// Each operator gives, from its inputs alone, the extent that the fixed model states.
+// The extent inferred from each operator's inputs equals the one in the model with a fixed batch.
 TEST(OpenBatch, BatchIsInferredFromInputs) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 4, 4, 4});
@@ -141,7 +143,7 @@ TEST(OpenBatch, BatchIsInferredFromInputs) {
   }
 }
 
-// Of the input's two dimensions, though the output has three.
+// A negative axis counts from the end of the input's two dimensions, although the output has three.
 TEST(OpenBatch, NegativeGatherAxisCountsFromInput) {
   ModelBuilder b;
   const TensorIndex places = b.int32_constant("places", {0, 0});
@@ -242,7 +244,7 @@ TEST(OpenShapes, OpenHeightIsRefusedWithRemedy) {
   }
 }
 
-// WHERE: as many rows as there are values that are not zero.
+// Makes a model with WHERE, whose output has as many rows as there are values that are not zero.
 ModelBuilder with_where() {
   ModelBuilder b;
   const TensorIndex y = b.relu(b.input("x", {1, 4}), "y");

@@ -1,4 +1,5 @@
-// The planner against every pipeline there is, on thousands of random graphs of up to 12 operators.
+// Compares the planner with all possible pipelines, on thousands of random graphs of up to 12
+// operators.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -18,7 +19,7 @@ using testing::BestPipeline;
 using testing::random_device;
 
 constexpr std::size_t kMostOperators = 12;
-// Beyond, trying every chain of four cuts takes minutes.
+// With more ideals, trying every chain of four cuts takes minutes.
 constexpr std::size_t kMostIdeals = 150;
 
 class BruteForce : public ::testing::TestWithParam<unsigned> {};
@@ -59,7 +60,8 @@ TEST_P(BruteForce, UnequalDevicesMatchEnumeration) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, BruteForce, ::testing::Range(100U, 110U));
 
-// The smallest bottleneck on so many devices by trying every end of every stage; without replicas.
+// Returns the smallest bottleneck without replicas on this number of devices, by trying every end
+// of every stage.
 std::int64_t best_of_all_ends(const RangeStages& stages, std::size_t devices) {
   const std::size_t count = stages.size() - 1;
   std::vector<std::int64_t> best(count + 1);
@@ -75,7 +77,7 @@ std::int64_t best_of_all_ends(const RangeStages& stages, std::size_t devices) {
   return best[count];
 }
 
-// Longer than the tables of pairs of ideals go, and with parameters that do not fit.
+// The chain is too long for tables of pairs of ideals, and its parameters do not fit.
 TEST(OptimalChain, BottleneckEqualsBestOfAllStageEnds) {
   std::mt19937 random(7);
   testing::ModelBuilder b;
@@ -89,7 +91,7 @@ TEST(OptimalChain, BottleneckEqualsBestOfAllStageEnds) {
   const Model model = b.build();
   const Graph graph(model);
   DeviceSpec device = find_device("edgetpu-pcie");
-  device.timing.hop_ns.value = 0;  // the reference knows no runner
+  device.timing.hop_ns.value = 0;  // the reference has no hops
   const SegmentCosts costs(graph, device);
   const auto stages = RangeStages::along(costs, graph.operators_between(1, graph.depth()), 5);
   ASSERT_TRUE(stages);

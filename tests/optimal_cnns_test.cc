@@ -1,4 +1,5 @@
-// The best pipelines of whole CNNs against the other strategies and what the plan predicts.
+// Compares the best pipelines of whole CNNs with the other strategies and with the plan's
+// predictions.
 #include <gtest/gtest.h>
 
 #include "segue/plan.h"

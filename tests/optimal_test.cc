@@ -28,7 +28,7 @@ const DeviceSpec& pcie() { return find_device("edgetpu-pcie"); }
 using testing::BestPipeline;
 using testing::random_device;
 
-// Rounds of random graphs of at most `most_operators`, devices and limits, each searched in full.
+// Tests with random graphs, devices and limits, which the reference searches completely.
 class OptimalBySeed : public ::testing::TestWithParam<unsigned> {};
 
 TEST_P(OptimalBySeed, EqualDevicesMatchBestPipeline) {
@@ -84,7 +84,8 @@ std::uint32_t used_by(const OptimalSegmentation& found) {
   return used;
 }
 
-// The fewest devices of all choices from the pools with which some pipeline is as fast.
+// Returns the smallest number of devices from the pools on which a pipeline reaches this
+// bottleneck.
 std::uint32_t fewest_devices(const Graph& graph, std::vector<DevicePool> pools,
                              std::uint32_t replicas, std::int64_t bottleneck) {
   std::uint32_t fewest = device_count(pools);
@@ -121,8 +122,8 @@ TEST_P(OptimalBySeed, UsesTheFewestDevicesOfEqualPace) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, OptimalBySeed, ::testing::Range(0U, 3U));
 
-// One device computes slowly behind a fast link, the other fast behind a slow one: together they
-// are better than the better of them would be alone, which no bound may deny.
+// One device computes slowly and has a fast link; the other computes fast and has a slow link.
+// Together they are better than either alone, and no bound may exclude this.
 TEST(Optimal, ComplementaryDevicesAreBothUsed) {
   DevicePool slow{pcie(), 1, false};
   slow.device.timing.clock_hz.value = 20e6;
@@ -251,7 +252,7 @@ TEST(IdealCosts, CostsMatchSegmentsAndBoundsHold) {
   }
 }
 
-// Of a set of operators, as the simulator times it alone.
+// Returns the simulator's time of these operators as one segment.
 std::int64_t time_alone(const Graph& graph, std::span<const OperatorId> ids,
                         const DeviceSpec& device) {
   const MemoryReport report = make_simulated_compiler(device)->compile(graph, ids);
@@ -297,7 +298,7 @@ TEST(RangeStages, TimesMatchSegmentsAlone) {
   }
 }
 
-// The relaxed problem allows all that the real one does.
+// The relaxed problem allows everything that the real one allows.
 TEST(EqualDevices, GapBoundIsBelowOptimum) {
   std::mt19937 random(33);
   int with_gaps = 0;
@@ -334,7 +335,8 @@ TEST(EqualDevices, GapBoundIsBelowOptimum) {
   EXPECT_GT(tight, with_gaps / 4);
 }
 
-// Three operators 1500 times, with a skip each: more ideals than a table of pairs takes.
+// Three operators with a skip are repeated 1500 times, which gives too many ideals for a table of
+// pairs.
 TEST(Optimal, LargeGraphPlanIsNearBound) {
   testing::ModelBuilder b;
   auto x = b.input("x", {1, 56, 56, 16});
@@ -399,7 +401,8 @@ TEST(Compare, RowsDoNotDependOnThreads) {
   EXPECT_EQ(rows[0], rows[2]);
 }
 
-// A concatenation of all before it, a thousand times: half a million reads in a file of 2 MB.
+// Each of a thousand operators concatenates all before it, which gives half a million reads in a
+// file of 2 MB.
 TEST(Optimal, DenseChainIsProvenAndProfileRefused) {
   testing::ModelBuilder b;
   std::vector<testing::TensorIndex> tensors{b.input("x", {1, 4})};

@@ -1,4 +1,4 @@
-// Pages and traces as data; tests/report_page_test.py looks at pages in a browser.
+// Tests the data of pages and traces; tests/report_page_test.py tests pages in a browser.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ using testing::balanced_plan;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// The data that a page embeds.
+// Returns the data that a page embeds.
 json data_in(const std::string& page) {
   const std::string mark = R"(<script type="application/json" id="data">)";
   const std::size_t begin = page.find(mark) + mark.size();
@@ -99,7 +99,7 @@ TEST(Page, MissingPlanIsRefused) {
 
 // --- traces
 
-// Slices of the whole inputs, without what happens inside them.
+// Returns the slices of whole inputs, without the activities inside them.
 std::vector<json> slices_in(const json& trace, const std::string& name) {
   std::vector<json> slices;
   for (const json& event : trace["traceEvents"]) {

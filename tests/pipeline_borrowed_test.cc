@@ -1,5 +1,5 @@
-// Inputs that stay in the caller's memory: read where they lie, kept as long as needed, let go
-// after.
+// Tests inputs that stay in the caller's memory: they are read in place, kept as long as needed,
+// and then released.
 #include <gtest/gtest.h>
 
 #include "expect.h"
@@ -18,7 +18,7 @@ using testing::layout_of;
 using testing::number_in;
 using testing::through_chain;
 
-// On devices of their own, and on cores of this machine.
+// Each test runs on simulated devices and on cores of this machine.
 class BorrowedInputs : public ::testing::TestWithParam<bool> {};
 INSTANTIATE_TEST_SUITE_P(On, BorrowedInputs, ::testing::Bool(),
                          [](const auto& kind) { return kind.param ? "Cores" : "Devices"; });
@@ -114,7 +114,7 @@ TEST(PendingBorrowedInputs, DestructorReleasesBuffers) {
                       {});
     for (int i = 0; i < 4; ++i) ASSERT_EQ(pipeline.push_borrowed({lend(value)}), Flow::kOk);
   }
-  while (value.use_count() > 1) std::this_thread::yield();  // a thread may let go a moment later
+  while (value.use_count() > 1) std::this_thread::yield();  // a thread may release it later
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The room in a pipeline, and how it changes while the pipeline runs.
+// Tests the capacity of a pipeline, which may change while the pipeline runs.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -22,7 +22,7 @@ using testing::layout_of;
 using testing::number_in;
 using testing::through_chain;
 
-// On devices of their own, and on cores of this machine.
+// Each test runs on simulated devices and on cores of this machine.
 class PipelineCapacity : public ::testing::TestWithParam<bool> {
  protected:
   static constexpr std::size_t kSegments = 3;
@@ -37,7 +37,7 @@ class PipelineCapacity : public ::testing::TestWithParam<bool> {
                                       options);
   }
 
-  // How many inputs it takes while no results are popped.
+  // Returns how many inputs the pipeline takes while no results are popped.
   static std::size_t fill(Pipeline& pipeline) {
     std::size_t accepted = 0;
     while (pipeline.push(input_of(0), milliseconds(200)) == Flow::kOk) ++accepted;
@@ -45,7 +45,8 @@ class PipelineCapacity : public ::testing::TestWithParam<bool> {
   }
 };
 
-// In each stage one waits and one cannot go on, and one result waits: as many as in libcoral.
+// In each stage, one input waits and one is blocked, and one result waits. libcoral holds the same
+// number.
 TEST_P(PipelineCapacity, CapacityOneHoldsTwoPerStageAndOne) {
   EXPECT_EQ(fill(*make(1, 1)), 2 * kSegments + 1);
 }

@@ -1,4 +1,4 @@
-// What the pipeline does when devices fail.
+// Tests pipelines whose devices fail.
 #include <gtest/gtest.h>
 
 #include <future>
@@ -28,7 +28,8 @@ using testing::number_in;
 using testing::push_until_error;
 using testing::run_with_faults;
 
-// Expects results in order and then a device error with these words; returns how many came.
+// Expects results in order, followed by a device error with these words. Returns the number of
+// results.
 std::uint64_t pop_until_error(Pipeline& pipeline, std::initializer_list<std::string> words) {
   PipelineResult result;
   std::uint64_t popped = 0;
@@ -106,7 +107,7 @@ TEST(PipelineFaults, InputFailingOn3DevicesIsAnError) {
   std::thread producer([&] { push_until_error(pipeline, 50); });
   const std::uint64_t popped =
       pop_until_error(pipeline, {"input 4 failed on 3 devices", "cannot run this"});
-  EXPECT_LE(popped, 4);  // those that were still computed beside it are forgotten
+  EXPECT_LE(popped, 4);  // results that other devices still computed are dropped
   EXPECT_EQ(pipeline.statistics().losses.size(), 3);
   producer.join();
 }
@@ -140,7 +141,7 @@ TEST(PipelineFaults, RandomFaultsKeepResultsAndOrder) {
   }
 }
 
-// Opens no merged segment before it is released.
+// A backend that opens merged segments only after its release.
 class SlowToOpen : public FakeBackend {
  public:
   SlowToOpen(const Segments& segments, std::shared_future<void> released)
@@ -173,11 +174,11 @@ TEST(PipelineFaults, HangDuringReplanIsReported) {
     EXPECT_EQ(losses[1].remedy, "another plan");
     EXPECT_EQ(pipeline.statistics().stages.size(), 2U);
   }
-  release.set_value();  // its thread outlived the pipeline
+  release.set_value();  // the device's thread outlived the pipeline
 }
 
-// What a session was opened with lives as long as its device computes, though a new plan has come
-// and the device was given up: reads the bytes of its segment when it returns.
+// The bytes of a segment stay valid while a device computes, even after a new plan has replaced the
+// device. The device reads these bytes when it returns.
 TEST(PipelineFaults, LateDeviceKeepsItsSegmentAlive) {
   std::promise<void> release;
   const std::shared_future<void> released = release.get_future().share();
@@ -218,8 +219,8 @@ TEST(PipelineFaults, LateDeviceKeepsItsSegmentAlive) {
   }
 }
 
-// Destroyed while a device hangs that a new plan opens: after the watchdog it is given up, and
-// nothing waits for it.
+// The pipeline is destroyed while a device hangs that a new plan opens. After the watchdog, the
+// device is given up, and the destructor does not wait for it.
 TEST(PipelineFaults, DestructorDuringReplanReturns) {
   std::promise<void> release;
   FaultyDevices faulty(chain_in_pieces(), 4);

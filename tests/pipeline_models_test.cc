@@ -1,5 +1,5 @@
-// Pipelines of real segments: what comes out is what the unsplit model computes, byte for byte and
-// in order.
+// Tests pipelines of real segments, whose results must equal those of the unsplit model, byte for
+// byte and in order.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -27,7 +27,7 @@ std::vector<PipelineDevice> devices_on(const std::shared_ptr<const Backend>& bac
   return std::vector<PipelineDevice>(count, {"cpu", backend});
 }
 
-// Cuts of about equal numbers of depths, each with `replicas` devices.
+// Makes a plan of segments with about equal numbers of depths and `replicas` devices each.
 Plan even_plan(const Graph& graph, std::uint32_t stages, std::uint32_t replicas) {
   std::vector<std::uint32_t> ends;
   for (std::uint32_t i = 1; i <= stages; ++i) ends.push_back(graph.depth() * i / stages);
@@ -44,10 +44,10 @@ Plan even_plan(const Graph& graph, std::uint32_t stages, std::uint32_t replicas)
   return plan;
 }
 
-// Inputs, and what the unsplit model makes of them.
+// Inputs and the outputs of the unsplit model.
 class Whole {
  public:
-  // The n-th input is the one of seed n % `different`.
+  // The n-th input has the seed n % `different`.
   Whole(const Model& model, const Backend& backend, std::uint64_t count, std::uint64_t different)
       : different_(different) {
     const auto session = backend.open(model.bytes(), "whole");
@@ -66,7 +66,7 @@ class Whole {
     return std::ranges::any_of(model.tensors(), [](const Tensor& t) { return t.is_variable; });
   }
 
-  // Of a pipeline: the same, in order.
+  // Expects the same outputs from a pipeline, in order.
   void expect_from(const PipelineLayout& layout, std::vector<PipelineDevice> devices) const {
     Pipeline pipeline(layout, std::move(devices), {});
     const std::jthread producer([&] {
@@ -89,14 +89,14 @@ class Whole {
   std::vector<std::vector<TensorBytes>> expected_;
 };
 
-// Inputs of each pipeline: SEGUE_TEST_INPUTS=84 makes about three thousand of each model, over its
-// pipelines on all backends; that takes a quarter of an hour.
+// Returns the number of inputs for each pipeline. SEGUE_TEST_INPUTS=84 gives about three thousand
+// per model, in all its pipelines on all backends, and takes a quarter of an hour.
 std::uint64_t inputs_of_each() {
   const char* count = std::getenv("SEGUE_TEST_INPUTS");
   return count == nullptr ? 7 : std::strtoull(count, nullptr, 10);
 }
 
-// "zoo:NAME@SIZE", or one of Google's beside the checkout.
+// The parameter is "zoo:NAME@SIZE" or the name of a model of Google's beside the checkout.
 class PipelineOfModel : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
@@ -110,7 +110,7 @@ class PipelineOfModel : public ::testing::TestWithParam<std::string> {
     graph_.emplace(*model_);
   }
 
-  // All pipelines on one kind of device; `cut` makes the segments of a plan.
+  // Tests all pipelines on one kind of device; `cut` makes the segments of a plan.
   template <typename Cut>
   void expect_results_of_whole(const Backend& reference, const std::vector<PipelineDevice>& devices,
                                const Cut& cut) {
@@ -145,7 +145,8 @@ TEST_P(PipelineOfModel, SimulatedXnnpackMatchesWholeModel) {
                           [&](const Plan& plan) { return pipeline_layout(*model_, plan); });
 }
 
-// Compiled by the stand-in for Google's compiler, on the stand-in for libedgetpu.
+// The stand-in for Google's compiler compiles the segments, and the stand-in for libedgetpu runs
+// them.
 TEST_P(PipelineOfModel, CompiledEdgeTpuMatchesWholeModel) {
   testing::StandIn library;
   library.attach(12);

@@ -1,5 +1,5 @@
-// What pipelines promise at their edges: waiting, opening, ending sessions, new plans that are
-// none, statistics.
+// Tests edge cases of pipelines: waiting, opening, ending sessions, new plans that are invalid,
+// statistics.
 #include <gtest/gtest.h>
 
 #include <future>
@@ -26,7 +26,8 @@ using testing::FaultyDevices;
 using testing::input_of;
 using testing::layout_of;
 
-// A caller whose time is up at the moment when it is woken must not take another caller's wake-up.
+// A caller whose time ends at the moment when it is woken must not consume another caller's
+// wake-up.
 TEST(PipelinePromises, TimedOutPopKeepsResultForOther) {
   const auto backend = std::make_shared<FakeBackend>(chain_of(2), FakeBackend::Before(), true);
   Pipeline pipeline(layout_of(2), devices_with(2, backend), {});
@@ -48,7 +49,7 @@ TEST(PipelinePromises, TimedOutPopKeepsResultForOther) {
   }
 }
 
-// A session that fails, and that can be ended only when it is released.
+// A backend whose sessions fail and end only after their release.
 class SlowToEnd : public FakeBackend {
  public:
   explicit SlowToEnd(std::shared_future<void> released)

@@ -1,4 +1,5 @@
-// The pipeline for long: random faults by the thousand, and ten million inputs in flat memory.
+// Long tests of the pipeline: thousands of random faults, and ten million inputs in constant
+// memory.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -30,7 +31,7 @@ TEST(PipelineSoak, ThousandRandomFaultRunsKeepOrder) {
   EXPECT_EQ(failed, "") << "the seed that failed";
 }
 
-// Sanitizers make it fifty times as slow, and keep memory of their own.
+// Sanitizers make the test fifty times as slow and use memory themselves.
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 constexpr std::uint64_t kShare = 50;
 #else

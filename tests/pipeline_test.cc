@@ -1,4 +1,4 @@
-// The pipeline over stand-ins: order and flow.
+// Tests order and flow of pipelines with fake devices.
 #include "segue/pipeline.h"
 
 #include <gtest/gtest.h>
@@ -149,7 +149,7 @@ TEST(Pipeline, NonBlockingCallsGetEveryResult) {
   }
 }
 
-// Devices that compute on this machine: no more at a time than there are cores.
+// At most as many devices that compute on this machine run at a time as there are cores.
 TEST(Pipeline, LocalDevicesRunOnePerCore) {
   const auto cores = static_cast<int>(std::thread::hardware_concurrency());
   const auto stages = static_cast<std::uint32_t>(2 * cores);
@@ -229,7 +229,7 @@ TEST(Pipeline, ProducersAndConsumersGetAllResults) {
 
 // --- flow
 
-// Devices of their own, or cores of this machine: the pipeline behaves the same.
+// The pipeline behaves the same on simulated devices and on cores of this machine.
 class PipelineFlow : public ::testing::TestWithParam<bool> {
  protected:
   [[nodiscard]] static std::shared_ptr<const Backend> backend(std::size_t segments,
@@ -244,7 +244,7 @@ INSTANTIATE_TEST_SUITE_P(On, PipelineFlow, ::testing::Bool(),
 TEST_P(PipelineFlow, FullPipelineBlocksProducer) {
   Pipeline pipeline(layout_of(2), devices_with(2, backend(2)),
                     {.queue_capacity = 3, .result_capacity = 4});
-  // Two queues, two devices that hold a result, and the results.
+  // The pipeline holds two queues, two devices with a result each, and the queue of results.
   std::uint64_t accepted = 0;
   for (; accepted < 3 + 1 + 3 + 1 + 4; ++accepted)
     ASSERT_EQ(pipeline.push(input_of(accepted), seconds(20)), Flow::kOk);

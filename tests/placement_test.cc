@@ -1,4 +1,4 @@
-// What Google's compiler leaves to the host, why, and what follows for plans.
+// Tests which operators Google's compiler leaves to the host, why, and the effect on plans.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -27,7 +27,7 @@ struct Case {
   const char* remedy;
 };
 
-// An operator from "x" to "y" of one shape, in this version.
+// Adds an operator of this version from "x" to "y", which have the same shape.
 void unary(ModelBuilder& b, B code, int version, std::vector<std::int32_t> shape) {
   const auto y = b.tensor("y", shape);
   b.op(code, {b.input("x", std::move(shape))}, {y});
@@ -35,7 +35,7 @@ void unary(ModelBuilder& b, B code, int version, std::vector<std::int32_t> shape
   b.output(y);
 }
 
-// A convolution with another type, version or shape.
+// Adds a convolution with this version and shape.
 void convolution(ModelBuilder& b, int version, std::vector<std::int32_t> shape) {
   b.output(b.conv(b.input("x", std::move(shape)), "y", 8));
   b.raw().operator_codes.back()->version = version;
@@ -142,7 +142,7 @@ INSTANTIATE_TEST_SUITE_P(All, Placement,
                                                 "FLOAT32", "full integer quantization"}),
                          [](const auto& one) { return std::string(one.param.name); });
 
-// A convolution on the TPU, then a dense layer that only the host computes.
+// Makes a convolution on the TPU and a dense layer that only the host computes.
 Model with_host_tail(std::int32_t units) {
   ModelBuilder b;
   const auto x = b.conv(b.input("x", {1, 8, 8, 16}), "conv", 64);
@@ -162,7 +162,7 @@ TEST(HostCost, LargerOperatorsTakeLonger) {
   EXPECT_GT(host_ns(4000), 3 * host_ns(1000));
 }
 
-// On the host, without the fixed time of an operator.
+// Returns the time of the model's operator on the host, without the fixed time of an operator.
 double host_ns(const Model& model) {
   const DeviceSpec device = find_device("edgetpu-pcie");
   const auto time = host_operator_time(Graph(model), OperatorId{0}, device);
@@ -202,7 +202,7 @@ TEST(HostCost, Int8ActivationUsesLookupRate) {
   }
 }
 
-// The first input is the output's shape.
+// The operator's first input is the output's shape.
 TEST(HostCost, FloatTransposeConvUsesFloatRate) {
   ModelBuilder b;
   const auto shape = b.int32_constant("shape", {1, 16, 16, 32});
@@ -249,7 +249,7 @@ TEST(HostCost, OptimalPlanIsNotProven) {
   EXPECT_THAT(plan_text(plan, {}), HasSubstr("times on the host are estimates"));
 }
 
-// Four copies share four cores; with one core they wait for one another.
+// Four copies run at the same time on four cores, and one after the other on one core.
 TEST(HostCost, CoreCountLimitsThroughput) {
   const Model model = with_host_tail(1000);
   const Graph graph(model);
@@ -300,7 +300,7 @@ TEST(HostCost, ReportsShowHostTime) {
   EXPECT_THAT(plan_table(rows[0].plan).to_csv(), HasSubstr("host_ns"));
 }
 
-// Every operator as float, with weights of this type.
+// Makes a model of float operators with weights of this type.
 Model float_model(tflite::TensorType weights) {
   ModelBuilder b;
   const auto y = b.conv(b.input("x", {1, 4, 4, 4}), "y", 8);

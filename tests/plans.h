@@ -10,7 +10,7 @@
 
 namespace segue::testing {
 
-// Segm_Balanced on TPUs at PCIe, by the simulated compiler.
+// Makes a plan of Segm_Balanced for PCIe TPUs with the simulated compiler.
 inline Plan balanced_plan(const Graph& graph, std::size_t count) {
   const DeviceSpec& device = find_device("edgetpu-pcie");
   const auto compiler = make_simulated_compiler(device);

@@ -14,7 +14,7 @@ namespace {
 
 using testing::expect_error;
 
-// Latencies that follow no rule: nothing can be concluded from one to another.
+// Returns random latencies, so that one latency implies nothing about another.
 SegmentLatency random_latency(std::mt19937& random) {
   auto known = std::make_shared<std::map<std::vector<OperatorId>, Nanoseconds>>();
   return [&random, known](std::span<const OperatorId> operators) {

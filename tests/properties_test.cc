@@ -1,5 +1,5 @@
-// Laws that hold for every graph, segmentation and pipeline, on random ones: recomputed from the
-// definition, without the code at test.
+// Tests laws that hold for every graph, segmentation and pipeline on random ones. The expected
+// values are computed from the definitions, without the tested code.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ namespace {
 
 constexpr unsigned kRounds = 200;
 
-// A random graph, made again from its number.
+// A random graph, which its number determines.
 struct RandomCase {
   explicit RandomCase(unsigned number) : random(number) {}
   std::mt19937 random;
@@ -31,7 +31,7 @@ struct RandomCase {
   Graph graph{model};
 };
 
-// Calls `law` with so many random graphs; what fails names the number.
+// Calls `law` with this many random graphs; a failure shows the number of the graph.
 template <typename Law>
 void for_all(unsigned rounds, const Law& law) {
   for (unsigned number = 0; number < rounds; ++number) {
@@ -41,7 +41,7 @@ void for_all(unsigned rounds, const Law& law) {
   }
 }
 
-// Depth by its definition: one more than the deepest writer.
+// Computes depths by their definition: one more than the depth of the deepest writer.
 std::vector<std::uint32_t> depths_of(const Model& model) {
   std::vector<std::uint32_t> depths;
   for (const Operator& op : model.operators()) {
@@ -218,7 +218,7 @@ TEST(TimelineProperty, InputAndPipelineRespectStageTimes) {
     if (options.hop.count() == 0) {
       EXPECT_EQ(timeline.latencies.front(), all);
     }
-    // Its devices work one input after another.
+    // A device computes one input after another.
     EXPECT_GE(timeline.makespan, slowest * static_cast<std::int64_t>(options.inputs));
     for (const StageStatistics& stage : timeline.stages) {
       for (const double share : stage.utilisation) EXPECT_LE(share, 1.0 + 1e-9);

@@ -1,4 +1,4 @@
-// What others publish about the models of the zoo.
+// Published numbers of the models of the zoo.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,10 @@ struct Published {
   double giga_macs;          // counted on the Keras graphs; 0: not stated
 };
 
-// InceptionV4: kentsommer's Keras model; EfficientNet-Lite: sebastian-sz's; SqueezeNet 1.1:
-// rcmalli's. Inception v1: torchvision's GoogLeNet without heads; EfficientNet-EdgeTPU: timm. Both
-// count trainable parameters of 1000 classes, to which the statistics of batch normalization and
-// the 1001st class are added.
+// Sources are kentsommer's Keras model for InceptionV4, sebastian-sz's for EfficientNet-Lite,
+// rcmalli's for SqueezeNet 1.1, torchvision's GoogLeNet without heads for Inception v1, and timm
+// for EfficientNet-EdgeTPU. The last two count trainable parameters for 1000 classes, to which the
+// statistics of batch normalization and the 1001st class are added.
 inline const std::vector<Published>& published() {
   static const std::vector<Published> kModels{
       {"mobilenet", 4253864, 0.569},
@@ -58,12 +58,13 @@ struct PublishedDetector {
   const char* name;
   std::uint64_t parameters;
   double giga_macs;     // 0: not stated
-  const char* smaller;  // with an input that is quickly computed
+  const char* smaller;  // the same network with an input that is quickly computed
 };
 
-// YOLO: Ultralytics' model cards, half of the operations they count; parameters without statistics
-// of batch normalization. SSD: TensorFlow Object Detection API 2.8; EfficientDet-Lite: TensorFlow
-// Lite Model Maker 0.4; both as the variables of a network built by them.
+// YOLO: Ultralytics' model cards, with half of the operations that they count, and parameters
+// without statistics of batch normalization. SSD: TensorFlow Object Detection API 2.8.
+// EfficientDet-Lite: TensorFlow Lite Model Maker 0.4. The numbers of the last two are counted from
+// the variables of networks that these programs built.
 inline const std::vector<PublishedDetector>& detectors() {
   static const std::vector<PublishedDetector> kDetectors{
       {"ssdmobilenetv1fpn", 12125178, 0, "ssdmobilenetv1fpn@128"},

@@ -1,5 +1,4 @@
-// The program of the README, as a stranger would type it; run by a test in an empty folder that
-// holds model.tflite.
+// The program of the README. A test runs it in a folder that contains only model.tflite.
 #include <segue/cost.h>
 #include <segue/segmentation.h>
 #include <segue/verify.h>

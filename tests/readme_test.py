@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Pastes the commands of README.md one after the other, from top to bottom, and compares what they print with what stands
-below them; those without an output must succeed.
+"""Runs the commands of README.md one after the other, from top to bottom, and compares their output with the text below
+them. Commands without an output must succeed.
 
     readme_test.py PROGRAM RUNTIME
 """
@@ -13,12 +13,12 @@ import tempfile
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent
-# Done already, or tests of their own: fetching, building, installing.
+# Commands that are done already or tested elsewhere: fetching, building, installing.
 ELSEWHERE = re.compile(r"^(git clone|scripts/|cmake )")
 
 
 def commands_with_outputs(text):
-    """Lines that begin with "$ " in code blocks, each with the lines up to the next one."""
+    """Returns lines of code blocks that begin with "$ ", each with the lines up to the next one."""
     for block in re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")

@@ -1,4 +1,4 @@
-// Google's models, cut everywhere and compared byte for byte; a real photo; their compiled files.
+// Tests Google's models: all cuts, byte for byte, a real photo, and compiled files.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -78,8 +78,8 @@ TEST(RealModels, UnrunnableModelIsReported) {
   });
 }
 
-// An uncompressed 24-bit Windows bitmap, rows from the bottom, shrunk to `size` pixels square by
-// averaging what falls on each.
+// Reads an uncompressed 24-bit Windows bitmap, whose rows begin at the bottom, and shrinks it to
+// `size` x `size` pixels by averaging.
 std::vector<std::byte> read_bitmap(const fs::path& path, int size) {
   const auto file = testing::read_bytes(path);
   const auto number = [&](std::size_t at) {
@@ -174,8 +174,8 @@ TEST(CompiledModels, ProgramParametersMatchCompilerData) {
   EXPECT_EQ(rows, 4);
 }
 
-// Tensor 'Conv2d_11…' leaves segment 0 and enters segment 3: Google's own segments do not hand it
-// through those between.
+// Tensor 'Conv2d_11…' leaves segment 0 and enters segment 3. Google's segments do not pass it
+// through the segments in between.
 TEST(CompiledModels, VendorSkipTensorBypassesSegments) {
   const auto file = [](int i) {
     return testing::shared("models/ssd_mobilenet_v1_segment_" + std::to_string(i) +

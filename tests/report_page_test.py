@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Opens report pages in Chromium, from disk: nothing is fetched, nothing is complained about, all
-charts are drawn, the controls change them by pointer and by key, names do no harm, and everything is
-readable on wide and narrow screens.
+"""Opens report pages in Chromium, from disk. Nothing is fetched, there are no errors, all charts are
+drawn, pointer and keys change them through the controls, hostile names are harmless, and everything
+is readable on wide and narrow screens.
 
-    report_page_test.py SEGUE [FOLDER]     screenshots go into FOLDER, where one is given
+        report_page_test.py SEGUE [FOLDER]     screenshots are written to FOLDER, if it is given
 """
 
 import base64
@@ -25,7 +25,7 @@ LARGEST_BYTES = 1_500_000
 
 
 class Browser:
-    """A headless Chromium, spoken to in the WebDriver protocol."""
+    """A headless Chromium, controlled by the WebDriver protocol."""
 
     def __init__(self):
         self.driver = subprocess.Popen(
@@ -50,7 +50,7 @@ class Browser:
             return json.load(answer)["value"]
 
     def open(self, path, width):
-        # Headless windows are no narrower than 500 pixels; pages may be.
+        # Headless windows have at least 500 pixels, but pages can be narrower.
         self.call("POST", "/goog/cdp/execute", {
             "cmd": "Emulation.setDeviceMetricsOverride",
             "params": {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}})
@@ -99,14 +99,14 @@ SMALLEST_TEXT = """
   const words = [...document.querySelectorAll('p, td, th, span, b, li, legend')]
     .map((node) => parseFloat(getComputedStyle(node).fontSize));
   return Math.min(...sizes, ...words);"""
-# Of each chart of strategies: its lines with their dashes, and the places of its markers.
+# Returns, for each chart of strategies, its lines with their dashes and the places of its markers.
 LINES_AND_MARKERS = """
   [...document.querySelectorAll('.grid svg.chart')].slice(0, 3).map((chart) => ({
     lines: [...chart.querySelectorAll('path[fill=none]')].map((line) =>
       ['d', 'stroke-dasharray', 'stroke-dashoffset'].map((name) => line.getAttribute(name))),
     markers: [...chart.querySelectorAll('g > path')].map((m) => m.getAttribute('d').match(/M[^a-zA-Z]*/)[0]),
   }))"""
-# Texts of one chart that lie upon each other.
+# Returns the texts of a chart that overlap.
 COLLISIONS = """
   const found = [];
   for (const chart of document.querySelectorAll('svg.chart, svg.figure')) {

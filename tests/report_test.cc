@@ -45,7 +45,7 @@ TEST(Table, TextAlignsNumbersRight) {
             "  long name   1234\n");
 }
 
-// The widest line, in characters.
+// Returns the width of the widest line in characters.
 std::size_t widest_line(const std::string& text) {
   std::size_t widest = 0;
   std::size_t width = 0;
@@ -57,7 +57,7 @@ std::size_t widest_line(const std::string& text) {
   return widest;
 }
 
-// A table like those of the commands: names, many numbers, and a text.
+// Makes a table like those of the commands: names, many numbers, and a text.
 Table wide_table() {
   Table table;
   table.columns = {
@@ -109,7 +109,7 @@ TEST(Table, TextHasLargerUnitsThanCsv) {
   EXPECT_EQ(table.to_csv(), "host_bytes,total_ns,utilisation\n1572864,41340000,0.4249\n-,-,-\n");
 }
 
-// The compiled files of Google's compiler, which tests/formats_test.py does not have.
+// tests/formats_test.py has no files of Google's compiler.
 TEST(Formats, ColumnsOfCompiledFilesAreDocumented) {
   const std::string path = std::string(SEGUE_TEST_SOURCE) + "/docs/formats.md";
   std::string row = "| `inspect COMPILED` |";
@@ -154,7 +154,7 @@ TEST(Table, MarkdownEscapesPipes) {
   EXPECT_EQ(table.to_markdown(), "| name | n |\n|---|--:|\n| a\\|b | 1 |\n");
 }
 
-// A chain whose names are each made to harm a terminal, a page, a spreadsheet or a reader.
+// Makes a chain whose names would harm a terminal, a page, a spreadsheet or a reader.
 Model hostile_names() {
   ModelBuilder b;
   auto x = b.input("\x1b]0;owned\x07", {1, 4, 4, 4});

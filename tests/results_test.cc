@@ -1,5 +1,5 @@
-// docs/results.md and experiments: every strategy on the CNNs of the paper, what must hold of them,
-// and the folders that `segue paper` writes.
+// Tests docs/results.md and experiments: properties of every strategy on the CNNs of the paper, and
+// the folders that `segue paper` writes.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <gmock/gmock.h>
@@ -45,7 +45,8 @@ TEST_P(PaperNetwork, OptimalIsProvenAndNeverSlower) {
       const paper::Plans& plans = network.on(tpus);
       const std::string where = fmt::format("{} on {} {}", GetParam().name, tpus, device);
       EXPECT_TRUE(plans.full.bound->is_proven) << where;
-      // Too many ideals to list: without copies, only two stages are proven.
+      // This network has too many ideals to list. Without replicas, only plans of two stages are
+      // proven.
       if (GetParam().name == std::string_view("nasnetmobile") && tpus > 2) {
         EXPECT_GT(to_s(plans.pure.bound->value), 0.68 * to_s(pace(plans.pure))) << where;
       } else {
@@ -105,7 +106,7 @@ std::string committed(const std::string& file) {
   return read_text_file(kFolders / file, kLargestFile);
 }
 
-// The folder holds these files and no other.
+// Expects that the folder contains exactly these files.
 void expect_current(const Experiment& experiment) {
   std::set<std::string> names;
   for (const PaperFile& file : experiment.files()) {
@@ -123,7 +124,7 @@ void write(const Experiment& experiment) {
     write_file(kFolders / experiment.name / file.name, file.content);
 }
 
-// What `segue paper` wrote, all but the page, is what is committed.
+// Expects that the files of `segue paper`, except the page, are equal to the committed ones.
 void expect_committed(const fs::path& folder) {
   std::size_t files = 0;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
@@ -135,7 +136,7 @@ void expect_committed(const fs::path& folder) {
   EXPECT_GT(files, 40U);
 }
 
-// Planned twice, by several threads each time. SEGUE_UPDATE_DOCS=1 writes the folders.
+// All plans are made twice, with several threads each time. SEGUE_UPDATE_DOCS=1 writes the folders.
 TEST(Paper, LibraryCliAndRepositoryAgree) {
   const std::vector<Experiment> experiments = reproduce_paper(experiment_names());
   for (const Experiment& experiment : experiments) {
@@ -159,7 +160,7 @@ TEST(Paper, LibraryCliAndRepositoryAgree) {
   }
 }
 
-// Each row of a Markdown table in `text` that begins with this.
+// Returns the row of a Markdown table in `text` that begins with this.
 std::string row_of(const std::string& text, const std::string& begin) {
   const std::size_t at = text.find("| " + begin + " |");
   return at == std::string::npos ? "" : text.substr(at, text.find('\n', at) - at);
@@ -182,9 +183,10 @@ TEST(Paper, FigureErrorsMatchAccuracyPage) {
   }
 }
 
-// The paper's result: where Google's segments stream megabytes, balancing streams no more, is no
-// slower, and several TPUs give more than their number; within a hundredth. Two networks are not
-// super-linear here: DenseNet121 streams constants whatever the cut, and Xception reaches 2.7 on 3.
+// The paper's result is that, where Google's segments stream megabytes, balanced segments stream at
+// most as much, are at least as fast, and are super-linear, within a hundredth. Two networks are
+// not super-linear here: DenseNet121 streams constants with every cut, and Xception reaches 2.7 on
+// 3 TPUs.
 TEST(Paper, BalancedSpeedUpIsSuperlinear) {
   const DeviceSpec& device = find_device("edgetpu-pcie");
   const auto compiler = make_simulated_compiler(device);
@@ -219,7 +221,7 @@ TEST(Paper, UnknownExperimentListsNames) {
 
 TEST(Paper, OneExperimentPrintsTextOrFolder) {
   const testing::ScratchFolder scratch;
-  // The text is wrapped, and its tables fit the terminal.
+  // The text is wrapped, and its tables fit in the terminal.
   EXPECT_THAT(testing::run_segue({"paper", "figure", "5"}).out,
               testing::HasWords("On three TPUs, nothing is streamed: one result per 43.84 ms"));
   const auto run = testing::run_segue({"paper", "table", "profile", "-o", "."}, scratch.path());

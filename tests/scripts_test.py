@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Compares the scripts' help with the options that they handle, and the toolchain for arm64 with what scripts/setup
-installs and where it puts it. Builds and installs nothing."""
+"""Compares the scripts' help with the options that they handle, and the toolchain for arm64 with the packages and
+folders of scripts/setup. Builds and installs nothing."""
 
 import json
 import re
@@ -18,7 +18,7 @@ def expect(condition, what):
 
 
 def check_help(name, *wrong):
-    """The help, which wrong arguments print, names each option that a `case` of the script handles."""
+    """Checks that the help, which wrong arguments print, names each option that a `case` of the script handles."""
     done = subprocess.run([SOURCE / "scripts" / name, *wrong], capture_output=True, text=True, timeout=60)
     body = re.sub(r"scripts/\w+ --\S+", "", (SOURCE / "scripts" / name).read_text())
     handled = set(re.findall(r" (--[a-z0-9-]+)(?=\)| \|| \])", body))

@@ -1,4 +1,4 @@
-// Segment files: written, found again, refused.
+// Tests segment files: writing, finding and refusing them.
 #include <gtest/gtest.h>
 
 #include "environment.h"
@@ -98,7 +98,7 @@ TEST(ReadSplit, SegmentsOfAnotherSplitAreRefused) {
                {"model_segment_0_of_2.tflite", "does not match stage 0 of plan.json"});
 }
 
-// plan.json holds them with a replacement.
+// plan.json contains these names with replaced bytes.
 TEST(ReadSplit, NonUtf8NamesMatchPlan) {
   ModelBuilder b;
   const auto middle = b.relu(b.input("x", {1, 4}), "mid\xFF");

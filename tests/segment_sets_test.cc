@@ -1,4 +1,5 @@
-// Folders of segment files without a plan: found by name, and checked against each other.
+// Tests folders of segment files without a plan, which are found by name and compared with each
+// other.
 #include <gtest/gtest.h>
 
 #include "environment.h"
@@ -22,7 +23,7 @@ using testing::skipping;
 using testing::split;
 using testing::TensorIndex;
 
-// A segment of one operator that reads and writes tensors of these names.
+// Makes a segment of one operator that reads and writes tensors with these names.
 ModelBuilder segment(const std::vector<std::string>& reads, const std::vector<std::string>& gives,
                      bool is_compiled = false) {
   ModelBuilder b;
@@ -40,7 +41,7 @@ void write(const fs::path& folder, const std::string& name, const ModelBuilder& 
   testing::write_bytes(folder / name, model.bytes());
 }
 
-// m_segment_0_of_2 reads x and gives a, m_segment_1_of_2 as given.
+// Writes m_segment_0_of_2, which reads x and writes a, and the given m_segment_1_of_2.
 void write_two(const fs::path& folder, const ModelBuilder& second) {
   write(folder, "m_segment_0_of_2.tflite", segment({"x"}, {"a"}));
   write(folder, "m_segment_1_of_2.tflite", second);
@@ -220,8 +221,8 @@ TEST(SegmentBorders, TensorWrittenTwiceIsRefused) {
                {"m_segment_2_of_3.tflite: writes 'a', which m_segment_0_of_3.tflite also writes"});
 }
 
-// One operator in the place of several, and the outputs in another order, as Google's compiler
-// writes them.
+// As in files of Google's compiler, one operator replaces several, and the outputs are in another
+// order.
 TEST(SegmentBorders, CompiledStagesMatchPlan) {
   const ScratchFolder scratch;
   split(skipping().build(), {{operators(0, 1), operators(2, 3)}}, scratch.path());
@@ -255,7 +256,7 @@ TEST(SegmentBorders, CompiledStagesMatchPlan) {
                {"model_segment_0_of_2_edgetpu.tflite: does not match stage 0"});
 }
 
-// Four segments of Google's own compiler: a tensor skips two of them.
+// In four segments of Google's compiler, a tensor skips two segments.
 TEST(SegmentBorders, GoogleSegmentsRunWithoutPlan) {
   const auto first = testing::shared("models/ssd_mobilenet_v1_segment_0_of_4_edgetpu.tflite");
   SKIP_WITHOUT(first);

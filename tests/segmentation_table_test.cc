@@ -1,4 +1,4 @@
-// docs/segmentation.md: both strategies on the CNNs of the paper, and what must hold of them.
+// Tests docs/segmentation.md and the properties of both strategies on the CNNs of the paper.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -21,8 +21,8 @@ using paper::Network;
 
 class PaperModel : public ::testing::TestWithParam<Network> {};
 
-// Host bytes of every segment of consecutive depths, then the least total over all cuts: exact, and
-// without any assumption that larger segments stream more.
+// Computes the host bytes of every segment of consecutive depths and the smallest total over all
+// cuts. The result is exact and does not assume that larger segments stream more.
 std::uint64_t least_host_bytes(const Graph& graph, std::size_t count, const Compiler& compiler) {
   constexpr std::uint64_t kNone = ~std::uint64_t{0};
   const std::uint32_t depth = graph.depth();

@@ -20,7 +20,7 @@ using testing::ModelBuilder;
 using testing::operators;
 using testing::TensorIndex;
 
-// A device that keeps operators, in file order, while they fit `capacity` bytes.
+// A device that caches operators in file order while they fit in `capacity` bytes.
 class TinyDevice : public Compiler {
  public:
   explicit TinyDevice(std::uint64_t capacity) : capacity_(capacity) {}
@@ -65,7 +65,7 @@ std::uint64_t host_bytes(const Graph& graph, const DepthCuts& cuts, const Compil
   return bytes;
 }
 
-// Of a chain, where the depth is the number of operators so far.
+// Returns the cuts of a segmentation of a chain.
 DepthCuts cuts_of(const Graph& graph, const Segmentation& segmentation) {
   DepthCuts cuts;
   for (const auto& segment : segmentation.segments)
@@ -77,7 +77,7 @@ DepthCuts cuts_of(const Graph& graph, const Segmentation& segmentation) {
 TEST(BalanceDepths, EqualLevelsSplitEvenly) {
   const auto levels = levels_of({1, 2, 3, 3, 2, 1});
   EXPECT_EQ(balance_depths(levels, 2), DepthCuts{3});
-  EXPECT_EQ(balance_depths(levels, 3), (DepthCuts{2, 3}));  // 3, 3, 6: squares 54; 6, 3, 3 too
+  EXPECT_EQ(balance_depths(levels, 3), (DepthCuts{2, 3}));  // 3, 3, 6, as even as 6, 3, 3
   EXPECT_EQ(balance_depths(levels, 1), DepthCuts{});
   EXPECT_EQ(balance_depths(levels, 6), (DepthCuts{1, 2, 3, 4, 5}));
 }
@@ -175,7 +175,7 @@ TEST(SegmentBalanced, StreamingIsRemovedWherePossible) {
   EXPECT_GT(moved, 20);
 }
 
-// Parameter bytes and host bytes of each segment.
+// Returns parameter bytes and host bytes of each segment.
 std::vector<std::pair<std::uint64_t, std::uint64_t>> sizes_of(const Graph& graph,
                                                               const DepthCuts& cuts,
                                                               const Compiler& compiler) {
@@ -242,7 +242,8 @@ TEST(SegmentBalanced, MovesAreReportedAndNeverAddBytes) {
   }
 }
 
-// A chain of FULLY_CONNECTED operators that share one weight buffer: a small file, however deep.
+// Makes a chain of FULLY_CONNECTED operators that share one weight buffer, so that deep chains are
+// small files.
 Model deep_chain(std::uint32_t depth) {
   ModelBuilder b;
   TensorIndex x = b.dense(b.input("x", {1, 64}), "first", 64, false);
@@ -272,7 +273,7 @@ class CountsVisits : public TinyDevice {
 
 TEST(SegmentBalanced, WorkOnDeepModelIsBounded) {
   constexpr std::uint32_t kDepth = 4000;
-  constexpr std::uint64_t kOneMove = 4 * kDepth;  // both steps of every cut, both sides of each
+  constexpr std::uint64_t kOneMove = 4 * kDepth;  // two directions of a cut, two segments each
   const Model model = deep_chain(kDepth);
   const Graph graph(model);
   const std::uint64_t total = graph.parameter_bytes();

@@ -1,4 +1,4 @@
-// Files that hold several subgraphs: signatures, variables, composites.
+// Tests files with several subgraphs: signatures, variables, composites.
 #include <gtest/gtest.h>
 
 #include "command.h"
@@ -35,7 +35,8 @@ void add_signature(ModelBuilder& b, const char* key, std::uint32_t subgraph, Ten
   b.raw().signature_defs.push_back(std::move(signature));
 }
 
-// "small": one convolution; "large": three and an addition.
+// Makes a file with the signatures "small", one convolution, and "large", three convolutions and an
+// addition.
 ModelBuilder two_signatures() {
   ModelBuilder b;
   b.output(b.conv(b.input("x", {1, 4, 4, 4}), "y", 4));
@@ -73,7 +74,7 @@ TEST(Signatures, SegmentsOfChosenOneVerify) {
         verify_segments(model, find_segments(scratch.path()), cpu_backend(), {.inputs = 2});
     EXPECT_EQ(report.mismatch, "") << key;
     EXPECT_EQ(report.operator_count, count);
-    // 'y' of 4 x 4 x 4, or 'a' and 'v' of 6 x 6 x 4 each, for two inputs.
+    // For two inputs, the bytes are those of 'y' (4 x 4 x 4), or of 'a' and 'v' (6 x 6 x 4 each).
     EXPECT_EQ(report.bytes_compared, count == 1 ? 2U * 64 : 2U * 2 * 144) << key;
   }
 }
@@ -117,7 +118,7 @@ TEST(Signatures, CommandsAcceptChosenSignature) {
                  testing::kUsage, "--signature");
 }
 
-// A subgraph that no signature and no operator names is no part of the model.
+// A subgraph that no signature and no operator refers to does not belong to the model.
 TEST(Signatures, UnreferencedSubgraphIsIgnored) {
   ModelBuilder b = skipping();
   b.raw().subgraphs.push_back(std::make_unique<tflite::SubGraphT>(b.graph()));
@@ -159,7 +160,7 @@ INSTANTIATE_TEST_SUITE_P(
         Dependent{"Reduction", tflite::BuiltinOperator::STABLEHLO_REDUCE, "TFLITE_BUILTINS"}),
     [](const auto& row) { return row.param.name; });
 
-// A handle of a variable, and what reads or sets it.
+// Adds the handle of a variable.
 TensorIndex variable(ModelBuilder& b, const char* handle_name) {
   const TensorIndex handle = b.tensor(handle_name, {});
   b.at(handle).type = tflite::TensorType::RESOURCE;

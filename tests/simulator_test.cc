@@ -40,13 +40,14 @@ std::uint64_t cycles(ModelBuilder& b) {
   return operator_work(model, operator_id(model.operators().size() - 1), pcie()).cycles;
 }
 
-constexpr std::uint64_t kStart = 1500;  // cycles of every operator
+constexpr std::uint64_t kStart = 1500;  // fixed cycles of every operator
 
-// A map of 64x64 in 4x4 tiles leaves 16x16 pixels to each: 256.
+// A map of 64x64 in 4x4 tiles gives 16x16 = 256 pixels to each tile.
 TEST(OperatorWork, ConvRunsIn64By4BlocksPerTap) {
   ModelBuilder b;
   b.output(b.conv(b.input("x", {1, 64, 64, 6}), "y", 65, 3));
-  // 65 outputs: 2 groups of 64; 6 inputs: 2 groups of 4. Of 18x18 pixels, 68 are of other tiles.
+  // 65 outputs are 2 groups of 64, and 6 inputs are 2 groups of 4. 68 of 18x18 pixels come from
+  // other tiles.
   EXPECT_EQ(cycles(b), 256U * 2 * 2 * 9 + 3 * 68 * 2 / 2 + kStart);
 }
 
@@ -86,8 +87,8 @@ TEST(OperatorWork, ReshapeIsFree) {
   EXPECT_EQ(cycles(b), 0U);
 }
 
-// The steps of the measured sweep: one crossing while a map fits its tiles, three from 339 filters
-// on, five at 642, seven at 722.
+// These are the steps of the measured sweep: one crossing while a map fits its tiles, three from
+// 339 filters on, five from 642 and seven from 722.
 TEST(OperatorWork, LargerMapsNeedMoreWeightCrossings) {
   const auto crossings = [](int filters) {
     const Model model = open_model("zoo:conv5-f" + std::to_string(filters));
@@ -108,8 +109,8 @@ TEST(OperatorWork, CrossingsAreBoundedForLargeMaps) {
   EXPECT_EQ(operator_work(model, OperatorId{0}, pcie()).crossings, 19U);
 }
 
-// conv5-f442, by hand: 256 pixels * 9 taps * 7 groups of outputs * 111 groups of inputs in each of
-// four layers, and one group of inputs in the first.
+// Computed by hand, each of four layers of conv5-f442 takes 256 pixels * 9 taps * 7 groups of
+// outputs * 111 groups of inputs. The first layer has one group of inputs.
 TEST(SimulateSegment, Conv5TimesMatchHandCalculation) {
   const SegmentTime time = time_of(open_model("zoo:conv5-f442"));
   const std::uint64_t inner = 256U * 9 * 7 * 111 + 3 * 68 * 111 / 2 + kStart;
@@ -117,13 +118,14 @@ TEST(SimulateSegment, Conv5TimesMatchHandCalculation) {
   EXPECT_EQ(time.cycles, first + 4 * inner);
   EXPECT_NEAR(to_ms(time.compute), static_cast<double>(first + 4 * inner) / 250e3, 1e-3);
   EXPECT_NEAR(to_ms(time.input), 12288 * (1 / 390e3 + 0.25e-6), 1e-4);
-  const double output_bytes = 64.0 * 64 * 444;  // channels go out in fours
+  const double output_bytes = 64.0 * 64 * 444;  // channels are padded to 4
   EXPECT_NEAR(to_ms(time.output), output_bytes * (1 / 390e3 + 3.8e-6), 1e-3);
   EXPECT_EQ(time.streaming.count(), 0);
 }
 
 TEST(SimulateSegment, FastLinkHidesStreaming) {
-  // A 2-byte capacity: everything streams. The map is small, so weights cross once.
+  // With a capacity of 2 bytes, everything streams. The map is small, so weights cross the link
+  // once.
   DeviceSpec device = pcie();
   device.memory.capacity_bytes.value = 2;
   device.timing.link_bytes_per_s.value = 1e7;
@@ -152,7 +154,7 @@ TEST(SimulateSegment, HostOperatorsAreTimed) {
   const SegmentTime time = time_of(b.build());
   EXPECT_EQ(time.host_operators, 2U);
   EXPECT_GT(time.compute.count(), 0);
-  // Two times the fixed time of an operator, and 128 elements each.
+  // Each of the two operators takes its fixed time and that of 128 elements.
   const HostCompute& host = pcie().host;
   const double expected = 2 * (host.operator_ns.value + 128 * host.element_ns.value);
   EXPECT_NEAR(static_cast<double>(time.host.count()), expected, 2);
@@ -170,9 +172,9 @@ TEST(SimulateSegment, LeadingHostOperatorKeepsRestOnTpu) {
 
 class SimulatorLaws : public ::testing::TestWithParam<const char*> {};
 
-// More cache means fewer streamed bytes, always. It need not mean less time: the compiler's greedy
-// order may swap a layer that streams once for one that crosses the link more often
-// (docs/cost-model.md). Over the usual sizes it does.
+// More cache always means fewer streamed bytes. It may still take more time, because the compiler's
+// greedy order may then stream a layer that crosses the link more often (docs/cost-model.md). With
+// the usual sizes it takes less time.
 TEST_P(SimulatorLaws, FasterLinkClockOrCacheIsNeverSlower) {
   const Model model = open_model(GetParam());
   const Graph graph(model);
@@ -317,7 +319,7 @@ TEST(TeraOperations, MacCountsAsTwoOperations) {
   EXPECT_EQ(tera_operations_per_s(5, Nanoseconds(0)), 0);
 }
 
-// Valid files, whatever they mean: an optional input may be absent, a list may be empty.
+// These files are valid, although an optional input is absent or a list is empty.
 TEST(OperatorWork, MissingInputsDoNotCrash) {
   for (const auto code : {tflite::BuiltinOperator::UNIDIRECTIONAL_SEQUENCE_LSTM,
                           tflite::BuiltinOperator::TRANSPOSE_CONV, tflite::BuiltinOperator::CONV_2D,

@@ -1,4 +1,4 @@
-// A small model with a skip, and segments of it on disk.
+// Makes a small model with a skip, and writes its segments.
 #pragma once
 
 #include <filesystem>
@@ -9,7 +9,7 @@
 
 namespace segue::testing {
 
-// x -> a -> b -> y with skips: a is read again by the last operator.
+// Makes x -> a -> b -> y with a skip: the last operator also reads a.
 inline ModelBuilder skipping() {
   ModelBuilder b;
   const auto a = b.conv(b.input("x", {1, 4, 4, 4}), "a", 4);

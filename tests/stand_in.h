@@ -1,4 +1,4 @@
-// The stand-ins for Google's closed parts, as tests use them.
+// Gives tests access to the stand-ins for Google's closed programs.
 #pragma once
 
 #include <dlfcn.h>
@@ -16,10 +16,10 @@
 
 namespace segue::testing {
 
-// The runtime, and the stand-in for libedgetpu.
+// Returns the runtime and the stand-in for libedgetpu.
 inline EdgeTpuLibraries stand_in() { return {{SEGUE_TEST_RUNTIME}, {SEGUE_TEST_STAND_IN}}; }
 
-// Its devices, as a pipeline takes them.
+// Returns the stand-in's devices in the form that a pipeline takes.
 inline std::vector<PipelineDevice> stand_in_devices() {
   std::vector<PipelineDevice> devices;
   for (const EdgeTpuDevice& device : list_edgetpu_devices(stand_in()))
@@ -28,14 +28,14 @@ inline std::vector<PipelineDevice> stand_in_devices() {
   return devices;
 }
 
-// The name of a file for the state of the stand-in, which processes of devices inherit.
+// Sets the name of the file with the stand-in's state, which processes of devices inherit.
 inline void share_stand_in_state() {
   static const int file = ::memfd_create("stand-in", MFD_CLOEXEC);
   const auto name = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(file);
   ::setenv("STAND_IN_STATE", name.c_str(), 1);
 }
 
-// The same library that the backend loads: tells its devices to fail.
+// The same library that the backend loads, through which tests make devices fail.
 class StandIn {
  public:
   StandIn() {
@@ -54,11 +54,11 @@ class StandIn {
   [[nodiscard]] int open_delegates() const {
     return get<StandInOpenDelegates>("stand_in_open_delegates")();
   }
-  // The process that has the device open; 0: none.
+  // Returns the process that has the device open, or 0.
   [[nodiscard]] int process(int device) const {
     return get<StandInProcess>("stand_in_process")(device);
   }
-  // Openings of USB devices, failed ones too.
+  // Returns the number of openings of USB devices, including failed ones.
   [[nodiscard]] int opens() const { return get<StandInOpens>("stand_in_opens")(); }
   void slow_open(int milliseconds) { get<StandInSlowOpen>("stand_in_slow_open")(milliseconds); }
   void fail_opens(int one_in) { get<StandInFailOpens>("stand_in_fail_opens")(one_in); }
@@ -71,7 +71,8 @@ class StandIn {
   void* library_ = nullptr;
 };
 
-// The stand-in for edgetpu_compiler with arguments of its own: "fault=internal:SOFTMAX".
+// Returns options for the stand-in for edgetpu_compiler with its own arguments, such as
+// "fault=internal:SOFTMAX".
 inline EdgeTpuCompilerOptions stand_in_compiler(std::vector<std::string> arguments = {}) {
   EdgeTpuCompilerOptions options;
   options.command = {SEGUE_TEST_COMPILER};

@@ -1,13 +1,14 @@
-// A stand-in for Google's edgetpu_compiler: takes its options, prints what its documentation and
-// its users' logs show, and writes a file of one "edgetpu-custom-op" that carries the model for the
-// stand-in of libedgetpu to run. Memory is that of the simulated compiler.
+// A stand-in for Google's edgetpu_compiler. It takes the compiler's options, prints what its
+// documentation and its users' logs show, and writes a file with one "edgetpu-custom-op". This
+// operator contains the model, which the stand-in for libedgetpu runs. Memory is that of the
+// simulated compiler.
 //
-// Arguments "fault=KIND[:WHERE]" before the compiler's own make it fail as the real one does: WHERE
-// names operators, "SOFTMAX" or "ADD+SOFTMAX", of which the model must hold all. "capacity=BYTES"
-// makes its device smaller, "takes=FILE" lets the compiled file take as long on the stand-in of
-// libedgetpu as it would on the device of that file, "leaves=NAME" leaves all operators of a kind,
-// or of ALL, to the host by its log, "passes_after=FILE" lets a fault pass when FILE is there, and
-// makes it.
+// Arguments before the compiler's own change its behaviour. "fault=KIND[:WHERE]" makes it fail like
+// the real one; WHERE names operators, "SOFTMAX" or "ADD+SOFTMAX", which the model must all
+// contain. "capacity=BYTES" makes its device smaller. "takes=FILE" makes the compiled file take as
+// long on the stand-in for libedgetpu as on the device of that device file. "leaves=NAME" leaves
+// all operators of a kind, or ALL operators, to the host in its log. "passes_after=FILE" suppresses
+// the fault if FILE exists, and creates FILE otherwise.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -90,7 +91,7 @@ bool holds(const Model& model, const std::string& operators) {
   return true;
 }
 
-// As users have seen it; returns the exit status.
+// Fails in a way that users have reported; returns the exit status.
 int fail(const std::string& fault) {
   const std::map<std::string, std::string> texts{
       {"internal",
@@ -134,7 +135,7 @@ int fail(const std::string& fault) {
   return 1;
 }
 
-// Nothing: as long as computing on the CPU takes.
+// Returns the simulated time on the device, or 0 without a device file, which means the CPU's time.
 std::uint64_t time_ns(const Model& model, const std::string& device_file) {
   if (device_file.empty()) return 0;
   const DeviceSpec device = read_device(device_file);
@@ -144,7 +145,7 @@ std::uint64_t time_ns(const Model& model, const std::string& device_file) {
   return static_cast<std::uint64_t>(simulate_segment(graph, all, memory, device).total().count());
 }
 
-// With one input or output too many where the fault is so named.
+// Writes the compiled file, with an additional input or output if the fault demands it.
 void write_compiled(const Model& model, const std::filesystem::path& path,
                     const Arguments& arguments) {
   const std::string& fault = arguments.fault;
@@ -199,7 +200,7 @@ std::string size_text(std::uint64_t bytes) {
   return fmt::format("{:.2f}B", static_cast<double>(bytes));
 }
 
-// What it says where not all operators are mapped, and the table of operators.
+// Returns the text for models of which not all operators are mapped, and the table of operators.
 std::string operation_table(const Graph& graph, const std::string& leaves) {
   const Model& model = graph.model();
   const auto all = graph.operators_between(1, graph.depth());

@@ -1,15 +1,16 @@
-// A stand-in for libedgetpu: three devices or as many as it is told, whose delegate takes the
-// operators "edgetpu-custom-op". Of a file of the stand-in compiler it runs the model that the
-// operator carries, or takes as long as the file says; of others it adds 1 to every byte of the
-// input. All other operators stay with the runtime. Structures as TensorFlow Lite 2.21 has them
-// (tensorflow/lite/c/common.h); only what is touched has a name.
+// A stand-in for libedgetpu with three devices, or as many as a test attaches. Its delegate takes
+// the operators "edgetpu-custom-op". For a file of the stand-in compiler, it runs the model that
+// the operator contains, or takes as long as the file says. For other files, it adds 1 to every
+// byte of the input. All other operators stay with the runtime. The structures are those of
+// TensorFlow Lite 2.21 (tensorflow/lite/c/common.h); only used members have names.
 //
-// It behaves as the real one: a failed transfer ends the process; a device that computes holds its
-// lock, which opening another waits for, under the lock of all, which the version waits for; a
-// device belongs to one process; why opening failed is printed where the verbosity was raised.
+// It behaves like the real library. A failed transfer ends the process. A device that computes
+// holds its lock. Opening another device waits for that lock while holding the lock of all devices,
+// for which the version waits, too. A device belongs to one process. The reason why opening failed
+// is printed only at a raised verbosity.
 //
-// Devices can be told to fail. Their state lies in a file that all processes map which find its
-// name in STAND_IN_STATE.
+// Tests can make devices fail. The state of the devices is in a file that all processes map whose
+// variable STAND_IN_STATE contains the file's name.
 #include "stand_in_edgetpu.h"
 
 #include <dlfcn.h>
@@ -35,7 +36,7 @@ namespace {
 
 struct IntArray {
   int size;
-  int data[1];  // size of them
+  int data[1];  // has `size` elements
 };
 struct Tensor {
   int type;
@@ -96,7 +97,7 @@ static_assert(sizeof(Registration) == 88);
 static_assert(sizeof(Delegate) == 56);
 constexpr std::int64_t kAllowsDynamicTensors = 1;
 
-// Of this process, as those of the real library are.
+// These locks belong to this process, as in the real library.
 std::mutex manager_lock;
 std::mutex device_locks[std::size(devices)];
 int verbosity = 0;
@@ -109,7 +110,7 @@ int verbosity = 0;
   std::abort();
 }
 
-// Whether the computation may go on.
+// Returns whether the computation continues, or performs the planned fault.
 bool survive(const Device* which) {
   DeviceState& device = state_of(which);
   if (device.is_gone) fail_transfer();
@@ -136,14 +137,14 @@ bool survive(const Device* which) {
   }
 }
 
-// A function of the runtime that tests use.
+// Returns a function of the runtime that tests use.
 template <typename Function>
 Function* runtime(const char* name) {
   static void* const library = dlopen(SEGUE_TEST_RUNTIME, RTLD_NOW);
   return reinterpret_cast<Function*>(dlsym(library, name));
 }
 
-// The model that a compiled operator carries, run by the runtime on the CPU.
+// Runs the model that a compiled operator contains with the runtime on the CPU.
 class Program {
  public:
   explicit Program(const Node& node)
@@ -199,7 +200,7 @@ class Program {
   void* interpreter_ = nullptr;
 };
 
-// What a delegate holds of the operators it took.
+// The delegate's data for an operator that it took.
 struct Kernel {
   const Device* device = nullptr;
   std::unique_ptr<Program> program;
@@ -282,7 +283,7 @@ struct edgetpu_option {
   const char* value;
 };
 
-// Null where the device opens.
+// Returns why the device does not open, or null if it opens.
 static const char* why_not_open(const Device& device) {
   std::this_thread::sleep_for(std::chrono::milliseconds(state().open_ms));
   DeviceState& of = state_of(&device);
@@ -296,8 +297,8 @@ static const char* why_not_open(const Device& device) {
   return nullptr;
 }
 
-// For programs of their own. STAND_IN_VANISHES=1:5: device 1 is gone at its sixth computation.
-// STAND_IN_ATTACHED=1: only device 0 is there.
+// Environment variables control the stand-in in other programs. STAND_IN_VANISHES=1:5 lets device 1
+// vanish at its sixth computation. STAND_IN_ATTACHED=1 leaves only device 0.
 [[gnu::constructor]] static void obey_environment() {
   if (const char* count = std::getenv("STAND_IN_ATTACHED"); count != nullptr)
     state().attached = std::atoi(count);
@@ -321,7 +322,7 @@ void edgetpu_free_devices(edgetpu_device* list) { std::free(list); }
 
 Delegate* edgetpu_create_delegate(int type, const char* path, const edgetpu_option*, std::size_t) {
   const std::lock_guard manager(manager_lock);
-  // Those that this process has open are asked whether they are the one.
+  // The real library asks the devices that this process has open, which waits for their locks.
   for (std::mutex& lock : device_locks) const std::lock_guard waits(lock);
   for (const Device& device : devices) {
     if (device.type != type || std::string(device.path) != path) continue;

@@ -1,19 +1,21 @@
-// What tests tell the stand-in for libedgetpu; its functions are found with dlsym.
+// The interface through which tests control the stand-in for libedgetpu. Its functions are found
+// with dlsym.
 #pragma once
 
 enum StandInFault {
   kStandInNone,
-  kStandInError,   // the n-th computation fails and says so
-  kStandInAbort,   // a transfer of it fails, which ends the process, as in the real library
-  kStandInHang,    // it returns when told to, and holds the lock of the device until then
+  kStandInError,   // the n-th computation fails with an error
+  kStandInAbort,   // its transfer fails, which ends the process, as in the real library
+  kStandInHang,    // it holds the lock of the device until the test releases it
   kStandInLate,    // it takes 20 ms longer
   kStandInVanish,  // a transfer fails, and the device is gone
   kStandInExit,    // it ends the process in order
-  kStandInCrash    // opening a model kills the process, as libraries that do not fit together do
+  kStandInCrash    // opening a model kills the process, like libraries of different versions
 };
 
-// What begins the custom options of files of the stand-in compiler. The nanoseconds that it takes
-// follow in 64 bits (0: as long as the CPU computes; else nothing is computed), then the model.
+// The custom options in files of the stand-in compiler begin with this mark. It is followed by the
+// duration in nanoseconds in 64 bits, and by the model. With a duration of 0 the CPU computes the
+// model; otherwise nothing is computed.
 inline constexpr char kStandInMark[] = "segue stand-in:";
 
 extern "C" {
@@ -22,8 +24,8 @@ using StandInAttach = void(int devices);
 using StandInFail = void(int device, int fault, int at);
 using StandInRelease = void();
 using StandInOpenDelegates = int();
-using StandInProcess = int(int device);          // that has it open; 0: none
-using StandInOpens = int();                      // of USB devices
-using StandInSlowOpen = void(int milliseconds);  // what opening a device takes
-using StandInFailOpens = void(int one_in);       // openings of USB devices; 0: none
+using StandInProcess = int(int device);          // the process that has it open; 0: none
+using StandInOpens = int();                      // number of openings of USB devices
+using StandInSlowOpen = void(int milliseconds);  // time to open a device
+using StandInFailOpens = void(int one_in);       // every n-th opening of a USB device; 0: none
 }

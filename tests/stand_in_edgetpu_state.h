@@ -1,5 +1,5 @@
-// What the stand-in for libedgetpu knows of its devices. It lies in a file that all processes map
-// which find its name in STAND_IN_STATE.
+// The state of the stand-in's devices. It is in a file that all processes map whose variable
+// STAND_IN_STATE contains the file's name.
 #pragma once
 
 #include <fcntl.h>
@@ -32,15 +32,15 @@ struct DeviceState {
   std::atomic<int> at{0};
   std::atomic<int> runs{0};
   std::atomic<bool> is_gone{false};
-  std::atomic<int> process{0};  // that has it open
+  std::atomic<int> process{0};  // the process that has it open
 };
-// What all processes see.
+// The state that all processes share.
 struct State {
   std::atomic<int> attached{kAttached};
   std::atomic<int> releases{0};
   std::atomic<int> open_delegates{0};
   std::atomic<int> open_ms{0};
-  std::atomic<int> failing_open{0};  // one in so many of USB devices; 0: none
+  std::atomic<int> failing_open{0};  // every n-th opening of a USB device fails; 0: none
   std::atomic<int> usb_opens{0};
   DeviceState of[std::size(devices)];
 };

@@ -1,5 +1,5 @@
-// A stand-in for the TensorFlow Lite C library: hands every call to the real one, but has faults
-// that libraries in use have. See stand_in_runtime.h.
+// A stand-in for the TensorFlow Lite C library. It passes every call to the real library, but has
+// faults of libraries in use (stand_in_runtime.h).
 #include "stand_in_runtime.h"
 
 #include <dlfcn.h>
@@ -12,7 +12,7 @@
 namespace {
 
 StandInRuntime state;
-bool has_delegate = false;  // of the options that were last made
+bool has_delegate = false;  // whether the options made last have a delegate
 
 template <typename Function>
 Function* real(const char* name) {
@@ -32,7 +32,8 @@ StandInRuntime* stand_in_runtime_state() { return &state; }
 
 const char* TfLiteVersion() { return state.version; }
 
-// Pointers and 32-bit numbers only, all of them in registers.
+// Forwards functions whose parameters are pointers and 32-bit numbers, which are passed in
+// registers.
 #define FORWARD(result, name, parameters, ...) \
   result name parameters { return real<result parameters>(#name)(__VA_ARGS__); }
 

@@ -1,18 +1,19 @@
-// What tests tell the stand-in for a TensorFlow Lite runtime; its functions are found with dlsym.
+// The interface through which tests control the stand-in for a TensorFlow Lite runtime. Its
+// functions are found with dlsym.
 #pragma once
 
 #include <cstdint>
 
-// What the stand-in does that the real runtime behind it does not.
+// How the stand-in differs from the real runtime behind it.
 struct StandInRuntime {
-  const char* version = "2.21.0";     // what TfLiteVersion says
+  const char* version = "2.21.0";     // the result of TfLiteVersion
   bool returns_constants = false;     // every value of every output is 34, as with 2.9's fault
   bool crashes = false;               // without a delegate, as 2.21's dense layers on arm64
   bool leaves_operators = false;      // XNNPACK is created without the flags that switch it on
-  bool ignores_delegates = false;     // what is added to the options is not asked to take part
+  bool ignores_delegates = false;     // delegates in the options are not asked to take operators
   bool refuses_models = false;        // no file is accepted
-  std::int32_t xnnpack_threads = -1;  // of the options that XNNPACK was last created with,
-  std::uint32_t second_option = 0;    // and what lies behind them
+  std::int32_t xnnpack_threads = -1;  // in the options with which XNNPACK was last created
+  std::uint32_t second_option = 0;    // the member after the threads in these options
 };
 
 extern "C" {

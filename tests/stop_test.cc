@@ -1,4 +1,4 @@
-// Long calls end when a stop is requested.
+// Tests that long calls end when a stop is requested.
 #include "segue/stop.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Requests a stop after some time; returns how long the call went on.
+// Requests a stop after some time and returns how long the call then continued.
 std::chrono::milliseconds time_to_stop(const std::function<void()>& call) {
   std::stop_source stop;
   auto running = std::async(std::launch::async, [&] {
@@ -32,7 +32,7 @@ std::chrono::milliseconds time_to_stop(const std::function<void()>& call) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
 }
 
-constexpr std::chrono::milliseconds kSoon{1000};  // of a debug build on a busy machine
+constexpr std::chrono::milliseconds kSoon{1000};  // enough for a debug build on a busy machine
 
 TEST(Stop, EndsAnExactSearch) {
   const Model model = open_model("zoo:inceptionv4");

@@ -192,7 +192,7 @@ TEST(Sweep, ShardNumbersStartAtOne) {
     expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_shard(text); });
 }
 
-// A plan on so many TPUs that would reach these times.
+// Makes a plan on this number of TPUs with these times.
 ComparedPlan compared(std::uint32_t tpus, int bottleneck_us, int latency_us) {
   ComparedPlan result;
   result.tpus = tpus;
@@ -208,8 +208,8 @@ TEST(ParetoFront, DominatedPlansAreExcluded) {
                                        compared(4, 400, 950),  compared(4, 400, 950)};
   std::vector<bool> on_front;
   for (const ComparedPlan& row : rows) on_front.push_back(is_on_front(row, rows));
-  // The third takes a TPU more than the second for nothing; the fourth has the latency of the
-  // fifth, which gives results more often; equal ones are both on the front.
+  // The third plan uses one TPU more than the second without any gain. The fourth has the latency
+  // of the fifth, which has a higher throughput. Equal plans are both on the front.
   EXPECT_EQ(on_front, (std::vector<bool>{true, true, false, false, true, true}));
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Models of today's TensorFlow, from Keras to `segue run`, against TensorFlow's own results.
+"""Compares models of current TensorFlow, from Keras to `segue run`, with TensorFlow's results.
 
     tensorflow_test.py SEGUE RUNTIME FOLDER
 
@@ -22,7 +22,7 @@ CLASSES = ("red disc", "green square", "blue triangle", "yellow cross")
 
 
 def enter_environment():
-    """Goes on in the environment that has TensorFlow, which is marked as complete when it is."""
+    """Continues in the environment that has TensorFlow, and installs it if it is not complete."""
     python, mark = FOLDER / "bin" / "python", FOLDER / "installed"
     if not mark.exists() or mark.read_text() != "\n".join(PACKAGES):
         subprocess.run([sys.executable, "-m", "venv", "--clear", FOLDER], check=True)
@@ -49,7 +49,7 @@ def segue(*arguments):
 
 
 def convert(model, samples, path):
-    """All int8, with a batch of one, as examples/keras_to_tflite.py does."""
+    """Converts a model to int8 with a batch of one, like examples/keras_to_tflite.py."""
     with tempfile.TemporaryDirectory() as folder:
         signature = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32)
         model.export(folder, verbose=False, input_signature=[signature])
@@ -62,7 +62,7 @@ def convert(model, samples, path):
 
 
 def interpreter(path):
-    """TensorFlow with the kernels that `--kernels builtin` means."""
+    """Returns TensorFlow's interpreter with the kernels of `--kernels builtin`."""
     kernels = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     made = tf.lite.Interpreter(str(path), experimental_op_resolver_type=kernels)
     made.allocate_tensors()
@@ -80,13 +80,13 @@ def tensorflow_outputs(path, inputs):
 
 
 def best_classes(segments, files, labels):
-    """Of each file, the five best classes with their scores."""
+    """Returns the five best classes of each file with their scores."""
     report = json.loads(segue("run", segments, "--json", "--labels", labels, "--input", *files))
     return [item["classes"] for item in report["classified"]]
 
 
 def picture(random, number):
-    """A shape of its class's colour on a noisy ground, anywhere: int8-sized RGB."""
+    """Draws a shape in its class's colour at a random place on noise; RGB in the range of int8."""
     rows, columns = np.mgrid[0:SIZE, 0:SIZE]
     radius = random.integers(6, 10)
     y, x = random.integers(radius, SIZE - radius, 2)
@@ -128,7 +128,7 @@ def trained_classifier():
 
 
 def branching_network(outputs):
-    """One of each kind of operator that classifiers are made of, with statistics of a trained one."""
+    """Makes a network with each kind of operator of classifiers, and statistics of a trained one."""
     keras.utils.set_random_seed(2)
     random = np.random.default_rng(2)
     image = keras.Input((SIZE, SIZE, 3))
@@ -189,7 +189,7 @@ class TensorFlowTest(unittest.TestCase):
             self.assertEqual(best, [CLASSES[number] for number in numbers])
 
     def test_outputs_match_tensorflow(self):
-        # `run` tells the five best classes, so a head of five tells all values.
+        # `run` prints the five best classes, which are all values of a head of five.
         outputs = 5
         random = np.random.default_rng(3)
         model = self.folder / "branching.tflite"

@@ -23,7 +23,8 @@ StageLoad stage(int input, int compute, int output, std::uint32_t replicas = 1) 
   return load;
 }
 
-// The pace of a long run; results of replicas may come in bunches, so it is known to a few percent.
+// Expects the time between results of a long run, within a few percent, because results of replicas
+// may come in bunches.
 void expect_pace(const std::vector<StageLoad>& stages, TimelineOptions options, double expected) {
   options.inputs = 1000;
   const Timeline timeline = simulate_timeline(stages, options);
@@ -58,7 +59,8 @@ TEST(Timeline, OneInputTakesSumOfStages) {
   EXPECT_EQ(simulate_timeline(stages, options).makespan, Nanoseconds(16 + 3 * 10));
 }
 
-// The second stage takes 10; with room for one result in the queue the first holds the third.
+// The second stage takes 10. The queue has room for one result, so the first stage holds the third
+// result.
 TEST(Timeline, FullQueueBlocksPreviousStage) {
   const std::vector<StageLoad> stages{stage(0, 1, 0), stage(0, 10, 0)};
   const Timeline bounded = simulate_timeline(stages, inputs(5, 1));
@@ -74,13 +76,13 @@ TEST(Timeline, TwoReplicasHalvePeriodInOrder) {
   expect_pace({stage(0, 100, 0), stage(0, 600, 0, 2), stage(0, 100, 0)}, inputs(1, 4), 300);
 }
 
-// A device of 100 and one of 300 give 4 results in 300, in order: the fast one puts results aside.
+// Devices of 100 and 300 give 4 results in 300, in order; the fast one holds results back.
 TEST(Timeline, UnequalReplicaRatesAdd) {
   StageLoad load = stage(0, 300, 0, 2);
   load.replica_times = {stage(0, 100, 0).time, stage(0, 300, 0).time};
   expect_pace({load}, inputs(1), 75);
   expect_pace({stage(0, 10, 0), load, stage(0, 10, 0)}, inputs(1), 75);
-  // What comes behind sets the pace, and stops the fast device too.
+  // A slower stage after it limits the throughput and also stops the fast device.
   expect_pace({load, stage(0, 200, 0)}, inputs(1), 200);
 }
 
@@ -88,7 +90,8 @@ TEST(Timeline, ResultsWaitForSlowestReplica) {
   StageLoad load = stage(0, 900, 0, 2);
   load.replica_times = {stage(0, 900, 0).time, stage(0, 100, 0).time};
   const Timeline timeline = simulate_timeline(std::vector{load}, inputs(9));
-  // The first input is on the slow device; the eight others pass it and are handed on behind it.
+  // The first input is on the slow device. The eight others overtake it, and their results wait for
+  // it.
   EXPECT_EQ(timeline.results.front(), Nanoseconds(900));
   EXPECT_EQ(timeline.results.back(), Nanoseconds(900));
 }
@@ -99,8 +102,8 @@ TEST(Timeline, HopsOfStagesOverlap) {
   expect_pace(std::vector<StageLoad>(4, stage(0, 1, 0)), options, 1000);
 }
 
-// Two data-parallel devices of 1200 each give a result every 600; behind one lane their transfers
-// of 500 + 500 exclude each other.
+// Two parallel devices of 1200 give a result every 600. On a shared link, their transfers of 500 +
+// 500 exclude each other.
 TEST(Timeline, SharedLinkLimitsReplicas) {
   const std::vector<StageLoad> stages{stage(500, 200, 500, 2)};
   TimelineOptions options = inputs(1);
@@ -173,7 +176,7 @@ TEST(TimelineLaws, RandomPipelinesStayWithinBounds) {
     std::int64_t devices = 0;
     Nanoseconds one{0};
     for (const StageLoad& load : p.stages) {
-      // Never faster than the slowest stage.
+      // No pipeline is faster than its slowest stage.
       const auto rounds = (count + load.replicas - 1) / load.replicas;
       EXPECT_GE(timeline.makespan, load.time.total() * rounds) << "round " << round;
       work += load.time.total() * count;
@@ -228,7 +231,7 @@ TEST(TimelineLaws, RandomPipelinesGainFromBatches) {
   std::mt19937 random(45);
   for (int round = 0; round < 200; ++round) {
     RandomPipeline p = random_pipeline(random);
-    p.options.shared.clear();  // a shared path may serve a long batch in an unluckier order
+    p.options.shared.clear();  // a shared link may serve a long batch in a worse order
     Nanoseconds slowest = p.options.hop * static_cast<std::int64_t>(p.stages.size());
     for (const StageLoad& load : p.stages)
       slowest = std::max(slowest, load.time.total() / load.replicas);
@@ -245,7 +248,7 @@ TEST(TimelineLaws, RandomPipelinesGainFromBatches) {
   }
 }
 
-// What devices on one link send must fit it, whatever the array hides meanwhile.
+// All bytes of devices on one link need time on this link, even if computation hides a part of it.
 TEST(TimelineLaws, SharedLinkCapacityIsRespected) {
   std::mt19937 random(46);
   for (int round = 0; round < 100; ++round) {

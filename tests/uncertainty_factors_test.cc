@@ -1,4 +1,4 @@
-// The factors of ranges, derived again from the rows of docs/accuracy.md.
+// Derives the factors of ranges again from the rows of docs/accuracy.md.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,7 +10,7 @@
 namespace segue {
 namespace {
 
-// Prints what src/device/internal/factors.h must hold where it does not.
+// A failure prints the factors that src/device/internal/factors.h should contain.
 TEST(Uncertainty, FactorsMatchMeasuredRows) {
   const auto series = evaluate_accuracy();
   for (const KindFactors& of_kind : kKindFactors) {

@@ -108,7 +108,7 @@ TEST(Uncertainty, LatencyRangeSumsStageRanges) {
   EXPECT_EQ(plan.predicted.range->latency, sum);
 }
 
-// A busy host stretches its share of outputs only where several devices ask it.
+// A busy host takes longer for its share of outputs only if it serves several devices.
 TEST(Uncertainty, BusyHostWidensMultiDevicePeriod) {
   const Whole whole("conv5-f256");
   const auto period = [&](std::size_t count) {

@@ -1,5 +1,5 @@
-// Google's rule: hand-built graphs whose cuts were found by following libcoral's program, and a
-// second implementation of it over plain lists of edges.
+// Tests Google's rule on small graphs whose cuts were found by following libcoral's program, and
+// against a second implementation that uses plain lists of edges.
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -27,16 +27,16 @@ std::vector<std::size_t> sizes(const Model& model, std::size_t count) {
 
 // Weights of 1x1 convolutions from Ci to Co channels with a bias take Co * (Ci + 4) bytes.
 TEST(SegmentAsVendor, LastSegmentTakesTheRest) {
-  // Convolutions 4 -> 4 weigh 4 * (4 + 4) = 32 bytes each: 160 in all, average 81.
+  // Convolutions 4 -> 4 have 4 * (4 + 4) = 32 bytes each, 160 in total. The average is 81.
   const Model model = testing::conv_chain({4, 4, 4, 4, 4});
   const auto segments = segment_as_vendor(Graph(model), 2).segments;
   EXPECT_EQ(segments[0], operators(0, 1));
   EXPECT_EQ(segments[1], operators(2, 4));
 }
 
-// total / count + 1 in Google's source, not the average itself.
+// Google's source uses total / count + 1, not the average itself.
 TEST(SegmentAsVendor, SegmentMayExceedAverageByOneByte) {
-  // Dense layers without bias weigh inputs x units: 2, 3 and 3 bytes, 8 / 2 + 1 = 5.
+  // Dense layers without bias have inputs x units bytes: 2, 3 and 3. The limit is 8 / 2 + 1 = 5.
   ModelBuilder b;
   const TensorIndex x = b.dense(b.input("x", {1, 2}), "a", 1, false);
   b.output(b.dense(b.dense(x, "b", 3, false), "c", 1, false));
@@ -54,8 +54,8 @@ TEST(SegmentAsVendor, HeavyOperatorGetsItsOwnSegment) {
   EXPECT_EQ(segments[0], operators(0, 0));
 }
 
-// Where the vendor's tool cuts the synthetic networks: parameter bytes on chip of each segment,
-// which name the layers. Jorgitou98/EdgeTPU-QuantRL-Evaluation, CONV_MACs (2 and 4 segments).
+// Google's compiler reports the on-chip parameter bytes of each segment, from which the layers
+// follow. Source: Jorgitou98/EdgeTPU-QuantRL-Evaluation, CONV_MACs (2 and 4 segments).
 TEST(SegmentAsVendor, FiveConvCutsMatchMeasured) {
   for (const int filters : {32, 102, 302, 442, 602, 702}) {
     const std::string name = "zoo:conv5-f" + std::to_string(filters);
@@ -73,8 +73,8 @@ TEST(SegmentAsVendor, FiveConvCutsMatchMeasured) {
   }
 }
 
-// Dense layers 4 -> 4 without bias weigh 16 bytes each. A model output that is read inside ends no
-// segment: the first operator that nobody reads is the last of the chain.
+// Dense layers 4 -> 4 without bias have 16 bytes each. A model output that is read inside ends no
+// segment, because the first operator that nobody reads is the last one of the chain.
 TEST(SegmentAsVendor, OutputReadInsideEndsNoSegment) {
   ModelBuilder b;
   TensorIndex x = b.input("x", {1, 4});
@@ -104,7 +104,8 @@ TEST(SegmentAsVendor, UnreadOperatorEndsFirstSegments) {
   EXPECT_EQ(segments[2], (std::vector<OperatorId>{OperatorId{1}, OperatorId{5}}));
 }
 
-// Operators without a writer before them stand in the stack as in the file, read or not.
+// Operators without a writer before them are in the stack in file order, whether they are read or
+// not.
 TEST(SegmentAsVendor, InputOnlyOperatorKeepsFileOrder) {
   ModelBuilder b;
   const TensorIndex x = b.input("x", {1, 4});
@@ -137,8 +138,8 @@ std::vector<PlainOperator> plain(const Model& model) {
   return result;
 }
 
-// Edges from each operator, tensor by tensor. libcoral goes over tensors in the order of a hash
-// table, which it does not fix; this is the order in which the operator lists them.
+// Returns the edges from each operator, tensor by tensor, in the order in which the operator lists
+// its outputs. libcoral uses the order of a hash table, which is not specified.
 std::vector<std::vector<std::size_t>> edges_of(const std::vector<PlainOperator>& ops) {
   std::vector<std::vector<std::size_t>> edges(ops.size());
   for (std::size_t from = 0; from < ops.size(); ++from) {
@@ -173,8 +174,8 @@ std::vector<std::size_t> stack_order(const std::vector<std::vector<std::size_t>>
   return order;
 }
 
-// Nothing where Google's program ends with a failed check: an empty segment, or more segments than
-// there are operators up to the first that nobody reads.
+// Returns nothing if Google's program would end with a failed check: for an empty segment, or for
+// more segments than there are operators up to the first one that nobody reads.
 std::optional<std::vector<std::vector<OperatorId>>> cut_as_libcoral(const Model& model,
                                                                     std::size_t count) {
   const auto ops = plain(model);
@@ -202,8 +203,9 @@ std::optional<std::vector<std::vector<OperatorId>>> cut_as_libcoral(const Model&
   return segments;
 }
 
-// Operators of all kinds that the rule tells apart: with and without weights, custom, with two
-// outputs, read twice; outputs that are read inside, and tensors that are neither.
+// Makes a random model with all cases that the rule distinguishes: operators with and without
+// weights, custom ones, with two outputs, or read twice, outputs that are read inside, and tensors
+// that are neither outputs nor read.
 Model any_model(std::mt19937& random) {
   ModelBuilder b;
   std::vector<TensorIndex> tensors{b.input("x", {1, 4}), b.input("x2", {1, 4})};

@@ -31,7 +31,7 @@ VerifyReport verify(const Model& model, const fs::path& folder) {
   return verify_segments(model, find_segments(folder), cpu_backend(), {.inputs = 2});
 }
 
-// Replaces segment `position` by another model, as a corrupted or mistaken file would.
+// Replaces segment `position` by another model, like a damaged or wrong file.
 void replace_segment(const fs::path& folder, std::size_t position, const ModelBuilder& model) {
   testing::write_bytes(find_segments(folder).at(position), model.bytes());
 }
@@ -50,7 +50,7 @@ TEST(Verify, SkipModelSegmentsAgree) {
   EXPECT_EQ(report.operators_run, 4U);
 }
 
-// Float weights of a convolution that are computed from float16 constants.
+// Makes a convolution whose float weights are computed from float16 constants.
 Model float16_weights() {
   ModelBuilder b;
   const auto x = b.input("x", {1, 1, 1, 64});
@@ -60,7 +60,7 @@ Model float16_weights() {
   for (auto& tensor : b.graph().tensors) tensor->quantization.reset();
   b.at(x).type = b.at(y).type = b.at(bias).type = tflite::TensorType::FLOAT32;
   b.at(w16).type = tflite::TensorType::FLOAT16;
-  // From 2^-4 to 2^4 with any mantissa and sign: the sum depends on its order.
+  // Values are from 2^-4 to 2^4 with any mantissa and sign, so that a sum depends on its order.
   std::mt19937 random(3);
   auto& halves = b.raw().buffers[b.at(w16).buffer]->data;
   halves.resize(512);
@@ -90,7 +90,7 @@ TEST(Verify, CutAfterFloat16WeightsAgrees) {
     EXPECT_EQ(report.mismatch, "") << threads << " threads";
     EXPECT_GT(report.distinct_values, 80U);
     EXPECT_TRUE(report.warnings.empty());
-    EXPECT_TRUE(report.warnings_of_constants.empty());  // the same for all inputs, rightly
+    EXPECT_TRUE(report.warnings_of_constants.empty());  // weights are constant as intended
   }
 }
 
@@ -108,7 +108,8 @@ TEST(Verify, ConstantOutputIsWeakEvidence) {
   EXPECT_THAT(report.warnings, ::testing::ElementsAre(::testing::HasSubstr("'y': all its 256")));
 }
 
-// Two convolutions; the scale of the second one decides whether its values fit into 8 bits.
+// Verifies two convolutions; the scale of the second one decides whether its values fit into 8
+// bits.
 VerifyReport verify_with_scale(float scale, std::uint32_t inputs, std::int32_t extent = 4) {
   ModelBuilder b;
   const auto x = b.conv(b.input("x", {1, extent, extent, 4}), "middle", 8);
@@ -137,7 +138,7 @@ TEST(Verify, FewValuesAreWeakEvidence) {
   EXPECT_TRUE(verify_with_scale(1, 20, 1).warnings.empty());
 }
 
-// No number of inputs changes it.
+// More inputs do not change the values of a constant tensor.
 TEST(Verify, ConstantTensorHasItsOwnWarning) {
   ModelBuilder b;
   const auto zeros = b.constant("zeros", tflite::TensorType::INT8, {1, 8});
@@ -157,7 +158,8 @@ TEST(Verify, ConstantTensorHasItsOwnWarning) {
               ::testing::ElementsAre(::testing::HasSubstr("'fixed': all its 16 values")));
 }
 
-// Computes what the runtime does, but for the tensor "middle" where it is an output of a segment.
+// A backend that computes like the runtime, except for the tensor "middle" if it is an output of a
+// segment.
 class WrongInTheMiddle : public Backend {
  public:
   [[nodiscard]] std::string description() const override { return "wrong in the middle"; }
@@ -218,7 +220,7 @@ TEST(Verify, MissingCustomOperatorIsNotRun) {
   EXPECT_EQ(report.tensors_compared, 2U);
 }
 
-// The runtime has it, and refuses a single input.
+// The runtime has this operator, but refuses it with a single input.
 TEST(Verify, RefusedCustomOperatorIsNotMissing) {
   ModelBuilder b;
   const auto x = b.conv(b.input("x", {1, 4, 4, 4}), "a", 8);
@@ -263,7 +265,7 @@ TEST(Verify, DuplicateTensorNamesAreDistinguished) {
   EXPECT_EQ(verify(model, scratch.path()).mismatch, "");
 }
 
-// Google's rule takes branches out of file order, so names are all that tells them apart.
+// Google's rule takes branches out of file order, so only names distinguish them.
 TEST(Verify, ReorderedUnnamedBranchesAgree) {
   const ScratchFolder scratch;
   ModelBuilder b;
@@ -383,7 +385,7 @@ TEST(Verify, ChangedIntermediatesAreAMismatch) {
   EXPECT_THAT(verify(model, scratch.path()).mismatch, ::testing::HasSubstr("in the whole model"));
 }
 
-// x -> y, and a variable that is written and read on the side.
+// Makes a model x -> y with a variable that is written and read separately.
 ModelBuilder with_variable() {
   ModelBuilder b;
   const auto x = b.input("x", {1, 4});
@@ -435,7 +437,7 @@ TEST(Verify, TruncatedSegmentIsRefusedWithRemedy) {
 
 struct Sabotage {
   const char* name;
-  void (*edit)(ModelBuilder&);  // of the second segment: b
+  void (*edit)(ModelBuilder&);  // changes the second segment, b
   std::vector<std::string> message;
 };
 
@@ -488,7 +490,8 @@ INSTANTIATE_TEST_SUITE_P(
                                {"segment"}}),
     [](const auto& row) { return row.param.name; });
 
-// The same structure on both sides, so only running shows the difference.
+// Changes one output byte. The structure is equal on both sides, so only running shows the
+// difference.
 class Bent : public Session {
  public:
   explicit Bent(std::unique_ptr<Session> inner) : inner_(std::move(inner)) {}

@@ -1,4 +1,4 @@
-// Weights that lie behind the flatbuffer, by offset.
+// Tests weights that are stored after the flatbuffer, at an offset.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ tflite::Buffer* buffer_of(std::vector<std::byte>& file, std::uint32_t number) {
   return const_cast<tflite::Buffer*>(tflite::GetModel(file.data())->buffers()->Get(number));
 }
 
-// Overwrites a field that the file holds.
+// Overwrites a field of a table in the file.
 void set_field(const void* table, flatbuffers::voffset_t field, std::uint64_t value) {
   auto* address =
       const_cast<std::uint8_t*>(static_cast<const flatbuffers::Table*>(table)->GetAddressOf(field));
@@ -38,7 +38,7 @@ TEST(WeightsBehind, TensorsAndSegmentsEqualInlineOnes) {
   const Model behind = parse_model(skipping().bytes_with_weights_behind(), "model");
   for (std::size_t i = 0; i < inside.tensors().size(); ++i)
     EXPECT_TRUE(std::ranges::equal(inside.tensors()[i].data, behind.tensors()[i].data)) << i;
-  // Segments are the same files, whatever the form of the model.
+  // Both forms of the model give the same segment files.
   for (const auto& set : {operators(0, 3), operators(1, 2)})
     EXPECT_EQ(extract_segment(behind, set).to_bytes(), extract_segment(inside, set).to_bytes());
 }
@@ -118,7 +118,7 @@ TEST(WeightsBehind, OutOfRangeOffsetsAreRefused) {
   expect(2, 16, "byte 2 are inside the flatbuffer");
 }
 
-// A file with a hole: the weights of the last buffer lie 3 GB behind the others.
+// The file has a hole: the weights of the last buffer are 3 GB after the others.
 TEST(WeightsBehind, FileOver2GbIsRead) {
   constexpr std::uint64_t kFar = 3'000'000'000;
   auto file = skipping().bytes_with_weights_behind();
@@ -146,7 +146,8 @@ TEST(WeightsBehind, SegmentOver2GbIsRefused) {
     x = y;
   }
   b.output(x);
-  // All three over the same hole of 1 GB would be one; each has its own.
+  // Each buffer has its own hole of 1 GB, because three buffers over the same hole would count
+  // once.
   auto file = b.bytes_with_weights_behind();
   constexpr std::uint64_t kBytes = std::uint64_t{kWide} * kWide;
   for (std::uint32_t i = 1; i <= 3; ++i)
@@ -163,7 +164,7 @@ TEST(WeightsBehind, SegmentOver2GbIsRefused) {
                {"2 GB", "more segments"});
 }
 
-// The converter says so in metadata, which then is no longer true.
+// The converter records the location of buffers in metadata, which would be wrong in a segment.
 TEST(WeightsBehind, BufferLocationMetadataIsDropped) {
   ModelBuilder b = skipping();
   b.raw().metadata.push_back(std::make_unique<tflite::MetadataT>());

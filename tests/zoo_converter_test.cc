@@ -1,4 +1,5 @@
-// The zoo's networks against files of the TensorFlow converter, and the rules that make them equal.
+// Compares the zoo's networks with files of the TensorFlow converter, and tests the rules that make
+// them equal.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -33,8 +34,8 @@ TEST_P(ConvertedZoo, OperatorsMatchConverterOutput) {
   EXPECT_EQ(sha256(std::as_bytes(std::span(text))), GetParam().listing_sha256) << text;
 }
 
-// Listings of keras.applications of the same names (Keras 3.15.1, random weights), converted to
-// int8 by TensorFlow 2.19.1.
+// The hashes are those of listings of the same networks in keras.applications (Keras 3.15.1, random
+// weights), converted to int8 by TensorFlow 2.19.1.
 INSTANTIATE_TEST_SUITE_P(
     Keras, ConvertedZoo,
     ::testing::Values(

@@ -1,4 +1,4 @@
-// Detectors of the zoo: equal to what their exporters write, and whole after a split.
+// Tests that detectors of the zoo equal those of their exporters and verify after a split.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -34,10 +34,10 @@ TEST_P(ExportedZoo, OperatorsEqualTheExporters) {
   EXPECT_EQ(sha256(std::as_bytes(std::span(text))), GetParam().listing_sha256) << text;
 }
 
-// Each was compared, operator by operator, with an export of random weights: ultralytics 8.4.190
-// with onnx2tf 1.28.8 (YOLOv8), yolov5 7.0.14, TensorFlow Object Detection API 2.8.0 (SSD), and
-// TensorFlow Lite Model Maker 0.4.3 (EfficientDet). They differ in the version of MUL, 3 in YOLOv5,
-// and in the outputs of the last operator of detectors, which have no shape there.
+// Each detector was compared, operator by operator, with an export of random weights: ultralytics
+// 8.4.190 with onnx2tf 1.28.8 (YOLOv8), yolov5 7.0.14, TensorFlow Object Detection API 2.8.0 (SSD),
+// and TensorFlow Lite Model Maker 0.4.3 (EfficientDet). The exports differ in the version of MUL,
+// which is 3 in YOLOv5, and in the outputs of the last operator of detectors, which have no shape.
 INSTANTIATE_TEST_SUITE_P(
     Detectors, ExportedZoo,
     ::testing::Values(Exported{"yolov8n@320", 256,
@@ -70,7 +70,7 @@ TEST_P(ZooDetector, MacsEqualThePublishedOnes) {
   if (GetParam().giga_macs == 0) GTEST_SKIP() << "none published";
   const Model model = open_model(std::string("zoo:") + GetParam().name);
   const double giga_macs = static_cast<double>(Graph(model).macs()) / 1e9;
-  // Ultralytics count batch normalization and activations too, up to 1 %.
+  // Ultralytics also count batch normalization and activations, which are up to 1 %.
   EXPECT_NEAR(giga_macs / GetParam().giga_macs, 1.0, 0.013);
 }
 

@@ -1,4 +1,4 @@
-// Every model of the zoo, built and run.
+// Builds and runs every model of the zoo.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -41,8 +41,8 @@ std::vector<std::string> runnable_models() {
 
 class RunnableZooModel : public ::testing::TestWithParam<std::string> {};
 
-// Share of values at the ends of the range where values were clipped. ReLU clips at its zero by
-// design, so the low end counts only where it is not the zero point.
+// Returns the share of values at the ends of the range, where values were clipped. ReLU clips at
+// zero by design, so the low end counts only if it is not the zero point.
 double saturated_share(std::span<const std::byte> values, const Tensor& tensor) {
   const int lowest = tensor.type == ElementType::kUint8 ? 0 : -128;
   const auto clipped = std::ranges::count_if(values, [&](std::byte byte) {

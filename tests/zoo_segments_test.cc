@@ -1,4 +1,5 @@
-// Zoo models of ten families, segmented, written, and compared byte for byte with the whole.
+// Segments and writes zoo models of ten families and compares them byte for byte with the whole
+// model.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -35,7 +36,7 @@ TEST_P(ZooFamily, TwoToEightBalancedSegmentsVerify) {
   }
 }
 
-// Plans of every strategy but the one above, for equal and unequal devices.
+// Returns plans of every strategy except the one above, for equal and unequal devices.
 std::vector<Plan> plans_of(const Graph& graph) {
   const DeviceSpec& device = find_device("edgetpu-pcie");
   std::vector<Plan> plans;
@@ -73,7 +74,7 @@ TEST_P(ZooFamily, PlansOfAllStrategiesVerify) {
   }
 }
 
-// Several planners at once disturb each other as little as several runs do.
+// Planners that run at the same time give the same plans as planners that run one after the other.
 TEST_P(ZooFamily, PlansAreSameInEveryRunAndThread) {
   const Model model = open_model(std::string("zoo:") + GetParam());
   const Graph graph(model);

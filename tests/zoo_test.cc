@@ -21,9 +21,9 @@ TEST(Zoo, CountedParametersMatchPublished) {
     EXPECT_EQ(zoo_keras_parameters(model.name), model.parameters) << model.name;
 }
 
-// Parameters of Keras for what the file holds: weights as they are; of each channel of a
-// convolution one bias here, where Keras has `per_channel` numbers: a bias (1), four of batch
-// normalization (4), or both (5), which the converter folds.
+// Returns the number of parameters that Keras counts for the file's content. Weights are counted as
+// they are. Each channel of a convolution has one bias in the file and `per_channel` numbers in
+// Keras: a bias (1), four of batch normalization (4), or both (5), which the converter folds.
 std::uint64_t written_parameters(const Model& model, std::uint64_t per_channel) {
   std::uint64_t sum = 0;
   const auto elements = [&](std::int32_t tensor) {
@@ -104,7 +104,8 @@ TEST(Zoo, SameNameGivesSameBytes) {
   EXPECT_EQ(sha256(make_zoo_model("squeezenet")), sha256(make_zoo_model("squeezenet")));
 }
 
-// The hash of one model as first made; another machine or compiler must not change it.
+// The hashes are of models as they were first built. Another machine or compiler must not change
+// them.
 TEST(Zoo, BytesMatchRecordedHashes) {
   EXPECT_EQ(sha256(make_zoo_model("conv5-f32")),
             "423de33e56f6da4fea6cdaff30607e5fcc632f0d918dd72bcddaff0bdcbe3bb7");

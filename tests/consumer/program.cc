@@ -1,4 +1,5 @@
-// What someone writes who has Segue installed: plans a network, and cuts the plan's first segment.
+// A program of a user who has Segue installed. It plans a network and cuts the plan's first
+// segment.
 #include <segue/error.h>
 #include <segue/planner.h>
 #include <segue/units.h>
@@ -17,7 +18,7 @@ int main() {
               segue::to_mib(first.size_bytes()));
   try {
     (void)segue::find_device("nothing");
-  } catch (const segue::Error& error) {  // crosses the library's border
+  } catch (const segue::Error& error) {  // thrown inside the library
     return error.code() == segue::ErrorCode::kInvalidArgument ? 0 : 1;
   }
   return 1;

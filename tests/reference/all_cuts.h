@@ -1,4 +1,4 @@
-// Every way to cut `depth` levels into `count` groups, for brute force.
+// Lists all ways to cut `depth` levels into `count` groups, for brute force.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The best pipeline by trying every one: every chain of sets closed under "depends on", every
-// choice of devices for each stage. Shares no code with the planner but the times of single
+// Finds the best pipeline by trying all: every chain of sets closed under "depends on" and every
+// choice of devices for each stage. It shares no code with the planner except the times of single
 // segments.
 #pragma once
 
@@ -36,7 +36,8 @@ class BestPipeline {
     find_ideals();
   }
 
-  // Between two results; kNever where no pipeline has at most this latency.
+  // Returns the smallest time between two results, or kNever if no pipeline has at most this
+  // latency.
   [[nodiscard]] std::int64_t bottleneck(std::int64_t max_latency = kNever) {
     max_latency_ = max_latency;
     by_latency_ = false;
@@ -121,7 +122,7 @@ class BestPipeline {
     }
   }
 
-  // Every number of devices from `pool` on.
+  // Tries every number of devices from each pool, beginning with `pool`.
   void choose(const State& state, unsigned to, std::vector<std::uint32_t>& chosen,
               std::size_t pool) {
     if (pool == pools_.size()) {

@@ -1,4 +1,4 @@
-// Devices on which transfers, streaming and hops all weigh something for models of a few KB.
+// Makes random devices on which transfers, streaming and hops matter for models of a few KB.
 #pragma once
 
 #include <cmath>
@@ -30,7 +30,7 @@ inline DeviceSpec random_device(std::mt19937& random) {
   return device;
 }
 
-// Two or three kinds of one or two devices each; some kinds share a link.
+// Makes two or three kinds of one or two devices each; some kinds share a link.
 inline std::vector<DevicePool> random_pools(std::mt19937& random) {
   std::vector<DevicePool> pools;
   for (std::size_t p = 0; p < 2 + random() % 2; ++p) {

@@ -1,4 +1,4 @@
-// Random small operator graphs with skips, several outputs and operators without weights.
+// Makes small random operator graphs with skips, several outputs and operators without weights.
 #pragma once
 
 #include <random>
@@ -7,16 +7,17 @@
 
 namespace segue::testing {
 
-/// `operator_count` operators on [1, 4]: dense layers of random width class, additions of any two
-/// earlier tensors, and activations. Every tensor nobody reads is a model output. With
-/// `has_host_operators` some activations are of a kind that the device does not have.
+/// Makes a model of `operator_count` operators on [1, 4]: pairs of dense layers of random width,
+/// additions of any two earlier tensors, and activations. Every tensor that no operator reads is a
+/// model output. With `has_host_operators`, some activations are of a kind that the device does not
+/// support.
 inline Model random_model(std::mt19937& random, int operator_count,
                           bool has_host_operators = false) {
   ModelBuilder b;
   std::vector<TensorIndex> tensors{b.input("x", {1, 4})};
   std::vector<bool> is_read(1);
   const auto any = [&] {
-    // Recent tensors more often, so that graphs are deep as well as wide.
+    // Recent tensors are chosen more often, so that graphs are deep as well as wide.
     const std::size_t back = std::min<std::size_t>(random() % 4, tensors.size() - 1);
     const std::size_t i = random() % 3 == 0 ? random() % tensors.size() : tensors.size() - 1 - back;
     is_read[i] = true;
@@ -40,7 +41,7 @@ inline Model random_model(std::mt19937& random, int operator_count,
         break;
       }
       default: {
-        // A pair of dense layers with a wide middle weighs anything up to 16 KB.
+        // A pair of dense layers with a wide middle has up to 16 KB of weights.
         const auto width = static_cast<std::int32_t>(random() % 2000 + 1);
         const TensorIndex middle = b.dense(any(), name + "m", width);
         tensors.push_back(b.dense(middle, name, 4));
