@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""What a hop between nodes of a Ray cluster takes, beside a plain socket of the same bytes, in one run.
+"""Measures a hop between nodes of a Ray cluster and, in the same run, a plain socket with the same bytes.
 
-Three nodes of a local cluster pass a tensor on in three ways: calls with the tensor in pieces (what segue.cluster
-does), calls with the tensor as one object, and a compiled graph. A chain of processes passes the same bytes through TCP
-sockets. Nothing is computed. For each: time of a single input, time between results with six in flight, and CPU time of
-all processes, per hop (three stages: four hops). CPU time that the idle cluster takes meanwhile is subtracted.
+Three nodes of a local cluster pass a tensor on in three ways: calls with the tensor in pieces (as in segue.cluster),
+calls with the tensor as one object, and a compiled graph. A chain of processes passes the same bytes through TCP
+sockets. Nothing is computed. The output has the time of a single input, the time between results with six inputs in
+flight, and the CPU time of all processes per hop (three stages have four hops). The CPU time of the idle cluster is
+subtracted.
 
     build/venv/bin/python bench/cluster_overhead.py [BYTES] [INPUTS]
 """
@@ -23,7 +24,7 @@ IN_FLIGHT = 6
 TURNS = 3
 
 if __name__ == "__main__" and MARK not in os.environ:
-    # All processes inherit the mark by which their CPU time is found.
+    # All processes inherit this mark, by which the program finds their CPU time.
     os.environ.update({MARK: "1", "RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"})
     os.execv(sys.executable, [sys.executable, *sys.argv])
 
@@ -63,7 +64,7 @@ def cpu_s():
 
 
 class Sockets:
-    """A chain of processes that each read all bytes and pass them on."""
+    """A chain of processes, each of which reads all bytes and passes them on."""
 
     def __init__(self, size):
         self.size = size
@@ -94,7 +95,7 @@ class Sockets:
 
 
 class Calls:
-    """Each stage's results are arguments of the next call; the driver keeps the references."""
+    """Calls of the actors; each stage's results are arguments of the next call."""
 
     def __init__(self, actors, pieces):
         self.methods = [actor.relay.options(num_returns=len(pieces)) for actor in actors]
@@ -145,7 +146,7 @@ class Graph:
 
 
 def measure(chain, inputs, idle_share):
-    """Median and least ms of a single input; ms between results; CPU ms of one input."""
+    """Returns median and least ms of a single input, ms between results, and CPU ms of one input."""
     single = []
     for _ in range(inputs // 4):
         begin = time.perf_counter()
@@ -200,7 +201,7 @@ def main():
     for _ in range(TURNS):
         for name, make in kinds.items():
             chain = make()
-            measure(chain, 8, idle_share)  # warm
+            measure(chain, 8, idle_share)  # warm-up
             rows[name].append(measure(chain, inputs, idle_share))
             chain.end()
     hops = STAGES + 1

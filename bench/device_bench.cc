@@ -1,7 +1,7 @@
-// What a process for each Edge TPU costs: one input at a time through stages that hand 400 KB on,
-// on the stand-in for libedgetpu, whose stages add 1 to every byte. In a process each, in this
-// process, and by oneTBB with the copies that a runtime makes. One stage more is one hop more; the
-// ends are the rest. And what an idle pipeline costs.
+// Measures the cost of a process for each Edge TPU. One input at a time passes stages that hand 400
+// KB on, on the stand-in for libedgetpu, whose stages add 1 to every byte. Stages run in a process
+// each, in this process, and in oneTBB with the copies that a runtime makes. Each further stage
+// adds one hop. It also measures the cost of an idle pipeline.
 #include <benchmark/benchmark.h>
 #include <oneapi/tbb/parallel_pipeline.h>
 #include <sys/resource.h>
@@ -37,7 +37,7 @@ void segue_pipeline(benchmark::State& state) {
   state.SetLabel(state.range(0) == 1 ? "a process each" : "in process");
 }
 
-// A stage as a runtime computes it: copied in, computed, copied out.
+// A stage that copies its input in, computes, and copies its output out, like a runtime.
 class Stage {
  public:
   void run(const TensorBytes& from, TensorBytes& to) {
@@ -89,7 +89,8 @@ double processor_seconds(int process) {
   return ticks / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
-// Share of one core that this process and those of two devices take while nothing is pushed.
+// Measures the share of one core that this process and those of two devices take while nothing is
+// pushed.
 void idle_pipeline(benchmark::State& state) {
   const testing::StandIn library;
   const auto files = testing::compiled_chain(2, kBytes);

@@ -1,5 +1,5 @@
-// Reading a model and cutting it, beside what the generated object API offers: unpack everything,
-// drop what a segment does not need, pack again.
+// Measures reading and cutting a model, compared with the generated object API: unpack everything,
+// drop what a segment does not need, and pack again.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>

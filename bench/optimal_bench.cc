@@ -1,6 +1,6 @@
-// Planning for eight TPUs: with replicas, without, and for two kinds of devices. Beside it the
-// checker of certificates, which is the same dynamic program without bounds and orders, and the
-// best horizontal cuts by a profile of simulated latencies.
+// Measures planning for eight TPUs with and without replicas and for two kinds of devices. It also
+// measures the checker of certificates, which is the same dynamic program without bounds and
+// orders, and the best horizontal cuts by a profile of simulated latencies.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>

@@ -1,7 +1,7 @@
-// The cost of a hop: tokens through four equal stages, in the same run as oneTBB's
-// parallel_pipeline and a thread per stage with a queue of mutex and condition variables between
-// them. Stages that do nothing, with an empty token and one of 1 MB that is not copied; and stages
-// that compute for 3 to 270 us, alone and beside another program that keeps a core busy.
+// Measures the cost of a hop of tokens through four equal stages. In the same run, it measures
+// oneTBB's parallel_pipeline and a pipeline of a thread per stage with queues of a mutex and
+// condition variables. The stages do nothing, with an empty token or one of 1 MB that is not
+// copied, or compute for 3 to 270 us, alone or beside another program that keeps a core busy.
 #include <benchmark/benchmark.h>
 #include <oneapi/tbb/parallel_pipeline.h>
 
@@ -29,14 +29,14 @@ constexpr std::size_t kStages = 4;
 constexpr std::size_t kInFlight = 16;
 constexpr std::int64_t kMegabyte = 1'000'000;
 
-// A multiplication that depends on the one before: a nanosecond or two for each step.
+// Computes multiplications that depend on each other, which take a nanosecond or two each.
 void compute(std::int64_t steps) {
   std::uint64_t value = 1;
   for (std::int64_t i = 0; i < steps; ++i)
     benchmark::DoNotOptimize(value = value * 6364136223846793005U + 1);
 }
 
-// Another program with one busy thread.
+// Imitates another program with one busy thread.
 class Neighbour {
  public:
   explicit Neighbour(bool is_busy) {
@@ -51,7 +51,8 @@ class Neighbour {
   std::jthread thread_;
 };
 
-// Stage i reads t<i> and writes t<i+1>, of no bytes; "payload" travels through all.
+// A session for stage i, which reads t<i> and writes t<i+1>, both without bytes. All stages read
+// "payload".
 class IdleSession : public Session {
  public:
   IdleSession(std::size_t stage, std::uint64_t payload_bytes, std::int64_t steps)
@@ -194,7 +195,8 @@ class MutexQueue {
   std::deque<std::optional<TensorBytes>> tokens_;
 };
 
-// oneTBB with what a caller of Pipeline has: inputs come from another thread, and results go to it.
+// Measures oneTBB under the conditions of Pipeline's callers: inputs come from another thread, and
+// results go to it.
 void tbb_with_caller(benchmark::State& state) {
   using oneapi::tbb::filter_mode;
   const std::int64_t steps = state.range(1);
@@ -268,9 +270,9 @@ std::unique_ptr<Backend> xnnpack_on_cpu() {
                            .kernels = CpuKernels::kXnnpack});
 }
 
-// Ten plans of squeezenet in simulated time against the timeline that predicts them: 1 is right.
-// `pace` over a stream, `latency` of inputs alone. The runner's hop of predictions is that of
-// libcoral's, which ours is not: no hop here.
+// Compares ten plans of squeezenet in simulated time with the timeline that predicts them; 1 is a
+// perfect result. `pace` is that of a stream, `latency` that of single inputs. Predictions contain
+// the hop of libcoral's runner, which is not used here, so the hop is set to zero.
 void simulated_time(benchmark::State& state) {
   struct Case {
     std::uint32_t stages;
@@ -295,7 +297,7 @@ void simulated_time(benchmark::State& state) {
   Plan plan = make_plan(graph, segmentation, std::span(&pool, 1), Strategy::kManual,
                         std::vector<PoolCounts>(plan_case.stages, PoolCounts{plan_case.replicas}));
   identify_model(plan, model);
-  constexpr double kPeriodNs = 2e7;  // between results: much longer than a CPU computes
+  constexpr double kPeriodNs = 2e7;  // time between results, much longer than the CPU's time
   Nanoseconds slowest{0};
   Nanoseconds sum{0};
   for (const Stage& stage : plan.stages) {
@@ -346,7 +348,7 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// The unsplit model on one core, on two at the same time, and a 2-stage pipeline.
+// Runs the unsplit model on one core, two unsplit copies on two cores, and a 2-stage pipeline.
 class TwoCores {
  public:
   TwoCores(const char* name, std::uint64_t inputs)
@@ -367,7 +369,7 @@ class TwoCores {
 
   [[nodiscard]] const ProfiledSegmentation& best() const { return best_; }
 
-  // Seconds per input.
+  // Returns seconds per input.
   double unsplit() {
     return seconds_of([&] { run(*whole_, expected_); }) / per_run();
   }
@@ -417,9 +419,10 @@ class TwoCores {
   Plan plan_;
 };
 
-// A 2-stage pipeline on two cores, cut by measured latencies, beside the unsplit model on one core,
-// and beside two unsplit copies on two: what the machine gives. In turns, since a shared machine is
-// faster and slower by the minute; medians of the turns.
+// Compares a 2-stage pipeline on two cores, cut by measured latencies, with the unsplit model on
+// one core and with two unsplit copies on two cores, which show what the machine can reach. The
+// measurements take turns, because the speed of a shared machine changes; results are medians of
+// the turns.
 void two_cores(benchmark::State& state, const char* name, std::uint64_t inputs) {
   TwoCores cores(name, inputs);
   constexpr int kTurns = 7;
@@ -441,7 +444,7 @@ void two_cores(benchmark::State& state, const char* name, std::uint64_t inputs) 
     state.counters["ratio_least"] = std::ranges::min(ratio);
     state.counters["ratio_most"] = std::ranges::max(ratio);
     state.counters["two_copies"] = median(copies);
-    // What two cores that disturb each other in nothing would reach with these cuts.
+    // This is the ratio of these cuts on two cores that do not disturb each other.
     state.counters["cut_limit"] = median(unsplit) / to_s(cores.best().slowest);
     state.counters["measurements"] = static_cast<double>(cores.best().measurements);
   }
@@ -454,7 +457,7 @@ BENCHMARK_CAPTURE(two_cores, resnet50, "resnet50", 60)
     ->Iterations(1)
     ->Unit(benchmark::kMillisecond);
 BENCHMARK(simulated_time)->DenseRange(0, 9)->Iterations(1)->Unit(benchmark::kMillisecond);
-// Bytes of the token, steps of each stage, and whether a neighbour is busy.
+// Sets the bytes of the token, the steps of each stage, and whether a neighbour is busy.
 void loads(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"bytes", "steps", "busy"})->Args({0, 0, 0})->Args({kMegabyte, 0, 0});
   for (const std::int64_t steps : {2'500, 22'500, 57'000, 226'000}) {

@@ -1,8 +1,8 @@
-// What python_overhead.py compares Python with: single inputs through a pipeline and back.
-//   round_trips FOLDER RUNTIME INPUTS   prints medians in ns: of a round trip, and of what of it is
-//                                       outside the pipeline, from the call to push to its
-//                                       acceptance and from the result that could be popped to the
-//                                       end of pop
+// The C++ part of python_overhead.py: single inputs pass a pipeline.
+//   round_trips FOLDER RUNTIME INPUTS   prints medians in ns: of a round trip, and of its part
+//                                       outside the pipeline, which is from the call to push until
+//                                       the input is accepted, and from the time when the result
+//                                       can be popped to the end of pop
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -1,5 +1,5 @@
-// Planning ResNet152 for eight devices in the library: each part, the whole, Google's rule, and the
-// textbook dynamic program for the smallest bottleneck as the naive baseline.
+// Measures planning ResNet152 for eight devices in the library: each part, the total, Google's
+// rule, and, as the naive baseline, the textbook dynamic program for the smallest bottleneck.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -31,7 +31,8 @@ std::uint64_t largest_group(std::span<const Level> levels, const DepthCuts& cuts
   return largest;
 }
 
-// O(count * depth^2): best[k][d] is the smallest bottleneck of the first d levels in k groups.
+// Takes O(count * depth^2); best[k][d] is the smallest bottleneck of the first d levels in k
+// groups.
 std::uint64_t bottleneck_by_dynamic_program(std::span<const Level> levels, std::size_t count) {
   std::vector<std::uint64_t> best(levels.size() + 1, std::numeric_limits<std::uint64_t>::max());
   best[0] = 0;
@@ -76,8 +77,8 @@ void vendor_rule(benchmark::State& state) {
 }
 BENCHMARK(vendor_rule)->Unit(benchmark::kMicrosecond);
 
-// What `segue plan --strategy balanced` does once the file is read; resnet101 on six needs the
-// refinement's moves, densenet201 on three its search.
+// Measures `segue plan --strategy balanced` without reading the file. resnet101 on six devices
+// needs the refinement's moves, and densenet201 on three its search.
 void plan_balanced(benchmark::State& state, const char* name, std::size_t tpus) {
   const Model model = open_model(std::string("zoo:") + name);
   const auto compiler = make_simulated_compiler(find_device("edgetpu-pcie"));

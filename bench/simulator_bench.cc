@@ -1,5 +1,5 @@
-// The array in closed form and cycle by cycle on SCALE-Sim v2's layers, times of operator ranges,
-// and a long timeline. Results are checked before they are timed.
+// Measures the array in closed form and cycle by cycle on SCALE-Sim v2's layers, times of operator
+// ranges, and a long timeline. Results are checked before they are timed.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -13,7 +13,7 @@
 namespace segue {
 namespace {
 
-// SCALE-Sim v2 (weight stationary, 64x64) needs 1.5 s for these 27792 cycles on a like machine.
+// SCALE-Sim v2 (weight stationary, 64x64) takes 1.5 s for these 27792 cycles on a similar machine.
 constexpr std::uint64_t kScaleSimCycles = 27792;
 const ProductShape& scale_sim_layer() {
   static const ProductShape kLayer = as_product({.height = 16,
@@ -54,7 +54,7 @@ std::vector<OperatorId> range(std::size_t begin, std::size_t end) {
   return result;
 }
 
-// The naive way: compile and simulate each range on its own.
+// Measures the naive method, which compiles and simulates each range separately.
 void one_range_alone(benchmark::State& state) {
   const Model model = open_model("zoo:resnet152");
   const Graph graph(model);

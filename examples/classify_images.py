@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Classifies all images of a folder with a model that is cut for several devices.
+"""Classifies all images in a folder with a model that is cut for several devices.
 
     classify_images.py MODEL IMAGES [--tpus N] [--labels FILE] [--edgetpu]
 
-MODEL is an image classifier with one 8-bit input [1, H, W, 3], or the folder that `segue split` cut it into. Its
-segments run on this machine's cores; with --edgetpu, on all Edge TPUs that are there: MODEL is a folder then, in
-which `segue compile` compiled them.
+MODEL is an image classifier with one 8-bit input [1, H, W, 3], or a folder of its segments from `segue split`. The
+segments run on this machine's cores. With --edgetpu they run on all Edge TPUs of this machine; MODEL is then a folder
+whose segments `segue compile` has compiled.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import segue
 
 
 def to_array(path: Path, port: segue.Port) -> np.ndarray:
-    """The image in the size and type of the model's input; int8 is uint8 moved by 128."""
+    """Returns the image in the size and type of the model's input; int8 values are uint8 values minus 128."""
     _, height, width, _ = port.shape
     pixels = np.asarray(Image.open(path).convert("RGB").resize((width, height)), dtype=np.uint8)
     if port.type == "INT8":

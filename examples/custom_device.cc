@@ -1,5 +1,5 @@
-// A device of one's own, described in a file by what differs from a known one: what a slow link
-// costs.
+// Describes a device in a file by its differences from a known one, and shows the effect of a slow
+// link.
 //   custom_device slow_lane.json
 #include <segue/device.h>
 #include <segue/error.h>

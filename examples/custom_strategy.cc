@@ -1,5 +1,6 @@
-// A custom strategy: a row of the strategy table makes a plan from any cuts. Here each segment gets
-// an equal number of depths of the graph. The library's strategies are compared with it.
+// Adds a custom strategy, which is a row of the strategy table that makes a plan from any cuts.
+// Here each segment gets an equal number of depths of the graph. The program compares it with the
+// library's strategies.
 #include <segue/error.h>
 #include <segue/planner.h>
 #include <segue/report.h>

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Turns a Keras model into the kind of file that Edge TPUs run: all int8, with scales taken from sample inputs.
+"""Converts a Keras model to a file for Edge TPUs: all int8, with scales from sample inputs.
 
     keras_to_tflite.py OUTPUT.tflite [KERAS_APPLICATION]
 
-Needs TensorFlow (`pip install tensorflow-cpu`). Instead of an application (default ResNet50, untrained, so that nothing
-is downloaded) load your own model, and give its converter some hundred real inputs instead of noise.
+It needs TensorFlow (`pip install tensorflow-cpu`). The default application is ResNet50, untrained, so that nothing is
+downloaded. Load your own model instead, and give its converter some hundred real inputs instead of noise.
 """
 
 import sys
@@ -19,8 +19,8 @@ SAMPLES = 8
 def main() -> None:
     output, name = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "ResNet50"
     network = getattr(tf.keras.applications, name)(weights=None)
-    # A batch of one, fixed: the Edge TPU's compiler takes no shapes that change. Without a signature,
-    # `export` makes the batch free again.
+    # The batch is fixed to one, because the Edge TPU's compiler does not accept variable shapes. Without a signature,
+    # `export` would make the batch variable again.
     shape = (1, *network.input_shape[1:])
     random = np.random.default_rng(1)
 

@@ -22,7 +22,7 @@ void run(const char* runtime) {
   std::printf("%zu stages on %u TPUs, %.2f ms per input (simulated)\n", plan.stages.size(),
               plan.device_count(), segue::to_ms(plan.predicted.bottleneck));
 
-  // A backend opens segments; one that computes on the CPU serves for every device.
+  // A backend opens segments. One that computes on the CPU can be used for every device.
   const std::shared_ptr<const segue::Backend> cpu =
       segue::make_cpu_backend({.libraries = {runtime}});
   std::vector<segue::PipelineDevice> devices;
@@ -30,7 +30,7 @@ void run(const char* runtime) {
     devices.push_back({"core " + std::to_string(i), cpu});
   segue::Pipeline pipeline(segue::pipeline_layout(model, plan), std::move(devices), {});
 
-  // Queues are short: what pushes and what pops are two threads, or take turns as here.
+  // Queues are short, so pushing and popping need two threads, or take turns as here.
   const auto whole = cpu->open(model.bytes(), model.name());
   std::uint64_t equal = 0;
   for (std::uint64_t number = 0; number < kInputs; ++number) {

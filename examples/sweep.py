@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""How many Edge TPUs are worth it, for several networks at once: planning lets other threads run, so threads are enough.
+"""Shows the benefit of more Edge TPUs for several networks.
+
+Planning releases the interpreter's lock, so threads suffice.
 
     sweep.py [MODEL ...]
 
-For thousands of plans over several machines there is `segue sweep`.
+For thousands of plans on several machines, use `segue sweep`.
 """
 
 import sys
@@ -15,7 +17,7 @@ MODELS = ["zoo:mobilenetv2", "zoo:resnet50", "zoo:inceptionv3"]
 
 
 def best_plans(name: str) -> list[segue.Plan]:
-    """For 1 to 8 TPUs; the best of so many may leave some of them out."""
+    """Returns the best plans for 1 to 8 TPUs, which may not use all of them."""
     model = segue.open_model(name)
     return [segue.plan(model, tpus, "optimal") for tpus in range(1, 9)]
 

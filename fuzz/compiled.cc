@@ -1,4 +1,4 @@
-// The reader of files compiled by Google's compiler.
+// Fuzzes the reader of files compiled by Google's compiler.
 #include "segue/model.h"
 #include "target.h"
 

@@ -1,4 +1,4 @@
-// What Google's compiler prints.
+// Fuzzes the reader of logs of Google's compiler.
 #include "segue/toolchain.h"
 #include "target.h"
 

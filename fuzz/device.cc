@@ -1,4 +1,4 @@
-// Device files, and lists of devices as commands take them.
+// Fuzzes the readers of device files and of lists of devices in options.
 #include "segue/device.h"
 
 #include <string>
@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       fuzz::require(constant.of(device)->value >= 0, "constants are within their range");
     }
   });
-  // A file that is named would be opened.
+  // A name of a file would make the reader open it.
   if (text.find(".json") == std::string::npos) {
     fuzz::answers([&] {
       const auto pools = open_devices(text, 1);

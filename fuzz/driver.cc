@@ -1,6 +1,6 @@
-// Runs a fuzz target without libFuzzer: on files as they are, then on random mutations of them, the
-// same each time. Finds less than libFuzzer, which follows coverage, but needs no other compiler
-// and no instrumentation.
+// Runs a fuzz target without libFuzzer: on the files themselves, then on random mutations of them,
+// which are the same in every run. It finds less than libFuzzer, which follows coverage, but needs
+// no other compiler and no instrumentation.
 //   fuzz_TARGET MUTATIONS FILE_OR_FOLDER…
 #include <algorithm>
 #include <cstdint>
@@ -62,7 +62,7 @@ Bytes mutated(const Bytes& seed) {
 
 }  // namespace
 
-// Changes, removes or doubles some bytes; texts get other digits and signs.
+// Changes, removes or duplicates some bytes; in texts it changes digits and signs.
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size,
                                         std::size_t max_size) {
   constexpr char kSigns[] = "0123456789-+.eE\"{}[]:, \n";
@@ -84,7 +84,7 @@ extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size,
       std::copy_backward(data + at, data + size, data + size + length);
       return size + length;
     default:
-      return at;  // cut off
+      return at;  // truncates the file
   }
 }
 

@@ -1,4 +1,5 @@
-// Segments of whatever the reader accepts: valid models again, with the same operators.
+// Fuzzes extraction. Segments of any model that the reader accepts must be valid models with the
+// same operators.
 #include "segue/graph.h"
 #include "segue/model.h"
 #include "target.h"
@@ -14,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (first > last) continue;
       const auto operators = graph.operators_between(first, last);
       const ModelImage image = extract_segment(model, operators);
-      // What was written must be read: an Error here is a bug.
+      // The reader must accept the written segment, so an Error here is a bug.
       try {
         const Model segment = parse_model(image.to_bytes(), "segment");
         fuzz::require(segment.operators().size() == operators.size(), "no operator is lost");

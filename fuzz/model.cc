@@ -1,4 +1,4 @@
-// The reader of models, and everything that looks at one without running it.
+// Fuzzes the reader of models and everything that inspects a model without running it.
 #include "segue/model.h"
 
 #include "segue/cost.h"

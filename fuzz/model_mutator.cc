@@ -1,5 +1,5 @@
-// Mutates models where their structure is. In a file of megabytes nearly every random byte is a
-// weight, which no reader looks at; tables and offsets stand within some kilobytes of both ends.
+// Mutates the structure of models. In a file of megabytes nearly every random byte is a weight,
+// which no reader checks. Tables and offsets are within some kilobytes of both ends.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -39,7 +39,7 @@ void change(std::mt19937& random, std::uint8_t* data, std::size_t size) {
     case 1:
       std::memcpy(data + at, &kNumbers[random() % kNumbers.size()], length);
       break;
-    case 2: {  // an offset or a number from elsewhere
+    case 2: {  // copies an offset or a number from another place
       const std::size_t from = place(random, size);
       std::memmove(data + at, data + from, std::min(length, size - from));
       break;

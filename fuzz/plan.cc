@@ -1,4 +1,5 @@
-// plan.json: what is read is written again as it was read.
+// Fuzzes the reader of plan.json. A plan that was read must be equal after it is written and read
+// again.
 #include "segue/plan.h"
 
 #include "target.h"

@@ -1,5 +1,5 @@
-// Lines of a sweep: what is read is written again as it was read, and merged with itself it is the
-// same.
+// Fuzzes the reader of sweep lines. Lines that were read must be written unchanged, and stay the
+// same when they are merged with themselves.
 #include "segue/sweep.h"
 
 #include "target.h"

@@ -1,6 +1,5 @@
-// What all fuzz targets promise: whatever the bytes are, an answer or an Error that says what is
-// wrong with them. Every other exception, a crash, a hang and a bug that reports itself (kInternal)
-// end the run.
+// Runs a fuzz target. For any bytes, it must return a result or an Error that says what is wrong
+// with them. Every other exception, a crash, a hang and an internal error (kInternal) end the run.
 #pragma once
 
 #include <cstddef>

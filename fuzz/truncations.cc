@@ -1,5 +1,5 @@
-// Every truncation of a file, byte by byte: an Error, or a model that is still whole. A long run,
-// not a test:
+// Reads every truncation of a file, byte by byte, which must give an Error or a complete model.
+// This takes long and is not a test.
 //   fuzz_truncations FILE…
 #include <unistd.h>
 
@@ -13,10 +13,11 @@
 
 namespace {
 
-// Counts how many are models still: padding or an archive of labels may follow one.
+// Counts the truncations that are still complete models, because padding or an archive of labels
+// may follow a model.
 std::size_t count_whole(const std::filesystem::path& copy) {
   std::size_t whole = 0;
-  // From the end, so that the file only ever shrinks.
+  // The loop starts at the end, so that the file only shrinks.
   for (std::size_t size = std::filesystem::file_size(copy); size-- > 0;) {
     std::filesystem::resize_file(copy, size);
     try {
