@@ -1,5 +1,6 @@
-# Texts as C++ constants: from cmake/NAME_assets.cc.in, where NAME is the last part of FOLDER. There, @name_ext@ is the
-# content of FOLDER/name.ext, and @NAME_texts@ pairs of each name and the content of FOLDER/texts/name.md.
+# Embeds texts as C++ constants with cmake/NAME_assets.cc.in, where NAME is the last part of FOLDER.
+# In that file, @name_ext@ is the content of FOLDER/name.ext, and @NAME_texts@ contains a pair of
+# name and content for each FOLDER/texts/name.md.
 #   embed(FOLDER FILES name.ext… [TEXTS name…])
 function(embed folder)
   cmake_parse_arguments(PARSE_ARGV 1 asset "" "" "FILES;TEXTS")

@@ -1,4 +1,4 @@
-# What `cmake --install` puts where, in three components: library, development, tools.
+# Defines what `cmake --install` installs, in three components: library, development, tools.
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/segue)
@@ -9,11 +9,12 @@ install(TARGETS segue_zoo EXPORT segue-zoo ARCHIVE DESTINATION ${CMAKE_INSTALL_L
   FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
 install(TARGETS segue_headers EXPORT segue-headers
   FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
-# What a pipeline runs each Edge TPU in; src/runtime/edgetpu/device_process.cc looks for it there.
+# A pipeline runs each Edge TPU in this program, which src/runtime/edgetpu/device_process.cc looks
+# for there.
 install(TARGETS segue_device RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/segue COMPONENT library)
 install(TARGETS segue_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
 
-# find_package(segue)
+# For find_package(segue).
 foreach(kind IN ITEMS headers static shared zoo)
   install(EXPORT segue-${kind} NAMESPACE segue:: DESTINATION ${package_dir} COMPONENT development)
 endforeach()
@@ -23,7 +24,7 @@ write_basic_package_version_file(segue-config-version.cmake COMPATIBILITY SameMi
 install(FILES ${PROJECT_BINARY_DIR}/segue-config.cmake ${PROJECT_BINARY_DIR}/segue-config-version.cmake
   DESTINATION ${package_dir} COMPONENT development)
 
-# pkg-config, wherever the tree is moved to; a folder given as absolute stays where it is.
+# For pkg-config, also if the tree is moved later. Absolute folders are not changed.
 set(pc_prefix ${CMAKE_INSTALL_PREFIX})
 if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
   file(RELATIVE_PATH pc_to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
@@ -36,7 +37,7 @@ foreach(package IN ITEMS segue segue-zoo)
 endforeach()
 install(FILES ${PROJECT_BINARY_DIR}/segue.pc ${PROJECT_BINARY_DIR}/segue-zoo.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
 
-# The man page and the shells' completions, from the program itself.
+# The program writes the man page and the shells' completions.
 set(manual ${PROJECT_BINARY_DIR}/manual)
 file(MAKE_DIRECTORY ${manual})
 find_program(SEGUE_GZIP gzip REQUIRED)
@@ -54,7 +55,8 @@ add_custom_target(segue_manual ALL DEPENDS ${manual}/segue.1.gz)
 install(FILES ${manual}/segue.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT tools)
 install(FILES ${manual}/segue.bash RENAME segue
   DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT tools)
-# The prefix is known when it is installed. Below /usr, site-functions are the administrator's on Debian.
+# The prefix is known at installation. On Debian, site-functions below /usr belong to the
+# administrator.
 install(CODE [[
   set(zsh_functions site-functions)
   if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
@@ -64,7 +66,7 @@ install(CODE [[
 install(FILES ${manual}/_segue DESTINATION "${CMAKE_INSTALL_DATADIR}/zsh/\${zsh_functions}" COMPONENT tools)
 install(FILES ${manual}/segue.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT tools)
 
-# The runtime that `verify` and `run` load, where it is at hand.
+# The runtime that `verify` and `run` load is installed if it exists.
 if(EXISTS ${SEGUE_TFLITE_RUNTIME})
   install(FILES ${SEGUE_TFLITE_RUNTIME} DESTINATION ${CMAKE_INSTALL_LIBDIR}/segue COMPONENT tools)
 endif()

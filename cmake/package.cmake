@@ -1,5 +1,5 @@
-# Debian packages by `cpack`: the library, what compiling against it needs, and the tools. They belong under /usr, as
-# the preset `release` has it.
+# Debian packages by `cpack`: the library, the files to compile against it, and the tools. They are
+# installed under /usr, which is the prefix of the preset `release`.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_CONTACT "The Segue authors <segue@localhost>")
 set(CPACK_PACKAGING_INSTALL_PREFIX ${CMAKE_INSTALL_PREFIX})
@@ -29,7 +29,7 @@ set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "balanced CNN segments for several E
 
 set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME segue)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION science)
-# For the program that an Edge TPU runs in.
+# The library's package contains the program in which an Edge TPU runs.
 set(CPACK_DEBIAN_TOOLS_PACKAGE_DEPENDS "${soname} (= ${PROJECT_VERSION})")
 set(CPACK_DEBIAN_TOOLS_PACKAGE_RECOMMENDS "libedgetpu1-std | libedgetpu1-max")
 set(CPACK_COMPONENT_TOOLS_DESCRIPTION "balanced CNN segments for several Edge TPUs, command line

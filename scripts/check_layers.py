@@ -12,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# In order, each with its public headers. A module may use those above it.
+# The modules in order, each with its public headers. A module may use those above it.
 MODULES = {
     "base": ["error", "units", "file", "stop"],
     "model": ["model"],
@@ -28,9 +28,9 @@ MODULES = {
     "evaluation": [],
     "cli": [],
 }
-# The evaluation is no library; these are what the program includes of it.
+# The evaluation is not a library. The program includes only these of its headers.
 EVALUATION = {"evaluation/accuracy/accuracy.h", "evaluation/paper/paper.h"}
-# Where files lie: src/<module>, or beside src.
+# Files of a module are in src/<module>, or beside src.
 OUTSIDE_SRC = ("zoo", "evaluation")
 GENERATED = {"segue/version.h"}
 INCLUDE = re.compile(r'^\s*#include\s+"([^"]+)"', re.MULTILINE)
@@ -39,7 +39,7 @@ OF_HEADER = {header: module for module, headers in MODULES.items() for header in
 
 
 def module_of(include):
-    """The module that an included path belongs to, or None."""
+    """Returns the module that an included path belongs to, or None."""
     parts = Path(include).parts
     if parts[0] == "segue":
         return OF_HEADER.get(Path(include).stem)
@@ -47,7 +47,7 @@ def module_of(include):
 
 
 def sources():
-    """Each file with its module and the path that others include it by."""
+    """Returns each file with its module and the path by which others include it."""
     for path in sorted((ROOT / "include" / "segue").glob("*.h")):
         yield path, OF_HEADER.get(path.stem)
     for folder in ["src", *OUTSIDE_SRC]:
@@ -61,7 +61,7 @@ def sources():
 
 
 def relative_to_root(path):
-    """The path that others include a file by."""
+    """Returns the path by which others include a file."""
     relative = path.relative_to(ROOT)
     return str(relative.relative_to("src") if relative.parts[0] == "src" else relative)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The names that public headers declare, header by header, as the table of docs/versioning.md.
+"""Makes the table of docs/versioning.md: the names that public headers declare, header by header.
 
     public_names.py [--write]    prints the table; with --write puts it into the page
 """
@@ -21,7 +21,7 @@ DECLARED = [
 
 
 def statements(text):
-    """What stands directly in the namespace, without the bodies."""
+    """Returns the declarations directly in the namespace, without bodies."""
     text = re.sub(r"//.*", "", text)
     text = re.sub(r"\[\[(nodiscard|gnu::\w+(\(.*?\))?)\]\]", "", text)
     text = text[text.index("namespace"):]

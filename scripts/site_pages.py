@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
-"""Lays out the pages of the site: the Markdown of the repository where it stands, one page for each public header, and
-the Python API.
+"""Makes the pages of the site: the Markdown files of the repository, a page for each public header, and the Python API.
 
     site_pages.py FOLDER STUB.pyi
 """
@@ -17,7 +16,7 @@ LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)]*)?\)")
 
 
 def header_page(header):
-    """The file's comment as text, what it declares as code."""
+    """Returns a page with the header's comment as text and its declarations as code."""
     lines = header.read_text().splitlines()
     comment = []
     while lines and lines[0].startswith("///"):
@@ -53,7 +52,7 @@ def write_python(folder, stub):
 
 
 def with_links_kept_inside(text, page, pages):
-    """Links to what is no page of the site, as sources, become plain text."""
+    """Replaces links to files that are not on the site, such as sources, by their text."""
     def replace(match):
         mark, words, target, _ = match.groups()
         if "://" in target or (page.parent / target).resolve().relative_to(ROOT.resolve()).as_posix() in pages:
