@@ -1,9 +1,9 @@
-/// How far the simulator is from measurements that others made on real Edge TPUs.
+/// Compares the simulator with measurements that others made on real Edge TPUs.
 ///
-/// The measured figures are part of the library (evaluation/accuracy/measured.cc, each with its
-/// source). Protocol: constants of the device catalogue were fitted on every second row of the
-/// series marked `fitted`, counted from the first; errors are reported on the other rows, then on
-/// all. No row of a series that is not marked chose a constant. docs/accuracy.md is made from this.
+/// The measured figures are part of the program (evaluation/accuracy/measured.cc, each with its
+/// source). Constants of the device catalogue were fitted on every second row of the series marked
+/// `fitted`, counted from the first. Errors are reported on the other rows, then on all rows. Rows
+/// of other series were not used to fit constants. docs/accuracy.md contains these tables.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +21,12 @@ struct AccuracyRow {
   std::string label;         // "F=442"
   double measured_ms = 0;    // by others, on hardware
   double predicted_ms = 0;   // simulated
-  bool is_held_out = false;  // took no part in the fit
-  bool is_small = false;     // judged by the absolute difference, not by the share
-  double low_ms = 0;         // the range that is simulated (segue/cost.h)
+  bool is_held_out = false;  // not used for fitting
+  bool is_small = false;     // evaluated by the absolute difference, not by the share
+  double low_ms = 0;         // the simulated range (segue/cost.h)
   double high_ms = 0;
-  HostKnowledge host{};               // of the measurement
-  std::optional<SegmentKind> kind{};  // of all segments; none where they differ, or results stream
+  HostKnowledge host{};               // what is known of the measurement's host
+  std::optional<SegmentKind> kind{};  // of all segments; none if they differ, or for streams
   [[nodiscard]] double share() const { return predicted_ms / measured_ms - 1; }
   [[nodiscard]] double difference_ms() const { return predicted_ms - measured_ms; }
   [[nodiscard]] bool is_in_range() const { return low_ms <= measured_ms && measured_ms <= high_ms; }
@@ -39,21 +39,21 @@ struct AccuracySummary {
   double worst_difference_ms = 0;  // largest |predicted - measured| of the small rows
 };
 
-/// What the rows of a series did to the law.
+/// How the rows of a series were used for the law.
 enum class AccuracyRole {
-  kFitted,       // every second row, from the first, took part in a fit
-  kLookedAt,     // they chose a form of the law or a constant, by eye
-  kSeen,         // they chose nothing, but their error was in view while others did
-  kPredicted,    // added after the law was final; nothing was changed when their error was known
-  kAlternative,  // another reading of rows that a series before it has; not in the plot
+  kFitted,       // every second row, from the first, was used to fit a constant
+  kLookedAt,     // used to choose a form of the law, or a constant by eye
+  kSeen,         // no choice was based on them, but their error was known
+  kPredicted,    // added after the law was final, and nothing was changed afterwards
+  kAlternative,  // another evaluation of an earlier series' rows; not in the plot
 };
 [[nodiscard]] std::string_view to_string(AccuracyRole role);
 
 struct AccuracySeries {
   std::string key;     // "conv_sweep"
   std::string title;   // what was measured
-  std::string source;  // whose measurement, where
-  std::string device;  // what it was simulated on
+  std::string source;  // who measured it, and where it is published
+  std::string device;  // the simulated device
   AccuracyRole role{};
   std::vector<AccuracyRow> rows;
 
@@ -61,24 +61,24 @@ struct AccuracySeries {
   [[nodiscard]] AccuracySummary held_out() const;
 };
 
-/// Simulates every measured row. Deterministic; takes a few seconds.
+/// Simulates every measured row. The result is deterministic and takes a few seconds.
 [[nodiscard]] std::vector<AccuracySeries> evaluate_accuracy();
 
-/// Off-chip bytes that Google's compiler reported of a group of segments, beside the simulated
+/// Off-chip bytes of a group of segments: reports of Google's compiler compared with simulated
 /// ones.
 struct MemoryAccuracy {
   std::string title;
   std::size_t rows = 0;
-  std::size_t rows_off_chip = 0;  // of these, reported above zero
+  std::size_t rows_off_chip = 0;  // rows with reported off-chip bytes
   std::size_t rows_near = 0;      // within 0.05 MiB or 5 %
-  double mean_mib = 0;            // of |simulated - reported|
+  double mean_mib = 0;            // mean of |simulated - reported|
   double worst_mib = 0;
 };
 [[nodiscard]] std::vector<MemoryAccuracy> evaluate_memory();
 [[nodiscard]] std::string memory_markdown(std::span<const MemoryAccuracy> groups);
 
-/// Bytes of parameters and of instructions in compiled files, beside those of the law: means of
-/// |simulated / in the file - 1|.
+/// Bytes of parameters and of instructions in compiled files, compared with those of the law: means
+/// of |simulated / in the file - 1|.
 struct ProgramAccuracy {
   std::string title;
   std::size_t files = 0;
@@ -88,23 +88,26 @@ struct ProgramAccuracy {
 [[nodiscard]] std::vector<ProgramAccuracy> evaluate_programs();
 [[nodiscard]] std::string programs_markdown(std::span<const ProgramAccuracy> families);
 
-/// Speed-up of 2 and 4 TPUs over one by Google's rule, batch 100, measured and simulated: the
-/// paper's figure 6. Markdown.
+/// Returns a Markdown table of the paper's figure 6: measured and simulated speed-up of 2 and 4
+/// TPUs over one by Google's rule, batch 100.
 [[nodiscard]] std::string speedup_markdown(std::span<const AccuracySeries> series);
 
-/// The factors of ranges, derived again from the rows that took part in no fit (the procedure:
-/// docs/accuracy.md, "How sure"); what the library uses is error_factors.
+/// Derives the factors of ranges again from rows that were not used for fitting (docs/accuracy.md,
+/// "How sure" has the procedure). The library uses error_factors.
 [[nodiscard]] ErrorFactors derived_factors(std::span<const AccuracySeries> series, SegmentKind kind,
                                            HostKnowledge host);
 
-/// Factors per kind of segment and host, the rows behind each and the share of them inside; of rows
-/// in the range that the other series alone give; and of streams of several TPUs. Markdown.
+/// Returns a Markdown table of the factors per kind of segment and host, their rows, the share of
+/// rows inside, and the share inside the range of the other series alone; also for streams on
+/// several TPUs.
 [[nodiscard]] std::string ranges_markdown(std::span<const AccuracySeries> series);
 
-/// One row per series: rows, mean and worst error on held-out rows and on all. Markdown.
+/// Returns a Markdown table with a row per series: rows, mean and worst error on held-out rows and
+/// on all rows.
 [[nodiscard]] std::string accuracy_markdown(std::span<const AccuracySeries> series);
 
-/// Every measured row beside its prediction; and as a picture (SVG), both axes logarithmic.
+/// Returns every measured row with its prediction, and the same as a picture (SVG) with logarithmic
+/// axes.
 [[nodiscard]] Table accuracy_table(std::span<const AccuracySeries> series);
 [[nodiscard]] std::string accuracy_json(std::span<const AccuracySeries> series);
 [[nodiscard]] std::string accuracy_plot(std::span<const AccuracySeries> series);

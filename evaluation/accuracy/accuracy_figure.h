@@ -1,4 +1,4 @@
-// Simulated against measured times as a chart.
+// Draws simulated times against measured ones.
 #pragma once
 
 #include <span>
@@ -8,7 +8,7 @@
 
 namespace segue {
 
-// Both axes logarithmic; series that are another reading of measured rows are left out.
+// Returns a chart with logarithmic axes, without series that evaluate the same rows again.
 [[nodiscard]] figure::XyPlot accuracy_figure(std::span<const AccuracySeries> series);
 
 }  // namespace segue

@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kAuthors = "Jorgitou98/EdgeTPU-QuantRL-Evaluation";
 constexpr double kNotMeasured = 0;
 
-// Every second row takes part in the fit, from the first; the others are held out.
+// Every second row, from the first, is used for fitting; the others are held out.
 bool is_held_out(std::size_t position, AccuracyRole role) {
   return role != AccuracyRole::kFitted || position % 2 == 1;
 }
@@ -51,7 +51,7 @@ AccuracyRow row_of(std::string label, double measured_ms, const RangedTime& pred
           .kind = predicted.kind};
 }
 
-// What is simulated of a model of the convolutional sweep, and the column it is compared with.
+// A simulated time of a model of the convolutional sweep, and the column with which it is compared.
 struct SweepColumn {
   const char* key;
   const char* title;
@@ -61,7 +61,7 @@ struct SweepColumn {
   std::uint64_t batch;
   HostPace pace;
   double session_ms;
-  std::int32_t smallest_filters;  // below, rows are judged by the difference
+  std::int32_t smallest_filters;  // rows with fewer filters are evaluated by the difference
 };
 
 constexpr HostPace kUnhurried{};
@@ -149,7 +149,7 @@ void add_batch_sweeps(std::vector<AccuracySeries>& all) {
                         batch_sweep_on_three(), 3));
 }
 
-// Five layers in two segments where libcoral's profiling cut them.
+// Adds five layers in two segments, with the cuts of libcoral's profiling.
 void add_profiled_splits(std::vector<AccuracySeries>& all) {
   AccuracySeries result = series("profiled_k2_b100", "profiled splits on 2 TPUs, batch 100",
                                  kAuthors, "edgetpu-pcie", Role::kSeen);
@@ -178,7 +178,8 @@ void add_conv_stacks(std::vector<AccuracySeries>& all) {
 
 constexpr const char* kCardSource = "mouad-zouhdi/sparta-edgetpu";
 
-// ResNet152 in Google's segments: latency of one input, and time between two; whole on each TPU.
+// Adds ResNet152 in Google's segments, with its latency and the time between results, and whole on
+// each TPU.
 void add_resnet_on_card(std::vector<AccuracySeries>& all) {
   const auto on_card = [](const char* key, const char* title, Role role) {
     return series(key, title, kCardSource, "edgetpu-card8", role);
@@ -235,7 +236,7 @@ void add_published(std::vector<AccuracySeries>& all, const std::string& key_pref
   const DeviceSpec usb3 = with_first_compilers(find_device(desktop.device));
   const DeviceSpec dev_board = with_first_compilers(find_device(board.device));
   for (const PublishedTime& row : published_times()) {
-    // Published is less than its parameters take on the link.
+    // The published time is less than its parameters take on the link.
     if (row.title == std::string_view("Inception-ResNet v2")) continue;
     if (row.is_predicted != is_predicted) continue;
     const Model model = open_model(std::string("zoo:") + row.model);
@@ -289,8 +290,8 @@ struct JetsonSetUp {
   double slowdown;
 };
 
-// The host's constants are fitted to the transfers at 10 W; at 5 W it is slower by the ratio of the
-// documented clocks, 1479 MHz to 918 MHz.
+// The host's constants are fitted to the transfers at 10 W. At 5 W the host is slower by the ratio
+// of the documented clocks, 1479 MHz to 918 MHz.
 constexpr double kClockRatio = 1479.0 / 918.0;
 constexpr std::array<JetsonSetUp, kJetsonRuns> kJetsons{{
     {"USB 3, 10 W", "edgetpu-usb3-max", 0.28e6, 0.85, 29.7, 1},

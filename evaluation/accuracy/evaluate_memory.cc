@@ -20,7 +20,7 @@ void add_row(MemoryAccuracy& group, double reported_mib, double simulated_mib) {
   ++group.rows;
   if (reported_mib > 0) ++group.rows_off_chip;
   if (error <= std::max(kNearMib, kNearShare * reported_mib)) ++group.rows_near;
-  group.mean_mib += error;  // in sum, until all rows are there
+  group.mean_mib += error;  // a sum, which is divided when all rows are added
   group.worst_mib = std::max(group.worst_mib, error);
 }
 

@@ -14,13 +14,13 @@ namespace {
 struct CompiledFile {
   const char* family;
   Model (*network)();
-  std::uint64_t parameter_bytes;  // cached and sent
+  std::uint64_t parameter_bytes;  // cached and streamed
   std::uint64_t instruction_bytes;
 };
 
-// Read off the executables in public _edgetpu.tflite files whose networks can be built here:
-// github.com/google-coral/edgetpu and test_data (MobileNets), Jorgitou98/EdgeTPU-QuantRL-Evaluation
-// (3x3), iwatake2222/EdgeTPU_Analysis (7x7).
+// These numbers are read from the executables in public _edgetpu.tflite files whose networks can be
+// built here: github.com/google-coral/edgetpu and test_data (MobileNets),
+// Jorgitou98/EdgeTPU-QuantRL-Evaluation (3x3), iwatake2222/EdgeTPU_Analysis (7x7).
 constexpr const char* kMobileNets = "MobileNet v1 and v2";
 constexpr const char* kFive = "5 x conv 3x3, 120 to 320 filters";
 constexpr const char* kTwo = "2 x conv 3x3, 120 to 300 filters";

@@ -1,4 +1,4 @@
-// Times that others measured on Edge TPUs, with their sources. Milliseconds.
+// Times in milliseconds that others measured on Edge TPUs, with their sources.
 #pragma once
 
 #include <array>
@@ -7,12 +7,12 @@
 
 namespace segue {
 
-// Five 3x3 'same' convolutions of F filters on 64x64x3, int8, PCIe, i9-9900K. One device (median of
-// interpreter.invoke()), and segments by edgetpu_compiler --num_segments on 2 and 4 devices,
-// batches of 1 and 100 through pycoral's PipelinedModelRunner, total / batch. 0: not measured.
-// Source: github.com/Jorgitou98/EdgeTPU-QuantRL-Evaluation, CONV_MACs/results, the raw files of
-// batch 100 (docs/accuracy.md says how the merged ones differ); the mean where a width was run
-// twice.
+// Five 3x3 'same' convolutions of F filters on 64x64x3, int8, PCIe, i9-9900K. The times are those
+// of one device (median of interpreter.invoke()) and of segments by edgetpu_compiler --num_segments
+// on 2 and 4 devices, in batches of 1 and 100 through pycoral's PipelinedModelRunner (total /
+// batch). 0 means not measured. Source: github.com/Jorgitou98/EdgeTPU-QuantRL-Evaluation,
+// CONV_MACs/results, the raw files of batch 100 (docs/accuracy.md says how the merged ones differ),
+// with the mean of widths that were run twice.
 struct ConvSweepRow {
   std::int32_t filters = 0;
   double one_device = 0;
@@ -39,8 +39,8 @@ struct DenseSweepRow {
 };
 [[nodiscard]] const std::vector<DenseSweepRow>& dense_sweep();
 
-// What Google's compiler (16) reports of the networks of both sweeps on one device, MiB.
-// Source: the same files.
+// Reports of Google's compiler 16 for the networks of both sweeps on one device, in MiB. Source:
+// the same files.
 struct ReportedMemoryRow {
   std::int32_t size = 0;  // filters or units
   double on_chip_mib = 0;
@@ -49,8 +49,8 @@ struct ReportedMemoryRow {
 [[nodiscard]] const std::vector<ReportedMemoryRow>& conv_sweep_memory();
 [[nodiscard]] const std::vector<ReportedMemoryRow>& dense_sweep_memory();
 
-// Off chip, of everything behind a tensor of a Keras network as one segment.
-// Source: github.com/pm2550/TPU_Models, five_models/baselines/models_compilation.txt.
+// Off-chip bytes if all operators after a tensor of a Keras network are one segment. Source:
+// github.com/pm2550/TPU_Models, five_models/baselines/models_compilation.txt.
 struct TailMemoryRow {
   const char* model;  // of the zoo
   const char* behind;
@@ -58,9 +58,9 @@ struct TailMemoryRow {
 };
 [[nodiscard]] const std::vector<TailMemoryRow>& keras_tails();
 
-// Batch sizes on two and on three devices; the files do not say which width, 672 filters fit the
-// asymptote on two.
-// Source: the same, CONV_MACs/results/minB1-maxB100-stepB3-seg2 and -seg3.
+// Batch sizes on two and on three devices. The files do not contain the width; 672 filters fit the
+// asymptote on two devices. Source: the same, CONV_MACs/results/minB1-maxB100-stepB3-seg2 and
+// -seg3.
 struct BatchSweepRow {
   std::uint64_t batch = 0;
   double per_input = 0;
@@ -78,13 +78,13 @@ struct MobileNetRow {
 };
 [[nodiscard]] const std::vector<MobileNetRow>& mobilenets();
 
-// On a Jetson Nano with four cores at 1479 MHz ("10 W") and with two at 918 MHz ("5 W"), in this
-// order: USB 3 at 10 W, USB 2 at 10 W, USB 3 at 5 W, USB 2 at 5 W.
+// The runs on a Jetson Nano with four cores at 1479 MHz ("10 W") and with two cores at 918 MHz ("5
+// W") are in this order: USB 3 at 10 W, USB 2 at 10 W, USB 3 at 5 W, USB 2 at 5 W.
 inline constexpr std::size_t kJetsonRuns = 4;
 
-// 2x2x3 padded to 128x128x3, L 7x7 convolutions of 32 filters, one strided 1x1 convolution. The
-// memory is what the compiler of the time (1.0) reported, MiB.
-// Source: github.com/iwatake2222/EdgeTPU_Analysis, Result.xlsx, Ops_conv.
+// An input of 2x2x3 padded to 128x128x3, L 7x7 convolutions of 32 filters, and one strided 1x1
+// convolution. The memory in MiB is the report of the compiler at that time (1.0). Source:
+// github.com/iwatake2222/EdgeTPU_Analysis, Result.xlsx, Ops_conv.
 struct UsbStackRow {
   std::int32_t layers = 0;
   double on_chip_mib = 0;
@@ -115,8 +115,7 @@ struct CardRow {
 };
 [[nodiscard]] const std::vector<CardRow>& resnet152_on_card();
 
-// What the compiler reports off chip of ResNet101 in as many segments, in sum.
-// Source: the same.
+// The compiler's total of off-chip bytes of ResNet101 in this number of segments. Source: the same.
 struct CardMemoryRow {
   std::uint32_t tpus = 0;
   double host_mib = 0;
@@ -144,7 +143,7 @@ struct ConvStackRow {
 // Source: the same, CONV_MACs/results, files with "profilingTrue".
 struct ProfiledRow {
   std::int32_t filters = 0;
-  std::size_t first_layers = 0;  // of the first segment, of five
+  std::size_t first_layers = 0;  // of five layers, those in the first segment
   double batch_100 = 0;
 };
 [[nodiscard]] const std::vector<ProfiledRow>& profiled_splits();

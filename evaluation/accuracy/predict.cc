@@ -25,18 +25,18 @@ Plan one_device_each(const Graph& graph, const Segmentation& segments, const Dev
                    std::vector<PoolCounts>(segments.segments.size(), PoolCounts{1}));
 }
 
-// Per input, where a result follows the first in each period.
+// Returns the time per input if the first result is followed by one result per period.
 Nanoseconds of_batch(Nanoseconds first, Nanoseconds period, std::uint64_t batch) {
   const auto count = static_cast<std::int64_t>(batch);
   return (first + (count - 1) * period) / count;
 }
 
-// The time of one input through all stages of a plan.
+// Returns the time of one input through all stages of a plan.
 RangedTime ranged_latency(const Plan& plan, const Graph& graph, const DeviceSpec& device) {
   std::optional<SegmentKind> kind;
   bool is_of_one_kind = true;
   for (const Stage& stage : plan.stages) {
-    // The plan's own times: cycles are in those that were just simulated.
+    // The times of the plan were just simulated and therefore contain cycles.
     const SegmentKind of_stage = segment_kind(graph, stage.operators, stage.time, device);
     is_of_one_kind = is_of_one_kind && (!kind || *kind == of_stage);
     kind = of_stage;
@@ -65,7 +65,8 @@ SegmentTime predict_with_report(const Model& model, double on_chip_mib, double h
   MemoryReport report;
   report.on_chip_bytes = from_mib(on_chip_mib);
   report.host_bytes = from_mib(host_mib);
-  // That compiler sent streamed weights as stored, so the last layers that add up are streamed.
+  // That compiler sent streamed weights as stored, so the last layers are streamed until the bytes
+  // add up.
   std::uint64_t left = report.host_bytes;
   for (std::size_t i = operators.size(); i-- > 0 && left > 0;) {
     const std::uint64_t bytes = std::min(left, graph.stats(operators[i]).parameter_bytes);
@@ -89,7 +90,7 @@ RangedTime ranged(const Model& model, const SegmentTime& time, const DeviceSpec&
 }
 
 CardPipeline predict_on_card(const Graph& graph, std::uint32_t segments) {
-  constexpr double kPythonHopNs = 0.25e6;  // beyond a stage's invocation
+  constexpr double kPythonHopNs = 0.25e6;  // in addition to a stage's invocation
   DevicePool pool{on_measured_host("edgetpu-card8"), segments};
   pool.device.timing.hop_ns.value = kPythonHopNs;
   std::vector<OperatorId> order;

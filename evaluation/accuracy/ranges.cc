@@ -1,4 +1,5 @@
-// How wide ranges must be for the rows that fitted nothing, and how many rows lie in them.
+// Computes how wide ranges must be for rows that were not used for fitting, and how many rows are
+// in them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,8 +17,9 @@ namespace {
 constexpr std::array kHosts{HostKnowledge::kMeasured, HostKnowledge::kTypical,
                             HostKnowledge::kUnknown};
 
-// Rows that say something of a kind of segment: they fitted nothing, and all their segments are of
-// that kind. Predicted rows judge the ranges, so they do not make them.
+// Returns whether a row counts for the range of its kind of segment: it was not used for fitting,
+// and all its segments are of that kind. Predicted rows test the ranges, so they are not used to
+// make them.
 bool counts(const AccuracySeries& series, const AccuracyRow& row) {
   return series.role != AccuracyRole::kAlternative && series.role != AccuracyRole::kPredicted &&
          row.is_held_out && row.kind.has_value();
@@ -25,17 +27,17 @@ bool counts(const AccuracySeries& series, const AccuracyRow& row) {
 
 double ratio_of(const AccuracyRow& row) { return row.measured_ms / row.predicted_ms; }
 
-// A typical host may be any: rows of its own are too few.
+// A typical host uses the rows of all hosts, because there are too few of typical hosts.
 bool belongs_to(const AccuracyRow& row, HostKnowledge host) {
   return host == HostKnowledge::kTypical || row.host == host;
 }
 
 struct Ratios {
   std::vector<double> sorted;  // measured / simulated
-  std::size_t series = 0;      // that they come from
+  std::size_t series = 0;      // number of series with such rows
 };
 
-// Of the rows of a kind, of the series that are not `left_out`.
+// Returns the ratios of the rows of a kind, except those of the series `left_out`.
 Ratios ratios(std::span<const AccuracySeries> series, SegmentKind kind, HostKnowledge host,
               const AccuracySeries* left_out) {
   Ratios result;
@@ -57,7 +59,8 @@ double nearest_rank(const std::vector<double>& sorted, double share) {
   return sorted[static_cast<std::size_t>(std::llround(rank))];
 }
 
-// Rounded outward to two decimals; what double arithmetic adds does not reach the next one.
+// Returns the factors rounded outward to two decimals, without the rounding errors of double
+// arithmetic.
 ErrorFactors widened(const std::vector<double>& sorted) {
   constexpr double kSteps = 100;
   constexpr double kLost = 1e-9;
@@ -104,8 +107,8 @@ bool is_within(double ratio, const ErrorFactors& factors) {
   return factors.low <= ratio && ratio <= factors.high;
 }
 
-// Each series judged by what the others alone give; series that have all rows of their kind have
-// nothing to be judged by.
+// Compares each series with the range of the other series alone. A series that has all rows of its
+// kind is left out.
 Coverage left_out_coverage(std::span<const AccuracySeries> series, SegmentKind kind,
                            HostKnowledge host) {
   Coverage coverage;
@@ -130,7 +133,8 @@ std::string predicted_rows(std::span<const AccuracySeries> series) {
                      coverage.rows, coverage.text());
 }
 
-// Rows without a kind: streams, and pipelines of segments of several kinds.
+// Returns the table's row for rows without a kind: streams, and pipelines of segments of several
+// kinds.
 std::string mixed_rows(std::span<const AccuracySeries> series) {
   Coverage coverage;
   for (const AccuracySeries& one : series) {

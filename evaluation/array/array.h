@@ -7,8 +7,8 @@
 /// larger than the array are folded, one load of the array per fold.
 ///
 /// This is the array of the paper's figure 1 and of SCALE-Sim v2's weight-stationary dataflow. It
-/// proves the closed form and draws the figure; the Edge TPU's own array, sixteen tiles of 64 x 4,
-/// has cycle rules of its own.
+/// proves the closed form and draws the figure. The Edge TPU's array, sixteen tiles of 64 x 4, has
+/// other cycle rules.
 /// Source: "Balanced segmentation of CNNs for multi-TPU inference", figure 1; A. Samajdar et al.,
 /// "A systematic methodology for characterizing scalability of DNN accelerators using SCALE-Sim"
 /// (ISPASS 2020).
@@ -35,8 +35,8 @@ struct ProductShape {
   std::uint64_t channels = 1;
 };
 
-/// The product that a convolution without padding is: [H, W, Ci] by `channels` kernels. Throws
-/// Error(kInvalidArgument) when the kernel is larger than the map or a stride or extent is 0.
+/// A convolution without padding of [H, W, Ci] by `channels` kernels, which is equal to a product.
+/// Throws Error(kInvalidArgument) if the kernel is larger than the map or a stride or extent is 0.
 struct ConvolutionShape {
   std::uint64_t height = 1;
   std::uint64_t width = 1;
@@ -48,13 +48,14 @@ struct ConvolutionShape {
 };
 [[nodiscard]] ProductShape as_product(const ConvolutionShape& convolution);
 
-/// Cycles of one fold: R to load the weights, then T + R + C - 2 until the last sum leaves.
+/// Returns the cycles of one fold: R to load the weights, then T + R + C - 2 until the last sum
+/// leaves.
 [[nodiscard]] std::uint64_t fold_cycles(const ArrayShape& array, std::uint64_t pixels);
 
-/// Cycles of a whole product: folds times fold_cycles. O(1).
+/// Returns the cycles of a whole product, which are folds times fold_cycles, in O(1).
 [[nodiscard]] std::uint64_t product_cycles(const ArrayShape& array, const ProductShape& product);
 
-/// What the array holds after a cycle, for drawing.
+/// The content of the array after a cycle, for drawing.
 struct ArrayState {
   std::uint64_t cycle = 0;                    // counted from 1, within the fold
   bool is_loading = false;                    // weights move in
@@ -68,15 +69,15 @@ struct ArrayRun {
   std::uint64_t cycles = 0;
 };
 
-/// Runs a product cycle by cycle; every register of every element is kept. `watch`, when given,
-/// sees the array after each cycle. Sums wrap around as int32 do. O(cycles * rows * columns).
-/// Throws Error(kInvalidArgument) when the operands do not have the product's size.
+/// Runs a product cycle by cycle and simulates every register of every element, in O(cycles * rows
+/// * columns). `watch`, if given, is called with the array after each cycle. Sums wrap around like
+/// int32. Throws Error(kInvalidArgument) if the operands do not have the product's size.
 [[nodiscard]] ArrayRun run_array(const ArrayShape& array, const ProductShape& product,
                                  std::span<const std::int8_t> activations,
                                  std::span<const std::int8_t> weights,
                                  const std::function<void(const ArrayState&)>& watch = nullptr);
 
-/// The paper's figure 1: a 3x3 systolic array, cycle by cycle.
+/// Draws the paper's figure 1: a 3x3 systolic array, cycle by cycle.
 [[nodiscard]] std::string array_figure();
 
 }  // namespace segue

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint32_t kSize = 3;
 
-// A register as it is drawn; the operands of the figure have no zeros, so 0 is an empty register.
+// Draws a register. The operands of the figure have no zeros, so 0 means an empty register.
 std::string drawn(std::int64_t value, int width) {
   return value == 0 ? fmt::format("{:>{}}", "·", width) : fmt::format("{:>{}}", value, width);
 }

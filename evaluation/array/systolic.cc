@@ -10,8 +10,8 @@ namespace {
 
 std::uint64_t ceil_divide(std::uint64_t a, std::uint64_t b) { return (a + b - 1) / b; }
 
-// One load of weights and the pixels that stream through them. The registers of row r lie one after
-// another, so that a cycle is a sweep over rows from the bottom up.
+// One load of weights and the pixels that stream through them. The registers of a row are
+// contiguous, so that a cycle goes over the rows from the bottom up.
 class Fold {
  public:
   Fold(const ArrayShape& array, std::uint64_t pixels, std::uint64_t& cycle,
@@ -58,14 +58,14 @@ class Fold {
  private:
   [[nodiscard]] std::size_t stream_length() const { return cycles_ + columns_; }
 
-  // The activation registers of row r in cycle t. What enters a row stands in `streams_` in
-  // reverse, and moving everything one column to the right is moving this window one place to the
-  // left.
+  // Returns the activation registers of row r in cycle t. `streams_` contains the activations of a
+  // row in reverse order. Moving this window one place to the left moves all activations one column
+  // to the right.
   [[nodiscard]] const std::int16_t* registers(std::size_t r, std::uint64_t t) const {
     return streams_.data() + r * stream_length() + (cycles_ - 1 - t);
   }
 
-  // Sums of row r: what row r - 1 held a cycle ago, plus one product each.
+  // Computes the sums of row r: those of row r - 1 in the previous cycle, plus one product each.
   void accumulate(std::size_t r, const std::int16_t* activation) {
     const std::int16_t* weight = weights_.data() + r * columns_;
     std::int32_t* sum = sums_.data() + r * columns_;
@@ -89,10 +89,11 @@ class Fold {
   std::size_t rows_;
   std::size_t columns_;
   std::uint64_t pixels_;
-  std::uint64_t cycles_;  // of streaming
+  std::uint64_t cycles_;  // cycles of streaming
   std::uint64_t& cycle_;
   const std::function<void(const ArrayState&)>& watch_;
-  // int16 so that a product of two fits one multiplication of the processor's vector unit.
+  // The type is int16, so that a product of two fits one multiplication of the processor's vector
+  // unit.
   std::vector<std::int16_t> weights_;
   std::vector<std::int16_t> streams_;  // per row, see registers()
   std::vector<std::int32_t> sums_;
@@ -152,7 +153,7 @@ ArrayRun run_array(const ArrayShape& array, const ProductShape& product,
        first_channel += array.columns) {
     for (std::uint64_t first_depth = 0; first_depth < product.depth; first_depth += array.rows) {
       Fold fold(array, product.pixels, run.cycles, watch);
-      // Elements beyond the edges of the operands hold zeros.
+      // Elements beyond the edges of the operands contain zeros.
       fold.load([&](std::size_t r, std::size_t c) -> std::int16_t {
         const std::uint64_t k = first_depth + r;
         const std::uint64_t n = first_channel + c;

@@ -10,7 +10,7 @@
 namespace segue::figure {
 namespace {
 
-constexpr double kCharacter = 7.8;  // of sans-serif at 12 pixels, on average and a little more
+constexpr double kCharacter = 7.8;  // a little more than the mean width in sans-serif of 12 pixels
 constexpr double kLegendLine = 20;
 constexpr double kSignWidth = 26;
 
@@ -45,7 +45,7 @@ const char* to_string(Anchor anchor) {
   return "start";
 }
 
-// Light and dark, as src/report/page/page.css has them.
+// The colours for light and dark are those of src/report/page/page.css.
 constexpr const char* kStyle =
     ".figure{--paper:#fff;--ink:#1b1f24;--soft:#57606a;--line:#d5dae0;--faint:#eaedf1;"
     "--compute:#0072b2;--streaming:#d55e00;--input:#56b4e9;--output:#009e73;--fixed:#9aa3ad;"
@@ -175,7 +175,7 @@ void Canvas::end_series() { content_ += "</g>\n"; }
 
 namespace {
 
-// Broken between words where it is wider.
+// Breaks a text between words if it is wider than `width`.
 std::vector<std::string> lines_of(std::string_view text, double width) {
   std::vector<std::string> lines{""};
   while (!text.empty()) {

@@ -1,4 +1,4 @@
-// Elements of an SVG, and scales for them.
+// Draws elements of an SVG, and computes scales for them.
 #pragma once
 
 #include <string>
@@ -11,10 +11,10 @@ namespace segue::figure {
 
 enum class Anchor { kStart, kMiddle, kEnd };
 
-// Text for markup: what means something there is escaped, what cannot stand there replaced.
+// Returns text for markup, in which special characters are escaped and forbidden ones replaced.
 [[nodiscard]] std::string escaped(std::string_view text);
 
-// Width of text of the figures' size, in pixels, about.
+// Returns the approximate width of text in the figures' size, in pixels.
 [[nodiscard]] double width_of(std::string_view text);
 
 class Canvas {
@@ -23,18 +23,18 @@ class Canvas {
   // `style` is a class of the style sheet.
   void text(Point at, std::string_view text, Anchor anchor = Anchor::kStart,
             std::string_view style = "");
-  // Around `at`, as far as it then ends before `right`; else at that end.
+  // Centres a title at `at`, or moves it left so that it ends before `right`.
   void title(Point at, std::string_view text, double right);
-  // Up the left edge of a plot.
+  // Writes text upwards along the left edge of a plot.
   void text_upwards(Point at, std::string_view text);
   void rect(Point corner, double width, double height, std::string_view paint);
   void path(std::string_view data, std::string_view attributes);
   void mark(Point at, const Look& look, double size, bool is_hollow);
-  // What follows belongs to a series that a control may dim.
+  // Elements until end_series belong to a series that a control may dim.
   void begin_series(std::string_view key);
   void end_series();
 
-  // One sign and title for each, in lines of `width`; returns the height.
+  // Draws a sign and a title for each entry, in lines of this width; returns the height.
   struct Entry {
     std::string title;
     Look look;
@@ -48,7 +48,7 @@ class Canvas {
   std::string content_;
 };
 
-// From values to pixels.
+// Converts values to pixels.
 class Scale {
  public:
   Scale(double from, double to, double low, double high, bool is_logarithmic = false);
@@ -62,9 +62,9 @@ class Scale {
   bool is_logarithmic_;
 };
 
-// Round values from 0 to at least `largest`, about `count` of them.
+// Returns about `count` round values from 0 to at least `largest`.
 [[nodiscard]] std::vector<double> ticks(double largest, int count);
-// Powers of ten within [from, to], with twice and five times of each where there are few.
+// Returns powers of ten within [from, to], and their double and fivefold values if there are few.
 [[nodiscard]] std::vector<double> logarithmic_ticks(double from, double to);
 
 [[nodiscard]] std::string paint_of(const std::string& name);  // "var(--name)"

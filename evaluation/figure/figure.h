@@ -1,8 +1,8 @@
-// Charts as SVG: the same content gives the same bytes. All text is escaped.
+// Draws charts as SVG. The same content gives the same bytes. All text is escaped.
 //
 // Colours are custom properties (`var(--compiler)`) that a page's style sheet or the style of a
-// file on its own defines, once for light and once for dark; shapes, dashes and stripes tell series
-// apart where colours do not.
+// separate file defines, once for light and once for dark. Shapes, dashes and stripes distinguish
+// series where colours do not.
 #pragma once
 
 #include <optional>
@@ -18,12 +18,12 @@ struct Drawing {
   std::string content;  // elements of an <svg>
 };
 
-// For a page, which brings the style.
+// Returns SVG for a page, which contains the style.
 [[nodiscard]] std::string embedded(const Drawing& drawing);
-// A file of its own, with style and paper.
+// Returns a separate file with style and background.
 [[nodiscard]] std::string file_of(const Drawing& drawing);
 
-// The <pattern> of paint "striped", for the <defs> of a page.
+// Returns the <pattern> of paint "striped", for the <defs> of a page.
 [[nodiscard]] std::string stripes();
 
 enum class Shape { kCircle, kSquare, kTriangle, kDiamond };
@@ -31,7 +31,7 @@ enum class Shape { kCircle, kSquare, kTriangle, kDiamond };
 struct Look {
   std::string paint = "ink";  // name of the custom property
   Shape shape = Shape::kCircle;
-  const char* dash = "";  // of the line: "6 3"; empty: solid
+  const char* dash = "";  // dashes of the line, such as "6 3"; empty: solid
 };
 
 struct Point {
@@ -42,7 +42,7 @@ struct Point {
 enum class Marks { kLine, kPoints, kHollowPoints };
 
 struct Series {
-  std::string key;  // what a control of the page knows it by
+  std::string key;  // its name in a control of the page
   std::string title;
   Look look;
   Marks marks = Marks::kLine;
@@ -53,7 +53,7 @@ struct Axis {
   std::string title;
   bool is_logarithmic = false;
   double from = 0;
-  std::optional<double> to;  // else: across, the largest value; up, the mark above it
+  std::optional<double> to;  // default: the largest value for x, the mark above it for y
 };
 
 struct Guide {
@@ -72,7 +72,7 @@ struct XyPlot {
 };
 [[nodiscard]] Drawing draw(const XyPlot& plot, double width);
 
-// One row per name, one mark per series on it.
+// A chart with a row per name and a mark per series in each row.
 struct DotRows {
   struct Series {
     std::string key;
@@ -89,7 +89,7 @@ struct DotRows {
 };
 [[nodiscard]] Drawing draw(const DotRows& chart, double width);
 
-// What each lane does when.
+// A chart of the activities of each lane over time.
 struct Lanes {
   struct Span {
     std::size_t lane = 0;
@@ -109,15 +109,15 @@ struct Lanes {
   };
   std::string title;
   std::string axis;
-  std::vector<std::string> names;  // from above
+  std::vector<std::string> names;  // from top to bottom
   std::vector<Cause> causes;
   std::vector<Span> spans;
-  std::vector<Label> labels;  // drawn where they fit
+  std::vector<Label> labels;  // drawn if they fit
 };
 [[nodiscard]] Drawing draw(const Lanes& chart, double width);
 
-// Groups of bars, each bar what one device keeps and what is streamed to it; as many groups beside
-// each other as fit.
+// Groups of bars. A bar shows the bytes that a device keeps and those streamed to it. As many
+// groups as fit are next to each other.
 struct MemoryGroups {
   struct Bar {
     double on_chip = 0;

@@ -11,7 +11,7 @@ namespace {
 constexpr double kBar = 16;
 constexpr double kGap = 4;
 constexpr double kBetweenGroups = 22;
-constexpr double kStrip = 74;  // height for the largest bar of a strip
+constexpr double kStrip = 74;  // height of the largest bar of a strip
 constexpr double kTitle = 20;
 
 double width_of_group(const MemoryGroups::Group& group) {

@@ -25,8 +25,8 @@ struct Marked {
   double end;
 };
 
-// The values that an axis is marked with, and where it ends: at the last of them, or where it is
-// told to, or (`is_tight`) at the largest value.
+// Returns the marks of an axis and its end, which is the last mark, the given end, or (`is_tight`)
+// the largest value.
 Marked marked(const Axis& axis, double largest, int count, bool is_tight) {
   const double to = axis.to.value_or(largest);
   if (axis.is_logarithmic) return {logarithmic_ticks(axis.from, to), to};

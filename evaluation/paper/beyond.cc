@@ -18,7 +18,7 @@ constexpr std::array kCounts{2U, 4U, 6U, 8U};
 
 double per_s(const Plan& plan) { return plan.predicted.throughput_per_s; }
 
-// The plan's pace if nothing had to be streamed.
+// Returns the plan's time between results if nothing had to be streamed.
 Nanoseconds pace_without_streaming(const Plan& plan) {
   Nanoseconds slowest{0};
   for (const Stage& stage : plan.stages)
@@ -26,7 +26,7 @@ Nanoseconds pace_without_streaming(const Plan& plan) {
   return slowest;
 }
 
-// Three factors that multiply to the first number.
+// Returns a gain and the three factors whose product it is.
 std::array<double, 4> gains_of(const NetworkPlans& network) {
   const Plans& plans = network.on(kMostTpus);
   const Nanoseconds resident = pace_without_streaming(plans.balanced);

@@ -18,7 +18,7 @@ const Plan& plan_of(const Plans& plans, std::size_t strategy) {
   return strategy == 0 ? plans.compiler : strategy == 1 ? plans.profile : plans.balanced;
 }
 
-// Over one TPU, in batches of 15.
+// Returns the speed-up over one TPU in batches of 15.
 double speedup(const NetworkPlans& network, const Plan& plan, const DeviceSpec& device) {
   return to_s(network.one_tpu()) / to_s(batch_time(plan, device));
 }
@@ -27,7 +27,7 @@ double batch_ratio(const Plans& plans, const DeviceSpec& device) {
   return to_s(batch_time(plans.compiler, device)) / to_s(batch_time(plans.balanced, device));
 }
 
-// `tpus` 0: each network on as many as the paper's rule gives, where that is more than one.
+// With `tpus` 0, each network has the number of TPUs of the paper's rule, if that is more than one.
 figure::DotRows chart_of_networks(const std::vector<NetworkPlans>& networks, std::uint32_t tpus,
                                   const DeviceSpec& device) {
   figure::DotRows chart{"Speed-up over one TPU", "speed-up over one TPU, batches of 15", {}, {}};
@@ -102,8 +102,8 @@ Table all_table(const std::vector<NetworkPlans>& networks, const DeviceSpec& dev
   return table;
 }
 
-// The number of TPUs, from 2, with the largest gain of Segm_Balanced over Segm_Comp; the rule's
-// among equals.
+// Returns the number of TPUs, from 2, with the largest gain of Segm_Balanced over Segm_Comp. Among
+// equal ones it prefers the rule's number.
 std::uint32_t best_count(const NetworkPlans& network) {
   const auto gain = [&](std::uint32_t tpus) {
     return ratio(network.on(tpus).compiler, network.on(tpus).balanced);
@@ -166,7 +166,7 @@ Best largest(const std::vector<NetworkPlans>& networks, bool by_rule, const Valu
   return best;
 }
 
-// How many CNNs a strategy makes faster than by the number of TPUs, of those by the rule.
+// Counts the CNNs on the rule's number of TPUs for which a strategy is super-linear.
 std::size_t count_superlinear(const std::vector<NetworkPlans>& networks, std::size_t strategy,
                               const DeviceSpec& device) {
   return static_cast<std::size_t>(std::ranges::count_if(networks, [&](const NetworkPlans& network) {

@@ -16,8 +16,8 @@ namespace segue::paper {
 namespace {
 
 struct Detector {
-  const char* file;             // as CodeProject.AI calls it
-  const char* zoo;              // the network of the zoo in its place
+  const char* file;             // its name in CodeProject.AI
+  const char* zoo;              // the corresponding network of the zoo
   double vendor_ms;             // one TPU over USB 3 by coral.ai; 0: not published
   const char* assumption = "";  // about the measured file, which is not available
 };
@@ -78,7 +78,7 @@ struct Row {
   [[nodiscard]] double error() const { return simulated_ms / measured.ms - 1; }
 };
 
-// Gives each TPU beyond one per segment to the segment that is then the slowest.
+// Gives each TPU beyond one per segment to the segment that is the slowest at that point.
 std::vector<PoolCounts> replicate(std::span<const Stage> stages, std::uint32_t tpus) {
   std::vector<PoolCounts> devices(stages.size(), PoolCounts{1});
   const auto pace = [&](std::size_t s) { return stages[s].time.total() / devices[s][0]; };
@@ -91,8 +91,8 @@ std::vector<PoolCounts> replicate(std::span<const Stage> stages, std::uint32_t t
   return devices;
 }
 
-// The rows of one network. Its cuts are the best horizontal ones for the number of segments, which
-// stands for the best of several splits by libcoral's profiling partitioner.
+// Adds the rows of one network. Its cuts are the best horizontal ones for the number of segments,
+// in place of the best of several splits by libcoral's profiling partitioner.
 void add_rows(std::size_t detector, const DeviceSpec& device, std::vector<Row>& rows) {
   const Model model = open_model(fmt::format("zoo:{}", kDetectors.at(detector).zoo));
   const Graph graph(model);

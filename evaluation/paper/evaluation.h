@@ -1,4 +1,4 @@
-// What several experiments need, computed when the first of them asks.
+// Computes what several experiments need, when the first of them asks for it.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct SweepPoint {
   std::uint64_t parameter_bytes = 0;
   std::uint64_t macs = 0;
   Nanoseconds one_tpu{0};
-  std::uint64_t on_chip_bytes = 0;  // of one TPU
+  std::uint64_t on_chip_bytes = 0;  // on one TPU
   std::uint64_t host_bytes = 0;
   // [0] on 2 TPUs, [1] on 3, [2] on 4, in batches of 15.
   struct Pipeline {
@@ -40,7 +40,7 @@ struct OneTpuPoint {
   SegmentTime time;
   std::uint64_t on_chip_bytes = 0;
   std::uint64_t host_bytes = 0;
-  bool fits = false;  // nothing is streamed for lack of room
+  bool fits = false;  // whether nothing is streamed for lack of space
 };
 [[nodiscard]] OneTpuPoint on_one_tpu(const std::string& model, const DeviceSpec& device);
 
@@ -52,7 +52,7 @@ class Evaluation {
   [[nodiscard]] static const DeviceSpec& device() { return find_device("edgetpu-pcie"); }
   [[nodiscard]] const std::vector<AccuracySeries>& accuracy();
   [[nodiscard]] const AccuracySeries& series(std::string_view key);
-  [[nodiscard]] const std::vector<OneTpuPoint>& one_tpu();  // kNetworks
+  [[nodiscard]] const std::vector<OneTpuPoint>& one_tpu();  // those of kNetworks
   [[nodiscard]] const std::vector<NetworkPlans>& networks();
   [[nodiscard]] const std::vector<SweepPoint>& conv_sweep();
   [[nodiscard]] const std::vector<SweepPoint>& dense_sweep();

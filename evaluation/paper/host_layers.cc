@@ -34,7 +34,7 @@ Timeline timeline_of(const Plan& plan, const DeviceSpec& device) {
   return simulate_timeline(loads, options);
 }
 
-// Adds what the devices of a timeline do, the first of them in lane `first_lane`.
+// Adds the activities of a timeline's devices, beginning in lane `first_lane`.
 void add_lanes(figure::Lanes& chart, const Timeline& timeline, std::size_t first_lane) {
   std::map<std::pair<std::uint32_t, std::uint64_t>, figure::Lanes::Label> inputs;
   for (const TimelineEvent& event : timeline.events) {

@@ -1,4 +1,4 @@
-// What each TPU keeps and what is streamed to it.
+// Shows the bytes that each TPU keeps and those streamed to it.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -21,10 +21,11 @@ struct Row {
   std::uint64_t parameter_bytes = 0;
   std::uint64_t macs = 0;
   double simulated_ms = 0;
-  double measured_ms = 0;  // or published; 0: not
+  double measured_ms = 0;  // measured or published; 0: neither
 };
 
-// Rows of a sweep, simulated as for the accuracy, so with the time of the measured session.
+// Adds the rows of a sweep. Their simulated times are those of the accuracy tables, which include
+// the time of the measured session.
 void add_sweep(std::vector<Row>& rows, const char* kind, const std::string& stem,
                const std::vector<SweepPoint>& points, const AccuracySeries& measured) {
   for (std::size_t i = 0; i < points.size(); ++i) {

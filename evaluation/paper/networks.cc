@@ -57,7 +57,7 @@ std::vector<NetworkPlans> plan_networks(const DeviceSpec& device,
   std::mutex mutex;
   std::exception_ptr failure;
   const auto work = [&] {
-    // The last ones take the longest, so they come first.
+    // The last networks take the longest, so they come first.
     for (std::size_t i = taken++; i < kNetworks.size(); i = taken++) {
       const std::size_t at = kNetworks.size() - 1 - i;
       try {

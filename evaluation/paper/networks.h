@@ -1,4 +1,4 @@
-// Every strategy on the CNNs of the paper.
+// Plans every strategy on the CNNs of the paper.
 #pragma once
 
 #include <array>
@@ -14,12 +14,12 @@ namespace segue::paper {
 
 struct Network {
   const char* name;  // of the zoo
-  // Parameters over 8 MiB, rounded up, as the paper is likely to choose it; two where 7.6 and 7.9
-  // MiB do not fit one for padding and activations.
+  // The number of TPUs that the paper probably uses: parameters divided by 8 MiB, rounded up, and
+  // two for 7.6 and 7.9 MiB, which do not fit in one because of padding and activations.
   std::uint32_t tpus;
 };
 
-// Membership of each in the paper's list is a guess: "state-of-the-art CNN models".
+// It is a guess that these are the paper's "state-of-the-art CNN models".
 inline constexpr std::array<Network, 21> kNetworks{{
     {"mobilenet", 1},          {"mobilenetv2", 1},        {"nasnetmobile", 1},
     {"efficientnetliteb0", 1}, {"efficientnetliteb1", 1}, {"efficientnetliteb2", 1},
@@ -49,23 +49,23 @@ struct NetworkPlans {
 };
 [[nodiscard]] NetworkPlans plan_network(const Network& network, const DeviceSpec& device);
 
-// All of kNetworks, by as many threads as there are cores. `on_done` is called after each, from
-// several threads.
+// Plans all of kNetworks with as many threads as there are cores. `on_done` is called after each
+// network, from several threads.
 [[nodiscard]] std::vector<NetworkPlans> plan_networks(const DeviceSpec& device,
                                                       const std::function<void()>& on_done);
 
-// One TPU for each segment.
+// Makes a plan with one TPU for each segment.
 [[nodiscard]] Plan even_plan(const Graph& graph, const Segmentation& segmentation,
                              const DeviceSpec& device, Strategy strategy);
 
-// Proven; `max_replicas` 0: any number of TPUs on one stage.
+// Makes a proven plan. With `max_replicas` 0, a stage may have any number of TPUs.
 [[nodiscard]] Plan optimal_plan(const Graph& graph, const DeviceSpec& device, std::uint32_t tpus,
                                 std::uint32_t max_replicas);
 
-// `slower` takes so many times as long between results.
+// Returns the time between results of `slower` divided by that of `faster`.
 [[nodiscard]] double ratio(const Plan& slower, const Plan& faster);
 
-// As the paper counts: time of a batch of 15 from the first to the last result, per input.
+// As in the paper, times per input are those of a batch of 15 up to the last result.
 inline constexpr std::uint64_t kBatch = 15;
 [[nodiscard]] Nanoseconds batch_time(const Plan& plan, const DeviceSpec& device,
                                      std::uint64_t inputs = kBatch);

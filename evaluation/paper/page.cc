@@ -16,7 +16,7 @@ namespace {
 
 using figure::escaped;
 
-// Longer tables are in the CSV files alone.
+// Longer tables are only in the CSV files.
 constexpr std::size_t kMostRows = 60;
 
 std::string html_of(const Table& table) {
@@ -69,7 +69,8 @@ std::string choice(const char* name, const std::string& value, const std::string
       name, value, escaped(label), is_chosen ? " checked" : "", escaped(label));
 }
 
-// For the charts that differ in the number of TPUs, and to bring out one strategy in all.
+// Returns controls that choose the number of TPUs of charts and highlight one strategy in all
+// charts.
 std::string controls(std::span<const Experiment> experiments) {
   std::set<std::uint32_t> counts;
   for (const Experiment& experiment : experiments) {
@@ -105,7 +106,7 @@ std::string paper_page(std::span<const Experiment> experiments) {
   std::string body = contents(experiments);
   bool has_controls = false;
   for (const Experiment& experiment : experiments) {
-    // Where what they change begins.
+    // The controls are placed before the first chart that they change.
     const bool varies = std::ranges::any_of(experiment.charts,
                                             [](const PaperChart& chart) { return chart.tpus > 0; });
     if (varies && !has_controls) body += controls(experiments);

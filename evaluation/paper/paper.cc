@@ -15,7 +15,7 @@ namespace {
 struct Entry {
   std::string_view name;
   Experiment (*evaluate)(paper::Evaluation&);
-  bool plans_networks;  // the first of these waits for the plans of all CNNs
+  bool plans_networks;  // needs the plans of all CNNs, for which the first of these waits
 };
 
 constexpr std::array<Entry, 12> kEntries{{

@@ -1,13 +1,14 @@
-/// The evaluation of "Balanced segmentation of CNNs for multi-TPU inference" (J. Supercomputing 81,
-/// 2025), made again on the simulator, beside what others measured or published.
+/// Reproduces the evaluation of "Balanced segmentation of CNNs for multi-TPU inference" (J.
+/// Supercomputing 81, 2025) on the simulator, next to measured and published numbers.
 ///
 /// Each experiment is a folder: README.md (what it shows, the command, the result, the error, what
-/// is missed), its tables as CSV and its charts as SVG. `paper_page` puts all of them on one HTML
-/// page. Times are simulated but where "measured" or "published" is said; the measured ones are
-/// part of the library (segue/accuracy.h).
+/// is missing), its tables as CSV and its charts as SVG. `paper_page` puts all of them on one HTML
+/// page. Times are simulated unless they are called "measured" or "published". The measured ones
+/// are part of the program (evaluation/accuracy/accuracy.h).
 ///
-/// Deterministic: the same bytes whatever the number of threads. Takes under a minute on two cores
-/// for all, most of it for the plans of 21 CNNs on 1 to 8 TPUs, which the threads share.
+/// The output has the same bytes with any number of threads. All experiments take under a minute on
+/// two cores. Most of this time is for the plans of 21 CNNs on 1 to 8 TPUs, which the threads
+/// share.
 #pragma once
 
 #include <cstdint>
@@ -35,10 +36,10 @@ struct PaperTable {
 struct PaperChart {
   std::string name;  // of its file, without .svg
   std::string caption;
-  std::uint32_t tpus = 0;  // where it is one of several that differ in the number of TPUs
+  std::uint32_t tpus = 0;  // if several charts differ in the number of TPUs
   std::string file;        // an SVG file, light and dark
-  std::string wide;        // elements for a page that brings the style: for screens,
-  std::string narrow;      // and for telephones
+  std::string wide;        // elements for screens, for a page that contains the style
+  std::string narrow;      // elements for telephones
 };
 
 struct Experiment {
@@ -48,7 +49,7 @@ struct Experiment {
   std::string readme;   // Markdown
   std::vector<PaperTable> tables;
   std::vector<PaperChart> charts;
-  std::string drawing = {};  // of characters, where there is no chart
+  std::string drawing = {};  // made of characters, if there is no chart
 
   [[nodiscard]] std::vector<PaperFile> files() const;
 };
@@ -57,15 +58,15 @@ struct Experiment {
 /// "figure6", "real_models", "memory", "profile", "comparison", "beyond", "detectors", "accuracy".
 [[nodiscard]] std::vector<std::string_view> experiment_names();
 
-/// How many of `total` steps are done. Called from several threads, by one at a time.
+/// Gets the number of finished steps. It is called from several threads, but by one at a time.
 using PaperProgress = std::function<void(std::size_t done, std::size_t total)>;
 
-/// Throws Error(kInvalidArgument) for a name that is none of experiment_names().
+/// Throws Error(kInvalidArgument) for a name that is not in experiment_names().
 [[nodiscard]] std::vector<Experiment> reproduce_paper(std::span<const std::string_view> names,
                                                       const PaperProgress& progress = {});
 
-/// One HTML file that opens without a network, with a control for the number of TPUs and one that
-/// brings out a strategy.
+/// Returns one HTML file that needs no network, with a control for the number of TPUs and one that
+/// highlights a strategy.
 [[nodiscard]] std::string paper_page(std::span<const Experiment> experiments);
 
 }  // namespace segue

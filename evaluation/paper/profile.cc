@@ -20,7 +20,7 @@ double over_vendor(const SweepPoint& point, std::size_t at) {
   return to_s(point.pipelines[at].vendor_batch) / to_s(point.pipelines[at].profiled_batch);
 }
 
-// "2+1+1+1": operators of each stage.
+// Returns the operators of each stage as "2+1+1+1".
 std::string operators_text(const Plan& plan) {
   std::vector<std::size_t> counts;
   for (const Stage& stage : plan.stages) counts.push_back(stage.operators.size());
@@ -65,7 +65,7 @@ const SweepPoint& largest(const std::vector<SweepPoint>& points, const Value& va
   return *std::ranges::max_element(points, {}, value);
 }
 
-// Largest speed-ups beside those of the authors' files.
+// Compares the largest speed-ups with those of the authors' files.
 Table largest_table(const std::vector<SweepPoint>& conv, const std::vector<SweepPoint>& dense) {
   Table table{
       {{"what", Table::Align::kLeft}, {"simulated"}, {"simulated_at"}, {"authors"}, {"authors_at"}},

@@ -7,7 +7,7 @@
 namespace segue::paper {
 namespace {
 
-// Of 2, 3 and 4 TPUs: [0] to [2].
+// Positions 0 to 2 are 2, 3 and 4 TPUs.
 figure::Look look_of_count(std::size_t position) {
   using figure::Shape;
   const std::array<figure::Look, 3> looks{{{"compiler", Shape::kSquare, "2 3"},

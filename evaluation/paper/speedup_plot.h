@@ -1,4 +1,4 @@
-// Speed-ups of the synthetic networks over one TPU.
+// Plots speed-ups of the synthetic networks over one TPU.
 #pragma once
 
 #include <string>
@@ -9,14 +9,14 @@
 
 namespace segue::paper {
 
-// Of 2, 3 or 4 TPUs, without points yet.
+// Makes a series for 2, 3 or 4 TPUs without points.
 [[nodiscard]] figure::Series series_of_count(std::size_t tpus, bool is_measured);
 
-// Both axes from 0; without series yet.
+// Makes a plot whose axes begin at 0, without series.
 [[nodiscard]] figure::XyPlot plot_from_zero(std::string title, const char* x_title,
                                             const char* y_title);
 
-// In batches of 15, simulated; `time` is of one of the strategies.
+// Plots simulated speed-ups in batches of 15; `time` returns the time of one of the strategies.
 [[nodiscard]] figure::XyPlot speedup_plot(const std::string& title, const char* size_title,
                                           const std::vector<SweepPoint>& points,
                                           Nanoseconds SweepPoint::Pipeline::*time);

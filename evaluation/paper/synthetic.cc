@@ -109,7 +109,7 @@ Table table_of(const Family& family) {
   return table;
 }
 
-// The largest difference to what Google's compiler reports, MiB.
+// Returns the largest difference from the reports of Google's compiler in MiB.
 double memory_error(const Family& family) {
   double worst = 0;
   for (std::size_t i = 0; i < family.points.size(); ++i) {

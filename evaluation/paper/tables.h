@@ -1,4 +1,4 @@
-// Tables of experiments that are made for other devices, or shown elsewhere, too.
+// Tables of experiments that are also made for other devices or shown elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,14 @@
 
 namespace segue::paper {
 
-// Results per second by every strategy.
+// Returns results per second for every strategy.
 [[nodiscard]] Table throughput_table(const std::vector<NetworkPlans>& networks, std::uint32_t tpus);
 
-// Geometric mean over the networks.
+// Returns the geometric mean over the networks.
 [[nodiscard]] double planner_over_balanced(const std::vector<NetworkPlans>& networks,
                                            std::uint32_t tpus);
 
-// Times of CNNs on one TPU that Coral publishes, beside the simulated ones.
+// Returns the times of CNNs on one TPU that Coral publishes, next to simulated ones.
 [[nodiscard]] Table published_table();
 
 }  // namespace segue::paper

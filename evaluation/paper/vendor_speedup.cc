@@ -27,8 +27,8 @@ double three_tpus_ms(std::int32_t filters) {
   return to_ms(SweepPredictor(filters).pipeline(3, 100, kMeasuredHost));
 }
 
-// Batches of 100, as measured, each over one TPU of the same kind: measured over measured,
-// simulated over simulated. Three TPUs were measured at some widths only.
+// Returns speed-ups in batches of 100, as measured. Measured times are divided by measured times of
+// one TPU, and simulated times by simulated ones. Three TPUs were measured at some widths only.
 std::vector<Speedup> speedups(Evaluation& evaluation) {
   std::vector<Speedup> result;
   for (std::size_t i = 0; i < kSeries.size(); ++i) {
@@ -71,7 +71,7 @@ figure::XyPlot measured_plot(const std::vector<Speedup>& rows) {
   return plot;
 }
 
-// What the paper shows: batches of 15; by the catalogue's device, on which nothing is shared.
+// Plots the paper's case: batches of 15 on the catalogue's device, on which nothing is shared.
 figure::XyPlot batch_15_plot(const std::vector<SweepPoint>& points) {
   auto plot = speedup_plot("Speed-up of Segm_Comp, batches of 15", "filters of each layer", points,
                            &SweepPoint::Pipeline::vendor_batch);
@@ -127,10 +127,10 @@ Table batch_15_table(const std::vector<SweepPoint>& points) {
   return table;
 }
 
-// Below, the host's noise is as large as what is measured.
+// With fewer filters, the host's noise is as large as the measured time.
 constexpr std::int32_t kLeastFilters = 100;
 
-// The largest speed-up per number of TPUs, measured and simulated.
+// Returns the largest measured and simulated speed-up per number of TPUs.
 Table largest_table(const std::vector<Speedup>& rows) {
   Table table{
       {{"TPUs"}, {"measured"}, {"measured_at_filters"}, {"simulated"}, {"simulated_at_filters"}},
@@ -152,7 +152,7 @@ Table largest_table(const std::vector<Speedup>& rows) {
   return table;
 }
 
-// Networks that two TPUs make slower.
+// Counts the networks that are slower on two TPUs.
 std::ptrdiff_t count_losing(const std::vector<Speedup>& rows, bool is_measured) {
   return std::ranges::count_if(rows, [&](const Speedup& row) {
     return row.tpus == 2 && (is_measured ? row.measured.value_or(1) : row.simulated) < 1;

@@ -1,4 +1,4 @@
-// Words, charts and tables of an experiment.
+// Writes texts, charts and tables of an experiment.
 #pragma once
 
 #include <cmath>
@@ -13,9 +13,9 @@
 
 namespace segue::paper {
 
-// The text src/paper/texts/NAME.md with each {{KEY}} replaced by its value. {{finding}} is the
-// experiment's, {{table NAME}} one of its tables, {{chart NAME}} a picture of one of its charts.
-// Throws Error(kInternal) for a key without a value.
+// Makes the README from evaluation/paper/texts/NAME.md, in which each {{KEY}} is replaced by its
+// value. {{finding}} is the experiment's, {{table NAME}} one of its tables, and {{chart NAME}} a
+// picture of one of its charts. Throws Error(kInternal) for a key without a value.
 void write_readme(Experiment& experiment, const std::map<std::string, std::string>& values = {});
 
 template <typename Figure>
@@ -28,12 +28,12 @@ template <typename Figure>
           figure::file_of(wide), figure::embedded(wide), figure::embedded(draw(figure, kNarrow))};
 }
 
-// tera_operations_per_s of a time that may be measured.
+// Returns tera_operations_per_s for a time, which may be measured.
 [[nodiscard]] inline double tops(std::uint64_t macs, double ms) {
   return tera_operations_per_s(macs, Nanoseconds(std::llround(1e6 * ms)));
 }
 
-// How strategies look in every chart.
+// Returns how a strategy looks in every chart.
 [[nodiscard]] figure::Look look_of(std::string_view strategy);
 
 }  // namespace segue::paper
