@@ -103,6 +103,20 @@ TEST(ParameterFootprint, ChannelConstantTakes16Bytes) {
   EXPECT_EQ(footprint_of(b, 1).bytes, 48U);
 }
 
+// Compiler 16 stores a constant per channel in 16 outputs, compilers 1.0 and 2.0 in 64.
+TEST(ParameterFootprint, ChannelConstantsFillNarrowUnit) {
+  ModelBuilder b;
+  const auto x = b.input("x", {1, 8, 8, 24});
+  const auto y = b.tensor("y", {1, 8, 8, 24});
+  b.op(tflite::BuiltinOperator::MUL, {x, b.constant("c", tflite::TensorType::INT8, {24})}, {y});
+  b.output(y);
+  const Model model = b.build();
+  EXPECT_EQ(parameter_footprint(model, OperatorId{0}, device()).bytes, 24U * 16);
+  DeviceSpec first = device();
+  first.memory.narrow_outputs = first.memory.output_lanes;
+  EXPECT_EQ(parameter_footprint(model, OperatorId{0}, first).bytes, 24U * 64);
+}
+
 TEST(ParameterFootprint, NoParametersTakeNoBytes) {
   ModelBuilder b;
   b.output(b.relu(b.input("x", {1, 4}), "y"));

@@ -41,6 +41,23 @@ void convolution(ModelBuilder& b, int version, std::vector<std::int32_t> shape) 
   b.raw().operator_codes.back()->version = version;
 }
 
+// Two maps joined along an additional dimension.
+TensorIndex pack(ModelBuilder& b, std::vector<std::int32_t> shape) {
+  const auto x = b.input("x", {1, 16, 16, 3});
+  const auto y = b.tensor("packed", std::move(shape));
+  b.op(B::PACK, {x, x}, {y});
+  b.output(y);
+  return y;
+}
+
+// As SSD with FPN enlarges maps.
+void reshape_of_packed(ModelBuilder& b) {
+  const auto packed = pack(b, {1, 16, 2, 16, 3});
+  const auto y = b.tensor("y", {1, 32, 16, 3});
+  b.op(B::RESHAPE, {packed}, {y});
+  b.output(y);
+}
+
 class Placement : public ::testing::TestWithParam<Case> {};
 
 TEST_P(Placement, OperatorHasHostCauseAndRemedy) {
@@ -53,94 +70,106 @@ TEST_P(Placement, OperatorHasHostCauseAndRemedy) {
   EXPECT_THAT(host_reason(model, last).remedy, HasSubstr(GetParam().remedy));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Placement,
-                         ::testing::Values(Case{"Convolution", HostCause::kNone,
-                                                [](ModelBuilder& b) {
-                                                  convolution(b, 5, {1, 4, 4, 4});
-                                                },
-                                                "", ""},
-                                           Case{"ConvolutionVersion", HostCause::kVersion,
-                                                [](ModelBuilder& b) {
-                                                  convolution(b, 6, {1, 4, 4, 4});
-                                                },
-                                                "version 6", "older TensorFlow"},
-                                           Case{"QuantizeVersion", HostCause::kVersion,
-                                                [](ModelBuilder& b) {
-                                                  unary(b, B::QUANTIZE, 3, {1, 4});
-                                                },
-                                                "version 3", ""},
-                                           Case{"PadVersion", HostCause::kVersion,
-                                                [](ModelBuilder& b) {
-                                                  unary(b, B::PAD, 4, {1, 4, 4, 4});
-                                                },
-                                                "version 4", ""},
-                                           Case{"TransposeConvVersion", HostCause::kVersion,
-                                                [](ModelBuilder& b) {
-                                                  unary(b, B::TRANSPOSE_CONV, 4, {1, 4, 4, 4});
-                                                },
-                                                "version 4", ""},
-                                           Case{"Gelu", HostCause::kOperation,
-                                                [](ModelBuilder& b) {
-                                                  unary(b, B::GELU, 1, {1, 4});
-                                                },
-                                                "does not support this operation",
-                                                "supported operations"},
-                                           Case{"Exp", HostCause::kOperation,
-                                                [](ModelBuilder& b) {
-                                                  unary(b, B::EXP, 2, {1, 4});
-                                                },
-                                                "", ""},
-                                           Case{"BatchOfMaps", HostCause::kBatch,
-                                                [](ModelBuilder& b) {
-                                                  convolution(b, 3, {4, 4, 4, 4});
-                                                },
-                                                "batch", "batch size 1"},
-                                           Case{"BatchOfVectors", HostCause::kBatch,
-                                                [](ModelBuilder& b) {
-                                                  b.output(b.dense(b.input("x", {4, 8}), "y", 8));
-                                                },
-                                                "batch", "batch size 1"},
-                                           Case{"Matrix", HostCause::kNone,
-                                                [](ModelBuilder& b) {
-                                                  unary(b, B::RELU, 2, {4, 8});
-                                                },
-                                                "", ""},
-                                           Case{"FourInnerDimensions", HostCause::kDimensions,
-                                                [](ModelBuilder& b) {
-                                                  unary(b, B::RESHAPE, 1, {1, 16, 16, 1, 3});
-                                                },
-                                                "more than 3 inner dimensions", "reshape"},
-                                           Case{"ThreeInnerDimensions", HostCause::kNone,
-                                                [](ModelBuilder& b) {
-                                                  unary(b, B::RESHAPE, 1, {1, 1, 16, 16, 3});
-                                                },
-                                                "", ""},
-                                           Case{"ComputedWeights", HostCause::kWeights,
-                                                [](ModelBuilder& b) {
-                                                  const TensorIndex x = b.input("x", {1, 4});
-                                                  const TensorIndex w = b.input("w", {8, 4});
-                                                  const TensorIndex y = b.tensor("y", {1, 8});
-                                                  b.op(B::FULLY_CONNECTED, {x, w, -1}, {y});
-                                                  b.output(y);
-                                                },
-                                                "computed at run time", "constants"},
-                                           Case{"LargeSoftmax", HostCause::kSoftmax,
-                                                [](ModelBuilder& b) {
-                                                  unary(b, B::SOFTMAX, 2, {1, 16001});
-                                                },
-                                                "16000", "remove it"},
-                                           Case{"Softmax", HostCause::kNone,
-                                                [](ModelBuilder& b) {
-                                                  unary(b, B::SOFTMAX, 2, {1, 16000});
-                                                },
-                                                "", ""},
-                                           Case{"Float", HostCause::kType,
-                                                [](ModelBuilder& b) {
-                                                  unary(b, B::RELU, 2, {1, 4});
-                                                  b.at(0).type = tflite::TensorType::FLOAT32;
-                                                },
-                                                "FLOAT32", "full integer quantization"}),
-                         [](const auto& one) { return std::string(one.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    All, Placement,
+    ::testing::Values(Case{"Convolution", HostCause::kNone,
+                           [](ModelBuilder& b) {
+                             convolution(b, 5, {1, 4, 4, 4});
+                           },
+                           "", ""},
+                      Case{"ConvolutionVersion", HostCause::kVersion,
+                           [](ModelBuilder& b) {
+                             convolution(b, 6, {1, 4, 4, 4});
+                           },
+                           "version 6", "older TensorFlow"},
+                      Case{"QuantizeVersion", HostCause::kVersion,
+                           [](ModelBuilder& b) {
+                             unary(b, B::QUANTIZE, 3, {1, 4});
+                           },
+                           "version 3", ""},
+                      Case{"PadVersion", HostCause::kVersion,
+                           [](ModelBuilder& b) {
+                             unary(b, B::PAD, 4, {1, 4, 4, 4});
+                           },
+                           "version 4", ""},
+                      Case{"TransposeConvVersion", HostCause::kVersion,
+                           [](ModelBuilder& b) {
+                             unary(b, B::TRANSPOSE_CONV, 4, {1, 4, 4, 4});
+                           },
+                           "version 4", ""},
+                      Case{"Gelu", HostCause::kOperation,
+                           [](ModelBuilder& b) {
+                             unary(b, B::GELU, 1, {1, 4});
+                           },
+                           "does not support this operation", "supported operations"},
+                      Case{"Exp", HostCause::kOperation,
+                           [](ModelBuilder& b) {
+                             unary(b, B::EXP, 2, {1, 4});
+                           },
+                           "", ""},
+                      Case{"BatchOfMaps", HostCause::kBatch,
+                           [](ModelBuilder& b) {
+                             convolution(b, 3, {4, 4, 4, 4});
+                           },
+                           "batch", "batch size 1"},
+                      Case{"BatchOfVectors", HostCause::kBatch,
+                           [](ModelBuilder& b) {
+                             b.output(b.dense(b.input("x", {4, 8}), "y", 8));
+                           },
+                           "batch", "batch size 1"},
+                      Case{"Matrix", HostCause::kNone,
+                           [](ModelBuilder& b) {
+                             unary(b, B::RELU, 2, {4, 8});
+                           },
+                           "", ""},
+                      Case{"FourInnerDimensions", HostCause::kDimensions,
+                           [](ModelBuilder& b) {
+                             unary(b, B::RESHAPE, 1, {1, 16, 16, 1, 3});
+                           },
+                           "more than 3 inner dimensions", "reshape"},
+                      Case{"ThreeInnerDimensions", HostCause::kNone,
+                           [](ModelBuilder& b) {
+                             unary(b, B::RESHAPE, 1, {1, 1, 16, 16, 3});
+                           },
+                           "", ""},
+                      Case{"PackOfMaps", HostCause::kNone,
+                           [](ModelBuilder& b) {
+                             pack(b, {1, 16, 2, 16, 3});
+                           },
+                           "", ""},
+                      Case{"ReshapeOfPackedMaps", HostCause::kNone,
+                           [](ModelBuilder& b) { reshape_of_packed(b); }, "", ""},
+                      Case{"PackAlongBatch", HostCause::kDimensions,
+                           [](ModelBuilder& b) {
+                             pack(b, {2, 1, 16, 16, 3});
+                           },
+                           "more than 3 inner dimensions", "reshape"},
+                      Case{"ComputedWeights", HostCause::kWeights,
+                           [](ModelBuilder& b) {
+                             const TensorIndex x = b.input("x", {1, 4});
+                             const TensorIndex w = b.input("w", {8, 4});
+                             const TensorIndex y = b.tensor("y", {1, 8});
+                             b.op(B::FULLY_CONNECTED, {x, w, -1}, {y});
+                             b.output(y);
+                           },
+                           "computed at run time", "constants"},
+                      Case{"LargeSoftmax", HostCause::kSoftmax,
+                           [](ModelBuilder& b) {
+                             unary(b, B::SOFTMAX, 2, {1, 16001});
+                           },
+                           "16000", "remove it"},
+                      Case{"Softmax", HostCause::kNone,
+                           [](ModelBuilder& b) {
+                             unary(b, B::SOFTMAX, 2, {1, 16000});
+                           },
+                           "", ""},
+                      Case{"Float", HostCause::kType,
+                           [](ModelBuilder& b) {
+                             unary(b, B::RELU, 2, {1, 4});
+                             b.at(0).type = tflite::TensorType::FLOAT32;
+                           },
+                           "FLOAT32", "full integer quantization"}),
+    [](const auto& one) { return std::string(one.param.name); });
 
 // Makes a convolution on the TPU and a dense layer that only the host computes.
 Model with_host_tail(std::int32_t units) {
@@ -202,7 +231,21 @@ TEST(HostCost, Int8ActivationUsesLookupRate) {
   }
 }
 
-// The operator's first input is the output's shape.
+// Post-processing reads each score once, which is a quarter of other arithmetic.
+TEST(HostCost, PostProcessCountsScores) {
+  ModelBuilder b;
+  const auto boxes = b.input("boxes", {1, 1000, 4});
+  const auto scores = b.input("scores", {1, 1000, 91});
+  const auto y = b.tensor("y", {1, 10, 4});
+  b.op(B::CUSTOM, {boxes, scores}, {y});
+  b.raw().operator_codes.back()->custom_code = "TFLite_Detection_PostProcess";
+  b.output(y);
+  EXPECT_NEAR(host_ns(b.build()), 91000 * host().element_ns.value / 4, 2);
+  b.raw().operator_codes.back()->custom_code = "Another";
+  EXPECT_NEAR(host_ns(b.build()), 91000 * host().element_ns.value, 2);
+}
+
+// The first input is the output's shape.
 TEST(HostCost, FloatTransposeConvUsesFloatRate) {
   ModelBuilder b;
   const auto shape = b.int32_constant("shape", {1, 16, 16, 32});

@@ -78,6 +78,20 @@ TEST(OperatorWork, AddReadsSecondOperand) {
   EXPECT_EQ(cycles(b), 4U * 17 + kStart);
 }
 
+std::uint64_t product_cycles(const std::vector<std::int32_t>& second) {
+  ModelBuilder b;
+  const auto y = b.tensor("y", {1, 8, 8, 65});
+  b.op(tflite::BuiltinOperator::MUL, {b.input("x", {1, 8, 8, 65}), b.input("s", second)}, {y});
+  b.output(y);
+  return cycles(b);
+}
+
+// SiLU multiplies a map by its LOGISTIC; squeeze-and-excitation multiplies one by a pixel.
+TEST(OperatorWork, ProductOfMapsTakes24CyclesAWord) {
+  EXPECT_EQ(product_cycles({1, 8, 8, 65}), 24 * 4U * 17 + kStart);
+  EXPECT_EQ(product_cycles({1, 1, 1, 65}), 4U * 17 + kStart);
+}
+
 TEST(OperatorWork, ReshapeIsFree) {
   ModelBuilder b;
   const auto x = b.input("x", {1, 2, 2, 4});

@@ -9,8 +9,6 @@ namespace {
 
 constexpr std::uint64_t kScaleBytes = 8;
 constexpr std::uint64_t kBiasBytes = 4;
-// A constant per channel takes 16 bytes for each stored byte.
-constexpr std::uint64_t kChannelUnit = 16;
 
 // Returns the number of outputs as stored.
 std::uint64_t packed(std::uint64_t outputs, const ParameterMemory& memory) {
@@ -78,14 +76,18 @@ bool is_per_channel(const Tensor& constant) {
 }
 
 // Constants of operators without a rule, and those of element-wise operators that unfolded batch
-// normalization leaves. Paddings, axes and shapes (32 bits) and scalars are part of the program.
-ParameterFootprint uncached_constants(const Model& model, const Operator& op) {
+// normalization leaves. A constant per channel takes the unit of narrow layers for each stored
+// byte: 16 bytes by compiler 16, 64 by the first compilers. Paddings, axes and shapes (32 bits) and
+// scalars are part of the program.
+ParameterFootprint uncached_constants(const Model& model, const Operator& op,
+                                      const ParameterMemory& memory) {
   ParameterFootprint result;
   for (std::size_t i = 0; i < op.inputs.size(); ++i) {
     const Tensor* tensor = constant_input(model, op, i);
     if (tensor == nullptr || tensor->shape.empty() || tensor->data.size() <= 1) continue;
     if (tensor->type == ElementType::kInt8 || tensor->type == ElementType::kUint8)
-      result.bytes += tensor->data.size() * (is_per_channel(*tensor) ? kChannelUnit : 1);
+      result.bytes +=
+          tensor->data.size() * (is_per_channel(*tensor) ? as_integer(memory.narrow_outputs) : 1);
   }
   result.is_cacheable = result.bytes == 0;
   return result;
@@ -103,7 +105,7 @@ ParameterFootprint parameter_footprint(const Model& model, OperatorId id,
   if (loop == Loop::kRecurrent) return recurrent_footprint(model, op, memory);
   const Tensor* weights = constant_input(model, op, 1);
   if (weights == nullptr || op.inputs[0] < 0 || op.outputs.empty())
-    return uncached_constants(model, op);
+    return uncached_constants(model, op, memory);
   const std::uint64_t taps = extent(*weights, 1) * extent(*weights, 2);
   switch (loop) {
     case Loop::kConvolution:
@@ -119,7 +121,7 @@ ParameterFootprint parameter_footprint(const Model& model, OperatorId id,
     case Loop::kDense:
       return dense_footprint(model, op, *weights, memory);
     default:
-      return uncached_constants(model, op);
+      return uncached_constants(model, op, memory);
   }
 }
 

@@ -66,6 +66,11 @@ double visits(const Model& model, OperatorId id) {
   return most;
 }
 
+// The share of `host_element` that SSD's post-processing takes per class score, because it reads
+// each score once, and decodes and compares few boxes: 3 ns (docs/cost-model.md, "What the host
+// computes").
+constexpr double kScoreShare = 0.25;
+
 double arithmetic_ns(const Graph& graph, OperatorId id, const HostCompute& host) {
   const Model& model = graph.model();
   const Operator& op = model.op(id);
@@ -80,7 +85,8 @@ double arithmetic_ns(const Graph& graph, OperatorId id, const HostCompute& host)
   }
   const Constant& each =
       only_moves(op.code, is_of_floats) ? host.moved_element_ns : host.element_ns;
-  return visits(model, id) * each.value;
+  const double share = op.name == "TFLite_Detection_PostProcess" ? kScoreShare : 1;
+  return visits(model, id) * each.value * share;
 }
 
 }  // namespace

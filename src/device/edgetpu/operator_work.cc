@@ -125,6 +125,15 @@ std::uint64_t window_cycles(const Subject& subject, std::uint64_t high, std::uin
                 subject.device.timing.tap_cycles);
 }
 
+// Whether an operator multiplies two activations of one shape, as SiLU does: x times LOGISTIC of x.
+bool multiplies_maps(const Subject& subject) {
+  if (subject.op().code != OpCode::kMul) return false;
+  const Tensor* const left = subject.input(0);
+  const Tensor* const right = subject.input(1);
+  return left != nullptr && right != nullptr && !left->is_constant() && !right->is_constant() &&
+         std::ranges::equal(left->shape, right->shape);
+}
+
 std::uint64_t loop_cycles(const Subject& subject, Loop loop) {
   const Tensor* const weights = constant_input(subject.model, subject.op(), 1);
   const OperatorWindow window = subject.model.window(subject.id);
@@ -145,8 +154,12 @@ std::uint64_t loop_cycles(const Subject& subject, Loop loop) {
       return window_cycles(subject, window.height, window.width);
     case Loop::kInterpolation:
       return window_cycles(subject, 2, 2);
-    case Loop::kBinary:
-      return words(subject.output(), subject.device);
+    case Loop::kBinary: {
+      // A fit to YOLOv8n at two clocks (docs/cost-model.md, "The array").
+      constexpr std::uint64_t kProductCycles = 24;
+      return product(
+          {words(subject.output(), subject.device), multiplies_maps(subject) ? kProductCycles : 1});
+    }
     case Loop::kReduction:
       if (subject.input(0) != nullptr) return words(*subject.input(0), subject.device);
       break;

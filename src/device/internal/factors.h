@@ -27,10 +27,10 @@ struct KindFactors {
   ErrorFactors unknown;
 };
 inline constexpr std::array<KindFactors, 4> kKindFactors{{
-    {SegmentKind::kStreaming, {0.94, 1.11}, {0.93, 1.13}, {0.93, 1.13}},
+    {SegmentKind::kStreaming, {0.94, 1.11}, {0.93, 1.12}, {0.93, 1.13}},
     {SegmentKind::kConvolutions, {0.87, 1.19}, {0.87, 1.19}, {0.87, 1.44}},
     {SegmentKind::kDense, {0.62, 1.13}, {0.62, 1.13}, {0.62, 1.13}},
-    {SegmentKind::kSmall, {0.89, 1.07}, {0.89, 1.36}, {0.89, 1.40}},
+    {SegmentKind::kSmall, {0.89, 1.07}, {0.89, 1.36}, {0.89, 1.42}},
 }};
 
 }  // namespace segue
