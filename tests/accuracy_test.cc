@@ -79,6 +79,12 @@ INSTANTIATE_TEST_SUITE_P(
         ErrorBound{"predicted_devboard", 0.135, 0.30, 0}),
     [](const auto& row) { return std::string(row.param.key); });
 
+TEST(RecentHost, ThreeNetworksAreWithinTenPercent) {
+  const AccuracySummary summary = series("recent_host").all();
+  EXPECT_EQ(summary.rows, 3U);
+  EXPECT_LE(summary.worst_share, 0.10);
+}
+
 // At 452, 522 and 642 filters a layer no longer fits on the chip, and the time rises.
 TEST(ConvSweep, TimeStepsWhereLayersLeaveTheChip) {
   const auto step = [](int filters) {

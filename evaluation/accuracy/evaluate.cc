@@ -252,6 +252,19 @@ void add_published(std::vector<AccuracySeries>& all, const std::string& key_pref
   all.push_back(std::move(board));
 }
 
+void add_recent_host(std::vector<AccuracySeries>& all) {
+  AccuracySeries result = series("recent_host", "three networks on a host of 2026, USB 3, 250 MHz",
+                                 "x2q.net/post/google-coral-edge-tpu-experiments-2026",
+                                 "edgetpu-usb3", Role::kPredicted);
+  const DeviceSpec device = find_device(result.device);
+  for (const RecentHostRow& row : recent_host()) {
+    const Model model = open_model(std::string("zoo:") + row.model);
+    result.rows.push_back(
+        row_of(row.title, row.ms, ranged(model, predict(model, device), device), device, true));
+  }
+  all.push_back(std::move(result));
+}
+
 void add_dense_sweep(std::vector<AccuracySeries>& all) {
   AccuracySeries result = series("dense_sweep", "dense 64 -> N x 4 -> 10, one TPU", kAuthors,
                                  "edgetpu-pcie", Role::kFitted);
@@ -372,6 +385,7 @@ std::vector<AccuracySeries> evaluate_accuracy() {
   add_residual_net_on_card(all);
   add_published(all, "published_", "networks of the zoo", false);
   add_published(all, "predicted_", "networks added later", true);
+  add_recent_host(all);
   return all;
 }
 

@@ -146,6 +146,14 @@ const std::vector<PublishedTime>& published_times() {
   return kTimes;
 }
 
+const std::vector<RecentHostRow>& recent_host() {
+  static const std::vector<RecentHostRow> kRows{
+      {"mobilenet", "MobileNet v1", 3.9},
+      {"efficientnetedgetpul", "EfficientNet-EdgeTPU L", 31},
+      {"ssdmobilenetv2", "SSD MobileNet v2", 12}};
+  return kRows;
+}
+
 const std::vector<MobileNetRow>& mobilenets() {
   static const std::vector<MobileNetRow> kRows{
       {0.25, 128, 3.613}, {0.25, 160, 5.318}, {0.25, 192, 5.690}, {0.25, 224, 7.557},

@@ -160,4 +160,13 @@ struct PublishedTime {
 };
 [[nodiscard]] const std::vector<PublishedTime>& published_times();
 
+// One network over USB 3 with libedgetpu1-std 16 and pycoral on an Intel i9-13900K, as a blog
+// published it in 2026: x2q.net/post/google-coral-edge-tpu-experiments-2026.
+struct RecentHostRow {
+  const char* model;  // in the zoo
+  const char* title;
+  double ms;
+};
+[[nodiscard]] const std::vector<RecentHostRow>& recent_host();
+
 }  // namespace segue
