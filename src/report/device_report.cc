@@ -9,6 +9,8 @@
 namespace segue {
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 const char* word(Finding::Kind kind) {
   switch (kind) {
     case Finding::Kind::kGood:
@@ -53,7 +55,6 @@ std::string devices_text(std::span<const EdgeTpuDevice> devices, std::size_t wid
 }
 
 std::string devices_json(std::span<const EdgeTpuDevice> devices) {
-  using Json = nlohmann::ordered_json;
   const auto or_null = [](const std::string& text) {
     return text.empty() ? Json(nullptr) : Json(text);
   };

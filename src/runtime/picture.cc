@@ -4,6 +4,9 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <memory>
+
+#include "runtime/orientation.h"
 
 // stb_image refuses larger pictures before it allocates memory for them.
 #define STBI_MAX_DIMENSIONS 16384  // kMostPictureExtent
@@ -68,13 +71,18 @@ bool is_truncated_picture(std::string_view file) {
 }
 
 std::optional<Pixels> decode_picture(std::string_view file, int channels) {
-  Pixels pixels{.values = {nullptr, stbi_image_free}};
+  Pixels pixels;
   int of_file = 0;
-  pixels.values.reset(stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(file.data()),
-                                            static_cast<int>(file.size()), &pixels.width,
-                                            &pixels.height, &of_file, channels));
-  if (!pixels.values || pixels.width <= 0 || pixels.height <= 0) return std::nullopt;
-  return pixels;
+  const std::unique_ptr<stbi_uc, void (*)(void*)> values(
+      stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(file.data()),
+                            static_cast<int>(file.size()), &pixels.width, &pixels.height, &of_file,
+                            channels),
+      stbi_image_free);
+  if (!values || pixels.width <= 0 || pixels.height <= 0) return std::nullopt;
+  const auto bytes = static_cast<std::size_t>(pixels.width) *
+                     static_cast<std::size_t>(pixels.height) * static_cast<std::size_t>(channels);
+  pixels.values.assign(values.get(), values.get() + bytes);
+  return upright(std::move(pixels), channels, orientation_of(file));
 }
 
 void resize_picture(const std::uint8_t* pixels, int width, int height, int channels,

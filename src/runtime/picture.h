@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace segue {
 
@@ -14,10 +14,11 @@ inline constexpr int kMostPictureExtent = 16384;
 struct Pixels {
   int width = 0;
   int height = 0;
-  std::unique_ptr<std::uint8_t, void (*)(void*)> values;  // [height, width, channels]
+  std::vector<std::uint8_t> values;  // [height, width, channels]
 };
 
-// Decodes PNG, JPEG, BMP, GIF, PGM or PPM to 1 or 3 channels. Empty if the file is none of these.
+// Decodes PNG, JPEG, BMP, GIF, PGM or PPM to 1 or 3 channels of 8 bits, and applies the EXIF
+// orientation. 16-bit values are reduced to their upper byte. Returns nothing for other files.
 [[nodiscard]] std::optional<Pixels> decode_picture(std::string_view file, int channels);
 
 // Whether a picture file ends too early. The decoder fills missing pixels with arbitrary values.

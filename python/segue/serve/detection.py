@@ -21,6 +21,17 @@ from segue.serve.errors import Refused
 LOWEST_SCORE = 0.1
 # 8K UHD. A small file can claim to be a huge image, which would fill the memory.
 MOST_PIXELS = 7680 * 4320
+# How to make pictures upright, by their EXIF orientation.
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 # Pillow also reads formats whose decoders are old and rarely tested.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 
@@ -82,14 +93,30 @@ class Detection:
 
 
 def decode_image(data: bytes) -> Array:
-    """Returns [height, width, 3], uint8, RGB. Raises Refused."""
+    """Returns uint8 [height, width, 3], RGB, like read_picture (detection.h). Raises Refused."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if math.prod(image.size) > MOST_PIXELS:
                 raise Image.DecompressionBombError
-            return np.asarray(image.convert("RGB"))
+            image.load()  # raises an error if the pixels are damaged
+            return np.asarray(_to_8_bits(_upright(image)).convert("RGB"))
     except Image.DecompressionBombError:  # Pillow has its own limit
         raise Refused(413, f"the limit of an image is {MOST_PIXELS} pixels") from None
     except Exception as error:
         # Decoders raise OSError, SyntaxError, ValueError and others on damaged files.
         raise Refused(400, f"invalid image file: {error}") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a damaged EXIF block is ignored
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Reduces 16-bit grey to its upper byte; Pillow would make values above 255 white."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

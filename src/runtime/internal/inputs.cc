@@ -24,7 +24,7 @@ std::vector<std::uint8_t> decode(std::string_view file, const Port& port) {
   const int row_bytes = port.shape[2] * channels;
   std::vector<std::uint8_t> pixels(static_cast<std::size_t>(port.shape[1]) *
                                    static_cast<std::size_t>(row_bytes));
-  resize_picture(image->values.get(), image->width, image->height, channels,
+  resize_picture(image->values.data(), image->width, image->height, channels,
                  {pixels.data(), port.shape[2], port.shape[1], row_bytes});
   return pixels;
 }
