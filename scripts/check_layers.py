@@ -17,7 +17,7 @@ MODULES = {
     "base": ["error", "units", "file", "stop"],
     "model": ["model"],
     "graph": ["graph"],
-    "device": ["device", "cost"],
+    "device": ["device", "cost", "decoding"],
     "plan": ["plan", "timeline"],
     "planner": ["segmentation", "planner", "sweep"],
     "runtime": ["runtime", "edgetpu", "pipeline", "detection"],

@@ -90,6 +90,8 @@ class Schemas(unittest.TestCase):
                 (["simulate", "zoo:resnet50", "--tpus", "4"], "segue.simulate/2"),
                 (["compare", "zoo:conv5-f32", "--tpus", "1..7"], "segue.compare/2"),
                 (["compare", "zoo:densenet121", "--tpus", "1..3"], "segue.compare/2"),
+                (["compare", "zoo:yolov8n@320", "--tpus", "1..2", "--detect"], "segue.compare/2"),
+                (["simulate", "zoo:yolov8n@320", "--tpus", "2", "--detect"], "segue.simulate/2"),
                 (["paper", "accuracy"], "segue.accuracy/2")):
             with self.subTest(arguments=arguments):
                 self.assertEqual(self.expect_valid(segue(*arguments, "--json"))["schema"], name)
@@ -109,6 +111,16 @@ class Schemas(unittest.TestCase):
             with self.subTest(options=options):
                 plan = self.expect_valid(segue("plan", "zoo:resnet50", *options, "--json"))
                 self.assertEqual(plan["schema"], "segue.plan/2")
+
+    def test_plan_with_decoding_is_valid(self):
+        arguments = ["zoo:yolov8n@320", "--tpus", "2", "--detect", "--json"]
+        plan = self.expect_valid(segue("plan", *arguments))
+        self.assertEqual(plan["decoding"]["family"], "yolov8")
+        self.assertEqual((plan["decoding"]["boxes"], plan["decoding"]["scores"]), (2100, 2100 * 80))
+        simulated = json.loads(segue("simulate", *arguments))["decoding"]
+        for key in ("utilisation", "largest_queue", "mean_queue"):
+            simulated.pop(key)
+        self.assertEqual(simulated, plan["decoding"])
 
     def test_segment_documents_are_valid(self):
         parts = self.folder / "other"
@@ -327,6 +339,8 @@ class Width(unittest.TestCase):
                 ["plan", "zoo:efficientnetliteb0", "--tpus", "auto"],
                 ["compare", "zoo:resnet50", "--tpus", "1..4"],
                 ["simulate", "zoo:resnet50", "--tpus", "6"],
+                ["plan", "zoo:yolov8n@320", "--tpus", "3", "--detect"],
+                ["simulate", "zoo:yolov8n@320", "--tpus", "3", "--detect"],
                 ["inspect", "zoo:nasnetmobile"], ["inspect", "parts"],
                 ["split", "zoo:conv5-f32", "--tpus", "2", "-o", "other"],
                 ["verify", "m.tflite", "parts"], ["verify", "zoo:resnet50", "plan.json"],

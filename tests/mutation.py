@@ -49,7 +49,7 @@ BREAKS = [
     ("the hop is not part of the latency", "src/plan/internal/pipeline_pace.cc",
      "stage_latency_ns(shares_of(stage)) + hop_ns;", "stage_latency_ns(shares_of(stage)) + 0 * hop_ns;"),
     ("a shared link limits nothing", "src/plan/internal/pipeline_pace.cc",
-     "std::max(busiest_link_ns(stages, pools), host", "std::max(0 * busiest_link_ns(stages, pools), host"),
+     "{busiest_link_ns(stages, pools), host", "{0 * busiest_link_ns(stages, pools), host"),
     ("a proof may use more devices than the bound", "src/planner/certificate/check.cc",
      "if (used > bound_.devices) return false;", ""),
     ("a bound may be above what the plan reaches", "src/planner/certificate/check.cc",

@@ -214,7 +214,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadPlan{"EmptyStage", [](Json& j) { j["stages"][0]["operators"] = Json::array(); },
                 "stages[0].operators"},
         BadPlan{"NoReplicas", [](Json& j) { j["stages"][0]["replicas"] = 0; },
-                "stages[0].replicas: must be from 1 to 8192"},
+                "stages[0].replicas: must be from 1 to 1024, the largest number of devices of"},
         BadPlan{"WrongIndex", [](Json& j) { j["stages"][1]["index"] = 0; },
                 "stages[1].index: must be 1"},
         BadPlan{"NameThatEndsEarly", [](Json& j) { j["model"]["name"] = std::string("a\0b", 3); },

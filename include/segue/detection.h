@@ -46,9 +46,9 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string_view>
 #include <vector>
 
+#include "segue/decoding.h"
 #include "segue/model.h"
 #include "segue/pipeline.h"
 #include "segue/runtime.h"
@@ -65,8 +65,10 @@ struct Picture {
 };
 
 /// Reads a picture: PNG, JPEG, BMP, GIF (its first frame) or PPM, at most 16384 pixels wide and
-/// high. Transparency is ignored, and grey becomes RGB. Throws Error(kIo) when the file cannot be
-/// read, and Error(kInvalidArgument) when it is truncated or has another format.
+/// high. Transparency is ignored, grey becomes RGB, and 16-bit values are reduced to their upper
+/// byte. The picture is rotated and mirrored according to the EXIF orientation of a JPEG or PNG.
+/// Throws Error(kIo) when the file cannot be read, and Error(kInvalidArgument) when it is truncated
+/// or has another format.
 [[nodiscard]] Picture read_picture(const std::filesystem::path& path);
 
 /// The position of a picture in the input of a model: its point x is at left + scale_x * x.
@@ -98,11 +100,6 @@ struct Detection {
 };
 
 // --- Detectors
-
-/// How a model writes its boxes; see the list above.
-enum class DetectorFamily { kPostProcessed, kSsd, kEfficientDet, kYolov5, kYolov8 };
-/// Returns "post-processed", "SSD", "EfficientDet", "YOLOv5" or "YOLOv8".
-[[nodiscard]] std::string_view to_string(DetectorFamily family);
 
 /// A reference box of SSD or EfficientDet, relative to the model's input.
 struct Anchor {
@@ -147,6 +144,8 @@ class Detector {
   ~Detector();
 
   [[nodiscard]] DetectorFamily family() const;
+  /// Returns the size of the outputs that `decode` reads, to predict its time (decoding.h).
+  [[nodiscard]] DecodingWork work() const;
   [[nodiscard]] const DetectorOptions& options() const;
   /// The model's input: [1, H, W, 3].
   [[nodiscard]] const Port& input() const;

@@ -155,6 +155,9 @@ struct DeviceSpec {
   const DeviceModel* model = &edgetpu_model();
 };
 
+/// The largest number of devices in a pool.
+inline constexpr std::uint32_t kMostDevices = 1024;
+
 /// Equal devices of one computer.
 struct DevicePool {
   DeviceSpec device;
@@ -218,8 +221,8 @@ struct NamedConstant {
 
 /// Parses the DEVICES argument of commands: pools separated by commas, each
 /// `[COUNTx]DEVICE[:shared|:separate]`, as in "2xedgetpu-usb3,2xedgetpu-pcie:shared". Throws
-/// Error(kInvalidArgument) for another suffix and for a count of 0 or above 1024. Does not look up
-/// the devices.
+/// Error(kInvalidArgument) for another suffix and for a count of 0 or above kMostDevices. Does not
+/// look up the devices.
 [[nodiscard]] std::vector<PoolName> parse_devices(std::string_view text);
 
 /// Opens the devices of pools. Without `link`, the devices of a pool share a link if

@@ -39,6 +39,8 @@
 ///     bound     {bottleneck_ns, proven, tpus, max_replicas, max_latency_ns (optional)}
 ///                                                                  (strategy "optimal" only)
 ///     measured_host [ {operator, ns} ]             (only if operators on the host were measured)
+///     decoding  {family, boxes, scores, time_ns, time_range_ns}
+///                                                  (only if the plan includes it, decoding.h)
 ///
 /// In a stage with `compiled`, on_chip_bytes, host_bytes and the operators on the host are those of
 /// the compiler. All other byte counts on a device, and all times, are simulated. A bound is never
@@ -59,6 +61,7 @@
 #include <vector>
 
 #include "segue/cost.h"
+#include "segue/decoding.h"
 #include "segue/graph.h"
 
 namespace [[gnu::visibility("default")]] segue {
@@ -188,10 +191,10 @@ struct PredictionRange {
 };
 
 /// Performance on a stream of inputs, computed from the times of the stages (docs/cost-model.md,
-/// "Pipelines").
+/// "Pipelines"), and of decoding, if the plan includes it.
 struct Prediction {
   Nanoseconds bottleneck{0};     // time between two results: slowest stage, shared link or host
-  Nanoseconds latency{0};        // of one input through all stages, hops included
+  Nanoseconds latency{0};        // of one input through all stages, hops and decoding included
   double throughput_per_s = 0;   // results
   Nanoseconds single_device{0};  // one inference of the whole model on the fastest device
   double speedup = 0;            // single_device / bottleneck
@@ -213,6 +216,8 @@ struct Plan {
   // Measured times of operators on the host, by operator position (measured_host in runtime.h).
   // Operators without an entry have estimated times.
   std::map<std::uint32_t, Nanoseconds> measured_host = {};
+  // Decoding of the outputs on the host, as a last stage (with_decoding).
+  std::optional<Decoding> decoding = std::nullopt;
 
   // Sums over all stages: replicas, streamed bytes, operators on the host, and their time per
   // input.
@@ -254,6 +259,16 @@ struct Plan {
 /// check_static_shapes.
 [[nodiscard]] Plan evaluate_plan(const Plan& plan, const Graph& graph,
                                  std::span<const DevicePool> pools);
+
+/// Returns the plan with decoding on the host as a last stage: `predicted` and `bound` include it.
+/// Decoding occupies one of the host's cores and adds its time to the latency. It takes the same
+/// time for all segmentations. The best segmentation without decoding is therefore also the best
+/// with decoding, unless the operators on the host and decoding together are the bottleneck; such a
+/// plan does not reach its bound. Replaces decoding that the plan already has.
+[[nodiscard]] Plan with_decoding(Plan plan, const DecodingWork& work,
+                                 std::span<const DevicePool> pools);
+/// Returns the plan without decoding and without a bound.
+[[nodiscard]] Plan without_decoding(Plan plan, std::span<const DevicePool> pools);
 
 /// Updates `predicted` after a change of the stages' times or replicas.
 void predict_anew(Plan& plan, std::span<const DevicePool> pools);

@@ -233,6 +233,8 @@ struct PlanRequest {
   StrategyRow strategy = find_strategy("optimal");
   OptimalOptions limits = {};  // `max_latency` is a goal for every strategy
   std::optional<double> least_throughput_per_s = std::nullopt;  // sustained on shared links
+  // Decoding of the model's outputs on the host (Detector::work), which plans and goals include.
+  std::optional<DecodingWork> decoding = std::nullopt;
   DeviceCount count = DeviceCount::kAll;
   double least_gain = 0.1;  // kWorthIt: relative gain in throughput
   // For kProfile.
@@ -305,9 +307,10 @@ using ProgressFunction = std::function<void(std::uint64_t done, std::uint64_t al
 
 /// Settings of a comparison.
 struct CompareOptions {
-  std::uint32_t max_replicas = 0;       // for kOptimal, as in OptimalOptions
-  bool shares_link = false;             // as in DevicePool
-  std::uint32_t threads = 0;            // 0: one per core; does not change the rows
+  std::uint32_t max_replicas = 0;                       // for kOptimal, as in OptimalOptions
+  bool shares_link = false;                             // as in DevicePool
+  std::optional<DecodingWork> decoding = std::nullopt;  // as in PlanRequest
+  std::uint32_t threads = 0;                            // 0: one per core; does not change the rows
   ProgressFunction progress = nullptr;  // called after each plan, on the calling thread
   std::span<const StrategyRow> strategies = strategy_table();
 };

@@ -39,11 +39,13 @@ namespace [[gnu::visibility("default")]] segue {
 
 // --- Input
 
-/// The work of one stage for one input.
+/// The work of one stage for one input. A stage of the host has no device and no hop: its time is
+/// `time.host`, on one of the host's cores.
 struct StageLoad {
   SegmentTime time;  // on each replica
   std::uint32_t replicas = 1;
   std::vector<SegmentTime> replica_times = {};  // one per replica if they differ, otherwise empty
+  bool is_on_host = false;
 
   /// Returns the time on one replica.
   [[nodiscard]] const SegmentTime& time_of(std::size_t replica) const {
@@ -53,7 +55,7 @@ struct StageLoad {
   /// input.
   [[nodiscard]] std::uint64_t results_meanwhile() const;
 };
-/// Returns the loads of the stages of a plan.
+/// Returns the loads of the stages of a plan. The last one is decoding, if the plan includes it.
 [[nodiscard]] std::vector<StageLoad> stage_loads(const Plan& plan);
 
 /// A link that several devices share: a USB hub, or a card with one lane. It carries inputs,

@@ -38,6 +38,8 @@ def plan(
     search: str = "exact",
     measure: Backend | None = None,
     compiler: Sequence[str] | str = (),
+    detect: bool = False,
+    family: str | None = None,
 ) -> Plan:
     """Partitions a model for a number of Edge TPUs.
 
@@ -51,6 +53,9 @@ def plan(
     libcoral, or "exhaustive") requires "profile". measure: a backend, usually cpu_backend(), that
     measures operators on the host and, for "profile", segments. compiler: the command of
     edgetpu_compiler, which refines the cuts of "balanced" until nothing streams.
+
+    detect: the times and goals include decoding the outputs of a detector on the host, as Detector
+    does it (Plan.decoding). family: as in Detector, for outputs that are not recognised.
 
     Raises Error with code "infeasible" if the goals cannot be reached.
     """
@@ -70,6 +75,8 @@ def plan(
         search=search,
         measure=measure,
         compiler=to_command(compiler),
+        detect=detect,
+        family=family,
     )
 
 
@@ -89,8 +96,13 @@ def compare(
     device: str = "edgetpu-pcie",
     *,
     max_replicas: int = 0,
+    detect: bool = False,
+    family: str | None = None,
 ) -> list[Plan]:
-    """Returns plans of every strategy for each number of TPUs in a range with step 1."""
+    """Returns plans of every strategy for each number of TPUs in a range with step 1.
+
+    detect and family: as in plan.
+    """
     if not isinstance(tpus, range):
         raise TypeError(f"tpus must be a range, for example range(1, 9), not {tpus!r}")
     if tpus.step != 1 or not tpus:
@@ -101,6 +113,8 @@ def compare(
         last=tpus.stop - 1,
         device=device,
         max_replicas=max_replicas,
+        detect=detect,
+        family=family,
     )
 
 

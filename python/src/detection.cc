@@ -1,8 +1,6 @@
 // Binds detectors, which take pictures and return boxes.
 #include "segue/detection.h"
 
-#include <array>
-
 #include "module.h"
 #include "segue/error.h"
 #include "segue/zoo.h"
@@ -11,27 +9,13 @@
 namespace segue::python {
 namespace {
 
-std::optional<DetectorFamily> family_of(const std::optional<std::string>& name) {
-  if (!name) return std::nullopt;
-  constexpr std::array kFamilies{DetectorFamily::kPostProcessed, DetectorFamily::kSsd,
-                                 DetectorFamily::kEfficientDet, DetectorFamily::kYolov5,
-                                 DetectorFamily::kYolov8};
-  std::string known;
-  for (const DetectorFamily family : kFamilies) {
-    if (to_string(family) == *name) return family;
-    known += (known.empty() ? "" : ", ") + std::string(to_string(family));
-  }
-  throw Error(ErrorCode::kInvalidArgument,
-              "unknown family '" + *name + "' (expected one of " + known + ")");
-}
-
 DetectorOptions options_of(double score, double iou, std::uint32_t max_detections,
                            const std::optional<std::string>& family) {
   DetectorOptions options;
   options.score_threshold = static_cast<float>(score);
   options.iou_threshold = static_cast<float>(iou);
   options.max_detections = max_detections;
-  options.family = family_of(family);
+  if (family) options.family = parse_detector_family(*family);
   return options;
 }
 
@@ -109,9 +93,8 @@ void bind_detection(nb::module_& module) {
           },
           "model"_a, nb::kw_only(), "score"_a = 0.25, "iou"_a = 0.45, "max_detections"_a = 100,
           "family"_a = nb::none(),
-          "A model, or the path of one (or \"zoo:NAME\"). family: one of \"post-processed\", "
-          "\"SSD\", \"EfficientDet\", \"YOLOv5\" and \"YOLOv8\", for outputs that are not "
-          "recognised.")
+          "A model, or the path of one (or \"zoo:NAME\"). family: for outputs that are not "
+          "recognised, a value of --family in `segue run`.")
       .def(
           "__init__",
           [](Detector* self, const std::filesystem::path& model, double score, double iou,

@@ -3,6 +3,7 @@
 
 #include "interruptible.h"
 #include "module.h"
+#include "segue/detection.h"
 #include "segue/error.h"
 #include "segue/planner.h"
 #include "segue/report.h"
@@ -74,6 +75,17 @@ void bind_values(nb::module_& module) {
                    })
       .def_ro("throughput_per_s", &Prediction::throughput_per_s)
       .def_ro("speedup", &Prediction::speedup);
+  nb::class_<Decoding>(module, "Decoding",
+                       "Decoding of a detector's outputs on the host (estimated).")
+      .def_prop_ro("family",
+                   [](const Decoding& self) { return std::string(to_string(self.work.family)); })
+      .def_prop_ro(
+          "boxes", [](const Decoding& self) { return self.work.boxes; }, "Rows of the outputs.")
+      .def_prop_ro(
+          "scores", [](const Decoding& self) { return self.work.scores; }, "Rows times classes.")
+      .def_prop_ro(
+          "time_ns", [](const Decoding& self) { return self.time.count(); }, "Of one picture.")
+      .def_prop_ro("time_range_ns", [](const Decoding& self) { return ends_of(self.range); });
 }
 
 void bind_plan(nb::module_& module) {
@@ -83,6 +95,9 @@ void bind_plan(nb::module_& module) {
       .def_prop_ro("strategy", [](const DevicedPlan& self) { return self.plan.strategy_key(); })
       .def_prop_ro("stages", [](const DevicedPlan& self) { return self.plan.stages; })
       .def_prop_ro("predicted", [](const DevicedPlan& self) { return self.plan.predicted; })
+      .def_prop_ro(
+          "decoding", [](const DevicedPlan& self) { return self.plan.decoding; },
+          "The last stage, on the host, if the plan includes it; predicted includes it too.")
       .def_prop_ro("device_count", [](const DevicedPlan& self) { return self.plan.device_count(); })
       .def_prop_ro("host_bytes", [](const DevicedPlan& self) { return self.plan.host_bytes(); })
       .def_prop_ro(
@@ -150,7 +165,18 @@ struct PlanArguments {
   std::string search;
   SharedBackend measure;              // null: simulated times
   std::vector<std::string> compiler;  // empty: no refinement
+  bool detects = false;
+  std::optional<std::string> family;
 };
+
+std::optional<DecodingWork> decoding_of(const SharedModel& model, bool detects,
+                                        const std::optional<std::string>& family) {
+  if (!detects && family) throw Error(ErrorCode::kInvalidArgument, "family requires detect=True");
+  if (!detects) return std::nullopt;
+  DetectorOptions options;
+  if (family) options.family = parse_detector_family(*family);
+  return Detector(model->model, options).work();
+}
 
 // The caller must not hold the interpreter's lock.
 Shared make(const SharedModel& model, const PlanArguments& arguments) {
@@ -160,6 +186,7 @@ Shared make(const SharedModel& model, const PlanArguments& arguments) {
   request.limits.objective = parse_objective(arguments.objective);
   request.limits.max_latency = latency_of(arguments.max_latency_ms);
   request.least_throughput_per_s = arguments.min_throughput_per_s;
+  request.decoding = decoding_of(model, arguments.detects, arguments.family);
   if (arguments.chooses_count) {
     const bool has_goals = arguments.max_latency_ms || arguments.min_throughput_per_s;
     request.count = has_goals ? DeviceCount::kFewest : DeviceCount::kWorthIt;
@@ -192,12 +219,14 @@ Shared plan_at(const SharedModel& model, const std::vector<std::string>& tensors
 }
 
 std::vector<Shared> compare(const SharedModel& model, std::uint32_t first, std::uint32_t last,
-                            const std::string& device, std::uint32_t max_replicas) {
+                            const std::string& device, std::uint32_t max_replicas, bool detects,
+                            const std::optional<std::string>& family) {
   const DevicePool kind = open_device_kind(device);
   std::vector<Shared> plans;
-  for (ComparedPlan& row :
-       compare_strategies(model->graph, kind.device, first, last,
-                          {.max_replicas = max_replicas, .shares_link = kind.shares_link})) {
+  for (ComparedPlan& row : compare_strategies(model->graph, kind.device, first, last,
+                                              {.max_replicas = max_replicas,
+                                              .shares_link = kind.shares_link,
+                                              .decoding = decoding_of(model, detects, family)})) {
     identify_model(row.plan, model->model);
     plans.push_back(std::make_shared<const DevicedPlan>(
         DevicedPlan{std::move(row.plan), {{kind.device, row.tpus, kind.shares_link}}, ""}));
@@ -213,19 +242,21 @@ void bind_planning(nb::module_& module) {
                                std::optional<double> max_latency_ms,
                                std::optional<double> min_throughput_per_s, double min_gain,
                                const std::string& search, const SharedBackend& measure,
-                               const std::vector<std::string>& compiler) {
+                               const std::vector<std::string>& compiler, bool detects,
+                               const std::optional<std::string>& family) {
                return make(model, {tpus, chooses_count, strategy, device, max_replicas, objective,
                                    max_latency_ms, min_throughput_per_s, min_gain, search, measure,
-                                   compiler});
+                                   compiler, detects, family});
              }),
              "model"_a, nb::kw_only(), "tpus"_a, "chooses_count"_a, "strategy"_a, "device"_a,
              "max_replicas"_a, "objective"_a, "max_latency_ms"_a.none(),
              "min_throughput_per_s"_a.none(), "min_gain"_a, "search"_a, "measure"_a.none(),
-             "compiler"_a);
+             "compiler"_a, "detect"_a, "family"_a.none());
   module.def("plan_at", interruptible(&plan_at), "model"_a, "tensors"_a, "device"_a);
   module.def("strategy_names", &all_strategies, "The strategies that plan accepts.");
   module.def("compare", interruptible(&compare), "model"_a, nb::kw_only(), "first"_a = 1,
-             "last"_a = 8, "device"_a = "edgetpu-pcie", "max_replicas"_a = 0,
+             "last"_a = 8, "device"_a = "edgetpu-pcie", "max_replicas"_a = 0, "detect"_a = false,
+             "family"_a = nb::none(),
              "Plans of all strategies on first to last TPUs; a strategy has no plan if it cannot "
              "split the model into that many segments.");
   module.def(

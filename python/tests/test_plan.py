@@ -219,3 +219,26 @@ def test_calls_from_other_threads_are_not_interrupted(model):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         plans = list(pool.map(lambda tpus: segue.plan(model, tpus), range(1, 5)))
     assert [plan.device_count for plan in plans][0] == 1
+
+
+def test_plan_includes_decoding():
+    model = segue.open_model("zoo:yolov8n@320")
+    plain = segue.plan(model, 2, "balanced", "edgetpu-usb3")
+    plan = segue.plan(model, 2, "balanced", "edgetpu-usb3", detect=True)
+    assert plain.decoding is None
+    decoding = plan.decoding
+    assert (decoding.family, decoding.boxes, decoding.scores) == ("YOLOv8", 2100, 2100 * 80)
+    low, high = decoding.time_range_ns
+    assert low < decoding.time_ns < high
+    assert plan.predicted.latency_ns == plain.predicted.latency_ns + decoding.time_ns
+    assert json.loads(plan.to_json())["decoding"]["time_ns"] == decoding.time_ns
+    assert segue.plan(model, 2, "balanced", "edgetpu-usb3", detect=True, family="yolov8").decoding
+    rows = segue.compare(model, range(1, 2), "edgetpu-usb3", detect=True)
+    assert {row.decoding.time_ns for row in rows} == {decoding.time_ns}
+
+
+def test_decoding_that_does_not_fit_is_refused(model):
+    with pytest.raises(segue.Error, match="not those of a detector"):
+        segue.plan(model, 2, detect=True)
+    with pytest.raises(segue.Error, match="family requires detect=True"):
+        segue.plan(model, 2, family="ssd")

@@ -57,6 +57,18 @@ void add_seed(CLI::App& command, std::uint64_t& seed, const std::string& help);
 // Throws if an option has an empty value, or if an output file would overwrite an input file.
 void check_values(const CLI::App& command);
 
+// Options for the decoding of a detector's outputs, which plans then include.
+struct DecodingOptions {
+  bool detects = false;
+  std::string family;  // empty: recognised
+};
+void add_decoding(CLI::App& command, DecodingOptions& options);
+// Adds --family KEY.
+void add_family(CLI::App& command, std::string& family);
+// Returns nothing without --detect. Throws as Detector does.
+[[nodiscard]] std::optional<DecodingWork> decoding_of(const Model& model,
+                                                      const DecodingOptions& options);
+
 // How to cut a model: shared by `plan`, `split`, `simulate` and `compare`. An empty text means that
 // the option was not given.
 struct CutOptions {
@@ -68,6 +80,7 @@ struct CutOptions {
   std::string objective;           // of "optimal"
   std::uint32_t max_replicas = 0;  // of "optimal"; 0: no limit
   CompilerOptions compiler;        // of "balanced": only its command
+  DecodingOptions decoding;
   std::string device;
   std::string target;                      // results per second
   std::string max_latency;                 // of one input

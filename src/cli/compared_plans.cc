@@ -25,6 +25,7 @@ void add_comparison(CLI::App& command, ComparisonOptions& options) {
   command.add_option("--device", options.device,
                      "Edge TPU model to plan for: a name or a device file (default edgetpu-pcie)");
   add_max_replicas(command, options.max_replicas);
+  add_decoding(command, options.decoding);
 }
 
 Comparison compare(const Graph& graph, const ComparisonOptions& options) {
@@ -34,6 +35,7 @@ Comparison compare(const Graph& graph, const ComparisonOptions& options) {
   auto plans = compare_strategies(graph, pool.device, first, last,
                                   {.max_replicas = options.max_replicas,
                                    .shares_link = pool.shares_link,
+                                   .decoding = decoding_of(graph.model(), options.decoding),
                                    .progress = [&](auto, auto) { progress.advance(); }});
   return {std::move(plans), std::move(pool)};
 }

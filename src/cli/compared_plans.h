@@ -16,6 +16,7 @@ struct ComparisonOptions {
   std::string tpus = "1..8";
   std::string device;
   std::uint32_t max_replicas = 0;
+  DecodingOptions decoding;
 };
 void add_comparison(CLI::App& command, ComparisonOptions& options);
 

@@ -68,7 +68,7 @@ void add_max_replicas(CLI::App& command, std::uint32_t& most) {
       .add_option(
           "--max-replicas", most,
           "optimal: largest number of replicas of a stage (default: no limit; 1: no replication)")
-      ->check(CLI::Range(1, 1024));
+      ->check(CLI::Range(std::uint32_t{1}, kMostDevices));
 }
 
 void add_cut(CLI::App& command, CutOptions& options) {
@@ -105,12 +105,14 @@ void add_cut(CLI::App& command, CutOptions& options) {
                      "suffix :shared: all on one link (default for USB); suffix :separate: one "
                      "link each; unequal devices: 2xedgetpu-usb3,2xedgetpu-pcie");
   add_goals(command, options);
+  add_decoding(command, options.decoding);
 }
 
 void refuse_cut_options(const CLI::App& command, const std::string& reason) {
-  constexpr std::array kNames{"--measure",     "--kernels",   "--tpus",         "--strategy",
-                              "--search",      "--objective", "--max-replicas", "--target",
-                              "--max-latency", "--min-gain",  "--max-tpus",     "--compiler-cmd"};
+  constexpr std::array kNames{"--measure",     "--kernels",   "--tpus",     "--strategy",
+                              "--search",      "--objective", "--target",   "--max-replicas",
+                              "--max-latency", "--min-gain",  "--max-tpus", "--compiler-cmd",
+                              "--detect",      "--family"};
   refuse_options(command, kNames, reason);
 }
 
@@ -162,6 +164,7 @@ std::vector<DevicePool> open_pools(const CutOptions& options) {
 
 PlanRequest request_of(const Graph& graph, const CutOptions& options, const Compiler* compiler) {
   PlanRequest request{.pools = open_pools(options), .strategy = find_strategy(options.strategy)};
+  request.decoding = decoding_of(graph.model(), options.decoding);
   request.limits.max_replicas = options.max_replicas;
   if (!options.objective.empty()) request.limits.objective = parse_objective(options.objective);
   if (!options.max_latency.empty()) request.limits.max_latency = parse_latency(options.max_latency);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <array>
 
 #include "cli/classes.h"
 #include "cli/draw.h"
@@ -13,25 +12,42 @@
 namespace segue::cli {
 namespace {
 
-// Names of the families on the command line.
-constexpr std::array<std::pair<const char*, DetectorFamily>, 5> kFamilies{{
-    {"post-processed", DetectorFamily::kPostProcessed},
-    {"ssd", DetectorFamily::kSsd},
-    {"efficientdet", DetectorFamily::kEfficientDet},
-    {"yolov5", DetectorFamily::kYolov5},
-    {"yolov8", DetectorFamily::kYolov8},
-}};
+std::optional<DetectorFamily> family_of(const std::string& key) {
+  if (key.empty()) return std::nullopt;
+  return parse_detector_family(key);
+}
 
 DetectorOptions detector_options(const RunOptions& options) {
   DetectorOptions result;
   result.score_threshold = options.score;
-  for (const auto& [key, family] : kFamilies) {
-    if (options.family == key) result.family = family;
-  }
+  result.family = family_of(options.family);
   return result;
 }
 
 }  // namespace
+
+void add_family(CLI::App& command, std::string& family) {
+  std::vector<std::string> keys;
+  for (const DetectorFamilyName& known : kDetectorFamilies) keys.emplace_back(known.key);
+  command
+      .add_option("--family", family,
+                  "How the outputs are to be read, if --detect does not recognise them")
+      ->check(CLI::IsMember(keys));
+}
+
+void add_decoding(CLI::App& command, DecodingOptions& options) {
+  CLI::Option* detects = command.add_flag(
+      "--detect", options.detects,
+      "Include the decoding of an object detector's outputs on the host (SSD, EfficientDet, YOLO) "
+      "in times and goals, as `segue run --detect` does it");
+  add_family(command, options.family);
+  command.get_option("--family")->needs(detects);
+}
+
+std::optional<DecodingWork> decoding_of(const Model& model, const DecodingOptions& options) {
+  if (!options.detects) return std::nullopt;
+  return Detector(model, {.family = family_of(options.family)}).work();
+}
 
 void add_detection(CLI::App& command, RunOptions& options) {
   command.add_flag(
@@ -44,12 +60,7 @@ void add_detection(CLI::App& command, RunOptions& options) {
       "--draw", options.picture,
       std::string("Also draw the boxes into the picture, and write it to this PNG file") +
           kReplaces);
-  std::vector<std::string> keys;
-  for (const auto& family : kFamilies) keys.emplace_back(family.first);
-  command
-      .add_option("--family", options.family,
-                  "How the outputs are to be read, if --detect does not recognise them")
-      ->check(CLI::IsMember(keys));
+  add_family(command, options.family);
 }
 
 void check_detection(const CLI::App& command, const RunOptions& options) {

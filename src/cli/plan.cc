@@ -32,6 +32,8 @@ std::vector<Plan> other_plans(const Graph& graph, const CutResult& result) {
       continue;
     try {
       others.push_back(plan_by_strategy(graph, used, strategy).plan);
+      if (const auto& decoding = result.plan.decoding)
+        others.back() = with_decoding(std::move(others.back()), decoding->work, used);
     } catch (const Error& error) {
       if (error.code() != ErrorCode::kInfeasible && error.code() != ErrorCode::kUnsupported) throw;
     }

@@ -64,7 +64,7 @@ RunReport run_of(const Plan& plan, const std::string& path) {
 
 std::string page_of_plan(const CLI::App& command, const ReportArguments& options) {
   refuse_options(
-      command, {{"--tpus", "--max-replicas", "--show", "--strategy"}},
+      command, {{"--tpus", "--max-replicas", "--show", "--strategy", "--detect", "--family"}},
       "cannot be combined with a plan.json, which fixes the cuts and the TPUs; remove the option");
   if (options.model_of_plan.empty())
     throw Error(ErrorCode::kInvalidArgument, "a plan.json needs its model: --model MODEL");
@@ -95,7 +95,7 @@ std::string page_of_model(const ReportArguments& options) {
 std::string page_of_paper(const CLI::App& command) {
   refuse_options(command,
                  {{"--model", "--run", "--tpus", "--device", "--max-replicas", "--show",
-                   "--strategy", "--inputs", "--signature"}},
+                   "--strategy", "--inputs", "--signature", "--detect", "--family"}},
                  "not available for the paper's page");
   return paper_page(reproduce(experiment_names()));
 }
@@ -133,7 +133,7 @@ void add_report(CLI::App& app) {
   command
       ->add_option("--show", options->shown_tpus,
                    "Number of TPUs shown first (default: the fewest without off-chip parameters)")
-      ->check(CLI::Range(1, 1024));
+      ->check(CLI::Range(std::uint32_t{1}, kMostDevices));
   command
       ->add_option("--strategy", options->shown_strategy, "Strategy shown first (default optimal)")
       ->check(CLI::IsMember(strategy_names()));

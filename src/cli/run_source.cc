@@ -48,11 +48,12 @@ Nanoseconds watchdog_of(const RunOptions& options) {
   return Nanoseconds(static_cast<std::int64_t>(options.watchdog_s * scale * 1e9));
 }
 
-// Predicts the times of a plan again, because its replicas may have been edited. If its devices are
-// not known, the predictions stay unchanged.
-void predict_as_edited(Plan& plan, const std::string& device) {
+// Predicts the times of a plan again, because its replicas may have been edited, and because a run
+// without --detect decodes nothing. If its devices are not known, the predictions stay unchanged.
+void predict_as_run(Plan& plan, const RunOptions& options) {
+  if (!options.detects) plan.decoding.reset();
   try {
-    predict_anew(plan, devices_of_plan(plan, device));
+    predict_anew(plan, devices_of_plan(plan, options.device));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInvalidArgument) throw;
   }
@@ -80,7 +81,7 @@ RunSource open_source(const RunOptions& options) {
     const auto replicas = split.plan ? replicas_of(*split.plan) : std::vector<std::uint32_t>{};
     source.layout = pipeline_layout(std::move(split.segments), replicas);
     source.plan = std::move(split.plan);
-    if (source.plan) predict_as_edited(*source.plan, options.device);
+    if (source.plan) predict_as_run(*source.plan, options);
     source.name = source.plan ? source.plan->model.name : source.layout.segments[0].name;
     return source;
   }
@@ -91,7 +92,7 @@ RunSource open_source(const RunOptions& options) {
                 "split` wrote)");
   }
   source.layout = layout_of(options, *source.model, *source.plan);
-  predict_as_edited(*source.plan, options.device);
+  predict_as_run(*source.plan, options);
   source.name = source.plan->model.name;
   return source;
 }

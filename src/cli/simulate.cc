@@ -26,7 +26,6 @@ struct SimulateArguments {
 
 // Parses a list such as "0,1" of devices that share a link.
 SharedLink parse_shared(const std::string& list) {
-  constexpr std::uint32_t kMostDevices = 1024;
   SharedLink link;
   std::size_t begin = 0;
   while (begin <= list.size()) {

@@ -26,13 +26,14 @@ std::pair<double, std::string_view> split_number(std::string_view text) {
 }  // namespace
 
 std::uint32_t parse_tpus(const std::string& text) {
-  constexpr std::uint32_t kMost = 1024;
   std::uint32_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc{} && end == text.data() + text.size() && value >= 1 && value <= kMost)
+  if (error == std::errc{} && end == text.data() + text.size() && value >= 1 &&
+      value <= kMostDevices)
     return value;
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("--tpus '{}': expected a number from 1 to {}, or auto", text, kMost));
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("--tpus '{}': expected a number from 1 to {}, or auto", text, kMostDevices));
 }
 
 std::optional<TpuRange> parse_range(std::string_view text) {

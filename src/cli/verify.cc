@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/libraries.h"
+#include "segue/detection.h"
 #include "segue/error.h"
 #include "segue/planner.h"
 #include "segue/report.h"
@@ -28,6 +29,17 @@ struct VerifyArguments {
   int threads = 2;
   FormatOptions format;
 };
+
+// Checks that the decoding is of the model's outputs; the proof takes their sizes from the plan.
+CertificateVerdict check_decoding(const Plan& plan, const Model& model) {
+  if (!plan.decoding) return {.is_accepted = true, .reason = "no decoding"};
+  const DecodingWork& planned = plan.decoding->work;
+  const DecodingWork work = Detector(model, {.family = planned.family}).work();
+  return {
+      .is_accepted = work == planned,
+      .reason = fmt::format("decoding is of {} boxes and {} scores, but the model has {} and {}",
+                            planned.boxes, planned.scores, work.boxes, work.scores)};
+}
 
 // Checks whether a plan that claims to be optimal is optimal.
 void check_plan(const VerifyArguments& options) {
@@ -50,7 +62,8 @@ void check_plan(const VerifyArguments& options) {
                             options.device, format_count(device_count(pools), "device"),
                             options.folder, plan.device_count()));
   }
-  const CertificateVerdict verdict = check_certificate(plan, Graph(model), pools);
+  CertificateVerdict verdict = check_decoding(plan, model);
+  if (verdict.is_accepted) verdict = check_certificate(plan, Graph(model), pools);
   if (options.format.json) {
     print(certificate_json(verdict));
   } else {

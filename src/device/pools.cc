@@ -8,7 +8,6 @@
 namespace segue {
 namespace {
 
-constexpr std::uint32_t kMostDevices = 1024;
 constexpr std::string_view kShared = ":shared";
 constexpr std::string_view kSeparate = ":separate";
 

@@ -132,22 +132,40 @@ constexpr std::uint64_t kLongestRangeOfStageNs = 40 * kLongestOfStageNs;
 constexpr std::uint64_t kLongestRangeOfPlanNs = 40 * kLongestOfPlanNs;
 static_assert(kLongestRangeOfPlanNs < std::uint64_t{1} << 62);
 
-std::uint32_t parse_replicas(const Node& node) {
-  constexpr std::uint32_t kMostReplicas = 8192;  // 1024 of each of 8 kinds
+// Returns the largest number of devices of these pools; a single pool has no count.
+std::uint32_t most_devices(std::span<const PoolName> pools) {
+  std::uint32_t most = 0;
+  for (const PoolName& pool : pools) most += pool.count == 0 ? kMostDevices : pool.count;
+  return most;
+}
+
+std::uint32_t parse_replicas(const Node& node, std::span<const PoolName> pools) {
   const std::uint32_t replicas = node.small_number();
-  if (replicas == 0 || replicas > kMostReplicas)
-    node.fail(fmt::format("must be from 1 to {}", kMostReplicas));
+  const std::uint32_t most = most_devices(pools);
+  if (replicas == 0 || replicas > most)
+    node.fail(fmt::format("must be from 1 to {}, the largest number of devices of '{}'", most,
+                          to_string(pools)));
   return replicas;
 }
 
+void check_device_count(const Node& node, const Plan& plan) {
+  const std::uint32_t most = most_devices(plan.devices);
+  std::uint64_t used = 0;
+  for (const Stage& stage : plan.stages) used += stage.replicas;
+  if (used > most)
+    node.fail(fmt::format("have {} replicas in total, but '{}' has at most {} devices", used,
+                          plan.device_text(), most));
+}
+
 // The replicas of a stage must be the sum over its pools, and its time that of the slowest pool.
-std::vector<StageDevices> parse_devices(const Node& node, const Stage& stage, bool has_host) {
+std::vector<StageDevices> parse_devices(const Node& node, const Stage& stage,
+                                        std::span<const PoolName> pools, bool has_host) {
   std::vector<StageDevices> result;
   std::uint32_t replicas = 0;
   Nanoseconds slowest{0};
   for (const Node& element : node.elements()) {
     element.expect_keys({"pool", "replicas", "time_ns"}, {"time_range_ns"});
-    result.push_back({element["pool"].small_number(), parse_replicas(element["replicas"]),
+    result.push_back({element["pool"].small_number(), parse_replicas(element["replicas"], pools),
                       parse_time(element["time_ns"], has_host)});
     StageDevices& devices = result.back();
     devices.range =
@@ -181,7 +199,8 @@ CompiledStage parse_compiled(const Node& node) {
   return result;
 }
 
-Stage parse_stage(const Node& node, std::size_t position, bool has_host) {
+Stage parse_stage(const Node& node, std::size_t position, std::span<const PoolName> pools,
+                  bool has_host) {
   node.expect_keys(
       {"index", "operators", "first_depth", "last_depth", "inputs", "outputs", "parameter_bytes",
        "on_chip_bytes", "host_bytes", "macs", "input_bytes", "output_bytes", "replicas", "time_ns"},
@@ -202,7 +221,7 @@ Stage parse_stage(const Node& node, std::size_t position, bool has_host) {
   stage.macs = node["macs"].number();
   stage.input_bytes = node["input_bytes"].number();
   stage.output_bytes = node["output_bytes"].number();
-  stage.replicas = parse_replicas(node["replicas"]);
+  stage.replicas = parse_replicas(node["replicas"], pools);
   stage.time = parse_time(node["time_ns"], has_host);
   stage.range = parse_range(node, "time_range_ns", stage.time.total(), kLongestRangeOfStageNs);
   if (has_host) {
@@ -211,7 +230,7 @@ Stage parse_stage(const Node& node, std::size_t position, bool has_host) {
       node["host_operators"].fail(
           fmt::format("must not exceed the {} operators of the stage", stage.operators.size()));
   }
-  if (node.has("devices")) stage.devices = parse_devices(node["devices"], stage, has_host);
+  if (node.has("devices")) stage.devices = parse_devices(node["devices"], stage, pools, has_host);
   if (node.has("compiled")) stage.compiled = parse_compiled(node["compiled"]);
   return stage;
 }
@@ -249,11 +268,11 @@ Bound parse_bound(const Node& node) {
   node.expect_keys({"bottleneck_ns", "proven", "tpus", "max_replicas"}, {"max_latency_ns"});
   Bound bound{duration(node["bottleneck_ns"]), node["proven"].truth(), node["tpus"].small_number(),
               node["max_replicas"].small_number()};
-  constexpr std::uint32_t kMostDevices = 8 * 1024;
-  if (bound.devices == 0 || bound.devices > kMostDevices)
-    node["tpus"].fail(fmt::format("must be from 1 to {}", kMostDevices));
-  if (bound.max_replicas > kMostDevices)
-    node["max_replicas"].fail(fmt::format("must be at most {}", kMostDevices));
+  constexpr std::uint32_t kMost = 8 * kMostDevices;  // of 8 kinds
+  if (bound.devices == 0 || bound.devices > kMost)
+    node["tpus"].fail(fmt::format("must be from 1 to {}", kMost));
+  if (bound.max_replicas > kMost)
+    node["max_replicas"].fail(fmt::format("must be at most {}", kMost));
   if (node.has("max_latency_ns")) bound.max_latency = duration(node["max_latency_ns"]);
   return bound;
 }
@@ -277,6 +296,15 @@ Json measured_host_json(const Plan& plan) {
   for (const auto& [position, time] : plan.measured_host)
     result.push_back({{"operator", position}, {"ns", time.count()}});
   return result;
+}
+
+Decoding parse_decoding(const Node& node) {
+  node.expect_keys({"family", "boxes", "scores", "time_ns", "time_range_ns"});
+  Decoding decoding{.work = {node["family"].text_as(parse_detector_family), node["boxes"].number(),
+                             node["scores"].number()},
+                    .time = duration(node["time_ns"], kLongestOfStageNs)};
+  decoding.range = read_range(node["time_range_ns"], decoding.time, kLongestRangeOfStageNs);
+  return decoding;
 }
 
 bool is_strategy_key(std::string_view key) {
@@ -326,6 +354,7 @@ std::string to_json(const Plan& plan) {
       document["bound"]["max_latency_ns"] = plan.bound->max_latency->count();
   }
   if (!plan.measured_host.empty()) document["measured_host"] = measured_host_json(plan);
+  if (plan.decoding) document["decoding"] = decoding_json(*plan.decoding);
   return json::to_text(document);
 }
 
@@ -335,7 +364,7 @@ Plan parse_plan(std::string_view text, const std::string& label) {
   root.expect_keys({"schema", "model", "device", "strategy", "objective", "stages", "predicted"},
                    root.has("schema") && root["schema"].text() == kSchemaOf01
                        ? Keys{"bound"}
-                       : Keys{"bound", "measured_host"});
+                       : Keys{"bound", "measured_host", "decoding"});
   const bool has_host = root["schema"].text() != kSchemaOf01;
   if (has_host) root["schema"].expect_schema(kSchema);
   Plan plan;
@@ -348,11 +377,13 @@ Plan parse_plan(std::string_view text, const std::string& label) {
   const auto stages = root["stages"].elements();
   if (stages.empty()) root["stages"].fail("a plan needs at least one stage");
   for (std::size_t i = 0; i < stages.size(); ++i)
-    plan.stages.push_back(parse_stage(stages[i], i, has_host));
+    plan.stages.push_back(parse_stage(stages[i], i, plan.devices, has_host));
+  check_device_count(root["stages"], plan);
   plan.predicted = parse_prediction(root["predicted"]);
   if (root.has("bound")) plan.bound = parse_bound(root["bound"]);
   if (root.has("measured_host"))
     plan.measured_host = parse_measured_host(root["measured_host"], plan.model.operator_count);
+  if (root.has("decoding")) plan.decoding = parse_decoding(root["decoding"]);
   return plan;
 }
 

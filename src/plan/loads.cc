@@ -44,13 +44,15 @@ std::vector<StageLoad> stage_loads(const Plan& plan) {
     for (const StageDevices& devices : stage.devices)
       load.replica_times.insert(load.replica_times.end(), devices.replicas, devices.time);
   }
+  if (plan.decoding) loads.push_back({.time = {.host = plan.decoding->time}, .is_on_host = true});
   return loads;
 }
 
 TimelineOptions timeline_options(std::span<const StageLoad> stages, const DeviceSpec& device) {
   TimelineOptions options;
-  const bool has_hops = stages.size() > 1 || (!stages.empty() && stages[0].replicas > 1);
-  if (has_hops) options.hop = runner_hop(device.timing);
+  std::uint64_t devices = 0;
+  for (const StageLoad& stage : stages) devices += stage.is_on_host ? 0 : stage.replicas;
+  if (devices > 1) options.hop = runner_hop(device.timing);
   options.host_cores = static_cast<std::uint32_t>(device.host.cores.value);
   return options;
 }

@@ -185,7 +185,7 @@ bool is_reached(const Bound& bound, const Plan& plan) {
 }
 
 void predict_anew(Plan& plan, std::span<const DevicePool> pools) {
-  plan.predicted = predict(plan.stages, plan.predicted.single_device, pools);
+  plan.predicted = predict(plan.stages, plan.predicted.single_device, pools, plan.decoding);
 }
 
 std::vector<std::uint32_t> replicas_of(const Plan& plan) {
@@ -282,7 +282,8 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DeviceP
            stage.compiled->host_operators},
           graph, result.stages[s].operators, pools);
   }
-  result.predicted = predict(result.stages, result.predicted.single_device, pools);
+  if (plan.decoding) result.decoding = decoding_on(plan.decoding->work, pools);
+  predict_anew(result, pools);
   result.custom_strategy = plan.custom_strategy;
   // A bound is valid only with the predictions for which it was proven.
   const bool is_as_planned = same_stages(plan, result) &&
@@ -325,7 +326,7 @@ void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools) 
   }
   if (plan.bound && !belongs_to(*plan.bound, plan))
     fail("the bound does not match the predictions");
-  const Prediction now = predict(plan.stages, plan.predicted.single_device, pools);
+  const Prediction now = predict(plan.stages, plan.predicted.single_device, pools, plan.decoding);
   if (now.bottleneck != plan.predicted.bottleneck || now.latency != plan.predicted.latency ||
       (plan.predicted.range && now.range != plan.predicted.range))
     fail("the predictions of the plan do not match the times of its stages");

@@ -92,12 +92,14 @@ class Simulation {
   };
 
   void share(const SharedLink& shared) {
+    const auto count = static_cast<std::uint64_t>(std::ranges::count_if(
+        devices_, [&](const Device& device) { return !loads_[device.stage].is_on_host; }));
     for (const std::uint32_t device : shared.devices) {
-      if (device >= devices_.size()) {
+      if (device >= devices_.size() || loads_[devices_[device].stage].is_on_host) {
         throw Error(
             ErrorCode::kInvalidArgument,
             fmt::format("a shared link contains device {}, but the plan has {} devices (0 to {})",
-                        device, devices_.size(), devices_.size() - 1));
+                        device, count, count - 1));
       }
       if (devices_[device].link) {
         throw Error(ErrorCode::kInvalidArgument,
@@ -141,11 +143,12 @@ class Simulation {
       stage.queue.pop_front();
       if (s == 0) started_[stage.hop_input] = now_;
       if (s > 0) hand_on(static_cast<std::uint32_t>(s - 1));
-      if (options_.hop.count() > 0) {
+      const Nanoseconds hop = loads_[s].is_on_host ? Nanoseconds(0) : options_.hop;
+      if (hop.count() > 0) {
         record(Activity::kHop, static_cast<std::uint32_t>(s), TimelineEvent::kHost, stage.hop_input,
-               options_.hop);
+               hop);
       }
-      schedule(options_.hop, true, static_cast<std::uint32_t>(s));
+      schedule(hop, true, static_cast<std::uint32_t>(s));
     }
   }
 

@@ -48,6 +48,27 @@ void refine(const Graph& graph, const PlanRequest& request, std::span<const Devi
   result.plan = with_compiled_memory(plan, graph, memory, pools);
 }
 
+// Searches without decoding, which takes the same time for all segmentations. It only reduces the
+// latency that remains for the stages.
+StrategyPlan plan_stages(const Graph& graph, const PlanRequest& request,
+                         std::span<const DevicePool> pools) {
+  OptimalOptions limits = request.limits;
+  if (!request.decoding || !limits.max_latency)
+    return plan_by_strategy(graph, pools, request.strategy, limits);
+  const Nanoseconds time = decoding_on(*request.decoding, pools).time;
+  const std::string of_decoding = fmt::format("decoding on the host takes {} of the latency of {}",
+                                              format_time(time), format_time(*limits.max_latency));
+  *limits.max_latency -= time;
+  if (*limits.max_latency <= Nanoseconds(0))
+    throw Error(ErrorCode::kInfeasible, graph.model().name() + ": " + of_decoding);
+  try {
+    return plan_by_strategy(graph, pools, request.strategy, limits);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInfeasible) throw;
+    throw Error(error.code(), fmt::format("{}; {}", error.what(), of_decoding));
+  }
+}
+
 PlanResult plan_on(const Graph& graph, const PlanRequest& request, std::vector<DevicePool> pools) {
   PlanResult result;
   const bool is_own_search = request.search != ProfileSearch::kExact || request.measure;
@@ -58,12 +79,14 @@ PlanResult plan_on(const Graph& graph, const PlanRequest& request, std::vector<D
     const std::vector<PoolCounts> devices(cuts.segments.size(), PoolCounts{1});
     result.plan = make_plan(graph, cuts, pools, Strategy::kProfile, devices);
   } else {
-    StrategyPlan made = plan_by_strategy(graph, pools, request.strategy, request.limits);
+    StrategyPlan made = plan_stages(graph, request, pools);
     result.plan = std::move(made.plan);
     result.balanced = std::move(made.balanced);
     result.profiled = std::move(made.profiled);
     if (request.refines != nullptr) refine(graph, request, pools, result);
   }
+  if (request.decoding)
+    result.plan = with_decoding(std::move(result.plan), *request.decoding, pools);
   result.sustained_per_s = sustained_per_s(result.plan, pools);
   result.pools = std::move(pools);
   return result;
@@ -169,7 +192,7 @@ double gain(const Plan& more, const Plan& than) {
 std::optional<double> worthwhile_optimum(const Graph& graph, const PlanRequest& request,
                                          const Plan& chosen, std::uint32_t count) {
   if (request.strategy.strategy == Strategy::kOptimal) return std::nullopt;
-  const PlanRequest best{.pools = request.pools};
+  const PlanRequest best{.pools = request.pools, .decoding = request.decoding};
   const auto found = try_count(graph, best, count);
   if (!found || gain(found->plan, chosen) < request.least_gain) return std::nullopt;
   return found->plan.predicted.throughput_per_s;

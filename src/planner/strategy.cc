@@ -235,10 +235,13 @@ std::vector<ComparedPlan> compare_strategies(const Graph& graph, const DeviceSpe
       [&](std::size_t i) -> std::optional<ComparedPlan> {
         const std::uint32_t tpus = first + static_cast<std::uint32_t>(i / strategies.size());
         try {
-          return ComparedPlan{tpus, planner
-                                        .plan(tpus, strategies[i % strategies.size()],
-                                              {.max_replicas = options.max_replicas})
-                                        .plan};
+          Plan plan = planner
+                          .plan(tpus, strategies[i % strategies.size()],
+                                {.max_replicas = options.max_replicas})
+                          .plan;
+          if (!options.decoding) return ComparedPlan{tpus, std::move(plan)};
+          const DevicePool pool{device, tpus, options.shares_link && tpus > 1};
+          return ComparedPlan{tpus, with_decoding(std::move(plan), *options.decoding, {&pool, 1})};
         } catch (const Error& error) {
           if (!means_no_plan(error)) throw;
           return std::nullopt;

@@ -31,6 +31,7 @@ std::optional<double> against_vendor(const ComparedPlan& row, std::span<const Co
 }
 
 const char* cause_of_slowest(const Plan& plan) {
+  if (is_decoding_bound(plan)) return "decoding";
   if (is_host_bound(plan)) return "host";
   return kCauseKeys.at(main_cause(plan.stages[slowest_stage(plan)].time));
 }
@@ -147,7 +148,7 @@ std::string compare_text(const std::string& model, std::span<const ComparedPlan>
          (is_complete(rows)
               ? ""
               : "Missing rows: the strategy cannot split this model into that many segments.\n") +
-         next_step(rows);
+         next_step(rows) + decoding_note(rows[0].plan.decoding);
 }
 
 std::string compare_json(const std::string& model, std::span<const ComparedPlan> rows) {
@@ -175,11 +176,14 @@ std::string compare_json(const std::string& model, std::span<const ComparedPlan>
         {"slowest_cause", cause_of_slowest(row.plan)}});
     if (predicted.range) one.update(range_keys_json(*predicted.range));
   }
-  return json::to_text({{"schema", "segue.compare/2"},
-                        {"kind", "simulated"},
-                        {"model", model},
-                        {"device", rows.empty() ? "" : rows[0].plan.device_text()},
-                        {"rows", std::move(list)}});
+  nlohmann::ordered_json document{{"schema", "segue.compare/2"},
+                                  {"kind", "simulated"},
+                                  {"model", model},
+                                  {"device", rows.empty() ? "" : rows[0].plan.device_text()},
+                                  {"rows", std::move(list)}};
+  if (!rows.empty() && rows[0].plan.decoding)
+    document["decoding"] = decoding_json(*rows[0].plan.decoding);
+  return json::to_text(document);
 }
 
 }  // namespace segue

@@ -24,6 +24,14 @@ const Stage* planned_stage(const RunReport& report, std::size_t position) {
   return &report.predicted->stages[position];
 }
 
+// Returns the predicted time of an input in a stage, if the plan has one.
+std::optional<Nanoseconds> planned_time(const RunReport& report, std::size_t position) {
+  if (report.predicted && report.predicted->decoding && report.measured.stages[position].is_on_host)
+    return report.predicted->decoding->time;
+  const Stage* const planned = planned_stage(report, position);
+  return planned != nullptr ? std::optional(planned->time.total()) : std::nullopt;
+}
+
 std::int64_t living_devices(const PipelineStageStatistics& stage) {
   return std::ranges::count(stage.devices, false, &DeviceStatistics::is_lost);
 }
@@ -45,8 +53,8 @@ std::string predicted_text(const RunReport& report) {
                   report.measured.layouts > 1 ? ", before devices were lost" : "",
                   plan.predicted.throughput_per_s, format_time(plan.predicted.latency));
   const Stage& last = plan.stages[slowest_stage(plan)];
-  const Nanoseconds slowest = last.time.total() / last.replicas;
-  Nanoseconds all{0};
+  Nanoseconds all = plan.decoding ? plan.decoding->time : Nanoseconds{0};
+  const Nanoseconds slowest = std::max(last.time.total() / last.replicas, all);
   for (const Stage& stage : plan.stages) all += stage.time.total();
   const bool is_more = plan.predicted.bottleneck > slowest || plan.predicted.latency > all;
   if (report.time_scale && is_more && slowest > Nanoseconds{0})
@@ -55,10 +63,13 @@ std::string predicted_text(const RunReport& report) {
         "a run does not simulate.\n",
         1 / to_s(slowest), format_time(all));
   for (const PipelineStageStatistics& stage : report.measured.stages) {
-    if (stage.is_on_host)
-      text += fmt::format("With {} on the host ({}, measured): latency {}.\n", stage.segment,
-                          format_time(stage.mean_time),
-                          format_time(plan.predicted.latency + stage.mean_time));
+    if (!stage.is_on_host) continue;
+    text += plan.decoding ? fmt::format("Decoding on the host: {} predicted, {} measured.\n",
+                                        with_range(plan.decoding->time, plan.decoding->range),
+                                        format_time(stage.mean_time))
+                          : fmt::format("With {} on the host ({}, measured): latency {}.\n",
+                                        stage.segment, format_time(stage.mean_time),
+                                        format_time(plan.predicted.latency + stage.mean_time));
   }
   return text;
 }
@@ -125,12 +136,12 @@ Table run_table(const RunReport& report) {
     std::uint64_t inputs = 0;
     for (const DeviceStatistics& device : stage.devices) inputs += device.inputs;
     const Stage* planned = planned_stage(report, i);
+    const auto time = planned_time(report, i);
     table.rows.push_back(
         {stage.is_on_host ? "host" : std::to_string(i), std::to_string(stage.devices.size()),
          planned != nullptr ? std::to_string(planned->on_chip_bytes) : "-",
          planned != nullptr ? std::to_string(planned->host_bytes) : "-", std::to_string(inputs),
-         std::to_string(stage.mean_time.count()),
-         planned != nullptr ? std::to_string(planned->time.total().count()) : "-",
+         std::to_string(stage.mean_time.count()), time ? std::to_string(time->count()) : "-",
          fmt::format("{:.4f}", utilisation(stage)), fmt::format("{:.1f}", stage.mean_queue),
          std::to_string(stage.largest_queue)});
   }
@@ -217,16 +228,16 @@ Json stage_json(const RunReport& report, std::size_t position) {
                        {"lost", device.is_lost}});
   }
   const Stage* planned = planned_stage(report, position);
-  Json result{
-      {"index", position},
-      {"segment", stage.segment},
-      {"on_chip_bytes", planned != nullptr ? Json(planned->on_chip_bytes) : Json(nullptr)},
-      {"host_bytes", planned != nullptr ? Json(planned->host_bytes) : Json(nullptr)},
-      {"measured_ns", stage.mean_time.count()},
-      {"simulated_ns", planned != nullptr ? Json(planned->time.total().count()) : Json(nullptr)},
-      {"mean_queue", rounded(stage.mean_queue)},
-      {"largest_queue", stage.largest_queue},
-      {"devices", std::move(devices)}};
+  const auto time = planned_time(report, position);
+  Json result{{"index", position},
+              {"segment", stage.segment},
+              {"on_chip_bytes", planned != nullptr ? Json(planned->on_chip_bytes) : Json(nullptr)},
+              {"host_bytes", planned != nullptr ? Json(planned->host_bytes) : Json(nullptr)},
+              {"measured_ns", stage.mean_time.count()},
+              {"simulated_ns", time ? Json(time->count()) : Json(nullptr)},
+              {"mean_queue", rounded(stage.mean_queue)},
+              {"largest_queue", stage.largest_queue},
+              {"devices", std::move(devices)}};
   if (stage.is_on_host) result["on_host"] = true;
   return result;
 }

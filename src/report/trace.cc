@@ -134,6 +134,7 @@ std::string trace_json(const Plan& plan, const Timeline& timeline) {
                                      ? fmt::format("stage {}, TPU {}", s, replica)
                                      : fmt::format("stage {}", s));
   }
+  if (plan.decoding) writer.name_track(track, "decoding");
   const std::vector<Slice> slices = slices_of(timeline);
   for (const Slice& slice : slices)
     writer.add_slice(slice.device + 1, fmt::format("input {}", slice.input), slice.input,

@@ -1,6 +1,7 @@
 // Checks of a plan against its bound.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "segue/plan.h"
@@ -16,5 +17,10 @@ namespace segue {
 // Whether the plan is proven to be optimal: it reaches the bound, and no part of its time is an
 // estimate of work on the host.
 [[nodiscard]] bool is_reached(const Bound& bound, const Plan& plan);
+
+// Returns the bound of the plan's stages without its decoding. Returns nothing if decoding alone
+// takes as long as the bound, because the bound then says nothing about the stages. The plan must
+// have a bound.
+[[nodiscard]] std::optional<Bound> bound_without_decoding(const Plan& plan);
 
 }  // namespace segue

@@ -19,8 +19,9 @@ std::int64_t busiest_link_ns(std::span<const StageUses> stages, std::span<const 
   return std::ranges::max(busy);
 }
 
-std::int64_t host_period_ns(std::span<const StageUses> stages, std::span<const DevicePool> pools) {
-  std::int64_t work_ns = 0;
+std::int64_t host_period_ns(std::span<const StageUses> stages, std::span<const DevicePool> pools,
+                            std::int64_t decoding_ns) {
+  std::int64_t work_ns = decoding_ns;
   for (const StageUses& stage : stages) {
     const auto shares = shares_of(stage);
     for (std::size_t kind = 0; kind < stage.size(); ++kind)
@@ -38,15 +39,17 @@ std::vector<StageShare> shares_of(const StageUses& stage) {
 }
 
 std::int64_t pipeline_period_ns(std::span<const StageUses> stages,
-                                std::span<const DevicePool> pools) {
-  std::int64_t slowest_ns = std::max(busiest_link_ns(stages, pools), host_period_ns(stages, pools));
+                                std::span<const DevicePool> pools, std::int64_t decoding_ns) {
+  std::int64_t slowest_ns = std::max(
+      {busiest_link_ns(stages, pools), host_period_ns(stages, pools, decoding_ns), decoding_ns});
   for (const StageUses& stage : stages)
     slowest_ns = std::max(slowest_ns, stage_period_ns(shares_of(stage)));
   return slowest_ns;
 }
 
-std::int64_t pipeline_latency_ns(std::span<const StageUses> stages, std::int64_t hop_ns) {
-  std::int64_t sum_ns = 0;
+std::int64_t pipeline_latency_ns(std::span<const StageUses> stages, std::int64_t hop_ns,
+                                 std::int64_t decoding_ns) {
+  std::int64_t sum_ns = decoding_ns;
   for (const StageUses& stage : stages) sum_ns += stage_latency_ns(shares_of(stage)) + hop_ns;
   return sum_ns;
 }

@@ -23,13 +23,15 @@ using StageUses = std::vector<StageUse>;  // the kinds of devices of a stage
 [[nodiscard]] std::vector<StageShare> shares_of(const StageUses& stage);
 
 // Returns the time between two results. It is determined by the slowest stage, by a link that the
-// devices of a pool share, or by the host's cores, which compute the operators of all stages.
-// O(stages * pools).
+// devices of a pool share, by decoding on the host after the last stage, or by the host's cores,
+// which compute the operators of all stages and decode. O(stages * pools).
 [[nodiscard]] std::int64_t pipeline_period_ns(std::span<const StageUses> stages,
-                                              std::span<const DevicePool> pools);
+                                              std::span<const DevicePool> pools,
+                                              std::int64_t decoding_ns = 0);
 
-// Returns the latency of one input through all stages.
+// Returns the latency of one input through all stages. The hand-over to decoding takes a few
+// microseconds and is neglected.
 [[nodiscard]] std::int64_t pipeline_latency_ns(std::span<const StageUses> stages,
-                                               std::int64_t hop_ns);
+                                               std::int64_t hop_ns, std::int64_t decoding_ns = 0);
 
 }  // namespace segue

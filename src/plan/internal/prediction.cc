@@ -116,20 +116,21 @@ std::vector<StageDevices> devices_of(const Stage& stage) {
 }
 
 Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
-                   std::span<const DevicePool> pools) {
-  const auto bottleneck_of = [&](const std::vector<StageUses>& loads) {
-    return Nanoseconds(pipeline_period_ns(loads, pools));
+                   std::span<const DevicePool> pools, const std::optional<Decoding>& decoding) {
+  const Decoding decode = decoding.value_or(Decoding{});
+  const auto bottleneck_of = [&](const std::vector<StageUses>& loads, Nanoseconds decoding_time) {
+    return Nanoseconds(pipeline_period_ns(loads, pools, decoding_time.count()));
   };
   const bool is_pipeline = uses_several_devices(stages);
   const std::int64_t hop_ns = is_pipeline ? runner_hop(pools).count() : 0;
-  const auto latency_of = [&](const std::vector<StageUses>& loads) {
-    return Nanoseconds(pipeline_latency_ns(loads, hop_ns));
+  const auto latency_of = [&](const std::vector<StageUses>& loads, Nanoseconds decoding_time) {
+    return Nanoseconds(pipeline_latency_ns(loads, hop_ns, decoding_time.count()));
   };
   const double stretch = host_stretch(stages, pools);
   Prediction result;
   result.single_device = single_device;
-  result.bottleneck = bottleneck_of(loads_of(stages, pools, End::kPredicted, stretch));
-  result.latency = latency_of(loads_of(stages, pools, End::kPredicted, 1));
+  result.bottleneck = bottleneck_of(loads_of(stages, pools, End::kPredicted, stretch), decode.time);
+  result.latency = latency_of(loads_of(stages, pools, End::kPredicted, 1), decode.time);
   if (result.bottleneck.count() > 0) {
     result.throughput_per_s = 1 / to_s(result.bottleneck);
     result.speedup = to_s(single_device) / to_s(result.bottleneck);
@@ -139,11 +140,12 @@ Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
   // largest stretch is known.
   const bool is_described = host_pace(pools).most_stretch > 1;
   const double most = is_pipeline && !is_described ? kMostHostStretch : stretch;
+  const auto [low, high] = decode.range;
   result.range = PredictionRange{
-      around(result.bottleneck, bottleneck_of(loads_of(stages, pools, End::kLow, stretch)),
-             bottleneck_of(loads_of(stages, pools, End::kHigh, most))),
-      around(result.latency, latency_of(loads_of(stages, pools, End::kLow, 1)),
-             latency_of(loads_of(stages, pools, End::kHigh, 1)))};
+      around(result.bottleneck, bottleneck_of(loads_of(stages, pools, End::kLow, stretch), low),
+             bottleneck_of(loads_of(stages, pools, End::kHigh, most), high)),
+      around(result.latency, latency_of(loads_of(stages, pools, End::kLow, 1), low),
+             latency_of(loads_of(stages, pools, End::kHigh, 1), high))};
   return result;
 }
 

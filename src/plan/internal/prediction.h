@@ -1,6 +1,7 @@
 // Predicts the performance of a pipeline from the times of its stages.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -18,6 +19,7 @@ namespace segue {
 // One stage on one device is a plain inference. Otherwise, each hand-over adds its hop to the
 // latency.
 [[nodiscard]] Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
-                                 std::span<const DevicePool> pools);
+                                 std::span<const DevicePool> pools,
+                                 const std::optional<Decoding>& decoding = std::nullopt);
 
 }  // namespace segue

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/internal/json/node.h"
 #include "segue/plan.h"
 
@@ -26,6 +28,16 @@ namespace segue {
 
 [[nodiscard]] inline json::Json range_json(const RateRange& range) {
   return json::Json::array({json::rounded(range.low), json::rounded(range.high)});
+}
+
+[[nodiscard]] inline json::Json decoding_json(const Decoding& decoding) {
+  const auto* const named =
+      std::ranges::find(kDetectorFamilies, decoding.work.family, &DetectorFamilyName::family);
+  return {{"family", named->key},
+          {"boxes", decoding.work.boxes},
+          {"scores", decoding.work.scores},
+          {"time_ns", decoding.time.count()},
+          {"time_range_ns", range_json(decoding.range)}};
 }
 
 // Reads the two ends of a range, which must include `within`.

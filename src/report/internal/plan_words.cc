@@ -173,6 +173,13 @@ std::string host_operators_note(const Plan& plan) {
       is_host_measured(plan) ? "" : ", `segue plan --measure cpu` measures them");
 }
 
+std::string decoding_note(const std::optional<Decoding>& decoding) {
+  if (!decoding) return "";
+  return fmt::format("Decoding on the host ({}, {}): {} per input, estimated.\n",
+                     to_string(decoding->work.family), format_count(decoding->work.boxes, "row"),
+                     with_range(decoding->time, decoding->range));
+}
+
 std::size_t slowest_stage(const Plan& plan) {
   const auto period = [](const Stage& stage) { return stage.time.total() / stage.replicas; };
   const auto slowest = std::ranges::max_element(plan.stages, {}, period);
@@ -190,13 +197,26 @@ bool has_shared_link(const Plan& plan) {
          plan.devices.end();
 }
 
+bool is_decoding_bound(const Plan& plan) {
+  const Stage& slowest = plan.stages[slowest_stage(plan)];
+  return plan.decoding && plan.decoding->time == plan.predicted.bottleneck &&
+         plan.decoding->time > slowest.time.total() / slowest.replicas;
+}
+
 bool is_host_bound(const Plan& plan) {
-  return plan.host_operators() > 0 && is_slower_than_its_stages(plan) && !is_link_bound(plan);
+  return plan.host_operators() > 0 && !is_decoding_bound(plan) && is_slower_than_its_stages(plan) &&
+         !is_link_bound(plan);
 }
 
 std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
   const std::size_t slowest = slowest_stage(plan);
   const Stage& stage = plan.stages[slowest];
+  if (is_decoding_bound(plan)) {
+    return fmt::format(
+        "Decoding on the host is the bottleneck: it takes {} per input, the slowest stage {}; more "
+        "TPUs do not make it faster.",
+        format_time(plan.decoding->time), format_time(stage.time.total() / stage.replicas));
+  }
   if (is_link_bound(plan)) {
     return fmt::format("The shared link is the bottleneck: it is busy for {} per input; {}.",
                        format_time(plan.predicted.bottleneck),
@@ -207,8 +227,9 @@ std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
   }
   // The plan does not contain the times that devices wait for each other on a link.
   if ((!shares_link || has_shared_link(plan)) && is_host_bound(plan)) {
-    return fmt::format("The host CPU is the bottleneck: its cores spend {} on operators per input.",
-                       format_time(plan.host_time()));
+    return fmt::format(
+        "The host CPU is the bottleneck: its cores spend {} on operators{} per input.",
+        format_time(plan.host_time()), plan.decoding ? ", and decode," : "");
   }
   if (stage.time.total() == Nanoseconds{0}) return "No operator runs on a TPU.";
   if (is_slower_than_its_stages(plan)) {

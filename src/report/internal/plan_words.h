@@ -38,11 +38,14 @@ namespace segue {
 // Returns one line if operators of the plan run on the host CPU, or else an empty text.
 [[nodiscard]] std::string host_operators_note(const Plan& plan);
 
-// Returns the stage with the longest time per input, divided by its replicas.
+// Returns one line if the plan includes decoding, or else an empty text.
+[[nodiscard]] std::string decoding_note(const std::optional<Decoding>& decoding);
+
+// Returns the stage on devices with the longest time per input, divided by its replicas.
 [[nodiscard]] std::size_t slowest_stage(const Plan& plan);
 
-// Names the slowest stage, the largest part of its time, and a remedy; or says that the host CPU or
-// a shared link is the bottleneck.
+// Names the slowest stage, the largest part of its time, and a remedy; or says that decoding, the
+// host CPU or a shared link is the bottleneck.
 [[nodiscard]] std::string bottleneck_sentence(const Plan& plan, bool shares_link);
 
 // Returns the TPUs of each stage, for example "2+1+1".
@@ -53,6 +56,9 @@ namespace segue {
 
 // Whether devices of the plan share a link.
 [[nodiscard]] bool has_shared_link(const Plan& plan);
+
+// Whether decoding on the host limits the throughput.
+[[nodiscard]] bool is_decoding_bound(const Plan& plan);
 
 // Whether the operators on the host limit the throughput: together they take longer than any stage.
 [[nodiscard]] bool is_host_bound(const Plan& plan);

@@ -64,7 +64,9 @@ std::string verdict(const Plan& plan, bool shares_link) {
               : fmt::format(". {} MiB of parameters are streamed at each inference. ",
                             format_mib(plan.host_bytes()));
   text += bottleneck_sentence(plan, shares_link);
-  if (const std::string note = host_operators_note(plan); !note.empty()) text += " " + note;
+  for (const std::string& note : {host_operators_note(plan), decoding_note(plan.decoding)}) {
+    if (!note.empty()) text += " " + note;
+  }
   std::erase(text, '`');  // texts for a terminal mark commands with backticks
   return text;
 }
@@ -97,6 +99,7 @@ Json timeline_json(const Plan& plan, std::span<const DevicePool> pools, std::uin
       devices.push_back(plan.stages[s].replicas > 1 ? fmt::format("stage {}.{}", s, replica)
                                                     : fmt::format("stage {}", s));
   }
+  if (plan.decoding) devices.push_back("decoding");
   const auto microseconds = [](Nanoseconds time) { return (time.count() + 500) / 1000; };
   Json events = Json::array();
   for (const TimelineEvent& event : timeline.events) {

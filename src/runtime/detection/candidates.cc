@@ -212,6 +212,21 @@ std::vector<Candidate> collect(const Head& head, const AnchoredOutputs& outputs,
 
 }  // namespace
 
+OutputSizes sizes_of(const PostProcessedOutputs& outputs, const Head& head) {
+  const auto scores = outputs.positions.at(static_cast<std::size_t>(PostProcessed::kScores));
+  const std::size_t rows = head.outputs[scores].port.bytes / sizeof(float);
+  return {rows, rows};
+}
+
+OutputSizes sizes_of(const YoloOutput& outputs, const Head&) {
+  return {outputs.rows, outputs.rows * (outputs.channels - outputs.first_class())};
+}
+
+OutputSizes sizes_of(const AnchoredOutputs& outputs, const Head&) {
+  const std::size_t rows = outputs.anchors.size();
+  return {rows, rows * (outputs.columns - outputs.background)};
+}
+
 Candidates find_candidates(const Head& head, const Meaning& meaning, float score_threshold,
                            std::span<const std::span<const std::byte>> values) {
   Candidates result;

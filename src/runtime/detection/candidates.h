@@ -18,6 +18,15 @@ struct Candidates {
   float unit_height = 1;
 };
 
+// The numbers of boxes and scores in the outputs.
+struct OutputSizes {
+  std::size_t boxes = 0;
+  std::size_t scores = 0;
+};
+[[nodiscard]] OutputSizes sizes_of(const PostProcessedOutputs& outputs, const Head& head);
+[[nodiscard]] OutputSizes sizes_of(const YoloOutput& outputs, const Head& head);
+[[nodiscard]] OutputSizes sizes_of(const AnchoredOutputs& outputs, const Head& head);
+
 // Returns the boxes whose score passes the threshold, in the order of the outputs. Boxes that are
 // not finite or have a negative size are left out. `values` has one entry of the right size per
 // output.

@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <array>
 #include <cmath>
 #include <limits>
 
@@ -73,12 +72,6 @@ void Detector::State::check_values(std::span<const std::span<const std::byte>> v
   }
 }
 
-std::string_view to_string(DetectorFamily family) {
-  constexpr std::array<std::string_view, 5> kNames{"post-processed", "SSD", "EfficientDet",
-                                                   "YOLOv5", "YOLOv8"};
-  return kNames.at(static_cast<std::size_t>(family));
-}
-
 Picture read_picture(const std::filesystem::path& path) {
   constexpr std::uint64_t kLargest = 256U << 20U;
   constexpr int kChannels = 3;
@@ -86,17 +79,14 @@ Picture read_picture(const std::filesystem::path& path) {
   if (is_truncated_picture(file))
     refuse_call(fmt::format("{}: the image is truncated at {} bytes; fetch it again", path.string(),
                             file.size()));
-  const auto pixels = decode_picture(file, kChannels);
+  auto pixels = decode_picture(file, kChannels);
   if (!pixels)
     refuse_call(
         fmt::format("{}: no picture that Segue reads (PNG, JPEG, BMP, GIF or PPM, at most {} x "
                     "{} pixels)",
                     path.string(), kMostPictureExtent, kMostPictureExtent));
-  Picture picture{
-      static_cast<std::uint32_t>(pixels->width), static_cast<std::uint32_t>(pixels->height), {}};
-  const std::size_t bytes = std::size_t{picture.width} * picture.height * kChannels;
-  picture.rgb.assign(pixels->values.get(), pixels->values.get() + bytes);
-  return picture;
+  return {static_cast<std::uint32_t>(pixels->width), static_cast<std::uint32_t>(pixels->height),
+          std::move(pixels->values)};
 }
 
 Detector::Detector(const Model& model, const DetectorOptions& options)
@@ -108,6 +98,12 @@ Detector& Detector::operator=(Detector&& other) noexcept = default;
 Detector::~Detector() = default;
 
 DetectorFamily Detector::family() const { return state_->meaning.family; }
+DecodingWork Detector::work() const {
+  const auto [boxes, scores] =
+      std::visit([&](const auto& outputs) { return detection::sizes_of(outputs, state_->head); },
+                 state_->meaning.outputs);
+  return {family(), boxes, scores};
+}
 const DetectorOptions& Detector::options() const { return state_->options; }
 const Port& Detector::input() const { return state_->head.input; }
 std::span<const Port> Detector::outputs() const { return state_->outputs; }
