@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
-from types import TracebackType
-from typing import Callable, Iterable, Iterator, Mapping, Sequence, Union
+from typing import Callable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from segue import _segue
 from segue._segue import Backend, DeviceLoss, PipelineStatistics, Plan, Port, Result
 from segue.at_exit import end_at_exit
 from segue.errors import Error
 from segue.planning import AnyModel, to_model
-
-Array = npt.NDArray[np.generic]
-Inputs = Union[Array, Sequence[Array], Mapping[str, Array]]
+from segue.streaming import Inputs, Streaming
 
 
-class Pipeline:
+class Pipeline(Streaming[Result]):
     """Runs segments on several devices; results come in the order of the inputs.
 
     source: a folder of segments (of segue.split or of Google's compiler; if it holds several sets,
@@ -33,6 +28,7 @@ class Pipeline:
     A pipeline of a plan makes a new plan when a device is lost and no spare is left, and continues
     on the remaining devices. on_loss is called after each loss, in a thread of the pipeline, and
     must not call the pipeline. trace_capacity: the number of computations that trace_json returns.
+    device_names: how messages and statistics name the backends (default: device 0, device 1, ...).
 
     Arrays are not copied unless they are not C-contiguous. An array that was pushed must not change
     until its result was popped. Outputs are new arrays. Any number of threads may push and pop; a
@@ -50,12 +46,13 @@ class Pipeline:
         watchdog_s: float = 30.0,
         on_loss: Callable[[DeviceLoss], object] | None = None,
         trace_capacity: int = 0,
+        device_names: Sequence[str] = (),
     ) -> None:
         if backends is None:
             backends = _segue.cpu_backend()
         devices = [backends] if isinstance(backends, Backend) else list(backends)
         options = _segue.PipelineOptions(
-            queue_capacity, result_capacity, watchdog_s, trace_capacity, on_loss
+            queue_capacity, result_capacity, watchdog_s, trace_capacity, on_loss, list(device_names)
         )
         if isinstance(source, Plan):
             if model is None:
@@ -94,27 +91,6 @@ class Pipeline:
         """
         return self._pipeline.pop(timeout_s)
 
-    def run(self, inputs: Iterable[Inputs]) -> Iterator[Result]:
-        """Pushes all inputs and yields their results; keeps the pipeline full."""
-        waiting = 0
-        try:
-            for values in inputs:
-                while not self.push(values, 0 if waiting else None):
-                    result = self._next()
-                    waiting -= 1
-                    yield result
-                waiting += 1
-            while waiting:
-                result = self._next()
-                waiting -= 1
-                yield result
-        finally:
-            # A caller that stops early must not get these results in its next run. At exit there is
-            # no next run.
-            with contextlib.suppress(Error):
-                for _ in range(waiting):
-                    self.pop()
-
     def close(self) -> None:
         """Ends the input stream; results of accepted inputs can still be popped."""
         self._pipeline.close()
@@ -135,17 +111,6 @@ class Pipeline:
         """The most recent computations as JSON text, for ui.perfetto.dev."""
         return self._pipeline.trace_json(name)
 
-    def __enter__(self) -> Pipeline:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.cancel()
-
     @property
     def _pipeline(self) -> _segue.RawPipeline:
         if self._raw is None:
@@ -156,9 +121,3 @@ class Pipeline:
         raw, self._raw = self._raw, None
         if raw is not None:
             raw.end()
-
-    def _next(self) -> Result:
-        result = self.pop()
-        if result is None:
-            raise RuntimeError("the pipeline was closed during run()")
-        return result

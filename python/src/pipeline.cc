@@ -1,16 +1,11 @@
 // Binds pipelines: arrays are not copied, and waiting threads do not hold the interpreter's lock.
 #include "segue/pipeline.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <cmath>
-#include <thread>
 
+#include "array_pipeline.h"
+#include "callback.h"
 #include "module.h"
-#include "released.h"
 #include "segue/error.h"
 #include "segue/planner.h"
 #include "segue/report.h"
@@ -20,214 +15,6 @@
 namespace segue::python {
 namespace {
 
-struct Result {
-  std::uint64_t number = 0;
-  std::int64_t latency_ns = 0;
-  nb::dict outputs;
-};
-
-Nanoseconds nanoseconds_of(double seconds) {
-  return std::chrono::duration_cast<Nanoseconds>(
-      std::chrono::duration<double>(std::clamp(seconds, 0.0, to_s(kLongestWait))));
-}
-
-class ArrayPipeline {
- public:
-  // The caller must not hold the interpreter's lock, because Python functions may be opened as
-  // segments.
-  ArrayPipeline(PipelineLayout layout, std::vector<PipelineDevice> devices, PipelineOptions options)
-      : pipeline_(
-            std::make_unique<Pipeline>(std::move(layout), std::move(devices), std::move(options))) {
-    const nb::gil_scoped_acquire held;
-    input_names_ = names_of(pipeline_->inputs());
-    output_names_ = names_of(pipeline_->outputs());
-  }
-  ArrayPipeline(const ArrayPipeline&) = delete;
-  ArrayPipeline& operator=(const ArrayPipeline&) = delete;
-  ~ArrayPipeline() {
-    if (::getpid() != process_) {  // a forked child does not have these threads
-      (void)pipeline_.release();
-      return;
-    }
-    {
-      nb::gil_scoped_release released;
-      pipeline_.reset();
-    }
-    released_->end();
-  }
-
-  [[nodiscard]] Pipeline& pipeline() const { return *pipeline_; }
-
-  // Cancels and waits for the threads inside push and pop, which must leave these calls before the
-  // program ends, while they can still take the interpreter's lock.
-  void end() const {
-    constexpr auto kLongest = std::chrono::seconds(5);
-    constexpr auto kLook = std::chrono::milliseconds(1);
-    const nb::gil_scoped_release released;
-    pipeline_->cancel();
-    const auto until = std::chrono::steady_clock::now() + kLongest;
-    while (callers_ > 0 && std::chrono::steady_clock::now() < until)
-      std::this_thread::sleep_for(kLook);
-  }
-
-  // Pushes an array per input: by name, in order, or the only one. Returns whether the pipeline
-  // took them in time.
-  bool push(nb::handle inputs, std::optional<double> timeout_s) {
-    released_->drop();
-    std::vector<BorrowedTensor> tensors = borrow(arrays_of(inputs));
-    const Flow flow = wait(timeout_s, [&](Nanoseconds slice) {
-      return pipeline_->push_borrowed(std::move(tensors), slice);
-    });
-    if (flow == Flow::kClosed)
-      throw Error(ErrorCode::kInvalidArgument, "the pipeline is closed and takes no more inputs");
-    return flow == Flow::kOk;
-  }
-
-  // Returns nothing if the pipeline is closed and all results were popped. Raises TimeoutError.
-  std::optional<Result> pop(std::optional<double> timeout_s) {
-    PipelineResult result;
-    const Flow flow =
-        wait(timeout_s, [&](Nanoseconds slice) { return pipeline_->pop(result, slice); });
-    released_->drop();
-    if (flow == Flow::kClosed) return std::nullopt;
-    if (flow == Flow::kTimeout) {
-      PyErr_SetString(PyExc_TimeoutError, "no result within the timeout");
-      throw nb::python_error();
-    }
-    Result answer{result.number, result.latency.count(), {}};
-    const auto ports = pipeline_->outputs();
-    for (std::size_t i = 0; i < ports.size(); ++i)
-      answer.outputs[output_names_[i]] = to_array(std::move(result.outputs[i]), ports[i]);
-    return answer;
-  }
-
- private:
-  [[noreturn]] void fail_on_count(std::size_t given) const {
-    throw Error(ErrorCode::kInvalidArgument, std::to_string(given) +
-                                                 " inputs given, but the pipeline has " +
-                                                 std::to_string(pipeline_->inputs().size()));
-  }
-
-  InputArray array_of(nb::handle value, std::size_t position) const {
-    try {
-      return nb::cast<InputArray>(value);
-    } catch (const nb::cast_error&) {
-      if (position >= input_names_.size()) fail_on_count(position + 1);
-      throw Error(ErrorCode::kInvalidArgument, "input '" + pipeline_->inputs()[position].name +
-                                                   "': expected a numpy array, not " +
-                                                   nb::type_name(value.type()).c_str());
-    }
-  }
-
-  std::vector<InputArray> arrays_of(nb::handle inputs) const {
-    std::vector<InputArray> arrays;
-    if (nb::isinstance<nb::dict>(inputs)) {
-      const nb::dict named = nb::borrow<nb::dict>(inputs);
-      if (named.size() > input_names_.size()) fail_on_count(named.size());
-      for (std::size_t i = 0; i < input_names_.size(); ++i) {
-        if (!named.contains(input_names_[i])) {
-          throw Error(ErrorCode::kInvalidArgument,
-                      "input '" + pipeline_->inputs()[i].name + "' is missing in " +
-                          nb::cast<std::string>(nb::repr(named.keys())));
-        }
-        arrays.push_back(array_of(named[input_names_[i]], i));
-      }
-    } else if (nb::isinstance<nb::list>(inputs) || nb::isinstance<nb::tuple>(inputs)) {
-      for (const nb::handle array : inputs) arrays.push_back(array_of(array, arrays.size()));
-    } else {
-      arrays.push_back(array_of(inputs, 0));
-    }
-    if (arrays.size() != input_names_.size()) fail_on_count(arrays.size());
-    return arrays;
-  }
-
-  std::vector<BorrowedTensor> borrow(std::vector<InputArray> given) const {
-    auto arrays = std::make_unique<std::vector<InputArray>>(std::move(given));
-    const auto ports = pipeline_->inputs();
-    for (std::size_t i = 0; i < ports.size(); ++i) check_fits((*arrays)[i], ports[i]);
-    const std::shared_ptr<std::vector<InputArray>> owner(
-        arrays.release(),
-        [released = released_](std::vector<InputArray>* all) { released->add(all); });
-    std::vector<BorrowedTensor> tensors;
-    for (const InputArray& array : *owner) {
-      tensors.push_back({{static_cast<const std::byte*>(array.data()), array.nbytes()}, owner});
-    }
-    return tensors;
-  }
-
-  // Tries without the interpreter's lock, and takes the lock from time to time so that an interrupt
-  // ends the wait.
-  template <typename Try>
-  Flow wait(std::optional<double> timeout_s, const Try& attempt) {
-    const Inside inside(callers_);
-    using Clock = std::chrono::steady_clock;
-    constexpr Nanoseconds kSlice = std::chrono::milliseconds(100);
-    if (timeout_s && std::isnan(*timeout_s))
-      throw Error(ErrorCode::kInvalidArgument, "timeout_s is not a number; give seconds, or None");
-    const auto begin = Clock::now();
-    const Nanoseconds timeout = timeout_s ? nanoseconds_of(*timeout_s) : Nanoseconds::max();
-    while (true) {
-      const Nanoseconds left = timeout_s ? timeout - (Clock::now() - begin) : kSlice;
-      const Nanoseconds slice = std::clamp(left, Nanoseconds(0), kSlice);
-      Flow flow{};
-      {
-        nb::gil_scoped_release released;
-        flow = attempt(slice);
-      }
-      if (flow != Flow::kTimeout || (timeout_s && left <= kSlice)) return flow;
-      if (PyErr_CheckSignals() != 0) throw nb::python_error();
-    }
-  }
-
-  // Counts a thread while it is inside a call.
-  class Inside {
-   public:
-    explicit Inside(std::atomic<int>& count) : count_(count) { ++count_; }
-    Inside(const Inside&) = delete;
-    Inside& operator=(const Inside&) = delete;
-    ~Inside() { --count_; }
-
-   private:
-    std::atomic<int>& count_;
-  };
-
-  static std::vector<nb::str> names_of(std::span<const Port> ports) {
-    std::vector<nb::str> names;
-    for (const Port& port : ports) names.push_back(nb::cast<nb::str>(nb::cast(port.name)));
-    return names;
-  }
-
-  std::atomic<int> callers_ = 0;
-  std::vector<nb::str> input_names_;
-  std::vector<nb::str> output_names_;
-  std::shared_ptr<Released> released_ = std::make_shared<Released>();
-  std::unique_ptr<Pipeline> pipeline_;
-  pid_t process_ = ::getpid();
-};
-
-// A Python function; its callers do not hold the interpreter's lock, which is taken to call and
-// free it.
-class Callback {
- public:
-  explicit Callback(nb::callable function)
-      : function_(new nb::callable(std::move(function)), [](nb::callable* held_function) {
-          const nb::gil_scoped_acquire held;
-          delete held_function;
-        }) {}
-  template <typename... Arguments>
-  void operator()(const Arguments&... arguments) const {
-    const nb::gil_scoped_acquire held;
-    try {
-      (*function_)(arguments...);
-    } catch (nb::python_error& error) {
-      error.discard_as_unraisable("segue.Pipeline, on_loss");
-    }
-  }
-
- private:
-  std::shared_ptr<nb::callable> function_;
-};
-
 // Settings that all kinds of sources have.
 struct OpenOptions {
   std::uint32_t queue_capacity = 2;
@@ -235,11 +22,20 @@ struct OpenOptions {
   double watchdog_s = 30;
   std::size_t trace_capacity = 0;
   std::optional<nb::callable> on_loss;
+  std::vector<std::string> device_names;  // of the backends; empty: "device 0", "device 1", ...
 };
 
-// Called with the interpreter's lock.
-PipelineOptions options_of(const OpenOptions& given) {
+// The settings as C++ uses them, without the interpreter's lock.
+struct Opening {
   PipelineOptions options;
+  std::optional<Callback> on_loss;
+  std::vector<std::string> device_names;
+};
+
+// The caller must hold the interpreter's lock.
+Opening opening_of(const OpenOptions& given) {
+  Opening opening{{}, std::nullopt, given.device_names};
+  PipelineOptions& options = opening.options;
   options.queue_capacity = given.queue_capacity;
   options.result_capacity = given.result_capacity;
   if (!(given.watchdog_s >= 0)) {
@@ -248,8 +44,8 @@ PipelineOptions options_of(const OpenOptions& given) {
   }
   options.watchdog = nanoseconds_of(given.watchdog_s);
   options.trace_capacity = given.trace_capacity;
-  if (given.on_loss) options.on_loss = Callback(*given.on_loss);
-  return options;
+  if (given.on_loss) options.on_loss = opening.on_loss.emplace(*given.on_loss);
+  return opening;
 }
 
 // Returns whether the backends are Edge TPUs, which take compiled segments.
@@ -269,7 +65,11 @@ bool want_compiled(const std::vector<SharedBackend>& backends) {
 
 // Makes a device of each backend, or all needed devices of a single backend.
 std::vector<PipelineDevice> devices_of(const std::vector<SharedBackend>& backends,
+                                       const std::vector<std::string>& names,
                                        std::uint32_t needed) {
+  if (!names.empty() && names.size() != backends.size())
+    throw Error(ErrorCode::kInvalidArgument, std::to_string(names.size()) + " device names for " +
+                                                 std::to_string(backends.size()) + " backends");
   if (want_compiled(backends) && backends.size() < needed) {
     throw Error(ErrorCode::kDevice,
                 "the pipeline needs " + std::to_string(needed) + " Edge TPUs, but got " +
@@ -278,16 +78,21 @@ std::vector<PipelineDevice> devices_of(const std::vector<SharedBackend>& backend
   }
   std::vector<PipelineDevice> devices;
   const std::size_t count = backends.size() == 1 ? needed : backends.size();
-  for (std::size_t i = 0; i < count; ++i)
-    devices.push_back({"device " + std::to_string(i), backends[backends.size() == 1 ? 0 : i]});
+  const bool is_shared = backends.size() == 1 && !want_compiled(backends);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string kind = names.empty() ? "device" : names[0];
+    const bool is_numbered = names.empty() || is_shared;
+    devices.push_back({is_numbered ? kind + " " + std::to_string(i) : names[i],
+                       backends[backends.size() == 1 ? 0 : i]});
+  }
   return devices;
 }
 
 std::unique_ptr<ArrayPipeline> open(PipelineLayout layout,
-                                    const std::vector<SharedBackend>& backends,
-                                    PipelineOptions options) {
-  auto devices = devices_of(backends, layout.device_count());
-  return std::make_unique<ArrayPipeline>(std::move(layout), std::move(devices), std::move(options));
+                                    const std::vector<SharedBackend>& backends, Opening opening) {
+  auto devices = devices_of(backends, opening.device_names, layout.device_count());
+  return std::make_unique<ArrayPipeline>(std::move(layout), std::move(devices),
+                                         std::move(opening.options), std::move(opening.on_loss));
 }
 
 // Issues the notes as warnings at the line that made the segue.Pipeline.
@@ -321,11 +126,18 @@ void bind_opening(nb::module_& module) {
       .def(
           "__init__",
           [](OpenOptions* self, std::uint32_t queue, std::uint32_t results, double watchdog_s,
-             std::size_t trace_capacity, std::optional<nb::callable> on_loss) {
-            new (self) OpenOptions{queue, results, watchdog_s, trace_capacity, std::move(on_loss)};
+             std::size_t trace_capacity, std::optional<nb::callable> on_loss,
+             std::vector<std::string> device_names) {
+            new (self) OpenOptions{queue,
+                                   results,
+                                   watchdog_s,
+                                   trace_capacity,
+                                   std::move(on_loss),
+                                   std::move(device_names)};
           },
           "queue_capacity"_a = 2, "result_capacity"_a = 2, "watchdog_s"_a = 30.0,
-          "trace_capacity"_a = 0, "on_loss"_a = nb::none());
+          "trace_capacity"_a = 0, "on_loss"_a = nb::none(),
+          "device_names"_a = std::vector<std::string>());
   nb::class_<DeviceLoss>(module, "DeviceLoss", "A device that was lost.")
       .def_ro("device", &DeviceLoss::device)
       .def_ro("segment", &DeviceLoss::segment)
@@ -335,48 +147,68 @@ void bind_opening(nb::module_& module) {
       "open_pipeline",
       [](const SharedModel& model, const std::shared_ptr<const DevicedPlan>& plan,
          const std::vector<SharedBackend>& backends, const OpenOptions& given) {
-        PipelineOptions options = options_of(given);
-        options.replan = replanning(model, plan->plan);
+        Opening opening = opening_of(given);
+        opening.options.replan = replanning(model, plan->plan);
         const nb::gil_scoped_release released;
         if (want_compiled(backends)) {
           throw Error(ErrorCode::kInvalidArgument,
                       "Edge TPUs need compiled segments: write them with segue.split, compile them "
                       "with segue.compile, and open segue.Pipeline(FOLDER)");
         }
-        return open(pipeline_layout(model->model, plan->plan), backends, std::move(options));
+        return open(pipeline_layout(model->model, plan->plan), backends, std::move(opening));
       },
       "model"_a, "plan"_a, "backends"_a, "options"_a = OpenOptions());
   module.def(
       "open_pipeline_of_folder",
       [](const std::filesystem::path& folder, const std::vector<SharedBackend>& backends,
          const OpenOptions& given) {
-        PipelineOptions options = options_of(given);
+        Opening opening = opening_of(given);
         const nb::gil_scoped_release released;
         return open(layout_of_folder(folder, want_compiled(backends)), backends,
-                    std::move(options));
+                    std::move(opening));
       },
       "folder"_a, "backends"_a, "options"_a = OpenOptions());
   module.def(
       "open_pipeline_of_files",
       [](const std::vector<std::filesystem::path>& files,
          const std::vector<SharedBackend>& backends, const OpenOptions& given) {
-        PipelineOptions options = options_of(given);
+        Opening opening = opening_of(given);
         const nb::gil_scoped_release released;
-        return open(pipeline_layout(files, {}), backends, std::move(options));
+        return open(pipeline_layout(files, {}), backends, std::move(opening));
       },
       "files"_a, "backends"_a, "options"_a = OpenOptions());
   module.def(
       "open_pipeline_of_callables",
       [](const std::vector<SharedBackend>& backends, const OpenOptions& given) {
-        PipelineOptions options = options_of(given);
+        Opening opening = opening_of(given);
         const nb::gil_scoped_release released;
         PipelineLayout layout;
         for (std::size_t i = 0; i < backends.size(); ++i)
           layout.segments.push_back({"segment " + std::to_string(i), {}, nullptr, 1});
-        return open(std::move(layout), backends, std::move(options));
+        return open(std::move(layout), backends, std::move(opening));
       },
       "backends"_a, "options"_a = OpenOptions());
 }
+
+// --- Garbage collection: on_loss may refer to the object that owns the pipeline
+
+int visit_pipeline(PyObject* self, visitproc visit, void* arg) {
+  Py_VISIT(Py_TYPE(self));
+  if (!nb::inst_ready(self)) return 0;
+  const auto& on_loss = nb::inst_ptr<ArrayPipeline>(self)->on_loss();
+  if (on_loss) Py_VISIT(on_loss->function().ptr());
+  return 0;
+}
+
+int clear_pipeline(PyObject* self) {
+  if (!nb::inst_ready(self)) return 0;
+  if (const auto& on_loss = nb::inst_ptr<ArrayPipeline>(self)->on_loss()) on_loss->clear();
+  return 0;
+}
+
+PyType_Slot kPipelineSlots[] = {{Py_tp_traverse, reinterpret_cast<void*>(visit_pipeline)},
+                                {Py_tp_clear, reinterpret_cast<void*>(clear_pipeline)},
+                                {0, nullptr}};
 
 void bind_result(nb::module_& module) {
   nb::class_<Result>(module, "Result", "Result of one input.")
@@ -391,7 +223,7 @@ void bind_result(nb::module_& module) {
 
 void bind_pipelines(nb::module_& module) {
   bind_result(module);
-  nb::class_<ArrayPipeline>(module, "RawPipeline")
+  nb::class_<ArrayPipeline>(module, "RawPipeline", nb::type_slots(kPipelineSlots))
       .def_prop_ro("inputs",
                    [](const ArrayPipeline& self) { return ports_of(self.pipeline().inputs()); })
       .def_prop_ro("outputs",

@@ -15,11 +15,21 @@ void bind_statistics(nb::module_& module) {
       .def_prop_ro("mean_time_ns",
                    [](const PipelineStageStatistics& self) { return self.mean_time.count(); })
       .def_ro("mean_queue", &PipelineStageStatistics::mean_queue)
-      .def_prop_ro("utilisations", [](const PipelineStageStatistics& self) {
-        std::vector<double> shares;
-        for (const DeviceStatistics& device : self.devices) shares.push_back(device.utilisation);
-        return shares;
-      });
+      .def_prop_ro("utilisations",
+                   [](const PipelineStageStatistics& self) {
+                     std::vector<double> shares;
+                     for (const DeviceStatistics& device : self.devices)
+                       shares.push_back(device.utilisation);
+                     return shares;
+                   })
+      .def_prop_ro(
+          "devices",
+          [](const PipelineStageStatistics& self) {
+            std::vector<std::string> names;
+            for (const DeviceStatistics& device : self.devices) names.push_back(device.name);
+            return names;
+          },
+          "Names of its devices, in the order of utilisations; lost ones and spares included.");
   nb::class_<PipelineStatistics>(module, "PipelineStatistics",
                                  "Statistics of a pipeline (measured).")
       .def_ro("results", &PipelineStatistics::results)

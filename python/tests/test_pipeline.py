@@ -216,6 +216,60 @@ def test_input_arrays_are_released_after_use(parts):
     assert len(gone) == 20
 
 
+def test_on_loss_of_its_owner_does_not_keep_a_pipeline(parts, images):
+    """The callback refers to the object that holds the pipeline: a cycle through C++."""
+
+    class Owner:
+        def __init__(self):
+            self.pipeline = segue.Pipeline(parts, on_loss=self.on_loss)
+
+        def on_loss(self, loss):
+            pass
+
+    owner = Owner()
+    owner.pipeline.push(images[0])
+    owner.pipeline.pop()
+    gone = []
+    weakref.finalize(owner, gone.append, "owner")
+    weakref.finalize(owner.pipeline, gone.append, "pipeline")
+    threads = len(os.listdir("/proc/self/task"))
+    del owner
+    gc.collect()
+    assert sorted(gone) == ["owner", "pipeline"]
+    assert len(os.listdir("/proc/self/task")) < threads
+
+
+def test_on_loss_lives_as_long_as_its_pipeline(model):
+    """Nothing else refers to the callback, and a collection comes before the loss."""
+    calls = []
+    cpu = segue.cpu_backend()
+    session = segue.open_session(model, cpu)
+    broken = segue.callable_backend(session.inputs, session.outputs, lambda arrays: 1 / 0)
+    with segue.Pipeline(
+        segue.plan(model, 1),
+        model,
+        backends=[broken, cpu],
+        on_loss=lambda loss: calls.append(loss.device),
+    ) as pipeline:
+        gc.collect()
+        assert pipeline.push(np.zeros((1, 64, 64, 3), np.int8))
+        pipeline.pop()
+        assert pipeline.statistics().stages[0].devices == ["device 0", "device 1"]
+    assert calls == ["device 0"]
+
+
+def test_devices_have_the_names_they_are_given(parts, model):
+    with segue.Pipeline(parts, device_names=["cpu"]) as pipeline:
+        stages = pipeline.statistics().stages
+        assert [stage.devices for stage in stages] == [["cpu 0"], ["cpu 1"], ["cpu 2"]]
+        assert [len(stage.utilisations) for stage in stages] == [1, 1, 1]
+    cpus = [segue.cpu_backend()] * 3
+    with segue.Pipeline(parts, backends=cpus, device_names=["a", "b", "c"]) as pipeline:
+        assert [stage.devices for stage in pipeline.statistics().stages] == [["a"], ["b"], ["c"]]
+    with pytest.raises(segue.Error, match="2 device names for 3 backends"):
+        segue.Pipeline(parts, backends=cpus, device_names=["a", "b"])
+
+
 def test_waiting_pop_releases_the_gil(parts, images):
     """pop waits for an input that another thread pushes, which needs the interpreter's lock."""
     with segue.Pipeline(parts) as pipeline:

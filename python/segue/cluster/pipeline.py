@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 import segue
 from segue._segue import Plan, Port
@@ -19,13 +17,13 @@ from segue.cluster.stage import BackendSpec
 from segue.cluster.statistics import DeviceLoss, PipelineStatistics, Result
 from segue.cluster.workers import Workers, connect
 from segue.errors import Error
-from segue.pipeline import Inputs
 from segue.planning import AnyModel, to_model
+from segue.streaming import Inputs, Streaming
 
 BACKENDS = ("cpu", "simulated", "edgetpu")
 
 
-class ClusterPipeline:
+class ClusterPipeline(Streaming[Result]):
     """segue.Pipeline on several hosts; results come in the order of the inputs.
 
     source: a plan together with its model, or a folder of segments. Each stage, and each replica of
@@ -59,12 +57,7 @@ class ClusterPipeline:
         on_loss: Callable[[DeviceLoss], object] | None = None,
         cache_folder: str | None = None,
     ) -> None:
-        if backend not in BACKENDS:
-            raise Error(f"backend '{backend}': expected one of {', '.join(BACKENDS)}",
-                        "invalid_argument")  # fmt: skip
-        if not watchdog_s >= 0:
-            raise Error(f"watchdog_s must be seconds, or 0 for none, not {watchdog_s}",
-                        "invalid_argument")  # fmt: skip
+        _check(backend, watchdog_s)
         self._is_host = backend != "edgetpu"
         self._compiler = compiler if backend == "edgetpu" else None
         self._model = None if model is None else to_model(model)
@@ -77,8 +70,7 @@ class ClusterPipeline:
             watchdog_s,
             on_loss,
             self._replan,
-            [] if self._model is None else [tensor.name for tensor in self._model.inputs],
-            [] if self._model is None else [tensor.name for tensor in self._model.outputs],
+            *_names_of(self._model),
         )
         connect(address)
         self._core = Core(Workers(spec, cache_folder, start_timeout_s), segments, settings)
@@ -107,25 +99,6 @@ class ClusterPipeline:
         """
         return self._core.pop(timeout_s)
 
-    def run(self, inputs: Iterable[Inputs]) -> Iterator[Result]:
-        """Pushes all inputs and yields their results; keeps the pipeline full."""
-        waiting = 0
-        try:
-            for values in inputs:
-                while not self.push(values, 0 if waiting else None):
-                    result = self._next()
-                    waiting -= 1
-                    yield result
-                waiting += 1
-            while waiting:
-                result = self._next()
-                waiting -= 1
-                yield result
-        finally:
-            with contextlib.suppress(Error):
-                for _ in range(waiting):
-                    self.pop()
-
     def close(self) -> None:
         """Ends the input stream; results of accepted inputs can still be popped."""
         self._core.close()
@@ -142,25 +115,8 @@ class ClusterPipeline:
         """The devices that were lost, in order."""
         return list(self._core.losses)
 
-    def __enter__(self) -> ClusterPipeline:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.cancel()
-
     def _end(self) -> None:
         self._core.end()
-
-    def _next(self) -> Result:
-        result = self.pop()
-        if result is None:
-            raise RuntimeError("the pipeline was closed during run()")
-        return result
 
     def _read(
         self, source: str | os.PathLike[str] | Plan, backend: str
@@ -200,6 +156,22 @@ class ClusterPipeline:
             raise Error(f"{len(values)} inputs given, but the pipeline has {len(ports)}",
                         "invalid_argument")  # fmt: skip
         return {p.name: to_pieces(check_fits(value, p)) for p, value in zip(ports, values)}
+
+
+def _check(backend: str, watchdog_s: float) -> None:
+    if backend not in BACKENDS:
+        raise Error(f"backend '{backend}': expected one of {', '.join(BACKENDS)}",
+                    "invalid_argument")  # fmt: skip
+    if not watchdog_s >= 0:
+        raise Error(f"watchdog_s must be seconds, or 0 for none, not {watchdog_s}",
+                    "invalid_argument")  # fmt: skip
+
+
+def _names_of(model: segue.Model | None) -> tuple[list[str], list[str]]:
+    """Inputs and outputs; none if the model is not known."""
+    if model is None:
+        return [], []
+    return [tensor.name for tensor in model.inputs], [tensor.name for tensor in model.outputs]
 
 
 def _in_order(inputs: Any, ports: Sequence[Port]) -> list[Any]:
