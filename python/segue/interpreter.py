@@ -9,21 +9,9 @@ import numpy.typing as npt
 
 from segue import _segue
 from segue._segue import Backend, Session, Tensor
-from segue.errors import Error
+from segue.element_types import dtype_of
 
 Array = npt.NDArray[Any]
-
-_DTYPES = {
-    "INT8": np.int8,
-    "UINT8": np.uint8,
-    "INT16": np.int16,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "FLOAT16": np.float16,
-    "FLOAT32": np.float32,
-    "FLOAT64": np.float64,
-    "BOOL": np.bool_,
-}
 
 
 def list_edge_tpus() -> list[dict[str, str]]:
@@ -58,7 +46,7 @@ class Interpreter:
     def allocate_tensors(self) -> None:
         if not self._values:
             self._values = {
-                tensor.position: np.zeros(tensor.shape, _dtype(tensor))
+                tensor.position: np.zeros(tensor.shape, dtype_of(tensor.type, tensor.name))
                 for tensor in [*self._model.inputs, *self._model.outputs]
             }
 
@@ -137,16 +125,6 @@ def _backend(device: str | None) -> Backend:
     return _segue.edgetpu_backend(matching[position])
 
 
-def _dtype(tensor: Tensor) -> type[np.generic]:
-    dtype = _DTYPES.get(tensor.type)
-    if dtype is None:
-        raise Error(
-            f"tensor '{tensor.name}' has {tensor.type} elements, which numpy does not support",
-            "unsupported",
-        )
-    return dtype
-
-
 def _details(tensor: Tensor) -> dict[str, Any]:
     scale = tensor.scales[0] if len(tensor.scales) == 1 else 0.0
     zero_point = tensor.zero_points[0] if len(tensor.zero_points) == 1 else 0
@@ -155,7 +133,7 @@ def _details(tensor: Tensor) -> dict[str, Any]:
         "index": tensor.position,
         "shape": np.array(tensor.shape, dtype=np.int32),
         "shape_signature": np.array(tensor.shape, dtype=np.int32),
-        "dtype": _dtype(tensor),
+        "dtype": dtype_of(tensor.type, tensor.name).type,
         "quantization": (scale, zero_point),
         "quantization_parameters": {
             "scales": np.array(tensor.scales, dtype=np.float32),

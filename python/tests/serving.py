@@ -84,19 +84,6 @@ class MarkingDetector:
         return boxes
 
 
-class Measured:
-    """A segue.Pipeline, or a raw pipeline, in which `losses` is a method."""
-
-    def __init__(self, pipeline):
-        self.pipeline = pipeline
-        self.statistics = pipeline.statistics
-
-    @property
-    def losses(self):
-        losses = self.pipeline.losses
-        return losses() if callable(losses) else losses
-
-
 class Server:
     """Listens at a free port of the loopback address, until `stop`."""
 
@@ -105,7 +92,7 @@ class Server:
     ):
         self.engine = Engine(pipeline, max_queue)
         self.pool = ThreadPoolExecutor(2)
-        metrics = Metrics(Measured(pipeline), lambda: self.engine.unanswered, [])
+        metrics = Metrics(pipeline, lambda: self.engine.unanswered, [])
         self.service = Service(
             name=NAME,
             engine=self.engine,

@@ -203,8 +203,11 @@ def test_lost_device_loses_no_request(stand_ins, model, detector, answers, tmp_p
             assert asked.answered == REQUESTS and asked.wrong == []
             assert statistics.results == REQUESTS
             assert len(statistics.losses) == 1 and "spare device device 2" in statistics.losses[0]
-            text = server.service.metrics.text().decode()
-            assert f'code="200",protocol="{key_of(protocol)}"}} {REQUESTS}.0' in text
+            count = f'code="200",protocol="{key_of(protocol)}"}} {REQUESTS}.0'
+            until = time.monotonic() + 10  # the last one is counted after its answer was sent
+            while count not in (text := server.service.metrics.text().decode()):
+                assert time.monotonic() < until, text
+                time.sleep(0.01)
             assert text.count("segue_requests_total{") == 1
         del pipeline
         with capsys.disabled():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ import pytest
 import segue
 import serving
 from segue.serve.__main__ import main
-from segue.serve.metrics import devices_of_stages
+from segue.serve.metrics import Metrics
+from segue.serve.options import parse_options
 
 requests = pytest.importorskip("requests", reason="requests is not installed")
 
@@ -157,6 +159,20 @@ def test_sigterm_answers_accepted_requests(parts, images, expected):
         (["DIR", "--port", "65536"], 2, "must be a port"),
         (["PLAN"], 2, "add --model MODEL"),
         (["DIR", "--name", "a/b"], 2, "--name 'a/b'"),
+        (["DIR", "--name", ""], 2, "--name: the value is empty"),
+        (["DIR", "--model", ""], 2, "--model: the value is empty"),
+        (["DIR", "--labels", "l.txt"], 2, "--labels needs --model"),
+        (["DIR", "--time-scale", "2"], 2, "--time-scale requires --backend simulated"),
+        (["DIR", "--backend", "simulated", "--time-scale", "-1"], 2, "must be from 0 to 1e+06"),
+        (["DIR", "--backend", "simulated", "--time-scale", "nan"], 2, "must be from 0 to 1e+06"),
+        (["DIR", "--watchdog", "0"], 2, "must be from 0.001 to 86400"),
+        (["DIR", "--watchdog", "nan"], 2, "must be from 0.001 to 86400"),
+        (["DIR", "--use", "usb:1-1"], 2, "--use requires --backend edgetpu"),
+        (
+            ["DIR", "--cluster", "auto", "--compiler-cmd", "true"],
+            2,
+            "--compiler-cmd requires --backend edgetpu and --model",
+        ),
     ],
 )
 def test_invalid_options_are_refused(parts, tmp_path, capsys, arguments, status, reason):
@@ -221,31 +237,32 @@ def test_other_host_with_token_is_served(parts, tmp_path):
         assert requests.get(f"{url}/v2", headers=headers, timeout=30).status_code == 200
 
 
-class Loss:
-    def __init__(self, device, remedy):
-        self.device = f"device {device}"
-        self.remedy = remedy
-
-
 @pytest.mark.parametrize(
-    "initial, losses, stages",
+    "words, time_scale, watchdog_s",
     [
-        ([1, 1], [], [[0], [1]]),
-        ([2, 1], [], [[0, 1], [2]]),
-        ([1, 1], [Loss(1, "spare device device 2")], [[0], [1, 2]]),
-        (
-            [1, 1],
-            [Loss(1, "spare device device 3"), Loss(0, "spare device device 2")],
-            [[0, 2], [1, 3]],
-        ),
-        (
-            [1, 1],
-            [Loss(1, "spare device device 2"), Loss(2, "spare device device 3")],
-            [[0], [1, 2, 3]],
-        ),
-        ([2], [Loss(1, "the other devices of the stage (1)")], [[0, 1]]),
-        ([1, 1], [Loss(1, "a new plan for 1 device")], None),
+        ([], 1, 30),
+        (["--backend", "simulated"], 1, 30),
+        (["--backend", "simulated", "--time-scale", "0"], 0, 30),
+        (["--backend", "simulated", "--time-scale", "20", "--watchdog", "2"], 20, 40),
     ],
 )
-def test_spares_are_listed_in_their_stage(initial, losses, stages):
-    assert devices_of_stages(initial, losses) == stages
+def test_watchdog_waits_for_slow_simulated_devices(words, time_scale, watchdog_s):
+    options = parse_options(["parts", *words])
+    assert (options.time_scale, options.watchdog) == (time_scale, watchdog_s)
+
+
+def test_utilisations_have_the_names_of_their_stage():
+    """After a loss, a stage has its lost device and the spare; no message is parsed."""
+    stages = [
+        SimpleNamespace(devices=["usb:1-1"], utilisations=[0.5]),
+        SimpleNamespace(devices=["pci:apex_0", "usb:2-1"], utilisations=[0.25, 0.75]),
+    ]
+    latency = SimpleNamespace(p50_ns=0, p99_ns=0)
+    statistics = SimpleNamespace(
+        stages=stages, results=0, losses=["any text"], throughput_per_s=0, latency=latency
+    )
+    metrics = Metrics(SimpleNamespace(statistics=lambda: statistics), lambda: 0, [])
+    text = metrics.text().decode()
+    for stage, device, share in ((0, "usb:1-1", 0.5), (1, "pci:apex_0", 0.25), (1, "usb:2-1", 0.75)):
+        line = f'segue_device_utilisation_ratio{{device="{device}",stage="{stage}"}} {share}'
+        assert line in text

@@ -12,10 +12,11 @@ from typing import Any, Iterator
 import numpy as np
 
 import segue
+from segue.arguments import add_run_options, finish_run_options
+from segue.element_types import dtype_of
 from segue.errors import Error
 
 try:
-    from segue.cluster.pieces import dtype_of
     from segue.cluster.pipeline import BACKENDS, ClusterPipeline
     from segue.cluster.statistics import DeviceLoss, PipelineStatistics
     from segue.cluster.sweeping import sweep_lines
@@ -32,7 +33,7 @@ STATUS = {
 
 
 def main(words: list[str] | None = None) -> int:
-    options = _parser().parse_args(words)
+    options = parse_options(words)
     try:
         status: int = options.command(options)
         return status
@@ -42,6 +43,15 @@ def main(words: list[str] | None = None) -> int:
     except OSError as error:
         print(f"segue cluster: error: {error}", file=sys.stderr)
         return 1
+
+
+def parse_options(words: list[str] | None) -> argparse.Namespace:
+    """Ends the program with status 2 if the options do not fit."""
+    parser = _parser()
+    options = parser.parse_args(words)
+    if options.command is _run:
+        finish_run_options(parser, options)
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,9 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--inputs", type=_positive, default=100, help="number of inputs (default %(default)s)")
     add("--seed", type=int, default=1, help="of the random inputs (default %(default)s)")
     add("--backend", choices=BACKENDS, default="cpu", help="what computes (default %(default)s)")
-    add("--time-scale", type=float, default=1.0, help="factor on simulated times")
-    add("--watchdog", type=float, default=30.0, metavar="S",
-        help="seconds without an answer until a device counts as lost (default %(default)g)")
+    add_run_options(run)
     add("--compiler-cmd", metavar="CMD", help="edgetpu_compiler, for a plan on Edge TPUs")
     add("--json", action="store_true", help="print JSON")
     sweep = commands.add_parser("sweep", help="the lines of `segue sweep`")

@@ -14,13 +14,7 @@ from segue.cluster.flights import Flight, Place, Settings, Stage
 from segue.cluster.pieces import to_array
 from segue.cluster.segments import Routing, Segment, route
 from segue.cluster.stage import Failure
-from segue.cluster.statistics import (
-    DeviceLoss,
-    PipelineStatistics,
-    Result,
-    StageStatistics,
-    latency_of,
-)
+from segue.cluster.statistics import DeviceLoss, PipelineStatistics, Result, latency_of
 from segue.cluster.workers import CALLS_PER_WORKER, Worker, Workers, reason_of
 from segue.errors import Error
 
@@ -128,21 +122,9 @@ class Core:
                 elapsed_ns=elapsed_ns,
                 throughput_per_s=self._results / elapsed_ns * 1e9 if elapsed_ns else 0.0,
                 latency=latency_of(self._latencies_ns),
-                stages=[self._statistics_of(stage, elapsed_ns) for stage in self._stages],
+                stages=[stage.statistics(elapsed_ns) for stage in self._stages],
                 losses=[f"{loss.device}: {loss.reason}; {loss.remedy}" for loss in self.losses],
             )
-
-    @staticmethod
-    def _statistics_of(stage: Stage, elapsed_ns: int) -> StageStatistics:
-        return StageStatistics(
-            segment=stage.segment.name,
-            mean_time_ns=stage.busy_ns // stage.runs if stage.runs else 0,
-            mean_queue=stage.queued_s / elapsed_ns * 1e9 if elapsed_ns else 0.0,
-            utilisations=[
-                min(1.0, place.busy_ns / elapsed_ns) if elapsed_ns else 0.0
-                for place in stage.places
-            ],
-        )
 
     def _has_room(self) -> bool:
         devices = sum(len(stage.places) for stage in self._stages)

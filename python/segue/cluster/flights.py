@@ -10,7 +10,7 @@ from typing import Any, Callable, Sequence
 
 from segue.cluster.segments import Segment
 from segue.cluster.stage import Opened
-from segue.cluster.statistics import DeviceLoss
+from segue.cluster.statistics import DeviceLoss, StageStatistics
 from segue.cluster.workers import Worker
 
 
@@ -65,6 +65,17 @@ class Stage:
     def take(self) -> int:
         self._account()
         return heapq.heappop(self.queue)
+
+    def statistics(self, elapsed_ns: int) -> StageStatistics:
+        return StageStatistics(
+            segment=self.segment.name,
+            mean_time_ns=self.busy_ns // self.runs if self.runs else 0,
+            mean_queue=self.queued_s / elapsed_ns * 1e9 if elapsed_ns else 0.0,
+            utilisations=[
+                min(1.0, place.busy_ns / elapsed_ns) if elapsed_ns else 0.0 for place in self.places
+            ],
+            devices=[place.worker.name for place in self.places],
+        )
 
     def _account(self) -> None:
         now = time.monotonic()

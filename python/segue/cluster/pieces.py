@@ -13,29 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from segue._segue import Port
+from segue.element_types import dtype_of
 from segue.errors import Error
 
 Array = npt.NDArray[Any]
 
 PIECE_BYTES = 96 * 1024
-
-_TYPES = {
-    "BOOL": np.bool_,
-    "INT8": np.int8,
-    "UINT8": np.uint8,
-    "INT16": np.int16,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "FLOAT16": np.float16,
-    "FLOAT32": np.float32,
-    "FLOAT64": np.float64,
-}
-
-
-def dtype_of(type_name: str, tensor: str) -> np.dtype[Any]:
-    if type_name not in _TYPES:
-        raise Error(f"tensor '{tensor}': numpy does not support {type_name}", "unsupported")
-    return np.dtype(_TYPES[type_name])
 
 
 def piece_count(nbytes: int) -> int:

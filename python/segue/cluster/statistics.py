@@ -44,6 +44,7 @@ class StageStatistics:
     mean_time_ns: int  # inside the device's process, without transport
     mean_queue: float
     utilisations: list[float]  # one per device
+    devices: list[str]  # the names of the devices
 
 
 @dataclass(frozen=True)

@@ -173,9 +173,10 @@ class Workers:
             max_restarts=0,
             max_task_retries=0,
         ).remote(self._backend, self._cache_folder)
-        self._used[node["NodeID"]] += 1
         where = f"{node['NodeManagerAddress']} ({node['NodeID'][:8]})"
-        return Worker(node["NodeID"], actor, f"{self._backend.kind} of {where}")
+        device = f"{self._backend.kind} {self._used[node['NodeID']]}"
+        self._used[node["NodeID"]] += 1
+        return Worker(node["NodeID"], actor, f"{device} of {where}")
 
     def _failure_of(self, worker: Worker) -> str | None:
         """Returns why the worker does not start; its node may be lost and rests for a while."""

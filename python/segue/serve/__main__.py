@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterator, Sequence
@@ -49,6 +50,7 @@ def main(words: list[str] | None = None) -> int:
     # The warnings of these modules repeat what clients send; the metrics count those requests.
     for name in ("uvicorn", "python_multipart"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         return serve(options)
     except Error as error:
@@ -152,9 +154,9 @@ def _open(
 ) -> segue.Pipeline | ClusterPipeline:
     if options.cluster:
         return _open_on_cluster(options, plan)
-    backends = [backend for _, backend in devices]
     arguments: dict[str, Any] = {
-        "backends": backends,
+        "backends": [backend for _, backend in devices],
+        "device_names": [name for name, _ in devices],
         "watchdog_s": options.watchdog,
         # Python may be late. Long queues give devices inputs, and results a place, until it is
         # ready.
@@ -207,11 +209,7 @@ def _service(
     name = options.name or (plan.model_name if plan is not None else Path(options.source).stem)
     if not name or "/" in name:
         raise Error(f"--name '{name}': the name is part of URLs and has no '/'", "invalid_argument")
-    count = sum(len(stage.utilisations) for stage in pipeline.statistics().stages)
-    named = devices
-    if devices and options.backend != "edgetpu":
-        named = [(f"{devices[0][0]} {i}", devices[0][1]) for i in range(count)]
-    metrics = Metrics(pipeline, lambda: engine.unanswered, named)
+    metrics = Metrics(pipeline, lambda: engine.unanswered, devices)
     service = Service(
         name=name,
         engine=engine,

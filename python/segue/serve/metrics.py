@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import threading
 from collections import deque
 from typing import Any, Callable, Iterator, Protocol, Sequence
@@ -24,8 +23,6 @@ class MeasuredPipeline(Protocol):
     """The members of segue.Pipeline and ClusterPipeline that the metrics read."""
 
     def statistics(self) -> Any: ...
-    @property
-    def losses(self) -> Sequence[Any]: ...
 
 
 class Metrics:
@@ -40,7 +37,6 @@ class Metrics:
         self._pipeline = pipeline
         self._unanswered = unanswered
         self._devices = list(devices)
-        self._initial = [len(stage.utilisations) for stage in pipeline.statistics().stages]
         self._lock = threading.Lock()
         self._recent: dict[str, deque[float]] = {}
         self._registry = CollectorRegistry()
@@ -98,18 +94,16 @@ class Metrics:
                 family.add_metric([protocol, str(quantile)], value)
         return family
 
-    def _utilisations(self, statistics: Any) -> Metric:
+    @staticmethod
+    def _utilisations(statistics: Any) -> Metric:
         family = Family(
             "segue_device_utilisation_ratio",
             "Busy time of a device divided by observed time, since the first input",
             labels=["stage", "device"],
         )
-        known = devices_of_stages(self._initial, self._pipeline.losses) or []
-        for stage, of in enumerate(statistics.stages):
-            names = [self._name(index) for index in known[stage]] if stage < len(known) else []
-            for place, utilisation in enumerate(of.utilisations):
-                device = names[place] if place < len(names) else f"place {place}"
-                family.add_metric([str(stage), device], utilisation)
+        for index, stage in enumerate(statistics.stages):
+            for device, utilisation in zip(stage.devices, stage.utilisations):
+                family.add_metric([str(index), device], utilisation)
         return family
 
     def _temperatures(self) -> Metric:
@@ -123,30 +117,6 @@ class Metrics:
             if temperature is not None:
                 family.add_metric([name], temperature)
         return family
-
-    def _name(self, index: int) -> str:
-        return self._devices[index][0] if index < len(self._devices) else f"device {index}"
-
-
-def devices_of_stages(
-    initial: Sequence[int], losses: Sequence[Any]
-) -> list[list[int]] | None:
-    """Returns the numbers of each stage's devices: the plan's, then spares that took over.
-
-    initial: number of devices of each stage. None after a new plan.
-    """
-    stages: list[list[int]] = []
-    for count in initial:
-        first = sum(map(len, stages))
-        stages.append(list(range(first, first + count)))
-    for loss in losses:
-        if "plan" in loss.remedy:
-            return None
-        spare = re.fullmatch(r"spare device device (\d+)", loss.remedy)
-        for devices in stages:
-            if spare is not None and int(loss.device.removeprefix("device ")) in devices:
-                devices.append(int(spare[1]))
-    return [sorted(devices) for devices in stages]
 
 
 def _of_pipeline(statistics: Any) -> Iterator[Metric]:

@@ -14,26 +14,12 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from segue._segue import Port
+from segue.element_types import dtype_of, protocol_name
 from segue.serve.engine import Array
 from segue.serve.errors import Refused
 
 HEADER_LENGTH = "inference-header-content-length"
 
-# Element types of the file format: name in the protocol, and in numpy (little-endian, as sent).
-_TYPES = {
-    "BOOL": ("BOOL", "?"),
-    "INT8": ("INT8", "<i1"),
-    "UINT8": ("UINT8", "<u1"),
-    "INT16": ("INT16", "<i2"),
-    "UINT16": ("UINT16", "<u2"),
-    "INT32": ("INT32", "<i4"),
-    "UINT32": ("UINT32", "<u4"),
-    "INT64": ("INT64", "<i8"),
-    "UINT64": ("UINT64", "<u8"),
-    "FLOAT16": ("FP16", "<f2"),
-    "FLOAT32": ("FP32", "<f4"),
-    "FLOAT64": ("FP64", "<f8"),
-}
 _UNSUPPORTED = ("classification", "sequence_id", "shared_memory_region")
 
 
@@ -54,9 +40,17 @@ class InferRequest:
 
 def metadata_of(ports: Sequence[Port]) -> list[dict[str, Any]]:
     return [
-        {"name": port.name, "datatype": _TYPES[port.type][0], "shape": list(port.shape)}
+        {"name": port.name, "datatype": _datatype(port), "shape": list(port.shape)}
         for port in ports
     ]
+
+
+def _dtype(port: Port) -> np.dtype[Any]:
+    return dtype_of(port.type, port.name)
+
+
+def _datatype(port: Port) -> str:
+    return protocol_name(port.type, port.name)
 
 
 def header_length(text: str, size: int) -> int:
@@ -87,16 +81,16 @@ def answer(
     request: InferRequest, model: str, ports: Sequence[Port], values: Mapping[str, Array]
 ) -> tuple[bytes, dict[str, str]]:
     """Returns body and headers of the response."""
-    types = {port.name: _TYPES[port.type] for port in ports}
+    by_name = {port.name: port for port in ports}
     outputs: list[dict[str, Any]] = []
     binary: list[bytes] = []
     for wanted in request.outputs:
-        datatype, dtype = types[wanted.name]
+        port = by_name[wanted.name]
         value = values[wanted.name]
-        output: dict[str, Any] = {"name": wanted.name, "datatype": datatype}
+        output: dict[str, Any] = {"name": wanted.name, "datatype": _datatype(port)}
         output["shape"] = list(value.shape)
         if wanted.is_binary:
-            data = value.astype(dtype, copy=False).tobytes()
+            data = value.astype(_dtype(port), copy=False).tobytes()
             output["parameters"] = {"binary_data_size": len(data)}
             binary.append(data)
         else:
@@ -184,7 +178,7 @@ def _inputs(request: Mapping[str, Any], binary: memoryview, ports: Sequence[Port
 
 
 def _check_type(port: Port, entry: Mapping[str, Any]) -> None:
-    datatype = _TYPES[port.type][0]
+    datatype = _datatype(port)
     if entry.get("datatype") != datatype or entry.get("shape") != list(port.shape):
         raise Refused(
             400,
@@ -194,7 +188,7 @@ def _check_type(port: Port, entry: Mapping[str, Any]) -> None:
 
 
 def _array_of_bytes(port: Port, data: memoryview) -> Array:
-    dtype = np.dtype(_TYPES[port.type][1])
+    dtype = _dtype(port)
     if dtype.kind == "b" and np.frombuffer(data, np.uint8).max(initial=0) > 1:
         raise Refused(400, f"input '{port.name}' has BOOL bytes other than 0 and 1")
     array: Array = np.frombuffer(data, dtype).reshape(port.shape)
@@ -203,8 +197,7 @@ def _array_of_bytes(port: Port, data: memoryview) -> Array:
 
 def _array_of_json(port: Port, data: Any) -> Array:
     """Reads flat or nested lists; refuses 1.5 or 300, which numpy would truncate or wrap."""
-    datatype, code = _TYPES[port.type]
-    dtype = np.dtype(code)
+    datatype, dtype = _datatype(port), _dtype(port)
     try:
         values = np.asarray(data if isinstance(data, list) else [])
     except (ValueError, RecursionError) as error:

@@ -7,6 +7,7 @@ import ipaddress
 from pathlib import Path
 
 import segue
+from segue.arguments import add_run_options, finish_run_options
 
 DESCRIPTION = "Serve a pipeline to clients of existing protocols (docs/serve.md)"
 EPILOG = "Exit status: 0 ended by a signal, 2 usage, 6 the pipeline failed; else as segue."
@@ -16,12 +17,8 @@ def parse_options(words: list[str] | None = None) -> argparse.Namespace:
     """Parses the options; ends the program with status 2 if they are wrong."""
     parser = _parser()
     options = parser.parse_args(words)
-    if options.zmq and not options.model:
-        parser.error("--zmq needs --model, which tells how to read detections")
-    if options.cluster and options.use:
-        parser.error("--use names Edge TPUs of this host; --cluster takes those of its nodes")
-    if options.compiler_cmd and not options.cluster:
-        parser.error("--compiler-cmd needs --cluster")
+    finish_run_options(parser, options)
+    _check_together(parser, options)
     options.token = read_token(parser, options.token_file)
     if options.token is None:
         if not is_loopback(options.host):
@@ -29,6 +26,21 @@ def parse_options(words: list[str] | None = None) -> argparse.Namespace:
         if options.zmq and not is_local_endpoint(options.zmq):
             parser.error(f"--zmq {options.zmq} is reachable by others; add --token-file FILE")
     return options
+
+
+def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    for name in ("zmq", "labels"):
+        if getattr(options, name) and not options.model:
+            parser.error(f"--{name} needs --model, which tells how to read detections")
+    if options.cluster and options.use:
+        parser.error("--use names Edge TPUs of this host; --cluster takes those of its nodes")
+    if options.use and options.backend != "edgetpu":
+        parser.error("--use requires --backend edgetpu")
+    if options.compiler_cmd and not options.cluster:
+        parser.error("--compiler-cmd needs --cluster")
+    if options.compiler_cmd and (options.backend != "edgetpu" or not options.model):
+        parser.error("--compiler-cmd requires --backend edgetpu and --model; it compiles the "
+                     "segments of that model")  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,9 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--client-timeout", type=_positive, default=10, metavar="S", help=slow)
     add("--backend", choices=segue.runtime_names(), default="cpu", help="what computes (default %(default)s)")
     add("--use", nargs="+", metavar="NAME", help="Edge TPUs to use, in this order (default: all)")
-    add("--time-scale", type=float, default=1.0, help="factor on simulated times")
-    lost = "seconds without an answer after which a device counts as lost (default %(default)g)"
-    add("--watchdog", type=float, default=30.0, metavar="S", help=lost)
+    add_run_options(parser)
     cluster = "compute on the Ray cluster at HOST:PORT, or auto for that of this host"
     add("--cluster", metavar="ADDRESS", help=cluster)
     add("--compiler-cmd", metavar="CMD", help="edgetpu_compiler, for a plan.json on a cluster")
