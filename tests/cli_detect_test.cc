@@ -171,5 +171,73 @@ TEST(CliDetect, RunWithDetectionFitsItsPlanInReports) {
   EXPECT_EQ(report.status, 0) << report.err;
 }
 
+// --- planned decoding
+
+constexpr std::uint64_t kMostBytes = 1U << 24U;
+
+std::int64_t as_number(const nlohmann::json& value) { return value.get<std::int64_t>(); }
+
+TEST(CliDetect, PlannedDecodingIsComparedWithTheRun) {
+  const Detecting detecting;
+  const std::string model = detecting.path("yolo.tflite");
+  const std::string parts = detecting.path("decoded");
+  const auto split = run_segue({"split", model, "--tpus", "2", "--detect", "-o", parts});
+  ASSERT_EQ(split.status, 0) << split.err;
+  const auto run_of = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"run", parts, "--json"});
+    return nlohmann::json::parse(run_segue(more).out);
+  };
+  const auto plan = nlohmann::json::parse(read_text_file(parts + "/plan.json", kMostBytes));
+  const auto time_ns = as_number(plan["decoding"]["time_ns"]);
+  const auto detected = run_of({"--detect", "--input", detecting.path("a.ppm")});
+  EXPECT_EQ(detected["simulated"]["latency_ns"], plan["predicted"]["latency_ns"]);
+  EXPECT_EQ(detected["stages"].back()["simulated_ns"], time_ns);
+  // Without --detect nothing is decoded.
+  EXPECT_EQ(run_of({"--inputs", "2"})["simulated"]["latency_ns"],
+            as_number(plan["predicted"]["latency_ns"]) - time_ns);
+  const auto text = run_segue({"run", parts, "--detect", "--input", detecting.path("a.ppm")});
+  EXPECT_THAT(text.out, testing::HasWords("Decoding on the host: "));
+  EXPECT_THAT(text.out, testing::HasWords("predicted, "));
+  EXPECT_EQ(run_segue({"verify", model, parts + "/plan.json"}).status, 0);
+  auto fewer = nlohmann::ordered_json::parse(read_text_file(parts + "/plan.json", kMostBytes));
+  fewer["decoding"]["boxes"] = 7;
+  std::ofstream(detecting.path("fewer.json")) << fewer;
+  const auto verified = run_segue({"verify", model, detecting.path("fewer.json")});
+  EXPECT_EQ(verified.status, testing::kMismatch);
+  EXPECT_THAT(verified.out, testing::HasWords("decoding is of 7 boxes and 252 scores, but the "
+                                              "model has 63 and 252"));
+}
+
+TEST(CliDetect, SimulationHasDecodingAsItsLastRow) {
+  const Detecting detecting;
+  const auto result =
+      run_segue({"simulate", detecting.path("yolo.tflite"), "--tpus", "2", "--detect", "--csv"});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("\nhost,0,-,-,"));
+  const auto plan =
+      run_segue({"plan", detecting.path("yolo.tflite"), "--tpus", "2", "--detect", "--csv"});
+  EXPECT_THAT(plan.out, HasSubstr("\nhost,-,-,-,-,-,-,-,-,-,-,-,"));
+  const auto page = run_segue({"report", detecting.path("yolo.tflite"), "--tpus", "1..2",
+                               "--detect", "-o", detecting.path("page.html")});
+  ASSERT_EQ(page.status, 0) << page.err;
+  const std::string text = read_text_file(detecting.path("page.html"), kMostBytes);
+  EXPECT_THAT(text, HasSubstr("Decoding on the host (YOLOv5, 63 rows)"));
+  EXPECT_THAT(text, HasSubstr("\"decoding\""));
+}
+
+TEST(CliDetect, DecodingThatDoesNotFitIsRefused) {
+  const Detecting detecting;
+  const std::string model = detecting.path("yolo.tflite");
+  testing::expect_failure(run_segue({"plan", model, "--family", "yolov5"}), kUsage,
+                          "--family requires --detect");
+  testing::expect_failure(run_segue({"plan", model, "--tpus", "1", "--detect", "--family", "ssd"}),
+                          testing::kModel, "are not those of");
+  testing::expect_failure(run_segue({"plan", "zoo:conv5-f32", "--tpus", "1", "--detect"}),
+                          testing::kModel, "are not those of a detector");
+  const std::string plan = detecting.path("parts/plan.json");
+  testing::expect_failure(run_segue({"simulate", plan, "--detect"}), kUsage,
+                          "--detect: cannot be combined with a plan.json");
+}
+
 }  // namespace
 }  // namespace segue

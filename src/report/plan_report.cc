@@ -43,9 +43,7 @@ std::vector<std::string> column_titles(const Plan& plan) {
   return titles;
 }
 
-std::vector<std::string> stage_cells(const Plan& plan, std::size_t position) {
-  if (position >= plan.stages.size()) return std::vector<std::string>(column_titles(plan).size());
-  const Stage& stage = plan.stages[position];
+std::vector<std::string> stage_cells(const Plan& plan, const Stage& stage) {
   std::vector<std::string> cells{std::to_string(stage.operators.size()), depths(stage),
                                  format_mib(stage.on_chip_bytes), format_mib(stage.host_bytes),
                                  format_ms(stage.time.total())};
@@ -58,9 +56,18 @@ std::vector<std::string> stage_cells(const Plan& plan, std::size_t position) {
   return cells;
 }
 
+std::vector<std::string> decoding_cells(const Plan& plan) {
+  const std::string time = format_ms(plan.decoding->time);
+  std::vector<std::string> cells{"-", "-", "-", "-", time};
+  if (has_host_work(plan)) cells.push_back(time);
+  cells.resize(column_titles(plan).size(), "-");
+  return cells;
+}
+
 std::vector<std::string> total_cells(const Plan& plan) {
   std::uint64_t on_chip = 0;
-  Nanoseconds time{0};
+  const Nanoseconds decoding = plan.decoding ? plan.decoding->time : Nanoseconds{0};
+  Nanoseconds time = decoding;
   for (const Stage& stage : plan.stages) {
     on_chip += stage.on_chip_bytes;
     time += stage.time.total();
@@ -68,13 +75,13 @@ std::vector<std::string> total_cells(const Plan& plan) {
   std::vector<std::string> cells{std::to_string(plan.model.operator_count),
                                  fmt::format("1-{}", plan.model.depth), format_mib(on_chip),
                                  format_mib(plan.host_bytes()), format_ms(time)};
-  if (has_host_work(plan)) cells.push_back(format_ms(plan.host_time()));
+  if (has_host_work(plan)) cells.push_back(format_ms(plan.host_time() + decoding));
   if (has_replicas(plan) || has_several_kinds(plan))
     cells.push_back(std::to_string(plan.device_count()));
   return cells;
 }
 
-// One row per stage, and one row with their sums.
+// One row per stage, one for decoding if the plan includes it, and one with their sums.
 Table stage_table(const Plan& plan) {
   Table table;
   table.columns.push_back({"stage"});
@@ -85,7 +92,8 @@ Table stage_table(const Plan& plan) {
     table.rows.push_back(std::move(cells));
   };
   for (std::size_t i = 0; i < plan.stages.size(); ++i)
-    add_row(std::to_string(i), stage_cells(plan, i));
+    add_row(std::to_string(i), stage_cells(plan, plan.stages[i]));
+  if (plan.decoding) add_row("host", decoding_cells(plan));
   add_row("sum", total_cells(plan));
   return table;
 }
@@ -194,6 +202,7 @@ std::string verdict(const Plan& plan, const Plan& vendor) {
 }  // namespace
 
 Table plan_table(const Plan& plan) {
+  constexpr std::size_t kHostTime = 12;  // the column, before that of the whole time
   Table table;
   table.columns = {{"stage"},           {"operators"},     {"first_depth"}, {"last_depth"},
                    {"parameter_bytes"}, {"on_chip_bytes"}, {"host_bytes"},  {"macs"},
@@ -210,6 +219,11 @@ Table plan_table(const Plan& plan) {
          std::to_string(s.time.host_operators), std::to_string(s.time.host.count()),
          std::to_string(s.time.total().count())});
     if (has_several_kinds(plan)) table.rows.back().push_back(devices_text(plan, s));
+  }
+  if (plan.decoding) {
+    auto& row = table.rows.emplace_back(table.columns.size(), "-");
+    row.front() = "host";
+    row[kHostTime] = row[kHostTime + 1] = std::to_string(plan.decoding->time.count());
   }
   return table;
 }
@@ -235,7 +249,7 @@ std::string plan_text(const Plan& plan, std::span<const Plan> others, std::size_
   }
   text += bottleneck_sentence(plan, has_shared_link(plan)) + "\n";
   if (plan.bound) text += bound_text(plan);
-  text += host_operators_note(plan);
+  text += host_operators_note(plan) + decoding_note(plan.decoding);
   const auto vendor = std::ranges::find(others, Strategy::kCompiler, &Plan::strategy);
   text += vendor != others.end()
               ? verdict(plan, *vendor)

@@ -102,7 +102,7 @@ Table simulate_table(const Plan& plan, const Timeline& timeline) {
   Table table;
   using Unit = Table::Unit;
   constexpr auto kRight = Table::Align::kRight;
-  const std::uint32_t spare_host = plan.host_operators() == 0 ? 5 : 0;
+  const std::uint32_t spare_host = plan.host_operators() == 0 && !plan.decoding ? 5 : 0;
   table.columns = {{"stage"},
                    {"replicas", kRight, Unit::kNone, "TPUs", 2},
                    {"on_chip_bytes", kRight, Unit::kBytes, "on-chip MiB", 3},
@@ -116,18 +116,23 @@ Table simulate_table(const Plan& plan, const Timeline& timeline) {
                    {"total_ns", kRight, Unit::kTime, "total ms"},
                    {"utilisation", kRight, Unit::kShare, "busy %"},
                    {"largest_queue", kRight, Unit::kNone, "largest queue", 6}};
-  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
-    const SegmentTime& time = plan.stages[i].time;
-    const StageStatistics& statistics = timeline.stages[i];
-    auto& row = table.rows.emplace_back(std::vector<std::string>{
-        std::to_string(i), std::to_string(plan.stages[i].replicas),
-        std::to_string(plan.stages[i].on_chip_bytes), std::to_string(plan.stages[i].host_bytes)});
+  const auto add_row = [&](std::vector<std::string> row, const SegmentTime& time,
+                           const StageStatistics& statistics) {
     for (const Nanoseconds part : {time.fixed, time.input, time.compute, time.streaming,
                                    time.output, time.host, time.total()})
       row.push_back(std::to_string(part.count()));
     row.push_back(fmt::format("{:.4f}", mean(statistics.utilisation)));
     row.push_back(std::to_string(statistics.largest_queue));
+    table.rows.push_back(std::move(row));
+  };
+  for (std::size_t i = 0; i < plan.stages.size(); ++i) {
+    const Stage& stage = plan.stages[i];
+    add_row({std::to_string(i), std::to_string(stage.replicas), std::to_string(stage.on_chip_bytes),
+             std::to_string(stage.host_bytes)},
+            stage.time, timeline.stages[i]);
   }
+  if (plan.decoding)
+    add_row({"host", "0", "-", "-"}, {.host = plan.decoding->time}, timeline.stages.back());
   return table;
 }
 
@@ -164,7 +169,7 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline,
         "would deliver one every {}.\n",
         format_time(long_run(plan, timeline, options)), format_time(alone));
   }
-  return text + host_operators_note(plan);
+  return text + host_operators_note(plan) + decoding_note(plan.decoding);
 }
 
 std::string simulate_json(const Plan& plan, const Timeline& timeline,
@@ -211,6 +216,13 @@ std::string simulate_json(const Plan& plan, const Timeline& timeline,
       {"tera_operations_per_s", rounded(tera_operations_per_s(plan.model.macs, each))},
       {"stages", std::move(stages)}};
   add_ranges(document, plan, timeline, options);
+  if (plan.decoding) {
+    const StageStatistics& statistics = timeline.stages.back();
+    auto& decoding = document["decoding"] = decoding_json(*plan.decoding);
+    decoding["utilisation"] = rounded(statistics.utilisation[0]);
+    decoding["largest_queue"] = statistics.largest_queue;
+    decoding["mean_queue"] = rounded(statistics.mean_queue);
+  }
   return json::to_text(document);
 }
 
