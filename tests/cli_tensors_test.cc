@@ -75,10 +75,10 @@ TEST(CliTensors, EscapedCommaIsPartOfTensorName) {
 
 TEST(CliTensors, TwoInputsReadAndWriteFilesByName) {
   const TwoInputs model;
-  model.write("a0", {1, 2, 3, -4});
+  model.write("a0", {1, 2, 3, '\xfc'});
   model.write("b0", {10, 20, 30, 40});
   model.write("a1", std::string(4, '\0'));
-  model.write("b1", {-1, -2, -3, -4});
+  model.write("b1", {'\xff', '\xfe', '\xfd', '\xfc'});
   // The order of names does not matter; the order of the files of one name does.
   const auto run = model.segue({"run", "parts", "--input", "second=b0", "first=a0", "first=a1",
                                 "second=b1", "-o", "results/new"});
@@ -89,7 +89,8 @@ TEST(CliTensors, TwoInputsReadAndWriteFilesByName) {
   EXPECT_EQ(model.text("results/new/000000_0_y.npy"),
             npy("{'descr': '|i1', 'fortran_order': False, 'shape': (1, 4), }", {11, 22, 33, 40}));
   EXPECT_EQ(model.text("results/new/000001_0_y.npy"),
-            npy("{'descr': '|i1', 'fortran_order': False, 'shape': (1, 4), }", {-1, -2, -3, -4}));
+            npy("{'descr': '|i1', 'fortran_order': False, 'shape': (1, 4), }",
+                {'\xff', '\xfe', '\xfd', '\xfc'}));
   const float sixteenths[] = {11.0F / 16, 22.0F / 16, 33.0F / 16, 40.0F / 16};
   EXPECT_EQ(model.text("results/new/000000_1_.._real_0.npy"),
             npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1, 4), }",
