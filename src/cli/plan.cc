@@ -1,7 +1,9 @@
+#include <array>
 #include <memory>
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/set.h"
 #include "cli/written.h"
 #include "segue/error.h"
 #include "segue/report.h"
@@ -12,6 +14,7 @@ namespace {
 struct PlanArguments {
   std::string model;
   std::string signature;
+  SetOptions set;
   CutOptions cut;
   FormatOptions format;
   std::string output;
@@ -51,7 +54,21 @@ std::string operators_of(const CutResult& result, const Graph& graph,
   return options.format.csv ? table.to_csv() : table.to_text(text_width());
 }
 
-void run(const PlanArguments& options) {
+// Options of one model's plan have no meaning for a set.
+void run_set(const CLI::App& command, const PlanArguments& options) {
+  constexpr std::array kOther{"MODEL",          "--signature",   "--strategy",  "--search",
+                              "--measure",      "--kernels",     "--objective", "--max-replicas",
+                              "--target",       "--max-latency", "--min-gain",  "--max-tpus",
+                              "--compiler-cmd", "--operators"};
+  refuse_options(command, kOther, "cannot be combined with --models");
+  plan_models(options.set, options.cut, options.format, options.output);
+}
+
+void run(const CLI::App& command, const PlanArguments& options) {
+  if (options.model.empty())
+    throw Error(ErrorCode::kInvalidArgument,
+                "MODEL is missing; name a model, or several with --models");
+  refuse_options(command, std::array{"--headroom"}, "requires --models");
   const Model model = open_noted(options.model, options.signature);
   const Graph graph(model);
   CutResult result = make_cut(graph, options.cut);
@@ -68,8 +85,9 @@ void run(const PlanArguments& options) {
 void add_plan(CLI::App& app) {
   CLI::App* command = app.add_subcommand("plan", "Partition a model into segments for N Edge TPUs");
   auto options = std::make_shared<PlanArguments>();
-  command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]")->required();
+  command->add_option("MODEL", options->model, "A .tflite file, or zoo:NAME[@SIZE]");
   add_signature(*command, options->signature);
+  add_set(*command, options->set);
   add_cut(*command, options->cut);
   add_format(*command, options->format);
   command
@@ -79,7 +97,9 @@ void add_plan(CLI::App& app) {
       ->excludes("--json");
   add_output(*command, options->output,
              std::string("Also write the plan as JSON to this file") + kReplaces);
-  command->callback([options] { run(*options); });
+  command->callback([command, options] {
+    options->set.models.empty() ? run(*command, *options) : run_set(*command, *options);
+  });
 }
 
 }  // namespace segue::cli

@@ -27,7 +27,8 @@ struct TpuRange {
 [[nodiscard]] double parse_target(const std::string& text);
 
 // Parses for example "30ms", "0.5s" or "200us".
-[[nodiscard]] Nanoseconds parse_latency(const std::string& text);
+[[nodiscard]] Nanoseconds parse_latency(const std::string& text,
+                                        const std::string& option = "--max-latency");
 
 // Throws if the devices and --tpus give different counts.
 void check_counts_once(std::span<const DevicePool> pools, const CutOptions& options);

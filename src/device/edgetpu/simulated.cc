@@ -5,6 +5,7 @@
 #include "device/edgetpu/caching.h"
 #include "device/edgetpu/depth_ranges.h"
 #include "device/edgetpu/edgetpu_model.h"
+#include "device/edgetpu/internal/room.h"
 
 namespace segue {
 namespace {
@@ -32,43 +33,55 @@ std::uint64_t capacity_of(const Model& model, std::span<const OperatorId> operat
   return parameter_capacity(device.memory, most);
 }
 
+// Returns the operators that run on the device.
+std::vector<OperatorId> without(std::span<const OperatorId> operators,
+                                std::span<const OperatorId> host) {
+  std::vector<OperatorId> ours;
+  std::ranges::set_difference(operators, host, std::back_inserter(ours));
+  return ours;
+}
+
+MemoryReport report_of(const Graph& graph, std::span<const OperatorId> operators,
+                       std::span<const OperatorId> host, const DeviceSpec& device,
+                       std::uint64_t capacity_bytes) {
+  const Model& model = graph.model();
+  MemoryReport report;
+  report.capacity_bytes = capacity_bytes;
+  std::vector<std::pair<CachingCandidate, std::size_t>>
+      candidates;  // with their positions in the report
+  for (const OperatorId id : operators) {
+    report.operators.push_back({id, Residency::kNone, 0});
+    if (std::ranges::binary_search(host, id)) {
+      report.operators.back().residency = Residency::kOnHost;
+      continue;
+    }
+    if (const auto candidate = caching_candidate(model, id, device)) {
+      candidates.emplace_back(*candidate, report.operators.size() - 1);
+    } else if (const auto bytes = parameter_footprint(model, id, device).bytes; bytes > 0) {
+      report.operators.back() = {id, Residency::kUncached, bytes};
+      report.host_bytes += bytes;
+    }
+  }
+  std::ranges::sort(candidates, is_cached_before, &std::pair<CachingCandidate, std::size_t>::first);
+  for (const auto& [candidate, place] : candidates) {
+    const bool fits = report.on_chip_bytes + candidate.footprint.bytes <= report.capacity_bytes;
+    OperatorMemory& memory = report.operators[place];
+    memory.residency = fits ? Residency::kCached : Residency::kStreamed;
+    memory.bytes = candidate.footprint.bytes;
+    (fits ? report.on_chip_bytes : report.host_bytes) += memory.bytes;
+  }
+  return report;
+}
+
 class SimulatedCompiler : public Compiler {
  public:
   explicit SimulatedCompiler(DeviceSpec device) : device_(std::move(device)) {}
 
   [[nodiscard]] MemoryReport compile(const Graph& graph,
                                      std::span<const OperatorId> operators) const override {
-    const Model& model = graph.model();
     const auto host = operators_on_host(graph, operators);
-    MemoryReport report;
-    std::vector<OperatorId> ours;
-    std::ranges::set_difference(operators, host, std::back_inserter(ours));
-    report.capacity_bytes = capacity_of(model, ours, device_);
-    std::vector<std::pair<CachingCandidate, std::size_t>>
-        candidates;  // with their positions in the report
-    for (const OperatorId id : operators) {
-      report.operators.push_back({id, Residency::kNone, 0});
-      if (std::ranges::binary_search(host, id)) {
-        report.operators.back().residency = Residency::kOnHost;
-        continue;
-      }
-      if (const auto candidate = caching_candidate(model, id, device_)) {
-        candidates.emplace_back(*candidate, report.operators.size() - 1);
-      } else if (const auto bytes = parameter_footprint(model, id, device_).bytes; bytes > 0) {
-        report.operators.back() = {id, Residency::kUncached, bytes};
-        report.host_bytes += bytes;
-      }
-    }
-    std::ranges::sort(candidates, is_cached_before,
-                      &std::pair<CachingCandidate, std::size_t>::first);
-    for (const auto& [candidate, place] : candidates) {
-      const bool fits = report.on_chip_bytes + candidate.footprint.bytes <= report.capacity_bytes;
-      OperatorMemory& memory = report.operators[place];
-      memory.residency = fits ? Residency::kCached : Residency::kStreamed;
-      memory.bytes = candidate.footprint.bytes;
-      (fits ? report.on_chip_bytes : report.host_bytes) += memory.bytes;
-    }
-    return report;
+    return report_of(graph, operators, host, device_,
+                     capacity_of(graph.model(), without(operators, host), device_));
   }
 
   [[nodiscard]] DepthHostBytes depth_host_bytes(const Graph& graph) const override {
@@ -85,6 +98,17 @@ class SimulatedCompiler : public Compiler {
 };
 
 }  // namespace
+
+std::uint64_t parameter_room(const Graph& graph, std::span<const OperatorId> operators,
+                             const DeviceSpec& device) {
+  return capacity_of(graph.model(), without(operators, operators_on_host(graph, operators)),
+                     device);
+}
+
+MemoryReport compile_in_room(const Graph& graph, std::span<const OperatorId> operators,
+                             const DeviceSpec& device, std::uint64_t room) {
+  return report_of(graph, operators, operators_on_host(graph, operators), device, room);
+}
 
 std::unique_ptr<Compiler> edgetpu_compiler(const DeviceSpec& device) {
   return std::make_unique<SimulatedCompiler>(device);
