@@ -68,6 +68,44 @@ TEST(PipelineFaults, SpareReplacesLostDevice) {
   EXPECT_TRUE(pipeline.statistics().stages.at(1).devices.at(0).is_lost);
 }
 
+// The only device of a stage fails, then the one that was borrowed for it. A device that hangs
+// keeps its thread, so the borrowed one needs its own.
+TEST(PipelineFaults, BorrowedDeviceReplacesLostOne) {
+  for (const Fault fault : {Fault::kError, Fault::kVanish, Fault::kHang, Fault::kWrongSize}) {
+    FaultyDevices faulty(chain_of(1), 3);
+    faulty.plan(0, fault, 5);
+    faulty.plan(1, fault, 10);
+    auto devices = faulty.devices();
+    std::size_t borrowed = 0;
+    PipelineOptions options{.watchdog = milliseconds(100)};
+    options.borrow = [&](const DeviceLoss& loss) -> std::optional<PipelineDevice> {
+      EXPECT_EQ(loss.device, devices[borrowed].name);
+      EXPECT_EQ(loss.segment, "0");
+      EXPECT_NE(loss.reason, "");
+      return devices[++borrowed];
+    };
+    Pipeline pipeline(layout_of(1), {devices[0]}, options);
+    expect_all_in_order(pipeline, 200, 1);
+    const auto losses = pipeline.statistics().losses;
+    ASSERT_EQ(losses.size(), 2U);
+    EXPECT_EQ(losses[0].remedy, "borrowed device tpu1");
+    EXPECT_EQ(losses[1].remedy, "borrowed device tpu2");
+    EXPECT_EQ(pipeline.trace().devices.size(), 3U);
+  }
+}
+
+TEST(PipelineFaults, NothingBorrowedLeavesOtherDevices) {
+  FaultyDevices faulty(chain_of(1), 2);
+  faulty.plan(0, Fault::kError, 5);
+  PipelineOptions options;
+  options.borrow = [](const DeviceLoss&) -> std::optional<PipelineDevice> {
+    throw Error(ErrorCode::kDevice, "none");
+  };
+  Pipeline pipeline(layout_of(1, {2}), faulty.devices(), options);
+  expect_all_in_order(pipeline, 200, 1);
+  EXPECT_EQ(pipeline.statistics().losses.at(0).remedy, "the other devices of the stage (1)");
+}
+
 TEST(PipelineFaults, ReplanContinuesDownToOneDevice) {
   FaultyDevices faulty(chain_in_pieces(), 4);
   faulty.plan(0, Fault::kError, 50);

@@ -178,6 +178,12 @@ struct PipelineOptions {
   /// nothing if there is no such plan. If set, the pipeline keeps the inputs of all items in
   /// flight, so that they can start again. Called in a thread of the pipeline.
   std::function<std::optional<PipelineLayout>(std::uint32_t devices)> replan = {};
+  /// Called when a device is lost and no spare is left, before its segment is left to the other
+  /// devices of the stage or a new plan is made. Returns a device that runs the segment from now
+  /// on, or nothing. Its backend is used as it is (see isolate() in runtime.h). `remedy` is empty.
+  /// The pipeline waits for the call, which must not call the pipeline. Exceptions count as
+  /// nothing.
+  std::function<std::optional<PipelineDevice>(const DeviceLoss& loss)> borrow = {};
 };
 
 // --- Results and statistics

@@ -47,6 +47,14 @@ std::size_t Devices::count_opening(std::size_t stage) const {
   }));
 }
 
+void Devices::borrow(PipelineDevice given, std::size_t stage) {
+  Device& device = all_.emplace_back();
+  device.name = std::move(given.name);
+  device.backend = std::move(given.backend);
+  device.state = Device::State::kToOpen;
+  device.stage = stage;
+}
+
 void Devices::add_host(const PipelineLayout& layout) {
   for (const PipelineSegment& segment : layout.segments) {
     for (std::uint32_t i = 0; segment.host != nullptr && i < segment.replicas; ++i) {

@@ -55,6 +55,8 @@ class Devices {
   [[nodiscard]] std::size_t find(Device::State state) const;
   [[nodiscard]] std::size_t count_opening(std::size_t stage) const;
 
+  // Adds a device that opens the stage next.
+  void borrow(PipelineDevice device, std::size_t stage);
   // Adds a device for each thread of the layout's stages of the host.
   void add_host(const PipelineLayout& layout);
   // The device for each replica of the layout, in order: stages of the host get the host's devices,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "runtime/pipeline/failure.h"
 #include "segue/units.h"
 
 namespace segue::pipeline {
@@ -26,7 +27,7 @@ std::string Failures::take_over(std::size_t lost,
                                       device.name, reason));
     return "none, the input is the cause";
   }
-  std::string fallback = find_fallback(device.stage);
+  std::string fallback = find_fallback(lost, reason);
   if (!fallback.empty()) return fallback;
   fail_at(device.stage,
           fmt::format("{}: no device is left to run it; the last one, {}, was lost: {}", segment,
@@ -34,7 +35,21 @@ std::string Failures::take_over(std::size_t lost,
   return "none, no device is left for the segment";
 }
 
-std::string Failures::find_fallback(std::size_t stage) {
+std::string Failures::borrow_for(std::size_t lost, const std::string& reason) {
+  if (!options_.borrow) return {};
+  const Device& device = devices_[lost];
+  const DeviceLoss loss{device.name, segments_[device.stage].name, reason, ""};
+  std::optional<PipelineDevice> borrowed;
+  std::string ignored;
+  (void)succeeds([&] { borrowed = options_.borrow(loss); }, ignored);
+  if (!borrowed) return {};
+  std::string name = borrowed->name;
+  devices_.borrow(std::move(*borrowed), device.stage);
+  return name;
+}
+
+std::string Failures::find_fallback(std::size_t lost, const std::string& reason) {
+  const std::size_t stage = devices_[lost].stage;
   if (must_replan_) return "the new plan in progress";
   if (segments_[stage].host != nullptr) return {};
   const std::size_t left =
@@ -44,6 +59,8 @@ std::string Failures::find_fallback(std::size_t stage) {
     devices_[spare].stage = stage;
     return fmt::format("spare device {}", devices_[spare].name);
   }
+  if (const std::string name = borrow_for(lost, reason); !name.empty())
+    return fmt::format("borrowed device {}", name);
   if (left > 0) return fmt::format("the other devices of the stage ({})", left);
   const std::size_t living = devices_.living().size();
   if (!options_.replan || living == 0) return {};

@@ -57,7 +57,9 @@ class Failures {
   [[nodiscard]] std::string take_over(std::size_t lost,
                                       const std::optional<Scheduler::Interrupted>& input,
                                       const std::string& reason);
-  [[nodiscard]] std::string find_fallback(std::size_t stage);
+  [[nodiscard]] std::string find_fallback(std::size_t lost, const std::string& reason);
+  // Asks for a device of others for the segment of the lost one. Returns its name; empty: none.
+  [[nodiscard]] std::string borrow_for(std::size_t lost, const std::string& reason);
   // Ends the pipeline with an error. Only inputs that have passed the stage are still delivered.
   void fail_at(std::size_t stage, const std::string& reason);
 

@@ -84,6 +84,7 @@ bool PipelineState::take(Job& job, std::size_t home) {
     job.device = device;
     job.attempt = ++devices_[device].attempt;
     job.segment = segments_[devices_[device].stage];
+    job.backend = devices_[device].backend;
     return true;
   }
   if (!failures_.must_replan()) return take_run(job, home);
@@ -116,7 +117,7 @@ void PipelineState::perform(Job& job) {
         break;
       case Job::Kind::kOpen:
         job.owner = job.segment.owner;
-        job.session = devices_[job.device].backend->open(job.segment.model, job.segment.name);
+        job.session = job.backend->open(job.segment.model, job.segment.name);
         break;
       case Job::Kind::kReplan:
         perform_new_plan(job);
@@ -219,12 +220,12 @@ void PipelineState::finish(Job& job) {
   job.session.reset();
   job.owner.reset();
   job.segment = {};
+  job.backend.reset();
 }
 
 void PipelineState::finish_open(Job& job) {
   if (!job.error.empty()) {
-    failures_.lose(job.device, job.error);
-    wake_all();
+    lose(job.device, job.error);
     return;
   }
   Device& device = devices_[job.device];
@@ -241,8 +242,7 @@ void PipelineState::finish_run(Job& job) {
     job.error = wrong_outputs(scheduler_.routing().stages[run.stage].output_ports, job.outputs);
   }
   if (!job.error.empty()) {
-    failures_.lose(job.device, job.error);
-    wake_all();
+    lose(job.device, job.error);
     return;
   }
   if (devices_.memory() == nullptr) {

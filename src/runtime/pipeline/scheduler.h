@@ -103,6 +103,8 @@ class Scheduler {
   // Installs a new layout. All items in flight start again from its first stage. No device may be
   // running.
   void install(Routing routing, std::size_t devices, Clock::time_point now);
+  // Makes room for devices that are added after the layout.
+  void set_device_count(std::size_t devices) { devices_.resize(devices); }
   void add_device(std::size_t device, std::size_t stage, bool is_local);
   // Removes a device. Its item, if any, returns to the queue of the stage.
   struct Interrupted {

@@ -52,8 +52,9 @@ class [[gnu::visibility("hidden")]] PipelineState
     Kind kind = Kind::kRun;
     std::size_t device = kNone;
     std::uint64_t attempt = 0;
-    PipelineSegment segment;            // for kOpen
-    std::shared_ptr<const void> owner;  // outlives the session, also of a lost device
+    PipelineSegment segment;                 // for kOpen
+    std::shared_ptr<const Backend> backend;  // for kOpen
+    std::shared_ptr<const void> owner;       // outlives the session, also of a lost device
     std::shared_ptr<Session> session;
     pipeline::Run run;
     std::vector<std::span<const std::byte>> inputs;
@@ -83,6 +84,10 @@ class [[gnu::visibility("hidden")]] PipelineState
   void record_event(const Job& job);
 
   // --- threads
+  // Starts a thread. Throws std::system_error.
+  void add_thread(void(PipelineState::*run)());
+  // Handles the loss of a device.
+  void lose(std::size_t device, const std::string& reason);
   void work();
   void watch();
   // Returns when a device started its current work; nothing if it is idle.

@@ -13,27 +13,44 @@ namespace segue {
 
 using pipeline::Device;
 
-void PipelineState::start_threads() {
-  const auto add = [this](void (PipelineState::*run)()) {
-    Thread& thread = threads_.emplace_back();
+void PipelineState::add_thread(void (PipelineState::*run)()) {
+  Thread& thread = threads_.emplace_back();
+  try {
     thread.thread = std::thread([self = shared_from_this(), run, &thread] {
       (self.get()->*run)();
       const Lock lock(self->mutex_);
       thread.has_ended = true;
       self->exit_.notify_all();
     });
-  };
+  } catch (const std::system_error&) {
+    threads_.pop_back();
+    throw;
+  }
+}
+
+void PipelineState::start_threads() {
   try {
     const Lock lock(mutex_);
-    for (std::size_t i = 0; i < devices_.size(); ++i) add(&PipelineState::work);
-    if (options_.watchdog > Nanoseconds::zero()) add(&PipelineState::watch);
+    for (std::size_t i = 0; i < devices_.size(); ++i) add_thread(&PipelineState::work);
+    if (options_.watchdog > Nanoseconds::zero()) add_thread(&PipelineState::watch);
   } catch (const std::system_error& error) {
-    threads_.pop_back();  // the thread that could not be created
     stop();
     throw Error(ErrorCode::kIo,
                 fmt::format("cannot start the {} threads of the pipeline: {}; stop other programs",
                             devices_.size() + 1, error.what()));
   }
+}
+
+void PipelineState::lose(std::size_t device, const std::string& reason) {
+  const std::size_t before = devices_.size();
+  failures_.lose(device, reason);
+  scheduler_.set_device_count(devices_.size());
+  try {
+    if (devices_.size() > before) add_thread(&PipelineState::work);
+  } catch (const std::system_error&) {
+    // The thread of the lost device takes the new one, unless it hangs.
+  }
+  wake_all();
 }
 
 void PipelineState::stop() {
@@ -135,7 +152,7 @@ void PipelineState::watch() {
       if (failures_.is_replanning()) {
         failures_.lose_in_new_plan(i, reason);
       } else {
-        failures_.lose(i, reason);
+        lose(i, reason);
       }
       wake_all();
       exit_.notify_all();
