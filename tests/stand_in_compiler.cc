@@ -43,7 +43,7 @@ struct Arguments {
   std::string leaves;
   std::uint64_t capacity = 0;
   std::string folder;
-  std::string model;
+  std::vector<std::string> models;
 };
 
 Arguments parse(const std::vector<std::string>& words) {
@@ -73,7 +73,7 @@ Arguments parse(const std::vector<std::string>& words) {
       std::printf("ERROR: Unknown command line flag '%s'\n", word.c_str());
       std::exit(1);
     } else {
-      result.model = word;
+      result.models.push_back(word);
     }
   }
   return result;
@@ -227,15 +227,18 @@ std::string operation_table(const Graph& graph, const std::string& leaves) {
   return text;
 }
 
-void report(const Graph& graph, const Arguments& arguments, const std::filesystem::path& result) {
+// Models of one call share the memory: `used` is what earlier ones have.
+void report(const Graph& graph, const Arguments& arguments, const std::filesystem::path& model,
+            const std::filesystem::path& result, std::uint64_t& used) {
   DeviceSpec device = find_device("edgetpu-pcie");
   if (arguments.capacity > 0) {
     device.memory.capacity_bytes.value = static_cast<double>(arguments.capacity);
     device.memory.reserved_row_bytes.value = 0;
   }
   const auto all = graph.operators_between(1, graph.depth());
+  device.memory.capacity_bytes.value -= static_cast<double>(used);
   const MemoryReport memory = make_simulated_compiler(device)->compile(graph, all);
-  const std::filesystem::path model = arguments.model;
+  used += memory.on_chip_bytes;
   const std::string table = operation_table(graph, arguments.leaves);
   fmt::print(
       "Model compiled successfully in 12 ms.\n\nInput model: {}\nInput size: {}\n"
@@ -262,23 +265,25 @@ int main(int count, char** words) {
   const Arguments arguments = parse({words + 1, words + count});
   fmt::print("Edge TPU Compiler version 16.0.384591198\n");
   std::fflush(stdout);
-  const Model model = read_model(arguments.model);
   const bool passes =
       !arguments.passes_after.empty() && std::filesystem::exists(arguments.passes_after);
   const std::set<std::string> faults_of_results{"no_log", "no_file", "more_inputs", "more_outputs"};
-  if (!arguments.fault.empty() && !passes && holds(model, arguments.where) &&
-      !faults_of_results.contains(arguments.fault)) {
-    if (!arguments.passes_after.empty()) std::ofstream(arguments.passes_after) << "once";
-    return fail(arguments.fault);
+  std::uint64_t used = 0;
+  for (const std::filesystem::path source : arguments.models) {
+    const Model model = read_model(source);
+    if (!arguments.fault.empty() && !passes && holds(model, arguments.where) &&
+        !faults_of_results.contains(arguments.fault)) {
+      if (!arguments.passes_after.empty()) std::ofstream(arguments.passes_after) << "once";
+      return fail(arguments.fault);
+    }
+    const std::filesystem::path result =
+        std::filesystem::path(arguments.folder) / (source.stem().string() + "_edgetpu.tflite");
+    if (arguments.fault != "no_file") write_compiled(model, result, arguments);
+    if (arguments.fault == "no_file" || arguments.fault == "no_log") {
+      fmt::print("Model compiled successfully in 12 ms.\n");
+      return 0;
+    }
+    report(Graph(model), arguments, source, result, used);
   }
-  const std::filesystem::path result =
-      std::filesystem::path(arguments.folder) /
-      (std::filesystem::path(arguments.model).stem().string() + "_edgetpu.tflite");
-  if (arguments.fault != "no_file") write_compiled(model, result, arguments);
-  if (arguments.fault == "no_file" || arguments.fault == "no_log") {
-    fmt::print("Model compiled successfully in 12 ms.\n");
-    return 0;
-  }
-  report(Graph(model), arguments, result);
   return 0;
 }

@@ -36,6 +36,8 @@
 #include "segue/model.h"
 #include "segue/pipeline.h"
 #include "segue/plan.h"
+#include "segue/plan_set.h"
+#include "segue/set_run.h"
 #include "segue/units.h"
 
 namespace [[gnu::visibility("default")]] segue {
@@ -147,6 +149,14 @@ struct Compilation {
                                               const std::filesystem::path& folder,
                                               const EdgeTpuCompilerOptions& options);
 
+/// Compiles several models in one call of the compiler, so that they share the memory of a device:
+/// they get the same caching token, and earlier models get memory first (coral.ai, "Co-compiling
+/// multiple models"). Returns one result for each model, in order. If the call fails, all results
+/// have its failure. Throws as above, and Error(kInvalidArgument) for no models.
+[[nodiscard]] std::vector<Compilation> co_compile_for_edgetpu(
+    std::span<const Model> models, const std::filesystem::path& folder,
+    const EdgeTpuCompilerOptions& options);
+
 /// A range of consecutive operators, in file order, that fails on its own. Bisection assumes that a
 /// longer range also fails, so the range is not always the shortest.
 struct Culprit {
@@ -222,6 +232,28 @@ struct FolderCompilation {
 /// check_not_compiled.
 [[nodiscard]] FileCompilation compile_model(const Model& model, const std::filesystem::path& folder,
                                             const CompileOptions& options);
+
+/// The results of compile_set.
+struct SetCompilation {
+  FolderCompilation files;  // "tpu0/detector_segment_0_of_1.tflite", ...; without a plan
+  SetPlan plan;             // with the compiler's bytes and the times that follow, if it succeeded
+};
+
+/// Compiles the stages of a set (plan_set.h) into `folder`: for each TPU a folder "tpu0", ...,
+/// unless an earlier TPU has the same residents. Residents of a "cached" TPU are compiled together
+/// in cache order, others one by one. If all compile, set.json is written to `folder` too. Culprits
+/// are not searched. `models` are those of the set, in order. Throws as compile_folder, as
+/// check_plan_matches, and Error(kInvalidArgument) for another number of models.
+[[nodiscard]] SetCompilation compile_set(const SetPlan& plan,
+                                         std::span<const std::shared_ptr<const Model>> models,
+                                         const std::filesystem::path& folder,
+                                         const CompileOptions& options);
+
+/// Reads what compile_set wrote, for SetRun (set_run.h). `models` may be empty: then there are no
+/// new plans when a device is lost. Throws Error(kIo) with the missing file, and as read_model.
+[[nodiscard]] std::vector<SetRunModel> read_compiled_set(
+    const SetPlan& plan, std::span<const std::shared_ptr<const Model>> models,
+    const std::filesystem::path& folder);
 
 /// Extracts and compiles the stages of a plan as a layout for Pipeline. Uses temporary folders
 /// inside `folder`. Throws Error(kCompiler) when a segment does not compile, and as

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "model/internal/caching_tokens.h"
 #include "segue/error.h"
 #include "segue/model.h"
 
@@ -26,7 +27,9 @@ class PackageReader {
   PackageReader(const Model& model, OperatorId op, std::uint64_t& looked_at)
       : model_(model), op_(op), looked_at_(looked_at) {}
 
-  void read_into(std::vector<CompiledExecutable>& result) const {
+  // `take` is called with each program.
+  template <typename Take>
+  void each(const Take& take) const {
     const auto package_bytes = find_package();
     const auto* package =
         verified<darwinn::Package>(package_bytes, darwinn::PackageIdentifier(), "package");
@@ -41,9 +44,24 @@ class PackageReader {
       if (looked_at_ > model_.bytes().size())
         fail("the programs need more bytes than the file has");
       const auto* data = reinterpret_cast<const std::uint8_t*>(text->data());
-      result.push_back(
-          describe(*verified<darwinn::Executable>({data, text->size()}, nullptr, "program")));
+      take(*verified<darwinn::Executable>({data, text->size()}, nullptr, "program"));
     }
+  }
+
+  [[nodiscard]] CompiledExecutable describe(const darwinn::Executable& source) const {
+    CompiledExecutable result;
+    result.op = op_;
+    result.type = static_cast<ExecutableType>(source.type());
+    if (source.parameters() != nullptr) result.parameter_bytes = source.parameters()->size();
+    if (source.instruction_bitstreams() != nullptr) {
+      for (const auto* stream : *source.instruction_bitstreams()) {
+        if (stream->bitstream() != nullptr) result.instruction_bytes += stream->bitstream()->size();
+      }
+    }
+    result.scratch_bytes = static_cast<std::uint64_t>(std::max(0, source.scratch_size_bytes()));
+    result.narrow_bytes_per_tile =
+        static_cast<std::uint64_t>(std::max(0, source.used_narrow_memory_bytes_per_tile()));
+    return result;
   }
 
  private:
@@ -80,38 +98,37 @@ class PackageReader {
     return fb::GetRoot<Table>(bytes.data());
   }
 
-  [[nodiscard]] CompiledExecutable describe(const darwinn::Executable& source) const {
-    CompiledExecutable result;
-    result.op = op_;
-    result.type = static_cast<ExecutableType>(source.type());
-    if (source.parameters() != nullptr) result.parameter_bytes = source.parameters()->size();
-    if (source.instruction_bitstreams() != nullptr) {
-      for (const auto* stream : *source.instruction_bitstreams()) {
-        if (stream->bitstream() != nullptr) result.instruction_bytes += stream->bitstream()->size();
-      }
-    }
-    result.scratch_bytes = static_cast<std::uint64_t>(std::max(0, source.scratch_size_bytes()));
-    result.narrow_bytes_per_tile =
-        static_cast<std::uint64_t>(std::max(0, source.used_narrow_memory_bytes_per_tile()));
-    return result;
-  }
-
   const Model& model_;
   OperatorId op_;
   std::uint64_t& looked_at_;
 };
 
+// `take` is called with each program and its reader.
+template <typename Take>
+void each_program(const Model& model, const Take& take) {
+  std::uint64_t looked_at = 0;
+  for (std::size_t i = 0; i < model.operators().size(); ++i) {
+    if (!is_compiled_program(model.operators()[i])) continue;
+    const PackageReader reader(model, operator_id(i), looked_at);
+    reader.each([&](const darwinn::Executable& program) { take(reader, program); });
+  }
+}
+
 }  // namespace
 
 std::vector<CompiledExecutable> compiled_executables(const Model& model) {
   std::vector<CompiledExecutable> result;
-  std::uint64_t looked_at = 0;
-  for (std::size_t i = 0; i < model.operators().size(); ++i) {
-    if (model.operators()[i].code != OpCode::kCustom ||
-        model.operators()[i].name != kCompiledOperator)
-      continue;
-    PackageReader(model, operator_id(i), looked_at).read_into(result);
-  }
+  each_program(model, [&](const PackageReader& reader, const darwinn::Executable& program) {
+    result.push_back(reader.describe(program));
+  });
+  return result;
+}
+
+std::set<std::uint64_t> caching_tokens(const Model& model) {
+  std::set<std::uint64_t> result;
+  each_program(model, [&](const PackageReader&, const darwinn::Executable& program) {
+    if (program.parameter_caching_token() != 0) result.insert(program.parameter_caching_token());
+  });
   return result;
 }
 

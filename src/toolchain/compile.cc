@@ -1,48 +1,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <mutex>
-#include <thread>
 
 #include "segue/device.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/toolchain.h"
 #include "segue/verify.h"
+#include "toolchain/parallel.h"
 
 namespace segue {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Calls `work` with 0 .. count - 1 on several threads. After an exception no new calls begin, and
-// the first exception is rethrown when the running calls have ended.
-template <typename Work>
-void for_each_in_parallel(std::size_t count, std::uint32_t jobs, const Work& work) {
-  std::atomic<std::size_t> next{0};
-  std::mutex mutex;
-  std::exception_ptr failure;
-  const auto run = [&] {
-    for (std::size_t i = next++; i < count; i = next++) {
-      try {
-        work(i);
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        if (failure == nullptr) failure = std::current_exception();
-        next = count;
-      }
-    }
-  };
-  const std::size_t wanted = jobs > 0 ? jobs : std::max(std::thread::hardware_concurrency(), 1U);
-  {
-    std::vector<std::jthread> threads;
-    for (std::size_t i = 1; i < std::min(wanted, count); ++i) threads.emplace_back(run);
-    run();
-  }
-  if (failure != nullptr) std::rethrow_exception(failure);
-}
 
 // Compiles a whole model or a segment.
 FileCompilation compile_one(const Model& model, const fs::path& folder,

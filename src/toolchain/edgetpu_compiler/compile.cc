@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
+#include <set>
 
 #include "base/internal/file/temporary_folder.h"
 #include "base/internal/process/process.h"
+#include "model/internal/caching_tokens.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/toolchain.h"
@@ -29,7 +31,7 @@ std::string plain_stem(const std::string& name) {
 }
 
 std::vector<std::string> command_line(const EdgeTpuCompilerOptions& options, const fs::path& folder,
-                                      const fs::path& model) {
+                                      std::span<const fs::path> models) {
   std::vector<std::string> command = options.command;
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(options.timeout).count();
   for (const char* option : {"--show_operations", "--out_dir"}) command.emplace_back(option);
@@ -45,7 +47,7 @@ std::vector<std::string> command_line(const EdgeTpuCompilerOptions& options, con
       command.emplace_back(option);
     command.push_back(std::to_string(*options.delegate_search_step));
   }
-  command.push_back(model.string());
+  for (const fs::path& model : models) command.push_back(model.string());
   return command;
 }
 
@@ -86,48 +88,101 @@ CompilerFailure wrong_result(std::string message) {
           "check that the command runs edgetpu_compiler, and that it sees the same folders", false};
 }
 
-// One compilation of one file.
+// The part of the compiler's output that is about one of several models: it begins with the line
+// that names the file. The lines before the first of these lines are about all.
+std::string section_of(const std::string& output, const std::string& file) {
+  constexpr std::string_view kBegin = "Input model: ";
+  const auto begin = output.find(std::string(kBegin) + file);
+  if (begin == std::string::npos) return output;
+  const auto end = output.find(kBegin, begin + 1);
+  return output.substr(0, output.find(kBegin)) + output.substr(begin, end - begin);
+}
+
+// Whether all files have one of their caching tokens in common. Files without any cache nothing, or
+// have programs of an unknown format.
+bool have_common_token(std::span<const Compilation> compilations) {
+  std::optional<std::set<std::uint64_t>> common;
+  for (const Compilation& of : compilations) {
+    std::set<std::uint64_t> tokens;
+    try {
+      tokens = caching_tokens(parse_model(of.compiled, "compiled"));
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::kInvalidModel) throw;
+    }
+    if (tokens.empty()) continue;
+    if (common)
+      std::erase_if(tokens, [&](std::uint64_t token) { return !common->contains(token); });
+    common = std::move(tokens);
+  }
+  return !common || !common->empty();
+}
+
+// Files that are compiled in one call.
 class Attempt {
  public:
-  Attempt(TemporaryFolder& folder, const std::string& stem, const EdgeTpuCompilerOptions& options)
-      : folder_(folder),
-        options_(options),
-        source_(folder.file(stem + ".tflite")),
-        result_(folder.file(stem + "_edgetpu.tflite")),
-        log_(folder.file(stem + "_edgetpu.log")) {}
+  Attempt(TemporaryFolder& folder, std::span<const std::string> stems,
+          const EdgeTpuCompilerOptions& options)
+      : folder_(folder), options_(options) {
+    for (const std::string& stem : stems) {
+      sources_.push_back(folder.file(stem + ".tflite"));
+      results_.push_back(folder.file(stem + "_edgetpu.tflite"));
+      logs_.push_back(folder.file(stem + "_edgetpu.log"));
+    }
+  }
 
-  void write_source(std::span<const std::span<const std::byte>> pieces) const {
+  void write_source(std::size_t file, std::span<const std::span<const std::byte>> pieces) const {
     StagedFiles files;
-    files.stage(source_, pieces);
+    files.stage(sources_[file], pieces);
     files.commit();
   }
 
-  void run(Compilation& compilation) const {
+  // `compilations` has one element for each file.
+  void run(std::span<Compilation> compilations) const {
     // Removes incomplete files of an earlier attempt.
     std::error_code absent;
-    fs::remove(result_, absent);
-    fs::remove(log_, absent);
-    const auto command = command_line(options_, folder_.path(), source_);
+    for (const auto* files : {&results_, &logs_})
+      for (const fs::path& file : *files) fs::remove(file, absent);
+    const auto command = command_line(options_, folder_.path(), sources_);
     // The compiler's time limit expires before the limit of the process, so that the compiler can
     // still report its progress.
     const ProcessResult process = start(command);
-    ++compilation.attempts;
-    compilation.time += process.time;
-    compilation.transcript += fmt::format("$ {}\n{}\n[{}, {}]\n", fmt::join(command, " "),
-                                          process.output, process.end(), format_time(process.time));
-    compilation.log.reset();
-    compilation.failure.reset();
-    if (process.succeeded() && fs::exists(result_, absent)) {
-      take_result(process.output, compilation);
-      return;
+    for (std::size_t i = 0; i < compilations.size(); ++i) {
+      Compilation& compilation = compilations[i];
+      ++compilation.attempts;
+      compilation.time += process.time;
+      compilation.transcript +=
+          fmt::format("$ {}\n{}\n[{}, {}]\n", fmt::join(command, " "), process.output,
+                      process.end(), format_time(process.time));
+      compilation.log.reset();
+      compilation.failure.reset();
+      take(i, process, compilation);
     }
-    compilation.failure = explain_compiler_failure(process.output + "\n" + log_text(),
+    // A call that fails for one file is of no use to the others.
+    const auto failed =
+        std::ranges::find_if(compilations, [](const Compilation& of) { return !of.succeeded(); });
+    std::optional<CompilerFailure> failure;
+    if (failed != compilations.end()) {
+      failure = failed->failure;
+    } else if (compilations.size() > 1 && !have_common_token(compilations)) {
+      failure = wrong_result(
+          "the compiler gave the files of one call different caching tokens, so that each would "
+          "replace the parameters of the others");
+    }
+    if (!failure) return;
+    for (Compilation& of : compilations) of.failure = failure;
+  }
+
+ private:
+  void take(std::size_t file, const ProcessResult& process, Compilation& compilation) const {
+    std::error_code absent;
+    if (process.succeeded() && fs::exists(results_[file], absent))
+      return take_result(file, process.output, compilation);
+    compilation.failure = explain_compiler_failure(process.output + "\n" + log_text(file),
                                                    process.end(), process.timed_out);
     if (process.succeeded() && compilation.failure->kind == CompilerFailure::Kind::kOther)
       compilation.failure = wrong_result("the compiler succeeded, but wrote no file");
   }
 
- private:
   [[nodiscard]] ProcessResult start(const std::vector<std::string>& command) const {
     try {
       // Runs in the caller's folder, because the command may be a relative path. All other paths
@@ -144,11 +199,12 @@ class Attempt {
     }
   }
 
-  void take_result(const std::string& output, Compilation& compilation) const {
+  void take_result(std::size_t file, const std::string& output, Compilation& compilation) const {
     try {
-      compilation.log = parse_compiler_log(output + "\n" + log_text());
-      const Model source = read_model(source_);
-      const Model compiled = read_model(result_);
+      compilation.log = parse_compiler_log(section_of(output, sources_[file].filename().string()) +
+                                           "\n" + log_text(file));
+      const Model source = read_model(sources_[file]);
+      const Model compiled = read_model(results_[file]);
       if (const std::string difference = different_border(source, compiled); !difference.empty()) {
         compilation.failure = wrong_result(difference);
         return;
@@ -164,10 +220,10 @@ class Attempt {
     }
   }
 
-  [[nodiscard]] std::string log_text() const {
+  [[nodiscard]] std::string log_text(std::size_t file) const {
     constexpr std::size_t kLargest = std::size_t{4} << 20U;
     std::error_code absent;
-    return fs::exists(log_, absent) ? read_text_file(log_, kLargest) : "";
+    return fs::exists(logs_[file], absent) ? read_text_file(logs_[file], kLargest) : "";
   }
 
   // Checks the tensors that the compiler must keep: the inputs and outputs.
@@ -186,16 +242,17 @@ class Attempt {
 
   TemporaryFolder& folder_;
   const EdgeTpuCompilerOptions& options_;
-  fs::path source_;
-  fs::path result_;
-  fs::path log_;
+  std::vector<fs::path> sources_;
+  std::vector<fs::path> results_;
+  std::vector<fs::path> logs_;
 };
 
-}  // namespace
+using Pieces = std::span<const std::span<const std::byte>>;
 
-Compilation compile_for_edgetpu(std::span<const std::span<const std::byte>> pieces,
-                                const std::string& name, const fs::path& folder,
-                                const EdgeTpuCompilerOptions& options) {
+// One call for all files.
+std::vector<Compilation> compile_files(std::span<const Pieces> files,
+                                       std::span<const std::string> stems, const fs::path& folder,
+                                       const EdgeTpuCompilerOptions& options) {
   if (options.command.empty() || options.attempts == 0 || options.timeout <= Nanoseconds::zero()) {
     throw Error(ErrorCode::kInvalidArgument,
                 "the compiler needs a command, a time limit and at least one attempt");
@@ -203,13 +260,42 @@ Compilation compile_for_edgetpu(std::span<const std::span<const std::byte>> piec
   check_no_segmentation(options.command);
   TemporaryFolder temporary(folder);
   check_remote(options, temporary.path());
-  const Attempt attempt(temporary, plain_stem(name), options);
-  attempt.write_source(pieces);
-  Compilation result;
+  const Attempt attempt(temporary, stems, options);
+  for (std::size_t i = 0; i < files.size(); ++i) attempt.write_source(i, files[i]);
+  std::vector<Compilation> results(files.size());
   do {
-    attempt.run(result);
-  } while (result.failure && result.failure->may_pass_again && result.attempts < options.attempts);
-  return result;
+    attempt.run(results);
+  } while (results[0].failure && results[0].failure->may_pass_again &&
+           results[0].attempts < options.attempts);
+  return results;
+}
+
+}  // namespace
+
+Compilation compile_for_edgetpu(std::span<const std::span<const std::byte>> pieces,
+                                const std::string& name, const fs::path& folder,
+                                const EdgeTpuCompilerOptions& options) {
+  const std::string stem = plain_stem(name);
+  return std::move(compile_files(std::span(&pieces, 1), std::span(&stem, 1), folder, options)[0]);
+}
+
+std::vector<Compilation> co_compile_for_edgetpu(std::span<const Model> models,
+                                                const fs::path& folder,
+                                                const EdgeTpuCompilerOptions& options) {
+  if (models.empty())
+    throw Error(ErrorCode::kInvalidArgument, "no models to compile together; pass at least one");
+  std::vector<std::span<const std::byte>> bytes;
+  std::vector<std::string> stems;
+  for (const Model& model : models) {
+    bytes.push_back(model.runnable_bytes());
+    // Models of equal names remain apart.
+    stems.push_back(models.size() == 1
+                        ? plain_stem(model.name())
+                        : fmt::format("m{}_{}", stems.size(), plain_stem(model.name())));
+  }
+  std::vector<Pieces> files;
+  for (const auto& of : bytes) files.emplace_back(&of, 1);
+  return compile_files(files, stems, folder, options);
 }
 
 void stop_compilers() noexcept { kill_running_programs(); }
