@@ -150,6 +150,24 @@ class Schemas(unittest.TestCase):
         failed = segue("compile", parts, "--compiler-cmd", refusing, "--json", status=5)
         self.assertTrue(any(file["failure"] for file in self.expect_valid(failed)["files"]))
 
+    def test_set_documents_are_valid(self):
+        models = "zoo:mobilenet@64:20/s:latency=200ms,zoo:squeezenet@64"
+        file = self.folder / "set.json"
+        text = segue("plan", "--models", models, "--tpus", "1", "-o", file, "--json")
+        planned = self.expect_valid(text)
+        self.assertEqual(planned["schema"], "segue.set/1")
+        self.assertEqual(file.read_text(), text)
+        for model in planned["models"]:
+            self.expect_valid(json.dumps(model["plan"]))
+        run = self.expect_valid(segue("run", "--plan", file, "--inputs", "3", "--json"))
+        self.assertEqual(run["schema"], "segue.setrun/1")
+        for model in run["models"]:
+            self.expect_valid(json.dumps(model["run"]))
+        compiled = self.folder / "compiled-set"
+        done = segue("compile", file, "-o", compiled, "--compiler-cmd", COMPILER, "--json")
+        self.assertEqual(self.expect_valid(done)["schema"], "segue.compile/1")
+        self.expect_valid((compiled / "set.json").read_text())
+
     def test_run_and_device_documents_are_valid(self):
         segue("compile", self.folder / "parts", "--compiler-cmd", COMPILER)
         for options in (["--backend", "cpu"], ["--backend", "simulated", "--time-scale", "0"],

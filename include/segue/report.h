@@ -35,8 +35,10 @@
 #include "segue/model.h"
 #include "segue/pipeline.h"
 #include "segue/plan.h"
+#include "segue/plan_set.h"
 #include "segue/planner.h"
 #include "segue/segmentation.h"
+#include "segue/set_run.h"
 #include "segue/sweep.h"
 #include "segue/timeline.h"
 #include "segue/toolchain.h"
@@ -106,6 +108,13 @@ struct Table {
 [[nodiscard]] Table plan_operator_table(const Plan& plan, const Graph& graph,
                                         const DeviceSpec& device);
 
+/// Describes the plan of a set of models: what each model reaches, and what each TPU runs.
+[[nodiscard]] std::string set_text(const SetPlan& plan, std::size_t width = kTextWidth);
+/// One row per model.
+[[nodiscard]] Table set_table(const SetPlan& plan);
+/// One row per TPU.
+[[nodiscard]] Table set_tpu_table(const SetPlan& plan);
+
 /// Describes the simulation of a plan (timeline.h): time per stage by cause, throughput, latency,
 /// and suggestions.
 [[nodiscard]] std::string simulate_text(const Plan& plan, const Timeline& timeline,
@@ -164,6 +173,18 @@ struct RunReport {
 [[nodiscard]] std::string run_text(const RunReport& report, std::size_t width = kTextWidth);
 [[nodiscard]] Table run_table(const RunReport& report);
 [[nodiscard]] std::string run_json(const RunReport& report);
+/// A run of a set: a report for each model, in the order of the plan, and the devices.
+struct SetRunReport {
+  SetPlan plan;
+  std::string backend;
+  std::vector<RunReport> models;
+  std::vector<SharedDeviceStatistics> devices;
+};
+[[nodiscard]] std::string set_run_text(const SetRunReport& report, std::size_t width = kTextWidth);
+/// One row per model.
+[[nodiscard]] Table set_run_table(const SetRunReport& report);
+[[nodiscard]] std::string set_run_json(const SetRunReport& report);
+
 /// Reads the output of run_json: model, backend, and the measurements of the pipeline and of each
 /// stage on devices. The plan is not in the file and stays empty. Throws Error(kInvalidArgument)
 /// with the invalid key, and as read_text_file.

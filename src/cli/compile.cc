@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/compile_set.h"
 #include "cli/compiler_options.h"
 #include "segue/error.h"
 #include "segue/report.h"
@@ -82,8 +83,15 @@ FolderCompilation compile(const CompileArguments& options) {
   return result;
 }
 
+FolderCompilation compile_any(const CompileArguments& options) {
+  if (!options.source.ends_with(".json")) return compile(options);
+  if (!options.signature.empty())
+    throw Error(ErrorCode::kInvalidArgument, "--signature requires a model");
+  return compile_set_file(options.source, options.output, options.device, compile_options(options));
+}
+
 void run(const CompileArguments& options) {
-  const FolderCompilation result = compile(options);
+  const FolderCompilation result = compile_any(options);
   if (options.format.json) {
     print(compile_json(result));
   } else if (options.format.csv) {
@@ -104,12 +112,15 @@ void add_compile(CLI::App& app) {
   command
       ->add_option(
           "DIR", options->source,
-          "Folder written by `segue split`, or a model: a .tflite file, or zoo:NAME[@SIZE]")
+          "Folder written by `segue split`, a model (a .tflite file, or zoo:NAME[@SIZE]), or the "
+          "set.json of `segue plan --models`")
       ->required();
   add_output(
       *command, options->output,
-      "Folder for the compiled file of a model (default: the model's folder); overwrites files of "
-      "the same names, and creates missing folders");
+      "Folder for the compiled files of a model (default: the model's folder) or of a set, with "
+      "its "
+      "set.json (default: compiled); overwrites files of the same names, and creates missing "
+      "folders");
   command->add_option(
       "--device", options->device,
       "Device file of the Edge TPU that plan.json was made for, if it is not in the catalogue");

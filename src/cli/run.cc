@@ -1,9 +1,7 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -19,6 +17,7 @@
 #include "cli/libraries.h"
 #include "cli/npy.h"
 #include "cli/progress.h"
+#include "cli/run_set.h"
 #include "cli/run_source.h"
 #include "cli/written.h"
 #include "segue/error.h"
@@ -151,24 +150,6 @@ Outcome pump(Pipeline& pipeline, const RunOptions& options, const InputFiles& fi
   return outcome;
 }
 
-void make_output_folder(const RunOptions& options) {
-  if (options.output.empty()) return;
-  std::error_code reason;
-  const bool is_new = std::filesystem::create_directories(options.output, reason);
-  if (!reason && ::access(options.output.c_str(), W_OK) != 0)
-    reason = std::error_code(errno, std::generic_category());
-  if (!reason && !std::filesystem::is_directory(options.output))
-    reason = std::make_error_code(std::errc::not_a_directory);
-  if (reason) {
-    throw Error(ErrorCode::kIo, fmt::format("-o {}: {}; name a writable folder",
-                                            printable(options.output), reason.message()));
-  }
-  if (is_new) print_note(fmt::format("{}: new folder", printable(options.output)));
-  if (!std::filesystem::is_empty(options.output, reason))
-    print_note(
-        fmt::format("{}: files of the same names are overwritten", printable(options.output)));
-}
-
 void print_report(const RunReport& report, const RunOptions& options, bool succeeded) {
   if (options.format.json) return print(run_json(report));
   if (options.format.csv) return print(run_table(report).to_csv());
@@ -214,13 +195,17 @@ std::unique_ptr<Pipeline> open_pipeline(const RunOptions& options, const RunSour
 
 void run(const CLI::App& command, RunOptions options) {
   check_options(command, options);
+  if (!options.set.empty()) return run_set(command, options);
+  if (options.source.empty())
+    throw Error(ErrorCode::kInvalidArgument,
+                "DIR is missing; name a folder of segments, or a set.json with --plan");
   check_detection(command, options);
   RunSource source = open_source(options);
   std::optional<DetectionRun> detects;
   if (options.detects) detects.emplace(options, source.layout);
   DetectionRun* const detection = detects ? &*detects : nullptr;
   const auto devices = open_backends(options, source);
-  make_output_folder(options);
+  if (!options.output.empty()) make_output_folder(options.output);
   std::unique_ptr<Pipeline> pipeline = open_pipeline(options, source, devices, detection);
   const InputFiles files(options.files, pipeline->inputs());
   if (files.item_count() > 0 && command.count("--inputs") == 0) options.inputs = files.item_count();
@@ -296,12 +281,14 @@ void add_devices_of_run(CLI::App& command, RunOptions& options) {
 void add_run(CLI::App& app) {
   CLI::App* command = app.add_subcommand("run", "Run segments as a pipeline, on CPUs or Edge TPUs");
   auto options = std::make_shared<RunOptions>();
-  command
-      ->add_option("DIR", options->source,
-                   "Folder of segments (NAME_segment_I_of_N.tflite, or compiled ones: _edgetpu "
-                   "before .tflite), one segment file if the folder holds several splits, or a "
-                   "plan.json (with --model)")
-      ->required();
+  command->add_option("DIR", options->source,
+                      "Folder of segments (NAME_segment_I_of_N.tflite, or compiled ones: _edgetpu "
+                      "before .tflite), one segment file if the folder holds several splits, or a "
+                      "plan.json (with --model)");
+  command->add_option("--plan", options->set,
+                      "Instead of DIR: the set.json of `segue plan --models`; runs all its models "
+                      "at their rates on "
+                      "random inputs; for Edge TPUs, that of `segue compile`");
   command->add_option(
       "--model", options->model,
       "The model of a plan.json; with a folder, the model to re-plan when a device is lost");
@@ -313,7 +300,9 @@ void add_run(CLI::App& app) {
       "Images or raw tensors: FILE, or NAME=FILE for each input of a model with several");
   command
       ->add_option("--inputs", options->inputs,
-                   "Number of inputs (default: one per file; without files, 100 random inputs)")
+                   "Number of inputs (default: one per file; without files, 100 random inputs); "
+                   "with --plan, "
+                   "of the model with the highest rate, the others in proportion")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1'000'000'000}));
   add_seed(*command, options->seed, "Seed of random inputs (default 1)");
   command->add_option("--device", options->device,

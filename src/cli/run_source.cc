@@ -1,14 +1,17 @@
 #include "cli/run_source.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 
 #include "cli/libraries.h"
 #include "segue/edgetpu.h"
 #include "segue/error.h"
 #include "segue/planner.h"
+#include "segue/report.h"
 #include "segue/toolchain.h"
 #include "segue/units.h"
 #include "segue/verify.h"
@@ -17,14 +20,6 @@ namespace segue::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Cuts a model. For the Edge TPU, Google's compiler then compiles the segments.
-PipelineLayout layout_of(const RunOptions& options, const Model& model, const Plan& plan) {
-  if (!find_runtime(options.backend).wants_compiled) return pipeline_layout(model, plan);
-  CompileOptions how;
-  how.compiler = edgetpu_compiler_options(options.compiler);
-  return compiled_layout(model, plan, fs::temp_directory_path(), how);
-}
 
 void check_model_of(const Split& split, const Model& model) {
   if (!split.plan) {
@@ -42,12 +37,6 @@ void check_model_of(const Split& split, const Model& model) {
   }
 }
 
-// Scales the time limit of a simulated device with its time scale.
-Nanoseconds watchdog_of(const RunOptions& options) {
-  const double scale = options.backend == "simulated" ? std::max(1.0, options.time_scale) : 1;
-  return Nanoseconds(static_cast<std::int64_t>(options.watchdog_s * scale * 1e9));
-}
-
 // Predicts the times of a plan again, because its replicas may have been edited, and because a run
 // without --detect decodes nothing. If its devices are not known, the predictions stay unchanged.
 void predict_as_run(Plan& plan, const RunOptions& options) {
@@ -59,7 +48,46 @@ void predict_as_run(Plan& plan, const RunOptions& options) {
   }
 }
 
+RuntimeRequest runtime_request(const RunOptions& options, std::uint32_t count) {
+  RuntimeRequest request{.devices = count, .names = options.devices};
+  request.libraries = {runtime_candidates(options.runtime),
+                       edgetpu_candidates(options.edgetpu_library)};
+  request.threads = options.threads;
+  request.kernels = kernels_of(options.kernels);
+  request.edgetpu.settings = parse_edgetpu_settings(options.edgetpu_settings);
+  request.time_scale = options.time_scale;
+  return request;
+}
+
 }  // namespace
+
+PipelineLayout layout_of(const RunOptions& options, const Model& model, const Plan& plan) {
+  if (!find_runtime(options.backend).wants_compiled) return pipeline_layout(model, plan);
+  CompileOptions how;
+  how.compiler = edgetpu_compiler_options(options.compiler);
+  return compiled_layout(model, plan, fs::temp_directory_path(), how);
+}
+
+Nanoseconds watchdog_of(const RunOptions& options) {
+  const double scale = options.backend == "simulated" ? std::max(1.0, options.time_scale) : 1;
+  return Nanoseconds(static_cast<std::int64_t>(options.watchdog_s * scale * 1e9));
+}
+
+void make_output_folder(const std::string& folder) {
+  std::error_code reason;
+  const bool is_new = fs::create_directories(folder, reason);
+  if (!reason && ::access(folder.c_str(), W_OK) != 0)
+    reason = std::error_code(errno, std::generic_category());
+  if (!reason && !fs::is_directory(folder))
+    reason = std::make_error_code(std::errc::not_a_directory);
+  if (reason) {
+    throw Error(ErrorCode::kIo, fmt::format("-o {}: {}; name a writable folder", printable(folder),
+                                            reason.message()));
+  }
+  if (is_new) print_note(fmt::format("{}: new folder", printable(folder)));
+  if (!fs::is_empty(folder, reason))
+    print_note(fmt::format("{}: files of the same names are overwritten", printable(folder)));
+}
 
 RunSource open_source(const RunOptions& options) {
   RunSource source;
@@ -98,16 +126,14 @@ RunSource open_source(const RunOptions& options) {
 }
 
 std::vector<PipelineDevice> open_backends(const RunOptions& options, const RunSource& source) {
-  RuntimeRequest request{.devices = source.layout.device_count(), .names = options.devices};
-  request.libraries = {runtime_candidates(options.runtime),
-                       edgetpu_candidates(options.edgetpu_library)};
-  request.threads = options.threads;
-  request.kernels = kernels_of(options.kernels);
-  request.edgetpu.settings = parse_edgetpu_settings(options.edgetpu_settings);
+  RuntimeRequest request = runtime_request(options, source.layout.device_count());
   if (options.backend == "simulated" && source.plan)
     request.pools = devices_of_plan(*source.plan, options.device);
-  request.time_scale = options.time_scale;
   return find_runtime(options.backend).open(request);
+}
+
+std::vector<PipelineDevice> open_counted_backends(const RunOptions& options, std::uint32_t count) {
+  return find_runtime(options.backend).open(runtime_request(options, count));
 }
 
 PipelineOptions pipeline_options(const RunOptions& options, const RunSource& source) {

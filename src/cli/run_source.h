@@ -17,6 +17,7 @@ namespace segue::cli {
 
 struct RunOptions {
   std::string source;  // folder of segments, or plan.json
+  std::string set;     // set.json
   std::string model;   // of a plan.json
   std::string signature;
   std::string backend = "cpu";
@@ -54,6 +55,20 @@ struct RunSource {
 
 // Throws Error(kInvalidArgument) if the folder, the plan and the model do not match.
 [[nodiscard]] RunSource open_source(const RunOptions& options);
+
+// Cuts a model. For the Edge TPU, Google's compiler then compiles the segments.
+[[nodiscard]] PipelineLayout layout_of(const RunOptions& options, const Model& model,
+                                       const Plan& plan);
+
+// Scales the time limit of a simulated device with its time scale.
+[[nodiscard]] Nanoseconds watchdog_of(const RunOptions& options);
+
+// Opens a number of devices without a plan. Throws Error(kDevice) if there are too few.
+[[nodiscard]] std::vector<PipelineDevice> open_counted_backends(const RunOptions& options,
+                                                                std::uint32_t count);
+
+// Makes the folder for results, and prints a note on what it replaces.
+void make_output_folder(const std::string& folder);
 
 // Throws Error(kDevice) if there are too few devices.
 [[nodiscard]] std::vector<PipelineDevice> open_backends(const RunOptions& options,

@@ -1,0 +1,30 @@
+#include "cli/compile_set.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "cli/commands.h"
+#include "segue/report.h"
+
+namespace segue::cli {
+
+namespace fs = std::filesystem;
+
+FolderCompilation compile_set_file(const std::string& file, const std::string& folder,
+                                   const std::string& device, CompileOptions options) {
+  const SetPlan plan = read_set(file);
+  if (!device.empty()) options.pools = open_devices(device, plan.device.count);
+  std::vector<std::shared_ptr<const Model>> models;
+  for (const SetModel& model : plan.models)
+    models.push_back(std::make_shared<const Model>(open_noted(model.demand.source, "")));
+  const fs::path into = folder.empty() ? "compiled" : folder;
+  if (fs::create_directories(into))
+    print_note(fmt::format("{}: new folder", printable(into.string())));
+  options.finds_culprits = false;
+  return compile_set(plan, models, into, options).files;
+}
+
+}  // namespace segue::cli
