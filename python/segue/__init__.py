@@ -36,6 +36,7 @@ from segue._segue import (
     Result,
     SegmentTime,
     Session,
+    SetPlan,
     Stage,
     StageStatistics,
     Tensor,
@@ -51,6 +52,7 @@ from segue._segue import (
     open_session,
     parse_plan,
     read_plan,
+    read_set,
     runtime_names,
     simulate,
     simulated_backend,
@@ -62,6 +64,7 @@ from segue._segue import (
 from segue.errors import Error
 from segue.pipeline import Pipeline
 from segue.planning import compare, plan, plan_at, split, verify
+from segue.sets import Demand, open_set, plan_set
 from segue.tools import (
     calibrate,
     check_certificate,
@@ -79,6 +82,7 @@ __all__ = [
     "Backend",
     "Certificate",
     "CompileReport",
+    "Demand",
     "Detection",
     "Detector",
     "DeviceLoss",
@@ -97,6 +101,7 @@ __all__ = [
     "Result",
     "SegmentTime",
     "Session",
+    "SetPlan",
     "Stage",
     "StageStatistics",
     "Tensor",
@@ -117,10 +122,13 @@ __all__ = [
     "open_devices",
     "open_model",
     "open_session",
+    "open_set",
     "parse_plan",
     "plan",
     "plan_at",
+    "plan_set",
     "read_plan",
+    "read_set",
     "report",
     "runtime_names",
     "simulate",

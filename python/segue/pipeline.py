@@ -66,6 +66,13 @@ class Pipeline(Streaming[Result]):
             self._raw = _segue.open_pipeline_of_folder(Path(source), devices, options)
         end_at_exit(self)
 
+    @classmethod
+    def _of(cls, raw: _segue.RawPipeline) -> Pipeline:
+        pipeline = cls.__new__(cls)
+        pipeline._raw = raw
+        end_at_exit(pipeline)
+        return pipeline
+
     @property
     def inputs(self) -> list[Port]:
         """The inputs, in the order in which values are pushed."""

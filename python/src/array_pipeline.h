@@ -37,12 +37,9 @@ struct Result {
 class ArrayPipeline {
  public:
   // The caller must not hold the interpreter's lock, because Python functions may be opened as
-  // segments. `on_loss` is the callback of the options.
-  ArrayPipeline(PipelineLayout layout, std::vector<PipelineDevice> devices, PipelineOptions options,
-                std::optional<Callback> on_loss)
-      : on_loss_(std::move(on_loss)),
-        pipeline_(
-            std::make_unique<Pipeline>(std::move(layout), std::move(devices), std::move(options))) {
+  // segments. `on_loss` is the callback of the pipeline's options.
+  ArrayPipeline(std::shared_ptr<Pipeline> pipeline, std::optional<Callback> on_loss)
+      : on_loss_(std::move(on_loss)), pipeline_(std::move(pipeline)) {
     const nb::gil_scoped_acquire held;
     input_names_ = names_of(pipeline_->inputs());
     output_names_ = names_of(pipeline_->outputs());
@@ -51,7 +48,7 @@ class ArrayPipeline {
   ArrayPipeline& operator=(const ArrayPipeline&) = delete;
   ~ArrayPipeline() {
     if (::getpid() != process_) {  // a forked child does not have these threads
-      (void)pipeline_.release();
+      (void)new std::shared_ptr<Pipeline>(std::move(pipeline_));
       return;
     }
     {
@@ -208,7 +205,7 @@ class ArrayPipeline {
   std::vector<nb::str> output_names_;
   std::optional<Callback> on_loss_;
   std::shared_ptr<Released> released_ = std::make_shared<Released>();
-  std::unique_ptr<Pipeline> pipeline_;
+  std::shared_ptr<Pipeline> pipeline_;
   pid_t process_ = ::getpid();
 };
 

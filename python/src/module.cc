@@ -33,6 +33,7 @@ NB_MODULE(_segue, module) {
   bind_sessions(module);
   bind_statistics(module);
   bind_pipelines(module);
+  bind_sets(module);
   bind_detection(module);
   bind_tools(module);
 }

@@ -66,6 +66,7 @@ void bind_detection(nb::module_& module);
 void bind_models(nb::module_& module);
 void bind_plans(nb::module_& module);
 void bind_sessions(nb::module_& module);
+void bind_sets(nb::module_& module);
 void bind_statistics(nb::module_& module);
 void bind_pipelines(nb::module_& module);
 void bind_tools(nb::module_& module);

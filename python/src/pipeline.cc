@@ -91,8 +91,9 @@ std::vector<PipelineDevice> devices_of(const std::vector<SharedBackend>& backend
 std::unique_ptr<ArrayPipeline> open(PipelineLayout layout,
                                     const std::vector<SharedBackend>& backends, Opening opening) {
   auto devices = devices_of(backends, opening.device_names, layout.device_count());
-  return std::make_unique<ArrayPipeline>(std::move(layout), std::move(devices),
-                                         std::move(opening.options), std::move(opening.on_loss));
+  auto pipeline =
+      std::make_shared<Pipeline>(std::move(layout), std::move(devices), std::move(opening.options));
+  return std::make_unique<ArrayPipeline>(std::move(pipeline), std::move(opening.on_loss));
 }
 
 // Issues the notes as warnings at the line that made the segue.Pipeline.

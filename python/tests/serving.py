@@ -227,7 +227,7 @@ def program(*arguments, **settings):
     )
     try:
         for line in process.stderr:
-            if found := re.search(r"(.+) is served at (http://\S+)", line):
+            if found := re.search(r"(.+) (?:is|are) served at (http://\S+)", line):
                 process.url = found[2]
                 host, port = found[2].removeprefix("http://").rsplit(":", 1)
                 process.address = (host, int(port))

@@ -139,7 +139,7 @@ def test_sigterm_answers_accepted_requests(parts, images, expected):
 @pytest.mark.parametrize(
     "arguments, status, reason",
     [
-        ([], 2, "required: DIR"),
+        ([], 2, "name DIR"),
         (["nowhere"], 1, "nowhere"),
         (
             ["DIR", "--host", "0.0.0.0"],

@@ -12,7 +12,7 @@ import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
 
 from segue.errors import Error
 from segue.serve.options import parse_options
@@ -64,14 +64,13 @@ def main(words: list[str] | None = None) -> int:
 
 def serve(options: argparse.Namespace) -> int:
     """Runs until a signal, or until the pipeline failed. Returns the exit status."""
-    plan = _plan(options)
     if options.zmq:
         check_endpoint(options.zmq)
-    devices = _devices(options, plan)
-    with _listen(options.host, options.port) as listener, _open(options, plan, devices) as pipeline:
-        service = _service(options, plan, devices, pipeline)
+    with _listen(options.host, options.port) as listener, contextlib.ExitStack() as pipelines:
+        services = _set_services(options, pipelines) if options.plan else [_one(options, pipelines)]
+        service = services[0]
         config = uvicorn.Config(
-            make_app(service),
+            make_app(services),
             http=timed_protocol(options.client_timeout),
             loop="asyncio",
             ws="none",
@@ -80,22 +79,74 @@ def serve(options: argparse.Namespace) -> int:
             log_config=None,
             log_level="error",
             server_header=False,
-            limit_concurrency=options.max_queue + MORE_CONNECTIONS,
+            limit_concurrency=options.max_queue * len(services) + MORE_CONNECTIONS,
             timeout_graceful_shutdown=int(service.drain_s),
         )
         server = uvicorn.Server(config)
 
         def end() -> None:
-            logging.error("error: %s", service.engine.error)
+            logging.error("error: %s", _error_of(services))
             server.should_exit = True
 
-        service.engine.on_failure = end
-        service.on_started = lambda: _announce(options, service, listener)
+        for of in services:
+            of.engine.on_failure = end
+        service.on_started = lambda: _announce(options, services, listener)
         with _signals_ignored():  # uvicorn handles signals and raises them again when it has ended
             server.run(sockets=[listener])
         if not server.started:
             return 1
-        return 0 if service.engine.error is None else STATUS["device"]
+        return 0 if _error_of(services) is None else STATUS["device"]
+
+
+def _error_of(services: Sequence[Service]) -> str | None:
+    errors = (service.engine.error for service in services)
+    return next((error for error in errors if error is not None), None)
+
+
+def _one(options: argparse.Namespace, pipelines: contextlib.ExitStack) -> Service:
+    plan = _plan(options)
+    devices = _devices(options, plan.device if plan is not None else "edgetpu-pcie")
+    pipeline = _open(options, plan, devices)
+    pipelines.enter_context(pipeline)
+    return _service(options, plan, devices, pipeline)
+
+
+def _set_services(options: argparse.Namespace, pipelines: contextlib.ExitStack) -> list[Service]:
+    """One service for each model of a set; they share devices, threads and limits."""
+    plan = segue.read_set(options.plan)
+    is_simulated = options.backend == "simulated"
+    runtime = "cpu" if is_simulated else options.backend
+    devices = _devices(options, plan.device, runtime)
+    is_compiled = options.backend == "edgetpu"
+    opened = segue.open_set(
+        plan,
+        backends=[backend for _, backend in devices] if is_compiled else devices[0][1],
+        folder=Path(options.plan).parent if is_compiled else None,
+        time_scale=options.time_scale if is_simulated else None,
+        queue_capacity=QUEUE_CAPACITY,
+        result_capacity=options.max_queue,
+        watchdog_s=options.watchdog,
+        on_loss=_log_loss_of,
+    )
+    pool = ThreadPoolExecutor(os.cpu_count() or 1, "segue-serve")
+    services = []
+    for source, (name, pipeline) in zip(plan.sources, opened.items()):
+        pipelines.enter_context(pipeline)
+        engine = Engine(pipeline, options.max_queue)
+        known = devices if is_compiled else []
+        metrics = Metrics(pipeline, _unanswered_of(engine), known, name)
+        service = _of_engine(options, name, engine, pipeline, metrics, pool)
+        service.detection = _detection(options, service, source)
+        services.append(service)
+    return services
+
+
+def _unanswered_of(engine: Engine) -> Callable[[], int]:
+    return lambda: engine.unanswered
+
+
+def _log_loss_of(model: str, loss: DeviceLoss) -> None:
+    logging.warning("%s: %s was lost: %s; %s", model, loss.device, loss.reason, loss.remedy)
 
 
 @contextlib.contextmanager
@@ -109,11 +160,15 @@ def _signals_ignored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _announce(options: argparse.Namespace, service: Service, listener: socket.socket) -> None:
+def _announce(
+    options: argparse.Namespace, services: Sequence[Service], listener: socket.socket
+) -> None:
     host, port = listener.getsockname()[:2]
     host = f"[{host}]" if ":" in host else host
     more = f" and {options.zmq}" if options.zmq else ""
-    logging.info("%s is served at http://%s:%d%s", service.name, host, port, more)
+    names = ", ".join(service.name for service in services)
+    verb = "is" if len(services) == 1 else "are"
+    logging.info("%s %s served at http://%s:%d%s", names, verb, host, port, more)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -135,14 +190,16 @@ def _plan(options: argparse.Namespace) -> segue.Plan | None:
     return segue.read_plan(path)
 
 
-def _devices(options: argparse.Namespace, plan: segue.Plan | None) -> list[tuple[str, Backend]]:
-    """Returns names and backends of all devices."""
+def _devices(
+    options: argparse.Namespace, device: str, runtime: str | None = None
+) -> list[tuple[str, Backend]]:
+    """Returns names and backends of all devices. runtime: overrides that of the options."""
     if options.cluster:
         return []  # each node opens its own
     devices = segue.open_devices(
-        options.backend,
+        runtime or options.backend,
         use=options.use or [],
-        device=plan.device if plan is not None else "edgetpu-pcie",
+        device=device,
         time_scale=options.time_scale,
     )
     # One backend of this machine serves all stages.
@@ -210,22 +267,34 @@ def _service(
     if not name or "/" in name:
         raise Error(f"--name '{name}': the name is part of URLs and has no '/'", "invalid_argument")
     metrics = Metrics(pipeline, lambda: engine.unanswered, devices)
-    service = Service(
+    pool = ThreadPoolExecutor(os.cpu_count() or 1, "segue-serve")
+    service = _of_engine(options, name, engine, pipeline, metrics, pool)
+    if options.model is not None:
+        service.detection = _detection(options, service, options.model)
+    if options.zmq and service.detection is not None:
+        service.frigate = _frigate(options, service, service.detection)
+    return service
+
+
+def _of_engine(
+    options: argparse.Namespace,
+    name: str,
+    engine: Engine,
+    pipeline: segue.Pipeline | ClusterPipeline,
+    metrics: Metrics,
+    pool: ThreadPoolExecutor,
+) -> Service:
+    return Service(
         name=name,
         engine=engine,
         inputs=pipeline.inputs,
         outputs=pipeline.outputs,
         metrics=metrics,
-        pool=ThreadPoolExecutor(os.cpu_count() or 1, "segue-serve"),
+        pool=pool,
         token=options.token,
         max_body=options.max_body * 2**20,
         client_timeout_s=options.client_timeout,
     )
-    if options.model is not None:
-        service.detection = _detection(options, service)
-    if options.zmq and service.detection is not None:
-        service.frigate = _frigate(options, service, service.detection)
-    return service
 
 
 def _frigate(options: argparse.Namespace, service: Service, detection: Detection) -> FrigateServer:
@@ -240,14 +309,14 @@ def _frigate(options: argparse.Namespace, service: Service, detection: Detection
     )
 
 
-def _detection(options: argparse.Namespace, service: Service) -> Detection | None:
+def _detection(options: argparse.Namespace, service: Service, source: str) -> Detection | None:
     """Returns None if the model is the pipeline's but not a detector."""
-    model = segue.open_model(options.model)
+    model = segue.open_model(source)
     names = [tensor.name for tensor in model.outputs]
     missing = set(names) - {port.name for port in service.outputs}
     if missing or [port.name for port in service.inputs] != [t.name for t in model.inputs]:
         raise Error(
-            f"{options.model}: its inputs and outputs are not those of the pipeline; outputs "
+            f"{source}: its inputs and outputs are not those of the pipeline; outputs "
             f"{sorted(missing)} are missing",
             "mismatch",
         )
@@ -256,7 +325,7 @@ def _detection(options: argparse.Namespace, service: Service) -> Detection | Non
     except Error as error:
         if options.labels or options.zmq:
             raise
-        logging.warning("only the Open Inference Protocol is served: %s", error)
+        logging.warning("%s: only the Open Inference Protocol: %s", service.name, error)
         return None
     labels = _labels(options.labels) if options.labels else []
     return Detection(service.engine, detector, names, labels, service.pool)

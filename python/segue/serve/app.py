@@ -9,7 +9,7 @@ import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, AsyncIterator, Callable, MutableMapping, Sequence
+from typing import Any, AsyncIterator, Callable, Iterator, MutableMapping, Sequence
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -24,7 +24,7 @@ from segue.serve.engine import Engine
 from segue.serve.errors import Refused, body_of, headers_of, refusal_of
 from segue.serve.frigate import FrigateServer
 from segue.serve.limits import COMPLETE_AT, App, BoundedRequests, Message, Receive, Send
-from segue.serve.metrics import Metrics
+from segue.serve.metrics import AllMetrics, Metrics
 
 logger = logging.getLogger("segue.serve")
 
@@ -54,25 +54,64 @@ class Service:
     on_started: Callable[[], None] = field(default=lambda: None)
 
 
-def make_app(service: Service) -> App:
-    """The ASGI application. Its lifespan starts the engine and, at the end, drains it."""
+class Services:
+    """The models of a server. Settings that all share are those of the first one."""
+
+    def __init__(self, models: Sequence[Service]) -> None:
+        self.first = models[0]
+        self._models = {model.name: model for model in models}
+        all_metrics = AllMetrics([model.metrics for model in models])
+        self.metrics_text = self.first.metrics.text if len(models) == 1 else all_metrics.text
+
+    def __iter__(self) -> Iterator[Service]:
+        return iter(self._models.values())
+
+    @property
+    def is_ready(self) -> bool:
+        return all(model.engine.is_ready for model in self)
+
+    def find(self, name: str, version: str = "1") -> Service:
+        """Raises Refused with status 404."""
+        if name in self._models and version == "1":
+            return self._models[name]
+        known = ", ".join(self._models)
+        raise Refused(404, f"no model '{name}' version {version}; this is {known}")
+
+    def of_path(self, path: str) -> Service:
+        """The model that a path names; the first detector, or the first model, if it names none."""
+        words = path.split("/")
+        named = words[3] if len(words) > 3 else ""
+        if path.startswith("/v1/vision/custom/") and len(words) > 4:
+            named = words[4]
+        return self._models.get(named) or self.detector
+
+    @property
+    def detector(self) -> Service:
+        return next((model for model in self if model.detection is not None), self.first)
+
+
+def make_app(models: Service | Sequence[Service]) -> App:
+    """The ASGI application. Its lifespan starts the engines and, at the end, drains them."""
+    services = Services([models] if isinstance(models, Service) else models)
+    service = services.first
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if service.frigate is not None:
             service.frigate.start()
-        service.engine.start()
+        for model in services:
+            model.engine.start()
         service.on_started()
         yield
         if service.frigate is not None:
             await service.frigate.stop(service.drain_s)
-        await service.engine.close(service.drain_s)
+        await asyncio.gather(*(model.engine.close(service.drain_s) for model in services))
         service.pool.shutdown(wait=False)
 
     app = FastAPI(title="segue", lifespan=lifespan, openapi_url=None)
-    _add_health(app, service)
-    _add_oip(app, service)
-    _add_deepstack(app, service)
+    _add_health(app, services)
+    _add_oip(app, services)
+    _add_deepstack(app, services)
     app.add_exception_handler(Exception, _on_error)
     for kind in (Refused, HTTPException):
         app.add_exception_handler(kind, _on_error)
@@ -80,12 +119,12 @@ def make_app(service: Service) -> App:
         app,
         max_body=service.max_body,
         timeout_s=service.client_timeout_s,
-        check=lambda scope: _check(service, scope),
+        check=lambda scope: _check(services, scope),
     )
-    return _measured(bounded, service.metrics)
+    return _measured(bounded, services)
 
 
-def _check(service: Service, scope: MutableMapping[str, Any]) -> None:
+def _check(services: Services, scope: MutableMapping[str, Any]) -> None:
     """Checks encoding, token and room in the queue before the body is read."""
     headers = dict(scope["headers"])
     path = scope["path"]
@@ -93,9 +132,9 @@ def _check(service: Service, scope: MutableMapping[str, Any]) -> None:
         raise Refused(415, "compressed requests are not supported; send them as they are")
     # Clients of DeepStack send the token as a field of the form.
     if path not in HEALTH_PATHS and not path.startswith("/v1/vision/"):
-        check_token(service, headers.get(b"authorization", b""))
+        check_token(services.first, headers.get(b"authorization", b""))
     if scope["method"] == "POST" and _protocol_of(path):
-        _engine_errors(service.engine.check_room)
+        _engine_errors(services.of_path(path).engine.check_room)
 
 
 def check_token(service: Service, authorization: bytes) -> None:
@@ -132,7 +171,7 @@ def _protocol_of(path: str) -> str:
     return ""
 
 
-def _measured(app: App, metrics: Metrics) -> App:
+def _measured(app: App, services: Services) -> App:
     """Counts and times requests that run the pipeline; status 499: the client disconnected."""
 
     async def measured(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -153,39 +192,36 @@ def _measured(app: App, metrics: Metrics) -> App:
             await app(scope, receive, note)
         finally:
             begin = scope.get(COMPLETE_AT, begin)
+            metrics = services.of_path(scope["path"]).metrics
             metrics.observe(protocol, code, time.perf_counter() - begin)
 
     return measured
 
 
-def _add_health(app: FastAPI, service: Service) -> None:
+def _add_health(app: FastAPI, services: Services) -> None:
     @app.get("/v2/health/live")
     async def live() -> Response:
-        return Response(status_code=200 if service.engine.error is None else 503)
+        is_live = all(model.engine.error is None for model in services)
+        return Response(status_code=200 if is_live else 503)
 
     @app.get("/v2/health/ready")
     async def ready() -> Response:
-        return Response(status_code=200 if service.engine.is_ready else 503)
+        return Response(status_code=200 if services.is_ready else 503)
 
     @app.get("/metrics")
     async def metrics() -> Response:
         loop = asyncio.get_running_loop()
-        text = await loop.run_in_executor(service.pool, service.metrics.text)
+        text = await loop.run_in_executor(services.first.pool, services.metrics_text)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def ping() -> Response:
-        return JSONResponse({"success": service.engine.is_ready, "message": version()})
+        return JSONResponse({"success": services.is_ready, "message": version()})
 
     for path in PING_PATHS:
         app.add_api_route(path, ping, methods=["GET"])
 
 
-def _check_model(service: Service, name: str, model_version: str) -> None:
-    if name != service.name or model_version != "1":
-        raise Refused(404, f"no model '{name}' version {model_version}; this is {service.name}")
-
-
-def _add_oip(app: FastAPI, service: Service) -> None:
+def _add_oip(app: FastAPI, services: Services) -> None:
     @app.get("/v2")
     async def server() -> Response:
         return JSONResponse(
@@ -193,7 +229,7 @@ def _add_oip(app: FastAPI, service: Service) -> None:
         )
 
     async def model(name: str, version: str = "1") -> Response:
-        _check_model(service, name, version)
+        service = services.find(name, version)
         return JSONResponse(
             {
                 "name": service.name,
@@ -205,11 +241,11 @@ def _add_oip(app: FastAPI, service: Service) -> None:
         )
 
     async def ready(name: str, version: str = "1") -> Response:
-        _check_model(service, name, version)
+        service = services.find(name, version)
         return Response(status_code=200 if service.engine.is_ready else 503)
 
     async def infer(request: Request, name: str, version: str = "1") -> Response:
-        _check_model(service, name, version)
+        service = services.find(name, version)
         return await _infer(service, await request.body(), request.headers.get(oip.HEADER_LENGTH))
 
     for path in MODEL_PATHS:
@@ -241,7 +277,9 @@ async def _maybe_in_pool(service: Service, size: int, function: Callable[[], Any
     return await asyncio.get_running_loop().run_in_executor(service.pool, function)
 
 
-def _add_deepstack(app: FastAPI, service: Service) -> None:
+def _add_deepstack(app: FastAPI, services: Services) -> None:
+    service = services.first
+
     async def form_of(request: Request) -> FormData:
         try:
             form = await request.form(
@@ -262,21 +300,20 @@ def _add_deepstack(app: FastAPI, service: Service) -> None:
         async with contextlib.AsyncExitStack() as closing:
             form = await form_of(request)
             closing.push_async_callback(form.close)
-            if name != service.name:
-                raise Refused(404, f"no model '{name}'; this is {service.name}")
-            if service.detection is None:
+            of = services.find(name)
+            if of.detection is None:
                 raise Refused(501, "this server has no model for detection; start it with --model")
             confidence = deepstack.min_confidence_of(form)
-            found = await service.detection.of_file(await deepstack.image_of(form))
-        return JSONResponse(deepstack.answer(found, confidence, service.detection))
+            found = await of.detection.of_file(await deepstack.image_of(form))
+        return JSONResponse(deepstack.answer(found, confidence, of.detection))
 
     @app.api_route("/v1/vision/custom/list", methods=["GET", "POST"])
     async def models(request: Request) -> Response:
         await form_of(request)
-        return JSONResponse({"success": True, "models": [service.name], "command": "list"})
+        return JSONResponse({"success": True, "models": [of.name for of in services], "command": "list"})
 
     @app.post("/v1/vision/detection")
     async def detection(request: Request) -> Response:
-        return await detect(request, service.name)
+        return await detect(request, services.detector.name)
 
     app.add_api_route("/v1/vision/custom/{name}", detect, methods=["POST"])

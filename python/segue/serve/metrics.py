@@ -26,14 +26,19 @@ class MeasuredPipeline(Protocol):
 
 
 class Metrics:
-    """Counts requests; a scrape also reads the pipeline's statistics and temperatures."""
+    """Counts requests; a scrape also reads the pipeline's statistics and temperatures.
+
+    model: the label of all samples, for a server with several models.
+    """
 
     def __init__(
         self,
         pipeline: MeasuredPipeline,
         unanswered: Callable[[], int],
         devices: Sequence[tuple[str, Backend]],
+        model: str | None = None,
     ) -> None:
+        self._model = model
         self._pipeline = pipeline
         self._unanswered = unanswered
         self._devices = list(devices)
@@ -65,6 +70,16 @@ class Metrics:
     def text(self) -> bytes:
         """Returns the metrics in Prometheus' text format."""
         return generate_latest(self._registry)
+
+    def families(self) -> Iterator[Metric]:
+        """Returns all families, labelled with the model if there are several."""
+        for family in self._registry.collect():
+            if self._model is not None:
+                family.samples = [
+                    sample._replace(labels={"model": self._model, **sample.labels})
+                    for sample in family.samples
+                ]
+            yield family
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry."""
@@ -117,6 +132,33 @@ class Metrics:
             if temperature is not None:
                 family.add_metric([name], temperature)
         return family
+
+
+class AllMetrics:
+    """The metrics of several models as one text."""
+
+    def __init__(self, models: Sequence[Metrics]) -> None:
+        self._models = models
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by the registry. Yields each family once, with the samples of all models."""
+        merged: dict[str, Metric] = {}
+        for model in self._models:
+            for family in model.families():
+                if family.name in merged:
+                    merged[family.name].samples.extend(family.samples)
+                else:
+                    merged[family.name] = family
+        return iter(merged.values())
+
+    def describe(self) -> Iterator[Metric]:
+        """Called by the registry once."""
+        return iter(())
 
 
 def _of_pipeline(statistics: Any) -> Iterator[Metric]:

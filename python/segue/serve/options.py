@@ -17,6 +17,12 @@ def parse_options(words: list[str] | None = None) -> argparse.Namespace:
     """Parses the options; ends the program with status 2 if they are wrong."""
     parser = _parser()
     options = parser.parse_args(words)
+    if (options.source is None) == (options.plan is None):
+        parser.error("name DIR, or a set.json with --plan")
+    if options.plan:
+        for name in ("model", "labels", "name", "zmq", "cluster"):
+            if getattr(options, name):
+                parser.error(f"--{name} is for a single model; remove it, or --plan")
     finish_run_options(parser, options)
     _check_together(parser, options)
     options.token = read_token(parser, options.token_file)
@@ -46,7 +52,9 @@ def _check_together(parser: argparse.ArgumentParser, options: argparse.Namespace
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="segue serve", description=DESCRIPTION, epilog=EPILOG)
     add = parser.add_argument
-    add("source", metavar="DIR", help="folder of segments, or a plan.json (with --model)")
+    add("source", metavar="DIR", nargs="?", help="folder of segments, or a plan.json (with --model)")
+    several = "set.json of several models; for Edge TPUs, that of segue compile"
+    add("--plan", metavar="FILE", help=several)
     add("--model", help="the model of the plan; enables detection (DeepStack, Frigate)")
     add("--labels", help="file with one label per class, for detections")
     add("--name", help="name of the model for clients (default: that of the plan)")
