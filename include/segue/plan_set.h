@@ -101,7 +101,7 @@ struct ModelDemand {
 struct SetRequest {
   std::vector<ModelDemand> demands = {};
   DevicePool pool = {};
-  double headroom = 0.1;  // share of each TPU, link and core that stays free; 0 <= headroom < 1
+  double headroom = 0.1;  // share of each TPU, link and core that stays free; from 0.01, below 1
 };
 
 /// How the models of a TPU share its parameter memory.

@@ -1,7 +1,7 @@
 /// Runs a set of models (plan_set.h) on the devices that they share, in one process.
 ///
-/// Each model has a pipeline of its own (pipeline.h) that is used as any other. A device belongs to
-/// no pipeline: it is lent for each inference, in order of arrival.
+/// Each model has its own pipeline (pipeline.h). A device belongs to no pipeline: it serves the
+/// inferences of its models one at a time, in order of arrival.
 ///
 /// Example:
 ///
@@ -21,8 +21,7 @@
 ///
 ///  1. a device that no model uses;
 ///  2. nothing, if it has a demanded rate and all demanded rates are still met: the other devices
-///  of
-///     the stage run on, or the model is planned for its remaining devices;
+///     of the stage run on, or the model is planned for its remaining devices;
 ///  3. the best of: nothing, a place on a device beside its models (swapped), or a device that is
 ///     taken from a model that has it alone. The best one meets the largest share of the demanded
 ///     rates, then leaves most to models without a rate, then has the largest slack. Limits of
