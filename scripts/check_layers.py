@@ -17,7 +17,7 @@ MODULES = {
     "base": ["error", "units", "file", "stop"],
     "model": ["model"],
     "graph": ["graph"],
-    "device": ["device", "cost", "decoding"],
+    "device": ["device", "cost", "decoding", "topology"],
     "plan": ["plan", "timeline"],
     "planner": ["segmentation", "planner", "plan_set", "sweep"],
     "runtime": ["runtime", "edgetpu", "pipeline", "set_run", "detection"],

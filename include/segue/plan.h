@@ -31,7 +31,8 @@
 ///                host_bytes, macs, input_bytes, output_bytes, replicas, host_operators,
 ///                time_ns {compute, input, output, streaming, fixed, host, total,
 ///                hidden_streaming, output_on_link}, time_range_ns [low, high],
-///                devices [ {pool, replicas, time_ns, time_range_ns} ],   (several pools only)
+///                devices [ {pool, replicas, time_ns, time_range_ns,      (several pools only)
+///                           node (name; plans for a topology only)} ],
 ///                compiled {compiler, simulated_on_chip_bytes, simulated_host_bytes,
 ///                          operators_on_host}} ]           (compiled by edgetpu_compiler only)
 ///     predicted {bottleneck_ns, bottleneck_range_ns, latency_ns, latency_range_ns,
@@ -41,6 +42,10 @@
 ///     measured_host [ {operator, ns} ]             (only if operators on the host were measured)
 ///     decoding  {family, boxes, scores, time_ns, time_range_ns}
 ///                                                  (only if the plan includes it, decoding.h)
+///     network   {topology (as in a topology file), boundary_bytes [stages + 1],
+///                links [ {between [names], bytes_per_input [there, back],
+///                         busy [there, back] (share of the time)} ]}
+///                                                                  (plans for a topology only)
 ///
 /// In a stage with `compiled`, on_chip_bytes, host_bytes and the operators on the host are those of
 /// the compiler. All other byte counts on a device, and all times, are simulated. A bound is never
@@ -63,6 +68,7 @@
 #include "segue/cost.h"
 #include "segue/decoding.h"
 #include "segue/graph.h"
+#include "segue/topology.h"
 
 namespace [[gnu::visibility("default")]] segue {
 
@@ -201,6 +207,15 @@ struct Prediction {
   std::optional<PredictionRange> range = std::nullopt;  // not set if a stage has none
 };
 
+// --- Network
+
+/// The network of a plan for a topology (topology.h). The pools of the plan are those of
+/// open_devices(topology).
+struct PlanNetwork {
+  Topology topology;
+  std::vector<std::uint64_t> boundary_bytes;  // per input: at the entry, between stages, at the end
+};
+
 // --- Plan
 
 /// A partition of a model into stages on devices, with its predictions.
@@ -218,6 +233,7 @@ struct Plan {
   std::map<std::uint32_t, Nanoseconds> measured_host = {};
   // Decoding of the outputs on the host, as a last stage (with_decoding).
   std::optional<Decoding> decoding = std::nullopt;
+  std::optional<PlanNetwork> network = std::nullopt;  // plans for a topology only
 
   // Sums over all stages: replicas, streamed bytes, operators on the host, and their time per
   // input.
@@ -245,6 +261,11 @@ struct Plan {
 /// a stage has no device or the stages need more devices than a pool has.
 [[nodiscard]] Plan make_plan(const Graph& graph, const Segmentation& segmentation,
                              std::span<const DevicePool> pools, Strategy strategy,
+                             std::span<const PoolCounts> devices);
+
+/// The same for the devices of a topology. Throws as open_devices too.
+[[nodiscard]] Plan make_plan(const Graph& graph, const Segmentation& segmentation,
+                             const Topology& topology, Strategy strategy,
                              std::span<const PoolCounts> devices);
 
 /// Returns `pools` with the plan's measured times of operators on the host.
@@ -293,6 +314,16 @@ void predict_anew(Plan& plan, std::span<const DevicePool> pools);
 /// Error(kInvalidArgument) when a stage names a pool that does not exist, or names none although
 /// there are several.
 [[nodiscard]] std::vector<PoolCounts> devices_of(const Plan& plan, std::size_t pools);
+
+/// What a link carries in one direction, for a plan with a network.
+struct LinkTraffic {
+  std::size_t link = 0;    // position in the topology
+  bool is_forward = true;  // from the link's node `a` to `b`
+  double bytes_per_input = 0;
+  double busy = 0;  // share of the time that its channel is busy, with all its traffic
+};
+/// Returns the traffic of all links, both directions of each. Empty without a network.
+[[nodiscard]] std::vector<LinkTraffic> link_traffic(const Plan& plan);
 
 /// Sets `plan.model.sha256` to the hash of the model's file. O(file size).
 void identify_model(Plan& plan, const Model& model);

@@ -65,6 +65,17 @@ struct SharedLink {
   std::vector<std::uint32_t> devices;
 };
 
+/// The way of one input over a boundary between stages on a network. It waits, first come, first
+/// served, for each of its channels and processors, and takes at least `latency`.
+struct BoundaryTransfer {
+  struct Use {
+    std::size_t resource = 0;
+    Nanoseconds busy{0};
+  };
+  std::vector<Use> uses;
+  Nanoseconds latency{0};
+};
+
 /// Settings of a simulation.
 struct TimelineOptions {
   std::uint64_t inputs = 15;         // all are available at the start
@@ -72,6 +83,9 @@ struct TimelineOptions {
   Nanoseconds hop{0};                // time to hand an input to a stage
   double host_stretch = 1;           // factor on the host's share of outputs after the first input
   std::vector<SharedLink> shared;
+  // Before each stage, and behind the last one; empty: no network. Tensors that cross the network
+  // count as inputs that a stage has in advance.
+  std::vector<BoundaryTransfer> network = {};
   std::uint32_t host_cores = 0;  // concurrent operators on the host; 0: no limit
   bool records_events = false;   // 56 bytes for each of up to 7 events per input and stage
 };

@@ -108,7 +108,8 @@ Plan with_adopted_stages(const Plan& plan, std::span<const CompiledMemory> memor
   }
   Plan result = plan;
   for (std::size_t s = 0; s < memory.size(); ++s) adopt_stage(result.stages[s], s);
-  result.predicted = predict(result.stages, plan.predicted.single_device, pools, plan.decoding);
+  result.predicted =
+      predict(result.stages, plan.predicted.single_device, pools, plan.decoding, plan.network);
   if (result.predicted.bottleneck != plan.predicted.bottleneck ||
       result.predicted.latency != plan.predicted.latency)
     result.bound.reset();

@@ -5,6 +5,7 @@
 
 #include "base/internal/json/node.h"
 #include "plan/internal/time_json.h"
+#include "plan/network_json.h"
 #include "segue/file.h"
 #include "segue/plan.h"
 
@@ -35,7 +36,8 @@ Json to_json(const CompiledStage& compiled) {
   return result;
 }
 
-Json to_json(const Stage& stage, std::size_t position) {
+// `nodes`: of the pools; empty without a network.
+Json to_json(const Stage& stage, std::size_t position, std::span<const std::string> nodes) {
   Json result{{"index", position},
               {"operators", positions_json(stage.operators)},
               {"first_depth", stage.first_depth},
@@ -60,6 +62,7 @@ Json to_json(const Stage& stage, std::size_t position) {
                        {"replicas", of_pool.replicas},
                        {"time_ns", time_json(of_pool.time)}});
     if (of_pool.range) devices.back()["time_range_ns"] = range_json(*of_pool.range);
+    if (of_pool.pool < nodes.size()) devices.back()["node"] = nodes[of_pool.pool];
   }
   result["devices"] = std::move(devices);
   return result;
@@ -157,16 +160,26 @@ void check_device_count(const Node& node, const Plan& plan) {
                           plan.device_text(), most));
 }
 
+void check_node(const Node& element, std::uint32_t pool, std::span<const std::string> nodes) {
+  if (pool >= nodes.size())
+    element["pool"].fail(fmt::format("the topology has {} pools", nodes.size()));
+  if (element["node"].text() != nodes[pool])
+    element["node"].fail(fmt::format("must be '{}', the node of pool {}", nodes[pool], pool));
+}
+
 // The replicas of a stage must be the sum over its pools, and its time that of the slowest pool.
 std::vector<StageDevices> parse_devices(const Node& node, const Stage& stage,
-                                        std::span<const PoolName> pools, bool has_host) {
+                                        std::span<const PoolName> pools, bool has_host,
+                                        std::span<const std::string> nodes) {
   std::vector<StageDevices> result;
   std::uint32_t replicas = 0;
   Nanoseconds slowest{0};
   for (const Node& element : node.elements()) {
-    element.expect_keys({"pool", "replicas", "time_ns"}, {"time_range_ns"});
+    element.expect_keys({"pool", "replicas", "time_ns"},
+                        nodes.empty() ? Keys{"time_range_ns"} : Keys{"time_range_ns", "node"});
     result.push_back({element["pool"].small_number(), parse_replicas(element["replicas"], pools),
                       parse_time(element["time_ns"], has_host)});
+    if (element.has("node")) check_node(element, result.back().pool, nodes);
     StageDevices& devices = result.back();
     devices.range =
         parse_range(element, "time_range_ns", devices.time.total(), kLongestRangeOfStageNs);
@@ -200,7 +213,7 @@ CompiledStage parse_compiled(const Node& node) {
 }
 
 Stage parse_stage(const Node& node, std::size_t position, std::span<const PoolName> pools,
-                  bool has_host) {
+                  bool has_host, std::span<const std::string> nodes) {
   node.expect_keys(
       {"index", "operators", "first_depth", "last_depth", "inputs", "outputs", "parameter_bytes",
        "on_chip_bytes", "host_bytes", "macs", "input_bytes", "output_bytes", "replicas", "time_ns"},
@@ -230,7 +243,8 @@ Stage parse_stage(const Node& node, std::size_t position, std::span<const PoolNa
       node["host_operators"].fail(
           fmt::format("must not exceed the {} operators of the stage", stage.operators.size()));
   }
-  if (node.has("devices")) stage.devices = parse_devices(node["devices"], stage, pools, has_host);
+  if (node.has("devices"))
+    stage.devices = parse_devices(node["devices"], stage, pools, has_host, nodes);
   if (node.has("compiled")) stage.compiled = parse_compiled(node["compiled"]);
   return stage;
 }
@@ -331,7 +345,9 @@ void parse_strategy_key(const Node& node, Plan& plan) {
 
 std::string to_json(const Plan& plan) {
   Json stages = Json::array();
-  for (std::size_t i = 0; i < plan.stages.size(); ++i) stages.push_back(to_json(plan.stages[i], i));
+  const std::vector<std::string> nodes = node_names(plan);
+  for (std::size_t i = 0; i < plan.stages.size(); ++i)
+    stages.push_back(to_json(plan.stages[i], i, nodes));
   Json document{{"schema", kSchema},
                 {"model",
                  {{"name", plan.model.name},
@@ -355,6 +371,7 @@ std::string to_json(const Plan& plan) {
   }
   if (!plan.measured_host.empty()) document["measured_host"] = measured_host_json(plan);
   if (plan.decoding) document["decoding"] = decoding_json(*plan.decoding);
+  if (plan.network) document["network"] = network_json(plan);
   return json::to_text(document);
 }
 
@@ -364,7 +381,7 @@ Plan parse_plan(std::string_view text, const std::string& label) {
   root.expect_keys({"schema", "model", "device", "strategy", "objective", "stages", "predicted"},
                    root.has("schema") && root["schema"].text() == kSchemaOf01
                        ? Keys{"bound"}
-                       : Keys{"bound", "measured_host", "decoding"});
+                       : Keys{"bound", "measured_host", "decoding", "network"});
   const bool has_host = root["schema"].text() != kSchemaOf01;
   if (has_host) root["schema"].expect_schema(kSchema);
   Plan plan;
@@ -376,14 +393,18 @@ Plan parse_plan(std::string_view text, const std::string& label) {
   plan.objective = parse_objective(root["objective"].choice(kObjectives));
   const auto stages = root["stages"].elements();
   if (stages.empty()) root["stages"].fail("a plan needs at least one stage");
+  if (root.has("network")) plan.network = parse_network(root["network"]);
+  const std::vector<std::string> nodes = node_names(plan);
   for (std::size_t i = 0; i < stages.size(); ++i)
-    plan.stages.push_back(parse_stage(stages[i], i, plan.devices, has_host));
+    plan.stages.push_back(parse_stage(stages[i], i, plan.devices, has_host, nodes));
   check_device_count(root["stages"], plan);
   plan.predicted = parse_prediction(root["predicted"]);
   if (root.has("bound")) plan.bound = parse_bound(root["bound"]);
   if (root.has("measured_host"))
     plan.measured_host = parse_measured_host(root["measured_host"], plan.model.operator_count);
+  if (plan.network) check_network(root["network"], plan);
   if (root.has("decoding")) plan.decoding = parse_decoding(root["decoding"]);
+  if (plan.network && plan.decoding) root["decoding"].fail("is not supported with a network");
   return plan;
 }
 

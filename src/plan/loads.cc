@@ -1,3 +1,4 @@
+#include "plan/internal/network.h"
 #include "plan/internal/prediction.h"
 #include "segue/timeline.h"
 
@@ -57,11 +58,36 @@ TimelineOptions timeline_options(std::span<const StageLoad> stages, const Device
   return options;
 }
 
+namespace {
+
+std::vector<BoundaryTransfer> network_of(const Plan& plan, std::span<const DevicePool> pools) {
+  const NetworkLaw law(plan.network->topology, pools);
+  std::vector<BoundaryTransfer> result;
+  const auto transfers = transfers_of(law, plan.stages, pools.size());
+  for (std::size_t b = 0; b < transfers.size(); ++b) {
+    const std::uint64_t bytes = plan.network->boundary_bytes.at(b);
+    BoundaryTransfer& transfer = result.emplace_back();
+    transfer.latency = Nanoseconds(transfers[b].latency_ns(bytes));
+    for (std::size_t r = 0; r < law.resources(); ++r) {
+      if (const std::int64_t busy_ns = transfers[b].busy_ns(r, bytes); busy_ns > 0)
+        transfer.uses.push_back({r, Nanoseconds(busy_ns)});
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
 TimelineOptions timeline_options(const Plan& plan, std::span<const DevicePool> pools) {
   TimelineOptions options;
   if (plan.device_count() > 1) options.hop = runner_hop(pools);
   options.host_cores = host_cores(pools);
   options.host_stretch = host_stretch(plan.stages, pools);
+  if (plan.network) {
+    options.network = network_of(plan, pools);
+    options.host_cores = 0;
+    for (const TopologyNode& node : plan.network->topology.nodes) options.host_cores += node.cores;
+  }
   std::vector<SharedLink> links(pools.size());
   std::uint32_t device = 0;
   for (const PoolCounts& counts : devices_of(plan, pools.size())) {

@@ -6,6 +6,7 @@
 
 #include "plan/compiled.h"
 #include "plan/internal/limits.h"
+#include "plan/internal/network.h"
 #include "plan/internal/prediction.h"
 #include "segue/error.h"
 #include "segue/units.h"
@@ -185,7 +186,8 @@ bool is_reached(const Bound& bound, const Plan& plan) {
 }
 
 void predict_anew(Plan& plan, std::span<const DevicePool> pools) {
-  plan.predicted = predict(plan.stages, plan.predicted.single_device, pools, plan.decoding);
+  plan.predicted =
+      predict(plan.stages, plan.predicted.single_device, pools, plan.decoding, plan.network);
 }
 
 std::vector<std::uint32_t> replicas_of(const Plan& plan) {
@@ -250,6 +252,38 @@ Plan make_plan(const Graph& graph, const Segmentation& segmentation,
   return describe(graph, segmentation, targets, pools, strategy, devices);
 }
 
+Plan make_plan(const Graph& graph, const Segmentation& segmentation, const Topology& topology,
+               Strategy strategy, std::span<const PoolCounts> devices) {
+  const std::vector<DevicePool> pools = open_devices(topology);
+  Plan plan = make_plan(graph, segmentation, pools, strategy, devices);
+  plan.network = PlanNetwork{topology, boundary_bytes(graph, segmentation)};
+  predict_anew(plan, pools);
+  return plan;
+}
+
+std::vector<LinkTraffic> link_traffic(const Plan& plan) {
+  std::vector<LinkTraffic> result;
+  if (!plan.network) return result;
+  const Topology& topology = plan.network->topology;
+  // Bytes do not depend on the devices' hosts.
+  const std::vector<DevicePool> pools(nodes_of_pools(topology).size(),
+                                      DevicePool{device_catalogue()[0]});
+  const NetworkLaw law(topology, pools);
+  const auto transfers = transfers_of(law, plan.stages, pools.size());
+  const NetworkUse use = network_use(law, *plan.network, plan.stages, pools.size());
+  for (std::size_t d = 0; d < 2 * topology.links.size(); ++d) {
+    LinkTraffic& traffic = result.emplace_back(LinkTraffic{d / 2, d % 2 == 0});
+    for (std::size_t b = 0; b < transfers.size(); ++b) {
+      traffic.bytes_per_input +=
+          transfers[b].flows[d] * static_cast<double>(plan.network->boundary_bytes[b]);
+    }
+    const std::int64_t busy_ns = use.busy_ns[law.channel_of(traffic.link, traffic.is_forward)];
+    const auto period_ns = static_cast<double>(plan.predicted.bottleneck.count());
+    traffic.busy = period_ns > 0 ? static_cast<double>(busy_ns) / period_ns : 0;
+  }
+  return result;
+}
+
 std::vector<PoolCounts> devices_of(const Plan& plan, std::size_t pools) {
   check_pools(plan, pools);
   std::vector<PoolCounts> result;
@@ -283,6 +317,9 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DeviceP
           graph, result.stages[s].operators, pools);
   }
   if (plan.decoding) result.decoding = decoding_on(plan.decoding->work, pools);
+  if (plan.network)
+    result.network =
+        PlanNetwork{plan.network->topology, boundary_bytes(graph, segmentation_of(result))};
   predict_anew(result, pools);
   result.custom_strategy = plan.custom_strategy;
   // A bound is valid only with the predictions for which it was proven.
@@ -326,7 +363,8 @@ void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools) 
   }
   if (plan.bound && !belongs_to(*plan.bound, plan))
     fail("the bound does not match the predictions");
-  const Prediction now = predict(plan.stages, plan.predicted.single_device, pools, plan.decoding);
+  const Prediction now =
+      predict(plan.stages, plan.predicted.single_device, pools, plan.decoding, plan.network);
   if (now.bottleneck != plan.predicted.bottleneck || now.latency != plan.predicted.latency ||
       (plan.predicted.range && now.range != plan.predicted.range))
     fail("the predictions of the plan do not match the times of its stages");

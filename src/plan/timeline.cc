@@ -1,7 +1,5 @@
 #include "segue/timeline.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <deque>
@@ -10,7 +8,7 @@
 #include <set>
 #include <tuple>
 
-#include "segue/error.h"
+#include "plan/timeline_check.h"
 
 namespace segue {
 namespace {
@@ -44,6 +42,7 @@ struct StageState {
   std::uint64_t next_to_hand_on = 0;    // results leave in the order of the inputs
   std::uint64_t in_hop = 0;             // 1 while an input is handed over to this stage
   std::uint64_t hop_input = 0;          // the input that is handed over
+  std::deque<std::uint64_t> on_way;     // inputs on the network before this stage
   std::uint64_t largest_queue = 0;
   double queue_ns = 0;  // integral of the queue's length over time
   Nanoseconds queue_since{0};
@@ -62,6 +61,10 @@ class Simulation {
     }
     for (const SharedLink& shared : options.shared) share(shared);
     cores_.free = options.host_cores;
+    for (const BoundaryTransfer& transfer : options.network) {
+      for (const BoundaryTransfer::Use& use : transfer.uses)
+        free_at_.resize(std::max(free_at_.size(), use.resource + 1));
+    }
     started_.resize(options.inputs);
     timeline_.results.resize(options.inputs);
   }
@@ -74,44 +77,40 @@ class Simulation {
       const Entry entry = agenda_.top();
       agenda_.pop();
       now_ = entry.time;
-      entry.is_hop ? end_hop(entry.who) : end_activity(entry.who);
+      switch (entry.what) {
+        case Ended::kHop:
+          end_hop(entry.who);
+          break;
+        case Ended::kTransfer:
+          end_transfer(entry.who);
+          break;
+        case Ended::kActivity:
+          end_activity(entry.who);
+      }
     }
     finish();
     return std::move(timeline_);
   }
 
  private:
+  enum class Ended : std::uint8_t { kHop, kTransfer, kActivity };
   struct Entry {
     Nanoseconds time{0};
     std::uint64_t order = 0;
-    bool is_hop = false;
-    std::uint32_t who = 0;  // stage of a hop, else device
+    Ended what = Ended::kActivity;
+    std::uint32_t who = 0;  // device of an activity, else stage
     bool operator>(const Entry& other) const {
       return std::tie(time, order) > std::tie(other.time, other.order);
     }
   };
 
   void share(const SharedLink& shared) {
-    const auto count = static_cast<std::uint64_t>(std::ranges::count_if(
-        devices_, [&](const Device& device) { return !loads_[device.stage].is_on_host; }));
-    for (const std::uint32_t device : shared.devices) {
-      if (device >= devices_.size() || loads_[devices_[device].stage].is_on_host) {
-        throw Error(
-            ErrorCode::kInvalidArgument,
-            fmt::format("a shared link contains device {}, but the plan has {} devices (0 to {})",
-                        device, count, count - 1));
-      }
-      if (devices_[device].link) {
-        throw Error(ErrorCode::kInvalidArgument,
-                    fmt::format("device {} is in two shared links", device));
-      }
-      devices_[device].link = links_.size();
-    }
+    for (const std::uint32_t device : shared.devices) devices_[device].link = links_.size();
     links_.emplace_back();
   }
 
-  void schedule(Nanoseconds duration, bool is_hop, std::uint32_t who) {
-    agenda_.push({now_ + duration, order_++, is_hop, who});
+  void schedule(Nanoseconds duration, Ended what, std::uint32_t who) {
+    agenda_.push({now_ + duration, order_++, what, who});
   }
 
   void count_queue(StageState& stage) {
@@ -127,7 +126,7 @@ class Simulation {
   [[nodiscard]] bool takes_another(const StageState& stage) const {
     const auto idle = std::ranges::count_if(
         stage.devices, [&](std::uint32_t device) { return !devices_[device].is_busy; });
-    return stage.in_hop + stage.ready.size() <
+    return stage.in_hop + stage.on_way.size() + stage.ready.size() <
            static_cast<std::uint64_t>(idle) + stage.devices.size();
   }
 
@@ -148,13 +147,40 @@ class Simulation {
         record(Activity::kHop, static_cast<std::uint32_t>(s), TimelineEvent::kHost, stage.hop_input,
                hop);
       }
-      schedule(hop, true, static_cast<std::uint32_t>(s));
+      schedule(hop, Ended::kHop, static_cast<std::uint32_t>(s));
     }
   }
 
   void end_hop(std::uint32_t s) {
     stages_[s].in_hop = 0;
+    if (!options_.network.empty()) {
+      stages_[s].on_way.push_back(stages_[s].hop_input);
+      schedule(arrival(s) - now_, Ended::kTransfer, s);
+      return offer_hops();
+    }
     stages_[s].ready.push_back(stages_[s].hop_input);
+    start_devices(s);
+    offer_hops();
+  }
+
+  // --- the network
+
+  // When an input that leaves now is over a boundary. Inputs keep their order on each resource.
+  [[nodiscard]] Nanoseconds arrival(std::size_t boundary) {
+    const BoundaryTransfer& transfer = options_.network[boundary];
+    Nanoseconds end = now_ + transfer.latency;
+    for (const BoundaryTransfer::Use& use : transfer.uses) {
+      Nanoseconds& free_at = free_at_[use.resource];
+      free_at = std::max(free_at, now_) + use.busy;
+      end = std::max(end, free_at);
+    }
+    return end;
+  }
+
+  void end_transfer(std::uint32_t s) {
+    StageState& stage = stages_[s];
+    stage.ready.push_back(stage.on_way.front());
+    stage.on_way.pop_front();
     start_devices(s);
     offer_hops();
   }
@@ -236,7 +262,7 @@ class Simulation {
     device.blocked += now_ - device.asked;
     device.worked += duration;
     if (duration.count() > 0) record(device.next, device.stage, id, device.input, duration);
-    schedule(duration, false, id);
+    schedule(duration, Ended::kActivity, id);
   }
 
   void release(Resource& resource) {
@@ -312,7 +338,7 @@ class Simulation {
 
   void deliver(std::uint32_t s, std::uint64_t input) {
     if (s + 1 == stages_.size()) {
-      timeline_.results[input] = now_;
+      timeline_.results[input] = options_.network.empty() ? now_ : arrival(stages_.size());
       return;
     }
     StageState& behind = stages_[s + 1];
@@ -354,7 +380,8 @@ class Simulation {
   std::vector<StageState> stages_;
   std::vector<Device> devices_;
   std::vector<Resource> links_;
-  Resource cores_;  // of the host
+  Resource cores_;                    // of the host
+  std::vector<Nanoseconds> free_at_;  // per resource of the network
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> agenda_;
   std::uint64_t order_ = 0;
   Nanoseconds now_{0};
@@ -362,35 +389,10 @@ class Simulation {
   Timeline timeline_;
 };
 
-void check(std::span<const StageLoad> stages, const TimelineOptions& options) {
-  constexpr std::uint64_t kMostInputs = 100'000'000;
-  const auto fail = [](const std::string& reason) {
-    throw Error(ErrorCode::kInvalidArgument, reason);
-  };
-  if (stages.empty()) fail("a timeline needs at least one stage");
-  if (options.inputs == 0 || options.inputs > kMostInputs)
-    fail(fmt::format("{} inputs; a timeline supports 1 to {}", options.inputs, kMostInputs));
-  constexpr double kLongestNs = 3e18;
-  double one_input_ns = 0;
-  for (std::size_t s = 0; s < stages.size(); ++s) {
-    if (stages[s].replicas == 0) fail(fmt::format("stage {} has no replica", s));
-    if (!stages[s].replica_times.empty() && stages[s].replica_times.size() != stages[s].replicas)
-      fail(fmt::format("stage {} has {} replicas, but {} replica times", s, stages[s].replicas,
-                       stages[s].replica_times.size()));
-    Nanoseconds slowest = stages[s].time.total();
-    for (const SegmentTime& time : stages[s].replica_times)
-      slowest = std::max(slowest, time.total());
-    one_input_ns += static_cast<double>((slowest + options.hop).count());
-  }
-  if (one_input_ns * static_cast<double>(options.inputs) > kLongestNs)
-    fail(fmt::format("{} inputs of {:.3g} s each take more than a hundred years; use fewer inputs",
-                     options.inputs, one_input_ns * 1e-9));
-}
-
 }  // namespace
 
 Timeline simulate_timeline(std::span<const StageLoad> stages, const TimelineOptions& options) {
-  check(stages, options);
+  check_timeline(stages, options);
   return Simulation(stages, options).run();
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "plan/internal/host_pace.h"
+#include "plan/internal/network.h"
 #include "plan/internal/pipeline_pace.h"
 
 namespace segue {
@@ -86,6 +87,54 @@ PacedStage paced(const Stage& stage, const StageUses& loads, std::span<const Dev
   return result;
 }
 
+// The network of a plan; without one it takes nothing.
+class NetworkPart {
+ public:
+  NetworkPart(std::span<const Stage> stages, std::span<const DevicePool> pools,
+              const std::optional<PlanNetwork>& network) {
+    if (!network) return;
+    const NetworkLaw law(network->topology, pools);
+    nodes_ = nodes_of_pools(network->topology);
+    use_ = network_use(law, *network, stages, pools.size());
+    for (std::size_t n = 0; n < network->topology.nodes.size(); ++n)
+      processors_.push_back({law.processor_of(n), network->topology.nodes[n].cores});
+  }
+
+  // The busiest resource. Operators on the host take the processor of their node.
+  [[nodiscard]] std::int64_t period_ns(std::span<const StageUses> stages) const {
+    std::vector<std::int64_t> busy = use_.busy_ns;
+    std::vector<std::int64_t> host(processors_.size());
+    for (const StageUses& stage : stages) {
+      const auto shares = shares_of(stage);
+      for (std::size_t kind = 0; kind < stage.size() && !nodes_.empty(); ++kind)
+        host[nodes_[stage[kind].pool]] += stage_busy_ns(shares, kind, stage[kind].host_ns);
+    }
+    for (std::size_t n = 0; n < processors_.size(); ++n) {
+      if (processors_[n].cores > 0) busy[processors_[n].resource] += host[n] / processors_[n].cores;
+    }
+    return busy.empty() ? 0 : std::ranges::max(busy);
+  }
+  [[nodiscard]] std::int64_t latency_ns() const { return use_.latency_ns; }
+  [[nodiscard]] bool exists() const { return !nodes_.empty(); }
+
+ private:
+  struct Processor {
+    std::size_t resource = 0;
+    std::int64_t cores = 0;
+  };
+  std::vector<std::size_t> nodes_;  // of pools
+  std::vector<Processor> processors_;
+  NetworkUse use_;
+};
+
+// Without the processors, which belong to the nodes of a network.
+std::vector<StageUses> on_devices(std::vector<StageUses> stages) {
+  for (StageUses& stage : stages) {
+    for (StageUse& use : stage) use.host_ns = 0;
+  }
+  return stages;
+}
+
 bool has_ranges(std::span<const Stage> stages) {
   return std::ranges::all_of(stages, [](const Stage& stage) {
     return stage.range && std::ranges::all_of(stage.devices, [](const auto& kind) {
@@ -116,15 +165,21 @@ std::vector<StageDevices> devices_of(const Stage& stage) {
 }
 
 Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
-                   std::span<const DevicePool> pools, const std::optional<Decoding>& decoding) {
+                   std::span<const DevicePool> pools, const std::optional<Decoding>& decoding,
+                   const std::optional<PlanNetwork>& network) {
   const Decoding decode = decoding.value_or(Decoding{});
+  const NetworkPart part(stages, pools, network);
   const auto bottleneck_of = [&](const std::vector<StageUses>& loads, Nanoseconds decoding_time) {
-    return Nanoseconds(pipeline_period_ns(loads, pools, decoding_time.count()));
+    const std::int64_t decoding_ns = decoding_time.count();
+    if (!part.exists()) return Nanoseconds(pipeline_period_ns(loads, pools, decoding_ns));
+    return Nanoseconds(
+        std::max(pipeline_period_ns(on_devices(loads), pools, decoding_ns), part.period_ns(loads)));
   };
   const bool is_pipeline = uses_several_devices(stages);
   const std::int64_t hop_ns = is_pipeline ? runner_hop(pools).count() : 0;
   const auto latency_of = [&](const std::vector<StageUses>& loads, Nanoseconds decoding_time) {
-    return Nanoseconds(pipeline_latency_ns(loads, hop_ns, decoding_time.count()));
+    return Nanoseconds(pipeline_latency_ns(loads, hop_ns, decoding_time.count()) +
+                       part.latency_ns());
   };
   const double stretch = host_stretch(stages, pools);
   Prediction result;

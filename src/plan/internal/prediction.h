@@ -17,9 +17,10 @@ namespace segue {
 [[nodiscard]] double host_stretch(std::span<const Stage> stages, std::span<const DevicePool> pools);
 
 // One stage on one device is a plain inference. Otherwise, each hand-over adds its hop to the
-// latency.
+// latency. A network adds its latencies, and each of its resources limits the throughput.
 [[nodiscard]] Prediction predict(std::span<const Stage> stages, Nanoseconds single_device,
                                  std::span<const DevicePool> pools,
-                                 const std::optional<Decoding>& decoding = std::nullopt);
+                                 const std::optional<Decoding>& decoding = std::nullopt,
+                                 const std::optional<PlanNetwork>& network = std::nullopt);
 
 }  // namespace segue

@@ -126,6 +126,9 @@ class Node {
     return value_.get<bool>();
   }
 
+  // Returns the value as text.
+  [[nodiscard]] std::string dump() const { return value_.dump(); }
+
   [[nodiscard]] std::uint32_t small_number() const {
     return static_cast<std::uint32_t>(number(std::numeric_limits<std::uint32_t>::max()));
   }
