@@ -36,6 +36,7 @@
 #include "segue/graph.h"
 #include "segue/plan.h"
 #include "segue/segmentation.h"
+#include "segue/topology.h"
 #include "segue/units.h"
 
 namespace [[gnu::visibility("default")]] segue {
@@ -130,6 +131,35 @@ class OptimalPlanner {
   class Shared;
   std::unique_ptr<Shared> shared_;
 };
+
+// --- Topologies
+
+/// Plans a model on at most all devices of a topology: the exact search over convex segmentations,
+/// replicas and the nodes of each replica, with the smallest time between two results (or latency)
+/// under the law in topology.h. Among equals, the plan with the fewest bytes on links wins, then
+/// fewer devices, then fewer stages, so that cuts on the network go where tensors are small.
+///
+/// For a period, a dynamic program from larger to smaller ideals keeps labels of what the stages
+/// behind an ideal use: devices of each pool, busy time of each channel, processor and shared link,
+/// latency if it is limited, and the place (share of each node) of the next stage. Only labels of
+/// one place are compared, since the boundary before it then costs the same; dominated ones are
+/// dropped. A resource is counted once the best pipeline without it exceeds it. Equal leaves of the
+/// tree are used in order. The period is bisected from a lower bound, the optimum without a network
+/// (equal devices) or that of the work alone, up to the best of simpler searches: Google's cuts in
+/// order, a few horizontal cuts, and parts of the topology near the entry.
+///
+/// Complexity: for n ideals, p places and l labels per place, O(n^2 * choices of devices * p * l)
+/// per period. l is bounded only by the number of ways to spend the devices, so the work is
+/// limited, to about a second in all. `bound.is_proven` is false if that, or more than 6,000
+/// ideals, ended the search; Bound::value is a lower bound in any case.
+///
+/// Throws as segment_optimal and open_devices; Error(kInvalidArgument) for more than 8 pools.
+[[nodiscard]] Plan plan_on_topology(const Graph& graph, const Topology& topology,
+                                    const OptimalOptions& options = {});
+
+/// Places the cuts of Google's compiler (segment_as_vendor) on all devices in the order of the
+/// nodes, one segment each. Throws as open_devices, segment_as_vendor and make_plan.
+[[nodiscard]] Plan plan_in_order(const Graph& graph, const Topology& topology);
 
 // --- Strategies
 
@@ -230,6 +260,8 @@ enum class DeviceCount {
 /// What to plan. The defaults plan with kOptimal on all devices.
 struct PlanRequest {
   std::vector<DevicePool> pools;
+  // Devices of several computers, instead of `pools`; requires kOptimal on all devices.
+  std::optional<Topology> topology = std::nullopt;
   StrategyRow strategy = find_strategy("optimal");
   OptimalOptions limits = {};  // `max_latency` is a goal for every strategy
   std::optional<double> least_throughput_per_s = std::nullopt;  // sustained on shared links
@@ -332,11 +364,11 @@ struct CompareOptions {
 // --- Verification of proofs
 //
 // The certificate of a plan is its `bound`: a value, the limits under which it holds, and whether
-// the plan reaches it. The checker shares only the times of single segments with the planner. It
-// enumerates the ideals of the graph itself, asks the simulated compiler and the simulator for
-// every segment that its work does not rule out, and searches for a pipeline below the bound with a
-// plain dynamic program. It is short rather than fast: up to a second for ResNets, about a minute
-// for InceptionV4.
+// the plan reaches it. The checker shares only the times of single segments, and of boundaries on a
+// network, with the planner. It enumerates the ideals of the graph itself, asks the simulated
+// compiler and the simulator for every segment that its work does not rule out, and searches for a
+// pipeline below the bound with a plain dynamic program. It is short rather than fast: up to a
+// second for ResNets, about a minute for InceptionV4.
 
 /// The result of a check.
 struct CertificateVerdict {

@@ -71,6 +71,12 @@ StrategyPlan plan_stages(const Graph& graph, const PlanRequest& request,
 
 PlanResult plan_on(const Graph& graph, const PlanRequest& request, std::vector<DevicePool> pools) {
   PlanResult result;
+  if (request.topology) {
+    result.plan = plan_on_topology(graph, *request.topology, request.limits);
+    result.sustained_per_s = sustained_per_s(result.plan, pools);
+    result.pools = std::move(pools);
+    return result;
+  }
   const bool is_own_search = request.search != ProfileSearch::kExact || request.measure;
   if (is_own_search && pools.size() == 1) {
     check_can_be_planned(graph.model(), pools[0].device);
@@ -244,7 +250,8 @@ std::string goals_text(const PlanRequest& request) {
 }
 
 double sustained_per_s(const Plan& plan, std::span<const DevicePool> pools) {
-  if (std::ranges::none_of(pools, &DevicePool::shares_link)) return plan.predicted.throughput_per_s;
+  if (!plan.network && std::ranges::none_of(pools, &DevicePool::shares_link))
+    return plan.predicted.throughput_per_s;
   constexpr std::uint64_t kLong = 1000;
   TimelineOptions options = timeline_options(plan, pools);
   options.inputs = kLong;
@@ -252,8 +259,27 @@ double sustained_per_s(const Plan& plan, std::span<const DevicePool> pools) {
   return std::min(plan.predicted.throughput_per_s, 1 / to_s(period));
 }
 
+namespace {
+
+void check_topology_request(const PlanRequest& request) {
+  if (!request.pools.empty())
+    refuse("the devices are those of the topology; leave out the list of devices");
+  if (request.strategy.strategy != Strategy::kOptimal)
+    refuse("a topology requires strategy optimal");
+  if (request.decoding)
+    refuse("decoding cannot be planned on a topology: plan without it, or on one host");
+  if (request.count != DeviceCount::kAll)
+    refuse("the number of devices cannot be chosen on a topology; remove nodes from its file");
+}
+
+}  // namespace
+
 void check_request(const PlanRequest& request) {
-  if (request.pools.empty()) refuse("no devices given");
+  if (request.topology) {
+    check_topology_request(request);
+  } else if (request.pools.empty()) {
+    refuse("no devices given");
+  }
   const OptimalOptions& limits = request.limits;
   const Strategy strategy = request.strategy.strategy;
   const bool is_latency = limits.objective == Objective::kLatency;
@@ -282,7 +308,8 @@ PlanResult plan_model(const Graph& graph, const PlanRequest& request) {
       refuse("the fewest devices for which goal? Set a throughput or latency");
     return fewest(graph, request);
   }
-  PlanResult result = plan_on(graph, request, request.pools);
+  PlanResult result =
+      plan_on(graph, request, request.topology ? open_devices(*request.topology) : request.pools);
   if (!are_met(request, result)) throw_goals_missed(request, result);
   return result;
 }

@@ -8,6 +8,7 @@
 
 #include "device/edgetpu/internal/stage_pace.h"
 #include "plan/internal/limits.h"
+#include "planner/certificate/partial.h"
 #include "planner/certificate/wide.h"
 #include "segue/cost.h"
 #include "segue/error.h"
@@ -19,31 +20,17 @@ namespace {
 
 constexpr std::uint64_t kWorkOfTime = 20;  // units of work per operator of a timed segment
 
-// Resources of the stages before an ideal.
-struct Taken {
-  std::vector<std::uint32_t> devices;  // per pool
-  std::vector<std::int64_t> link_ns;   // per pool
-  std::int64_t latency_ns = 0;
-
-  [[nodiscard]] bool is_no_worse(const Taken& other) const {
-    const auto no_more = [](const auto& a, const auto& b) {
-      return std::ranges::equal(a, b, std::ranges::less_equal{});
-    };
-    return latency_ns <= other.latency_ns && no_more(devices, other.devices) &&
-           no_more(link_ns, other.link_ns);
-  }
-};
-
 // Searches for a pipeline whose objective is below a bound.
 class Refutation {
  public:
-  Refutation(const Graph& graph, std::span<const DevicePool> pools, const Bound& bound,
-             bool by_latency, const std::vector<OperatorSet>& ideals, std::uint64_t most_work)
+  Refutation(const Graph& graph, std::span<const DevicePool> pools, const Plan& plan,
+             const std::vector<OperatorSet>& ideals, std::uint64_t most_work)
       : graph_(graph),
         pools_(pools),
-        bound_(bound),
-        by_latency_(by_latency),
-        below_ns_(bound.value.count()),
+        boundaries_(graph, pools, plan.network, ideals),
+        bound_(*plan.bound),
+        by_latency_(plan.objective == Objective::kLatency),
+        below_ns_(plan.bound->value.count()),
         hop_ns_(runner_hop(pools).count()),
         ideals_(ideals),
         most_work_(most_work),
@@ -58,12 +45,19 @@ class Refutation {
 
   [[nodiscard]] bool exists() {
     const std::size_t full = ideals_.size() - 1;
+    Taken nothing{std::vector<std::uint32_t>(pools_.size()),
+                  std::vector<std::int64_t>(pools_.size())};
+    boundaries_.begin(nothing);
     for (std::size_t pool = 0; pool < pools_.size(); ++pool) {
-      const std::int64_t alone = time(0, full, pool).total().count();
-      if (alone < below_ns_ && is_quick(alone)) return true;
+      std::vector<StageShare> alone(pools_.size());
+      alone[pool] = {1, time(0, full, pool).total().count()};
+      Taken taken = nothing;
+      taken.latency_ns = alone[pool].time_ns;
+      boundaries_.enter(taken, alone, 0);
+      boundaries_.end(taken);
+      if ((by_latency_ || alone[pool].time_ns < below_ns_) && is_allowed(taken)) return true;
     }
-    taken_[0].push_back(
-        {std::vector<std::uint32_t>(pools_.size()), std::vector<std::int64_t>(pools_.size()), 0});
+    taken_[0].push_back(std::move(nothing));
     for (std::size_t from = 0; from < full; ++from) {
       check_stopped();
       for (std::size_t to = from + 1; to <= full && !taken_[from].empty(); ++to) {
@@ -173,6 +167,8 @@ class Refutation {
         if (pools_[pool].shares_link && shares[pool].devices > 0)
           taken.link_ns[pool] += stage_busy_ns(shares, pool, times[pool].link().count());
       }
+      boundaries_.enter(taken, shares, from);
+      if (to + 1 == ideals_.size()) boundaries_.end(taken);
       if (is_allowed(taken)) keep(taken_[to], std::move(taken));
     }
   }
@@ -185,6 +181,9 @@ class Refutation {
       used += taken.devices[pool];
     }
     if (used > bound_.devices) return false;
+    const bool is_busy = std::ranges::any_of(
+        taken.network_ns, [&](std::int64_t busy_ns) { return busy_ns >= below_ns_; });
+    if (is_busy && !by_latency_) return false;
     if (by_latency_) return taken.latency_ns < below_ns_;
     return is_quick(taken.latency_ns);
   }
@@ -202,6 +201,7 @@ class Refutation {
 
   const Graph& graph_;
   std::span<const DevicePool> pools_;
+  Boundaries boundaries_;
   const Bound& bound_;
   bool by_latency_;
   std::int64_t below_ns_;
@@ -315,22 +315,53 @@ CertificateVerdict check_wide(const Plan& plan, const Graph& graph,
                           plan.model.name, limits.ideals));
 }
 
-// Checks that no pipeline within the limits of the bound is below it, for a plan without decoding.
-CertificateVerdict check_bound(const Plan& plan, const Graph& graph,
-                               std::span<const DevicePool> pools, const CertificateLimits& limits) {
+// The devices of all nodes as if in one computer, where a link of several nodes is not shared.
+std::vector<DevicePool> without_network(std::span<const DevicePool> pools) {
+  std::vector<DevicePool> merged;
+  for (const DevicePool& pool : pools) {
+    const auto same = std::ranges::find_if(
+        merged, [&](const DevicePool& other) { return other.device.name == pool.device.name; });
+    if (same == merged.end()) {
+      merged.push_back(pool);
+    } else {
+      same->count += pool.count;
+      same->shares_link = false;
+    }
+  }
+  return merged;
+}
+
+CertificateVerdict search_below(const Plan& plan, const Graph& graph,
+                                std::span<const DevicePool> pools,
+                                const std::vector<OperatorSet>& ideals,
+                                const CertificateLimits& limits) {
+  Refutation refutation(graph, pools, plan, ideals, limits.work);
   CertificateVerdict verdict;
-  const auto ideals = ideals_between(graph, 0, graph.operator_count(), limits.ideals);
-  if (!ideals) return check_wide(plan, graph, pools, limits);
-  Refutation refutation(graph, pools, *plan.bound, plan.objective == Objective::kLatency, *ideals,
-                        limits.work);
   verdict.is_accepted = !refutation.exists();
-  verdict.ideals = ideals->size();
+  verdict.ideals = ideals.size();
   verdict.segments = refutation.segments();
   verdict.reason = fmt::format(
       "{} pipeline is below the bound of {} ns{}", verdict.is_accepted ? "no" : "a",
       plan.bound->value.count(),
       plan.bound->is_proven ? "" : ", although the plan itself does not reach the bound");
   return verdict;
+}
+
+// Checks that no pipeline within the limits of the bound is below it, for a plan without decoding.
+CertificateVerdict check_bound(const Plan& plan, const Graph& graph,
+                               std::span<const DevicePool> pools, const CertificateLimits& limits) {
+  // A bound that holds even if the network takes no time is quick to check.
+  const std::vector<DevicePool> merged =
+      plan.network ? without_network(pools) : std::vector<DevicePool>(pools.begin(), pools.end());
+  const auto ideals = ideals_between(graph, 0, graph.operator_count(), limits.ideals);
+  if (!ideals) return check_wide(plan, graph, merged, limits);
+  if (plan.network) {
+    Plan free = plan;
+    free.network.reset();
+    const CertificateVerdict relaxed = search_below(free, graph, merged, *ideals, limits);
+    if (relaxed.is_accepted) return relaxed;
+  }
+  return search_below(plan, graph, pools, *ideals, limits);
 }
 
 }  // namespace
@@ -352,8 +383,10 @@ CertificateVerdict check_certificate(const Plan& plan, const Graph& graph,
   }
   std::vector<DevicePool> within = with_measured_host(plan, pools);
   if (within.size() == 1) within[0].count = std::max(plan.bound->devices, plan.device_count());
-  Plan now = make_plan(graph, segmentation_of(plan), within, plan.strategy,
-                       devices_of(plan, within.size()));
+  const auto devices = devices_of(plan, within.size());
+  const Segmentation cuts = segmentation_of(plan);
+  Plan now = plan.network ? make_plan(graph, cuts, plan.network->topology, plan.strategy, devices)
+                          : make_plan(graph, cuts, within, plan.strategy, devices);
   if (plan.decoding) now = with_decoding(std::move(now), plan.decoding->work, within);
   verdict.reason = wrong_with_plan(plan, now);
   if (!verdict.reason.empty()) return verdict;
