@@ -122,6 +122,23 @@ class Schemas(unittest.TestCase):
             simulated.pop(key)
         self.assertEqual(simulated, plan["decoding"])
 
+    def test_plans_on_topologies_are_valid(self):
+        file = self.folder / "hosts.json"
+        file.write_text(json.dumps({
+            "schema": "segue.topology/1",
+            "nodes": [{"name": "left", "devices": "1xedgetpu-pcie", "cores": 4},
+                      {"name": "right", "devices": "2xedgetpu-usb3", "cores": 4}],
+            "links": [{"between": ["left", "right"], "bytes_per_s": 1e8, "latency_ns": 100000}]}))
+        self.expect_valid(file.read_text())
+        out = self.folder / "hosts-plan.json"
+        plan = self.expect_valid(segue("plan", "zoo:resnet50", "--topology", file, "--json", "-o", out))
+        self.assertEqual(plan["network"]["topology"]["entry"], "left")
+        nodes = {of["node"] for stage in plan["stages"] for of in stage["devices"]}
+        self.assertEqual(nodes, {"left", "right"})
+        proof = self.expect_valid(segue("verify", "zoo:resnet50", out, "--json"))
+        self.assertTrue(proof["accepted"])
+        self.expect_valid(segue("simulate", out, "--json"))
+
     def test_segment_documents_are_valid(self):
         parts = self.folder / "other"
         split = segue("split", self.folder / "m.tflite", "--tpus", "3", "-o", parts, "--json")

@@ -82,6 +82,7 @@ struct CutOptions {
   CompilerOptions compiler;        // of "balanced": only its command
   DecodingOptions decoding;
   std::string device;
+  std::string topology;                    // a file, instead of `device` and `tpus`
   std::string target;                      // results per second
   std::string max_latency;                 // of one input
   std::optional<double> min_gain_percent;  // of --tpus auto
@@ -89,7 +90,7 @@ struct CutOptions {
   [[nodiscard]] std::string device_or_default() const {
     return device.empty() ? "edgetpu-pcie" : device;
   }
-  [[nodiscard]] bool names_tpus() const;  // as a number, as auto, or in the devices
+  [[nodiscard]] bool names_tpus() const;  // as a number, as auto, in the devices or the topology
 };
 void add_cut(CLI::App& command, CutOptions& options);
 // The names of the strategies, as --strategy takes them.

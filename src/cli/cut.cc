@@ -19,7 +19,9 @@
 
 namespace segue::cli {
 
-bool CutOptions::names_tpus() const { return !tpus.empty() || has_device_count(device); }
+bool CutOptions::names_tpus() const {
+  return !tpus.empty() || !topology.empty() || has_device_count(device);
+}
 
 namespace {
 
@@ -104,6 +106,9 @@ void add_cut(CLI::App& command, CutOptions& options) {
                      "Edge TPU model to plan for: a name or a device file (default edgetpu-pcie); "
                      "suffix :shared: all on one link (default for USB); suffix :separate: one "
                      "link each; unequal devices: 2xedgetpu-usb3,2xedgetpu-pcie");
+  command.add_option("--topology", options.topology,
+                     "optimal: plan for all TPUs of several hosts; a file with hosts and links "
+                     "(docs/cluster.md), instead of --tpus and --device");
   add_goals(command, options);
   add_decoding(command, options.decoding);
 }
@@ -112,7 +117,7 @@ void refuse_cut_options(const CLI::App& command, const std::string& reason) {
   constexpr std::array kNames{"--measure",     "--kernels",   "--tpus",     "--strategy",
                               "--search",      "--objective", "--target",   "--max-replicas",
                               "--max-latency", "--min-gain",  "--max-tpus", "--compiler-cmd",
-                              "--detect",      "--family"};
+                              "--detect",      "--family",    "--topology"};
   refuse_options(command, kNames, reason);
 }
 
@@ -135,6 +140,10 @@ namespace {
 // Checks options that only the command line has. check_request checks the rest.
 void check_options(const CutOptions& options) {
   const bool is_auto = options.tpus == "auto";
+  if (!options.topology.empty() && !(options.tpus.empty() && options.device.empty()))
+    refuse("--topology has its own devices; remove --tpus and --device");
+  if (!options.topology.empty() && !options.measure.empty())
+    refuse("--measure applies to this host, but --topology has several; remove one of them");
   if (options.strategy != "profile" && !options.search.empty())
     refuse("--search requires --strategy profile");
   if (options.measure.empty() && !options.kernels.empty()) refuse("--kernels requires --measure");
@@ -163,7 +172,13 @@ std::vector<DevicePool> open_pools(const CutOptions& options) {
 }
 
 PlanRequest request_of(const Graph& graph, const CutOptions& options, const Compiler* compiler) {
-  PlanRequest request{.pools = open_pools(options), .strategy = find_strategy(options.strategy)};
+  PlanRequest request;
+  request.strategy = find_strategy(options.strategy);
+  if (options.topology.empty()) {
+    request.pools = open_pools(options);
+  } else {
+    request.topology = read_topology(options.topology);
+  }
   request.decoding = decoding_of(graph.model(), options.decoding);
   request.limits.max_replicas = options.max_replicas;
   if (!options.objective.empty()) request.limits.objective = parse_objective(options.objective);

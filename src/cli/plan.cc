@@ -21,10 +21,25 @@ struct PlanArguments {
   bool per_operator = false;
 };
 
+// Appends the plan that `make` returns, unless there is none.
+template <typename Make>
+void append_plan(std::vector<Plan>& plans, const Make& make) {
+  try {
+    plans.push_back(make());
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInfeasible && error.code() != ErrorCode::kUnsupported) throw;
+  }
+}
+
 // Returns the plans of the other strategies on the same number of equal devices. Strategies without
-// a plan are left out. The list is empty for unequal devices.
+// a plan are left out. The list is empty for unequal devices. On a topology, it has Google's cuts
+// on its devices in order.
 std::vector<Plan> other_plans(const Graph& graph, const CutResult& result) {
   std::vector<Plan> others;
+  if (result.plan.network) {
+    append_plan(others, [&] { return plan_in_order(graph, result.plan.network->topology); });
+    return others;
+  }
   if (result.pools.size() > 1) return others;
   std::vector<DevicePool> used = result.pools;
   used[0].count = result.plan.device_count();
@@ -33,13 +48,11 @@ std::vector<Plan> other_plans(const Graph& graph, const CutResult& result) {
     // the optimum.
     if (strategy.key == result.plan.strategy_key() || strategy.strategy == Strategy::kProfile)
       continue;
-    try {
-      others.push_back(plan_by_strategy(graph, used, strategy).plan);
-      if (const auto& decoding = result.plan.decoding)
-        others.back() = with_decoding(std::move(others.back()), decoding->work, used);
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::kInfeasible && error.code() != ErrorCode::kUnsupported) throw;
-    }
+    append_plan(others, [&] {
+      Plan plan = plan_by_strategy(graph, used, strategy).plan;
+      const auto& decoding = result.plan.decoding;
+      return decoding ? with_decoding(std::move(plan), decoding->work, used) : plan;
+    });
   }
   return others;
 }

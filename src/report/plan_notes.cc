@@ -101,7 +101,14 @@ std::string plan_notes(const PlanResult& result, const PlanRequest& request, con
     }
   }
   constexpr double kNegligible = 0.99;
-  if (result.sustained_per_s <= kNegligible * result.plan.predicted.throughput_per_s) {
+  const bool waits = result.sustained_per_s <= kNegligible * result.plan.predicted.throughput_per_s;
+  if (waits && result.plan.network) {
+    notes += fmt::format(
+        "The plan does not model waiting times on links. With first-come, first-served links and "
+        "one input in advance for each TPU, the simulated throughput is {:.1f}/s (`segue "
+        "simulate`).\n",
+        result.sustained_per_s);
+  } else if (waits) {
     notes += fmt::format(
         "The plan does not model waiting times on a shared link. With first-come, first-served "
         "arbitration, the simulated throughput is {:.1f}/s (`segue simulate`). Another strategy "

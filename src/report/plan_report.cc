@@ -22,11 +22,31 @@ bool has_replicas(const Plan& plan) {
 
 bool has_host_work(const Plan& plan) { return plan.host_operators() > 0; }
 
-bool has_several_kinds(const Plan& plan) { return !plan.stages[0].devices.empty(); }
+bool has_several_kinds(const Plan& plan) {
+  return !plan.stages[0].devices.empty() || plan.network.has_value();
+}
+
+// "pi1 pi2 rack:4": the nodes of a stage, with the number of its devices there.
+std::string nodes_text(const Plan& plan, const Stage& stage) {
+  const Topology& topology = plan.network->topology;
+  std::vector<std::uint32_t> replicas(topology.nodes.size());
+  const std::vector<std::size_t> nodes = nodes_of_pools(topology);
+  if (stage.devices.empty()) replicas[nodes[0]] = stage.replicas;
+  for (const StageDevices& devices : stage.devices)
+    replicas[nodes[devices.pool]] += devices.replicas;
+  std::string text;
+  for (std::size_t n = 0; n < replicas.size(); ++n) {
+    if (replicas[n] == 0) continue;
+    text += (text.empty() ? "" : " ") + printable(topology.nodes[n].name);
+    if (replicas[n] > 1) text += fmt::format(":{}", replicas[n]);
+  }
+  return text;
+}
 
 // Returns the devices of a stage if there are several kinds, for example "2xedgetpu-usb3
 // 1xedgetpu-pcie".
 std::string devices_text(const Plan& plan, const Stage& stage) {
+  if (plan.network) return nodes_text(plan, stage);
   std::string text;
   for (const StageDevices& devices : stage.devices) {
     text += fmt::format(
@@ -39,7 +59,8 @@ std::string devices_text(const Plan& plan, const Stage& stage) {
 std::vector<std::string> column_titles(const Plan& plan) {
   std::vector<std::string> titles{"operators", "depths", "on-chip MiB", "host MiB", "ms"};
   if (has_host_work(plan)) titles.emplace_back("on host ms");
-  if (has_replicas(plan) || has_several_kinds(plan)) titles.emplace_back("TPUs");
+  if (has_replicas(plan) || has_several_kinds(plan))
+    titles.emplace_back(plan.network ? "nodes" : "TPUs");
   return titles;
 }
 
@@ -127,6 +148,24 @@ std::string overlaps(const Plan& plan, std::span<const Plan> others) {
   return overlap_sentence(plan, rest, [](const Plan& one) { return one.strategy_key(); });
 }
 
+// One row per link and direction that carries something.
+std::string network_text(const Plan& plan, std::size_t width) {
+  const Topology& topology = plan.network->topology;
+  Table table;
+  table.columns = {
+      {"from", Table::Align::kLeft}, {"to", Table::Align::kLeft}, {"KB per input"}, {"busy %"}};
+  for (const LinkTraffic& traffic : link_traffic(plan)) {
+    if (traffic.bytes_per_input <= 0) continue;
+    const TopologyLink& link = topology.links[traffic.link];
+    table.rows.push_back({printable(topology.nodes[traffic.is_forward ? link.a : link.b].name),
+                          printable(topology.nodes[traffic.is_forward ? link.b : link.a].name),
+                          fmt::format("{:.1f}", traffic.bytes_per_input / 1e3),
+                          percent(traffic.busy)});
+  }
+  if (table.rows.empty()) return "No tensor crosses a link.\n\n";
+  return table.to_text(width) + "\n";
+}
+
 Nanoseconds objective_of(const Plan& plan, const Prediction& predicted) {
   return plan.objective == Objective::kLatency ? predicted.latency : predicted.bottleneck;
 }
@@ -156,8 +195,8 @@ std::string prediction(const Plan& plan) {
 std::string bound_text(const Plan& plan) {
   const std::string what = plan.objective == Objective::kLatency ? "latency" : "time per input";
   if (plan.bound->is_proven) {
-    return fmt::format("Proven optimal: no other cuts and replicas{} have a smaller {}.\n",
-                       limits_text(*plan.bound), what);
+    return fmt::format("Proven optimal: no other cuts{} and replicas{} have a smaller {}.\n",
+                       plan.network ? ", nodes" : "", limits_text(*plan.bound), what);
   }
   if (plan.bound->value.count() == 0) return "Not proven optimal.\n";
   return fmt::format("Not proven optimal{} no plan has a {} below {}.\n",
@@ -199,6 +238,15 @@ std::string verdict(const Plan& plan, const Plan& vendor) {
          bytes_verdict(plan, vendor);
 }
 
+// Of a plan for a topology, a list of the devices of each node would be long.
+std::string devices_of_text(const Plan& plan) {
+  if (!plan.network) return printable(plan.device_text());
+  return format_count(static_cast<std::uint64_t>(std::ranges::count_if(
+                          plan.network->topology.nodes,
+                          [](const TopologyNode& node) { return !node.devices.empty(); })),
+                      "host");
+}
+
 }  // namespace
 
 Table plan_table(const Plan& plan) {
@@ -208,7 +256,8 @@ Table plan_table(const Plan& plan) {
                    {"parameter_bytes"}, {"on_chip_bytes"}, {"host_bytes"},  {"macs"},
                    {"input_bytes"},     {"output_bytes"},  {"replicas"},    {"host_operators"},
                    {"host_ns"},         {"total_ns"}};
-  if (has_several_kinds(plan)) table.columns.push_back({"devices", Table::Align::kLeft});
+  if (has_several_kinds(plan))
+    table.columns.push_back({plan.network ? "nodes" : "devices", Table::Align::kLeft});
   for (std::size_t i = 0; i < plan.stages.size(); ++i) {
     const Stage& s = plan.stages[i];
     table.rows.push_back(
@@ -231,11 +280,12 @@ Table plan_table(const Plan& plan) {
 std::string plan_text(const Plan& plan, std::span<const Plan> others, std::size_t width) {
   std::string text = fmt::format(
       "{} on {} ({}): {}, {} of parameters, {}, depth {}\n", printable(plan.model.name),
-      format_count(plan.device_count(), "Edge TPU"), printable(plan.device_text()),
+      format_count(plan.device_count(), "Edge TPU"), devices_of_text(plan),
       format_count(plan.model.operator_count, "operator"), format_bytes(plan.model.parameter_bytes),
       format_macs(plan.model.macs), plan.model.depth);
   text += prediction(plan) + "\n" + better_choice(plan, others);
   text += stage_table(plan).to_text(width) + "\n";
+  if (plan.network) text += network_text(plan, width);
   if (!others.empty()) {
     text += strategy_table(plan, others).to_text(width);
     text +=

@@ -39,7 +39,9 @@ Nanoseconds percentile(std::vector<Nanoseconds> values, double share) {
 // devices wait for each other on a shared link.
 Nanoseconds long_run(const Plan& plan, const Timeline& timeline, const TimelineOptions& options) {
   const Nanoseconds alone = plan.predicted.bottleneck;
-  return options.shared.empty() ? alone : std::max(timeline.steady_period(), alone);
+  return options.shared.empty() && options.network.empty()
+             ? alone
+             : std::max(timeline.steady_period(), alone);
 }
 
 // Scales the range of a prediction to a time of the timeline.

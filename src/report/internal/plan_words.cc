@@ -7,6 +7,7 @@
 #include <array>
 #include <utility>
 
+#include "segue/report.h"
 #include "segue/units.h"
 
 namespace segue {
@@ -208,6 +209,35 @@ bool is_host_bound(const Plan& plan) {
          !is_link_bound(plan);
 }
 
+namespace {
+
+// What limits a plan with a network, unless a stage does.
+std::string network_sentence(const Plan& plan) {
+  constexpr double kAlways = 0.9999;
+  const Topology& topology = plan.network->topology;
+  for (const LinkTraffic& traffic : link_traffic(plan)) {
+    const TopologyLink& link = topology.links[traffic.link];
+    if (traffic.busy < kAlways) continue;
+    return fmt::format("The link between {} and {} is the bottleneck: it is busy for {} per input.",
+                       printable(topology.nodes[link.a].name),
+                       printable(topology.nodes[link.b].name),
+                       format_time(plan.predicted.bottleneck));
+  }
+  const auto period = [](const Stage& stage) {
+    double rate = stage.devices.empty() ? stage.replicas / to_s(stage.time.total()) : 0;
+    for (const StageDevices& kind : stage.devices) rate += kind.replicas / to_s(kind.time.total());
+    return 1 / rate;
+  };
+  const double slowest = period(*std::ranges::max_element(plan.stages, {}, period));
+  if (slowest >= kAlways * to_s(plan.predicted.bottleneck)) return "";
+  return fmt::format(
+      "The processor of a node, or a link that devices of a node share, is the bottleneck: it is "
+      "busy for {} per input.",
+      format_time(plan.predicted.bottleneck));
+}
+
+}  // namespace
+
 std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
   const std::size_t slowest = slowest_stage(plan);
   const Stage& stage = plan.stages[slowest];
@@ -216,6 +246,11 @@ std::string bottleneck_sentence(const Plan& plan, bool shares_link) {
         "Decoding on the host is the bottleneck: it takes {} per input, the slowest stage {}; more "
         "TPUs do not make it faster.",
         format_time(plan.decoding->time), format_time(stage.time.total() / stage.replicas));
+  }
+  if (plan.network) {
+    if (std::string sentence = network_sentence(plan); !sentence.empty()) return sentence;
+    return fmt::format("Stage {} is the slowest: {}; {}.", slowest, cause(stage.time),
+                       advice(stage, plan, shares_link));
   }
   if (is_link_bound(plan)) {
     return fmt::format("The shared link is the bottleneck: it is busy for {} per input; {}.",
