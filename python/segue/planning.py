@@ -40,6 +40,7 @@ def plan(
     compiler: Sequence[str] | str = (),
     detect: bool = False,
     family: str | None = None,
+    topology: str | os.PathLike[str] | None = None,
 ) -> Plan:
     """Partitions a model for a number of Edge TPUs.
 
@@ -56,6 +57,9 @@ def plan(
 
     detect: the times and goals include decoding the outputs of a detector on the host, as Detector
     does it (Plan.decoding). family: as in Detector, for outputs that are not recognised.
+
+    topology: a file with hosts and links (docs/formats.md), for a plan on all their TPUs; tpus and
+    device then do not count, and measure does not apply.
 
     Raises Error with code "infeasible" if the goals cannot be reached.
     """
@@ -77,6 +81,7 @@ def plan(
         compiler=to_command(compiler),
         detect=detect,
         family=family,
+        topology=None if topology is None else Path(topology),
     )
 
 

@@ -167,6 +167,7 @@ struct PlanArguments {
   std::vector<std::string> compiler;  // empty: no refinement
   bool detects = false;
   std::optional<std::string> family;
+  std::optional<std::filesystem::path> topology;
 };
 
 std::optional<DecodingWork> decoding_of(const SharedModel& model, bool detects,
@@ -180,8 +181,13 @@ std::optional<DecodingWork> decoding_of(const SharedModel& model, bool detects,
 
 // The caller must not hold the interpreter's lock.
 Shared make(const SharedModel& model, const PlanArguments& arguments) {
-  PlanRequest request{.pools = open_counted(arguments.device, arguments.tpus),
-                      .strategy = find_strategy(arguments.strategy)};
+  PlanRequest request;
+  request.strategy = find_strategy(arguments.strategy);
+  if (arguments.topology) {
+    request.topology = read_topology(*arguments.topology);
+  } else {
+    request.pools = open_counted(arguments.device, arguments.tpus);
+  }
   request.limits.max_replicas = arguments.max_replicas;
   request.limits.objective = parse_objective(arguments.objective);
   request.limits.max_latency = latency_of(arguments.max_latency_ms);
@@ -243,15 +249,16 @@ void bind_planning(nb::module_& module) {
                                std::optional<double> min_throughput_per_s, double min_gain,
                                const std::string& search, const SharedBackend& measure,
                                const std::vector<std::string>& compiler, bool detects,
-                               const std::optional<std::string>& family) {
+                               const std::optional<std::string>& family,
+                               const std::optional<std::filesystem::path>& topology) {
                return make(model, {tpus, chooses_count, strategy, device, max_replicas, objective,
                                    max_latency_ms, min_throughput_per_s, min_gain, search, measure,
-                                   compiler, detects, family});
+                                   compiler, detects, family, topology});
              }),
              "model"_a, nb::kw_only(), "tpus"_a, "chooses_count"_a, "strategy"_a, "device"_a,
              "max_replicas"_a, "objective"_a, "max_latency_ms"_a.none(),
              "min_throughput_per_s"_a.none(), "min_gain"_a, "search"_a, "measure"_a.none(),
-             "compiler"_a, "detect"_a, "family"_a.none());
+             "compiler"_a, "detect"_a, "family"_a.none(), "topology"_a.none());
   module.def("plan_at", interruptible(&plan_at), "model"_a, "tensors"_a, "device"_a);
   module.def("strategy_names", &all_strategies, "The strategies that plan accepts.");
   module.def("compare", interruptible(&compare), "model"_a, nb::kw_only(), "first"_a = 1,

@@ -1,4 +1,4 @@
-"""`python -m segue.cluster`, and `segue cluster`: runs a plan, or a sweep, on a Ray cluster."""
+"""`python -m segue.cluster`, and `segue cluster`: plans and sweeps on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ try:
     from segue.cluster.pipeline import BACKENDS, ClusterPipeline
     from segue.cluster.statistics import DeviceLoss, PipelineStatistics
     from segue.cluster.sweeping import sweep_lines
+    from segue.cluster.topology import topology_of_cluster
+    from segue.cluster.workers import RESOURCES, connect
 except ModuleNotFoundError as missing:
     if missing.name != "ray":
         raise
@@ -77,9 +79,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--strategies", type=_names, default=segue.strategy_names(), help="with commas")
     add("--max-replicas", type=int, default=0, help="devices per stage (default: any number)")
     add("-o", "--output", help="file for the lines (default: standard output)")
-    for command in (run, sweep):
+    topology = commands.add_parser("topology", help="nodes and links, for `segue plan --topology`")
+    topology.set_defaults(command=_topology)
+    add = topology.add_argument
+    add("--device", default="edgetpu-usb3", help="kind of the Edge TPUs (default %(default)s)")
+    add("--backend", choices=BACKENDS, default="edgetpu",
+        help="count Ray's resource edgetpu, or else CPUs, as devices (default %(default)s)")
+    add("-o", "--output", help="file for the topology (default: standard output)")
+    for command in (run, sweep, topology):
         add = command.add_argument
         add("--address", default="auto", help="HOST:PORT of the cluster (default: this host's)")
+    for command in (run, sweep):
+        add = command.add_argument
         add("--cache", metavar="DIR", help="where nodes keep files (~/.cache/segue/cluster)")
     return parser
 
@@ -151,14 +162,24 @@ def _text(statistics: PipelineStatistics) -> str:
 def _sweep(options: argparse.Namespace) -> int:
     lines = sweep_lines(options.models, options.tpus, options.devices, options.strategies,
                         options.max_replicas, options.address, options.cache)  # fmt: skip
-    text = "".join(line.rstrip("\n") + "\n" for line in lines)
-    if options.output is None:
-        sys.stdout.write(text)
-        return 0
-    part = Path(f"{options.output}.part")
-    part.write_text(text, encoding="utf-8")
-    part.rename(options.output)
+    _write("".join(line.rstrip("\n") + "\n" for line in lines), options.output)
     return 0
+
+
+def _topology(options: argparse.Namespace) -> int:
+    connect(options.address)
+    topology = topology_of_cluster(RESOURCES[options.backend], options.device)
+    _write(json.dumps(topology, indent=2) + "\n", options.output)
+    return 0
+
+
+def _write(text: str, output: str | None) -> None:
+    if output is None:
+        sys.stdout.write(text)
+        return
+    part = Path(f"{output}.part")
+    part.write_text(text, encoding="utf-8")
+    part.rename(output)
 
 
 def _names(text: str) -> list[str]:

@@ -47,7 +47,7 @@ class Core:
         self._last_ns = 0
         self._stages: list[Stage] = []
         self.routing = Routing([], [], [])
-        self._live = workers.start(sum(segment.replicas for segment in segments))
+        self._live = workers.start([seat for segment in segments for seat in segment.seats])
         try:
             if not self._deploy(segments):
                 raise Error(f"{self.losses[0].device}: {self.losses[0].reason}", "device")
@@ -330,12 +330,12 @@ class Core:
             if segments is None:
                 return None
             if self._deploy(segments):
-                return f"a new plan for {sum(segment.replicas for segment in segments)} devices"
+                return f"a new plan for {sum(len(segment.seats) for segment in segments)} devices"
         return None
 
     def _deploy(self, segments: list[Segment]) -> bool:
         """Returns False if a worker was lost meanwhile; `_live` has the remaining ones."""
-        needed = [segment for segment in segments for _ in range(segment.replicas)]
+        needed = [segment for segment in segments for _ in segment.seats]
         chosen = list(zip(self._live, needed))
         opened = self._workers.open(chosen, self._lose_idle)
         if opened is None:

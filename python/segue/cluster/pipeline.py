@@ -12,7 +12,12 @@ from segue.at_exit import end_at_exit
 from segue.cluster.core import Core
 from segue.cluster.flights import Settings
 from segue.cluster.pieces import check_fits, to_pieces
-from segue.cluster.segments import Segment, segments_of_folder, segments_of_plan
+from segue.cluster.segments import (
+    Segment,
+    common_device,
+    segments_of_folder,
+    segments_of_plan,
+)
 from segue.cluster.stage import BackendSpec
 from segue.cluster.statistics import DeviceLoss, PipelineStatistics, Result
 from segue.cluster.workers import Workers, connect
@@ -28,6 +33,7 @@ class ClusterPipeline(Streaming[Result]):
 
     source: a plan together with its model, or a folder of segments. Each stage, and each replica of
     a stage, takes a device of a node: the resource `edgetpu` for that backend, otherwise a CPU.
+    A plan for a topology names the nodes (by address, host name or a resource of this name).
     address: the address of the cluster, as ray.init takes it; "auto" finds the cluster of this
     host, and None starts one. device: the device whose times the backend "simulated" imitates
     (default: the plan's). compiler: the command of edgetpu_compiler, which a plan needs to run on
@@ -62,8 +68,8 @@ class ClusterPipeline(Streaming[Result]):
         self._compiler = compiler if backend == "edgetpu" else None
         self._model = None if model is None else to_model(model)
         plan, segments = self._read(source, backend)
-        self._planned_for = plan.device if plan is not None else None
-        spec = BackendSpec(backend, device or self._planned_for or "edgetpu-pcie", time_scale)
+        self._planned_for = None if plan is None else common_device(plan.device)
+        spec = BackendSpec(backend, device or self._planned_for or "", time_scale)
         settings = Settings(
             queue_capacity,
             result_capacity,
@@ -137,7 +143,7 @@ class ClusterPipeline(Streaming[Result]):
         """Plans with strategy optimal for as many of the devices as the model can use."""
         device = self._planned_for
         can_compile = self._compiler is not None or self._is_host
-        if self._model is None or device is None or "," in device or not can_compile:
+        if self._model is None or device is None or not can_compile:
             return None
         for tpus in range(count, 0, -1):
             try:

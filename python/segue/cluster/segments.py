@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tempfile
 from dataclasses import dataclass
@@ -17,11 +18,19 @@ from segue.errors import Error
 
 
 @dataclass(frozen=True)
+class Seat:
+    """Where a replica runs: the node and the kind of device, if the plan names them."""
+
+    node: str | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True)
 class Segment:
     name: str
     data: bytes
     sha256: str
-    replicas: int
+    seats: list[Seat]  # of the replicas
 
 
 def segments_of_plan(model: Model, plan: Plan, compiler: str | None) -> list[Segment]:
@@ -33,6 +42,34 @@ def segments_of_plan(model: Model, plan: Plan, compiler: str | None) -> list[Seg
             if not report:
                 raise Error(f"a segment was not compiled: {report}", "compiler")
         return segments_of_folder(Path(folder), compiler is not None)
+
+
+def common_device(devices: str) -> str | None:
+    """The device of a plan; of several groups their kind, None if they are of different kinds."""
+    if "," not in devices:
+        return devices
+    kinds = {_kind_of(device) for device in devices.split(",")}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _kind_of(device: str) -> str:
+    """edgetpu-usb3 of "2xedgetpu-usb3:shared"."""
+    return re.sub(r":(shared|separate)$", "", re.sub(r"^\d+x", "", device))
+
+
+def seats_of(plan: Plan) -> list[list[Seat]]:
+    """Of each stage's replicas. Only a plan for a topology names nodes."""
+    written = json.loads(plan.to_json())
+    kinds = [_kind_of(device) for device in written["device"].split(",")]
+    nodes = written.get("network", {}).get("topology", {}).get("nodes", [])
+    node = next((node["name"] for node in nodes if "devices" in node), None)
+    seats = []
+    for stage in written["stages"]:
+        # Without a list of its own, all devices are equal and on one node.
+        alone = [{"pool": 0, "replicas": stage["replicas"], "node": node}]
+        seats.append([Seat(of.get("node"), kinds[of["pool"]])
+                      for of in stage.get("devices", alone) for _ in range(of["replicas"])])  # fmt: skip
+    return seats
 
 
 def segments_of_folder(folder: Path, is_compiled: bool) -> list[Segment]:
@@ -51,17 +88,15 @@ def segments_of_folder(folder: Path, is_compiled: bool) -> list[Segment]:
     if missing:
         raise Error(f"{folder}: segment {missing[0]} of {count} is missing", "io")
     plan = folder / "plan.json"
-    replicas = [1] * count
-    if plan.exists():
-        replicas = [stage.replicas for stage in segue.read_plan(plan).stages]
-    if len(replicas) != count:
-        raise Error(f"{plan}: has {len(replicas)} stages, but there are {count} segments",
+    seats = seats_of(segue.read_plan(plan)) if plan.exists() else [[Seat()]] * count
+    if len(seats) != count:
+        raise Error(f"{plan}: has {len(seats)} stages, but there are {count} segments",
                     "mismatch")  # fmt: skip
     segments = []
     for index in range(count):
         data = files[index].read_bytes()
         sha256 = hashlib.sha256(data).hexdigest()
-        segments.append(Segment(f"segment {index} of {count}", data, sha256, replicas[index]))
+        segments.append(Segment(f"segment {index} of {count}", data, sha256, seats[index]))
     return segments
 
 

@@ -40,7 +40,7 @@ class BackendSpec:
     """Describes a backend, which each node makes for itself."""
 
     kind: str  # cpu, simulated or edgetpu
-    device: str  # name in the catalogue; for simulated times
+    device: str  # name in the catalogue, for simulated times; empty: as in the plan
     time_scale: float
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import time
@@ -13,7 +14,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from segue._segue import version
-from segue.cluster.segments import Segment
+from segue.cluster.segments import Seat, Segment
 from segue.cluster.stage import BackendSpec, Failure, Opened, StageActor
 from segue.errors import Error
 
@@ -22,6 +23,8 @@ CALLS_PER_WORKER = 2
 # After this time Ray lists a lost node as dead.
 DOUBT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
+# What a device of a backend takes of its node.
+RESOURCES = {"cpu": "CPU", "simulated": "CPU", "edgetpu": "edgetpu"}
 
 
 def connect(address: str | None) -> None:
@@ -64,35 +67,38 @@ class Workers:
         self._backend = backend
         self._cache_folder = cache_folder
         self._timeout_s = start_timeout_s
-        self._resource = "edgetpu" if backend.kind == "edgetpu" else "CPU"
+        self._resource = RESOURCES[backend.kind]
         self._used: Counter[str] = Counter()  # devices of each node that are ours or were lost
         self._doubtful: dict[str, float] = {}  # nodes that may be gone, and until when
         self._class = ray.remote(StageActor)
 
-    def start(self, count: int) -> list[Worker]:
-        """Starts workers; raises Error with code device if the cluster has too few devices."""
-        workers: list[Worker] = []
+    def start(self, seats: Sequence[Seat]) -> list[Worker]:
+        """Starts a worker for each seat; raises Error with code device if there are too few devices."""
+        workers: dict[int, Worker] = {}
         reasons: list[str] = []
         try:
-            while (missing := count - len(workers)) > 0:
-                nodes = self._choose(missing)
-                if len(nodes) < missing:
-                    raise self._too_few(count, len(nodes) + len(workers), reasons)
-                for worker in [self._launch(node) for node in nodes]:
+            while missing := [seat for seat in range(len(seats)) if seat not in workers]:
+                chosen = self._choose([seats[seat] for seat in missing])
+                if len(chosen) < len(missing):
+                    lacking = seats[missing[len(chosen)]]
+                    found = len(chosen) + len(workers)
+                    raise self._too_few(lacking, len(seats), found, reasons)
+                started = [self._launch(n, seats[seat]) for n, seat in zip(chosen, missing)]
+                for seat, worker in zip(missing, started):
                     if reason := self._failure_of(worker):
                         reasons.append(reason)
                     else:
-                        workers.append(worker)
+                        workers[seat] = worker
         except BaseException:
-            for worker in workers:
+            for worker in workers.values():
                 self.end(worker)
             raise
-        return workers
+        return [workers[seat] for seat in range(len(seats))]
 
     def start_spare(self) -> Worker | None:
         """Starts a worker on a free device of a node that is not in doubt, if there is one."""
         try:
-            return self.start(1)[0]
+            return self.start([Seat()])[0]
         except Error:
             return None
 
@@ -163,8 +169,9 @@ class Workers:
         return [worker.actor.open.remote(segment.sha256, worker.opened)
                 for worker, segment in chosen]  # fmt: skip
 
-    def _launch(self, node: dict[str, Any]) -> Worker:
+    def _launch(self, node: dict[str, Any], seat: Seat) -> Worker:
         is_edgetpu = self._resource == "edgetpu"
+        device = self._backend.device or seat.device or "edgetpu-pcie"
         actor = self._class.options(
             num_cpus=0 if is_edgetpu else 1,
             resources={"edgetpu": 1} if is_edgetpu else None,
@@ -172,7 +179,7 @@ class Workers:
             max_concurrency=CALLS_PER_WORKER,
             max_restarts=0,
             max_task_retries=0,
-        ).remote(self._backend, self._cache_folder)
+        ).remote(dataclasses.replace(self._backend, device=device), self._cache_folder)
         where = f"{node['NodeManagerAddress']} ({node['NodeID'][:8]})"
         device = f"{self._backend.kind} {self._used[node['NodeID']]}"
         self._used[node["NodeID"]] += 1
@@ -194,23 +201,34 @@ class Workers:
         self._doubt(worker.node_id)
         return f"{worker.name}: {reason}"
 
-    def _too_few(self, count: int, found: int, reasons: Sequence[str]) -> Error:
-        of = [f"{node['NodeManagerAddress']}: {self._free(node)}" for node in self._nodes()]
+    def _too_few(self, seat: Seat, count: int, found: int, reasons: Sequence[str]) -> Error:
+        of = [f"{node['NodeManagerAddress']}: {self._free(node)}" for node in nodes()]
         free = f"resource {self._resource}; {', '.join(of) or 'no node is alive'}"
         failed = f"; not started: {'; '.join(reasons)}" if reasons else ""
+        if seat.node is not None and not any(is_named(node, seat.node) for node in nodes()):
+            return Error(f"the plan names node '{seat.node}', but no node that is alive has this "
+                         f"address, host name or resource ({', '.join(of)})", "device")  # fmt: skip
+        on = "" if seat.node is None else f" on node '{seat.node}'"
         return Error(
-            f"{count} devices are needed, but {found} are free ({free}{failed}); start more nodes, "
-            "or make a plan for fewer devices (docs/cluster.md)",
+            f"{count} devices are needed, but {found} are free{on} ({free}{failed}); start more "
+            "nodes, or make a plan for fewer devices (docs/cluster.md)",
             "device",
         )
 
-    def _choose(self, count: int) -> list[dict[str, Any]]:
-        """Chooses nodes with free devices in turns, beginning with those that have the most."""
+    def _choose(self, seats: Sequence[Seat]) -> list[dict[str, Any]]:
+        """Chooses nodes with free devices in turns, beginning with those that have the most.
+
+        Returns fewer nodes than seats if no device is left.
+        """
         now = time.monotonic()
-        nodes = [n for n in self._nodes() if self._doubtful.get(n["NodeID"], now) <= now]
-        free = {node["NodeID"]: self._free(node) for node in nodes}
+        sure = [n for n in nodes() if self._doubtful.get(n["NodeID"], now) <= now]
+        free = {node["NodeID"]: self._free(node) for node in sure}
         chosen: list[dict[str, Any]] = []
-        while len(chosen) < count and (left := [n for n in nodes if free[n["NodeID"]] > 0]):
+        for seat in seats:
+            left = [n for n in sure if free[n["NodeID"]] > 0
+                    and (seat.node is None or is_named(n, seat.node))]  # fmt: skip
+            if not left:
+                break
             taken = Counter(node["NodeID"] for node in chosen)
             best = min(left, key=lambda n: (taken[n["NodeID"]], -free[n["NodeID"]], n["NodeID"]))
             free[best["NodeID"]] -= 1
@@ -223,9 +241,16 @@ class Workers:
     def _free(self, node: dict[str, Any]) -> int:
         return int(node["Resources"].get(self._resource, 0)) - self._used[node["NodeID"]]
 
-    @staticmethod
-    def _nodes() -> list[dict[str, Any]]:
-        return [node for node in ray.nodes() if node["Alive"]]
+
+def nodes() -> list[dict[str, Any]]:
+    """What Ray says of the nodes that are alive."""
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def is_named(node: dict[str, Any], name: str) -> bool:
+    """By its address, host name, Ray's name or number, or a resource of this name."""
+    keys = ("NodeManagerAddress", "NodeManagerHostname", "NodeName", "NodeID")
+    return name in node["Resources"] or name in [node.get(key) for key in keys]
 
 
 def reason_of(error: Exception) -> str:
