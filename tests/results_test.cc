@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <sstream>
 
@@ -17,6 +18,7 @@
 #include "evaluation/paper/networks.h"
 #include "evaluation/paper/paper.h"
 #include "evaluation/paper/tables.h"
+#include "evaluation/paper/topologies.h"
 #include "expect.h"
 #include "report/internal/plan_words.h"
 #include "segue/cost.h"
@@ -263,6 +265,24 @@ TEST(Paper, OneExperimentPrintsTextOrFolder) {
   EXPECT_TRUE(fs::exists(scratch.path() / "x" / "figure1" / "README.md"));
   EXPECT_EQ(testing::run_segue({"paper", "figure", "3"}).status, 2);
   EXPECT_EQ(testing::run_segue({"paper", "table", "figure1"}).status, 2);
+}
+
+TEST(Topologies, PlannerIsNeverSlowerThanBaselines) {
+  std::set<std::string> topologies;
+  std::map<std::string, Model> models;
+  for (const paper::TopologyRow& row : paper::topology_rows()) {
+    const std::string where = row.network + " on " + row.topology;
+    topologies.insert(row.topology);
+    EXPECT_TRUE(row.plan.bound->is_proven) << where;
+    EXPECT_GE(row.plan.predicted.throughput_per_s, row.in_order_per_s) << where;
+    EXPECT_GE(row.plan.predicted.throughput_per_s, (1 - 1e-6) * row.copies_per_s) << where;
+    if (!models.contains(row.network))
+      models.emplace(row.network, open_model("zoo:" + row.network));
+    const auto pools = open_devices(row.plan.network->topology);
+    const Graph graph(models.at(row.network));
+    EXPECT_TRUE(check_certificate(row.plan, graph, pools).is_accepted) << where;
+  }
+  EXPECT_EQ(topologies.size(), 8U);
 }
 
 }  // namespace

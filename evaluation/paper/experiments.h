@@ -18,6 +18,7 @@ namespace segue::paper {
 [[nodiscard]] Experiment beyond_experiment(Evaluation& evaluation);
 [[nodiscard]] Experiment detectors_experiment(Evaluation& evaluation);
 [[nodiscard]] Experiment sets_experiment(Evaluation& evaluation);
+[[nodiscard]] Experiment topologies_experiment(Evaluation& evaluation);
 [[nodiscard]] Experiment accuracy_experiment(Evaluation& evaluation);
 
 }  // namespace segue::paper

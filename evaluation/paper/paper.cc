@@ -18,7 +18,7 @@ struct Entry {
   bool plans_networks;  // needs the plans of all CNNs, for which the first of these waits
 };
 
-constexpr std::array<Entry, 13> kEntries{{
+constexpr std::array<Entry, 14> kEntries{{
     {"figure1", paper::array_experiment, false},
     {"figure2", paper::model_size_experiment, false},
     {"figure4", paper::synthetic_experiment, false},
@@ -31,6 +31,7 @@ constexpr std::array<Entry, 13> kEntries{{
     {"beyond", paper::beyond_experiment, true},
     {"detectors", paper::detectors_experiment, false},
     {"sets", paper::sets_experiment, false},
+    {"topologies", paper::topologies_experiment, false},
     {"accuracy", paper::accuracy_experiment, false},
 }};
 

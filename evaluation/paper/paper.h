@@ -56,7 +56,7 @@ struct Experiment {
 
 /// Names of the experiments, in the order of the paper: "figure1", "figure2", "figure4", "figure5",
 /// "figure6", "real_models", "memory", "profile", "comparison", "beyond", "detectors", "sets",
-/// "accuracy".
+/// "topologies", "accuracy".
 [[nodiscard]] std::vector<std::string_view> experiment_names();
 
 /// Gets the number of finished steps. It is called from several threads, but by one at a time.
