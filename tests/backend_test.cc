@@ -126,14 +126,6 @@ TEST(CpuBackend, DenseWithScalePerOutputIsCorrect) {
   }
 }
 
-// On arm64 the builtin kernels of the runtime that the stand-in calls crash in dense layers with
-// one scale per output (docs/runtime.md).
-#if defined(__aarch64__)
-constexpr bool kDenseCrashes = true;
-#else
-constexpr bool kDenseCrashes = false;
-#endif
-
 TEST(CpuBackend, DenseOnFaultyRuntimeIsRefused) {
   if (kDenseCrashes) GTEST_SKIP() << "the builtin kernels crash";
   StandInRuntime& runtime = stand_in_runtime();

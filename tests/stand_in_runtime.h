@@ -16,6 +16,14 @@ struct StandInRuntime {
   std::uint32_t second_option = 0;    // the member after the threads in these options
 };
 
+// Whether the builtin kernels of the runtime crash in dense layers with one scale per output, as on
+// arm64 (docs/runtime.md).
+#if defined(__aarch64__)
+inline constexpr bool kDenseCrashes = true;
+#else
+inline constexpr bool kDenseCrashes = false;
+#endif
+
 extern "C" {
 using StandInRuntimeState = StandInRuntime*();
 }
