@@ -201,7 +201,7 @@ EdgeTpuCompilerOptions copying_compiler(const std::filesystem::path& folder) {
                  folder.string() +
                  "/$n.tflite $out/${name}_edgetpu.tflite\n"
                  "      n=$((n + 1))\n"
-                 "      echo Input model: $name.tflite\n"
+                 "      echo Input model: $word\n"
                  "      echo On-chip memory used for caching model parameters: $n.00KiB\n"
                  "      echo Off-chip memory used for streaming uncached model parameters: 0B;;\n"
                  "  esac\n  [ \"$before\" = --out_dir ] && out=$word\n  before=$word\ndone\n");

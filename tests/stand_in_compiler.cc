@@ -249,9 +249,8 @@ void report(const Graph& graph, const Arguments& arguments, const std::filesyste
       "Number of Edge TPU subgraphs: 1\nTotal number of operations: {}\n"
       "Operation log: {}_edgetpu.log\n\n{}"
       "Compilation child process completed within timeout period.\nCompilation succeeded! \n",
-      model.filename().string(), size_text(graph.model().bytes().size()),
-      result.filename().string(), size_text(std::filesystem::file_size(result)),
-      size_text(memory.on_chip_bytes),
+      model.string(), size_text(graph.model().bytes().size()), result.filename().string(),
+      size_text(std::filesystem::file_size(result)), size_text(memory.on_chip_bytes),
       size_text(memory.capacity_bytes - std::min(memory.capacity_bytes, memory.on_chip_bytes)),
       size_text(memory.host_bytes), all.size(), model.stem().string(), table);
   std::ofstream(std::filesystem::path(arguments.folder) / (model.stem().string() + "_edgetpu.log"))

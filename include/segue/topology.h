@@ -26,8 +26,8 @@
 /// of its processor on tensors that it sends or receives; devices need `cores`.
 ///
 /// **What a boundary carries.** A pipeline with k stages has k + 1 boundaries: before the first
-/// stage, between two stages, and behind the last one. A boundary carries each tensor that a later
-/// stage reads, or that the model returns, and that is known there, once. So a tensor that skips a
+/// stage, between two stages, and behind the last one. A boundary carries once each tensor that
+/// exists before it, and that a later stage reads or the model returns. So a tensor that skips a
 /// stage passes its node too.
 ///
 /// **Replicas** of a stage may be on several nodes. Each serves inputs in proportion to its speed.

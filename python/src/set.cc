@@ -135,6 +135,9 @@ void bind_running(nb::module_& module) {
         options.pipeline.queue_capacity = queue_capacity;
         options.pipeline.result_capacity = result_capacity;
         options.pipeline.watchdog = nanoseconds_of(watchdog_s);
+        // The new plan of a compiled set would need the compiler.
+        if (folder)
+          options.cut = [](const Model&, const Plan&) { return std::optional<PipelineLayout>(); };
         std::optional<Callback> callback;
         if (on_loss) options.on_loss = callback.emplace(*on_loss);
         return open(set, models, folder, devices, std::move(options), callback);

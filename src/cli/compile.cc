@@ -29,11 +29,13 @@ struct CompileArguments {
   FormatOptions format;
 };
 
+bool is_set(const CompileArguments& options) { return options.source.ends_with(".json"); }
+
 CompileOptions compile_options(const CompileArguments& options) {
   CompileOptions result;
   result.compiler = edgetpu_compiler_options(options.compiler);
   result.jobs = options.jobs;
-  result.finds_culprits = !options.no_bisect;
+  result.finds_culprits = !options.no_bisect && !is_set(options);
   result.on_compiled = [how = result](const std::string& file, const Compilation& compilation) {
     if (compilation.succeeded()) return;
     print_note(fmt::format(
@@ -84,7 +86,7 @@ FolderCompilation compile(const CompileArguments& options) {
 }
 
 FolderCompilation compile_any(const CompileArguments& options) {
-  if (!options.source.ends_with(".json")) return compile(options);
+  if (!is_set(options)) return compile(options);
   if (!options.signature.empty())
     throw Error(ErrorCode::kInvalidArgument, "--signature requires a model");
   return compile_set_file(options.source, options.output, options.device, compile_options(options));

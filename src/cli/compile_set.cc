@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "segue/error.h"
 #include "segue/report.h"
 
 namespace segue::cli {
@@ -21,9 +22,16 @@ FolderCompilation compile_set_file(const std::string& file, const std::string& f
   for (const SetModel& model : plan.models)
     models.push_back(std::make_shared<const Model>(open_noted(model.demand.source, "")));
   const fs::path into = folder.empty() ? "compiled" : folder;
-  if (fs::create_directories(into))
-    print_note(fmt::format("{}: new folder", printable(into.string())));
-  options.finds_culprits = false;
+  std::error_code reason;
+  const bool is_new = fs::create_directories(into, reason);
+  if (reason)
+    throw Error(ErrorCode::kIo, fmt::format("-o {}: {}; name a folder", printable(into.string()),
+                                            reason.message()));
+  if (is_new) print_note(fmt::format("{}: new folder", printable(into.string())));
+  // If the compilation fails, an earlier set would otherwise run with files of this one.
+  const fs::path earlier = into / "set.json";
+  if (fs::exists(earlier, reason) && !fs::equivalent(earlier, file, reason))
+    fs::remove(earlier, reason);
   return compile_set(plan, models, into, options).files;
 }
 

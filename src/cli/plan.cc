@@ -69,10 +69,10 @@ std::string operators_of(const CutResult& result, const Graph& graph,
 
 // Options of one model's plan have no meaning for a set.
 void run_set(const CLI::App& command, const PlanArguments& options) {
-  constexpr std::array kOther{"MODEL",          "--signature",   "--strategy",  "--search",
-                              "--measure",      "--kernels",     "--objective", "--max-replicas",
-                              "--target",       "--max-latency", "--min-gain",  "--max-tpus",
-                              "--compiler-cmd", "--operators"};
+  constexpr std::array kOther{
+      "MODEL",          "--signature",    "--strategy", "--search",      "--measure",  "--kernels",
+      "--objective",    "--max-replicas", "--target",   "--max-latency", "--min-gain", "--max-tpus",
+      "--compiler-cmd", "--operators",    "--detect",   "--family",      "--topology"};
   refuse_options(command, kOther, "cannot be combined with --models");
   plan_models(options.set, options.cut, options.format, options.output);
 }

@@ -26,7 +26,8 @@ using SteadyClock = std::chrono::steady_clock;
 
 void check_set_options(const CLI::App& command) {
   constexpr std::array kOther{"DIR",      "--model",  "--signature", "--input",
-                              "--device", "--labels", "--detect",    "--trace"};
+                              "--device", "--labels", "--detect",    "--trace",
+                              "--draw",   "--score",  "--family"};
   refuse_options(command, kOther, "cannot be combined with --plan");
 }
 
@@ -111,7 +112,8 @@ void push_all(const ModelRun& run, const RunOptions& options, SteadyClock::time_
   const double scale = options.backend == "simulated" ? options.time_scale : 1;
   for (std::uint64_t i = 0; i < run.inputs; ++i) {
     if (run.rate_per_s > 0 && scale > 0) {
-      const double seconds = static_cast<double>(i) / run.rate_per_s * scale;
+      constexpr double kLongestS = 1e9;
+      const double seconds = std::min(static_cast<double>(i) / run.rate_per_s * scale, kLongestS);
       sleep_until(begin + std::chrono::duration_cast<SteadyClock::duration>(
                               std::chrono::duration<double>(seconds)));
     }

@@ -111,13 +111,15 @@ void check_topology(const Topology& topology) {
     if (!names.insert(node.name).second) fail(fmt::format("two nodes are named '{}'", node.name));
     if (!node.devices.empty() && node.cores == 0)
       fail(fmt::format("node '{}' has devices, but no cores", node.name));
+    if (node.cores > kMostCores)
+      fail(fmt::format("node '{}' has {} cores; at most {}", node.name, node.cores, kMostCores));
   }
   if (topology.entry >= topology.nodes.size()) fail("the entry is not a node");
   for (const TopologyLink& link : topology.links) {
     if (link.a >= topology.nodes.size() || link.b >= topology.nodes.size() || link.a == link.b)
       fail("a link must connect two different nodes");
     if (!(link.bytes_per_s >= kLeastBytesPerS && link.bytes_per_s <= kMostBytesPerS) ||
-        link.latency < Nanoseconds(0))
+        link.latency < Nanoseconds(0) || link.latency > Nanoseconds(kLongestLatencyNs))
       fail("the bandwidth or the latency of a link is out of range");
   }
   if (nodes_of_pools(topology).empty()) fail("no node has devices");
@@ -127,6 +129,7 @@ void check_topology(const Topology& topology) {
 Topology parse_topology(std::string_view text, const std::string& label) {
   const Json document = json::parse(text, label);
   const Node root(document, "", label);
+  root.expect_kind("segue.topology");
   root.expect_keys({"schema", "nodes", "links"}, {"entry", "relay"});
   root["schema"].expect_schema(kSchema);
   Topology topology;
@@ -170,6 +173,28 @@ std::string to_json(const Topology& topology) {
                         {"relay", topology.relays}});
 }
 
+namespace {
+
+bool have_same_constants(DeviceSpec a, DeviceSpec b) {
+  return std::ranges::all_of(device_constants(), [&](const NamedConstant& constant) {
+    return constant.of(a)->value == constant.of(b)->value;
+  });
+}
+
+// Searches and proofs tell kinds of devices apart by their names.
+void check_names_of_kinds(std::span<const DevicePool> pools) {
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    for (const DevicePool& other : pools.subspan(i + 1)) {
+      if (pools[i].device.name == other.device.name &&
+          !have_same_constants(pools[i].device, other.device))
+        fail(fmt::format("two device files are named '{}', but have other constants; rename one",
+                         other.device.name));
+    }
+  }
+}
+
+}  // namespace
+
 std::vector<DevicePool> open_devices(const Topology& topology,
                                      std::span<const DeviceSpec> catalogue) {
   std::vector<DevicePool> pools;
@@ -184,6 +209,7 @@ std::vector<DevicePool> open_devices(const Topology& topology,
       pools.push_back(std::move(pool));
     }
   }
+  check_names_of_kinds(pools);
   return pools;
 }
 

@@ -378,6 +378,7 @@ std::string to_json(const Plan& plan) {
 Plan parse_plan(std::string_view text, const std::string& label) {
   const Json document = json::parse(text, label);
   const Node root(document, "", label);
+  root.expect_kind("segue.plan");
   root.expect_keys({"schema", "model", "device", "strategy", "objective", "stages", "predicted"},
                    root.has("schema") && root["schema"].text() == kSchemaOf01
                        ? Keys{"bound"}

@@ -57,11 +57,15 @@ PlanNetwork parse_network(const json::Node& node) {
 void check_network(const json::Node& node, const Plan& plan) {
   if (plan.network->boundary_bytes.size() != plan.stages.size() + 1)
     node["boundary_bytes"].fail(fmt::format("must have {} numbers", plan.stages.size() + 1));
-  std::vector<std::string> devices;
-  for (const TopologyNode& of : plan.network->topology.nodes) {
-    for (const PoolName& pool : of.devices) devices.push_back(pool.device);
-  }
-  if (!std::ranges::equal(devices, plan.devices, {}, {}, &PoolName::device))
+  std::vector<PoolName> devices;
+  for (const TopologyNode& of : plan.network->topology.nodes)
+    devices.insert(devices.end(), of.devices.begin(), of.devices.end());
+  // The plan names the device of a device file, not the file.
+  const auto is_same = [](const PoolName& given, const PoolName& planned) {
+    return given.count == planned.count &&
+           (given.device == planned.device || given.device.ends_with(".json"));
+  };
+  if (!std::ranges::equal(devices, plan.devices, is_same))
     node["topology"].fail("must have the devices of the plan, in the order of the nodes");
   if (json::Json::parse(node["links"].dump()) != links_json(plan))
     node["links"].fail("must be what the boundaries of the stages carry");

@@ -16,6 +16,7 @@ RunReport read_run(const std::filesystem::path& path) {
   const std::string label = path.string();
   const json::Json document = json::parse(read_text_file(path, kLargest), label);
   const json::Node node(document, "", label);
+  node.expect_kind("segue.run");
   node.expect_keys({"schema", "model", "backend", "measured", "simulated", "time_scale", "hottest",
                     "stages", "losses", "classified"},
                    {"detected"});

@@ -166,6 +166,43 @@ OptimalSegmentation along_few_cuts(const SharedStages& shared, std::span<const D
   throw_too_many(graph, pools);
 }
 
+// Returns the position of the kind on which the whole model takes the longest.
+std::size_t slowest_kind(const Graph& graph, std::span<const DevicePool> pools) {
+  const auto all = graph.operators_between(1, graph.depth());
+  const auto time_on = [&](const DevicePool& pool) {
+    const auto memory = make_simulated_compiler(pool.device)->compile(graph, all);
+    return simulate_segment(graph, all, memory, pool.device).total();
+  };
+  return static_cast<std::size_t>(std::ranges::max_element(pools, {}, time_on) - pools.begin());
+}
+
+// If the search over several kinds is too large: the better one of a few horizontal cuts on all
+// devices, and of the result without the slowest kind, which has fewer choices.
+OptimalSegmentation along_few_cuts_or_kinds(const SharedStages& shared,
+                                            std::span<const DevicePool> pools,
+                                            const OptimalOptions& options) {
+  OptimalSegmentation result = along_few_cuts(shared, pools, options);
+  if (pools.size() == 1) return result;
+  const std::size_t slowest = slowest_kind(shared.graph(), pools);
+  std::vector<DevicePool> fewer(pools.begin(), pools.end());
+  fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(slowest));
+  try {
+    OptimalSegmentation other = segment_optimal(shared.graph(), fewer, options);
+    const auto objective = [&](const OptimalSegmentation& one) {
+      return options.objective == Objective::kLatency ? one.latency : one.bottleneck;
+    };
+    if (objective(other) >= objective(result)) return result;
+    for (PoolCounts& counts : other.devices)
+      counts.insert(counts.begin() + static_cast<std::ptrdiff_t>(slowest), 0);
+    other.bound = result.bound;
+    other.bound.is_proven = other.bound.value == objective(other);
+    return other;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kInfeasible && error.code() != ErrorCode::kUnsupported) throw;
+    return result;
+  }
+}
+
 [[noreturn]] void fail_on_latency(const Graph& graph, std::span<const DevicePool> pools,
                                   OptimalOptions options) {
   if (!options.max_latency)
@@ -281,7 +318,7 @@ OptimalSegmentation with_labels(const SharedStages& shared, std::span<const Devi
     if (work_of(shared.orders().size(), pools, options) > kMostWork) throw TooMuchWork();
     orders.run({});
   } catch (const TooMuchWork&) {
-    return along_few_cuts(shared, pools, options);
+    return along_few_cuts_or_kinds(shared, pools, options);
   }
   const SharedStages::Listed& listed = shared.listed();
   if (!listed.gaps.empty() || work_of(listed.stages->size(), pools, options) > kMostWork) {

@@ -11,6 +11,10 @@
 
 namespace segue {
 
+// Limits of rates per second and of weights.
+inline constexpr double kLeastSetRate = 1e-6;
+inline constexpr double kMostSetRate = 1e6;
+
 // A rate, or the work of a resource per second: a fixed part, and a part that grows with the common
 // scale of the models.
 struct Load {

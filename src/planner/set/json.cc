@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "base/internal/json/node.h"
+#include "planner/set/groups.h"
 #include "segue/file.h"
 #include "segue/plan_set.h"
 
@@ -17,6 +19,7 @@ using json::rounded;
 
 constexpr std::string_view kSetSchema = "segue.set/1";
 constexpr std::size_t kLargestSetBytes = std::size_t{256} << 20U;
+constexpr double kMostRatio = 1e15;
 constexpr std::uint64_t kLongestSetNs = 100'000'000'000'000'000;  // three years
 
 Json demand_json(const ModelDemand& demand) {
@@ -57,17 +60,20 @@ Nanoseconds set_duration(const Node& node) {
   return Nanoseconds(static_cast<std::int64_t>(node.number(kLongestSetNs)));
 }
 
-double positive(const Node& node) {
-  if (!(node.real() > 0)) node.fail("must be above 0");
-  return node.real();
+double number_within(const Node& node, double least, double most) {
+  const double value = node.real();
+  if (!(value >= least && value <= most))
+    node.fail(fmt::format("is {}; must be from {} to {}", value, least, most));
+  return value;
 }
+double rate(const Node& node) { return number_within(node, kLeastSetRate, kMostSetRate); }
 
 ModelDemand parse_demand(const Node& node) {
   const Node demand = node["demand"];
   demand.expect_keys({"weight"}, {"rate_per_s", "max_latency_ns"});
   ModelDemand result{.name = node["name"].text(), .source = node["source"].text()};
-  if (demand.has("rate_per_s")) result.rate_per_s = positive(demand["rate_per_s"]);
-  result.weight = positive(demand["weight"]);
+  if (demand.has("rate_per_s")) result.rate_per_s = rate(demand["rate_per_s"]);
+  result.weight = rate(demand["weight"]);
   if (demand.has("max_latency_ns")) result.max_latency = set_duration(demand["max_latency_ns"]);
   return result;
 }
@@ -82,8 +88,8 @@ void check_name(const Node& node, const std::string& name) {
 SetModel parse_model(const Node& node, const Json& plan, const std::string& label) {
   SetModel result{.demand = parse_demand(node)};
   check_name(node["name"], result.demand.name);
-  result.rate_per_s = node["rate_per_s"].real();
-  result.slack = node["slack"].real();
+  result.rate_per_s = number_within(node["rate_per_s"], 0, kMostSetRate);
+  result.slack = number_within(node["slack"], 0, kMostRatio);
   result.latency = set_duration(node["latency_ns"]);
   result.plan = parse_plan(plan.dump(), fmt::format("{}: plan of {}", label, result.demand.name));
   if (result.plan.model.name != result.demand.name)
@@ -103,7 +109,7 @@ SetTpu parse_tpu(const Node& node) {
   SetTpu result;
   for (const Sharing kind : kKinds)
     if (to_string(kind) == name) result.sharing = kind;
-  result.utilisation = node["utilisation"].real();
+  result.utilisation = number_within(node["utilisation"], 0, kMostRatio);
   for (const Node& element : node["residents"].elements()) {
     element.expect_keys({"model", "stage", "on_chip_bytes", "host_bytes", "time_ns", "reload_ns"});
     result.residents.push_back({element["model"].small_number(), element["stage"].small_number(),
@@ -116,29 +122,43 @@ SetTpu parse_tpu(const Node& node) {
   return result;
 }
 
-// Each stage has as many TPUs as replicas, and these TPUs name it once, and nothing else does.
+// Whether the TPU has this stage of the model as its only resident of the model.
+bool has_resident(const SetTpu& tpu, std::size_t model, std::size_t stage) {
+  const auto is_of_model = [&](const Resident& resident) { return resident.model == model; };
+  const auto found = std::ranges::find_if(tpu.residents, is_of_model);
+  return found != tpu.residents.end() && found->stage == stage &&
+         std::ranges::count_if(tpu.residents, is_of_model) == 1;
+}
+
+// A stage must have as many TPUs as replicas. Each of them must have the stage as a resident, and
+// no other stage of the model.
+void check_places_of(const Node& node, const SetPlan& plan, std::size_t model) {
+  const auto& tpus = plan.models[model].tpus;
+  const auto& stages = plan.models[model].plan.stages;
+  if (tpus.size() != stages.size())
+    node.fail(fmt::format("must have one list for each of {} stages", stages.size()));
+  std::set<std::uint32_t> used;
+  const std::vector<Node> nodes = node.elements();
+  for (std::size_t s = 0; s < tpus.size(); ++s) {
+    if (tpus[s].size() != stages[s].replicas)
+      nodes[s].fail(fmt::format("must have {} TPUs, the replicas", stages[s].replicas));
+    for (const std::uint32_t t : tpus[s]) {
+      if (t >= plan.tpus.size() || !has_resident(plan.tpus[t], model, s))
+        nodes[s].fail(fmt::format("TPU {} must have the stage as a resident", t));
+      if (!used.insert(t).second) nodes[s].fail(fmt::format("TPU {} is listed twice", t));
+    }
+  }
+}
+
 void check_places(const Node& root, const SetPlan& plan) {
+  const std::vector<Node> models = root["models"].elements();
   std::size_t places = 0;
   for (std::size_t m = 0; m < plan.models.size(); ++m) {
-    const SetModel& model = plan.models[m];
-    const Node node = root["models"].elements()[m]["tpus"];
-    if (model.tpus.size() != model.plan.stages.size())
-      node.fail(fmt::format("must have one list for each of {} stages", model.plan.stages.size()));
-    for (std::size_t s = 0; s < model.tpus.size(); ++s) {
-      if (model.tpus[s].size() != model.plan.stages[s].replicas)
-        node.elements()[s].fail(
-            fmt::format("must have {} TPUs, the replicas", model.plan.stages[s].replicas));
-      for (const std::uint32_t t : model.tpus[s]) {
-        const bool is_there =
-            t < plan.tpus.size() &&
-            std::ranges::count_if(plan.tpus[t].residents, [&](const Resident& resident) {
-              return resident.model == m && resident.stage == s;
-            }) == 1;
-        if (!is_there)
-          node.elements()[s].fail(fmt::format("TPU {} must have the stage as a resident", t));
-        ++places;
-      }
-    }
+    check_places_of(models[m]["tpus"], plan, m);
+    for (const auto& tpus : plan.models[m].tpus) places += tpus.size();
+    const auto& devices = plan.models[m].plan.devices;
+    if (devices.size() != 1 || devices[0].device != plan.device.device)
+      models[m]["plan"].fail(fmt::format("must be for '{}'", plan.device.device));
   }
   std::size_t residents = 0;
   for (const SetTpu& tpu : plan.tpus) residents += tpu.residents.size();
@@ -164,6 +184,7 @@ std::string to_json(const SetPlan& plan) {
 SetPlan parse_set(std::string_view text, const std::string& label) {
   const Json document = json::parse(text, label);
   const Node root(document, "", label);
+  root.expect_kind("segue.set");
   root.expect_keys({"schema", "device", "headroom", "models", "tpus"});
   root["schema"].expect_schema(kSetSchema);
   const auto pools =
@@ -173,7 +194,13 @@ SetPlan parse_set(std::string_view text, const std::string& label) {
   SetPlan plan{.device = pools[0], .headroom = root["headroom"].real()};
   if (!(plan.headroom >= 0 && plan.headroom < 1))
     root["headroom"].fail("must be from 0 to below 1");
-  for (const Node& model : root["models"].elements()) {
+  const std::vector<Node> models = root["models"].elements();
+  if (models.size() > kMostSetModels)
+    root["models"].fail(fmt::format("are {}; a set has at most {}", models.size(), kMostSetModels));
+  if (root["tpus"].elements().size() > kMostSetTpus)
+    root["tpus"].fail(
+        fmt::format("are {}; a set has at most {}", root["tpus"].elements().size(), kMostSetTpus));
+  for (const Node& model : models) {
     model.expect_keys(
         {"name", "source", "demand", "rate_per_s", "slack", "latency_ns", "tpus", "plan"});
     plan.models.push_back(

@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <set>
@@ -218,14 +219,14 @@ class SetWriter {
 }
 
 void check_demand(const ModelDemand& demand) {
-  constexpr double kMostPerS = 1e6;
   const auto fail = [&](const std::string& reason) {
     refuse_set(fmt::format("{}: {}", demand.name, reason), ErrorCode::kInvalidArgument);
   };
-  if (demand.rate_per_s && !(*demand.rate_per_s > 0 && *demand.rate_per_s <= kMostPerS))
-    fail(fmt::format("rate {} per second: must be above 0 and at most 10^6", *demand.rate_per_s));
-  if (!(demand.weight > 0 && demand.weight <= kMostPerS))
-    fail(fmt::format("weight {}: must be above 0 and at most 10^6", demand.weight));
+  const auto is_rate = [](double value) { return value >= kLeastSetRate && value <= kMostSetRate; };
+  if (demand.rate_per_s && !is_rate(*demand.rate_per_s))
+    fail(fmt::format("rate {} per second: must be from 10^-6 to 10^6", *demand.rate_per_s));
+  if (!is_rate(demand.weight))
+    fail(fmt::format("weight {}: must be from 10^-6 to 10^6", demand.weight));
   if (demand.max_latency && *demand.max_latency <= Nanoseconds(0))
     fail("the latency must be above 0");
 }

@@ -102,12 +102,15 @@ class TopologyPlanner {
     bound_ns_ = std::max(bound_ns_, few.bounds().least_period_ns(devices_));
     latency_bound_ns_ =
         std::max<std::int64_t>(few.bounds().least_sum_ns(0, few.size() - 1, devices_), 0);
-    for (const PlacedPools& part : parts_near_entry()) improve(few, part, kWorkOfPart, false);
-    improve(few, kinds_.placed, kWorkOfFew, false);
+    const std::uint32_t replicas = options_.max_replicas;
+    for (const PlacedPools& part : parts_near_entry())
+      improve(few, part, {kWorkOfPart, replicas, false});
+    improve(few, kinds_.placed, {kWorkOfFew, replicas, false});
     if (!shared.is_large()) {
       const SharedStages::Listed& listed = shared.listed();
-      improve(*listed.stages, kinds_.placed, kWorkOfAll, listed.gaps.empty());
+      improve(*listed.stages, kinds_.placed, {kWorkOfAll, replicas, listed.gaps.empty()});
     }
+    if (stopped_) improve_with_less(few);
     if (!best_) throw_too_slow();
     const std::int64_t bound_ns = by_latency() ? latency_bound_ns_ : bound_ns_;
     best_->bound = {Nanoseconds(std::min(bound_ns, objective_time(*best_).count())), false,
@@ -155,16 +158,50 @@ class TopologyPlanner {
     return parts;
   }
 
-  // Searches a lattice. If it is that of all ideals, and `placed` are all devices, this raises the
-  // bound.
-  void improve(const LatticeStages& stages, const PlacedPools& placed, std::uint64_t most_work,
-               bool is_complete) {
-    NetworkSearch search(stages, placed, topology_, options_.max_replicas, most_work);
-    if (by_latency()) return improve_latency(search, stages, is_complete);
+  struct Effort {
+    std::uint64_t most_work = 0;
+    std::uint32_t max_replicas = 0;
+    bool is_complete = false;  // all ideals and devices: the search raises the bound
+  };
+
+  void improve(const LatticeStages& stages, const PlacedPools& placed, const Effort& effort) {
+    NetworkSearch search(stages, placed, topology_, effort.max_replicas, effort.most_work);
+    if (by_latency()) return improve_latency(search, stages, effort.is_complete);
     const std::int64_t known_ns = best_ ? best_->predicted.bottleneck.count() : kUnlimited;
     const auto found = search.fastest(std::min(bound_ns_, known_ns), known_ns, latency_limit_ns());
     if (found.pipeline) take(stages, *found.pipeline);
-    if (is_complete) bound_ns_ = std::max(bound_ns_, found.proven_ns);
+    if (effort.is_complete) bound_ns_ = std::max(bound_ns_, found.proven_ns);
+    stopped_ = bound_ns_ < (best_ ? best_->predicted.bottleneck.count() : kUnlimited);
+  }
+
+  // After a search of too much work: the same with fewer devices and replicas, which takes less
+  // work. The plan is then at least as good as those on parts of the topology.
+  void improve_with_less(const LatticeStages& few) {
+    const std::uint32_t limit = options_.max_replicas == 0 ? devices_ : options_.max_replicas;
+    for (const std::uint32_t replicas : {1U, 2U, limit}) {
+      if (replicas > limit) continue;
+      for (const PlacedPools& part : reduced_parts())
+        improve(few, part, {kWorkOfPart, replicas, false});
+      improve(few, kinds_.placed, {kWorkOfFew, replicas, false});
+    }
+  }
+
+  // The first 1, 2, ... groups of devices, then at most 1, 2, ... devices of each group.
+  [[nodiscard]] std::vector<PlacedPools> reduced_parts() const {
+    std::vector<PlacedPools> parts;
+    const auto& pools = kinds_.placed.pools;
+    for (std::size_t used = 1; used < pools.size(); ++used) {
+      PlacedPools part = kinds_.placed;
+      for (std::size_t pool = used; pool < pools.size(); ++pool) part.pools[pool].count = 0;
+      parts.push_back(std::move(part));
+    }
+    const std::uint32_t largest = std::ranges::max(pools, {}, &DevicePool::count).count;
+    for (std::uint32_t most = 1; most < largest; ++most) {
+      PlacedPools part = kinds_.placed;
+      for (DevicePool& pool : part.pools) pool.count = std::min(pool.count, most);
+      parts.push_back(std::move(part));
+    }
+    return parts;
   }
 
   void improve_latency(NetworkSearch& search, const LatticeStages& stages, bool is_complete) {
@@ -174,8 +211,9 @@ class TopologyPlanner {
       if (!found) return;
       take(stages, *found);
       if (is_complete) latency_bound_ns_ = search.pace(*found).latency_ns;
+      stopped_ = false;
     } catch (const TooMuchWork&) {
-      // The result is the best until then.
+      stopped_ = true;  // the result is the best until then
     }
   }
 
@@ -237,6 +275,7 @@ class TopologyPlanner {
   std::uint32_t devices_;
   std::int64_t bound_ns_ = 0;  // of the time between two results
   std::int64_t latency_bound_ns_ = 0;
+  bool stopped_ = false;  // the last search did not prove its result
   std::optional<Plan> best_;
 };
 

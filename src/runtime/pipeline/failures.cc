@@ -27,7 +27,10 @@ std::string Failures::take_over(std::size_t lost,
                                       device.name, reason));
     return "none, the input is the cause";
   }
-  std::string fallback = find_fallback(lost, reason);
+  // An input that failed on several devices may be the cause. Its last attempt is not made on the
+  // device of another model.
+  const bool may_borrow = !input || input->attempts + 1 < options_.most_attempts;
+  std::string fallback = find_fallback(lost, reason, may_borrow);
   if (!fallback.empty()) return fallback;
   fail_at(device.stage,
           fmt::format("{}: no device is left to run it; the last one, {}, was lost: {}", segment,
@@ -48,7 +51,7 @@ std::string Failures::borrow_for(std::size_t lost, const std::string& reason) {
   return name;
 }
 
-std::string Failures::find_fallback(std::size_t lost, const std::string& reason) {
+std::string Failures::find_fallback(std::size_t lost, const std::string& reason, bool may_borrow) {
   const std::size_t stage = devices_[lost].stage;
   if (must_replan_) return "the new plan in progress";
   if (segments_[stage].host != nullptr) return {};
@@ -59,8 +62,10 @@ std::string Failures::find_fallback(std::size_t lost, const std::string& reason)
     devices_[spare].stage = stage;
     return fmt::format("spare device {}", devices_[spare].name);
   }
-  if (const std::string name = borrow_for(lost, reason); !name.empty())
-    return fmt::format("borrowed device {}", name);
+  if (may_borrow) {
+    if (const std::string name = borrow_for(lost, reason); !name.empty())
+      return fmt::format("borrowed device {}", name);
+  }
   if (left > 0) return fmt::format("the other devices of the stage ({})", left);
   const std::size_t living = devices_.living().size();
   if (!options_.replan || living == 0) return {};

@@ -57,7 +57,8 @@ class Failures {
   [[nodiscard]] std::string take_over(std::size_t lost,
                                       const std::optional<Scheduler::Interrupted>& input,
                                       const std::string& reason);
-  [[nodiscard]] std::string find_fallback(std::size_t lost, const std::string& reason);
+  [[nodiscard]] std::string find_fallback(std::size_t lost, const std::string& reason,
+                                          bool may_borrow);
   // Asks for a device of others for the segment of the lost one. Returns its name; empty: none.
   [[nodiscard]] std::string borrow_for(std::size_t lost, const std::string& reason);
   // Ends the pipeline with an error. Only inputs that have passed the stage are still delivered.

@@ -90,7 +90,8 @@ class LeasedBackend : public Backend {
 bool is_better(const Merit& a, const Merit& b) {
   constexpr double kRounding = 1e-9;
   const auto differ = [](double one, double other) {
-    return one != other && !(std::abs(one - other) <= kRounding * std::abs(other));
+    if (std::isinf(one) || std::isinf(other)) return one != other;
+    return std::abs(one - other) > kRounding * std::abs(other);
   };
   if (differ(a.demanded, b.demanded)) return a.demanded > b.demanded;
   if (differ(a.free, b.free)) return a.free > b.free;
@@ -137,6 +138,14 @@ std::vector<PipelineDevice> Lender::devices_of(std::uint32_t model) {
 
 PipelineOptions Lender::options_of(std::uint32_t model) {
   PipelineOptions result = options_.pipeline;
+  // An inference may wait for those of other models.
+  const Nanoseconds wait = load_.plan().models[model].latency;
+  const double scaled_ns = static_cast<double>(wait.count()) * options_.time_scale.value_or(1);
+  if (result.watchdog.count() > 0)
+    result.watchdog = scaled_ns < static_cast<double>((kLongestWait - wait).count())
+                          ? std::min(kLongestWait, result.watchdog) +
+                                Nanoseconds(static_cast<std::int64_t>(scaled_ns))
+                          : kLongestWait;
   const auto self = shared_from_this();
   result.borrow = [self, model](const DeviceLoss& loss) { return self->borrow(model, loss); };
   if (models_[model].model != nullptr)
@@ -155,14 +164,18 @@ std::span<const std::byte> Lender::file_of(const Lease& lease,
   const auto file = files.find(lease.tpu);
   // The file is for the stage that the set planned there.
   const Placement& placement = placements_[lease.model];
+  const auto stage = placement.stages.find(lease.tpu);
   const bool is_as_planned =
-      placement.plan == nullptr && file != files.end() && placement.stages.contains(lease.tpu);
+      placement.plan == nullptr && file != files.end() && stage != placement.stages.end() &&
+      planned_resident(load_.plan(), lease.model, stage->second, lease.tpu) != nullptr;
   return is_as_planned ? file->second.model : segment;
 }
 
 std::optional<SimulatedUse> Lender::simulated_use(const Lease& lease) const {
   if (!options_.time_scale) return std::nullopt;
   const std::lock_guard lock(mutex_);
+  // After a new plan that leaves a device idle, a pipeline may take it as its spare.
+  if (!placements_[lease.model].stages.contains(lease.tpu)) return std::nullopt;
   const SetLoad::Use use = load_.use(placements_, lease.model, lease.tpu);
   const auto scaled = [&](Nanoseconds time) {
     return Nanoseconds(
@@ -214,9 +227,6 @@ Lender::Change Lender::best_change(std::uint32_t model, std::uint32_t stage,
   Change best{without};
   Merit most = runs_without ? load_.merit(without, is_lost) : Merit{};
   const auto consider = [&](Change change) {
-    Placement& placement = change.placements[model];
-    placement.tpus.push_back(*change.tpu);
-    placement.stages[*change.tpu] = stage;
     const Merit merit = load_.merit(change.placements, is_lost);
     if (!is_better(merit, most)) return;
     most = merit;
@@ -224,22 +234,27 @@ Lender::Change Lender::best_change(std::uint32_t model, std::uint32_t stage,
   };
   const bool has_all = runs_without && most.demanded >= 1 &&
                        load_.plan().models[model].demand.rate_per_s.has_value();
-  for (std::uint32_t t = 0; t < devices_.size(); ++t) {
-    if (is_lost[t] || placements_[model].stages.contains(t)) continue;
+  // What the model had before the loss, with this device in place of the lost one.
+  const auto with = [&](std::uint32_t tpu) {
+    Change change{placements_, tpu};
+    Placement& placement = change.placements[model];
+    std::erase_if(placement.tpus, [&](std::uint32_t of) { return is_lost[of]; });
+    std::erase_if(placement.stages, [&](const auto& of) { return is_lost[of.first]; });
+    placement.tpus.push_back(tpu);
+    placement.stages[tpu] = stage;
+    return change;
+  };
+  std::vector<std::uint32_t> candidates;
+  for (std::uint32_t t = 0; t < devices_.size(); ++t)
+    if (!is_lost[t] && !placements_[model].stages.contains(t)) candidates.push_back(t);
+  for (const std::uint32_t t : candidates)
+    if (users_of(t).empty()) return with(t);
+  if (has_all) return best;
+  for (const std::uint32_t t : candidates) {
+    consider(with(t));
     const auto users = users_of(t);
-    if (!users.empty() && has_all) continue;
-    // What the model had before the loss, with this device in place of the lost one.
-    Change beside{placements_, t};
-    std::erase_if(beside.placements[model].tpus, [&](std::uint32_t of) { return is_lost[of]; });
-    std::erase_if(beside.placements[model].stages,
-                  [&](const auto& of) { return is_lost[of.first]; });
-    Change instead = beside;
-    if (users.empty()) {
-      consider(beside);
-      return best;
-    }
-    consider(std::move(beside));
     if (users.size() > 1) continue;
+    Change instead = with(t);
     instead.donor = users[0];
     if (load_.remove(instead.placements[users[0]], users[0], t)) consider(std::move(instead));
   }

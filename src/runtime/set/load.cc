@@ -17,15 +17,15 @@ std::size_t copies_of(const Placement& placement, std::uint32_t stage) {
       std::ranges::count_if(placement.stages, [&](const auto& of) { return of.second == stage; }));
 }
 
-// The stage that the set planned for a model on a TPU.
-const Resident* planned_resident(const SetPlan& plan, std::uint32_t model, std::uint32_t tpu) {
+}  // namespace
+
+const Resident* planned_resident(const SetPlan& plan, std::uint32_t model, std::uint32_t stage,
+                                 std::uint32_t tpu) {
   if (tpu >= plan.tpus.size()) return nullptr;
   for (const Resident& resident : plan.tpus[tpu].residents)
-    if (resident.model == model) return &resident;
+    if (resident.model == model && resident.stage == stage) return &resident;
   return nullptr;
 }
-
-}  // namespace
 
 SetLoad::SetLoad(const SetPlan& plan, std::vector<std::shared_ptr<const Model>> models)
     : plan_(plan),
@@ -56,7 +56,7 @@ SetLoad::Use SetLoad::use(const Placements& placements, std::uint32_t model,
     return Nanoseconds(std::llround(seconds * 1e9));
   };
   const bool is_swapped = has_stranger(placements, tpu);
-  const Resident* planned = planned_resident(plan_, model, tpu);
+  const Resident* planned = planned_resident(plan_, model, stage, tpu);
   if (planned != nullptr && placement.plan == nullptr)
     return {planned->time, is_swapped ? reload(planned->on_chip_bytes) : planned->reload};
   const Stage& alone = plan_of(placement, model).stages[stage];
@@ -67,9 +67,11 @@ bool SetLoad::has_stranger(const Placements& placements, std::uint32_t tpu) cons
   std::size_t users = 0;
   bool has_one = false;
   for (std::uint32_t m = 0; m < placements.size(); ++m) {
-    if (!placements[m].stages.contains(tpu)) continue;
+    const auto stage = placements[m].stages.find(tpu);
+    if (stage == placements[m].stages.end()) continue;
     ++users;
-    has_one |= placements[m].plan != nullptr || planned_resident(plan_, m, tpu) == nullptr;
+    has_one |=
+        placements[m].plan != nullptr || planned_resident(plan_, m, stage->second, tpu) == nullptr;
   }
   return has_one && users > 1;
 }

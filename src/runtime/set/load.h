@@ -21,6 +21,10 @@ struct Placement {
 };
 using Placements = std::vector<Placement>;  // by model
 
+// Returns the stage of a model if the set planned it on a TPU, otherwise null.
+[[nodiscard]] const Resident* planned_resident(const SetPlan& plan, std::uint32_t model,
+                                               std::uint32_t stage, std::uint32_t tpu);
+
 // How well demands are met.
 struct Merit {
   double demanded = 0;  // the least share of a demanded rate that is possible, at most 1

@@ -37,6 +37,8 @@ void check_run(const SetPlan& plan, const std::vector<SetRunModel>& models,
                               format_count(planned.plan.stages.size(), "stage")));
     if (models[m].model != nullptr) check_plan_matches(planned.plan, *models[m].model);
   }
+  if (std::ranges::any_of(devices, [](const PipelineDevice& of) { return of.backend == nullptr; }))
+    throw Error(ErrorCode::kInvalidArgument, "a device of the set has no backend");
   if (devices.size() < devices_needed(plan))
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("the set uses {}, but {} given",
@@ -57,6 +59,10 @@ std::vector<SetRunModel> set_run_models(const SetPlan& plan,
 SetRun::SetRun(const SetPlan& plan, std::vector<SetRunModel> models,
                std::vector<PipelineDevice> devices, SetRunOptions options) {
   check_run(plan, models, devices);
+  constexpr double kMostTimeScale = 1e6;
+  if (options.time_scale && !(*options.time_scale >= 0 && *options.time_scale <= kMostTimeScale))
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("time scale {}: must be from 0 to {}",
+                                                         *options.time_scale, kMostTimeScale));
   lender_ =
       std::make_shared<Lender>(plan, std::move(models), std::move(devices), std::move(options));
   for (std::uint32_t m = 0; m < plan.models.size(); ++m)

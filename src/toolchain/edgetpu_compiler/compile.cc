@@ -88,14 +88,20 @@ CompilerFailure wrong_result(std::string message) {
           "check that the command runs edgetpu_compiler, and that it sees the same folders", false};
 }
 
-// The part of the compiler's output that is about one of several models: it begins with the line
-// that names the file. The lines before the first of these lines are about all.
+// Returns the part of the compiler's output that is about one of several models, and the lines
+// before the first part, which are about all. A part begins with the line that names the model's
+// path. Returns the whole output if no part is about the file.
 std::string section_of(const std::string& output, const std::string& file) {
   constexpr std::string_view kBegin = "Input model: ";
-  const auto begin = output.find(std::string(kBegin) + file);
-  if (begin == std::string::npos) return output;
-  const auto end = output.find(kBegin, begin + 1);
-  return output.substr(0, output.find(kBegin)) + output.substr(begin, end - begin);
+  const auto first = output.find(kBegin);
+  for (auto begin = first; begin != std::string::npos; begin = output.find(kBegin, begin + 1)) {
+    const auto name = begin + kBegin.size();
+    const fs::path path = output.substr(name, output.find('\n', name) - name);
+    if (path.filename() != file) continue;
+    const auto end = output.find(kBegin, begin + 1);
+    return output.substr(0, first) + output.substr(begin, end - begin);
+  }
+  return output;
 }
 
 // Whether all files have one of their caching tokens in common. Files without any cache nothing, or

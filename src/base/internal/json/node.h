@@ -59,6 +59,15 @@ class Node {
     }
   }
 
+  // Throws if the document says that it is of another kind than "segue.plan", "segue.set", ...
+  void expect_kind(std::string_view kind) const {
+    if (!value_.is_object() || !value_.contains("schema") || !value_["schema"].is_string()) return;
+    const auto schema = value_["schema"].get<std::string>();
+    if (schema.starts_with("segue.") && schema.substr(0, schema.find('/')) != kind)
+      fail(fmt::format(R"(is of schema "{}", but "{}" is needed here; name another file)", schema,
+                       kind));
+  }
+
   [[nodiscard]] Node operator[](const std::string& key) const { return child(key); }
 
   [[nodiscard]] bool has(const std::string& key) const { return value_.contains(key); }
