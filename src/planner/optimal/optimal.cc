@@ -176,25 +176,25 @@ std::size_t slowest_kind(const Graph& graph, std::span<const DevicePool> pools) 
   return static_cast<std::size_t>(std::ranges::max_element(pools, {}, time_on) - pools.begin());
 }
 
-// If the search over several kinds is too large: the better one of a few horizontal cuts on all
-// devices, and of the result without the slowest kind, which has fewer choices.
-OptimalSegmentation along_few_cuts_or_kinds(const SharedStages& shared,
+// After a search over several kinds that proved nothing: the better one of its result, and of that
+// without the slowest kind, which has fewer choices.
+OptimalSegmentation or_without_slowest_kind(OptimalSegmentation result, const Graph& graph,
                                             std::span<const DevicePool> pools,
                                             const OptimalOptions& options) {
-  OptimalSegmentation result = along_few_cuts(shared, pools, options);
-  if (pools.size() == 1) return result;
-  const std::size_t slowest = slowest_kind(shared.graph(), pools);
+  if (pools.size() == 1 || result.bound.is_proven) return result;
+  const std::size_t slowest = slowest_kind(graph, pools);
   std::vector<DevicePool> fewer(pools.begin(), pools.end());
   fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(slowest));
+  const auto objective = [&](const OptimalSegmentation& one) {
+    return options.objective == Objective::kLatency ? one.latency : one.bottleneck;
+  };
   try {
-    OptimalSegmentation other = segment_optimal(shared.graph(), fewer, options);
-    const auto objective = [&](const OptimalSegmentation& one) {
-      return options.objective == Objective::kLatency ? one.latency : one.bottleneck;
-    };
+    OptimalSegmentation other = segment_optimal(graph, fewer, options);
     if (objective(other) >= objective(result)) return result;
     for (PoolCounts& counts : other.devices)
       counts.insert(counts.begin() + static_cast<std::ptrdiff_t>(slowest), 0);
     other.bound = result.bound;
+    other.bound.value = std::min(other.bound.value, objective(other));
     other.bound.is_proven = other.bound.value == objective(other);
     return other;
   } catch (const Error& error) {
@@ -318,7 +318,7 @@ OptimalSegmentation with_labels(const SharedStages& shared, std::span<const Devi
     if (work_of(shared.orders().size(), pools, options) > kMostWork) throw TooMuchWork();
     orders.run({});
   } catch (const TooMuchWork&) {
-    return along_few_cuts_or_kinds(shared, pools, options);
+    return along_few_cuts(shared, pools, options);
   }
   const SharedStages::Listed& listed = shared.listed();
   if (!listed.gaps.empty() || work_of(listed.stages->size(), pools, options) > kMostWork) {
@@ -343,7 +343,8 @@ OptimalSegmentation segment_with(const SharedStages& shared, std::span<const Dev
   const bool is_even = is_of_pace && !pools[0].shares_link;
   if (is_even && !shared.is_large()) return at_best_pace(shared, pools, options);
   if (!shared.is_large()) {
-    OptimalSegmentation result = with_labels(shared, pools, options);
+    OptimalSegmentation result = or_without_slowest_kind(with_labels(shared, pools, options),
+                                                         shared.graph(), pools, options);
     // Devices with exclusive links are at least as fast.
     if (is_of_pace && !result.bound.is_proven) {
       const DevicePool apart{pools[0].device, pools[0].count, false};
