@@ -146,7 +146,9 @@ class OptimalPlanner {
 /// dropped. A resource is counted once the best pipeline without it exceeds it. Equal leaves of the
 /// tree are used in order. The period is bisected from a lower bound, the optimum without a network
 /// (equal devices) or that of the work alone, up to the best of simpler searches: Google's cuts in
-/// order, a few horizontal cuts, and parts of the topology near the entry.
+/// order, a few horizontal cuts, and parts of the topology near the entry. The search counts
+/// operators on the host on their devices alone, and predictions also on the processor of the node.
+/// If the work ends it, fewer groups, devices and replicas are tried.
 ///
 /// Complexity: for n ideals, p places and l labels per place, O(n^2 * choices of devices * p * l)
 /// per period. l is bounded only by the number of ways to spend the devices, so the work is
