@@ -29,6 +29,9 @@ def topology_of_cluster(resource: str, device: str) -> dict[str, Any]:
     alive = sorted(nodes(), key=lambda node: (str(node["NodeManagerAddress"]), str(node["NodeID"])))
     here = ray.get_runtime_context().get_node_id()
     names = _names(alive)
+    switch = SWITCH
+    while switch in names.values():
+        switch += "_"
     written: list[dict[str, Any]] = []
     links: list[dict[str, Any]] = []
     for node in alive:
@@ -41,15 +44,15 @@ def topology_of_cluster(resource: str, device: str) -> dict[str, Any]:
         if count > 0:
             written[-1]["devices"] = f"{count}x{device}"
         if node["NodeID"] != here:
-            links.append({"between": [name, SWITCH], "bytes_per_s": bytes_per_s,
+            links.append({"between": [name, switch], "bytes_per_s": bytes_per_s,
                           "latency_ns": latency_ns})  # fmt: skip
     if not any("devices" in node for node in written):
         raise Error(f"no node of the cluster has the resource {resource}; start nodes with it "
                     "(docs/cluster.md)", "device")  # fmt: skip
     if links:
-        written.append({"name": SWITCH})
+        written.append({"name": switch})
         # What every node reaches alone is what the link of this host carries at least.
-        links.insert(0, {"between": [names[here], SWITCH],
+        links.insert(0, {"between": [names[here], switch],
                          "bytes_per_s": max(link["bytes_per_s"] for link in links),
                          "latency_ns": 0})  # fmt: skip
     return {"schema": "segue.topology/1", "nodes": written, "links": links,

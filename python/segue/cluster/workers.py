@@ -73,7 +73,7 @@ class Workers:
         self._class = ray.remote(StageActor)
 
     def start(self, seats: Sequence[Seat]) -> list[Worker]:
-        """Starts a worker for each seat; raises Error with code device if there are too few devices."""
+        """Starts a worker for each seat; raises Error with code device if devices are missing."""
         workers: dict[int, Worker] = {}
         reasons: list[str] = []
         try:

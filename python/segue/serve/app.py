@@ -310,7 +310,8 @@ def _add_deepstack(app: FastAPI, services: Services) -> None:
     @app.api_route("/v1/vision/custom/list", methods=["GET", "POST"])
     async def models(request: Request) -> Response:
         await form_of(request)
-        return JSONResponse({"success": True, "models": [of.name for of in services], "command": "list"})
+        names = [of.name for of in services]
+        return JSONResponse({"success": True, "models": names, "command": "list"})
 
     @app.post("/v1/vision/detection")
     async def detection(request: Request) -> Response:
