@@ -277,8 +277,8 @@ std::string shortfall(const SetModel& model) {
   std::vector<std::string> parts;
   const ModelDemand& demand = model.demand;
   if (demand.rate_per_s && model.slack < 1)
-    parts.push_back(fmt::format("{:g}/s requested, {:.4g}/s possible", *demand.rate_per_s,
-                                *demand.rate_per_s * model.slack));
+    parts.push_back(fmt::format("{:g}/s requested, {:.4g}/s possible if all rates shrink alike",
+                                *demand.rate_per_s, *demand.rate_per_s * model.slack));
   if (demand.max_latency && model.latency > *demand.max_latency)
     parts.push_back(fmt::format(
         "latency of at most {} requested, {} predicted", format_time(*demand.max_latency),

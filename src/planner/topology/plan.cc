@@ -50,7 +50,7 @@ void check(const Kinds& kinds, const Graph& graph) {
   if (pools.size() > kMostPools)
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("the topology has {} groups of equal devices on a node; at most {} are "
-                            "supported",
+                            "supported: use fewer nodes, or fewer kinds of devices on them",
                             pools.size(), kMostPools));
   if (device_choices(pools) > kMostDeviceChoices)
     throw Error(ErrorCode::kInvalidArgument,
