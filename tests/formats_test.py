@@ -315,7 +315,10 @@ class Columns(unittest.TestCase):
         (folder / "s.ndjson").write_text(segue("sweep", "zoo:conv5-f32", "--tpus", "1..6"))
         compiled = segue("compile", parts, "--compiler-cmd", COMPILER, "--csv")
         plan = segue("plan", "zoo:resnet50", "--device", "1xedgetpu-usb3,1xedgetpu-pcie", "--csv")
-        return {"plan": plan, "split": split, "compile": compiled,
+        of_set = segue("plan", "--models", "zoo:conv5-f32:30/s,zoo:mobilenet@64", "--tpus", "2",
+                       "--csv", "-o", folder / "set.json")
+        return {"plan": plan, "split": split, "compile": compiled, "plan --models": of_set,
+                "run --plan": segue("run", "--plan", folder / "set.json", "--inputs", "2", "--csv"),
                 "plan --operators": segue("plan", MODEL, "--tpus", "2", "--operators", "--csv"),
                 "simulate": segue("simulate", MODEL, "--tpus", "2", "--csv"),
                 "run": segue("run", parts, "--inputs", "2", "--csv"),
@@ -340,10 +343,10 @@ class Columns(unittest.TestCase):
                 self.assertEqual(columns, documented[command])
                 if command != "paper accuracy":
                     self.assertEqual([c for c in columns if re.search("_(ms|us|s|mib|kib|%)$", c, re.I)
-                                      and c != "throughput_per_s"], [])
+                                      and not c.endswith("per_s")], [])
         commands = (ROOT / "docs" / "commands.md").read_text().split("\n## segue ")[1:]
         with_csv = {part.split("\n")[0] for part in commands if "`--csv`" in part}
-        self.assertEqual(with_csv, {re.sub(" (--operators|[A-Z]+)$", "", name) for name in printed})
+        self.assertEqual(with_csv, {re.sub(" (--[a-z]+|[A-Z]+)$", "", name) for name in printed})
 
 
 def on_terminal(columns, *arguments, folder=None):
