@@ -3,6 +3,7 @@
 #include <chrono>
 #include <thread>
 
+#include "runtime/time_scale.h"
 #include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/graph.h"
@@ -75,11 +76,7 @@ class SimulatedBackend : public Backend {
 
 std::unique_ptr<Backend> make_simulated_backend(std::shared_ptr<const Backend> computes,
                                                 const DeviceSpec& device, double time_scale) {
-  constexpr double kLargest = 1e6;
-  if (!(time_scale >= 0 && time_scale <= kLargest)) {
-    throw Error(ErrorCode::kInvalidArgument,
-                fmt::format("time scale {}: must be from 0 to {}", time_scale, kLargest));
-  }
+  check_time_scale(time_scale);
   return std::make_unique<SimulatedBackend>(std::move(computes), device, time_scale);
 }
 

@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <mutex>
 
+#include "device/edgetpu/internal/room.h"
 #include "segue/error.h"
 #include "segue/file.h"
 #include "segue/toolchain.h"
@@ -111,9 +111,7 @@ void adopt_memory(SetPlan& plan, Resident& resident, const Model& whole, const C
   resident.on_chip_bytes = log.on_chip_bytes;
   resident.host_bytes = log.host_bytes;
   resident.time = simulate_segment(graph, operators, report, device).total();
-  const double seconds =
-      static_cast<double>(log.on_chip_bytes) / device.timing.link_bytes_per_s.value;
-  resident.reload = is_swapped ? Nanoseconds(std::llround(seconds * 1e9)) : Nanoseconds(0);
+  resident.reload = is_swapped ? parameter_load_time(log.on_chip_bytes, device) : Nanoseconds(0);
 }
 
 void adopt_call(SetPlan& plan, const Call& call,

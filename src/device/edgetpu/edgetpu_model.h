@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "segue/cost.h"
 
@@ -12,5 +13,9 @@ namespace segue {
 
 [[nodiscard]] SegmentTime edgetpu_time(const Graph& graph, std::span<const OperatorId> operators,
                                        const MemoryReport& memory, const DeviceSpec& device);
+
+// Returns the operators that are not in `host`. Both are ascending.
+[[nodiscard]] std::vector<OperatorId> on_device(std::span<const OperatorId> operators,
+                                                std::span<const OperatorId> host);
 
 }  // namespace segue

@@ -10,13 +10,6 @@
 namespace segue {
 namespace {
 
-std::vector<OperatorId> on_device(std::span<const OperatorId> operators,
-                                  std::span<const OperatorId> on_host) {
-  std::vector<OperatorId> result;
-  std::ranges::set_difference(operators, on_host, std::back_inserter(result));
-  return result;
-}
-
 // Whether the segment receives a large map from the host (input_crowds_tile).
 bool is_crowded(const Model& model, std::span<const OperatorId> operators,
                 const DeviceSpec& device) {
@@ -50,6 +43,13 @@ void add_streaming(const Model& model, std::span<const OperatorId> operators,
 }
 
 }  // namespace
+
+std::vector<OperatorId> on_device(std::span<const OperatorId> operators,
+                                  std::span<const OperatorId> host) {
+  std::vector<OperatorId> result;
+  std::ranges::set_difference(operators, host, std::back_inserter(result));
+  return result;
+}
 
 Nanoseconds runner_hop(const Timing& timing) {
   return Nanoseconds(std::llround(timing.hop_ns.value * timing.host_slowdown.value));

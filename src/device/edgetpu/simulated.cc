@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -31,14 +32,6 @@ std::uint64_t capacity_of(const Model& model, std::span<const OperatorId> operat
     if (rows.at_input > most && reads_from_host(model, id, operators)) most = rows.at_input;
   }
   return parameter_capacity(device.memory, most);
-}
-
-// Returns the operators that run on the device.
-std::vector<OperatorId> without(std::span<const OperatorId> operators,
-                                std::span<const OperatorId> host) {
-  std::vector<OperatorId> ours;
-  std::ranges::set_difference(operators, host, std::back_inserter(ours));
-  return ours;
 }
 
 MemoryReport report_of(const Graph& graph, std::span<const OperatorId> operators,
@@ -81,7 +74,7 @@ class SimulatedCompiler : public Compiler {
                                      std::span<const OperatorId> operators) const override {
     const auto host = operators_on_host(graph, operators);
     return report_of(graph, operators, host, device_,
-                     capacity_of(graph.model(), without(operators, host), device_));
+                     capacity_of(graph.model(), on_device(operators, host), device_));
   }
 
   [[nodiscard]] DepthHostBytes depth_host_bytes(const Graph& graph) const override {
@@ -101,7 +94,7 @@ class SimulatedCompiler : public Compiler {
 
 std::uint64_t parameter_room(const Graph& graph, std::span<const OperatorId> operators,
                              const DeviceSpec& device) {
-  return capacity_of(graph.model(), without(operators, operators_on_host(graph, operators)),
+  return capacity_of(graph.model(), on_device(operators, operators_on_host(graph, operators)),
                      device);
 }
 
@@ -112,6 +105,11 @@ MemoryReport compile_in_room(const Graph& graph, std::span<const OperatorId> ope
 
 std::unique_ptr<Compiler> edgetpu_compiler(const DeviceSpec& device) {
   return std::make_unique<SimulatedCompiler>(device);
+}
+
+Nanoseconds parameter_load_time(std::uint64_t bytes, const DeviceSpec& device) {
+  const double seconds = static_cast<double>(bytes) / device.timing.link_bytes_per_s.value;
+  return Nanoseconds(std::llround(seconds * 1e9));
 }
 
 }  // namespace segue

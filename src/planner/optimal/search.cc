@@ -16,28 +16,12 @@ namespace {
 
 constexpr std::int64_t kNoLimit = PaceLimits::kNone;
 
-std::uint32_t total(const Allotment& devices) {
-  return std::accumulate(devices.begin(), devices.end(), std::uint32_t{0});
-}
-
-// Returns every choice of at most `most` devices, by number of devices.
-std::vector<Allotment> all_allotments(std::span<const DevicePool> pools, std::uint32_t most) {
-  std::vector<Allotment> result{Allotment{}};
-  for (std::size_t pool = 0; pool < pools.size(); ++pool) {
-    const std::size_t before = result.size();
-    for (std::size_t i = 0; i < before; ++i) {
-      for (std::uint32_t count = 1; count <= pools[pool].count; ++count) {
-        Allotment more = result[i];
-        more[pool] = static_cast<std::uint16_t>(count);
-        if (total(more) <= most) result.push_back(more);
-      }
-    }
-  }
-  std::ranges::sort(result, [](const Allotment& a, const Allotment& b) {
-    return std::pair(total(a), b) < std::pair(total(b), a);
+// Sorts choices by their number of devices.
+std::vector<Allotment> by_device_count(std::vector<Allotment> allotments) {
+  std::ranges::sort(allotments, [](const Allotment& a, const Allotment& b) {
+    return std::pair(device_count(a), b) < std::pair(device_count(b), a);
   });
-  result.erase(result.begin());  // the choice without a device
-  return result;
+  return allotments;
 }
 
 using EqualStages = EqualDevices<LatticeStages>;
@@ -51,6 +35,26 @@ PlannedStages to_pipeline(std::span<const EqualStages::Stage> stages) {
 
 }  // namespace
 
+std::uint32_t device_count(const Allotment& devices) {
+  return std::accumulate(devices.begin(), devices.end(), std::uint32_t{0});
+}
+
+std::vector<Allotment> all_allotments(std::span<const DevicePool> pools, std::uint32_t most) {
+  std::vector<Allotment> result{Allotment{}};
+  for (std::size_t pool = 0; pool < pools.size(); ++pool) {
+    const std::size_t before = result.size();
+    for (std::size_t i = 0; i < before; ++i) {
+      for (std::uint32_t count = 1; count <= pools[pool].count; ++count) {
+        Allotment more = result[i];
+        more[pool] = static_cast<std::uint16_t>(count);
+        if (device_count(more) <= most) result.push_back(more);
+      }
+    }
+  }
+  result.erase(result.begin());  // the choice without a device
+  return result;
+}
+
 PipelineSearch::PipelineSearch(const LatticeStages& stages, std::span<const DevicePool> pools,
                                std::uint32_t max_replicas)
     : stages_(stages),
@@ -62,7 +66,7 @@ PipelineSearch::PipelineSearch(const LatticeStages& stages, std::span<const Devi
       hop_ns_(runner_hop(pools).count()),
       has_shared_link_(std::ranges::any_of(pools, &DevicePool::shares_link)),
       full_(stages.size() - 1),
-      allotments_(pools.size() > 1 ? all_allotments(pools, max_replicas_)
+      allotments_(pools.size() > 1 ? by_device_count(all_allotments(pools, max_replicas_))
                                    : std::vector<Allotment>{}),
       pairs_(costs_),
       labels_(stages.size()),
@@ -82,7 +86,8 @@ bool PipelineSearch::is_minimal(const Allotment& devices, std::span<const IdealC
     if (devices[pool] == 0) continue;
     Allotment fewer = devices;
     --fewer[pool];
-    if (total(fewer) > 0 && stage_period_ns(shares_of(fewer, costs)) <= limit_ns) return false;
+    if (device_count(fewer) > 0 && stage_period_ns(shares_of(fewer, costs)) <= limit_ns)
+      return false;
   }
   return true;
 }
@@ -138,7 +143,7 @@ PipelineSearch::Parts PipelineSearch::parts_of(const Layout& layout, const Allot
 }
 
 PaceLimits PipelineSearch::pace(const PlannedStages& pipeline) const {
-  const bool has_hops = pipeline.size() > 1 || total(pipeline[0].devices) > 1;
+  const bool has_hops = pipeline.size() > 1 || device_count(pipeline[0].devices) > 1;
   std::vector<StageUses> stages;
   for (const PlannedStage& stage : pipeline) {
     StageUses& uses = stages.emplace_back();
@@ -214,7 +219,7 @@ PipelineSearch::Rest PipelineSearch::with_stage(const Rest& rest, const PlannedS
                                                 std::span<const IdealCosts::Cost> costs) {
   std::size_t pool = 0;
   while (stage.devices[pool] == 0) ++pool;
-  return {rest.devices + total(stage.devices), rest.stages + 1,
+  return {rest.devices + device_count(stage.devices), rest.stages + 1,
           rest.host_bytes + costs[pool].host_bytes};
 }
 

@@ -22,6 +22,13 @@ inline constexpr std::size_t kMostPools = 8;
 // The number of devices of each pool that run one stage.
 using Allotment = std::array<std::uint16_t, kMostPools>;
 
+[[nodiscard]] std::uint32_t device_count(const Allotment& devices);
+
+// Returns every choice of 1 to `most` devices. Choices without devices of the last pools come
+// first.
+[[nodiscard]] std::vector<Allotment> all_allotments(std::span<const DevicePool> pools,
+                                                    std::uint32_t most);
+
 struct PlannedStage {
   std::size_t from = 0;  // ideals
   std::size_t to = 0;

@@ -104,8 +104,9 @@ SetModel parse_model(const Node& node, const Json& plan, const std::string& labe
 SetTpu parse_tpu(const Node& node) {
   node.expect_keys({"sharing", "utilisation", "residents"});
   constexpr std::array kKinds{Sharing::kOwn, Sharing::kCached, Sharing::kSwapped};
-  constexpr std::array<std::string_view, 3> kNames{"own", "cached", "swapped"};
-  const std::string name = node["sharing"].choice(kNames);
+  std::array<std::string_view, kKinds.size()> names;
+  std::ranges::transform(kKinds, names.begin(), [](Sharing kind) { return to_string(kind); });
+  const std::string name = node["sharing"].choice(names);
   SetTpu result;
   for (const Sharing kind : kKinds)
     if (to_string(kind) == name) result.sharing = kind;

@@ -1,7 +1,6 @@
 #include "planner/set/layouts.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "device/edgetpu/internal/room.h"
 #include "planner/no_plan.h"
@@ -38,11 +37,9 @@ const PlacedStage& SetStage::in(std::uint64_t room) const {
 
 PlacedStage SetStage::place(std::uint64_t room) const {
   const MemoryReport memory = compile_in_room(graph_, operators_, device_, room);
-  const double reload_ns =
-      static_cast<double>(memory.on_chip_bytes) / device_.timing.link_bytes_per_s.value * 1e9;
   return {memory.on_chip_bytes, memory.host_bytes,
           simulate_segment(graph_, operators_, memory, device_),
-          Nanoseconds(std::llround(reload_ns))};
+          parameter_load_time(memory.on_chip_bytes, device_)};
 }
 
 SetChoices::SetChoices(const Graph& graph, const ModelDemand& demand, const DevicePool& pool)

@@ -1,7 +1,6 @@
 #include "planner/topology/network_search.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "segue/cost.h"
 #include "segue/stop.h"
@@ -10,28 +9,6 @@ namespace segue {
 namespace {
 
 constexpr std::int64_t kNoLimit = PaceLimits::kNone;
-
-std::uint32_t total(const Allotment& devices) {
-  return std::accumulate(devices.begin(), devices.end(), std::uint32_t{0});
-}
-
-// Every choice of at most `most` devices, by number of devices.
-std::vector<Allotment> all_allotments(std::span<const DevicePool> pools, std::uint32_t most) {
-  std::vector<Allotment> result{Allotment{}};
-  for (std::size_t pool = 0; pool < pools.size(); ++pool) {
-    const std::size_t before = result.size();
-    for (std::size_t i = 0; i < before; ++i) {
-      for (std::uint32_t count = 1; count <= pools[pool].count; ++count) {
-        Allotment more = result[i];
-        more[pool] = static_cast<std::uint16_t>(count);
-        if (total(more) <= most) result.push_back(more);
-      }
-    }
-  }
-  std::ranges::stable_sort(result, {}, total);
-  result.erase(result.begin());  // the choice without a device
-  return result;
-}
 
 }  // namespace
 
@@ -49,6 +26,8 @@ NetworkSearch::NetworkSearch(const LatticeStages& stages, const PlacedPools& pla
       allotments_(all_allotments(placed.pools, max_replicas_)),
       labels_(stages.size()),
       least_devices_(stages.size()) {
+  const auto count = [](const Allotment& devices) { return device_count(devices); };
+  std::ranges::stable_sort(allotments_, {}, count);
   std::erase_if(allotments_,
                 [&](const Allotment& devices) { return !equal_nodes_.may_be_in_order(devices); });
   entry_ = intern(law_.entry());
@@ -113,7 +92,7 @@ bool NetworkSearch::is_minimal(const Allotment& devices, const Shares& shares,
     if (devices[pool] == 0) continue;
     Shares fewer = shares;
     --fewer[pool].devices;
-    if (total(devices) > 1 && stage_period_ns(in_use(fewer)) <= limit_ns) return false;
+    if (device_count(devices) > 1 && stage_period_ns(in_use(fewer)) <= limit_ns) return false;
   }
   return true;
 }
@@ -210,7 +189,7 @@ void NetworkSearch::extend(const PaceLimits& limits, std::size_t from, std::size
   const auto costs = pairs_->costs(from, position);
   for (std::size_t a = 0; a < allotments_.size(); ++a) {
     const Allotment& devices = allotments_[a];
-    const std::uint32_t count = total(devices);
+    const std::uint32_t count = device_count(devices);
     if (count > most || (by_latency_ && count > 1)) break;
     Candidate candidate{{from, to, devices}, shares_of(devices, costs), 0, {}};
     const auto shares = in_use(candidate.shares);
@@ -256,7 +235,7 @@ void NetworkSearch::fill(const PaceLimits& limits) {
     for (std::size_t position = 0; position < count; ++position) extend(limits, from, position);
     for (auto& labels : building_) {
       for (const Label& label : labels)
-        least_devices_[from] = std::min(least_devices_[from], total(label.used));
+        least_devices_[from] = std::min(least_devices_[from], device_count(label.used));
       labels_[from].insert(labels_[from].end(), labels.begin(), labels.end());
       labels.clear();
     }
@@ -302,7 +281,7 @@ std::vector<std::int64_t> NetworkSearch::busy_ns(const PlannedStages& pipeline) 
 
 PaceLimits NetworkSearch::pace(const PlannedStages& pipeline) const {
   PaceLimits result{std::ranges::max(busy_ns(pipeline)), 0};
-  const bool has_hops = pipeline.size() > 1 || total(pipeline[0].devices) > 1;
+  const bool has_hops = pipeline.size() > 1 || device_count(pipeline[0].devices) > 1;
   NetworkLaw::Place before = law_.entry();
   for (const PlannedStage& stage : pipeline) {
     std::vector<IdealCosts::Cost> costs;

@@ -138,14 +138,15 @@ std::vector<PipelineDevice> Lender::devices_of(std::uint32_t model) {
 
 PipelineOptions Lender::options_of(std::uint32_t model) {
   PipelineOptions result = options_.pipeline;
-  // An inference may wait for those of other models.
-  const Nanoseconds wait = load_.plan().models[model].latency;
-  const double scaled_ns = static_cast<double>(wait.count()) * options_.time_scale.value_or(1);
-  if (result.watchdog.count() > 0)
-    result.watchdog = scaled_ns < static_cast<double>((kLongestWait - wait).count())
-                          ? std::min(kLongestWait, result.watchdog) +
-                                Nanoseconds(static_cast<std::int64_t>(scaled_ns))
+  if (result.watchdog > Nanoseconds(0)) {
+    // An inference may wait for those of other models.
+    const auto wait_ns = static_cast<double>(load_.plan().models[model].latency.count());
+    const double limit_ns =
+        static_cast<double>(result.watchdog.count()) + wait_ns * options_.time_scale.value_or(1);
+    result.watchdog = limit_ns < static_cast<double>(kLongestWait.count())
+                          ? Nanoseconds(static_cast<std::int64_t>(limit_ns))
                           : kLongestWait;
+  }
   const auto self = shared_from_this();
   result.borrow = [self, model](const DeviceLoss& loss) { return self->borrow(model, loss); };
   if (models_[model].model != nullptr)

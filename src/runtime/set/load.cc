@@ -1,9 +1,9 @@
 #include "runtime/set/load.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
+#include "device/edgetpu/internal/room.h"
 #include "segue/error.h"
 #include "segue/planner.h"
 
@@ -51,10 +51,7 @@ SetLoad::Use SetLoad::use(const Placements& placements, std::uint32_t model,
                           std::uint32_t tpu) const {
   const Placement& placement = placements[model];
   const std::uint32_t stage = placement.stages.at(tpu);
-  const auto reload = [&](std::uint64_t bytes) {
-    const double seconds = static_cast<double>(bytes) / pool_.device.timing.link_bytes_per_s.value;
-    return Nanoseconds(std::llround(seconds * 1e9));
-  };
+  const auto reload = [&](std::uint64_t bytes) { return parameter_load_time(bytes, pool_.device); };
   const bool is_swapped = has_stranger(placements, tpu);
   const Resident* planned = planned_resident(plan_, model, stage, tpu);
   if (planned != nullptr && placement.plan == nullptr)

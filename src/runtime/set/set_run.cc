@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "runtime/set/lender.h"
+#include "runtime/time_scale.h"
 #include "segue/error.h"
 #include "segue/units.h"
 
@@ -59,10 +60,7 @@ std::vector<SetRunModel> set_run_models(const SetPlan& plan,
 SetRun::SetRun(const SetPlan& plan, std::vector<SetRunModel> models,
                std::vector<PipelineDevice> devices, SetRunOptions options) {
   check_run(plan, models, devices);
-  constexpr double kMostTimeScale = 1e6;
-  if (options.time_scale && !(*options.time_scale >= 0 && *options.time_scale <= kMostTimeScale))
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("time scale {}: must be from 0 to {}",
-                                                         *options.time_scale, kMostTimeScale));
+  if (options.time_scale) check_time_scale(*options.time_scale);
   lender_ =
       std::make_shared<Lender>(plan, std::move(models), std::move(devices), std::move(options));
   for (std::uint32_t m = 0; m < plan.models.size(); ++m)

@@ -18,4 +18,8 @@ namespace segue {
                                            std::span<const OperatorId> operators,
                                            const DeviceSpec& device, std::uint64_t room);
 
+// Returns the time to send parameters that stay on chip, as before the first inference after
+// another model.
+[[nodiscard]] Nanoseconds parameter_load_time(std::uint64_t bytes, const DeviceSpec& device);
+
 }  // namespace segue
