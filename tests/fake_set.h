@@ -1,11 +1,17 @@
 // Sets that are made by hand, with numbers that follow from times and rates.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "model_builder.h"
+#include "segue/runtime.h"
 #include "segue/set_run.h"
 
 namespace segue::testing {
@@ -45,6 +51,35 @@ inline std::vector<std::string> losses_of(const SetRun& set, std::size_t model) 
   for (const DeviceLoss& loss : set.pipeline(model)->statistics().losses)
     result.push_back(loss.device + ": " + loss.remedy);
   return result;
+}
+
+// A chain of 3x3 convolutions on 8x8 pixels.
+inline std::shared_ptr<const Model> conv_chain(const std::string& name, int layers, int channels) {
+  ModelBuilder b;
+  auto tensor = b.input("x", {1, 8, 8, channels});
+  for (int i = 0; i < layers; ++i) tensor = b.conv(tensor, "t" + std::to_string(i), channels, 3);
+  b.output(tensor);
+  return std::make_shared<const Model>(parse_model(b.bytes(), name));
+}
+
+// Runs random inputs through a pipeline and expects the results of the whole model, in order.
+inline void expect_whole_results(Pipeline& pipeline, const Model& whole, std::uint64_t inputs) {
+  const auto session =
+      make_cpu_backend({.libraries = {SEGUE_TEST_RUNTIME}})->open(whole.bytes(), whole.name());
+  std::jthread producer([&] {
+    for (std::uint64_t i = 0; i < inputs; ++i)
+      ASSERT_EQ(pipeline.push(random_inputs(pipeline.inputs(), i)), Flow::kOk);
+    pipeline.close();
+  });
+  PipelineResult result;
+  std::uint64_t next = 0;
+  for (; pipeline.pop(result) == Flow::kOk; ++next) {
+    const auto values = random_inputs(session->inputs(), next);
+    const std::vector<std::span<const std::byte>> spans(values.begin(), values.end());
+    ASSERT_EQ(result.number, next);
+    ASSERT_EQ(result.outputs, session->run(spans));
+  }
+  EXPECT_EQ(next, inputs);
 }
 
 }  // namespace segue::testing

@@ -7,6 +7,7 @@
 
 #include "environment.h"
 #include "expect.h"
+#include "fake_set.h"
 #include "model_builder.h"
 #include "segue/file.h"
 #include "segue/planner.h"
@@ -22,19 +23,13 @@
 namespace segue {
 namespace {
 
+using testing::conv_chain;
 using ::testing::ElementsAre;
 using testing::expect_error;
+using testing::expect_whole_results;
 using ::testing::HasSubstr;
 using testing::ScratchFolder;
 using testing::stand_in_compiler;
-
-std::shared_ptr<const Model> convs(const std::string& name, int layers, int channels) {
-  testing::ModelBuilder b;
-  auto tensor = b.input("x", {1, 8, 8, channels});
-  for (int i = 0; i < layers; ++i) tensor = b.conv(tensor, "t" + std::to_string(i), channels, 3);
-  b.output(tensor);
-  return std::make_shared<const Model>(parse_model(b.bytes(), name));
-}
 
 // "a" in two stages on TPUs 0 and 1, "b" whole on both, cached first.
 class SetCompile : public ::testing::Test {
@@ -75,7 +70,7 @@ class SetCompile : public ::testing::Test {
   }
 
   ScratchFolder scratch_;
-  std::vector<std::shared_ptr<const Model>> models_{convs("a", 6, 32), convs("b", 3, 32)};
+  std::vector<std::shared_ptr<const Model>> models_{conv_chain("a", 6, 32), conv_chain("b", 3, 32)};
   SetPlan plan_;
 };
 
@@ -234,24 +229,6 @@ TEST(CoCompile, FilesOfOneCallMustShareCachingToken) {
     EXPECT_THAT(of.failure->message, HasSubstr("different caching tokens"));
   }
   EXPECT_TRUE(compile({9})[0].succeeded());
-}
-
-void expect_whole_results(Pipeline& pipeline, const Model& whole, std::uint64_t inputs) {
-  const auto session =
-      make_cpu_backend({.libraries = {SEGUE_TEST_RUNTIME}})->open(whole.bytes(), whole.name());
-  std::jthread producer([&] {
-    for (std::uint64_t i = 0; i < inputs; ++i)
-      ASSERT_EQ(pipeline.push(random_inputs(pipeline.inputs(), i)), Flow::kOk);
-    pipeline.close();
-  });
-  PipelineResult result;
-  std::uint64_t next = 0;
-  for (; pipeline.pop(result) == Flow::kOk; ++next) {
-    const auto values = random_inputs(session->inputs(), next);
-    const std::vector<std::span<const std::byte>> spans(values.begin(), values.end());
-    ASSERT_EQ(result.outputs, session->run(spans));
-  }
-  EXPECT_EQ(next, inputs);
 }
 
 // In processes of the devices, each of which has both models open.

@@ -7,27 +7,20 @@
 
 #include "fake_backend.h"
 #include "fake_set.h"
-#include "model_builder.h"
 #include "segue/planner.h"
 #include "segue/set_run.h"
 
 namespace segue {
 namespace {
 
+using testing::conv_chain;
+using testing::expect_whole_results;
 using ::testing::HasSubstr;
 using testing::losses_of;
 using testing::set_of;
 
 std::shared_ptr<const Backend> set_cpu() {
   return make_cpu_backend({.libraries = {SEGUE_TEST_RUNTIME}});
-}
-
-std::shared_ptr<const Model> chain_model(const std::string& name, int layers, int channels) {
-  testing::ModelBuilder b;
-  auto tensor = b.input("x", {1, 8, 8, channels});
-  for (int i = 0; i < layers; ++i) tensor = b.conv(tensor, "t" + std::to_string(i), channels, 3);
-  b.output(tensor);
-  return std::make_shared<const Model>(parse_model(b.bytes(), name));
 }
 
 // A set of two models: "a" in two stages, "b" whole, with what both compute without a set.
@@ -51,25 +44,10 @@ class RealSet : public ::testing::Test {
   }
 
   void expect_results(SetRun& set, std::size_t model, std::uint64_t inputs) const {
-    const auto session = set_cpu()->open(models_[model]->bytes(), "whole");
-    Pipeline& pipeline = *set.pipeline(model);
-    std::jthread producer([&] {
-      for (std::uint64_t i = 0; i < inputs; ++i)
-        ASSERT_EQ(pipeline.push(random_inputs(pipeline.inputs(), i)), Flow::kOk);
-      pipeline.close();
-    });
-    PipelineResult result;
-    std::uint64_t next = 0;
-    for (; pipeline.pop(result) == Flow::kOk; ++next) {
-      const auto values = random_inputs(session->inputs(), next);
-      const std::vector<std::span<const std::byte>> spans(values.begin(), values.end());
-      ASSERT_EQ(result.number, next);
-      ASSERT_EQ(result.outputs, session->run(spans));
-    }
-    EXPECT_EQ(next, inputs);
+    expect_whole_results(*set.pipeline(model), *models_[model], inputs);
   }
 
-  std::vector<std::shared_ptr<const Model>> models_{chain_model("a", 6, 4), chain_model("b", 3, 8)};
+  std::vector<std::shared_ptr<const Model>> models_{conv_chain("a", 6, 4), conv_chain("b", 3, 8)};
   std::vector<std::unique_ptr<const Graph>> graphs_;
 };
 using SetRunOfModels = RealSet;

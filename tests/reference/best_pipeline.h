@@ -8,10 +8,10 @@
 #include <limits>
 #include <map>
 #include <memory>
-#include <set>
 #include <span>
 #include <vector>
 
+#include "reference/ideals.h"
 #include "segue/cost.h"
 #include "segue/device.h"
 #include "segue/graph.h"
@@ -33,7 +33,7 @@ class BestPipeline {
                                     std::llround(timing.hop_ns.value * timing.host_slowdown.value));
     }
     max_replicas_ = max_replicas == 0 ? devices_ : max_replicas;
-    find_ideals();
+    ideals_ = ideals_of(graph);
   }
 
   // Returns the smallest time between two results, or kNever if no pipeline has at most this
@@ -63,23 +63,6 @@ class BestPipeline {
     std::uint32_t used = 0;
     std::vector<std::int64_t> links;
   };
-
-  void find_ideals() {
-    std::set<unsigned> found{0};
-    std::vector<unsigned> open{0};
-    while (!open.empty()) {
-      const unsigned ideal = open.back();
-      open.pop_back();
-      for (std::size_t op = 0; op < graph_.operator_count(); ++op) {
-        if (ideal >> op & 1U) continue;
-        const auto writers = graph_.writers(operator_id(op));
-        const bool is_ready = std::ranges::all_of(
-            writers, [&](OperatorId writer) { return (ideal >> index(writer) & 1U) != 0; });
-        if (is_ready && found.insert(ideal | 1U << op).second) open.push_back(ideal | 1U << op);
-      }
-    }
-    ideals_.assign(found.begin(), found.end());
-  }
 
   Time time(unsigned operators, std::size_t pool) {
     const auto [entry, is_new] = times_.try_emplace({operators, pool});

@@ -1,6 +1,6 @@
 // The best pipeline on a topology by trying every one, and the law of topology.h read from its
-// text. Slow; shares no code with src/plan/network.cc and the planner but the times of single
-// segments.
+// text. Slow; shares no code with src/plan/internal/network.cc and the planner but the times of
+// single segments.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "reference/ideals.h"
 #include "segue/cost.h"
 #include "segue/graph.h"
 #include "segue/topology.h"
@@ -196,7 +197,7 @@ class BestOnTopology {
       devices += pool.count;
     }
     max_replicas_ = max_replicas == 0 ? devices : max_replicas;
-    find_ideals();
+    ideals_ = ideals_of(graph);
   }
 
   [[nodiscard]] std::size_t ideals() const { return ideals_.size(); }
@@ -207,23 +208,6 @@ class BestOnTopology {
   [[nodiscard]] double latency() { return search(true, std::numeric_limits<double>::max()); }
 
  private:
-  void find_ideals() {
-    std::set<unsigned> found{0};
-    std::vector<unsigned> open{0};
-    while (!open.empty()) {
-      const unsigned ideal = open.back();
-      open.pop_back();
-      for (std::size_t op = 0; op < graph_.operator_count(); ++op) {
-        if (ideal >> op & 1U) continue;
-        const bool is_ready = std::ranges::all_of(
-            graph_.writers(operator_id(op)),
-            [&](OperatorId writer) { return (ideal >> index(writer) & 1U) != 0; });
-        if (is_ready && found.insert(ideal | 1U << op).second) open.push_back(ideal | 1U << op);
-      }
-    }
-    ideals_.assign(found.begin(), found.end());
-  }
-
   // Bytes of the tensors that operators in the set or the caller write, and others read.
   [[nodiscard]] std::uint64_t boundary(unsigned done) const {
     const Model& model = graph_.model();
