@@ -222,6 +222,19 @@ TEST(TopologyPlan, FileKeepsNodesAndTraffic) {
   EXPECT_EQ(to_json(evaluate_plan(read, graph, pools)), text);
 }
 
+// A plan for one kind of device has no count, its topology has one.
+TEST(TopologyPlan, FileKeepsSingleHost) {
+  const Model model = open_model("zoo:mobilenetv2");
+  Topology topology = two_hosts(1e8);
+  topology.nodes.resize(1);
+  topology.links.clear();
+  topology.nodes[0].devices = parse_devices("3xedgetpu-pcie");
+  Plan plan = plan_on_topology(Graph(model), topology);
+  identify_model(plan, model);
+  const std::string text = to_json(plan);
+  EXPECT_EQ(to_json(parse_plan(text, "plan.json")), text);
+}
+
 TEST(TopologyPlan, EditedNodeOrTrafficIsRefused) {
   const Model model = open_model("zoo:mobilenetv2");
   Plan plan = plan_on_topology(Graph(model), two_hosts(1e8));

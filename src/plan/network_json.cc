@@ -60,9 +60,9 @@ void check_network(const json::Node& node, const Plan& plan) {
   std::vector<PoolName> devices;
   for (const TopologyNode& of : plan.network->topology.nodes)
     devices.insert(devices.end(), of.devices.begin(), of.devices.end());
-  // The plan names the device of a device file, not the file.
+  // The plan names the device of a device file, not the file, and a single pool without a count.
   const auto is_same = [](const PoolName& given, const PoolName& planned) {
-    return given.count == planned.count &&
+    return (planned.count == 0 || given.count == planned.count) &&
            (given.device == planned.device || given.device.ends_with(".json"));
   };
   if (!std::ranges::equal(devices, plan.devices, is_same))
