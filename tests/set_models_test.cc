@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
 #include <thread>
 
 #include "fake_backend.h"
@@ -105,6 +106,30 @@ TEST_F(SetRunOfModels, ModelIsPlannedForRemainingDevices) {
   ASSERT_EQ(statistics.losses.size(), 1U);
   EXPECT_EQ(statistics.losses[0].remedy, "a new plan for 1 device");
   EXPECT_EQ(statistics.layouts, 2U);
+}
+
+TEST_F(SetRunOfModels, SetAnswersDuringCompilation) {
+  SetPlan plan = set_plan(2, 3);
+  plan.models[0].demand.rate_per_s = plan.models[0].rate_per_s = 1;
+  auto devices = testing::devices_with(3, set_cpu());
+  devices[1].backend = std::make_shared<Ending>(set_cpu(), 0);
+  SetRun* running = nullptr;
+  std::atomic<bool> has_answered = false;
+  SetRunOptions options;
+  options.cut = [&](const Model& model, const Plan& of) {
+    const auto answer = std::make_shared<std::promise<void>>();
+    std::thread([&, answer] {
+      static_cast<void>(running->devices());
+      answer->set_value();
+    }).detach();
+    has_answered =
+        answer->get_future().wait_for(std::chrono::seconds(10)) == std::future_status::ready;
+    return std::optional(pipeline_layout(model, of));
+  };
+  SetRun set(plan, set_run_models(plan, models_), devices, options);
+  running = &set;
+  expect_results(set, 0, 5);
+  EXPECT_TRUE(has_answered);
 }
 
 // "b" loses its only TPU; "a", which has time to spare, is planned for one TPU fewer.

@@ -74,7 +74,8 @@ struct SetRunOptions {
   /// Called after each loss, one call at a time for each model, in a thread of its pipeline.
   std::function<void(const std::string& model, const DeviceLoss& loss)> on_loss = {};
   /// Makes the segments of a new plan, or nothing if there are no new plans. Not set:
-  /// pipeline_layout.
+  /// pipeline_layout. May take minutes, as other models go on meanwhile. May be called for several
+  /// models at a time.
   std::function<std::optional<PipelineLayout>(const Model& model, const Plan& plan)> cut = {};
 };
 

@@ -299,7 +299,8 @@ std::optional<PipelineDevice> Lender::borrow(std::uint32_t model, const DeviceLo
 }
 
 std::optional<PipelineLayout> Lender::replan(std::uint32_t model, std::uint32_t devices) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  const std::vector<std::uint32_t> planned_for = placements_[model].tpus;
   Placement placement = placements_[model];
   std::erase_if(placement.tpus, [&](std::uint32_t tpu) { return devices_[tpu].is_lost(); });
   // The pipeline may count a device that was taken from it. Opening it fails, and then the pipeline
@@ -307,10 +308,14 @@ std::optional<PipelineLayout> Lender::replan(std::uint32_t model, std::uint32_t 
   const bool is_final = placement.tpus.size() == devices;
   if (!is_final) placement.tpus.resize(devices);
   if (!load_.replan(placement, model)) return std::nullopt;
+  // Compilation may take minutes, in which other models lose and borrow devices.
+  lock.unlock();
   std::optional<PipelineLayout> layout =
       options_.cut ? options_.cut(*models_[model].model, *placement.plan)
                    : pipeline_layout(*models_[model].model, *placement.plan);
-  if (layout && is_final) placements_[model] = std::move(placement);
+  lock.lock();
+  const bool is_current = placements_[model].tpus == planned_for;
+  if (layout && is_final && is_current) placements_[model] = std::move(placement);
   return layout;
 }
 
