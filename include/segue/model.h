@@ -244,6 +244,11 @@ struct SegmentBorder {
 [[nodiscard]] SegmentBorder segment_border(const Model& model,
                                            std::span<const OperatorId> operators);
 
+/// Returns whether one of the operators keeps a value from one input to the next, in a variable
+/// tensor or a resource, as LSTMs do. A segment with it must get all inputs in order, so it cannot
+/// have replicas. O(operands of the operators).
+[[nodiscard]] bool keeps_state(const Model& model, std::span<const OperatorId> operators);
+
 /// A .tflite file as a sequence of pieces. It owns the bytes of the structure, and its weights are
 /// views into the source model, which must outlive it. Write it with StagedFiles::stage.
 class ModelImage {

@@ -355,7 +355,8 @@ void identify_model(Plan& plan, const Model& model);
 void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools);
 
 /// Throws Error(kInvalidArgument) when the plan was made for another model. Compares the hash of
-/// the file, or the name and sizes if the plan has no hash.
+/// the file, or the name and sizes if the plan has no hash. Throws Error(kUnsupported) when a stage
+/// that keeps state (keeps_state) has replicas.
 void check_plan_matches(const Plan& plan, const Model& model);
 
 }  // namespace segue

@@ -62,7 +62,8 @@ namespace [[gnu::visibility("default")]] segue {
 
 /// Objective and limits of the exact search.
 struct OptimalOptions {
-  std::uint32_t max_replicas = 0;  // per stage; 1: a pure pipeline; 0: no limit
+  // Per stage; 1: a pure pipeline; 0: no limit. It is 1 for models that keep state (keeps_state).
+  std::uint32_t max_replicas = 0;
   Objective objective = Objective::kThroughput;
   std::optional<Nanoseconds> max_latency = std::nullopt;  // of one input
 };

@@ -42,8 +42,12 @@ void check_convex(const Model& model, const std::vector<bool>& inside) {
                   model.describe(operator_id(second))));
 }
 
-// Checks that no state crosses the border: neither variable tensors nor handles to values that the
-// runtime keeps.
+// Handles are to values that the runtime keeps.
+bool is_handle(const Tensor& tensor) {
+  return tensor.type == ElementType::kResource || tensor.type == ElementType::kVariant;
+}
+
+// Checks that no state crosses the border: neither variable tensors nor handles.
 void check_state(const Model& model, const std::vector<bool>& inside) {
   std::map<std::int32_t, std::size_t> first_user;
   for (std::size_t i = 0; i < inside.size(); ++i) {
@@ -52,15 +56,14 @@ void check_state(const Model& model, const std::vector<bool>& inside) {
       for (const std::int32_t position : tensors) {
         if (position < 0) continue;
         const Tensor& tensor = model.tensor(tensor_id(position));
-        const bool is_handle =
-            tensor.type == ElementType::kResource || tensor.type == ElementType::kVariant;
-        if (!tensor.is_variable && !is_handle) continue;
+        if (!tensor.is_variable && !is_handle(tensor)) continue;
         const auto [entry, is_new] = first_user.emplace(position, i);
         if (is_new || inside[entry->second] == inside[i]) continue;
-        refuse_sharing(model,
-                       fmt::format("{} '{}'", is_handle ? "the resource" : "variable tensor",
-                                   model.unique_name(tensor_id(position))),
-                       entry->second, i);
+        refuse_sharing(
+            model,
+            fmt::format("{} '{}'", is_handle(tensor) ? "the resource" : "variable tensor",
+                        model.unique_name(tensor_id(position))),
+            entry->second, i);
       }
     }
   }
@@ -166,6 +169,18 @@ SegmentBorder border_of(const Model& model, const std::vector<bool>& inside) {
 
 SegmentBorder segment_border(const Model& model, std::span<const OperatorId> operators) {
   return border_of(model, membership(model, operators));
+}
+
+bool keeps_state(const Model& model, std::span<const OperatorId> operators) {
+  const auto is_state = [&](std::int32_t position) {
+    if (position < 0) return false;
+    const Tensor& tensor = model.tensor(tensor_id(position));
+    return tensor.is_variable || is_handle(tensor);
+  };
+  return std::ranges::any_of(operators, [&](OperatorId id) {
+    const Operator& op = model.op(id);
+    return std::ranges::any_of(op.inputs, is_state) || std::ranges::any_of(op.outputs, is_state);
+  });
 }
 
 }  // namespace segue

@@ -1,6 +1,8 @@
 // Which model a plan belongs to.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "segue/error.h"
 #include "segue/graph.h"
 #include "segue/plan.h"
@@ -15,11 +17,7 @@ bool has_sizes_of(const PlanModel& planned, const Model& model) {
          planned.depth == graph.depth();
 }
 
-}  // namespace
-
-void identify_model(Plan& plan, const Model& model) { plan.model.sha256 = sha256(model.bytes()); }
-
-void check_plan_matches(const Plan& plan, const Model& model) {
+void check_model(const Plan& plan, const Model& model) {
   if (plan.model.sha256.empty()) {
     if (has_sizes_of(plan.model, model)) return;
     throw Error(ErrorCode::kInvalidArgument,
@@ -43,6 +41,30 @@ void check_plan_matches(const Plan& plan, const Model& model) {
               fmt::format("the plan was made for model '{}' (sha256 {:.12}…), not for '{}' (sha256 "
                           "{:.12}…); make a new plan with `segue plan`",
                           plan.model.name, plan.model.sha256, model.name(), actual));
+}
+
+void check_replicas(const Plan& plan, const Model& model) {
+  for (std::size_t s = 0; s < plan.stages.size(); ++s) {
+    const Stage& stage = plan.stages[s];
+    const auto is_of_model = [&](OperatorId id) { return index(id) < model.operators().size(); };
+    if (stage.replicas == 1 || !std::ranges::all_of(stage.operators, is_of_model) ||
+        !keeps_state(model, stage.operators))
+      continue;
+    throw Error(
+        ErrorCode::kUnsupported,
+        fmt::format("{}: stage {} keeps state between inputs, so it must run on one device, "
+                    "not on {}; make a new plan with `segue plan`",
+                    model.name(), s, stage.replicas));
+  }
+}
+
+}  // namespace
+
+void identify_model(Plan& plan, const Model& model) { plan.model.sha256 = sha256(model.bytes()); }
+
+void check_plan_matches(const Plan& plan, const Model& model) {
+  check_model(plan, model);
+  check_replicas(plan, model);
 }
 
 }  // namespace segue

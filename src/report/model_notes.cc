@@ -37,6 +37,13 @@ std::string run_time_shapes_note(const Model& model) {
       format_count(shapes.followers.size(), "operator"), format_bytes(bytes), remedy);
 }
 
+std::string state_note(const Model& model) {
+  const Graph graph(model);
+  if (!keeps_state(model, graph.operators_between(1, graph.depth()))) return "";
+  return printable(model.name()) +
+         ": the model keeps state between inputs, so its stages have no replicas";
+}
+
 std::string lost_files(const Model& model) {
   const std::string note = lost_files_note(model);
   return note.empty() ? "" : fmt::format("{}: {}", printable(model.name()), note);
@@ -47,8 +54,8 @@ std::string lost_files(const Model& model) {
 std::vector<std::string> model_notes(const Model& model) {
   std::vector<std::string> notes;
   if (!obstacles_to_cutting(model).empty()) return notes;
-  for (std::string note :
-       {lost_files(model), open_batch_note(model), run_time_shapes_note(model)}) {
+  for (std::string note : {lost_files(model), open_batch_note(model), run_time_shapes_note(model),
+                           state_note(model)}) {
     if (!note.empty()) notes.push_back(std::move(note));
   }
   return notes;

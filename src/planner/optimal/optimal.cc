@@ -337,7 +337,8 @@ OptimalSegmentation with_labels(const SharedStages& shared, std::span<const Devi
 }
 
 OptimalSegmentation segment_with(const SharedStages& shared, std::span<const DevicePool> pools,
-                                 const OptimalOptions& options) {
+                                 const OptimalOptions& given) {
+  const OptimalOptions options = within_model(given, shared.graph());
   const bool is_of_pace =
       pools.size() == 1 && !options.max_latency && options.objective == Objective::kThroughput;
   const bool is_even = is_of_pace && !pools[0].shares_link;

@@ -33,6 +33,12 @@ bool is_too_dense(const Graph& graph) {
 
 }  // namespace
 
+OptimalOptions within_model(OptimalOptions limits, const Graph& graph) {
+  const auto operators = graph.operators_between(1, graph.depth());
+  if (keeps_state(graph.model(), operators)) limits.max_replicas = 1;
+  return limits;
+}
+
 SharedStages::SharedStages(const Graph& graph, std::vector<DeviceSpec> kinds,
                            std::uint32_t most_devices)
     : graph_(graph), kinds_(std::move(kinds)), most_devices_(most_devices) {

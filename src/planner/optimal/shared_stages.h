@@ -14,6 +14,7 @@
 #include "planner/optimal/range_stages.h"
 #include "segue/device.h"
 #include "segue/graph.h"
+#include "segue/planner.h"
 
 namespace segue {
 
@@ -30,6 +31,9 @@ class MadeOnce {
   mutable std::once_flag flag_;
   mutable std::unique_ptr<T> value_;
 };
+
+// Returns the limits with no replicas if the model keeps state.
+[[nodiscard]] OptimalOptions within_model(OptimalOptions limits, const Graph& graph);
 
 class SharedStages {
  public:

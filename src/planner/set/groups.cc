@@ -124,7 +124,7 @@ class SharedGroup {
 std::vector<const SetLayout*> layouts_on(SetChoices& choices, std::uint32_t tpus) {
   std::vector<const SetLayout*> result;
   for (std::uint32_t stages = 1; stages <= tpus; ++stages) {
-    if (tpus % stages != 0) continue;
+    if (tpus % stages != 0 || (stages < tpus && !choices.replicates())) continue;
     for (const SetLayout& layout : choices.layouts(stages)) result.push_back(&layout);
   }
   return result;

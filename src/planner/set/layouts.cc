@@ -4,6 +4,7 @@
 
 #include "device/edgetpu/internal/room.h"
 #include "planner/no_plan.h"
+#include "planner/optimal/shared_stages.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -46,7 +47,8 @@ SetChoices::SetChoices(const Graph& graph, const ModelDemand& demand, const Devi
     : graph_(graph),
       demand_(demand),
       pool_(pool),
-      planner_(graph, pool.device, kMostSetTpus, pool.shares_link) {}
+      planner_(graph, pool.device, kMostSetTpus, pool.shares_link),
+      replicates_(within_model({}, graph).max_replicas != 1) {}
 
 const std::optional<Plan>& SetChoices::own(std::uint32_t count) {
   if (!own_.contains(count)) own_.emplace(count, plan_own(count));

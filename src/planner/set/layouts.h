@@ -54,6 +54,8 @@ class SetChoices {
   // The optimal plan on at most `count` TPUs within the latency, or else the one of least latency.
   // Not set if it needs fewer TPUs, or does not exist.
   [[nodiscard]] const std::optional<Plan>& own(std::uint32_t count);
+  // Whether stages may have replicas.
+  [[nodiscard]] bool replicates() const { return replicates_; }
   // The layouts of exactly `stages` stages.
   [[nodiscard]] const std::vector<SetLayout>& layouts(std::uint32_t stages);
 
@@ -65,6 +67,7 @@ class SetChoices {
   const ModelDemand& demand_;
   const DevicePool& pool_;
   StrategyPlanner planner_;
+  bool replicates_;
   std::map<std::uint32_t, std::optional<Plan>> own_;
   std::map<std::uint32_t, std::vector<SetLayout>> layouts_;
 };

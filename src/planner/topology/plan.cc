@@ -270,7 +270,7 @@ class TopologyPlanner {
 
   const Graph& graph_;
   const Topology& topology_;
-  const OptimalOptions& options_;
+  OptimalOptions options_;
   Kinds kinds_;
   std::uint32_t devices_;
   std::int64_t bound_ns_ = 0;  // of the time between two results
@@ -295,7 +295,7 @@ Plan plan_in_order(const Graph& graph, const Topology& topology) {
 
 Plan plan_on_topology(const Graph& graph, const Topology& topology, const OptimalOptions& options) {
   check_topology(topology);
-  return TopologyPlanner(graph, topology, options).plan();
+  return TopologyPlanner(graph, topology, within_model(options, graph)).plan();
 }
 
 }  // namespace segue
