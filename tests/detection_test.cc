@@ -98,6 +98,15 @@ TEST(Detector, NamedFamilyDecidesOtherSizes) {
                {"not those of SSD"});
 }
 
+TEST(Detector, NamedFamilyRefusesOutputsOfTheOther) {
+  expect_error(ErrorCode::kUnsupported,
+               [] { (void)detector_of({yolov8_form(3)}, {.family = DetectorFamily::kYolov5}); },
+               {"not those of YOLOv5"});
+  expect_error(ErrorCode::kUnsupported,
+               [] { (void)detector_of({yolov5_form(3)}, {.family = DetectorFamily::kYolov8}); },
+               {"not those of YOLOv8"});
+}
+
 TEST(Detector, ModelWithoutAPictureIsRefused) {
   testing::ModelBuilder b;
   const auto x = b.input("x", {1, 64});

@@ -185,7 +185,8 @@ class Detector {
 [[nodiscard]] PipelineLayout with_detector(PipelineLayout layout,
                                            std::shared_ptr<const Detector> detector);
 
-/// Returns the boxes of a value of "detections", in pixels of the picture. Throws
+/// Returns the boxes of a value of "detections", in pixels of the picture, without boxes that are
+/// outside of it. Throws
 /// Error(kInvalidArgument) when the value has another size than rows of six floats, and for a
 /// placement without extent.
 [[nodiscard]] std::vector<Detection> read_detections(std::span<const std::byte> detections,

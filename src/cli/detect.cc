@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 
 #include "cli/classes.h"
 #include "cli/draw.h"
@@ -74,6 +75,8 @@ void check_detection(const CLI::App& command, const RunOptions& options) {
   if (!options.detects) return;
   if (options.files.empty()) refuse("--detect requires --input with a picture");
   if (options.format.csv) refuse("--detect is not available with --csv; use --json or text");
+  if (!options.picture.empty() && std::filesystem::path(options.picture).extension() != ".png")
+    refuse(fmt::format("--draw {}: the picture is written as PNG; name it .png", options.picture));
   if (!options.picture.empty() && options.files.size() > 1)
     refuse(fmt::format("--draw writes one picture, but --input names {}", options.files.size()));
 }

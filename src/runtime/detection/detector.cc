@@ -142,7 +142,7 @@ std::vector<Detection> Detector::decode(std::span<const std::span<const std::byt
                              box.bottom * found.unit_height,
                              box.score,
                              box.class_id};
-    detections.push_back(detection::to_picture(in_input, placement));
+    detection::add_to_picture(in_input, placement, detections);
   }
   return detections;
 }

@@ -76,12 +76,15 @@ std::optional<Meaning> find_yolo(const Head& head, const DetectorOptions& option
                   .is_channels_first = shape[1] < shape[2]};
   constexpr std::size_t kAnchorsPerCell = 3;
   const PictureSize input = size_of(head.input);
-  const bool is_yolov5 = options.family
-                             ? *options.family == DetectorFamily::kYolov5
-                             : !yolo.is_channels_first && yolo.rows % kAnchorsPerCell == 0 &&
-                                   is_cell_count(input, yolo.rows / kAnchorsPerCell);
-  const bool is_yolov8 = options.family ? *options.family == DetectorFamily::kYolov8
-                                        : yolo.is_channels_first && is_cell_count(input, yolo.rows);
+  const bool is_sized_as_v5 = !yolo.is_channels_first && yolo.rows % kAnchorsPerCell == 0 &&
+                              is_cell_count(input, yolo.rows / kAnchorsPerCell);
+  const bool is_sized_as_v8 = yolo.is_channels_first && is_cell_count(input, yolo.rows);
+  // A family that is named also has other sizes, but not those of the other family.
+  const auto is_family = [&](DetectorFamily family, bool is_sized, bool is_sized_as_other) {
+    return options.family ? *options.family == family && !is_sized_as_other : is_sized;
+  };
+  const bool is_yolov5 = is_family(DetectorFamily::kYolov5, is_sized_as_v5, is_sized_as_v8);
+  const bool is_yolov8 = is_family(DetectorFamily::kYolov8, is_sized_as_v8, is_sized_as_v5);
   if (is_yolov5 == is_yolov8) return std::nullopt;
   yolo.has_objectness = is_yolov5;
   if (yolo.channels <= yolo.first_class()) return std::nullopt;

@@ -85,14 +85,17 @@ void check_placement(const PicturePlacement& placement) {
                           placement.left, placement.top));
 }
 
-Detection to_picture(const Detection& box, const PicturePlacement& placement) {
+void add_to_picture(const Detection& box, const PicturePlacement& placement,
+                    std::vector<Detection>& found) {
   const auto x = [&](float value) {
     return clipped((value - placement.left) / placement.scale_x, placement.width);
   };
   const auto y = [&](float value) {
     return clipped((value - placement.top) / placement.scale_y, placement.height);
   };
-  return {x(box.left), y(box.top), x(box.right), y(box.bottom), box.score, box.class_id};
+  const Detection inside{x(box.left),   y(box.top), x(box.right),
+                         y(box.bottom), box.score,  box.class_id};
+  if (inside.left < inside.right && inside.top < inside.bottom) found.push_back(inside);
 }
 
 }  // namespace segue::detection

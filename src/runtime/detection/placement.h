@@ -25,7 +25,9 @@ enum class Fit {
 // with values that are not finite.
 void check_placement(const PicturePlacement& placement);
 
-// Maps a box from pixels of the input to pixels of the picture, and clips it to the picture.
-[[nodiscard]] Detection to_picture(const Detection& box, const PicturePlacement& placement);
+// Maps a box from pixels of the input to pixels of the picture, and adds the part that is inside
+// the picture, if there is one.
+void add_to_picture(const Detection& box, const PicturePlacement& placement,
+                    std::vector<Detection>& found);
 
 }  // namespace segue::detection

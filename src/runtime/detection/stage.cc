@@ -95,8 +95,9 @@ std::vector<Detection> read_detections(std::span<const std::byte> detections,
     std::array<float, kDetectionColumns> row{};
     std::memcpy(row.data(), detections.data() + at, kRowBytes);
     if (!(row[5] >= 0 && row[5] < kMostClasses)) break;
-    found.push_back(detection::to_picture(
-        {row[0], row[1], row[2], row[3], row[4], static_cast<std::uint32_t>(row[5])}, placement));
+    detection::add_to_picture(
+        {row[0], row[1], row[2], row[3], row[4], static_cast<std::uint32_t>(row[5])}, placement,
+        found);
   }
   return found;
 }
