@@ -71,7 +71,7 @@ def check_certificate(model: AnyModel, plan: Plan) -> Certificate:
 
 
 def sweep(
-    models: Iterable[str],
+    models: str | Iterable[str],
     *,
     tpus: Iterable[int] = range(1, 9),
     devices: Iterable[str] = ("edgetpu-pcie",),
@@ -82,11 +82,11 @@ def sweep(
 ) -> list[dict[str, Any]]:
     """Plans all combinations; returns the rows of `segue sweep` as dicts (docs/sweeps.md).
 
-    models: files, or zoo:NAME. shard: "3/8" for every 8th job, starting with the third.
+    models: files, or zoo:NAME; one or several. shard: "3/8" for every 8th job, starting with the third.
     """
     chosen = _segue.strategy_names() if strategies is None else list(strategies)
     lines = _segue.sweep_lines(
-        list(models), list(tpus), list(devices), chosen, max_replicas, shard, threads
+        [models] if isinstance(models, str) else list(models), list(tpus), list(devices), chosen, max_replicas, shard, threads
     )
     return [json.loads(line) for line in lines]
 

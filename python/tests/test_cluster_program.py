@@ -61,6 +61,9 @@ def test_run_prints_statistics(cluster, model, tmp_path):
 def test_missing_cluster_is_told(tmp_path, parts):
     done = run("run", parts, "--address", "127.0.0.1:1", status=6)
     assert "ray start --head" in done.stderr and "Traceback" not in done.stderr
+    known = {**os.environ, "RAY_ADDRESS": "127.0.0.1:1"}
+    done = run("run", parts, status=6, env=known)
+    assert "no Ray cluster at '127.0.0.1:1'" in done.stderr, done.stderr
 
 
 def test_without_ray_the_message_names_the_extra(tmp_path):

@@ -22,6 +22,17 @@ void replace_by(std::vector<std::string> words, const std::vector<std::string>& 
   ::execvp(pointers[0], pointers.data());
 }
 
+// Runs the module segue.NAME, or says what is missing.
+std::string start_of(const std::string& name) {
+  return fmt::format(
+      "import importlib.util, runpy, sys\n"
+      "if importlib.util.find_spec('segue') is None:\n"
+      "  sys.exit(\"segue {0}: error: Segue's Python module is missing in \" + sys.executable +\n"
+      "    '; install its wheel there with the extra [{0}] (docs/{0}.md)')\n"
+      "runpy.run_module('segue.{0}', run_name='__main__', alter_sys=True)\n",
+      name);
+}
+
 // `segue NAME` starts segue-NAME, or else the module segue.NAME, with all further words.
 void add_python_command(CLI::App& app, const std::string& name, const std::string& description) {
   CLI::App* command = app.add_subcommand(
@@ -33,7 +44,7 @@ void add_python_command(CLI::App& app, const std::string& name, const std::strin
   command->callback([command, name] {
     const std::vector<std::string> arguments = command->remaining();
     replace_by({"segue-" + name}, arguments);
-    replace_by({"python3", "-m", "segue." + name}, arguments);
+    replace_by({"python3", "-c", start_of(name)}, arguments);
     throw Error(ErrorCode::kIo,
                 fmt::format("{}: cannot start python3 ({}); this command is part of Segue's Python "
                             "wheel, with its extra [{}] (docs/{}.md)",

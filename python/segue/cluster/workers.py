@@ -42,6 +42,9 @@ def connect(address: str | None) -> None:
         # interface does not listen there, and a new cluster would.
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     try:
+        if address == "auto":  # RAY_ADDRESS, or the cluster that this host started last
+            address = ray._private.services.get_ray_address_from_environment(address, None)
+            host, _, port = str(address).rpartition(":")
         if host and port.isdigit():  # Ray would try for minutes, and then end the process
             socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
         ray.init(**{"address": address, **own}, log_to_driver=False, logging_level="error")
