@@ -62,8 +62,8 @@ TEST(CliOutput, MessagesTellWhatIsCreatedAndOverwritten) {
   EXPECT_THAT(said(trace), HasWords("note: traces/t.json: overwritten"));
   const std::vector<std::string> report{"report", "p.json",  "-o",
                                         "r.html", "--model", "zoo:conv5-f8"};
-  EXPECT_THAT(said(report), HasWords("r.html: created ("));
-  EXPECT_THAT(said(report), HasWords("r.html: overwritten ("));
+  EXPECT_THAT(said(report), HasWords("KB): created; open"));
+  EXPECT_THAT(said(report), HasWords("KB): overwritten; open"));
 }
 
 TEST(CliOutput, SplitCountsWhatItOverwrites) {
@@ -101,6 +101,8 @@ TEST(CliOutput, InputFilesAreNeverOverwritten) {
   expect_failure(run({"plan", "m.tflite", "--device", "2xlane.json:shared,1xedgetpu-pcie",
                       "--strategy", "optimal", "-o", "lane.json"}),
                  kUsage, "also the input --device");
+  expect_failure(run({"plan", "m.tflite", "--topology", "lane.json", "-o", "lane.json"}), kUsage,
+                 "also the input --topology");
   EXPECT_EQ(run({"sweep", "m.tflite", "--tpus", "1", "-o", "a"}).status, 0);
   expect_failure(run({"merge", "a", "-o", "a"}), kUsage, "a: also the input");
   EXPECT_EQ(run({"run", "d", "--inputs", "1", "--trace", "d/trace.json"}).status, 0);

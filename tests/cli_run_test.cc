@@ -254,7 +254,7 @@ TEST(CliRun, TooFewEdgeTpusListFoundAndRemedies) {
       one.err,
       HasWords(
           "2 Edge TPUs are needed, but one was found: pci:apex_0; `segue doctor` shows what is "
-          "missing; plan for 1 TPU, or run uncompiled segments with runtime cpu"));
+          "missing; plan for 1 TPU, or run uncompiled segments with the backend cpu"));
   auto chosen = run;
   for (const char* word : {"--use", "usb:2-1"}) chosen.emplace_back(word);
   EXPECT_THAT(run_segue(chosen).err,

@@ -60,6 +60,16 @@ TEST_F(CliSet, WrongOptionsAreRefused) {
   refused({"plan", "--models", "zoo:mobilenet@64"}, "the number of TPUs is missing");
   refused({"plan", "--models", "zoo:mobilenet@64", "--tpus", "1", "--strategy", "balanced"},
           "cannot be combined with --models");
+  refused({"plan", "--models", "zoo:mobilenet@64", "--tpus", "auto"}, "give a number");
+  refused({"plan", "--models", "zoo:mobilenet@64:3/s:4/s", "--tpus", "1"}, "two rates");
+  refused({"plan", "--models", "zoo:mobilenet@64:weight=2:4/s", "--tpus", "1"},
+          "a weight is for models without a rate");
+  refused({"plan", "--models", "set.json:30", "--tpus", "1"}, "'30' is no rate");
+  refused({"plan", "--models", "set.json:3/s", "--tpus", "1", "-o", "set.json"},
+          "also the input --models");
+  refused({"plan", "--models", "zoo:mobilenet@64", "--tpus", "1", "--headroom", "nan"},
+          "--headroom nan: give a number");
+  refused({"compile", "set.json", "-o", "."}, "its set.json is the input");
   refused({"plan", "--tpus", "1"}, "MODEL is missing");
   refused({"plan", "zoo:mobilenet@64", "--tpus", "1", "--headroom", "20"}, "requires --models");
   refused({"run", "--plan", "set.json", "--model", "zoo:mobilenet@64"},
@@ -156,7 +166,7 @@ TEST_F(CliSet, CompiledSetRunsOnEdgeTpus) {
   }
   auto uncompiled = command;
   uncompiled[2] = "set.json";
-  EXPECT_THAT(segue(uncompiled).err, HasWords("tpu0"));
+  EXPECT_THAT(segue(uncompiled).err, HasWords("`segue compile set.json` makes these files"));
 }
 
 TEST_F(CliSet, LostEdgeTpuIsReplacedAndReported) {

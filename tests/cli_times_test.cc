@@ -105,7 +105,7 @@ TEST(CliSimulate, EditedPlanNeedsItsModel) {
   EXPECT_EQ(nlohmann::json::parse(anew.out)["stages"][1]["replicas"], 3);
   document["stages"][1]["operators"][0] = 0;
   write_file(plan, document.dump());
-  expect_failure(run_segue({"simulate", plan}), kUsage, "not in exactly one stage");
+  expect_failure(run_segue({"simulate", plan}), kUsage, "operator 0 is in two stages");
 }
 
 TEST(CliPlan, SharedLinkContentionLimitsTarget) {
@@ -133,7 +133,9 @@ TEST(CliSimulate, SharedLinkIncreasesPeriod) {
   EXPECT_GT(period({"--share", "0,1"}), period({}));
   expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--share", "0,x"}), kUsage,
                  "--share '0,x'");
-  expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--share", "7"}), kUsage, "device 7");
+  expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--share", "0,7"}), kUsage, "device 7");
+  expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--share", "0"}), kUsage,
+                 "shared by at least two devices");
   expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--tpus", "2", "--device", "edgetpu-usb2",
                             "--share", "0,1"}),
                  kUsage, "--share: the devices of edgetpu-usb2:shared already share a link");
@@ -243,7 +245,7 @@ TEST(CliVerify, PlanProofAndNumbersAreChecked) {
   expect_failure(run_segue({"verify", "zoo:squeezenet@64", path}), kUsage, "carry a proof");
   EXPECT_EQ(plan("optimal").status, 0);
   EXPECT_THAT(run_segue({"verify", "zoo:squeezenet@64", path}).out,
-              HasWords("Accepted: no pipeline is below the bound"));
+              HasWords("Accepted: no pipeline takes less than the bound"));
   expect_failure(run_segue({"verify", "zoo:squeezenet@64", path, "--csv"}), kUsage, "--json");
   expect_failure(run_segue({"verify", "zoo:squeezenet@64", path, "--inputs", "9"}), kUsage,
                  "--inputs: requires a folder of segments");

@@ -113,6 +113,8 @@ struct CutResult {
 
 // Returns the devices that `option` names, or the devices of the plan if it is empty.
 [[nodiscard]] std::vector<DevicePool> devices_of_plan(const Plan& plan, const std::string& option);
+// Throws if the times of the plan are for other devices.
+void check_times_of(const Plan& plan, std::span<const DevicePool> pools);
 
 // Throws when writing to `output` would overwrite the file that the model is read from.
 void require_other_file(const std::string& model, const std::filesystem::path& output);

@@ -28,10 +28,13 @@ FolderCompilation compile_set_file(const std::string& file, const std::string& f
     throw Error(ErrorCode::kIo, fmt::format("-o {}: {}; name a folder", printable(into.string()),
                                             reason.message()));
   if (is_new) print_note(fmt::format("{}: new folder", printable(into.string())));
-  // If the compilation fails, an earlier set would otherwise run with files of this one.
   const fs::path earlier = into / "set.json";
-  if (fs::exists(earlier, reason) && !fs::equivalent(earlier, file, reason))
-    fs::remove(earlier, reason);
+  if (fs::equivalent(earlier, file, reason))
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("-o {}: its set.json is the input; name another folder",
+                            printable(into.string())));
+  // If the compilation fails, an earlier set would otherwise run with files of this one.
+  fs::remove(earlier, reason);
   return compile_set(plan, models, into, options).files;
 }
 

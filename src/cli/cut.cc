@@ -36,10 +36,7 @@ void add_goals(CLI::App& command, CutOptions& options) {
       .add_option("--min-gain", options.min_gain_percent,
                   "--tpus auto stops when one more TPU adds less throughput than this, in percent "
                   "(default 10)")
-      ->check(CLI::Range(0.0, 1000.0))
-      ->check([](const std::string& text) {
-        return text.find_first_of("nN") == std::string::npos ? "" : "is not a percentage";
-      });
+      ->check(CLI::Range(0.0, 1000.0));
   command
       .add_option("--max-tpus", options.max_tpus,
                   "Largest number of TPUs that --tpus auto tries (default 16)")
@@ -131,6 +128,14 @@ std::vector<DevicePool> devices_of_plan(const Plan& plan, const std::string& opt
                             "--device; for several devices, pass the whole list with their files)",
                             plan.device_text(), error.what()));
   }
+}
+
+void check_times_of(const Plan& plan, std::span<const DevicePool> pools) {
+  if (names_of(pools) == plan.devices) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("--device: the times of the plan are for the device '{}'; plan for "
+                          "another device with `segue plan --device`",
+                          plan.device_text()));
 }
 
 namespace {

@@ -10,6 +10,9 @@ namespace fs = std::filesystem;
 
 // Returns the path that the user gave by option or by variable.
 std::optional<fs::path> named(const std::string& option, const char* variable) {
+  std::error_code absent;
+  // The system's search for a name without a folder does not include the current one.
+  if (!option.empty() && fs::exists(option, absent)) return fs::absolute(option);
   if (!option.empty()) return option;
   const char* value = std::getenv(variable);
   if (value != nullptr && *value != '\0') return value;

@@ -19,8 +19,9 @@ namespace fs = std::filesystem;
 // Options that name output files.
 constexpr std::array kWritten{"--output", "--trace", "--draw"};
 // Options that name inputs. Positional arguments name inputs too.
-constexpr std::array kRead{"--model", "--plan",   "--device",  "--devices",        "--run",
-                           "--input", "--labels", "--runtime", "--edgetpu-library"};
+constexpr std::array kRead{"--model",   "--models",          "--plan",   "--device",
+                           "--devices", "--topology",        "--run",    "--input",
+                           "--labels",  "--edgetpu-library", "--runtime"};
 
 bool is_one_of(std::span<const char* const> names, const CLI::Option& option) {
   return std::ranges::find(names, option.get_name()) != names.end();
@@ -38,12 +39,14 @@ bool is_read_in(const fs::path& folder, const fs::path& output) {
          are_same_file(folder, output.has_parent_path() ? output.parent_path() : ".");
 }
 
-// Returns the file names in a list of devices such as "2xlane.json:shared,3xother.json:separate".
-std::vector<std::string> files_of(const std::string& devices) {
+// Returns the names that may be files in a list such as "2xlane.json:shared,3xother.json" of
+// devices or "a.tflite:30/s,b.tflite" of models.
+std::vector<std::string> files_of(const std::string& list) {
   std::vector<std::string> files;
-  for (std::string part : CLI::detail::split(devices, ',')) {
+  for (std::string part : CLI::detail::split(list, ',')) {
     if (has_device_count(part)) part.erase(0, part.find('x') + 1);
-    if (part.ends_with(":shared") || part.ends_with(":separate")) part.resize(part.rfind(':'));
+    for (std::size_t end = part.find(':'); end < part.size(); end = part.find(':', end + 1))
+      files.push_back(part.substr(0, end));
     files.push_back(part);
   }
   return files;
@@ -78,6 +81,11 @@ void check_values(const CLI::App& command) {
                                 option->get_name(option->get_positional()),
                                 option->get_required() ? "" : ", or remove the option"));
       }
+      // Ranges of CLI11 contain "nan".
+      if (option->get_type_name().starts_with("FLOAT") &&
+          CLI::detail::to_lower(value).find("nan") != std::string::npos)
+        throw Error(ErrorCode::kInvalidArgument,
+                    fmt::format("{} {}: give a number", option->get_name(), value));
       if (is_one_of(kWritten, *option)) check_output(value, command);
     }
   }

@@ -59,6 +59,10 @@ std::vector<Plan> other_plans(const Graph& graph, const CutResult& result) {
 
 std::string operators_of(const CutResult& result, const Graph& graph,
                          const PlanArguments& options) {
+  if (result.plan.network)
+    throw Error(ErrorCode::kInvalidArgument,
+                "--operators cannot be combined with --topology: the time of an operator depends "
+                "on the device");
   if (result.pools.size() > 1)
     throw Error(ErrorCode::kInvalidArgument,
                 "--operators: the time of an operator depends on the device, and the plan uses "

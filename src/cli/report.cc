@@ -110,8 +110,8 @@ void run(const CLI::App& command, const ReportArguments& options) {
   const std::string page = page_of(command, options);
   const BeforeWriting before({options.output});
   write_file(options.output, page);
-  print_text(fmt::format("{}: {} ({} KB); open it in a browser\n", printable(options.output),
-                         before.change(), page.size() / 1000));
+  print_text(fmt::format("{} ({} KB): {}; open it in a browser\n", printable(options.output),
+                         page.size() / 1000, before.change()));
 }
 
 }  // namespace

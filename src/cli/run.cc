@@ -160,14 +160,17 @@ void print_report(const RunReport& report, const RunOptions& options, bool succe
 }
 
 void check_options(const CLI::App& command, const RunOptions& options) {
-  if (std::isnan(options.watchdog_s))
-    throw Error(ErrorCode::kInvalidArgument, "--watchdog: give a number of seconds");
   if (options.backend != "simulated" && command.count("--time-scale") > 0)
     throw Error(ErrorCode::kInvalidArgument, "--time-scale requires --backend simulated");
   if (options.backend != "simulated" && command.count("--device") > 0)
     throw Error(ErrorCode::kInvalidArgument, "--device requires --backend simulated");
   if (options.backend != "edgetpu" && !options.edgetpu_settings.empty())
     throw Error(ErrorCode::kInvalidArgument, "--edgetpu-option requires --backend edgetpu");
+  if (options.backend == "edgetpu")
+    refuse_options(command, std::array{"--threads", "--kernels"},
+                   "requires --backend cpu or simulated");
+  if (!options.files.empty())
+    refuse_options(command, std::array{"--seed"}, "requires random inputs; remove --input");
   if (command.count("--compiler-cmd") > 0 &&
       (options.backend != "edgetpu" || options.model.empty()))
     throw Error(ErrorCode::kInvalidArgument,
@@ -209,6 +212,9 @@ void run(const CLI::App& command, RunOptions options) {
   std::unique_ptr<Pipeline> pipeline = open_pipeline(options, source, devices, detection);
   const InputFiles files(options.files, pipeline->inputs());
   if (files.item_count() > 0 && command.count("--inputs") == 0) options.inputs = files.item_count();
+  if (options.inputs < files.item_count())
+    print_note(fmt::format("--input: only the first {} of {} are used, because of --inputs",
+                           options.inputs, format_count(files.item_count(), "input")));
   const std::string backend = devices[0].backend->description();
   Temperatures temperatures(devices);
   Outcome outcome = pump(*pipeline, options, files, temperatures, detection);
@@ -265,8 +271,12 @@ void add_devices_of_run(CLI::App& command, RunOptions& options) {
       .add_option("--watchdog", options.watchdog_s,
                   "Seconds without an answer after which a device counts as lost (default 30)")
       ->check(CLI::Range(0.001, 86400.0));
-  command.add_option("--use", options.devices,
-                     "Edge TPUs to use, in this order: names from `segue devices` (default: all)");
+  command
+      .add_option(
+          "--use", options.devices,
+          "Edge TPUs to use, in this order: names from `segue devices`, separated by blanks "
+          "or commas (default: all)")
+      ->delimiter(',');
   command.add_option("--edgetpu-option", options.edgetpu_settings,
                      "Option NAME=VALUE for libedgetpu: Performance=Low, Medium, High or Max; "
                      "Usb.AlwaysDfu=True or False; Usb.MaxBulkInQueueLength=0..255");

@@ -53,7 +53,14 @@ std::vector<SetRunModel> run_models(const RunOptions& options, const SetPlan& pl
   const bool is_compiled = find_runtime(options.backend).wants_compiled;
   const auto models = open_sources(plan, is_compiled);
   if (!is_compiled) return set_run_models(plan, models);
-  return read_compiled_set(plan, models, fs::path(options.set).parent_path());
+  try {
+    return read_compiled_set(plan, models, fs::path(options.set).parent_path());
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kIo) throw;
+    throw Error(error.code(),
+                fmt::format("{}; `segue compile {}` makes these files, and a set.json beside them",
+                            error.what(), printable(options.set)));
+  }
 }
 
 // Simulated devices compute on the CPU; the set knows their times.

@@ -127,8 +127,10 @@ RunSource open_source(const RunOptions& options) {
 
 std::vector<PipelineDevice> open_backends(const RunOptions& options, const RunSource& source) {
   RuntimeRequest request = runtime_request(options, source.layout.device_count());
-  if (options.backend == "simulated" && source.plan)
+  if (options.backend == "simulated" && source.plan) {
     request.pools = devices_of_plan(*source.plan, options.device);
+    if (!options.device.empty()) check_times_of(*source.plan, request.pools);
+  }
   return find_runtime(options.backend).open(request);
 }
 

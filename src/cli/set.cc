@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <filesystem>
 #include <memory>
 #include <vector>
 
@@ -38,14 +39,24 @@ double number_of(const std::string& text, const std::string& what) {
 }
 
 // Sets one part of a demand. Returns false for a word that is none.
-bool take_demand(const std::string& word, ModelDemand& demand) {
+bool take_demand(const std::string& word, ModelDemand& demand, bool& has_weight) {
   constexpr std::string_view kLatency = "latency=";
   constexpr std::string_view kWeight = "weight=";
+  const auto once = [&](bool is_given, const char* what) {
+    if (is_given)
+      throw Error(
+          ErrorCode::kInvalidArgument,
+          fmt::format("--models: a model has two {}; remove '{}' or the other", what, word));
+  };
   if (word.ends_with("/s")) {
+    once(demand.rate_per_s.has_value(), "rates");
     demand.rate_per_s = number_of(word.substr(0, word.size() - 2), "rate");
   } else if (word.starts_with(kLatency)) {
+    once(demand.max_latency.has_value(), "latencies");
     demand.max_latency = parse_latency(word.substr(kLatency.size()), "--models: latency");
   } else if (word.starts_with(kWeight)) {
+    once(has_weight, "weights");
+    has_weight = true;
     demand.weight = number_of(word.substr(kWeight.size()), "weight");
   } else {
     return false;
@@ -53,11 +64,28 @@ bool take_demand(const std::string& word, ModelDemand& demand) {
   return true;
 }
 
+// Names the word behind a file that is none of a demand.
+void check_is_demand(const std::vector<std::string>& words) {
+  std::error_code absent;
+  if (words.size() != 2 || words[0] == "zoo" || !std::filesystem::exists(words[0], absent)) return;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("--models: '{}' is no rate, latency or weight; write for example 30/s, "
+                          "latency=50ms or weight=2",
+                          words[1]));
+}
+
 // "zoo:yolov5s@320:30/s:latency=50ms": demands stand behind the model.
 ModelDemand parse_demand(const std::string& text) {
   std::vector<std::string> words = words_of(text, ':');
   ModelDemand demand;
-  while (words.size() > 1 && take_demand(words.back(), demand)) words.pop_back();
+  bool has_weight = false;
+  while (words.size() > 1 && take_demand(words.back(), demand, has_weight)) words.pop_back();
+  if (has_weight && demand.rate_per_s)
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("--models '{}': a weight is for models without a rate; remove one of "
+                            "them",
+                            text));
+  check_is_demand(words);
   for (const std::string& word : words) demand.source += (demand.source.empty() ? "" : ":") + word;
   if (demand.source.empty())
     throw Error(
@@ -90,6 +118,9 @@ DevicePool pool_of(const CutOptions& cut) {
     throw Error(ErrorCode::kInvalidArgument,
                 "the number of TPUs is missing; pass --tpus N, or count the devices, for example "
                 "--device 4xedgetpu-pcie");
+  if (cut.tpus == "auto")
+    throw Error(ErrorCode::kInvalidArgument,
+                "--tpus auto cannot be combined with --models; give a number");
   const auto pools =
       open_devices(cut.device_or_default(), cut.tpus.empty() ? 0 : parse_tpus(cut.tpus));
   check_counts_once(pools, cut);

@@ -41,6 +41,9 @@ SharedLink parse_shared(const std::string& list) {
     link.devices.push_back(device);
     begin = end + 1;
   }
+  if (link.devices.size() < 2)
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("--share '{}': a link is shared by at least two devices", list));
   return link;
 }
 
@@ -64,12 +67,7 @@ Plan planned(const CLI::App& command, const SimulateArguments& options) {
     }
     refuse_options(command, {{"--signature"}}, "requires a model");
     const auto pools = devices_of_plan(plan, options.cut.device);
-    if (!options.cut.device.empty() && names_of(pools) != plan.devices) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("the times in {} are for the device '{}'; plan for another device "
-                              "with `segue plan --device`",
-                              options.model, plan.device_text()));
-    }
+    if (!options.cut.device.empty()) check_times_of(plan, pools);
     const bool shares = std::ranges::any_of(pools, &DevicePool::shares_link);
     if ((shares || !options.shared.empty()) && !knows_link(plan)) {
       throw Error(ErrorCode::kInvalidArgument,

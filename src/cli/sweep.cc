@@ -63,6 +63,10 @@ SweepSpec spec_of(const SweepOptions& options) {
   spec.tpus = parse_numbers(options.tpus);
   spec.max_replicas = options.max_replicas;
   if (!options.strategies.empty()) spec.strategies = options.strategies;
+  const auto takes_limits = [](const std::string& key) { return find_strategy(key).takes_limits; };
+  if (options.max_replicas > 0 && std::ranges::none_of(spec.strategies, takes_limits))
+    throw Error(ErrorCode::kInvalidArgument,
+                "--max-replicas applies to strategy optimal; add it to --strategies");
   return spec;
 }
 

@@ -63,9 +63,10 @@ Nanoseconds parse_latency(const std::string& text, const std::string& option) {
   const auto [value, unit] = split_number(text);
   const double ns = value * (unit == "s" ? 1e9 : unit == "ms" ? 1e6 : unit == "us" ? 1e3 : -1);
   if (value > 0 && ns > 0 && ns <= kLongestNs) return Nanoseconds(static_cast<std::int64_t>(ns));
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("{} '{}': expected a time with its unit, for example 30ms or 0.5s",
-                          option, text));
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("{} '{}': expected a time above 0 with its unit, for example 30ms or 0.5s",
+                  option, text));
 }
 
 void check_counts_once(std::span<const DevicePool> pools, const CutOptions& options) {

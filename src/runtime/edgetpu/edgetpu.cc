@@ -164,6 +164,9 @@ EdgeTpuSettings parse_edgetpu_settings(std::span<const std::string> settings) {
                               values.empty() ? "a number from 0 to 255"
                                              : fmt::format("{}", fmt::join(values, ", "))));
     }
+    if (std::ranges::count(parsed, name, &EdgeTpuSettings::value_type::first) > 0)
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("'{}': {} is given twice; remove one of them", text, name));
     parsed.emplace_back(name, value);
   }
   return parsed;
