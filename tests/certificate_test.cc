@@ -67,7 +67,7 @@ TEST(Certificate, BoundOfSuboptimalPlanIsRejected) {
   plan.bound = Bound{plan.predicted.bottleneck, true, 4, 1};
   const CertificateVerdict verdict = check_certificate(plan, graph, pools);
   EXPECT_FALSE(verdict.is_accepted);
-  EXPECT_THAT(verdict.reason, HasSubstr("a pipeline is below the bound"));
+  EXPECT_THAT(verdict.reason, HasSubstr("a pipeline takes less than the bound"));
 }
 
 TEST(Certificate, EditedPlanOrBoundIsRejected) {

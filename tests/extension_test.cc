@@ -138,7 +138,7 @@ TEST(ForeignDevice, TooHighBoundIsRejected) {
   plan.bound = Bound{plan.predicted.bottleneck, true, 2};
   const CertificateVerdict verdict = check_certificate(plan, graph, swapping(2));
   EXPECT_FALSE(verdict.is_accepted);
-  EXPECT_THAT(verdict.reason, HasSubstr("a pipeline is below the bound"));
+  EXPECT_THAT(verdict.reason, HasSubstr("a pipeline takes less than the bound"));
 }
 
 TEST(ForeignDevice, SwapsWholeSegments) {

@@ -318,7 +318,7 @@ TEST(TopologyCertificate, TooHighBoundIsRejected) {
   ASSERT_GT(slow.bound->value, best.bound->value);
   const CertificateVerdict verdict = check_certificate(slow, graph, pools);
   EXPECT_FALSE(verdict.is_accepted);
-  EXPECT_THAT(verdict.reason, HasSubstr("a pipeline is below"));
+  EXPECT_THAT(verdict.reason, HasSubstr("a pipeline takes less"));
 }
 
 TEST(TopologyCertificate, BoundAboveBestIsRejected) {

@@ -220,7 +220,16 @@ Model open_model(const std::string& path_or_zoo_name, const ReadOptions& options
     throw Error(ErrorCode::kInvalidArgument,
                 "no model given; give a .tflite file, or zoo:NAME for a built-in one");
   }
-  if (!path_or_zoo_name.starts_with(kPrefix)) return read_model(path_or_zoo_name, options);
+  if (!path_or_zoo_name.starts_with(kPrefix)) {
+    std::error_code absent;
+    const std::string name = path_or_zoo_name.substr(0, path_or_zoo_name.find('@'));
+    if (std::ranges::find(zoo_catalogue(), name, &ZooEntry::name) != zoo_catalogue().end() &&
+        !std::filesystem::exists(path_or_zoo_name, absent))
+      throw Error(ErrorCode::kIo,
+                  fmt::format("{}: no such file; for the built-in network, write {}{}",
+                              path_or_zoo_name, kPrefix, path_or_zoo_name));
+    return read_model(path_or_zoo_name, options);
+  }
   const std::string name = path_or_zoo_name.substr(kPrefix.size());
   return parse_model(make_zoo_model(name), name, options);
 }

@@ -354,8 +354,10 @@ void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools) 
   for (const Stage& stage : plan.stages)
     operators.insert(operators.end(), stage.operators.begin(), stage.operators.end());
   std::ranges::sort(operators);
+  if (const auto twice = std::ranges::adjacent_find(operators); twice != operators.end())
+    fail(fmt::format("operator {} is in two stages", index(*twice)));
   for (std::size_t i = 0; i < operators.size(); ++i) {
-    if (index(operators[i]) != i) fail(fmt::format("operator {} is not in exactly one stage", i));
+    if (index(operators[i]) != i) fail(fmt::format("operator {} is in no stage", i));
   }
   if (operators.size() != plan.model.operator_count) {
     fail(fmt::format("the stages have {} operators, but the model has {}", operators.size(),

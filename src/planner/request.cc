@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "planner/no_plan.h"
@@ -290,6 +291,9 @@ void check_request(const PlanRequest& request) {
     refuse("a search over measured or profiled latencies requires strategy profile");
   if (strategy != Strategy::kBalanced && request.refines != nullptr)
     refuse("refinement by a compiler requires strategy balanced");
+  if (request.least_throughput_per_s &&
+      !(*request.least_throughput_per_s > 0 && std::isfinite(*request.least_throughput_per_s)))
+    refuse("the target of the throughput must be a number above 0");
   if (is_latency && request.least_throughput_per_s)
     refuse(
         "the target is a throughput, but the objective is the latency; limit the latency instead");

@@ -195,7 +195,8 @@ std::string prediction(const Plan& plan) {
 std::string bound_text(const Plan& plan) {
   const std::string what = plan.objective == Objective::kLatency ? "latency" : "time per input";
   if (plan.bound->is_proven) {
-    return fmt::format("Proven optimal: no other cuts{} and replicas{} have a smaller {}.\n",
+    return fmt::format("Proven optimal{}: no other cuts{} and replicas{} have a smaller {}.\n",
+                       has_shared_link(plan) ? ", without waiting times on the shared link" : "",
                        plan.network ? ", nodes" : "", limits_text(*plan.bound), what);
   }
   if (plan.bound->value.count() == 0) return "Not proven optimal.\n";
@@ -207,23 +208,24 @@ std::string bound_text(const Plan& plan) {
                      what, format_time(plan.bound->value));
 }
 
+// ", largest segment: …", unless it is as large in both plans.
+std::string largest_text(const Plan& plan, const Plan& vendor) {
+  const std::string ours = format_bytes(plan.largest_stage_parameter_bytes());
+  const std::string theirs = format_bytes(vendor.largest_stage_parameter_bytes());
+  return ours == theirs ? ""
+                        : fmt::format("; largest segment: {} of stored parameters instead of {}",
+                                      ours, theirs);
+}
+
 std::string bytes_verdict(const Plan& plan, const Plan& vendor) {
-  const std::string largest = fmt::format("largest segment: {} of stored parameters instead of {}",
-                                          format_bytes(plan.largest_stage_parameter_bytes()),
-                                          format_bytes(vendor.largest_stage_parameter_bytes()));
-  if (plan.host_bytes() < vendor.host_bytes()) {
-    return fmt::format("The host streams {} per inference instead of {} (simulated); {}.\n",
-                       plan.host_bytes() == 0 ? "nothing" : format_bytes(plan.host_bytes()),
-                       format_bytes(vendor.host_bytes()), largest);
-  }
-  if (plan.host_bytes() > vendor.host_bytes()) {
-    return fmt::format(
-        "The host streams {} per inference, {} with strategy compiler (simulated); {}.\n",
-        format_bytes(plan.host_bytes()), format_bytes(vendor.host_bytes()), largest);
-  }
-  return fmt::format(
-      "The host streams {} per inference, as with strategy compiler (simulated); {}.\n",
-      plan.host_bytes() == 0 ? "nothing" : format_bytes(plan.host_bytes()), largest);
+  const std::string ours = plan.host_bytes() == 0 ? "nothing" : format_bytes(plan.host_bytes());
+  const std::string theirs = format_bytes(vendor.host_bytes());
+  const std::string beside =
+      plan.host_bytes() < vendor.host_bytes()   ? fmt::format(" instead of {}", theirs)
+      : plan.host_bytes() > vendor.host_bytes() ? fmt::format(", {} with strategy compiler", theirs)
+                                                : ", as with strategy compiler";
+  return fmt::format("The host streams {} per inference{} (simulated){}.\n", ours, beside,
+                     largest_text(plan, vendor));
 }
 
 // Compares the times first, because the bytes matter only through their effect on the time.

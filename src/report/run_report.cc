@@ -47,9 +47,10 @@ std::size_t slowest(const PipelineStatistics& measured) {
 std::string predicted_text(const RunReport& report) {
   if (!report.predicted) return "";
   const Plan& plan = *report.predicted;
+  const std::string count = plan.devices.size() > 1 ? "" : fmt::format("{} ", plan.device_count());
   std::string text =
-      fmt::format("Predicted for {} {}{}: {:.1f}/s, latency {} for an input alone; simulated.\n",
-                  plan.device_count(), printable(plan.device_text()),
+      fmt::format("Predicted for {}{}{}: {:.1f}/s, latency {} for an input alone; simulated.\n",
+                  count, printable(plan.device_text()),
                   report.measured.layouts > 1 ? ", before devices were lost" : "",
                   plan.predicted.throughput_per_s, format_time(plan.predicted.latency));
   const Stage& last = plan.stages[slowest_stage(plan)];

@@ -39,9 +39,14 @@ Nanoseconds percentile(std::vector<Nanoseconds> values, double share) {
 // devices wait for each other on a shared link.
 Nanoseconds long_run(const Plan& plan, const Timeline& timeline, const TimelineOptions& options) {
   const Nanoseconds alone = plan.predicted.bottleneck;
-  return options.shared.empty() && options.network.empty()
-             ? alone
-             : std::max(timeline.steady_period(), alone);
+  if (options.shared.empty() && options.network.empty()) return alone;
+  // A short batch does not show how long devices wait for each other.
+  constexpr std::uint64_t kLong = 1000;
+  if (timeline.results.size() >= kLong) return std::max(timeline.steady_period(), alone);
+  TimelineOptions longer = options;
+  longer.inputs = kLong;
+  longer.records_events = false;
+  return std::max(simulate_timeline(stage_loads(plan), longer).steady_period(), alone);
 }
 
 // Scales the range of a prediction to a time of the timeline.

@@ -13,9 +13,10 @@ namespace {
 
 void refuse_names(const RuntimeRequest& request, std::string_view runtime) {
   if (request.names.empty()) return;
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("device '{}': the runtime {} has no named devices; use runtime edgetpu",
-                          request.names[0], runtime));
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("device '{}': the backend {} has no named devices; use the backend edgetpu",
+                  request.names[0], runtime));
 }
 
 std::vector<PipelineDevice> equal_devices(const RuntimeRequest& request, std::string_view runtime,
@@ -42,9 +43,10 @@ std::vector<PipelineDevice> open_simulated(const RuntimeRequest& request) {
   if (request.pools.empty())
     throw Error(ErrorCode::kInvalidArgument, "simulated times require the devices of a plan.json");
   if (request.pools.size() > 1) {
-    throw Error(ErrorCode::kInvalidArgument,
-                "the simulated runtime supports only plans of equal devices; use `segue simulate` "
-                "for unequal ones");
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        "the backend simulated supports only equal devices on one host; use `segue simulate` "
+        "for others");
   }
   return equal_devices(
       request, "simulated",
@@ -77,7 +79,7 @@ Error too_few_devices(const RuntimeRequest& request, std::size_t chosen,
     message += "; not usable: " + names_text(unlisted);
   if (found.size() < request.devices) message += "; `segue doctor` shows what is missing";
   if (chosen > 0) message += fmt::format("; plan for {}", format_count(chosen, "TPU"));
-  return {ErrorCode::kDevice, message + ", or run uncompiled segments with runtime cpu"};
+  return {ErrorCode::kDevice, message + ", or run uncompiled segments with the backend cpu"};
 }
 
 std::vector<EdgeTpuDevice> choose_devices(std::span<const EdgeTpuDevice> found,
@@ -120,7 +122,7 @@ const RuntimeRow& find_runtime(std::string_view key, std::span<const RuntimeRow>
   if (found != table.end()) return *found;
   std::vector<std::string_view> known;
   for (const RuntimeRow& row : table) known.push_back(row.key);
-  throw Error(ErrorCode::kInvalidArgument, fmt::format("unknown runtime '{}' (expected one of {})",
+  throw Error(ErrorCode::kInvalidArgument, fmt::format("unknown backend '{}' (expected one of {})",
                                                        key, fmt::join(known, ", ")));
 }
 

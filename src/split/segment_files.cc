@@ -59,7 +59,7 @@ Source source_of(const fs::path& path) {
   if (auto name = exists ? parse_segment_name(path) : std::nullopt)
     return {path.has_parent_path() ? path.parent_path() : fs::path("."), std::move(name)};
   throw Error(ErrorCode::kIo,
-              fmt::format("{}: {}; give the folder that holds the segments", path.string(),
+              fmt::format("{}: {}; give the folder that `segue split` wrote", path.string(),
                           exists ? "is a file, not a folder" : "no such folder"));
 }
 

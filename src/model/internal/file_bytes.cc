@@ -33,7 +33,7 @@ FileBytes::FileBytes(const std::filesystem::path& path) {
     fail(path, std::filesystem::exists(path / "saved_model.pb", absent)
                    ? "a TensorFlow SavedModel; convert it with "
                      "tf.lite.TFLiteConverter.from_saved_model"
-                   : "a folder; give a .tflite model, or the plan.json of a split");
+                   : "a folder; name a .tflite file");
   }
   if (!S_ISREG(status.st_mode)) fail(path, "not a file; give a .tflite model");
   if (status.st_size == 0) return;

@@ -304,8 +304,8 @@ CertificateVerdict check_wide(const Plan& plan, const Graph& graph,
     verdict.ideals = result.ideals;
     verdict.segments = result.segments;
     verdict.reason = fmt::format(
-        "no pipeline is below the bound of {} ns, even if transfers were free at cuts that are too "
-        "many to enumerate",
+        "no pipeline takes less than the bound of {} ns, even if transfers were free at "
+        "cuts that are too many to enumerate",
         plan.bound->value.count());
   }
   if (verdict.is_accepted) return verdict;
@@ -341,7 +341,7 @@ CertificateVerdict search_below(const Plan& plan, const Graph& graph,
   verdict.ideals = ideals.size();
   verdict.segments = refutation.segments();
   verdict.reason = fmt::format(
-      "{} pipeline is below the bound of {} ns{}", verdict.is_accepted ? "no" : "a",
+      "{} pipeline takes less than the bound of {} ns{}", verdict.is_accepted ? "no" : "a",
       plan.bound->value.count(),
       plan.bound->is_proven ? "" : ", although the plan itself does not reach the bound");
   return verdict;

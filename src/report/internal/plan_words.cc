@@ -68,7 +68,9 @@ std::string advice(const Stage& stage, const Plan& plan, bool shares) {
                                                : "move the cuts (`--strategy optimal`) or use more "
                                                  "TPUs, so that its parameters fit on chip";
   if (time.fixed > time.compute + transfers)
-    return "the model is too small to benefit from more TPUs";
+    return is_best ? "most of that is overhead of an inference; only more replicas make it faster"
+                   : "most of that is overhead of an inference; `--strategy optimal` can replicate "
+                     "the stage";
   if (is_best) return "more TPUs make it faster";
   if (plan.device_count() == 1) return "more TPUs make it faster (`--strategy optimal`)";
   if (transfers > time.compute)
