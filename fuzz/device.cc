@@ -1,8 +1,9 @@
-// Fuzzes the readers of device files and of lists of devices in options.
+// Fuzzes the readers of device files, of topologies and of lists of devices in options.
 #include "segue/device.h"
 
 #include <string>
 
+#include "segue/topology.h"
 #include "target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -13,6 +14,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const NamedConstant& constant : device_constants()) {
       fuzz::require(constant.of(device)->value >= 0, "constants are within their range");
     }
+  });
+  fuzz::answers([&] {
+    const Topology topology = parse_topology(text, "topology.json");
+    fuzz::require(parse_topology(to_json(topology), "topology.json") == topology,
+                  "a topology is read as it was written");
+    const auto last = topology.nodes.size() - 1;
+    fuzz::require(last == 0 || !route(topology, 0, last).empty(), "links connect all nodes");
   });
   // A name of a file would make the reader open it.
   if (text.find(".json") == std::string::npos) {
