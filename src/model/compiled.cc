@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "model/internal/caching_tokens.h"
 #include "segue/error.h"
@@ -30,13 +31,15 @@ class PackageReader {
   // `take` is called with each program.
   template <typename Take>
   void each(const Take& take) const {
-    const auto package_bytes = find_package();
-    const auto* package =
-        verified<darwinn::Package>(package_bytes, darwinn::PackageIdentifier(), "package");
+    Aligned package_copy;
+    Aligned multi_copy;
+    Aligned program_copy;
+    const auto* package = verified<darwinn::Package>(find_package(), darwinn::PackageIdentifier(),
+                                                     "package", package_copy);
     const auto* multi_bytes = package->serialized_multi_executable();
     if (multi_bytes == nullptr) fail("the package holds no programs");
     const auto* multi = verified<darwinn::MultiExecutable>(
-        {multi_bytes->data(), multi_bytes->size()}, nullptr, "program list");
+        {multi_bytes->data(), multi_bytes->size()}, nullptr, "program list", multi_copy);
     if (multi->serialized_executables() == nullptr) fail("the package holds no programs");
     for (const fb::String* text : *multi->serialized_executables()) {
       // A list may refer to the same program many times.
@@ -44,7 +47,7 @@ class PackageReader {
       if (looked_at_ > model_.bytes().size())
         fail("the programs need more bytes than the file has");
       const auto* data = reinterpret_cast<const std::uint8_t*>(text->data());
-      take(*verified<darwinn::Executable>({data, text->size()}, nullptr, "program"));
+      take(*verified<darwinn::Executable>({data, text->size()}, nullptr, "program", program_copy));
     }
   }
 
@@ -65,6 +68,16 @@ class PackageReader {
   }
 
  private:
+  using Aligned = std::vector<std::uint64_t>;
+
+  [[nodiscard]] static std::span<const std::uint8_t> aligned(std::span<const std::uint8_t> bytes,
+                                                             Aligned& copy) {
+    if (reinterpret_cast<std::uintptr_t>(bytes.data()) % alignof(std::uint64_t) == 0) return bytes;
+    copy.resize(bytes.size() / sizeof(std::uint64_t) + 1);
+    std::memcpy(copy.data(), bytes.data(), bytes.size());
+    return {reinterpret_cast<const std::uint8_t*>(copy.data()), bytes.size()};
+  }
+
   [[noreturn]] void fail(const std::string& reason) const {
     throw Error(ErrorCode::kInvalidModel, fmt::format("{}: {}: {}; compile the model again",
                                                       model_.name(), model_.describe(op_), reason));
@@ -87,9 +100,12 @@ class PackageReader {
     return {reinterpret_cast<const std::uint8_t*>(text.c_str()), text.length()};
   }
 
+  // Nothing aligns the bytes of a package or program in its file, but tables have numbers of 8
+  // bytes. Misaligned bytes are read from `copy`, which must outlive the table.
   template <typename Table>
   const Table* verified(std::span<const std::uint8_t> bytes, const char* identifier,
-                        const char* what) const {
+                        const char* what, Aligned& copy) const {
+    bytes = aligned(bytes, copy);
     constexpr std::size_t kSmallest = sizeof(fb::uoffset_t) + fb::kFileIdentifierLength;
     fb::Verifier verifier(bytes.data(), bytes.size());
     if (bytes.size() < kSmallest || !verifier.VerifyBuffer<Table>(identifier)) {
