@@ -148,6 +148,22 @@ TEST_F(SetRunOfModels, DonorIsPlannedForFewerDevices) {
   EXPECT_THAT(losses_of(set, 0)[0], HasSubstr("a new plan for 1 device"));
 }
 
+// As above, but "a" cannot be planned again, so it keeps its TPUs, and "b" joins it on one.
+TEST_F(SetRunOfModels, ModelWithoutFileIsNoDonor) {
+  SetPlan plan = set_plan(2, 3);
+  plan.models[0].demand.rate_per_s = plan.models[0].rate_per_s = 1;
+  plan.models[1].demand.rate_per_s = plan.models[1].rate_per_s = 85;
+  auto devices = testing::devices_with(3, set_cpu());
+  devices[2].backend = std::make_shared<Ending>(set_cpu(), 20);
+  auto run_models = set_run_models(plan, models_);
+  for (SetRunModel& model : run_models) model.model.reset();
+  SetRun set(plan, run_models, devices, {});
+  expect_results(set, 1, 60);
+  expect_results(set, 0, 60);
+  EXPECT_EQ(losses_of(set, 1).size(), 1U);
+  EXPECT_TRUE(losses_of(set, 0).empty());
+}
+
 TEST_F(SetRunOfModels, SimulatedTimesIncludeReloads) {
   SetPlan plan = set_plan(1, 2);
   plan.tpus[1].sharing = Sharing::kSwapped;

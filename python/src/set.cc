@@ -114,6 +114,10 @@ std::vector<std::unique_ptr<ArrayPipeline>> open(
   const auto models = models_of(given);
   auto run_models =
       folder ? read_compiled_set(*set, models, *folder) : set_run_models(*set, models);
+  // A new plan of a compiled set would need the compiler. Without models there is none.
+  if (folder) {
+    for (SetRunModel& model : run_models) model.model.reset();
+  }
   std::vector<PipelineDevice> devices;
   for (const auto& [name, backend] : backends) devices.push_back({name, backend});
   SetRun run(*set, std::move(run_models), std::move(devices), std::move(options));
@@ -135,9 +139,6 @@ void bind_running(nb::module_& module) {
         options.pipeline.queue_capacity = queue_capacity;
         options.pipeline.result_capacity = result_capacity;
         options.pipeline.watchdog = nanoseconds_of(watchdog_s);
-        // The new plan of a compiled set would need the compiler.
-        if (folder)
-          options.cut = [](const Model&, const Plan&) { return std::optional<PipelineLayout>(); };
         std::optional<Callback> callback;
         if (on_loss) options.on_loss = callback.emplace(*on_loss);
         return open(set, models, folder, devices, std::move(options), callback);

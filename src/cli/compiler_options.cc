@@ -1,5 +1,8 @@
 #include "cli/compiler_options.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdlib>
 
 #include "segue/error.h"
@@ -38,6 +41,16 @@ void add_compiler_options(CLI::App& command, CompilerOptions& options) {
                   "Operators to leave to the host per search step (default 1)")
       ->check(CLI::Range(1, 10000))
       ->needs(search);
+}
+
+bool is_installed(const EdgeTpuCompilerOptions& options) {
+  const std::string& program = options.command.front();
+  if (program.find('/') != std::string::npos) return ::access(program.c_str(), X_OK) == 0;
+  const char* const path = std::getenv("PATH");
+  const std::vector<std::string> folders = CLI::detail::split(path == nullptr ? "" : path, ':');
+  return std::ranges::any_of(folders, [&](const std::string& folder) {
+    return ::access((folder + "/" + program).c_str(), X_OK) == 0;
+  });
 }
 
 EdgeTpuCompilerOptions edgetpu_compiler_options(const CompilerOptions& options) {

@@ -29,4 +29,7 @@ void add_compiler_options(CLI::App& command, CompilerOptions& options);
 // Throws Error(kInvalidArgument) if the command consists of blanks.
 [[nodiscard]] EdgeTpuCompilerOptions edgetpu_compiler_options(const CompilerOptions& options);
 
+// Whether the program of the command exists.
+[[nodiscard]] bool is_installed(const EdgeTpuCompilerOptions& options);
+
 }  // namespace segue::cli

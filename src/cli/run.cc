@@ -172,10 +172,10 @@ void check_options(const CLI::App& command, const RunOptions& options) {
   if (!options.files.empty())
     refuse_options(command, std::array{"--seed"}, "requires random inputs; remove --input");
   if (command.count("--compiler-cmd") > 0 &&
-      (options.backend != "edgetpu" || options.model.empty()))
+      (options.backend != "edgetpu" || (options.model.empty() && options.set.empty())))
     throw Error(ErrorCode::kInvalidArgument,
-                "--compiler-cmd requires --backend edgetpu and --model; it compiles the segments "
-                "of that model");
+                "--compiler-cmd requires --backend edgetpu, and --model or --plan; it compiles the "
+                "segments of new plans");
 }
 
 std::unique_ptr<Pipeline> open_pipeline(const RunOptions& options, const RunSource& source,

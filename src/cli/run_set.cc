@@ -54,7 +54,14 @@ std::vector<SetRunModel> run_models(const RunOptions& options, const SetPlan& pl
   const auto models = open_sources(plan, is_compiled);
   if (!is_compiled) return set_run_models(plan, models);
   try {
-    return read_compiled_set(plan, models, fs::path(options.set).parent_path());
+    auto run = read_compiled_set(plan, models, fs::path(options.set).parent_path());
+    if (!models.empty() && !is_installed(edgetpu_compiler_options(options.compiler))) {
+      print_note(
+          "no edgetpu_compiler is found; without it, no new plan is made when a device is "
+          "lost");
+      for (SetRunModel& model : run) model.model.reset();
+    }
+    return run;
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kIo) throw;
     throw Error(error.code(),

@@ -105,7 +105,8 @@ std::string set_text(const SetPlan& plan, std::size_t width) {
   text += set_table(plan).to_text(width) + "\n" + set_tpu_table(plan).to_text(width) + "\n";
   text +=
       "Slack is the rate that is possible / the rate demanded. The latency is the longest one with "
-      "waiting for other models. No other assignment is better (docs/sets.md). All numbers are "
+      "waiting for other models. No other assignment of those that are compared (docs/sets.md) is "
+      "better. All numbers are "
       "simulated.\n";
   if (has_sharing(plan, Sharing::kCached))
     text += "cached: compile these models together, in this order (segue compile set.json).\n";
