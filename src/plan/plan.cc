@@ -357,7 +357,10 @@ void check_plan_consistent(const Plan& plan, std::span<const DevicePool> pools) 
   if (const auto twice = std::ranges::adjacent_find(operators); twice != operators.end())
     fail(fmt::format("operator {} is in two stages", index(*twice)));
   for (std::size_t i = 0; i < operators.size(); ++i) {
-    if (index(operators[i]) != i) fail(fmt::format("operator {} is in no stage", i));
+    if (index(operators[i]) == i) continue;
+    fail(i < plan.model.operator_count
+             ? fmt::format("operator {} is in no stage", i)
+             : fmt::format("the model has no operator {}", index(operators[i])));
   }
   if (operators.size() != plan.model.operator_count) {
     fail(fmt::format("the stages have {} operators, but the model has {}", operators.size(),

@@ -162,19 +162,20 @@ std::string simulate_text(const Plan& plan, const Timeline& timeline,
                       with_range(timeline.latencies.front(), first_latency_range(plan, timeline)),
                       format_time(percentile(timeline.latencies, 0.5)),
                       format_time(percentile(timeline.latencies, 0.99)));
+  const Nanoseconds steady = long_run(plan, timeline, options);
   text += fmt::format(
       "One TPU: {} each ({:.2f} TOPS); speed-up {:.2f} for {}, {:.2f} in the long run.\n",
       format_time(predicted.single_device),
       tera_operations_per_s(plan.model.macs, predicted.single_device), speedup(plan, each),
-      format_count(inputs, "input"), speedup(plan, long_run(plan, timeline, options)));
+      format_count(inputs, "input"), speedup(plan, steady));
   const bool shares = !options.shared.empty();
   text += bottleneck_sentence(plan, shares) + "\n";
   const Nanoseconds alone = plan.stages[slowest].time.total() / plan.stages[slowest].replicas;
-  if (shares && long_run(plan, timeline, options) > alone + alone / 50) {
+  if (shares && steady > alone + alone / 50) {
     text += fmt::format(
         "Devices wait for shared resources: a result is ready every {}; the slowest stage alone "
         "would deliver one every {}.\n",
-        format_time(long_run(plan, timeline, options)), format_time(alone));
+        format_time(steady), format_time(alone));
   }
   return text + host_operators_note(plan) + decoding_note(plan.decoding);
 }

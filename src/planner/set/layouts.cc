@@ -4,7 +4,6 @@
 
 #include "device/edgetpu/internal/room.h"
 #include "planner/no_plan.h"
-#include "planner/optimal/shared_stages.h"
 #include "segue/error.h"
 
 namespace segue {
@@ -48,7 +47,7 @@ SetChoices::SetChoices(const Graph& graph, const ModelDemand& demand, const Devi
       demand_(demand),
       pool_(pool),
       planner_(graph, pool.device, kMostSetTpus, pool.shares_link),
-      replicates_(within_model({}, graph).max_replicas != 1) {}
+      replicates_(!keeps_state(graph.model(), graph.operators_between(1, graph.depth()))) {}
 
 const std::optional<Plan>& SetChoices::own(std::uint32_t count) {
   if (!own_.contains(count)) own_.emplace(count, plan_own(count));

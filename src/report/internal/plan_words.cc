@@ -67,10 +67,13 @@ std::string advice(const Stage& stage, const Plan& plan, bool shares) {
     return is_best || plan.device_count() == 1 ? "use more TPUs, so that its parameters fit on chip"
                                                : "move the cuts (`--strategy optimal`) or use more "
                                                  "TPUs, so that its parameters fit on chip";
-  if (time.fixed > time.compute + transfers)
-    return is_best ? "most of that is overhead of an inference; only more replicas make it faster"
-                   : "most of that is overhead of an inference; `--strategy optimal` can replicate "
-                     "the stage";
+  const bool may_replicate = !plan.bound || plan.bound->max_replicas != 1;
+  if (time.fixed > time.compute + transfers) {
+    if (plan.objective == Objective::kLatency || !may_replicate)
+      return "other cuts and more TPUs do not shorten it";
+    return is_best ? "only replicas raise the throughput"
+                   : "`--strategy optimal` can replicate the stage";
+  }
   if (is_best) return "more TPUs make it faster";
   if (plan.device_count() == 1) return "more TPUs make it faster (`--strategy optimal`)";
   if (transfers > time.compute)

@@ -57,8 +57,8 @@ std::string verdict(const Plan& plan, bool shares_link) {
       fmt::format("{} on {}, {}: {:.1f} results per second{}, {:.2f} times one TPU",
                   name_text(plan.model.name), format_count(tpus, "TPU"), plan.strategy_key(),
                   predicted.throughput_per_s, rate_range_text(predicted), predicted.speedup);
-  constexpr double kRounding = 1.005;
-  if (predicted.speedup > kRounding * tpus)
+  constexpr double kRounding = 0.005;  // of the number that is shown
+  if (predicted.speedup > tpus + kRounding)
     text += ", more than the number of TPUs, because fewer parameters are streamed";
   text += plan.host_bytes() == 0
               ? ". All parameters stay on chip. "

@@ -11,13 +11,12 @@ namespace {
 
 void add_segment(PipelineLayout& layout, Model opened, std::uint32_t replicas) {
   const auto model = std::make_shared<const Model>(std::move(opened));
-  // A segment that keeps values from input to input must see all inputs, so it cannot have
-  // replicas.
-  if (replicas > 1 &&
-      std::ranges::any_of(model->tensors(), [](const Tensor& t) { return t.is_variable; })) {
+  std::vector<OperatorId> operators;
+  for (std::size_t i = 0; i < model->operators().size(); ++i) operators.push_back(operator_id(i));
+  if (replicas > 1 && keeps_state(*model, operators)) {
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("{}: the segment keeps state between inputs, so it must run on one "
-                            "device, not on {}; plan with --max-replicas 1",
+                            "device, not on {}; make a new plan with `segue plan`",
                             model->name(), replicas));
   }
   layout.segments.push_back({model->name(), model->bytes(), model, replicas});
