@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <thread>
 
 #include "detectors.h"
@@ -94,6 +95,13 @@ TEST(DetectionPipeline, DetectionsOfWrongSizeAreRefused) {
                [] { (void)read_detections(TensorBytes(25), testing::whole(64)); },
                {"rows of 24 bytes", "25"});
   expect_error(ErrorCode::kInvalidArgument, [] { (void)read_detections({}, {}); }, {"0 x 0"});
+  // Left, top, right, bottom, score, class.
+  const std::array<std::array<float, 6>, 3> rows{
+      {{10, -20, 20, -5, 0.9F, 1}, {60, 10, 90, 20, 0.8F, 2}, {70, 70, 90, 90, 0.7F, 3}}};
+  const auto inside = read_detections(std::as_bytes(std::span(rows)), testing::whole(64));
+  ASSERT_EQ(inside.size(), 1U);
+  EXPECT_EQ(inside[0].class_id, 2U);
+  EXPECT_EQ(inside[0].right, 64);
 }
 
 // --- stages on the host

@@ -35,6 +35,8 @@ TEST(Detector, YoloFormsAreRecognised) {
   EXPECT_EQ(detector_of({yolov8_form(3)}).family(), DetectorFamily::kYolov8);
   EXPECT_EQ(detector_of({{"o", {1, 84, 8400}}}, {}, 640).family(), DetectorFamily::kYolov8);
   EXPECT_EQ(detector_of({{"o", {1, 25200, 85}}}, {}, 640).family(), DetectorFamily::kYolov5);
+  // With 80 classes, this input has as many cells as channels.
+  EXPECT_EQ(detector_of({yolov8_form(80)}).family(), DetectorFamily::kYolov8);
   // This detector has a fourth grid with a stride of 64 pixels.
   EXPECT_EQ(detector_of({{"o", {1, 102000, 85}}}, {}, 1280).family(), DetectorFamily::kYolov5);
 }

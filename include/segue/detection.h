@@ -186,9 +186,8 @@ class Detector {
                                            std::shared_ptr<const Detector> detector);
 
 /// Returns the boxes of a value of "detections", in pixels of the picture, without boxes that are
-/// outside of it. Throws
-/// Error(kInvalidArgument) when the value has another size than rows of six floats, and for a
-/// placement without extent.
+/// outside of it. Throws Error(kInvalidArgument) when the value has another size than rows of six
+/// floats, and for a placement without extent.
 [[nodiscard]] std::vector<Detection> read_detections(std::span<const std::byte> detections,
                                                      const PicturePlacement& placement);
 

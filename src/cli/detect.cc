@@ -59,7 +59,7 @@ void add_detection(CLI::App& command, RunOptions& options) {
       ->check(CLI::Range(0.0, 1.0));
   command.add_option(
       "--draw", options.picture,
-      std::string("Also draw the boxes into the picture, and write it to this PNG file") +
+      std::string("Also draw the boxes into the picture, and write it to this file, NAME.png") +
           kReplaces);
   add_family(command, options.family);
 }
@@ -75,7 +75,8 @@ void check_detection(const CLI::App& command, const RunOptions& options) {
   if (!options.detects) return;
   if (options.files.empty()) refuse("--detect requires --input with a picture");
   if (options.format.csv) refuse("--detect is not available with --csv; use --json or text");
-  if (!options.picture.empty() && std::filesystem::path(options.picture).extension() != ".png")
+  const std::string ending = std::filesystem::path(options.picture).extension().string();
+  if (!options.picture.empty() && CLI::detail::to_lower(ending) != ".png")
     refuse(fmt::format("--draw {}: the picture is written as PNG; name it .png", options.picture));
   if (!options.picture.empty() && options.files.size() > 1)
     refuse(fmt::format("--draw writes one picture, but --input names {}", options.files.size()));

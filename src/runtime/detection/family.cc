@@ -69,16 +69,17 @@ std::optional<Meaning> find_post_processed(const Head& head) {
 std::optional<Meaning> find_yolo(const Head& head, const DetectorOptions& options) {
   if (head.outputs.size() != 1) return std::nullopt;
   const auto& shape = head.outputs[0].port.shape;
-  if (shape.size() != 3 || shape[0] != 1 || shape[1] <= 0 || shape[2] <= 0 || shape[1] == shape[2])
-    return std::nullopt;
+  if (shape.size() != 3 || shape[0] != 1 || shape[1] <= 0 || shape[2] <= 0) return std::nullopt;
   YoloOutput yolo{.rows = static_cast<std::size_t>(std::max(shape[1], shape[2])),
                   .channels = static_cast<std::size_t>(std::min(shape[1], shape[2])),
-                  .is_channels_first = shape[1] < shape[2]};
+                  .is_channels_first = shape[1] <= shape[2]};
   constexpr std::size_t kAnchorsPerCell = 3;
   const PictureSize input = size_of(head.input);
   const bool is_sized_as_v5 = !yolo.is_channels_first && yolo.rows % kAnchorsPerCell == 0 &&
                               is_cell_count(input, yolo.rows / kAnchorsPerCell);
   const bool is_sized_as_v8 = yolo.is_channels_first && is_cell_count(input, yolo.rows);
+  // Rows and channels cannot be told apart, except by the usual number of cells.
+  if (shape[1] == shape[2] && yolo.rows != cells(input, {8, 16, 32})) return std::nullopt;
   // A family that is named also has other sizes, but not those of the other family.
   const auto is_family = [&](DetectorFamily family, bool is_sized, bool is_sized_as_other) {
     return options.family ? *options.family == family && !is_sized_as_other : is_sized;
