@@ -70,12 +70,16 @@ def check_certificate(model: AnyModel, plan: Plan) -> Certificate:
     return _segue.check_certificate(to_model(model), plan)
 
 
+def _listed(names: str | Iterable[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
 def sweep(
     models: str | Iterable[str],
     *,
     tpus: Iterable[int] = range(1, 9),
-    devices: Iterable[str] = ("edgetpu-pcie",),
-    strategies: Iterable[str] | None = None,
+    devices: str | Iterable[str] = ("edgetpu-pcie",),
+    strategies: str | Iterable[str] | None = None,
     max_replicas: int = 0,
     shard: str = "1/1",
     threads: int = 0,
@@ -84,9 +88,9 @@ def sweep(
 
     models: files, or zoo:NAME; one or several. shard: "3/8" for every 8th job, starting with the third.
     """
-    chosen = _segue.strategy_names() if strategies is None else list(strategies)
+    chosen = _segue.strategy_names() if strategies is None else _listed(strategies)
     lines = _segue.sweep_lines(
-        [models] if isinstance(models, str) else list(models), list(tpus), list(devices), chosen, max_replicas, shard, threads
+        _listed(models), list(tpus), _listed(devices), chosen, max_replicas, shard, threads
     )
     return [json.loads(line) for line in lines]
 

@@ -201,9 +201,9 @@ void bind_pages(nb::module_& module) {
          std::uint64_t inputs) {
         const nb::gil_scoped_release released;
         if (chosen >= plans.size()) {
-          throw Error(ErrorCode::kInvalidArgument, "plan " + std::to_string(chosen) +
-                                                       " is chosen, but the list has " +
-                                                       std::to_string(plans.size()));
+          throw Error(ErrorCode::kInvalidArgument,
+                      "chosen is " + std::to_string(chosen) + ", but there are " +
+                          std::to_string(plans.size()) + " plans, which count from 0");
         }
         std::vector<ComparedPlan> rows;
         for (const Shared& plan : plans) {

@@ -25,10 +25,13 @@ void replace_by(std::vector<std::string> words, const std::vector<std::string>& 
 // Runs the module segue.NAME, or says what is missing.
 std::string start_of(const std::string& name) {
   return fmt::format(
-      "import importlib.util, runpy, sys\n"
-      "if importlib.util.find_spec('segue') is None:\n"
-      "  sys.exit(\"segue {0}: error: Segue's Python module is missing in \" + sys.executable +\n"
-      "    '; install its wheel there with the extra [{0}] (docs/{0}.md)')\n"
+      "import runpy, sys\n"
+      "try:\n"
+      "  import segue._segue\n"
+      "except ImportError as error:\n"
+      "  sys.exit(f\"segue {0}: error: Segue's Python module cannot be used by {{sys.executable}} "
+      "\"\n"
+      "    f'({{error}}); install its wheel there with the extra [{0}] (docs/{0}.md)')\n"
       "runpy.run_module('segue.{0}', run_name='__main__', alter_sys=True)\n",
       name);
 }

@@ -35,16 +35,15 @@ def connect(address: str | None) -> None:
     if address is None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to Ray's authors
         own = {"address": "local", "include_dashboard": False}
-    host, _, port = (address or "127.0.0.1:").rpartition(":")
-    if host in ("127.0.0.1", "localhost"):
-        # RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 would set this when Ray is imported. Otherwise Ray
-        # replaces 127.0.0.1 by the host's address in the network. A cluster of the loopback
-        # interface does not listen there, and a new cluster would.
-        ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
     try:
         if address == "auto":  # RAY_ADDRESS, or the cluster that this host started last
             address = ray._private.services.get_ray_address_from_environment(address, None)
-            host, _, port = str(address).rpartition(":")
+        host, _, port = (address or "127.0.0.1:").rpartition(":")
+        if host in ("127.0.0.1", "localhost"):
+            # RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 would set this when Ray is imported. Otherwise
+            # Ray replaces 127.0.0.1 by the host's address in the network. A cluster of the
+            # loopback interface does not listen there, and a new cluster would.
+            ray._private.ray_constants.ENABLE_RAY_CLUSTER = False
         if host and port.isdigit():  # Ray would try for minutes, and then end the process
             socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT_S).close()
         ray.init(**{"address": address, **own}, log_to_driver=False, logging_level="error")
