@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
@@ -102,6 +103,11 @@ TEST(CliOutput, InputFilesAreNeverOverwritten) {
                       "--strategy", "optimal", "-o", "lane.json"}),
                  kUsage, "also the input --device");
   expect_failure(run({"plan", "m.tflite", "--topology", "lane.json", "-o", "lane.json"}), kUsage,
+                 "also the input --topology");
+  std::ofstream(scratch.path() / "hosts.json")
+      << R"({"schema": "segue.topology/1", "nodes": [{"name": "a", "devices": "2xlane.json", "cores": 4}],)"
+      << R"( "links": []})";
+  expect_failure(run({"plan", "m.tflite", "--topology", "hosts.json", "-o", "lane.json"}), kUsage,
                  "also the input --topology");
   EXPECT_EQ(run({"sweep", "m.tflite", "--tpus", "1", "-o", "a"}).status, 0);
   expect_failure(run({"merge", "a", "-o", "a"}), kUsage, "a: also the input");

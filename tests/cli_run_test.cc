@@ -89,6 +89,29 @@ TEST(CliRun, PlanWithModelRunsOnCpuAndSimulated) {
   }
 }
 
+TEST(CliRun, OptionsWithoutEffectAreRefused) {
+  const Split split;
+  std::ofstream(split.scratch() / "raw") << std::string(64 * 64 * 3, 'a');
+  const std::string raw = split.scratch() / "raw";
+  const auto run = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"run", split.folder()});
+    return run_segue(more);
+  };
+  expect_failure(run({"--input", raw, "--seed", "3"}), kUsage, "--seed: requires random inputs");
+  expect_failure(run({"--backend", "edgetpu", "--threads", "2"}), kUsage,
+                 "--threads: requires --backend cpu or simulated");
+  expect_failure(run({"--backend", "edgetpu", "--kernels", "xnnpack"}), kUsage,
+                 "--kernels: requires");
+  expect_failure(run({"--backend", "simulated", "--device", "edgetpu-usb2"}), kUsage,
+                 "the times of the plan are for the device 'edgetpu-pcie'");
+  expect_failure(run({"--backend", "simulated", "--device", "9xedgetpu-pcie"}), kUsage,
+                 "the times of the plan are for the device");
+  expect_failure(run({"--watchdog", "nan"}), kUsage, "--watchdog nan: give a number");
+  expect_failure(run({"--detect", "--input", raw, "--draw", "a.jpg"}), kUsage, "name it .png");
+  EXPECT_THAT(run({"--input", raw, raw, "--inputs", "1"}).err,
+              HasWords("only the first 1 of 2 inputs are used"));
+}
+
 TEST(CliRun, ImagesAndRawTensorsAreRead) {
   const Split split;
   std::ofstream(split.scratch() / "raw") << std::string(64 * 64 * 3, 'a');

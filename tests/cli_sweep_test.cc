@@ -27,6 +27,12 @@ std::vector<std::string> sweep(std::vector<std::string> more) {
   return arguments;
 }
 
+TEST(CliSweep, LimitOfReplicasNeedsOptimal) {
+  testing::expect_failure(
+      run_segue({"sweep", "zoo:conv5-f8", "--strategies", "compiler", "--max-replicas", "1"}),
+      testing::kUsage, "--max-replicas applies to strategy optimal");
+}
+
 TEST(CliSweep, MergedShardsEqualSingleProcess) {
   const ScratchFolder scratch;
   const CommandResult whole = run_segue(sweep({}));

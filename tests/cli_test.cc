@@ -281,6 +281,17 @@ TEST(CliVerify, MismatchExitsWith7AndNamesSegment) {
   EXPECT_THAT(result.out, HasWords("segment 1"));
 }
 
+TEST(CliPlan, NameOfBuiltInNetworkGetsHint) {
+  const testing::ScratchFolder scratch;
+  expect_failure(run_segue({"plan", "mobilenetv2@96", "--tpus", "2"}, scratch.path()), 1,
+                 "write zoo:mobilenetv2@96");
+}
+
+TEST(CliPlan, SharedLinkLimitsWhatIsProven) {
+  EXPECT_THAT(run_segue({"plan", "zoo:conv5-f312", "--tpus", "2", "--device", "edgetpu-usb3"}).out,
+              HasWords("without waiting times on the shared link"));
+}
+
 TEST(CliVerify, MissingRuntimeExitsWith6) {
   const ScratchFolder scratch;
   const std::string folder = (scratch.path() / "parts").string();

@@ -131,6 +131,8 @@ TEST(CliSimulate, SharedLinkIncreasesPeriod) {
     return nlohmann::json::parse(run_segue(arguments).out)["steady_period_ns"].get<std::int64_t>();
   };
   EXPECT_GT(period({"--share", "0,1"}), period({}));
+  EXPECT_EQ(period({"--share", "0,1", "--inputs", "1"}),
+            period({"--share", "0,1", "--inputs", "1000"}));
   expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--share", "0,x"}), kUsage,
                  "--share '0,x'");
   expect_failure(run_segue({"simulate", "zoo:conv5-f8", "--share", "0,7"}), kUsage, "device 7");

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -214,6 +215,9 @@ TEST(PlanDecoding, GoalsIncludeIt) {
   expect_error(ErrorCode::kInfeasible, [&] { (void)plan_model(graph, request); });
   request.decoding.reset();
   EXPECT_NO_THROW((void)plan_model(graph, request));
+  request.least_throughput_per_s = std::nan("");
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)plan_model(graph, request); },
+               {"must be a number above 0"});
 }
 
 TEST(PlanDecoding, FileRoundTripsAndIsChecked) {

@@ -413,6 +413,9 @@ TEST(EdgeTpuSettings, UnknownNamesAndValuesAreRefused) {
     const std::vector<std::string> bad{text};
     expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_edgetpu_settings(bad); }, {text});
   }
+  const std::vector<std::string> twice{"Performance=Max", "Performance=Low"};
+  expect_error(ErrorCode::kInvalidArgument, [&] { (void)parse_edgetpu_settings(twice); },
+               {"Performance is given twice"});
 }
 
 TEST(SharedMemory, FreedBlocksAreReused) {

@@ -131,11 +131,11 @@ std::vector<DevicePool> devices_of_plan(const Plan& plan, const std::string& opt
 }
 
 void check_times_of(const Plan& plan, std::span<const DevicePool> pools) {
-  if (names_of(pools) == plan.devices) return;
+  if (names_of(pools) == plan.devices && device_count(pools) == plan.device_count()) return;
   throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("--device: the times of the plan are for the device '{}'; plan for "
-                          "another device with `segue plan --device`",
-                          plan.device_text()));
+              fmt::format("--device: the times of the plan are for the device '{}', {} of them; "
+                          "plan for others with `segue plan --device`",
+                          plan.device_text(), plan.device_count()));
 }
 
 namespace {

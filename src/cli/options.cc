@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "segue/error.h"
 #include "segue/report.h"
+#include "segue/topology.h"
 #include "segue/zoo.h"
 
 namespace segue::cli {
@@ -44,10 +45,26 @@ bool is_read_in(const fs::path& folder, const fs::path& output) {
 std::vector<std::string> files_of(const std::string& list) {
   std::vector<std::string> files;
   for (std::string part : CLI::detail::split(list, ',')) {
-    if (has_device_count(part)) part.erase(0, part.find('x') + 1);
+    if (has_device_count(part)) {
+      files.push_back(part.substr(0, part.find(':')));
+      part.erase(0, part.find('x') + 1);
+    }
     for (std::size_t end = part.find(':'); end < part.size(); end = part.find(':', end + 1))
       files.push_back(part.substr(0, end));
     files.push_back(part);
+  }
+  return files;
+}
+
+// Returns the device files of a topology. A file that is none is refused later.
+std::vector<std::string> device_files(const std::string& topology) {
+  std::vector<std::string> files;
+  try {
+    for (const TopologyNode& node : read_topology(topology).nodes) {
+      for (const PoolName& pool : node.devices) files.push_back(pool.device);
+    }
+  } catch (const Error&) {
+    return {};
   }
   return files;
 }
@@ -59,6 +76,8 @@ void check_output(const std::string& output, const CLI::App& command) {
     for (const std::string& value : option->results()) {
       auto files = files_of(value);
       files.push_back(value);
+      if (option->get_name() == "--topology")
+        std::ranges::copy(device_files(value), std::back_inserter(files));
       if (std::ranges::none_of(files, [&](const std::string& file) {
             return are_same_file(file, output) || is_read_in(file, output);
           }))

@@ -64,14 +64,16 @@ bool take_demand(const std::string& word, ModelDemand& demand, bool& has_weight)
   return true;
 }
 
-// Names the word behind a file that is none of a demand.
-void check_is_demand(const std::vector<std::string>& words) {
+// Names a word behind the model that is none of a demand.
+void check_is_model(const std::vector<std::string>& words, const std::string& source) {
   std::error_code absent;
-  if (words.size() != 2 || words[0] == "zoo" || !std::filesystem::exists(words[0], absent)) return;
+  const std::size_t of_model = words[0] == "zoo" ? 2 : 1;
+  if (words.size() <= of_model || std::filesystem::exists(source, absent)) return;
+  if (of_model == 1 && !std::filesystem::exists(words[0], absent)) return;
   throw Error(ErrorCode::kInvalidArgument,
               fmt::format("--models: '{}' is no rate, latency or weight; write for example 30/s, "
                           "latency=50ms or weight=2",
-                          words[1]));
+                          words.back()));
 }
 
 // "zoo:yolov5s@320:30/s:latency=50ms": demands stand behind the model.
@@ -85,8 +87,8 @@ ModelDemand parse_demand(const std::string& text) {
                 fmt::format("--models '{}': a weight is for models without a rate; remove one of "
                             "them",
                             text));
-  check_is_demand(words);
   for (const std::string& word : words) demand.source += (demand.source.empty() ? "" : ":") + word;
+  check_is_model(words, demand.source);
   if (demand.source.empty())
     throw Error(
         ErrorCode::kInvalidArgument,
