@@ -46,6 +46,9 @@ TEST(Cli, ZooModelSplitVerifies) {
   const auto report = nlohmann::json::parse(verify.out);
   EXPECT_EQ(report["agrees"], true);
   EXPECT_EQ(report["segment_count"], 3);
+  const auto xnnpack = run_segue({"verify", "zoo:squeezenet@64", folder, "--kernels", "xnnpack"});
+  EXPECT_EQ(xnnpack.status, 0) << xnnpack.err;
+  EXPECT_THAT(xnnpack.out, HasWords("XNNPACK"));
 }
 
 TEST(Cli, SplitFollowsPlanFile) {

@@ -134,10 +134,12 @@ def verify(
     *,
     inputs: int = 3,
     seed: int = 1,
+    kernels: str = "builtin",
     runtime: str | os.PathLike[str] | None = None,
 ) -> VerifyReport:
     """Compares the segments in a folder with the whole model, up to outputs byte for byte.
 
+    kernels: those of the model and of the segments, "builtin" or "xnnpack".
     The report is true if there is no difference; a difference is a result, not an error.
     """
     return _segue.verify(
@@ -145,5 +147,6 @@ def verify(
         Path(folder),
         inputs=inputs,
         seed=seed,
+        kernels=kernels,
         runtime=None if runtime is None else Path(runtime),
     )

@@ -322,17 +322,20 @@ void bind_segments(nb::module_& module) {
   module.def(
       "verify",
       [](const SharedModel& model, const std::filesystem::path& folder, std::uint32_t inputs,
-         std::uint64_t seed, const std::optional<std::filesystem::path>& runtime) {
+         std::uint64_t seed, const std::string& kernels,
+         const std::optional<std::filesystem::path>& runtime) {
         const auto libraries = runtime_candidates(runtime);
         return run_interruptibly([&] {
           if (inputs == 0) throw Error(ErrorCode::kInvalidArgument, "inputs must be at least 1");
-          const auto backend = make_cpu_backend({.libraries = libraries});
+          const auto backend =
+              make_cpu_backend({.libraries = libraries, .kernels = parse_kernels(kernels)});
           SplitFiles split = find_split(folder);
           return verify_segments(model->model, split.files, *backend,
                                  {.plan = std::move(split.plan), .inputs = inputs, .seed = seed});
         });
       },
-      "model"_a, "folder"_a, nb::kw_only(), "inputs"_a = 3, "seed"_a = 1, "runtime"_a = nb::none(),
+      "model"_a, "folder"_a, nb::kw_only(), "inputs"_a = 3, "seed"_a = 1, "kernels"_a = "builtin",
+      "runtime"_a = nb::none(),
       "Compares the segments in a folder with the whole model: operators, constants, then outputs "
       "of random inputs byte for byte. A difference is a result, not an error.");
 }

@@ -145,15 +145,10 @@ void bind_backends(nb::module_& module) {
   module.def(
       "cpu_backend",
       [](int threads, const std::string& kernels, const std::optional<fs::path>& runtime) {
-        if (kernels != "builtin" && kernels != "xnnpack")
-          throw Error(ErrorCode::kInvalidArgument,
-                      "unknown kernels '" + kernels + "' (expected builtin or xnnpack)");
         const auto libraries = runtime_candidates(runtime);
         const nb::gil_scoped_release released;
         return SharedBackend(make_cpu_backend(
-            {.libraries = libraries,
-             .threads = threads,
-             .kernels = kernels == "xnnpack" ? CpuKernels::kXnnpack : CpuKernels::kBuiltin}));
+            {.libraries = libraries, .threads = threads, .kernels = parse_kernels(kernels)}));
       },
       nb::kw_only(), "threads"_a = 1, "kernels"_a = "builtin", "runtime"_a = nb::none(),
       "TensorFlow Lite on this machine's cores.");
@@ -260,6 +255,13 @@ void bind_ports(nb::module_& module) {
 }  // namespace
 
 std::vector<Port> ports_of(std::span<const Port> ports) { return {ports.begin(), ports.end()}; }
+
+CpuKernels parse_kernels(const std::string& name) {
+  if (name == "builtin") return CpuKernels::kBuiltin;
+  if (name == "xnnpack") return CpuKernels::kXnnpack;
+  throw Error(ErrorCode::kInvalidArgument,
+              "unknown kernels '" + name + "' (expected builtin or xnnpack)");
+}
 
 std::vector<fs::path> runtime_candidates(const std::optional<fs::path>& runtime) {
   auto result = candidates(runtime, "SEGUE_TFLITE_LIB", kRuntime);

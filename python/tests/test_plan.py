@@ -20,6 +20,9 @@ def test_non_utf8_names_round_trip(tmp_path):
     assert "n\udcff" in repr(model)
     segue.split(model, segue.plan(model, 2, "balanced"), tmp_path / "parts")
     assert segue.verify(model, tmp_path / "parts")
+    assert segue.verify(model, tmp_path / "parts", kernels="xnnpack")
+    with pytest.raises(segue.Error, match="unknown kernels 'fast'"):
+        segue.verify(model, tmp_path / "parts", kernels="fast")
 
 
 def test_model_exposes_its_graph(model):

@@ -27,6 +27,7 @@ struct VerifyArguments {
   std::string device;
   VerifyOptions verify;
   int threads = 2;
+  std::string kernels;
   FormatOptions format;
 };
 
@@ -74,7 +75,7 @@ void check_plan(const VerifyArguments& options) {
 
 void run(const CLI::App& command, const VerifyArguments& options) {
   if (options.folder.ends_with(".json")) {
-    constexpr std::array kOfRuns{"--inputs", "--seed", "--threads", "--runtime"};
+    constexpr std::array kOfRuns{"--inputs", "--seed", "--threads", "--kernels", "--runtime"};
     refuse_options(command, kOfRuns,
                    "requires a folder of segments; the proof of a plan.json is checked without "
                    "running the model");
@@ -87,8 +88,9 @@ void run(const CLI::App& command, const VerifyArguments& options) {
     throw Error(ErrorCode::kInvalidArgument, "--device requires a plan.json");
   const Model model = open_noted(options.model, options.signature);
   SplitFiles split = find_split(options.folder);
-  const auto backend = make_cpu_backend(
-      {.libraries = runtime_candidates(options.runtime), .threads = options.threads});
+  const auto backend = make_cpu_backend({.libraries = runtime_candidates(options.runtime),
+                                         .threads = options.threads,
+                                         .kernels = kernels_of(options.kernels)});
   VerifyOptions verify = options.verify;
   verify.plan = std::move(split.plan);
   const VerifyReport report = verify_segments(model, split.files, *backend, verify);
@@ -122,6 +124,10 @@ void add_verify(CLI::App& app) {
   add_seed(*command, options->verify.seed, "Seed of the first input (default 1)");
   command->add_option("--threads", options->threads, "Threads per model (default 2)")
       ->check(CLI::Range(1, 256));
+  command
+      ->add_option("--kernels", options->kernels,
+                   "Kernels of the model and of the segments: builtin (default), or xnnpack")
+      ->check(CLI::IsMember({"builtin", "xnnpack"}));
   command->add_option("--runtime", options->runtime,
                       "Path of libtensorflowlite_c.so (or SEGUE_TFLITE_LIB)");
   add_format(*command, options->format);

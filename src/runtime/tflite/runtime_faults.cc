@@ -102,7 +102,7 @@ std::string RuntimeFaults::sentence(const std::string& where) const {
   const bool crashes = dense_fault() == DenseFault::kCrash;
   const std::string_view remedy =
       crashes
-          ? "run with --kernels xnnpack; verify on x86-64 or with another runtime"
+          ? "use --kernels xnnpack, or another runtime"
           : "use TensorFlow Lite 2.14 or later (`scripts/setup` fetches 2.21; set its path with "
             "--runtime or SEGUE_TFLITE_LIB)";
   return fmt::format(
