@@ -100,8 +100,9 @@ std::pair<Nanoseconds, std::optional<TimeRange>> objective_of(const Plan& plan, 
 std::string with_range(Nanoseconds time, const std::optional<TimeRange>& range) {
   if (!range) return format_time(time);
   const auto [factor, unit] = unit_of(time);
-  const auto in_unit = [&](Nanoseconds end) {
-    return fmt::format("{:.2f}", static_cast<double>(end.count()) / factor);
+  // clang 14 does not capture structured bindings by reference.
+  const auto in_unit = [length_ns = factor](Nanoseconds end) {
+    return fmt::format("{:.2f}", static_cast<double>(end.count()) / length_ns);
   };
   return fmt::format("{} {} ({} to {})", in_unit(time), unit, in_unit(range->low),
                      in_unit(range->high));

@@ -91,7 +91,7 @@ template <typename At>
 bool is_relative(const YoloOutput& yolo, const At& at) {
   constexpr float kMostRelative = 2;
   for (std::size_t row = 0; row < yolo.rows; ++row) {
-    for (const std::size_t channel : {0, 1}) {
+    for (const std::size_t channel : {std::size_t{0}, std::size_t{1}}) {
       const float centre = at(row, channel);
       if (centre > kMostRelative && std::isfinite(centre)) return false;
     }
