@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
 
+#include "model/internal/state.h"
 #include "model/model_state.h"
 #include "segue/error.h"
 
@@ -47,6 +49,16 @@ bool is_handle(const Tensor& tensor) {
   return tensor.type == ElementType::kResource || tensor.type == ElementType::kVariant;
 }
 
+bool is_state(const Tensor& tensor) { return tensor.is_variable || is_handle(tensor); }
+
+bool has_state(const Model& model, const Operator& op) {
+  const auto is_operand_state = [&](std::int32_t position) {
+    return position >= 0 && is_state(model.tensor(tensor_id(position)));
+  };
+  return std::ranges::any_of(op.inputs, is_operand_state) ||
+         std::ranges::any_of(op.outputs, is_operand_state);
+}
+
 // Checks that no state crosses the border: neither variable tensors nor handles.
 void check_state(const Model& model, const std::vector<bool>& inside) {
   std::map<std::int32_t, std::size_t> first_user;
@@ -56,7 +68,7 @@ void check_state(const Model& model, const std::vector<bool>& inside) {
       for (const std::int32_t position : tensors) {
         if (position < 0) continue;
         const Tensor& tensor = model.tensor(tensor_id(position));
-        if (!tensor.is_variable && !is_handle(tensor)) continue;
+        if (!is_state(tensor)) continue;
         const auto [entry, is_new] = first_user.emplace(position, i);
         if (is_new || inside[entry->second] == inside[i]) continue;
         refuse_sharing(
@@ -171,16 +183,14 @@ SegmentBorder segment_border(const Model& model, std::span<const OperatorId> ope
   return border_of(model, membership(model, operators));
 }
 
+bool keeps_state(const Model& model) {
+  return std::ranges::any_of(model.operators(),
+                             [&](const Operator& op) { return has_state(model, op); });
+}
+
 bool keeps_state(const Model& model, std::span<const OperatorId> operators) {
-  const auto is_state = [&](std::int32_t position) {
-    if (position < 0) return false;
-    const Tensor& tensor = model.tensor(tensor_id(position));
-    return tensor.is_variable || is_handle(tensor);
-  };
-  return std::ranges::any_of(operators, [&](OperatorId id) {
-    const Operator& op = model.op(id);
-    return std::ranges::any_of(op.inputs, is_state) || std::ranges::any_of(op.outputs, is_state);
-  });
+  return std::ranges::any_of(operators,
+                             [&](OperatorId id) { return has_state(model, model.op(id)); });
 }
 
 }  // namespace segue

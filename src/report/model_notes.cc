@@ -3,6 +3,7 @@
 
 #include "model/internal/archive.h"
 #include "model/internal/batch.h"
+#include "model/internal/state.h"
 #include "report/internal/plan_words.h"
 #include "segue/error.h"
 #include "segue/graph.h"
@@ -38,8 +39,7 @@ std::string run_time_shapes_note(const Model& model) {
 }
 
 std::string state_note(const Model& model) {
-  const Graph graph(model);
-  if (!keeps_state(model, graph.operators_between(1, graph.depth()))) return "";
+  if (!keeps_state(model)) return "";
   return printable(model.name()) +
          ": the model keeps state between inputs, so its stages have no replicas";
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/internal/state.h"
+
 namespace segue {
 namespace {
 
@@ -34,8 +36,7 @@ bool is_too_dense(const Graph& graph) {
 }  // namespace
 
 OptimalOptions within_model(OptimalOptions limits, const Graph& graph) {
-  const auto operators = graph.operators_between(1, graph.depth());
-  if (keeps_state(graph.model(), operators)) limits.max_replicas = 1;
+  if (keeps_state(graph.model())) limits.max_replicas = 1;
   return limits;
 }
 

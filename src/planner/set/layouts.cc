@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "device/edgetpu/internal/room.h"
+#include "model/internal/state.h"
 #include "planner/no_plan.h"
 #include "segue/error.h"
 
@@ -47,7 +48,7 @@ SetChoices::SetChoices(const Graph& graph, const ModelDemand& demand, const Devi
       demand_(demand),
       pool_(pool),
       planner_(graph, pool.device, kMostSetTpus, pool.shares_link),
-      replicates_(!keeps_state(graph.model(), graph.operators_between(1, graph.depth()))) {}
+      replicates_(!keeps_state(graph.model())) {}
 
 const std::optional<Plan>& SetChoices::own(std::uint32_t count) {
   if (!own_.contains(count)) own_.emplace(count, plan_own(count));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/internal/state.h"
 #include "segue/error.h"
 #include "segue/pipeline.h"
 #include "segue/units.h"
@@ -11,9 +12,7 @@ namespace {
 
 void add_segment(PipelineLayout& layout, Model opened, std::uint32_t replicas) {
   const auto model = std::make_shared<const Model>(std::move(opened));
-  std::vector<OperatorId> operators;
-  for (std::size_t i = 0; i < model->operators().size(); ++i) operators.push_back(operator_id(i));
-  if (replicas > 1 && keeps_state(*model, operators)) {
+  if (replicas > 1 && keeps_state(*model)) {
     throw Error(ErrorCode::kUnsupported,
                 fmt::format("{}: the segment keeps state between inputs, so it must run on one "
                             "device, not on {}; make a new plan with `segue plan`",
