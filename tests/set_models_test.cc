@@ -44,6 +44,14 @@ class RealSet : public ::testing::Test {
     return plan;
   }
 
+  // "a" on two TPUs with much time to spare, "b" on the third with little.
+  [[nodiscard]] SetPlan uneven_plan() const {
+    SetPlan plan = set_plan(2, 3);
+    plan.models[0].demand.rate_per_s = plan.models[0].rate_per_s = 1;
+    plan.models[1].demand.rate_per_s = plan.models[1].rate_per_s = 85;
+    return plan;
+  }
+
   void expect_results(SetRun& set, std::size_t model, std::uint64_t inputs) const {
     expect_whole_results(*set.pipeline(model), *models_[model], inputs);
   }
@@ -132,13 +140,17 @@ TEST_F(SetRunOfModels, SetAnswersDuringCompilation) {
   EXPECT_TRUE(has_answered);
 }
 
-// "b" loses its only TPU; "a", which has time to spare, is planned for one TPU fewer.
-TEST_F(SetRunOfModels, DonorIsPlannedForFewerDevices) {
-  SetPlan plan = set_plan(2, 3);
-  plan.models[0].demand.rate_per_s = plan.models[0].rate_per_s = 1;
-  plan.models[1].demand.rate_per_s = plan.models[1].rate_per_s = 85;
+// The last of three devices ends after some inferences.
+std::vector<PipelineDevice> devices_without_last() {
   auto devices = testing::devices_with(3, set_cpu());
   devices[2].backend = std::make_shared<Ending>(set_cpu(), 20);
+  return devices;
+}
+
+// "b" loses its only TPU; "a", which has time to spare, is planned for one TPU fewer.
+TEST_F(SetRunOfModels, DonorIsPlannedForFewerDevices) {
+  const SetPlan plan = uneven_plan();
+  const auto devices = devices_without_last();
   SetRun set(plan, set_run_models(plan, models_), devices, {});
   expect_results(set, 1, 60);
   expect_results(set, 0, 60);
@@ -150,11 +162,8 @@ TEST_F(SetRunOfModels, DonorIsPlannedForFewerDevices) {
 
 // As above, but "a" cannot be planned again, so it keeps its TPUs, and "b" joins it on one.
 TEST_F(SetRunOfModels, ModelWithoutFileIsNoDonor) {
-  SetPlan plan = set_plan(2, 3);
-  plan.models[0].demand.rate_per_s = plan.models[0].rate_per_s = 1;
-  plan.models[1].demand.rate_per_s = plan.models[1].rate_per_s = 85;
-  auto devices = testing::devices_with(3, set_cpu());
-  devices[2].backend = std::make_shared<Ending>(set_cpu(), 20);
+  const SetPlan plan = uneven_plan();
+  const auto devices = devices_without_last();
   auto run_models = set_run_models(plan, models_);
   for (SetRunModel& model : run_models) model.model.reset();
   SetRun set(plan, run_models, devices, {});
