@@ -64,9 +64,9 @@ TEST_F(CliSet, WrongOptionsAreRefused) {
   refused({"plan", "--models", "zoo:mobilenet@64:3/s:4/s", "--tpus", "1"}, "two rates");
   refused({"plan", "--models", "zoo:mobilenet@64:weight=2:4/s", "--tpus", "1"},
           "a weight is for models without a rate");
-  refused({"plan", "--models", "set.json:30", "--tpus", "1"}, "'30' is no rate");
-  refused({"plan", "--models", "zoo:mobilenet@64:3/s:fps", "--tpus", "1"}, "'fps' is no rate");
-  refused({"plan", "--models", "zoo:mobilenet@64:30:4/s", "--tpus", "1"}, "'30' is no rate");
+  refused({"plan", "--models", "set.json:30", "--tpus", "1"}, "'30' is not a rate");
+  refused({"plan", "--models", "zoo:mobilenet@64:3/s:fps", "--tpus", "1"}, "'fps' is not a rate");
+  refused({"plan", "--models", "zoo:mobilenet@64:30:4/s", "--tpus", "1"}, "'30' is not a rate");
   std::filesystem::copy(scratch_.path() / "set.json", scratch_.path() / "2xset.json");
   refused({"plan", "--models", "2xset.json:3/s", "--tpus", "1", "-o", "2xset.json"},
           "also the input --models");

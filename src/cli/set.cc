@@ -70,10 +70,11 @@ void check_is_model(const std::vector<std::string>& words, const std::string& so
   const std::size_t of_model = words[0] == "zoo" ? 2 : 1;
   if (words.size() <= of_model || std::filesystem::exists(source, absent)) return;
   if (of_model == 1 && !std::filesystem::exists(words[0], absent)) return;
-  throw Error(ErrorCode::kInvalidArgument,
-              fmt::format("--models: '{}' is no rate, latency or weight; write for example 30/s, "
-                          "latency=50ms or weight=2",
-                          words.back()));
+  throw Error(
+      ErrorCode::kInvalidArgument,
+      fmt::format("--models: '{}' is not a rate, latency or weight; write for example 30/s, "
+                  "latency=50ms or weight=2",
+                  words.back()));
 }
 
 // "zoo:yolov5s@320:30/s:latency=50ms": demands stand behind the model.
