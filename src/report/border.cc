@@ -9,8 +9,6 @@
 
 namespace segue {
 
-using Json = nlohmann::ordered_json;
-
 std::string shape_text(const Tensor& tensor) {
   return fmt::format("{}", fmt::join(tensor.shape, "x"));
 }
@@ -25,8 +23,8 @@ std::string border_text(const Model& model, std::span<const TensorId> tensors) {
   return fmt::format("{}", fmt::join(parts, ", "));
 }
 
-Json border_json(const Model& model, std::span<const TensorId> tensors) {
-  Json list = Json::array();
+nlohmann::ordered_json border_json(const Model& model, std::span<const TensorId> tensors) {
+  auto list = nlohmann::ordered_json::array();
   for (const TensorId id : tensors) {
     const Tensor& tensor = model.tensor(id);
     list.push_back({{"name", model.unique_name(id)},

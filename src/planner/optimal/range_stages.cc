@@ -4,7 +4,6 @@
 #include <bit>
 #include <limits>
 #include <numeric>
-#include <ranges>
 #include <utility>
 
 namespace segue {
@@ -258,10 +257,13 @@ bool RangeStages::may_take(std::size_t from, std::size_t to, std::int64_t longes
 }
 
 std::size_t RangeStages::last_within(std::size_t from, std::int64_t longest_ns) const {
-  const auto cuts = std::views::iota(from + 1, size());
-  const auto beyond = std::ranges::partition_point(
-      cuts, [&](std::size_t to) { return bounds_.least_sum_ns(from, to, 1) <= longest_ns; });
-  return from + static_cast<std::size_t>(beyond - cuts.begin());
+  std::size_t last = from;
+  std::size_t beyond = size();
+  while (beyond - last > 1) {
+    const std::size_t to = std::midpoint(last, beyond);
+    (bounds_.least_sum_ns(from, to, 1) <= longest_ns ? last : beyond) = to;
+  }
+  return last;
 }
 
 std::int64_t RangeStages::time_ns(std::size_t from, std::size_t to) const {

@@ -77,8 +77,8 @@ class Subjects {
                      : std::make_shared<const OpenedModel>(models_, job.model);
     DevicePool kind = open_device_kind(job.device);
     StrategyPlanner planner(model->graph, kind.device, kMostComparedTpus, kind.shares_link);
-    subject_ = std::make_shared<const Subject>(std::move(model), job.device, std::move(kind),
-                                               std::move(planner));
+    subject_ = std::make_shared<const Subject>(
+        Subject{std::move(model), job.device, std::move(kind), std::move(planner)});
     return subject_;
   }
 
