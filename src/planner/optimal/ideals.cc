@@ -95,6 +95,46 @@ std::vector<std::uint32_t> narrow_prefixes(const Graph& graph) {
   return prefixes;
 }
 
+std::vector<OperatorId> fewest_bytes_order(const Graph& graph) {
+  const std::size_t count = graph.operator_count();
+  std::vector<double> written(count);          // bytes
+  std::vector<double> added(count);            // bytes that cross a cut after it, less those before
+  std::vector<std::size_t> uncomputed(count);  // operators on whose outputs it waits
+  std::vector<std::size_t> unread(count);      // operators that have to read its outputs
+  for (std::size_t op = 0; op < count; ++op) {
+    for (const std::int32_t t : graph.model().op(operator_id(op)).outputs) {
+      if (t >= 0) written[op] += static_cast<double>(graph.model().tensor(tensor_id(t)).bytes);
+    }
+    added[op] += written[op];
+    uncomputed[op] = graph.writers(operator_id(op)).size();
+    unread[op] = graph.readers(operator_id(op)).size();
+    if (unread[op] == 1) added[index(graph.readers(operator_id(op))[0])] -= written[op];
+  }
+  std::set<std::pair<double, std::size_t>> ready;
+  for (std::size_t op = 0; op < count; ++op) {
+    if (uncomputed[op] == 0) ready.emplace(added[op], op);
+  }
+  std::vector<OperatorId> order;
+  std::vector<bool> is_placed(count);
+  const auto place = [&](std::size_t op) {
+    order.push_back(operator_id(op));
+    is_placed[op] = true;
+    for (const OperatorId writer : graph.writers(operator_id(op))) {
+      if (--unread[index(writer)] != 1) continue;
+      const std::size_t last = index(*std::ranges::find_if(
+          graph.readers(writer), [&](OperatorId reader) { return !is_placed[index(reader)]; }));
+      const bool is_ready = ready.erase({added[last], last}) > 0;
+      added[last] -= written[index(writer)];
+      if (is_ready) ready.emplace(added[last], last);
+    }
+    for (const OperatorId reader : graph.readers(operator_id(op))) {
+      if (--uncomputed[index(reader)] == 0) ready.emplace(added[index(reader)], index(reader));
+    }
+  };
+  while (!ready.empty()) place(ready.extract(ready.begin()).value().second);
+  return order;
+}
+
 void IdealLattice::append(const std::vector<Word>& ideal) {
   std::uint32_t count = 0;
   for (const Word word : ideal) count += static_cast<std::uint32_t>(std::popcount(word));
@@ -183,6 +223,7 @@ IdealLattice IdealLattice::along_orders(const Graph& graph) {
   for (std::size_t i = 0; i < count; ++i) by_file[i] = operator_id(i);
   add_along(by_file);
   add_along(graph.vendor_order());
+  add_along(fewest_bytes_order(graph));
   IdealLattice lattice(count);
   for (const auto& [unused, bits] : ideals) lattice.append(bits);
   return lattice;

@@ -18,6 +18,12 @@ namespace segue {
 // before, after or at such an ideal. O(operators + edges).
 [[nodiscard]] std::vector<std::uint32_t> narrow_prefixes(const Graph& graph);
 
+// Returns an order in which few bytes cross each cut: at every step, of the operators whose inputs
+// are computed, the one that adds the fewest bytes to the tensors that later operators read (list
+// scheduling). In wide graphs such as NASNet it ends a branch before it starts another one.
+// O((operators + edges) log operators).
+[[nodiscard]] std::vector<OperatorId> fewest_bytes_order(const Graph& graph);
+
 // A range of ideals that are not listed: all ideals between two consecutive positions in the
 // lattice.
 struct IdealGap {
@@ -45,8 +51,9 @@ class IdealLattice {
   // Returns about `count` of these, evenly distributed.
   [[nodiscard]] static IdealLattice along_some_depths(const Graph& graph, std::uint32_t count);
 
-  // Returns the ideals along three orders, merged: by depth, by file and Google's. The cuts of
-  // every other strategy are among them. At most depth + 2 * operators + 1 ideals.
+  // Returns the ideals along four orders, merged: by depth, by file, Google's and the one of the
+  // fewest bytes. The cuts of every other strategy are among them. At most
+  // depth + 3 * operators + 1 ideals.
   [[nodiscard]] static IdealLattice along_orders(const Graph& graph);
 
   // Returns the lattice with additional ideals, each given by its operators. All of them must be

@@ -5,7 +5,6 @@
 #include <tuple>
 
 #include "planner/optimal/equal_devices.h"
-#include "planner/optimal/first_cuts.h"
 #include "planner/optimal/search.h"
 #include "planner/optimal/shared_stages.h"
 #include "segue/error.h"
@@ -13,9 +12,6 @@
 
 namespace segue {
 namespace {
-
-constexpr int kCutsToDive = 300;
-constexpr int kCutsToProve = 6000;
 
 void check(std::span<const DevicePool> pools) {
   const auto fail = [](ErrorCode code, const std::string& reason) { throw Error(code, reason); };
@@ -112,42 +108,13 @@ void raise_bound(OptimalSegmentation& result, std::int64_t least_ns) {
   result.bound.is_proven = result.bound.value == result.bottleneck;
 }
 
-// For pure pipelines on equal devices: adds candidates for the first cut, and the bound that they
-// prove.
-void improve_at_first_cut(const SharedStages& shared, std::span<const DevicePool> pools,
-                          const OptimalOptions& options, const LatticeSearch& known,
-                          OptimalSegmentation& result) {
-  // First a few cuts for candidates, then as many as a proof needs.
-  for (const bool dives : {true, false}) {
-    if (result.bound.is_proven) return;
-    const auto cuts = find_first_cuts(shared.costs()[0], pools[0].count,
-                                      static_cast<double>(result.bottleneck.count()),
-                                      dives ? kCutsToDive : kCutsToProve, dives);
-    if (!cuts) return;
-    const LatticeStages stages(shared.costs(), known.lattice().with(cuts->ideals), pools[0].count);
-    LatticeSearch search(stages, pools, options);
-    search.run(known.reached());
-    const OptimalSegmentation found = search.result(false);
-    if (found.bottleneck < result.bottleneck) {
-      const Bound bound = result.bound;
-      result = found;
-      raise_bound(result, bound.value.count());
-    }
-    // The bound is for exact times; those of stages are rounded part by part.
-    constexpr std::int64_t kRoundingNs = 5;
-    const auto least = static_cast<std::int64_t>(cuts->least_ns) - kRoundingNs;
-    const bool is_close = result.bottleneck.count() - least <= 2 * kRoundingNs;
-    raise_bound(result, is_close ? result.bottleneck.count() : least);
-  }
-}
-
 [[noreturn]] void throw_too_many(const Graph& graph, std::span<const DevicePool> pools) {
   throw Error(ErrorCode::kUnsupported, fmt::format("{}: too many ways to assign the devices {}; "
                                                    "plan for fewer kinds, or without shared links",
                                                    graph.model().name(), to_string(pools)));
 }
 
-// Returns the best of a few horizontal cuts. For searches that are too large even along three
+// Returns the best of a few horizontal cuts. For searches that are too large even along the
 // orders.
 OptimalSegmentation along_few_cuts(const SharedStages& shared, std::span<const DevicePool> pools,
                                    const OptimalOptions& options) {
@@ -304,8 +271,6 @@ OptimalSegmentation at_best_pace(const SharedStages& shared, std::span<const Dev
       options.max_replicas == 0 ? devices : std::min(options.max_replicas, devices));
   raise_bound(result, relaxed.solve(search.least_ns(), result.bottleneck.count() - 1)
                           .value_or(result.bottleneck.count()));
-  // First cuts apply only to pipelines without replicas.
-  if (options.max_replicas == 1) improve_at_first_cut(shared, pools, options, search, result);
   return result;
 }
 

@@ -44,7 +44,7 @@ SharedStages::SharedStages(const Graph& graph, std::vector<DeviceSpec> kinds,
                            std::uint32_t most_devices)
     : graph_(graph), kinds_(std::move(kinds)), most_devices_(most_devices) {
   for (const DeviceSpec& kind : kinds_) costs_.emplace_back(graph, kind);
-  is_large_ = 2 * graph.operator_count() + graph.depth() > most_ideals() || is_too_dense(graph);
+  is_large_ = 3 * graph.operator_count() + graph.depth() > most_ideals() || is_too_dense(graph);
 }
 
 std::size_t SharedStages::most_ideals() const {
@@ -88,7 +88,7 @@ SharedStages::Ranges SharedStages::range() const {
     if (gap.above - gap.below > 1) ranges.gaps.push_back(gap);
   }
   std::vector<std::vector<OperatorId>> orders{file_order(graph_)};
-  for (auto& order : {depth_order(graph_), graph_.vendor_order()}) {
+  for (auto& order : {depth_order(graph_), graph_.vendor_order(), fewest_bytes_order(graph_)}) {
     if (std::ranges::find(orders, order) == orders.end()) orders.push_back(order);
   }
   for (auto& order : orders) {

@@ -37,7 +37,7 @@ class MadeOnce {
 
 class SharedStages {
  public:
-  // Limit for searches over pairs of ideals, of all ideals and along three orders. A device whose
+  // Limit for searches over pairs of ideals, of all ideals and along four orders. A device whose
   // costs are not sums is asked for each pair.
   static constexpr std::size_t kMostIdeals = 6000;
   static constexpr std::size_t kMostAskedIdeals = 300;
@@ -55,7 +55,7 @@ class SharedStages {
 
   // The functions below are for graphs that are not large.
 
-  // Stages along the orders by depth, by file and of Google's rule.
+  // Stages along the orders of IdealLattice::along_orders.
   [[nodiscard]] const LatticeStages& orders() const;
 
   struct Listed {
