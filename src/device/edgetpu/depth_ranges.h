@@ -3,18 +3,15 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <vector>
 
-#include "device/edgetpu/caching.h"
-#include "device/edgetpu/internal/reserved_ranges.h"
-#include "segue/cost.h"
+#include "device/edgetpu/internal/segment_costs.h"
 
 namespace segue {
 
 class DepthRanges {
  public:
-  // Refers to the graph, which must outlive it. O(operators log operators).
+  // O(operators log operators + edges).
   DepthRanges(const Graph& graph, const DeviceSpec& device);
 
   // Whether all operators with first <= depth <= last run on the device. If not, the operators on
@@ -27,26 +24,16 @@ class DepthRanges {
   [[nodiscard]] std::uint64_t host_bytes(std::uint32_t first, std::uint32_t last) const;
 
  private:
-  // Sums over all operators up to a depth.
-  struct Sums {
-    std::uint64_t cached_bytes = 0;    // of candidates, if they are cached
-    std::uint64_t uncached_bytes = 0;  // streamed in every case
-    std::uint32_t unsupported = 0;
-    std::uint32_t candidates = 0;
-  };
   struct Candidate {
     std::uint32_t depth = 0;
     std::uint64_t bytes = 0;
   };
 
-  void sum_operators();
-  [[nodiscard]] std::vector<ReservedRanges::Item> reserved_by_depth() const;
   [[nodiscard]] std::uint64_t spilled_bytes(std::uint32_t first, std::uint32_t last,
                                             std::uint64_t capacity) const;
 
-  const Graph& graph_;
-  DeviceSpec device_;
-  std::vector<Sums> sums_;               // per depth, 0 .. depth
+  ParameterMemory memory_;
+  std::vector<OperatorSums> sums_;       // per depth, 0 to depth, over all operators up to it
   std::vector<Candidate> in_order_;      // all candidates, in caching order
   std::vector<std::uint32_t> by_depth_;  // positions in in_order_, ascending depth
   ReservedRanges reserved_;              // by depth

@@ -10,8 +10,50 @@
 
 namespace segue {
 
+// Sums over the operators of a segment. What was added can be subtracted again.
+struct OperatorSums {
+  std::uint64_t cycles = 0;
+  std::uint64_t instruction_bytes = 0;
+  std::uint64_t cached_bytes = 0;  // if all cacheable parameters are cached
+  std::uint64_t uncached_bytes = 0;
+  Streaming uncached;
+  Streaming spilled;              // if no parameters are cached
+  std::uint32_t unsupported = 0;  // operators that the device does not support
+
+  OperatorSums& operator+=(const OperatorSums& other) {
+    cycles += other.cycles;
+    instruction_bytes += other.instruction_bytes;
+    cached_bytes += other.cached_bytes;
+    uncached_bytes += other.uncached_bytes;
+    uncached += other.uncached;
+    spilled += other.spilled;
+    unsupported += other.unsupported;
+    return *this;
+  }
+  OperatorSums& operator-=(const OperatorSums& other) {
+    cycles -= other.cycles;
+    instruction_bytes -= other.instruction_bytes;
+    cached_bytes -= other.cached_bytes;
+    uncached_bytes -= other.uncached_bytes;
+    uncached -= other.uncached;
+    spilled -= other.spilled;
+    unsupported -= other.unsupported;
+    return *this;
+  }
+  friend OperatorSums operator-(OperatorSums a, const OperatorSums& b) { return a -= b; }
+
+  // Returns the segment without transfers and without streaming of cacheable parameters.
+  [[nodiscard]] SegmentSum segment() const {
+    return {.cycles = cycles,
+            .instruction_bytes = kSegmentInstructionBytes + instruction_bytes,
+            .streaming_ns = uncached.added_ns,
+            .hidden_streaming_ns = uncached.hidden_ns};
+  }
+};
+
 struct OperatorFacts {
   OperatorWork work;
+  bool is_supported = true;
   bool crowds_tile = false;  // if its map comes from the host; see input_crowds_tile
   // If its parameters can be cached: their size, and the streaming if there is no room.
   std::optional<CachingCandidate> candidate;
@@ -23,12 +65,17 @@ struct OperatorFacts {
   [[nodiscard]] std::uint64_t cached_bytes() const {
     return candidate ? candidate->footprint.bytes : 0;
   }
+  [[nodiscard]] OperatorSums sums() const {
+    return {work.cycles, work.instruction_bytes, cached_bytes(), uncached_bytes, uncached,
+            spilled,     is_supported ? 0U : 1U};
+  }
 };
 
 [[nodiscard]] inline OperatorFacts operator_facts(const Model& model, OperatorId id,
                                                   const DeviceSpec& device) {
   OperatorFacts facts;
   facts.work = operator_work(model, id, device);
+  facts.is_supported = is_supported_on_device(model, id);
   facts.crowds_tile = input_crowds_tile(model, id, device.activations);
   facts.candidate = caching_candidate(model, id, device);
   const auto streamed = [&](std::uint64_t bytes) {

@@ -24,11 +24,9 @@ IdealCosts::IdealCosts(const SegmentCosts& costs, const IdealLattice& lattice)
 }
 
 void IdealCosts::gather_ideal(std::size_t ideal) {
-  IdealSums& sums = sums_.emplace_back();
+  OperatorSums& sums = sums_.emplace_back();
   for (std::size_t op = 0; op < costs_.operators().size(); ++op) {
-    if (!lattice_.contains(ideal, op)) continue;
-    sums.add(costs_.operators()[op]);
-    if (!costs_.is_supported(op)) ++sums.unsupported;
+    if (lattice_.contains(ideal, op)) sums += costs_.operators()[op].sums();
   }
   candidates_.resize(candidates_.size() + words_per_ideal_);
   IdealLattice::Word* words = candidates_.data() + ideal * words_per_ideal_;
@@ -113,24 +111,17 @@ IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const 
     const SegmentCosts::Asked asked = costs_.ask(lattice_.difference(from, to));
     return to_cost(asked.time, asked.host_bytes);
   }
-  if (sums_[to].unsupported != sums_[from].unsupported) return Row(*this, from)(to);
-  SegmentSum sum;
+  const OperatorSums sums = sums_[to] - sums_[from];
+  if (sums.unsupported > 0) return Row(*this, from)(to);
+  SegmentSum sum = sums.segment();
   bool is_crowded = false;
   add_border(from, to, sum, is_crowded);
-  const IdealSums& below = sums_[from];
-  const IdealSums& above = sums_[to];
-  sum.cycles = above.cycles - below.cycles;
-  sum.instruction_bytes =
-      kSegmentInstructionBytes + above.instruction_bytes - below.instruction_bytes;
-  sum.streaming_ns = above.uncached.added_ns - below.uncached.added_ns;
-  sum.hidden_streaming_ns = above.uncached.hidden_ns - below.uncached.hidden_ns;
-  std::uint64_t host_bytes = above.uncached_bytes - below.uncached_bytes;
-  const std::uint64_t cached_bytes = above.cached_bytes - below.cached_bytes;
-  if (cached_bytes <= costs_.smallest_capacity())
+  std::uint64_t host_bytes = sums.uncached_bytes;
+  if (sums.cached_bytes <= costs_.smallest_capacity())
     return to_cost(sum.time(costs_.device().timing), host_bytes);
   const auto is_ours = [&](std::size_t op) { return is_inside(from, to, op); };
   Cache cache{costs_.capacity(is_ours), lattice_.last_of_difference(from, to), is_crowded};
-  if (cached_bytes > cache.left_bytes) {
+  if (sums.cached_bytes > cache.left_bytes) {
     for (std::size_t w = 0; w < words_per_ideal_; ++w) {
       IdealLattice::Word left =
           candidates_[to * words_per_ideal_ + w] & ~candidates_[from * words_per_ideal_ + w];
@@ -175,10 +166,7 @@ std::int64_t IdealCosts::least_ending_ns(std::size_t from, std::size_t to) const
 std::int64_t IdealCosts::least_sum_ns() const {
   if (costs_.has_host() || !costs_.are_sums()) return 0;
   const std::size_t full = lattice_.size() - 1;
-  SegmentSum sum;
-  sum.cycles = sums_[full].cycles;
-  sum.instruction_bytes = kSegmentInstructionBytes + sums_[full].instruction_bytes;
-  sum.streaming_ns = sums_[full].uncached.added_ns;
+  SegmentSum sum = sums_[full].segment();
   bool is_crowded = false;
   add_border(0, full, sum, is_crowded);
   return sum.time(costs_.device().timing).total().count();

@@ -62,33 +62,6 @@ class IdealCosts {
     std::uint64_t output_bytes = 0;  // of a stage that writes all of them, without model outputs
     std::uint64_t model_output_bytes = 0;  // written by operators of the ideal
   };
-  // Sums over the operators of an ideal.
-  struct IdealSums {
-    std::uint64_t cycles = 0;
-    std::uint64_t instruction_bytes = 0;
-    std::uint64_t cached_bytes = 0;
-    std::uint64_t uncached_bytes = 0;
-    Streaming uncached;
-    std::uint32_t unsupported = 0;  // operators that the device does not support
-
-    void add(const OperatorFacts& op) {
-      cycles += op.work.cycles;
-      instruction_bytes += op.work.instruction_bytes;
-      cached_bytes += op.cached_bytes();
-      uncached_bytes += op.uncached_bytes;
-      uncached.added_ns += op.uncached.added_ns;
-      uncached.hidden_ns += op.uncached.hidden_ns;
-    }
-    void remove(const OperatorFacts& op) {
-      cycles -= op.work.cycles;
-      instruction_bytes -= op.work.instruction_bytes;
-      cached_bytes -= op.cached_bytes();
-      uncached_bytes -= op.uncached_bytes;
-      uncached.added_ns -= op.uncached.added_ns;
-      uncached.hidden_ns -= op.uncached.hidden_ns;
-    }
-  };
-
   void gather_ideal(std::size_t ideal);
   void gather_border(std::size_t ideal);
   void add_border(std::size_t from, std::size_t to, SegmentSum& sum, bool& is_crowded) const;
@@ -104,7 +77,7 @@ class IdealCosts {
   const SegmentCosts& costs_;
   const IdealLattice& lattice_;
   // Per ideal.
-  std::vector<IdealSums> sums_;
+  std::vector<OperatorSums> sums_;
   std::vector<Border> borders_;
   std::size_t words_per_ideal_ = 0;
   std::vector<IdealLattice::Word> candidates_;  // positions of its operators in caching_order()
@@ -143,8 +116,9 @@ class IdealCosts::Row {
   std::vector<Word> theirs_;     // operators of the segment on the host
   std::int64_t host_ns_ = 0;
   std::vector<std::uint32_t> readers_;  // per tensor: number of readers in `ours_`
-  IdealSums sums_;
-  SegmentSum border_;
+  OperatorSums sums_;
+  std::uint64_t input_bytes_ = 0;
+  std::uint64_t output_bytes_ = 0;
   std::uint32_t crowded_ =
       0;  // operators in `ours_` that read a map from outside that crowds their tiles
 };

@@ -76,22 +76,22 @@ void IdealCosts::Row::count_writes(std::size_t op, bool is_added) {
     const auto crowded = static_cast<std::uint32_t>(std::ranges::count_if(
         tensor.crowded_readers, [&](std::size_t reader) { return is_ours(reader); }));
     // Unsigned arithmetic: what was added is subtracted again, so sums do not wrap around.
-    border_.input_bytes += is_added ? -read : read;
-    border_.output_bytes += is_added ? sent : -sent;
+    input_bytes_ += is_added ? -read : read;
+    output_bytes_ += is_added ? sent : -sent;
     crowded_ += is_added ? -crowded : crowded;
   }
 }
 
 void IdealCosts::Row::add(std::size_t op) {
   flip(ours_, op);
-  sums_.add(costs_.operators()[op]);
+  sums_ += costs_.operators()[op].sums();
   for (const std::uint32_t t : costs_.reads(op)) {
     const Activation& tensor = costs_.activations()[t];
     if (is_ours(tensor.writer)) {
       if (leaves(tensor, readers_[t]) && !leaves(tensor, readers_[t] + 1))
-        border_.output_bytes -= tensor.sent_bytes;
+        output_bytes_ -= tensor.sent_bytes;
     } else {
-      if (readers_[t] == 0) border_.input_bytes += tensor.bytes;
+      if (readers_[t] == 0) input_bytes_ += tensor.bytes;
       if (std::ranges::find(tensor.crowded_readers, op) != tensor.crowded_readers.end()) ++crowded_;
     }
     ++readers_[t];
@@ -106,13 +106,13 @@ void IdealCosts::Row::remove(std::size_t op) {
     --readers_[t];
     if (is_ours(tensor.writer)) {
       if (leaves(tensor, readers_[t]) && !leaves(tensor, readers_[t] + 1))
-        border_.output_bytes += tensor.sent_bytes;
+        output_bytes_ += tensor.sent_bytes;
     } else {
-      if (readers_[t] == 0) border_.input_bytes -= tensor.bytes;
+      if (readers_[t] == 0) input_bytes_ -= tensor.bytes;
       if (std::ranges::find(tensor.crowded_readers, op) != tensor.crowded_readers.end()) --crowded_;
     }
   }
-  sums_.remove(costs_.operators()[op]);
+  sums_ -= costs_.operators()[op].sums();
   flip(ours_, op);
 }
 
@@ -126,11 +126,9 @@ IdealCosts::Cost IdealCosts::Row::operator()(std::size_t to) {
   if (w == 0) return {.time_ns = host_ns};
   const std::size_t last =
       w * kRowWordBits - 1 - static_cast<std::size_t>(std::countl_zero(ours_[w - 1]));
-  SegmentSum sum = border_;
-  sum.cycles = sums_.cycles;
-  sum.instruction_bytes = kSegmentInstructionBytes + sums_.instruction_bytes;
-  sum.streaming_ns = sums_.uncached.added_ns;
-  sum.hidden_streaming_ns = sums_.uncached.hidden_ns;
+  SegmentSum sum = sums_.segment();
+  sum.input_bytes = input_bytes_;
+  sum.output_bytes = output_bytes_;
   std::uint64_t host_bytes = sums_.uncached_bytes;
   const auto is_in_segment = [&](std::size_t op) { return is_ours(op); };
   Cache cache{costs_.capacity(is_in_segment), last, crowded_ > 0};
@@ -148,11 +146,8 @@ IdealCosts::Cost IdealCosts::Row::operator()(std::size_t to) {
 std::int64_t IdealCosts::Row::least_beginning_ns(std::size_t to) {
   if (ours_.empty()) begin();
   go_to(to);
-  SegmentSum sum;
-  sum.input_bytes = border_.input_bytes;
-  sum.cycles = sums_.cycles;
-  sum.instruction_bytes = kSegmentInstructionBytes + sums_.instruction_bytes;
-  sum.streaming_ns = sums_.uncached.added_ns;
+  SegmentSum sum = sums_.segment();
+  sum.input_bytes = input_bytes_;
   const bool has_device = std::ranges::any_of(ours_, [](Word word) { return word != 0; });
   return host_ns_ + (has_device ? sum.time(costs_.device().timing).total().count() : 0);
 }
@@ -169,7 +164,7 @@ std::int64_t IdealCosts::Row::least_ending_ns(std::size_t to) {
       is_certain &= !costs_.may_run_on_host(op);
     });
   }
-  return least + (is_certain ? costs_.output_ns(border_.output_bytes) : 0);
+  return least + (is_certain ? costs_.output_ns(output_bytes_) : 0);
 }
 
 }  // namespace segue

@@ -14,13 +14,6 @@ constexpr std::size_t kStep = 16;
 constexpr std::size_t kMostCrossings = 8'000'000;
 constexpr auto kNone = std::numeric_limits<std::uint32_t>::max();
 
-Streaming operator+(const Streaming& a, const Streaming& b) {
-  return {a.added_ns + b.added_ns, a.hidden_ns + b.hidden_ns};
-}
-Streaming operator-(const Streaming& a, const Streaming& b) {
-  return {a.added_ns - b.added_ns, a.hidden_ns - b.hidden_ns};
-}
-
 }  // namespace
 
 std::optional<RangeStages> RangeStages::along(const SegmentCosts& costs,
@@ -39,38 +32,21 @@ RangeStages::RangeStages(const SegmentCosts& costs, std::vector<OperatorId> orde
       positions_(order_.size()),
       bounds_(costs, order_, most_devices),
       sums_(size()),
+      model_output_bytes_(size()),
       reserved_(0, {}),
       next_crowded_(size(), kNone) {
   for (std::size_t i = 0; i < order_.size(); ++i) {
     positions_[index(order_[i])] = static_cast<std::uint32_t>(i);
-    const OperatorFacts& op = op_at(i);
-    const Sums& before = sums_[i];
-    Sums& sums = sums_[i + 1];
-    sums = {before.cycles + op.work.cycles,
-            before.instruction_bytes + op.work.instruction_bytes,
-            before.cached_bytes + op.cached_bytes(),
-            before.model_output_bytes,
-            before.uncached + op.uncached,
-            before.spilled + op.spilled};
+    (sums_[i + 1] = sums_[i]) += op_at(i).sums();
+    model_output_bytes_[i + 1] = model_output_bytes_[i];
     for (const std::uint32_t t : costs.writes(index(order_[i]))) {
       const Activation& tensor = costs.activations()[t];
-      if (tensor.is_model_output) sums.model_output_bytes += tensor.sent_bytes;
+      if (tensor.is_model_output) model_output_bytes_[i + 1] += tensor.sent_bytes;
     }
   }
-  reserved_ = ReservedRanges(order_.size(), reserves());
+  reserved_ = costs.reserved_along(positions_, order_.size());
   gather_last_operators();
   gather_candidates();
-}
-
-std::vector<ReservedRanges::Item> RangeStages::reserves() const {
-  std::vector<ReservedRanges::Item> items;
-  for (const Reserve& reserve : costs_->reserves()) {
-    std::size_t first = size();
-    for (const std::uint32_t t : costs_->reads(reserve.op))
-      first = std::min(first, first_cut_of(costs_->activations()[t]));
-    items.push_back({positions_[reserve.op], reserve.is_at_input ? first : 0, reserve.rows});
-  }
-  return items;
 }
 
 void RangeStages::gather_last_operators() {
@@ -215,8 +191,8 @@ std::uint64_t RangeStages::output_bytes(std::size_t from, std::size_t to) const 
   const auto end = writes_.all.begin() + static_cast<std::ptrdiff_t>(writes_.starts[to + 1]);
   const auto beyond = std::partition_point(
       begin, end, [&](const Crossing& crossing) { return crossing.operator_position >= from; });
-  return (beyond == begin ? 0 : std::prev(beyond)->bytes) + sums_[to].model_output_bytes -
-         sums_[from].model_output_bytes;
+  return (beyond == begin ? 0 : std::prev(beyond)->bytes) + model_output_bytes_[to] -
+         model_output_bytes_[from];
 }
 
 // Returns the position of the operator that is last in the file.
@@ -228,15 +204,9 @@ std::uint32_t RangeStages::last_operator(std::size_t from, std::size_t to) const
 }
 
 SegmentSum RangeStages::sum_without_spilling(std::size_t from, std::size_t to) const {
-  const Streaming uncached = sums_[to].uncached - sums_[from].uncached;
-  SegmentSum sum;
+  SegmentSum sum = (sums_[to] - sums_[from]).segment();
   sum.input_bytes = input_bytes(from, to);
   sum.output_bytes = output_bytes(from, to);
-  sum.cycles = sums_[to].cycles - sums_[from].cycles;
-  sum.instruction_bytes =
-      kSegmentInstructionBytes + sums_[to].instruction_bytes - sums_[from].instruction_bytes;
-  sum.streaming_ns = uncached.added_ns;
-  sum.hidden_streaming_ns = uncached.hidden_ns;
   return sum;
 }
 
@@ -310,19 +280,19 @@ void RangeStages::add_spilled(std::size_t from, std::size_t to, SegmentSum& sum)
   const std::uint32_t last = last_operator(from, to);
   std::uint64_t left_bytes = capacity(from, to);
   bool keeps_last = !op_at(last).candidate;
-  Streaming spilled = sums_[to].spilled - sums_[from].spilled;
+  Streaming spilled = (sums_[to] - sums_[from]).spilled;
   for_each_rank(from, to, [&](std::uint32_t rank) {
     if (left_bytes < least_bytes_from_[rank]) return false;
     const OperatorFacts& op = op_at(ranked_[rank]);
     if (op.cached_bytes() > left_bytes) return true;
     left_bytes -= op.cached_bytes();
-    spilled = spilled - op.spilled;
+    spilled -= op.spilled;
     keeps_last |= ranked_[rank] == last;
     return true;
   });
   if (!keeps_last) {
-    const Streaming streamed = costs_->spilled_last(index(order_[last]), next_crowded_[from] < to);
-    spilled = spilled - op_at(last).spilled + streamed;
+    spilled -= op_at(last).spilled;
+    spilled += costs_->spilled_last(index(order_[last]), next_crowded_[from] < to);
   }
   sum.add(spilled);
 }

@@ -40,15 +40,6 @@ class RangeStages {
   [[nodiscard]] std::int64_t least_between_ns(const IdealGap& gap, const IdealGap& later) const;
 
  private:
-  // Sums over the operators before a cut.
-  struct Sums {
-    std::uint64_t cycles = 0;
-    std::uint64_t instruction_bytes = 0;
-    std::uint64_t cached_bytes = 0;
-    std::uint64_t model_output_bytes = 0;
-    Streaming uncached;
-    Streaming spilled;  // if no parameters were cached
-  };
   // A tensor that crosses a cut. Bytes include the tensors that are read before it, or were written
   // after it.
   struct Crossing {
@@ -73,7 +64,6 @@ class RangeStages {
   template <typename Compare>
   void sum_crossings(Crossings& crossings, Compare compare) const;
   void gather_crowding();
-  [[nodiscard]] std::vector<ReservedRanges::Item> reserves() const;
   void gather_candidates();
   [[nodiscard]] std::uint64_t input_bytes(std::size_t from, std::size_t to) const;
   [[nodiscard]] std::uint64_t output_bytes(std::size_t from, std::size_t to) const;
@@ -90,7 +80,8 @@ class RangeStages {
   std::vector<OperatorId> order_;
   std::vector<std::uint32_t> positions_;  // per operator: position in the order
   WorkBounds bounds_;
-  std::vector<Sums> sums_;
+  std::vector<OperatorSums> sums_;                 // per cut, over the operators before it
+  std::vector<std::uint64_t> model_output_bytes_;  // per cut, written before it
   ReservedRanges reserved_;
   Crossings next_reads_;  // per cut, by next reader ascending
   Crossings writes_;      // per cut, by writer descending

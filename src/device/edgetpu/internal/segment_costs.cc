@@ -8,7 +8,6 @@ SegmentCosts::SegmentCosts(const Graph& graph, const DeviceSpec& device)
     : graph_(&graph),
       device_(&device),
       operators_(graph.operator_count()),
-      is_supported_(graph.operator_count(), true),
       may_run_on_host_(graph.operator_count()),
       host_ns_(graph.operator_count()) {
   if (device.model != &edgetpu_model()) {
@@ -36,8 +35,7 @@ void SegmentCosts::gather_operators() {
   for (std::size_t i = 0; i < operators_.size(); ++i) {
     const OperatorId id = operator_id(i);
     operators_[i] = operator_facts(model, id, *device_);
-    is_supported_[i] = is_supported_on_device(model, id);
-    has_host_ |= !is_supported_[i];
+    has_host_ |= !operators_[i].is_supported;
     if (may_run_on_host_[i]) host_ns_[i] = host_operator_time(*graph_, id, *device_).count();
     if (operators_[i].candidate) caching_order_.push_back(*operators_[i].candidate);
   }
@@ -94,7 +92,7 @@ OperatorBound SegmentCosts::bound(std::size_t op) const {
   if (!may_run_on_host_[op]) return bound;
   // If it runs on the host, its parameters do not stream.
   bound.spill_ns = 0;
-  bound.work_ns = is_supported_[op] ? std::min(bound.work_ns, host_ns_[op]) : host_ns_[op];
+  bound.work_ns = facts.is_supported ? std::min(bound.work_ns, host_ns_[op]) : host_ns_[op];
   return bound;
 }
 
@@ -121,6 +119,20 @@ std::uint64_t SegmentCosts::largest_capacity() const {
 
 std::uint64_t SegmentCosts::smallest_capacity() const {
   return parameter_capacity(device_->memory, reserves_.empty() ? 0 : reserves_[0].rows);
+}
+
+ReservedRanges SegmentCosts::reserved_along(std::span<const std::uint32_t> positions,
+                                            std::size_t size) const {
+  std::vector<ReservedRanges::Item> items;
+  for (const Reserve& reserve : reserves_) {
+    std::size_t first = reserve.is_at_input ? size : 0;
+    for (const std::uint32_t t : reads_[reserve.op]) {
+      const std::size_t writer = activations_[t].writer;
+      first = std::min<std::size_t>(first, writer == kNone ? 0 : positions[writer] + 1);
+    }
+    items.push_back({positions[reserve.op], first, reserve.rows});
+  }
+  return {size, items};
 }
 
 Streaming SegmentCosts::spilled_last(std::size_t op, bool is_crowded) const {

@@ -67,7 +67,7 @@ class SegmentCosts {
 
   // Whether some operator runs on the host in every segmentation.
   [[nodiscard]] bool has_host() const { return has_host_; }
-  [[nodiscard]] bool is_supported(std::size_t op) const { return is_supported_[op]; }
+  [[nodiscard]] bool is_supported(std::size_t op) const { return operators_[op].is_supported; }
   // Whether it runs on the host in some segment.
   [[nodiscard]] bool may_run_on_host(std::size_t op) const { return may_run_on_host_[op]; }
   // Its time on the host; 0 if it never runs there.
@@ -98,6 +98,10 @@ class SegmentCosts {
   // The reserves in descending order of rows. The first that applies to a segment determines its
   // capacity.
   [[nodiscard]] std::span<const Reserve> reserves() const { return reserves_; }
+  // The reserves of ranges of operators, given the position of each, from 0 to `size` - 1. No
+  // operator is before one that it reads from.
+  [[nodiscard]] ReservedRanges reserved_along(std::span<const std::uint32_t> positions,
+                                              std::size_t size) const;
   [[nodiscard]] double instruction_ns_per_byte() const {
     return device_->timing.instruction_share.value / device_->timing.link_bytes_per_s.value * 1e9;
   }
@@ -113,7 +117,6 @@ class SegmentCosts {
   const DeviceSpec* device_;
   std::shared_ptr<const Compiler> compiler_;  // of a device whose costs are not sums
   std::vector<OperatorFacts> operators_;
-  std::vector<bool> is_supported_;
   std::vector<bool> may_run_on_host_;
   std::vector<std::int64_t> host_ns_;
   std::vector<std::int64_t> least_ns_;  // DeviceModel::least_time, per operator

@@ -31,6 +31,17 @@ inline constexpr double kLongestNs = 1e13;
 struct Streaming {
   std::int64_t added_ns = 0;   // in addition to the operator's computation
   std::int64_t hidden_ns = 0;  // on the link while the array computes
+
+  Streaming& operator+=(const Streaming& other) {
+    added_ns += other.added_ns;
+    hidden_ns += other.hidden_ns;
+    return *this;
+  }
+  Streaming& operator-=(const Streaming& other) {
+    added_ns -= other.added_ns;
+    hidden_ns -= other.hidden_ns;
+    return *this;
+  }
 };
 [[nodiscard]] inline Streaming streaming(const OperatorWork& work, std::uint64_t bytes,
                                          std::uint32_t crossings, const Timing& timing) {
