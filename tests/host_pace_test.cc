@@ -1,4 +1,4 @@
-#include "plan/internal/host_pace.h"
+#include "plan/internal/pipeline_pace.h"
 
 #include <gtest/gtest.h>
 

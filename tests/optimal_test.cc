@@ -206,21 +206,29 @@ TEST(Optimal, LongSearchReturnsPlanAndBound) {
   EXPECT_LE(best.bottleneck, Nanoseconds(3'000'000));
 }
 
+IdealLattice all_ideals(const Graph& graph) {
+  std::vector<IdealGap> gaps;
+  IdealLattice lattice = IdealLattice::narrow(graph, 100'000, gaps);
+  EXPECT_TRUE(gaps.empty());
+  return lattice;
+}
+
 TEST(IdealLattice, DiamondGraphHasSixIdeals) {
   testing::ModelBuilder b;
   const auto a = b.relu(b.input("x", {1, 4}), "a");
   b.output(b.add(b.relu(a, "b"), b.relu(a, "c"), "d"));
   const Model model = b.build();
   const Graph graph(model);
-  const auto lattice = IdealLattice::all(graph, 100);
-  ASSERT_TRUE(lattice);
-  EXPECT_EQ(lattice->size(), 6U);
-  EXPECT_EQ(lattice->operators_in(0), 0U);
-  EXPECT_EQ(lattice->operators_in(5), 4U);
-  EXPECT_FALSE(lattice->is_subset(2, 3));
-  EXPECT_EQ(lattice->difference(1, 4), operators(1, 2));
-  EXPECT_EQ(lattice->last_of_difference(1, 4), 2U);
-  EXPECT_FALSE(IdealLattice::all(graph, 5));
+  const IdealLattice lattice = all_ideals(graph);
+  EXPECT_EQ(lattice.size(), 6U);
+  EXPECT_EQ(lattice.operators_in(0), 0U);
+  EXPECT_EQ(lattice.operators_in(5), 4U);
+  EXPECT_FALSE(lattice.is_subset(2, 3));
+  EXPECT_EQ(lattice.difference(1, 4), operators(1, 2));
+  EXPECT_EQ(lattice.last_of_difference(1, 4), 2U);
+  std::vector<IdealGap> gaps;
+  EXPECT_EQ(IdealLattice::narrow(graph, 5, gaps).size(), 4U);
+  EXPECT_EQ(gaps.size(), 1U);
 }
 
 TEST(IdealCosts, CostsMatchSegmentsAndBoundsHold) {
@@ -230,16 +238,15 @@ TEST(IdealCosts, CostsMatchSegmentsAndBoundsHold) {
     const Graph graph(model);
     const DeviceSpec device = random_device(random);
     const auto compiler = make_simulated_compiler(device);
-    const auto lattice = IdealLattice::all(graph, 100'000);
-    ASSERT_TRUE(lattice);
+    const IdealLattice lattice = all_ideals(graph);
     const SegmentCosts operators(graph, device);
-    const std::vector<IdealCosts> costs{{operators, *lattice}};
-    const WorkBounds bounds(*lattice, costs, graph.operator_count(), 3);
+    const std::vector<IdealCosts> costs{{operators, lattice}};
+    const WorkBounds bounds(lattice, costs, graph.operator_count(), 3);
     for (int sample = 0; sample < 50; ++sample) {
-      const std::size_t from = random() % (lattice->size() - 1);
-      const std::size_t to = from + 1 + random() % (lattice->size() - 1 - from);
-      if (!lattice->is_subset(from, to)) continue;
-      const auto ids = lattice->difference(from, to);
+      const std::size_t from = random() % (lattice.size() - 1);
+      const std::size_t to = from + 1 + random() % (lattice.size() - 1 - from);
+      if (!lattice.is_subset(from, to)) continue;
+      const auto ids = lattice.difference(from, to);
       const MemoryReport report = compiler->compile(graph, ids);
       const SegmentTime time = simulate_segment(graph, ids, report, device);
       const auto cost = costs[0](from, to);
@@ -264,14 +271,13 @@ TEST(NarrowPrefixes, PrefixesAreIdealsComparableToAll) {
   for (int round = 0; round < 200; ++round) {
     const Model model = testing::random_model(random, 2 + static_cast<int>(random() % 8));
     const Graph graph(model);
-    const auto lattice = IdealLattice::all(graph, 100'000);
-    ASSERT_TRUE(lattice);
+    const IdealLattice lattice = all_ideals(graph);
     std::vector<std::uint32_t> expected;
-    for (std::size_t i = 0; i < lattice->size(); ++i) {
+    for (std::size_t i = 0; i < lattice.size(); ++i) {
       bool is_narrow = true;
-      for (std::size_t j = 0; j < lattice->size(); ++j)
-        is_narrow &= lattice->is_subset(i, j) || lattice->is_subset(j, i);
-      if (is_narrow) expected.push_back(lattice->operators_in(i));
+      for (std::size_t j = 0; j < lattice.size(); ++j)
+        is_narrow &= lattice.is_subset(i, j) || lattice.is_subset(j, i);
+      if (is_narrow) expected.push_back(lattice.operators_in(i));
     }
     EXPECT_EQ(narrow_prefixes(graph), expected) << "round " << round;
   }
@@ -311,12 +317,13 @@ TEST(EqualDevices, GapBoundIsBelowOptimum) {
     const auto replicas = static_cast<std::uint32_t>(1 + random() % devices);
     std::vector<IdealGap> gaps;
     IdealLattice narrow = IdealLattice::narrow(graph, 8, gaps);
-    auto all = IdealLattice::all(graph, 2000);
-    if (gaps.empty() || !all) continue;
+    std::vector<IdealGap> none;
+    IdealLattice all = IdealLattice::narrow(graph, 2000, none);
+    if (gaps.empty() || !none.empty()) continue;
     ++with_gaps;
     const SegmentCosts costs(graph, device);
     const LatticeStages some({&costs, 1}, std::move(narrow), devices);
-    const LatticeStages every({&costs, 1}, std::move(*all), devices);
+    const LatticeStages every({&costs, 1}, std::move(all), devices);
     const auto numbers = [](std::size_t count) {
       std::vector<std::uint32_t> result(count);
       std::iota(result.begin(), result.end(), 0U);

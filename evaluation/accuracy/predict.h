@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "plan/internal/host_pace.h"
+#include "plan/internal/pipeline_pace.h"
 #include "segue/cost.h"
 #include "segue/device.h"
 #include "segue/graph.h"

@@ -84,8 +84,6 @@ PlanModel parse_model_part(const Node& node) {
           node["depth"].small_number()};
 }
 
-// Above the simulated time of the slowest device. Sums of values that are read fit in 63 bits.
-constexpr std::uint64_t kLongestOfStageNs = 100'000'000'000'000;
 constexpr std::uint64_t kLongestOfPlanNs = 1000 * kLongestOfStageNs;
 
 Nanoseconds duration(const Node& node, std::uint64_t longest_ns = kLongestOfPlanNs) {
@@ -130,8 +128,6 @@ std::optional<TimeRange> parse_range(const Node& node, const char* key, Nanoseco
   return read_range(node[key], within, longest_ns);
 }
 
-// A stage that a busy, slow or unknown host serves may take many times as long.
-constexpr std::uint64_t kLongestRangeOfStageNs = 40 * kLongestOfStageNs;
 constexpr std::uint64_t kLongestRangeOfPlanNs = 40 * kLongestOfPlanNs;
 static_assert(kLongestRangeOfPlanNs < std::uint64_t{1} << 62);
 
@@ -310,15 +306,6 @@ Json measured_host_json(const Plan& plan) {
   for (const auto& [position, time] : plan.measured_host)
     result.push_back({{"operator", position}, {"ns", time.count()}});
   return result;
-}
-
-Decoding parse_decoding(const Node& node) {
-  node.expect_keys({"family", "boxes", "scores", "time_ns", "time_range_ns"});
-  Decoding decoding{.work = {node["family"].text_as(parse_detector_family), node["boxes"].number(),
-                             node["scores"].number()},
-                    .time = duration(node["time_ns"], kLongestOfStageNs)};
-  decoding.range = read_range(node["time_range_ns"], decoding.time, kLongestRangeOfStageNs);
-  return decoding;
 }
 
 bool is_strategy_key(std::string_view key) {

@@ -162,6 +162,29 @@ bool belongs_to(const Bound& bound, const Plan& plan) {
 
 }  // namespace
 
+std::string_view to_string(Strategy strategy) {
+  const auto* const row = std::ranges::find(kStrategyNames, strategy, &StrategyName::strategy);
+  return row == kStrategyNames.end() ? "custom" : row->key;
+}
+
+std::string Plan::strategy_key() const {
+  return strategy == Strategy::kCustom ? custom_strategy : std::string(to_string(strategy));
+}
+
+std::string Plan::device_text() const { return to_string(devices); }
+
+std::string_view to_string(Objective objective) {
+  return objective == Objective::kLatency ? "latency" : "throughput";
+}
+
+Objective parse_objective(std::string_view text) {
+  for (const Objective objective : {Objective::kThroughput, Objective::kLatency}) {
+    if (to_string(objective) == text) return objective;
+  }
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("unknown objective '{}' (expected throughput or latency)", text));
+}
+
 std::string broken_limit(const Plan& plan, const Bound& bound) {
   if (plan.device_count() > bound.devices)
     return fmt::format("the plan uses {}, but its bound is for {}",
@@ -250,38 +273,6 @@ Plan make_plan(const Graph& graph, const Segmentation& segmentation,
     targets.push_back({pool, *compilers.back()});
   }
   return describe(graph, segmentation, targets, pools, strategy, devices);
-}
-
-Plan make_plan(const Graph& graph, const Segmentation& segmentation, const Topology& topology,
-               Strategy strategy, std::span<const PoolCounts> devices) {
-  const std::vector<DevicePool> pools = open_devices(topology);
-  Plan plan = make_plan(graph, segmentation, pools, strategy, devices);
-  plan.network = PlanNetwork{topology, boundary_bytes(graph, segmentation)};
-  predict_anew(plan, pools);
-  return plan;
-}
-
-std::vector<LinkTraffic> link_traffic(const Plan& plan) {
-  std::vector<LinkTraffic> result;
-  if (!plan.network) return result;
-  const Topology& topology = plan.network->topology;
-  // Bytes do not depend on the devices' hosts.
-  const std::vector<DevicePool> pools(nodes_of_pools(topology).size(),
-                                      DevicePool{device_catalogue()[0]});
-  const NetworkLaw law(topology, pools);
-  const auto transfers = transfers_of(law, plan.stages, pools.size());
-  const NetworkUse use = network_use(law, *plan.network, plan.stages, pools.size());
-  for (std::size_t d = 0; d < 2 * topology.links.size(); ++d) {
-    LinkTraffic& traffic = result.emplace_back(LinkTraffic{d / 2, d % 2 == 0});
-    for (std::size_t b = 0; b < transfers.size(); ++b) {
-      traffic.bytes_per_input +=
-          transfers[b].flows[d] * static_cast<double>(plan.network->boundary_bytes[b]);
-    }
-    const std::int64_t busy_ns = use.busy_ns[law.channel_of(traffic.link, traffic.is_forward)];
-    const auto period_ns = static_cast<double>(plan.predicted.bottleneck.count());
-    traffic.busy = period_ns > 0 ? static_cast<double>(busy_ns) / period_ns : 0;
-  }
-  return result;
 }
 
 std::vector<PoolCounts> devices_of(const Plan& plan, std::size_t pools) {

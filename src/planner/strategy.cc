@@ -6,8 +6,8 @@
 #include <mutex>
 #include <utility>
 
-#include "plan/internal/host_pace.h"
 #include "plan/internal/limits.h"
+#include "plan/internal/pipeline_pace.h"
 #include "plan/internal/prediction.h"
 #include "planner/no_plan.h"
 #include "planner/ordered_work.h"

@@ -3,7 +3,6 @@
 #include <initializer_list>
 
 #include "device/edgetpu/geometry.h"
-#include "device/edgetpu/map_part.h"
 #include "model/internal/operator_kinds.h"
 #include "segue/cost.h"
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <initializer_list>
 
-#include "device/edgetpu/map_part.h"
+#include "device/edgetpu/geometry.h"
 #include "model/internal/operator_kinds.h"
 #include "segue/cost.h"
 

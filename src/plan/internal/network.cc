@@ -213,4 +213,60 @@ NetworkUse network_use(const NetworkLaw& law, const PlanNetwork& network,
   return use;
 }
 
+NetworkPart::NetworkPart(std::span<const Stage> stages, std::span<const DevicePool> pools,
+                         const std::optional<PlanNetwork>& network) {
+  if (!network) return;
+  const NetworkLaw law(network->topology, pools);
+  nodes_ = nodes_of_pools(network->topology);
+  use_ = network_use(law, *network, stages, pools.size());
+  for (std::size_t n = 0; n < network->topology.nodes.size(); ++n)
+    processors_.push_back({law.processor_of(n), network->topology.nodes[n].cores});
+}
+
+std::int64_t NetworkPart::period_ns(std::span<const StageUses> stages) const {
+  std::vector<std::int64_t> busy = use_.busy_ns;
+  std::vector<std::int64_t> host(processors_.size());
+  for (const StageUses& stage : stages) {
+    const auto shares = shares_of(stage);
+    for (std::size_t kind = 0; kind < stage.size() && !nodes_.empty(); ++kind)
+      host[nodes_[stage[kind].pool]] += stage_busy_ns(shares, kind, stage[kind].host_ns);
+  }
+  for (std::size_t n = 0; n < processors_.size(); ++n) {
+    if (processors_[n].cores > 0) busy[processors_[n].resource] += host[n] / processors_[n].cores;
+  }
+  return busy.empty() ? 0 : std::ranges::max(busy);
+}
+
+Plan make_plan(const Graph& graph, const Segmentation& segmentation, const Topology& topology,
+               Strategy strategy, std::span<const PoolCounts> devices) {
+  const std::vector<DevicePool> pools = open_devices(topology);
+  Plan plan = make_plan(graph, segmentation, pools, strategy, devices);
+  plan.network = PlanNetwork{topology, boundary_bytes(graph, segmentation)};
+  predict_anew(plan, pools);
+  return plan;
+}
+
+std::vector<LinkTraffic> link_traffic(const Plan& plan) {
+  std::vector<LinkTraffic> result;
+  if (!plan.network) return result;
+  const Topology& topology = plan.network->topology;
+  // Bytes do not depend on the devices' hosts.
+  const std::vector<DevicePool> pools(nodes_of_pools(topology).size(),
+                                      DevicePool{device_catalogue()[0]});
+  const NetworkLaw law(topology, pools);
+  const auto transfers = transfers_of(law, plan.stages, pools.size());
+  const NetworkUse use = network_use(law, *plan.network, plan.stages, pools.size());
+  for (std::size_t d = 0; d < 2 * topology.links.size(); ++d) {
+    LinkTraffic& traffic = result.emplace_back(LinkTraffic{d / 2, d % 2 == 0});
+    for (std::size_t b = 0; b < transfers.size(); ++b) {
+      traffic.bytes_per_input +=
+          transfers[b].flows[d] * static_cast<double>(plan.network->boundary_bytes[b]);
+    }
+    const std::int64_t busy_ns = use.busy_ns[law.channel_of(traffic.link, traffic.is_forward)];
+    const auto period_ns = static_cast<double>(plan.predicted.bottleneck.count());
+    traffic.busy = period_ns > 0 ? static_cast<double>(busy_ns) / period_ns : 0;
+  }
+  return result;
+}
+
 }  // namespace segue

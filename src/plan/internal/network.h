@@ -4,10 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
-#include "device/edgetpu/internal/stage_pace.h"
+#include "plan/internal/pipeline_pace.h"
 #include "segue/device.h"
 #include "segue/graph.h"
 #include "segue/plan.h"
@@ -105,5 +106,26 @@ struct NetworkUse {
 // Throws Error(kInvalidArgument) when the boundaries or devices are not those of the stages.
 [[nodiscard]] NetworkUse network_use(const NetworkLaw& law, const PlanNetwork& network,
                                      std::span<const Stage> stages, std::size_t pools);
+
+// The network of a plan in its prediction; without one it takes nothing.
+class NetworkPart {
+ public:
+  NetworkPart(std::span<const Stage> stages, std::span<const DevicePool> pools,
+              const std::optional<PlanNetwork>& network);
+
+  // The busiest resource. Operators on the host take the processor of their node.
+  [[nodiscard]] std::int64_t period_ns(std::span<const StageUses> stages) const;
+  [[nodiscard]] std::int64_t latency_ns() const { return use_.latency_ns; }
+  [[nodiscard]] bool exists() const { return !nodes_.empty(); }
+
+ private:
+  struct Processor {
+    std::size_t resource = 0;
+    std::int64_t cores = 0;
+  };
+  std::vector<std::size_t> nodes_;  // of pools
+  std::vector<Processor> processors_;
+  NetworkUse use_;
+};
 
 }  // namespace segue

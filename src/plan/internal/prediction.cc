@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "plan/internal/host_pace.h"
 #include "plan/internal/network.h"
 #include "plan/internal/pipeline_pace.h"
 
@@ -86,46 +85,6 @@ PacedStage paced(const Stage& stage, const StageUses& loads, std::span<const Dev
       static_cast<double>(stage_period_ns(shares_of(loads))) * stage.replicas - result.host_ns;
   return result;
 }
-
-// The network of a plan; without one it takes nothing.
-class NetworkPart {
- public:
-  NetworkPart(std::span<const Stage> stages, std::span<const DevicePool> pools,
-              const std::optional<PlanNetwork>& network) {
-    if (!network) return;
-    const NetworkLaw law(network->topology, pools);
-    nodes_ = nodes_of_pools(network->topology);
-    use_ = network_use(law, *network, stages, pools.size());
-    for (std::size_t n = 0; n < network->topology.nodes.size(); ++n)
-      processors_.push_back({law.processor_of(n), network->topology.nodes[n].cores});
-  }
-
-  // The busiest resource. Operators on the host take the processor of their node.
-  [[nodiscard]] std::int64_t period_ns(std::span<const StageUses> stages) const {
-    std::vector<std::int64_t> busy = use_.busy_ns;
-    std::vector<std::int64_t> host(processors_.size());
-    for (const StageUses& stage : stages) {
-      const auto shares = shares_of(stage);
-      for (std::size_t kind = 0; kind < stage.size() && !nodes_.empty(); ++kind)
-        host[nodes_[stage[kind].pool]] += stage_busy_ns(shares, kind, stage[kind].host_ns);
-    }
-    for (std::size_t n = 0; n < processors_.size(); ++n) {
-      if (processors_[n].cores > 0) busy[processors_[n].resource] += host[n] / processors_[n].cores;
-    }
-    return busy.empty() ? 0 : std::ranges::max(busy);
-  }
-  [[nodiscard]] std::int64_t latency_ns() const { return use_.latency_ns; }
-  [[nodiscard]] bool exists() const { return !nodes_.empty(); }
-
- private:
-  struct Processor {
-    std::size_t resource = 0;
-    std::int64_t cores = 0;
-  };
-  std::vector<std::size_t> nodes_;  // of pools
-  std::vector<Processor> processors_;
-  NetworkUse use_;
-};
 
 // Without the processors, which belong to the nodes of a network.
 std::vector<StageUses> on_devices(std::vector<StageUses> stages) {

@@ -13,7 +13,7 @@ namespace segue {
 [[nodiscard]] std::vector<StageDevices> devices_of(const Stage& stage);
 
 // Returns the factor by which the host's share of outputs takes longer in a steady stream through
-// the stages (plan/internal/host_pace.h); 1 on one device.
+// the stages (plan/internal/pipeline_pace.h); 1 on one device.
 [[nodiscard]] double host_stretch(std::span<const Stage> stages, std::span<const DevicePool> pools);
 
 // One stage on one device is a plain inference. Otherwise, each hand-over adds its hop to the

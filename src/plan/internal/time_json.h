@@ -10,6 +10,11 @@
 
 namespace segue {
 
+// Above the simulated time of the slowest device. Sums of values that are read fit in 63 bits.
+inline constexpr std::uint64_t kLongestOfStageNs = 100'000'000'000'000;
+// A stage that a busy, slow or unknown host serves may take many times as long.
+inline constexpr std::uint64_t kLongestRangeOfStageNs = 40 * kLongestOfStageNs;
+
 [[nodiscard]] inline json::Json time_json(const SegmentTime& time) {
   return {{"compute", time.compute.count()},
           {"input", time.input.count()},
@@ -30,15 +35,8 @@ namespace segue {
   return json::Json::array({json::rounded(range.low), json::rounded(range.high)});
 }
 
-[[nodiscard]] inline json::Json decoding_json(const Decoding& decoding) {
-  const auto* const named =
-      std::ranges::find(kDetectorFamilies, decoding.work.family, &DetectorFamilyName::family);
-  return {{"family", named->key},
-          {"boxes", decoding.work.boxes},
-          {"scores", decoding.work.scores},
-          {"time_ns", decoding.time.count()},
-          {"time_range_ns", range_json(decoding.range)}};
-}
+[[nodiscard]] json::Json decoding_json(const Decoding& decoding);
+[[nodiscard]] Decoding parse_decoding(const json::Node& node);
 
 // Reads the two ends of a range, which must include `within`.
 [[nodiscard]] inline TimeRange read_range(const json::Node& node, Nanoseconds within,

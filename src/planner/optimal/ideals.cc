@@ -142,13 +142,6 @@ void IdealLattice::append(const std::vector<Word>& ideal) {
   words_.insert(words_.end(), ideal.begin(), ideal.end());
 }
 
-std::optional<IdealLattice> IdealLattice::all(const Graph& graph, std::size_t limit) {
-  std::vector<IdealGap> gaps;
-  IdealLattice lattice = narrow(graph, limit, gaps);
-  if (!gaps.empty() || lattice.size() > limit) return std::nullopt;
-  return lattice;
-}
-
 IdealLattice IdealLattice::narrow(const Graph& graph, std::size_t limit,
                                   std::vector<IdealGap>& gaps) {
   const auto prefixes = narrow_prefixes(graph);

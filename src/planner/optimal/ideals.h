@@ -35,13 +35,10 @@ class IdealLattice {
  public:
   using Word = std::uint64_t;
 
-  // Returns all ideals of the graph, with the empty and the full one; nothing if there are more
-  // than `limit`. O(ideals * operators / 64 + edges).
-  [[nodiscard]] static std::optional<IdealLattice> all(const Graph& graph, std::size_t limit);
-
-  // Returns all ideals except those in `gaps`, the widest parts of the graph. A gap is between two
-  // ideals that every other ideal contains or is contained in. As many gaps are chosen as are
-  // needed to keep at most `limit` ideals, or until no operators remain between two such ideals.
+  // Returns all ideals of the graph, with the empty and the full one, except those in `gaps`, its
+  // widest parts. A gap is between two ideals that every other ideal contains or is contained in.
+  // As many gaps are chosen as are needed to keep at most `limit` ideals, or until no operators
+  // remain between two such ideals. O(ideals * operators / 64 + edges).
   [[nodiscard]] static IdealLattice narrow(const Graph& graph, std::size_t limit,
                                            std::vector<IdealGap>& gaps);
 

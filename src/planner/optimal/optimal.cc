@@ -59,7 +59,6 @@ class LatticeSearch {
     proven_ns_ = search.proven_ns();
   }
 
-  [[nodiscard]] const IdealLattice& lattice() const { return stages_.lattice(); }
   [[nodiscard]] bool found() const { return best_.has_value(); }
   // Limits that a search over more ideals can satisfy too.
   [[nodiscard]] PaceLimits reached() const {
@@ -186,35 +185,19 @@ OptimalSegmentation or_without_slowest_kind(OptimalSegmentation result, const Gr
                           shortest.bound.is_proven ? "" : " found", format_time(shortest.latency)));
 }
 
-// Returns the whole model as one stage on several devices.
-OptimalSegmentation undivided(const RangeStages& stages, std::uint32_t replicas, std::int64_t hop) {
-  const std::int64_t alone = stages.time_ns(0, stages.size() - 1);
-  OptimalSegmentation result;
-  result.segmentation.segments = {stages.operators(0, stages.size() - 1)};
-  result.devices = {{replicas}};
-  result.bottleneck = Nanoseconds(alone / replicas);
-  result.latency = Nanoseconds(replicas == 1 ? alone : alone + hop);
-  return result;
-}
-
-OptimalSegmentation divided(const RangeStages& stages,
-                            std::span<const EqualDevices<RangeStages>::Stage> pipeline,
-                            std::int64_t hop) {
+OptimalSegmentation pipeline_of(const RangeStages& stages,
+                                std::span<const EqualDevices<RangeStages>::Stage> pipeline,
+                                Nanoseconds hop) {
+  const bool is_plain = pipeline.size() == 1 && pipeline[0].replicas == 1;
   OptimalSegmentation result;
   for (const auto& stage : pipeline) {
     const Nanoseconds time(stages.time_ns(stage.from, stage.to));
     result.segmentation.segments.push_back(stages.operators(stage.from, stage.to));
     result.devices.push_back({stage.replicas});
     result.bottleneck = std::max(result.bottleneck, time / stage.replicas);
-    result.latency += time + Nanoseconds(hop);
+    result.latency += is_plain ? time : time + hop;
   }
   return result;
-}
-
-std::uint32_t used_devices(const OptimalSegmentation& found) {
-  std::uint32_t used = 0;
-  for (const PoolCounts& counts : found.devices) used += counts[0];
-  return used;
 }
 
 // Searches along the orders, one by one. Returns nothing if stage times are not sums.
@@ -224,36 +207,26 @@ std::optional<OptimalSegmentation> along_ranges(const SharedStages& shared, cons
   if (ranges.orders.empty()) return std::nullopt;
   const std::uint32_t replicas =
       options.max_replicas == 0 ? pool.count : std::min(options.max_replicas, pool.count);
-  const std::int64_t hop = runner_hop(pool.device.timing).count();
   const RangeStages& file = ranges.orders[0];
-  OptimalSegmentation result = undivided(file, 1, hop);
-  const auto rank = [](const OptimalSegmentation& one) {
-    return std::tuple(one.bottleneck, used_devices(one), one.devices.size());
-  };
-  const auto take = [&](OptimalSegmentation other) {
-    if (rank(other) < rank(result)) result = std::move(other);
-  };
-  take(undivided(file, replicas, hop));
-  const std::int64_t at_most = result.bottleneck.count();
   const std::int64_t least = file.bounds().least_period_ns(pool.count);
-  std::int64_t stages_ns = at_most;  // of the slowest of two or more stages
+  std::int64_t limit = PaceLimits::kNone;
+  OptimalSegmentation result;
   for (const RangeStages& stages : ranges.orders) {
     std::vector<std::uint32_t> cuts(stages.size());
     std::iota(cuts.begin(), cuts.end(), 0U);
     EqualDevices<RangeStages> search(stages, std::move(cuts), {}, pool.count, replicas);
-    const auto found = search.solve(least, stages_ns);
+    const auto found = search.solve(least, limit);
     if (!found) continue;
-    stages_ns = *found;
-    take(divided(stages, search.pipeline(), hop));
+    result = pipeline_of(stages, search.pipeline(), runner_hop(pool.device.timing));
+    limit = *found - 1;
   }
-  if (!ranges.gaps.empty() && least < stages_ns) {
-    EqualDevices<RangeStages> relaxed(file, ranges.narrow, ranges.gaps, pool.count, replicas);
-    stages_ns = relaxed.solve(least, stages_ns - 1).value_or(stages_ns);
-  }
-  const std::int64_t bound = std::min(at_most, stages_ns);
   result.bound = {Nanoseconds(0), false, pool.count, options.max_replicas, std::nullopt};
-  raise_bound(result, bound);
   result.ideals = file.size();
+  std::optional<std::int64_t> bound;
+  if (!ranges.gaps.empty())
+    bound = EqualDevices<RangeStages>(file, ranges.narrow, ranges.gaps, pool.count, replicas)
+                .solve(least, limit);
+  raise_bound(result, bound.value_or(limit + 1));
   return result;
 }
 
