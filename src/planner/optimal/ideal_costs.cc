@@ -1,21 +1,14 @@
 #include "planner/optimal/ideal_costs.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "segue/stop.h"
 
 namespace segue {
-namespace {
-
-constexpr std::size_t kWordBits = 64;
-
-}  // namespace
-
 IdealCosts::IdealCosts(const SegmentCosts& costs, const IdealLattice& lattice)
     : costs_(costs),
       lattice_(lattice),
-      words_per_ideal_((costs.caching_order().size() + kWordBits - 1) / kWordBits) {
+      words_per_ideal_(bits::words_for(costs.caching_order().size())) {
   for (std::size_t i = 0; i < lattice.size(); ++i) {
     check_stopped();
     gather_ideal(i);
@@ -29,10 +22,9 @@ void IdealCosts::gather_ideal(std::size_t ideal) {
     if (lattice_.contains(ideal, op)) sums += costs_.operators()[op].sums();
   }
   candidates_.resize(candidates_.size() + words_per_ideal_);
-  IdealLattice::Word* words = candidates_.data() + ideal * words_per_ideal_;
+  const auto words = std::span(candidates_).subspan(ideal * words_per_ideal_);
   for (std::size_t c = 0; c < costs_.caching_order().size(); ++c) {
-    if (lattice_.contains(ideal, index(costs_.caching_order()[c].op)))
-      words[c / kWordBits] |= IdealLattice::Word{1} << (c % kWordBits);
+    if (lattice_.contains(ideal, index(costs_.caching_order()[c].op))) bits::insert(words, c);
   }
 }
 
@@ -47,7 +39,7 @@ void IdealCosts::gather_border(std::size_t ideal) {
     for (const std::size_t reader : tensor.readers) {
       if (lattice_.contains(ideal, reader)) continue;
       crosses = true;
-      border.readers[reader / kWordBits] |= IdealLattice::Word{1} << (reader % kWordBits);
+      bits::insert(border.readers, reader);
     }
     if (!crosses) continue;
     border.tensors.push_back(static_cast<std::uint32_t>(t));
@@ -123,12 +115,9 @@ IdealCosts::Cost IdealCosts::operator()(std::size_t from, std::size_t to) const 
   Cache cache{costs_.capacity(is_ours), lattice_.last_of_difference(from, to), is_crowded};
   if (sums.cached_bytes > cache.left_bytes) {
     for (std::size_t w = 0; w < words_per_ideal_; ++w) {
-      IdealLattice::Word left =
-          candidates_[to * words_per_ideal_ + w] & ~candidates_[from * words_per_ideal_ + w];
-      for (; left != 0; left &= left - 1)
-        take(costs_
-                 .caching_order()[w * kWordBits + static_cast<std::size_t>(std::countr_zero(left))],
-             cache, sum, host_bytes);
+      bits::for_each(
+          candidates_[to * words_per_ideal_ + w] & ~candidates_[from * words_per_ideal_ + w], w,
+          [&](std::size_t c) { take(costs_.caching_order()[c], cache, sum, host_bytes); });
     }
   }
   return to_cost(sum.time(costs_.device().timing), host_bytes);

@@ -5,28 +5,9 @@
 #include "planner/optimal/ideal_costs.h"
 
 namespace segue {
-namespace {
-
-constexpr std::size_t kRowWordBits = 64;
-
-bool has(std::span<const IdealLattice::Word> words, std::size_t op) {
-  return ((words[op / kRowWordBits] >> (op % kRowWordBits)) & 1U) != 0;
-}
-
-void flip(std::span<IdealLattice::Word> words, std::size_t op) {
-  words[op / kRowWordBits] ^= IdealLattice::Word{1} << (op % kRowWordBits);
-}
-
-template <typename Visit>
-void for_each_bit(IdealLattice::Word word, std::size_t w, Visit visit) {
-  for (; word != 0; word &= word - 1)
-    visit(w * kRowWordBits + static_cast<std::size_t>(std::countr_zero(word)));
-}
-
-}  // namespace
 
 bool IdealCosts::Row::is_ours(std::size_t op) const {
-  return op != SegmentCosts::kNone && has(ours_, op);
+  return op != SegmentCosts::kNone && bits::has(ours_, op);
 }
 
 // Applies the rule of operators_on_host: the host runs unsupported operators, and operators that
@@ -45,10 +26,10 @@ void IdealCosts::Row::begin() {
       const std::size_t writer = index(id);
       if (ideals_.lattice_.contains(from_, writer)) continue;
       const bool before = has_device_before[writer];
-      if (before || has(on_device_, writer)) has_device_before[op] = true;
-      if (before && !has(on_device_, writer)) is_on_device = false;
+      if (before || bits::has(on_device_, writer)) has_device_before[op] = true;
+      if (before && !bits::has(on_device_, writer)) is_on_device = false;
     }
-    if (is_on_device) flip(on_device_, op);
+    if (is_on_device) bits::flip(on_device_, op);
   }
 }
 
@@ -57,12 +38,14 @@ void IdealCosts::Row::go_to(std::size_t to) {
   const auto above = ideals_.lattice_.words(to);
   for (std::size_t w = 0; w < ours_.size(); ++w) {
     const Word on_host = above[w] & ~below[w] & ~on_device_[w];
-    for_each_bit(theirs_[w] & ~on_host, w, [&](std::size_t op) { host_ns_ -= costs_.host_ns(op); });
-    for_each_bit(on_host & ~theirs_[w], w, [&](std::size_t op) { host_ns_ += costs_.host_ns(op); });
+    bits::for_each(theirs_[w] & ~on_host, w,
+                   [&](std::size_t op) { host_ns_ -= costs_.host_ns(op); });
+    bits::for_each(on_host & ~theirs_[w], w,
+                   [&](std::size_t op) { host_ns_ += costs_.host_ns(op); });
     theirs_[w] = on_host;
     const Word wanted = above[w] & on_device_[w];
-    for_each_bit(ours_[w] & ~wanted, w, [&](std::size_t op) { remove(op); });
-    for_each_bit(wanted & ~ours_[w], w, [&](std::size_t op) { add(op); });
+    bits::for_each(ours_[w] & ~wanted, w, [&](std::size_t op) { remove(op); });
+    bits::for_each(wanted & ~ours_[w], w, [&](std::size_t op) { add(op); });
   }
 }
 
@@ -83,7 +66,7 @@ void IdealCosts::Row::count_writes(std::size_t op, bool is_added) {
 }
 
 void IdealCosts::Row::add(std::size_t op) {
-  flip(ours_, op);
+  bits::flip(ours_, op);
   sums_ += costs_.operators()[op].sums();
   for (const std::uint32_t t : costs_.reads(op)) {
     const Activation& tensor = costs_.activations()[t];
@@ -113,7 +96,7 @@ void IdealCosts::Row::remove(std::size_t op) {
     }
   }
   sums_ -= costs_.operators()[op].sums();
-  flip(ours_, op);
+  bits::flip(ours_, op);
 }
 
 IdealCosts::Cost IdealCosts::Row::operator()(std::size_t to) {
@@ -125,7 +108,7 @@ IdealCosts::Cost IdealCosts::Row::operator()(std::size_t to) {
   const std::int64_t host_ns = std::min(host_ns_, SegmentSum::kLongest);
   if (w == 0) return {.time_ns = host_ns};
   const std::size_t last =
-      w * kRowWordBits - 1 - static_cast<std::size_t>(std::countl_zero(ours_[w - 1]));
+      w * bits::kPerWord - 1 - static_cast<std::size_t>(std::countl_zero(ours_[w - 1]));
   SegmentSum sum = sums_.segment();
   sum.input_bytes = input_bytes_;
   sum.output_bytes = output_bytes_;
@@ -159,7 +142,7 @@ std::int64_t IdealCosts::Row::least_ending_ns(std::size_t to) {
   std::int64_t least = host_ns_;
   bool is_certain = true;
   for (std::size_t w = 0; w < ours_.size(); ++w) {
-    for_each_bit(ours_[w], w, [&](std::size_t op) {
+    bits::for_each(ours_[w], w, [&](std::size_t op) {
       least += costs_.bound(op).work_ns;
       is_certain &= !costs_.may_run_on_host(op);
     });

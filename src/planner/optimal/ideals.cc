@@ -10,21 +10,12 @@
 namespace segue {
 namespace {
 
-using Bits = std::vector<IdealLattice::Word>;
-constexpr std::size_t kBits = 64;
-
-void insert(Bits& bits, std::size_t op) {
-  bits[op / kBits] |= IdealLattice::Word{1} << (op % kBits);
-}
-
-bool holds(const Bits& bits, std::size_t op) {
-  return ((bits[op / kBits] >> (op % kBits)) & 1U) != 0;
-}
+using Bits = std::vector<bits::Word>;
 
 bool is_ready(const Graph& graph, const Bits& ideal, std::size_t op) {
-  return !holds(ideal, op) &&
+  return !bits::has(ideal, op) &&
          std::ranges::all_of(graph.writers(operator_id(op)),
-                             [&](OperatorId writer) { return holds(ideal, index(writer)); });
+                             [&](OperatorId writer) { return bits::has(ideal, index(writer)); });
 }
 
 // Returns the ideals between the first `first` and the first `last` operators, without both ends,
@@ -34,8 +25,8 @@ bool is_ready(const Graph& graph, const Bits& ideal, std::size_t op) {
 std::optional<std::vector<Bits>> bits_between(const Graph& graph, std::size_t first,
                                               std::size_t last, std::size_t limit) {
   std::vector<Bits> ideals;
-  Bits begin((graph.operator_count() + kBits - 1) / kBits);
-  for (std::size_t op = 0; op < first; ++op) insert(begin, op);
+  Bits begin(bits::words_for(graph.operator_count()));
+  for (std::size_t op = 0; op < first; ++op) bits::insert(begin, op);
   std::set<Bits> level{begin};
   for (std::size_t size = first + 1; size < last; ++size) {
     std::set<Bits> next;
@@ -44,7 +35,7 @@ std::optional<std::vector<Bits>> bits_between(const Graph& graph, std::size_t fi
       for (std::size_t op = first; op < last; ++op) {
         if (!is_ready(graph, ideal, op)) continue;
         Bits larger = ideal;
-        insert(larger, op);
+        bits::insert(larger, op);
         next.insert(std::move(larger));
       }
       if (ideals.size() + next.size() > limit) return std::nullopt;
@@ -161,7 +152,8 @@ IdealLattice IdealLattice::narrow(const Graph& graph, std::size_t limit,
   IdealLattice lattice(graph.operator_count());
   Bits ideal(lattice.words_per_ideal_);
   for (std::size_t i = 0; i < prefixes.size(); ++i) {
-    for (std::size_t op = i == 0 ? 0 : prefixes[i - 1]; op < prefixes[i]; ++op) insert(ideal, op);
+    for (std::size_t op = i == 0 ? 0 : prefixes[i - 1]; op < prefixes[i]; ++op)
+      bits::insert(ideal, op);
     lattice.append(ideal);
     if (i == between.size()) break;
     const auto at = static_cast<std::uint32_t>(lattice.size() - 1);
@@ -177,7 +169,8 @@ IdealLattice IdealLattice::along_depths(const Graph& graph) {
   Bits ideal(lattice.words_per_ideal_);
   lattice.append(ideal);
   for (std::uint32_t depth = 1; depth <= graph.depth(); ++depth) {
-    for (const OperatorId id : graph.operators_between(depth, depth)) insert(ideal, index(id));
+    for (const OperatorId id : graph.operators_between(depth, depth))
+      bits::insert(ideal, index(id));
     lattice.append(ideal);
   }
   return lattice;
@@ -208,7 +201,7 @@ IdealLattice IdealLattice::along_orders(const Graph& graph) {
   const auto add_along = [&](std::span<const OperatorId> order) {
     Bits ideal(depths.words_per_ideal_);
     for (std::uint32_t i = 0; i < count; ++i) {
-      insert(ideal, index(order[i]));
+      bits::insert(ideal, index(order[i]));
       ideals.emplace(i + 1, ideal);
     }
   };
@@ -218,7 +211,7 @@ IdealLattice IdealLattice::along_orders(const Graph& graph) {
   add_along(graph.vendor_order());
   add_along(fewest_bytes_order(graph));
   IdealLattice lattice(count);
-  for (const auto& [unused, bits] : ideals) lattice.append(bits);
+  for (const auto& [unused, ideal] : ideals) lattice.append(ideal);
   return lattice;
 }
 
@@ -226,11 +219,11 @@ IdealLattice IdealLattice::with(std::span<const std::vector<bool>> ideals) const
   IdealLattice more(0);
   more.words_per_ideal_ = words_per_ideal_;
   for (const std::vector<bool>& ideal : ideals) {
-    Bits bits(words_per_ideal_);
+    Bits words(words_per_ideal_);
     for (std::size_t op = 0; op < ideal.size(); ++op) {
-      if (ideal[op]) insert(bits, op);
+      if (ideal[op]) bits::insert(words, op);
     }
-    more.append(bits);
+    more.append(words);
   }
   return with(more);
 }
@@ -245,7 +238,7 @@ IdealLattice IdealLattice::with(const IdealLattice& other) const {
   }
   IdealLattice result(0);
   result.words_per_ideal_ = words_per_ideal_;
-  for (const auto& [unused, bits] : all) result.append(bits);
+  for (const auto& [unused, ideal] : all) result.append(ideal);
   return result;
 }
 
@@ -271,9 +264,8 @@ bool IdealLattice::is_subset(std::size_t smaller, std::size_t larger) const {
 std::vector<OperatorId> IdealLattice::difference(std::size_t smaller, std::size_t larger) const {
   std::vector<OperatorId> result;
   for (std::size_t w = 0; w < words_per_ideal_; ++w) {
-    Word left = words(larger)[w] & ~words(smaller)[w];
-    for (; left != 0; left &= left - 1)
-      result.push_back(operator_id(w * kBits + static_cast<std::size_t>(std::countr_zero(left))));
+    bits::for_each(words(larger)[w] & ~words(smaller)[w], w,
+                   [&](std::size_t op) { result.push_back(operator_id(op)); });
   }
   return result;
 }
@@ -281,7 +273,9 @@ std::vector<OperatorId> IdealLattice::difference(std::size_t smaller, std::size_
 std::size_t IdealLattice::last_of_difference(std::size_t smaller, std::size_t larger) const {
   for (std::size_t w = words_per_ideal_; w-- > 0;) {
     const Word left = words(larger)[w] & ~words(smaller)[w];
-    if (left != 0) return w * kBits + kBits - 1 - static_cast<std::size_t>(std::countl_zero(left));
+    if (left != 0)
+      return w * bits::kPerWord + bits::kPerWord - 1 -
+             static_cast<std::size_t>(std::countl_zero(left));
   }
   return 0;
 }

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "planner/optimal/bits.h"
 #include "segue/graph.h"
 
 namespace segue {
@@ -33,7 +34,7 @@ struct IdealGap {
 
 class IdealLattice {
  public:
-  using Word = std::uint64_t;
+  using Word = bits::Word;
 
   // Returns all ideals of the graph, with the empty and the full one, except those in `gaps`, its
   // widest parts. A gap is between two ideals that every other ideal contains or is contained in.
@@ -69,7 +70,7 @@ class IdealLattice {
     return {words_.data() + i * words_per_ideal_, words_per_ideal_};
   }
   [[nodiscard]] bool contains(std::size_t i, std::size_t op) const {
-    return ((words_[i * words_per_ideal_ + op / kBits] >> (op % kBits)) & 1U) != 0;
+    return bits::has(words(i), op);
   }
   [[nodiscard]] bool is_subset(std::size_t smaller, std::size_t larger) const;
 
@@ -79,10 +80,8 @@ class IdealLattice {
   [[nodiscard]] std::size_t last_of_difference(std::size_t smaller, std::size_t larger) const;
 
  private:
-  static constexpr std::size_t kBits = 64;
-
   explicit IdealLattice(std::size_t operator_count)
-      : words_per_ideal_((operator_count + kBits - 1) / kBits) {}
+      : words_per_ideal_(bits::words_for(operator_count)) {}
   void append(const std::vector<Word>& ideal);
 
   std::size_t words_per_ideal_ = 0;

@@ -9,7 +9,6 @@
 namespace segue {
 namespace {
 
-constexpr std::size_t kRangeBits = 64;
 constexpr std::size_t kStep = 16;
 constexpr std::size_t kMostCrossings = 8'000'000;
 constexpr auto kNone = std::numeric_limits<std::uint32_t>::max();
@@ -159,12 +158,12 @@ void RangeStages::gather_candidates() {
     if (rank + 1 < candidates.size())
       least_bytes_from_[rank] = std::min(least_bytes_from_[rank], least_bytes_from_[rank + 1]);
   }
-  words_per_cut_ = (candidates.size() + kRangeBits - 1) / kRangeBits;
+  words_per_cut_ = bits::words_for(candidates.size());
   std::vector<std::uint64_t> before(words_per_cut_);
   for (std::size_t cut = 0; cut < size(); ++cut) {
     if (cut % kStep == 0) ranks_before_.insert(ranks_before_.end(), before.begin(), before.end());
     if (cut == order_.size() || ranks_[cut] == kNone) continue;
-    before[ranks_[cut] / kRangeBits] |= std::uint64_t{1} << (ranks_[cut] % kRangeBits);
+    bits::insert(before, ranks_[cut]);
   }
 }
 
@@ -267,7 +266,7 @@ void RangeStages::for_each_rank(std::size_t from, std::size_t to, Visit visit) c
     for (std::size_t w = 0; w < words_per_cut_; ++w) {
       for (std::uint64_t bits = above[w] & ~below[w]; bits != 0; bits &= bits - 1) {
         const auto rank = static_cast<std::uint32_t>(
-            w * kRangeBits + static_cast<std::size_t>(std::countr_zero(bits)));
+            w * bits::kPerWord + static_cast<std::size_t>(std::countr_zero(bits)));
         if (!visit_others(rank) || !visit(rank)) return;
       }
     }
