@@ -140,9 +140,11 @@ TEST(SegmentSets, PlanAppliesToItsOwnSet) {
 
 TEST(SegmentSets, FileThatIsNoSegmentIsRefused) {
   const ScratchFolder scratch;
-  write_file(scratch.path() / "m.tflite", "x");
-  expect_error(ErrorCode::kIo, [&] { (void)find_split(scratch.path() / "m.tflite"); },
-               {"is a file, not a folder"});
+  for (const auto& [name, reason] :
+       {std::pair("m.tflite", "split it first"), std::pair("m.txt", "is a file, not a folder")}) {
+    write_file(scratch.path() / name, "x");
+    expect_error(ErrorCode::kIo, [&] { (void)find_split(scratch.path() / name); }, {reason});
+  }
 }
 
 TEST(SegmentBorders, SkipTensorsAreAccepted) {

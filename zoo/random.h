@@ -1,8 +1,11 @@
 // Pseudo-random numbers that depend only on a name, and weights made from them.
 #pragma once
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string_view>
 
@@ -33,13 +36,14 @@ class Random {
 
 // Symmetric int8 weights, uniformly distributed in -127 .. 127.
 inline void fill_weights(std::span<std::uint8_t> weights, Random random) {
-  for (std::size_t i = 0; i < weights.size();) {
-    std::uint64_t bits = random.next();
-    for (int k = 0; k < 8 && i < weights.size(); ++k, bits >>= 8U) {
-      const auto byte = static_cast<std::uint8_t>(bits);
-      constexpr std::uint8_t kBelowRange = 0x80;  // -128 is not used by symmetric weights
-      weights[i++] = byte == kBelowRange ? std::uint8_t{0x81} : byte;
-    }
+  static_assert(std::endian::native == std::endian::little);
+  constexpr std::uint64_t kBelowRange = 0x8080808080808080;  // -128, which symmetric weights lack
+  for (std::size_t i = 0; i < weights.size(); i += sizeof(std::uint64_t)) {
+    std::uint64_t bytes = random.next();
+    // The high bit of each byte that is not -128. The sum does not carry into the next byte.
+    const std::uint64_t others = ((bytes & ~kBelowRange) + ~kBelowRange) | ~bytes;
+    bytes |= (~others & kBelowRange) >> 7U;  // -128 becomes -127
+    std::memcpy(weights.data() + i, &bytes, std::min(sizeof bytes, weights.size() - i));
   }
 }
 

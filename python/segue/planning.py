@@ -63,7 +63,7 @@ def plan(
 
     Raises Error with code "infeasible" if the goals cannot be reached.
     """
-    if isinstance(tpus, str) and tpus != "auto":
+    if isinstance(tpus, bool) or (isinstance(tpus, str) and tpus != "auto"):
         raise ValueError(f"tpus must be a number or 'auto', not {tpus!r}")
     return _segue.plan(
         to_model(model),

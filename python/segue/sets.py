@@ -26,6 +26,10 @@ class Demand:
     max_latency_ms: float | None = None
     weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.rate_per_s is not None and self.weight != 1.0:
+            raise ValueError("a weight applies to models without rate_per_s; give one of both")
+
 
 def plan_set(
     demands: Sequence[Demand], device: str = "1xedgetpu-pcie", *, headroom: float = 0.1

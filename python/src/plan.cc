@@ -10,6 +10,7 @@
 #include "segue/sweep.h"
 #include "segue/timeline.h"
 #include "segue/toolchain.h"
+#include "segue/units.h"
 #include "segue/verify.h"
 
 namespace segue::python {
@@ -318,7 +319,11 @@ void bind_segments(nb::module_& module) {
               "Tensors whose values are weak evidence; try more inputs.")
       .def_ro("warnings_of_constants", &VerifyReport::warnings_of_constants,
               "Like warnings, for tensors that do not depend on any input.")
-      .def("__bool__", &VerifyReport::agrees);
+      .def("__bool__", &VerifyReport::agrees)
+      .def("__repr__", [](const VerifyReport& self) {
+        return "<segue.VerifyReport: " + std::to_string(self.segment_count) + " segments " +
+               (self.agrees() ? "agree>" : "differ, " + self.mismatch + ">");
+      });
   module.def(
       "verify",
       [](const SharedModel& model, const std::filesystem::path& folder, std::uint32_t inputs,
@@ -371,7 +376,11 @@ void bind_timeline(nb::module_& module) {
               utilisations.push_back(stage.utilisation);
             return utilisations;
           },
-          "Busy share of each device of each stage.");
+          "Busy share of each device of each stage.")
+      .def("__repr__", [](const Timeline& self) {
+        return "<segue.Timeline: " + std::to_string(self.results.size()) + " inputs in " +
+               format_time(self.makespan) + " (simulated)>";
+      });
   module.def(
       "simulate",
       [](const Shared& plan, std::uint64_t inputs, std::uint32_t queue_capacity) {

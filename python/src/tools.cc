@@ -98,8 +98,12 @@ void bind_diagnosis(nb::module_& module) {
       .def_ro("key", &Finding::key, "The checked item, as listed in docs/runtime.md.")
       .def_ro("what", &Finding::what)
       .def_ro("next_step", &Finding::next_step, "The remedy; empty if there is nothing to do.")
-      .def("__str__", [](const Finding& self) {
-        return doctor_text({&self, 1});
+      .def("__str__",
+           [](const Finding& self) {
+             return doctor_text({&self, 1});
+           })
+      .def("__repr__", [](const Finding& self) {
+        return "<segue.Finding " + self.key + ": " + std::string(to_string(self.kind)) + ">";
       });
   module.def(
       "doctor",

@@ -54,6 +54,21 @@ def test_saved_model_has_same_hash(model, tmp_path):
     assert segue.open_model(str(tmp_path / "m.tflite")).sha256 == model.sha256
 
 
+def test_reports_name_themselves(model, tmp_path):
+    plan = segue.plan(model, 2, "balanced")
+    segue.split(model, plan, tmp_path)
+    report = segue.verify(model, tmp_path)
+    assert repr(report) == "<segue.VerifyReport: 2 segments agree>"
+    assert repr(segue.simulate(plan, 3)).startswith("<segue.Timeline: 3 inputs in ")
+    findings = segue.doctor(edgetpu_library="/nowhere/libedgetpu.so.1")
+    assert repr(findings[0]) == f"<segue.Finding {findings[0].key}: {findings[0].kind}>"
+
+
+def test_number_of_tpus_is_not_a_truth_value(model):
+    with pytest.raises(ValueError, match="tpus must be a number"):
+        segue.plan(model, True)
+
+
 @pytest.mark.parametrize("strategy", ["compiler", "balanced", "profile", "optimal"])
 def test_plans_cover_every_operator_once(model, strategy):
     plan = segue.plan(model, 3, strategy)

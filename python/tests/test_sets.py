@@ -48,6 +48,11 @@ def test_demands_that_cannot_be_met_are_infeasible():
     assert error.value.code == "infeasible"
 
 
+def test_weight_beside_a_rate_is_refused():
+    with pytest.raises(ValueError, match="give one of both"):
+        segue.Demand(CLASSIFIER, rate_per_s=1, weight=2)
+
+
 @pytest.mark.parametrize("time_scale", [None, 0.0])
 def test_results_equal_whole_models(plan, set_json, time_scale):
     pipelines = segue.open_set(plan if time_scale is None else set_json, time_scale=time_scale)

@@ -187,8 +187,11 @@ void print(const std::string& text) {
 std::size_t text_width() {
   constexpr std::size_t kNarrowest = 40;
   winsize size{};
-  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kTextWidth;
-  return std::max<std::size_t>(size.ws_col, kNarrowest);
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    return std::max<std::size_t>(size.ws_col, kNarrowest);
+  const char* const columns = std::getenv("COLUMNS");
+  const long count = columns == nullptr ? 0 : std::strtol(columns, nullptr, 10);
+  return count > 0 ? std::max(static_cast<std::size_t>(count), kNarrowest) : kTextWidth;
 }
 
 void print_text(const std::string& text) { print(wrapped(text, text_width())); }

@@ -365,6 +365,10 @@ std::string to_json(const Plan& plan) {
 Plan parse_plan(std::string_view text, const std::string& label) {
   const Json document = json::parse(text, label);
   const Node root(document, "", label);
+  if (root.is_of_kind("segue.set"))
+    root.fail(
+        "describes several models (segue.set), not one; give it to `segue run --plan`, `segue "
+        "serve --plan` or `segue compile`");
   root.expect_kind("segue.plan");
   root.expect_keys({"schema", "model", "device", "strategy", "objective", "stages", "predicted"},
                    root.has("schema") && root["schema"].text() == kSchemaOf01

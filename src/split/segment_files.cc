@@ -58,6 +58,12 @@ Source source_of(const fs::path& path) {
   const bool exists = fs::exists(path, reason);
   if (auto name = exists ? parse_segment_name(path) : std::nullopt)
     return {path.has_parent_path() ? path.parent_path() : fs::path("."), std::move(name)};
+  if (exists && path.extension() == ".tflite") {
+    throw Error(ErrorCode::kIo,
+                fmt::format("{0}: is a whole model; split it first (`segue split {0} --tpus 2 -o "
+                            "DIR`) and give the folder",
+                            path.string()));
+  }
   throw Error(ErrorCode::kIo,
               fmt::format("{}: {}; give the folder that `segue split` wrote", path.string(),
                           exists ? "is a file, not a folder" : "no such folder"));

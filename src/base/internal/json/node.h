@@ -59,13 +59,13 @@ class Node {
     }
   }
 
-  // Throws if the document says that it is of another kind than "segue.plan", "segue.set", ...
+  // Whether the document says that it is of this kind: "segue.plan", "segue.set", ...
+  [[nodiscard]] bool is_of_kind(std::string_view kind) const { return stated_kind() == kind; }
+  // Throws if the document says that it is of another kind.
   void expect_kind(std::string_view kind) const {
-    if (!value_.is_object() || !value_.contains("schema") || !value_["schema"].is_string()) return;
-    const auto schema = value_["schema"].get<std::string>();
-    if (schema.starts_with("segue.") && schema.substr(0, schema.find('/')) != kind)
-      fail(fmt::format(R"(is of schema "{}", but "{}" is needed here; name another file)", schema,
-                       kind));
+    if (const auto stated = stated_kind(); stated.starts_with("segue.") && stated != kind)
+      fail(fmt::format(R"(is of schema "{}", but "{}" is needed here; name another file)",
+                       value_["schema"].get<std::string>(), kind));
   }
 
   [[nodiscard]] Node operator[](const std::string& key) const { return child(key); }
@@ -149,6 +149,14 @@ class Node {
   }
 
  private:
+  // The schema without its version; empty if the document states none.
+  [[nodiscard]] std::string stated_kind() const {
+    if (!value_.is_object() || !value_.contains("schema") || !value_["schema"].is_string())
+      return "";
+    const auto schema = value_["schema"].get<std::string>();
+    return schema.substr(0, schema.find('/'));
+  }
+
   [[nodiscard]] Node child(const std::string& key) const {
     return {value_.at(key), path_.empty() ? key : path_ + "." + key, label_};
   }
