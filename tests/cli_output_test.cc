@@ -25,6 +25,23 @@ using testing::kUsage;
 using testing::run_segue;
 using testing::ScratchFolder;
 
+TEST(CliOutput, TextInAPipeHasTheWidthOfColumns) {
+  const auto longest = [](const std::string& text) {
+    std::istringstream lines(text);
+    std::size_t most = 0;
+    for (std::string line; std::getline(lines, line);) most = std::max(most, line.size());
+    return most;
+  };
+  const testing::ScratchFolder scratch;
+  const std::vector<std::string> plan{"plan", "zoo:conv5-f8", "--tpus", "2"};
+  const auto usual = testing::run_segue(plan, scratch.path());
+  const auto wide = testing::run_segue(plan, scratch.path(), "export COLUMNS=120");
+  EXPECT_LE(longest(usual.out), 80U);
+  EXPECT_GT(longest(wide.out), 80U);
+  EXPECT_LE(longest(wide.out), 120U);
+  EXPECT_EQ(testing::run_segue(plan, scratch.path(), "export COLUMNS=wide").out, usual.out);
+}
+
 TEST(CliOutput, InputModelIsNeverOverwritten) {
   const ScratchFolder scratch;
   EXPECT_EQ(run_segue({"zoo", "conv5-f8", "-o", "m.tflite"}, scratch.path()).status, 0);

@@ -50,7 +50,7 @@ void write_lane(const std::filesystem::path& folder, int speed) {
 CommandResult run_segue(const std::vector<std::string>& arguments,
                         const std::filesystem::path& folder, const std::string& prelude) {
   const ScratchFolder scratch;
-  std::string command = "cd " + quoted(folder.string()) + " && " + prelude +
+  std::string command = "cd " + quoted(folder.string()) + " && unset COLUMNS && " + prelude +
                         " && SEGUE_TFLITE_LIB=" + quoted(SEGUE_TEST_RUNTIME) + " " +
                         quoted(SEGUE_TEST_CLI);
   for (const std::string& argument : arguments) command += " " + quoted(argument);

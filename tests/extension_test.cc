@@ -129,6 +129,35 @@ TEST(ForeignDevice, OptimalEqualsBruteForce) {
   }
 }
 
+// Chains of up to some hundred operators are searched completely.
+TEST(ForeignDevice, LongChainIsProven) {
+  const Model model = testing::conv_chain(std::vector<std::int32_t>(90, 16));
+  const Graph graph(model);
+  EXPECT_EQ(graph.operator_count(), 90U);
+  const auto best = segment_optimal(graph, swapping(2), {.max_replicas = 1});
+  EXPECT_TRUE(best.bound.is_proven);
+}
+
+// A model that uses the Edge TPU's compiler for an array of another speed.
+TEST(ForeignDevice, CompilerOfEdgeTpuCanBeReused) {
+  class Delegating : public SwappingModel {
+   public:
+    [[nodiscard]] std::unique_ptr<Compiler> compiler(const DeviceSpec& device) const override {
+      return edgetpu_model().compiler(device);
+    }
+  };
+  const Delegating delegating;
+  DeviceSpec device = find_device("edgetpu-pcie");
+  device.model = &delegating;
+  const Model model = testing::conv_chain({2048, 2048, 2048, 2048});
+  const Graph graph(model);
+  const auto compiler = delegating.compiler(device);
+  const auto operators = graph.operators_between(1, graph.depth());
+  EXPECT_GT(compiler->compile(graph, operators).host_bytes, 0U);
+  EXPECT_EQ(compiler->depth_host_bytes(graph)(1, graph.depth()),
+            compiler->compile(graph, operators).host_bytes);
+}
+
 TEST(ForeignDevice, TooHighBoundIsRejected) {
   const Model model = heavy_chain();
   const Graph graph(model);

@@ -205,8 +205,15 @@ class Schemas(unittest.TestCase):
                                      "constants": {"invoke": {"value": 6, "unit": "ms"},
                                                    "output": {"value": 30, "unit": "ns/B"},
                                                    "clock": {"value": 50, "unit": "MHz"}}}))
-        measured = segue("calibrate", "--edgetpu-library", LIBRARY, "--compiler-cmd", f"{COMPILER} takes={truth}",
-                         "-o", self.folder / "host.json", "--json")
+        # On a busy computer the times vary too much for a calibration.
+        for tries_left in (2, 1, 0):
+            try:
+                measured = segue("calibrate", "--edgetpu-library", LIBRARY, "--compiler-cmd",
+                                 f"{COMPILER} takes={truth}", "-o", self.folder / "host.json", "--json")
+                break
+            except AssertionError as error:
+                if "measure again" not in str(error) or tries_left == 0:
+                    raise
         self.assertEqual(self.expect_valid(measured)["schema"], "segue.calibrate/1")
 
     def test_extra_or_missing_key_is_refused(self):

@@ -175,6 +175,35 @@ TEST(Optimal, SmallModelIsReplicatedOnAllDevices) {
   EXPECT_TRUE(best.bound.is_proven) << "by the work that any pipeline must do";
 }
 
+TEST(Optimal, WideGraphIsCutWhereFewBytesCross) {
+  const Model model = open_model("zoo:nasnetmobile");
+  const Graph graph(model);
+  EXPECT_LE(segment_optimal(graph, pcie(), 4, {.max_replicas = 1}).bottleneck,
+            std::chrono::microseconds(4570));
+}
+
+// Two branches side by side, too many operators for pairs of ideals.
+TEST(Optimal, LargeGraphTakesBestOfAllOrders) {
+  constexpr int kBlocks = 1100;
+  testing::ModelBuilder b;
+  TensorIndex left = b.relu(b.input("x", {1, 64}), "start");
+  TensorIndex right = left;
+  for (int i = 0; i < kBlocks; ++i) {
+    left = b.relu(left, "left" + std::to_string(i));
+    right = b.relu(right, "right" + std::to_string(i));
+  }
+  b.output(b.add(left, right, "end"));
+  const Model model = b.build();
+  const Graph graph(model);
+  const auto best = segment_optimal(graph, pcie(), 4, {.max_replicas = 1});
+  check_segmentation(graph, best.segmentation);
+  EXPECT_LE(used_by(best), 4U);
+  EXPECT_LE(best.bound.value, best.bottleneck);
+  const Plan vendor = make_plan(graph, segment_as_vendor(graph, 4),
+                                *make_simulated_compiler(pcie()), pcie(), Strategy::kCompiler);
+  EXPECT_LE(best.bottleneck, vendor.predicted.bottleneck);
+}
+
 TEST(Optimal, EqualPaceTakesFewestDevices) {
   const Model model = open_model("zoo:resnet101");
   const Graph graph(model);
@@ -229,6 +258,38 @@ TEST(IdealLattice, DiamondGraphHasSixIdeals) {
   std::vector<IdealGap> gaps;
   EXPECT_EQ(IdealLattice::narrow(graph, 5, gaps).size(), 4U);
   EXPECT_EQ(gaps.size(), 1U);
+}
+
+TEST(FewestBytesOrder, WritersComeBeforeReaders) {
+  std::mt19937 random(51);
+  for (int round = 0; round < 200; ++round) {
+    const Model model = testing::random_model(random, 12);
+    const Graph graph(model);
+    std::vector<bool> is_placed(graph.operator_count());
+    for (const OperatorId id : fewest_bytes_order(graph)) {
+      EXPECT_FALSE(is_placed[index(id)]);
+      for (const OperatorId writer : graph.writers(id)) EXPECT_TRUE(is_placed[index(writer)]);
+      is_placed[index(id)] = true;
+    }
+    EXPECT_EQ(std::ranges::count(is_placed, true), std::ssize(is_placed));
+  }
+}
+
+// The file alternates between the branches. The order ends one of them first: as long as both are
+// open, each cut is crossed by two tensors in either order.
+TEST(FewestBytesOrder, BranchThatShrinksEndsFirst) {
+  testing::ModelBuilder b;
+  const auto x = b.input("x", {1, 64});
+  const auto wide1 = b.dense(x, "wide1", 256);
+  const auto thin1 = b.dense(x, "thin1", 8);
+  const auto wide2 = b.dense(wide1, "wide2", 256);
+  const auto thin2 = b.dense(thin1, "thin2", 8);
+  b.output(b.concat({wide2, thin2}, "end"));
+  const Model model = b.build();
+  const Graph graph(model);
+  const auto order = fewest_bytes_order(graph);
+  EXPECT_EQ(order, (std::vector{OperatorId{1}, OperatorId{3}, OperatorId{0}, OperatorId{2},
+                                OperatorId{4}}));
 }
 
 TEST(IdealCosts, CostsMatchSegmentsAndBoundsHold) {

@@ -232,6 +232,12 @@ TEST(PlanFile, InvalidJsonIsNamed) {
                {"plan.json", "not JSON"});
 }
 
+TEST(PlanFile, SetOfModelsNamesItsCommands) {
+  testing::expect_error(ErrorCode::kInvalidArgument,
+                        [] { (void)parse_plan(R"({"schema": "segue.set/1"})", "set.json"); },
+                        {"set.json", "several models", "segue run --plan"});
+}
+
 TEST(PlanFile, DeepNestingIsRefused) {
   expect_error(ErrorCode::kInvalidArgument,
                [] { (void)parse_plan(std::string(200'000, '['), "deep"); },

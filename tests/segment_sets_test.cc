@@ -140,8 +140,8 @@ TEST(SegmentSets, PlanAppliesToItsOwnSet) {
 
 TEST(SegmentSets, FileThatIsNoSegmentIsRefused) {
   const ScratchFolder scratch;
-  for (const auto& [name, reason] :
-       {std::pair("m.tflite", "split it first"), std::pair("m.txt", "is a file, not a folder")}) {
+  for (const auto& [name, reason] : {std::pair("m.tflite", "split the model first"),
+                                     std::pair("m.txt", "is a file, not a folder")}) {
     write_file(scratch.path() / name, "x");
     expect_error(ErrorCode::kIo, [&] { (void)find_split(scratch.path() / name); }, {reason});
   }

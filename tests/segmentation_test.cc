@@ -282,6 +282,8 @@ TEST(SegmentBalanced, WorkOnDeepModelIsBounded) {
     const auto result = segment_balanced(graph, 4, device);
     EXPECT_LE(device.visits(), kMostRefinementVisits + kOneMove) << capacity;
     EXPECT_LE(result.host_bytes, result.initial_host_bytes);
+    if (capacity < total / 4 - 1) continue;
+    EXPECT_EQ(segment_balanced(graph, 4, CountsVisits(capacity)).cuts, result.cuts);
   }
 }
 

@@ -112,25 +112,25 @@ ValueId mobilenet_features(Network& net, ValueId x, double width, const OnBlock&
     std::int32_t filters;
     std::int32_t stride;
   };
-  constexpr std::array<Block, 13> kLayers{{{64, 1},
-                                           {128, 2},
-                                           {128, 1},
-                                           {256, 2},
-                                           {256, 1},
-                                           {512, 2},
-                                           {512, 1},
-                                           {512, 1},
-                                           {512, 1},
-                                           {512, 1},
-                                           {512, 1},
-                                           {1024, 2},
-                                           {1024, 1}}};
+  constexpr std::array<Block, 13> kRows{{{64, 1},
+                                         {128, 2},
+                                         {128, 1},
+                                         {256, 2},
+                                         {256, 1},
+                                         {512, 2},
+                                         {512, 1},
+                                         {512, 1},
+                                         {512, 1},
+                                         {512, 1},
+                                         {512, 1},
+                                         {1024, 2},
+                                         {1024, 1}}};
   x = net.conv(x, normed(square(3, 2), filters(32), Activation::kRelu6), "conv1", "conv1_relu");
-  for (std::size_t i = 0; i < kLayers.size(); ++i) {
+  for (std::size_t i = 0; i < kRows.size(); ++i) {
     const std::string number = std::to_string(i + 1);
-    x = net.depthwise(x, normed(square(3, kLayers[i].stride), 0, Activation::kRelu6),
+    x = net.depthwise(x, normed(square(3, kRows[i].stride), 0, Activation::kRelu6),
                       "conv_dw_" + number, "conv_dw_" + number + "_relu");
-    x = net.conv(x, normed(square(1), filters(kLayers[i].filters), Activation::kRelu6),
+    x = net.conv(x, normed(square(1), filters(kRows[i].filters), Activation::kRelu6),
                  "conv_pw_" + number, "conv_pw_" + number + "_relu");
     if (on_block) on_block(static_cast<int>(i + 1), x);
   }

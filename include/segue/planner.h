@@ -88,14 +88,14 @@ struct OptimalSegmentation {
 ///
 /// Three kinds of input are not searched completely. `bound.is_proven` tells whether the result is
 /// optimal nevertheless:
-///  - More than 6,000 ideals (NASNet, YOLO). The search runs along the orders by depth, by file and
-///    of Google's rule (so that no other strategy is better), over all ideals outside the widest
-///    parts of the graph, and at first cuts proposed by minimum cuts. The bound is the optimum of a
-///    relaxed problem: in a wide part, a cut may have any amount of its work before it, and tensors
-///    that cross it cost nothing.
-///  - Large graphs (twice the operators plus the depths above 6,000). On equal devices the search
-///    runs along the same orders, one by one, with a bound of the same kind. Chains are solved
-///    exactly.
+///  - More than 6,000 ideals (NASNet, YOLO). The search runs along four orders: by depth, by file,
+///    of Google's rule (so that no other strategy is better), and one in which few bytes cross each
+///    cut. It also runs over all ideals outside the widest parts of the graph. The bound is the
+///    optimum of a relaxed problem: in a wide part, a cut may have any amount of its work before
+///    it, and tensors that cross it cost nothing.
+///  - Large graphs (the cuts along these orders above 6,000; 2,000 operators, or 3,000 in a chain).
+///    On equal devices the search runs along the same orders, one by one, with a bound of the same
+///    kind. Chains are solved exactly.
 ///  - Searches of more than some seconds. A few horizontal cuts are evaluated, with a bound that is
 ///    not reached.
 ///

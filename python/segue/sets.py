@@ -28,7 +28,7 @@ class Demand:
 
     def __post_init__(self) -> None:
         if self.rate_per_s is not None and self.weight != 1.0:
-            raise ValueError("a weight applies to models without rate_per_s; give one of both")
+            raise ValueError("a weight applies to models without rate_per_s; remove one of them")
 
 
 def plan_set(

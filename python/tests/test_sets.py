@@ -49,7 +49,7 @@ def test_demands_that_cannot_be_met_are_infeasible():
 
 
 def test_weight_beside_a_rate_is_refused():
-    with pytest.raises(ValueError, match="give one of both"):
+    with pytest.raises(ValueError, match="remove one of them"):
         segue.Demand(CLASSIFIER, rate_per_s=1, weight=2)
 
 

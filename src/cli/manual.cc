@@ -21,13 +21,14 @@ struct Passage {
   const char* title;
   const char* text;
 };
-constexpr std::array<Passage, 3> kVariables{{
+constexpr std::array<Passage, 4> kVariables{{
     {"SEGUE_TFLITE_LIB",
      "Path of the TensorFlow Lite runtime, libtensorflowlite_c.so; same as --runtime."},
     {"SEGUE_EDGETPU_LIB",
      "Path of the Edge TPU library, libedgetpu.so.1; same as --edgetpu-library."},
     {"SEGUE_EDGETPU_COMPILER",
      "Command that runs Google's compiler, edgetpu_compiler; same as --compiler-cmd."},
+    {"COLUMNS", "Width of texts that are not written to a terminal, at least 40 (default 80)."},
 }};
 constexpr std::array<Passage, 3> kExamples{{
     {"segue plan model.tflite --tpus auto",

@@ -1,7 +1,7 @@
 // Adds decoding to a plan as its last stage, and its JSON form.
 #include <algorithm>
 
-#include "plan/internal/limits.h"
+#include "plan/internal/prediction.h"
 #include "plan/internal/time_json.h"
 #include "segue/plan.h"
 

@@ -14,7 +14,8 @@ void check_model(const Plan& plan, const Model& model) {
   if (plan.model.sha256.empty()) {
     const Graph graph(model);
     if (plan.model.name == model.name() && plan.model.operator_count == graph.operator_count() &&
-        plan.model.parameter_bytes == graph.parameter_bytes())
+        plan.model.parameter_bytes == graph.parameter_bytes() && plan.model.macs == graph.macs() &&
+        plan.model.depth == graph.depth())
       return;
     throw Error(ErrorCode::kInvalidArgument,
                 fmt::format("the plan was made for model '{}' with {} operators and {} parameter "

@@ -156,13 +156,6 @@ void check_device_count(const Node& node, const Plan& plan) {
                           plan.device_text(), most));
 }
 
-void check_node(const Node& element, std::uint32_t pool, std::span<const std::string> nodes) {
-  if (pool >= nodes.size())
-    element["pool"].fail(fmt::format("the topology has {} pools", nodes.size()));
-  if (element["node"].text() != nodes[pool])
-    element["node"].fail(fmt::format("must be '{}', the node of pool {}", nodes[pool], pool));
-}
-
 // The replicas of a stage must be the sum over its pools, and its time that of the slowest pool.
 std::vector<StageDevices> parse_devices(const Node& node, const Stage& stage,
                                         std::span<const PoolName> pools, bool has_host,

@@ -71,4 +71,11 @@ void check_network(const json::Node& node, const Plan& plan) {
     node["links"].fail("must be what the boundaries of the stages carry");
 }
 
+void check_node(const json::Node& element, std::uint32_t pool, std::span<const std::string> nodes) {
+  if (pool >= nodes.size())
+    element["pool"].fail(fmt::format("the topology has {} pools", nodes.size()));
+  if (element["node"].text() != nodes[pool])
+    element["node"].fail(fmt::format("must be '{}', the node of pool {}", nodes[pool], pool));
+}
+
 }  // namespace segue

@@ -1,6 +1,7 @@
 // The key `network` of plan.json.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,5 +18,7 @@ namespace segue {
 [[nodiscard]] PlanNetwork parse_network(const json::Node& node);
 // Throws Error(kInvalidArgument) unless what links carry follows from the stages.
 void check_network(const json::Node& node, const Plan& plan);
+// Checks the pool and the node of a stage's devices. `nodes`: of the pools.
+void check_node(const json::Node& element, std::uint32_t pool, std::span<const std::string> nodes);
 
 }  // namespace segue

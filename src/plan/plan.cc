@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "plan/compiled.h"
-#include "plan/internal/limits.h"
 #include "plan/internal/network.h"
 #include "plan/internal/prediction.h"
 #include "segue/error.h"
@@ -244,9 +243,8 @@ Nanoseconds Plan::host_time() const {
 }
 
 std::uint64_t Plan::largest_stage_parameter_bytes() const {
-  std::uint64_t largest = 0;
-  for (const Stage& stage : stages) largest = std::max(largest, stage.parameter_bytes);
-  return largest;
+  const auto largest = std::ranges::max_element(stages, {}, &Stage::parameter_bytes);
+  return largest == stages.end() ? 0 : largest->parameter_bytes;
 }
 
 Plan make_plan(const Graph& graph, const Segmentation& segmentation, const Compiler& compiler,

@@ -6,7 +6,6 @@
 #include <mutex>
 #include <utility>
 
-#include "plan/internal/limits.h"
 #include "plan/internal/pipeline_pace.h"
 #include "plan/internal/prediction.h"
 #include "planner/no_plan.h"

@@ -58,10 +58,10 @@ Source source_of(const fs::path& path) {
   const bool exists = fs::exists(path, reason);
   if (auto name = exists ? parse_segment_name(path) : std::nullopt)
     return {path.has_parent_path() ? path.parent_path() : fs::path("."), std::move(name)};
-  if (exists && path.extension() == ".tflite") {
+  if (exists && path.extension() == ".tflite" && !path.stem().string().ends_with("_edgetpu")) {
     throw Error(ErrorCode::kIo,
-                fmt::format("{0}: is a whole model; split it first (`segue split {0} --tpus 2 -o "
-                            "DIR`) and give the folder",
+                fmt::format("{0}: is not named as a segment; split the model first (`segue split "
+                            "{0} --tpus 2 -o DIR`) and give the folder",
                             path.string()));
   }
   throw Error(ErrorCode::kIo,

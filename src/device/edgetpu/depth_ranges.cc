@@ -50,11 +50,12 @@ std::uint64_t DepthRanges::spilled_bytes(std::uint32_t first, std::uint32_t last
 
 std::uint64_t DepthRanges::host_bytes(std::uint32_t first, std::uint32_t last) const {
   const OperatorSums sums = sums_[last] - sums_[first - 1];
-  const std::uint64_t cached = sums.cached_bytes;
-  if (cached <= parameter_capacity(memory_, reserved_.most())) return sums.uncached_bytes;
+  if (sums.cached_bytes <= parameter_capacity(memory_, reserved_.most()))
+    return sums.uncached_bytes;
   const std::uint64_t capacity =
       parameter_capacity(memory_, reserved_.rows(first, std::size_t{last} + 1));
-  return sums.uncached_bytes + (cached <= capacity ? 0 : spilled_bytes(first, last, capacity));
+  return sums.uncached_bytes +
+         (sums.cached_bytes <= capacity ? 0 : spilled_bytes(first, last, capacity));
 }
 
 }  // namespace segue

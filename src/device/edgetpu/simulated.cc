@@ -68,7 +68,10 @@ MemoryReport report_of(const Graph& graph, std::span<const OperatorId> operators
 
 class SimulatedCompiler : public Compiler {
  public:
-  explicit SimulatedCompiler(DeviceSpec device) : device_(std::move(device)) {}
+  explicit SimulatedCompiler(DeviceSpec device) : device_(std::move(device)) {
+    // Another model may delegate to this compiler.
+    device_.model = &edgetpu_model();
+  }
 
   [[nodiscard]] MemoryReport compile(const Graph& graph,
                                      std::span<const OperatorId> operators) const override {

@@ -1,9 +1,7 @@
-// The JSON form of a stage's times and of ranges, which all documents share.
+// The JSON form of a stage's times, of ranges and of decoding, which all documents share.
 #pragma once
 
 #include <fmt/format.h>
-
-#include <algorithm>
 
 #include "base/internal/json/node.h"
 #include "segue/plan.h"
@@ -35,6 +33,7 @@ inline constexpr std::uint64_t kLongestRangeOfStageNs = 40 * kLongestOfStageNs;
   return json::Json::array({json::rounded(range.low), json::rounded(range.high)});
 }
 
+// The JSON form of decoding, the last stage of a plan.
 [[nodiscard]] json::Json decoding_json(const Decoding& decoding);
 [[nodiscard]] Decoding parse_decoding(const json::Node& node);
 

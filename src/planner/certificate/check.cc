@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "device/edgetpu/internal/stage_pace.h"
-#include "plan/internal/limits.h"
+#include "plan/internal/prediction.h"
 #include "planner/certificate/partial.h"
 #include "planner/certificate/wide.h"
 #include "segue/cost.h"

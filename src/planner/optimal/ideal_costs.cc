@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "planner/optimal/bits.h"
 #include "segue/stop.h"
 
 namespace segue {
+
 IdealCosts::IdealCosts(const SegmentCosts& costs, const IdealLattice& lattice)
     : costs_(costs),
       lattice_(lattice),

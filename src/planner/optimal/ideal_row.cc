@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "planner/optimal/bits.h"
 #include "planner/optimal/ideal_costs.h"
 
 namespace segue {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <numeric>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "segue/stop.h"
 
@@ -88,18 +90,20 @@ std::vector<std::uint32_t> narrow_prefixes(const Graph& graph) {
 
 std::vector<OperatorId> fewest_bytes_order(const Graph& graph) {
   const std::size_t count = graph.operator_count();
-  std::vector<double> written(count);          // bytes
+  std::vector<double> written(count);          // bytes, if they are read
   std::vector<double> added(count);            // bytes that cross a cut after it, less those before
   std::vector<std::size_t> uncomputed(count);  // operators on whose outputs it waits
   std::vector<std::size_t> unread(count);      // operators that have to read its outputs
   for (std::size_t op = 0; op < count; ++op) {
+    const auto readers = graph.readers(operator_id(op));
+    uncomputed[op] = graph.writers(operator_id(op)).size();
+    unread[op] = readers.size();
+    if (readers.empty()) continue;
     for (const std::int32_t t : graph.model().op(operator_id(op)).outputs) {
       if (t >= 0) written[op] += static_cast<double>(graph.model().tensor(tensor_id(t)).bytes);
     }
     added[op] += written[op];
-    uncomputed[op] = graph.writers(operator_id(op)).size();
-    unread[op] = graph.readers(operator_id(op)).size();
-    if (unread[op] == 1) added[index(graph.readers(operator_id(op))[0])] -= written[op];
+    if (readers.size() == 1) added[index(readers[0])] -= written[op];
   }
   std::set<std::pair<double, std::size_t>> ready;
   for (std::size_t op = 0; op < count; ++op) {
@@ -124,6 +128,16 @@ std::vector<OperatorId> fewest_bytes_order(const Graph& graph) {
   };
   while (!ready.empty()) place(ready.extract(ready.begin()).value().second);
   return order;
+}
+
+std::vector<std::vector<OperatorId>> cut_orders(const Graph& graph) {
+  std::vector<OperatorId> by_file(graph.operator_count());
+  for (std::size_t i = 0; i < by_file.size(); ++i) by_file[i] = operator_id(i);
+  std::vector<std::vector<OperatorId>> orders{std::move(by_file)};
+  for (auto& order : {graph.vendor_order(), fewest_bytes_order(graph)}) {
+    if (std::ranges::find(orders, order) == orders.end()) orders.push_back(order);
+  }
+  return orders;
 }
 
 void IdealLattice::append(const std::vector<Word>& ideal) {
@@ -198,18 +212,13 @@ IdealLattice IdealLattice::along_orders(const Graph& graph) {
     const auto words = depths.words(i);
     ideals.emplace(depths.operators_in(i), Bits(words.begin(), words.end()));
   }
-  const auto add_along = [&](std::span<const OperatorId> order) {
+  for (const auto& order : cut_orders(graph)) {
     Bits ideal(depths.words_per_ideal_);
     for (std::uint32_t i = 0; i < count; ++i) {
       bits::insert(ideal, index(order[i]));
       ideals.emplace(i + 1, ideal);
     }
-  };
-  std::vector<OperatorId> by_file(count);
-  for (std::size_t i = 0; i < count; ++i) by_file[i] = operator_id(i);
-  add_along(by_file);
-  add_along(graph.vendor_order());
-  add_along(fewest_bytes_order(graph));
+  }
   IdealLattice lattice(count);
   for (const auto& [unused, ideal] : ideals) lattice.append(ideal);
   return lattice;

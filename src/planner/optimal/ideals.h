@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -21,9 +20,13 @@ namespace segue {
 
 // Returns an order in which few bytes cross each cut: at every step, of the operators whose inputs
 // are computed, the one that adds the fewest bytes to the tensors that later operators read (list
-// scheduling). In wide graphs such as NASNet it ends a branch before it starts another one.
+// scheduling). In wide graphs such as NASNet it usually ends a branch before it starts another one.
 // O((operators + edges) log operators).
 [[nodiscard]] std::vector<OperatorId> fewest_bytes_order(const Graph& graph);
+
+// Returns the orders along which large graphs are cut, each once: by file, Google's and the one of
+// the fewest bytes. They are equal for a chain.
+[[nodiscard]] std::vector<std::vector<OperatorId>> cut_orders(const Graph& graph);
 
 // A range of ideals that are not listed: all ideals between two consecutive positions in the
 // lattice.

@@ -44,23 +44,23 @@ std::int64_t LatticeStages::fixed_ns_within(const IdealGap& gap) const {
 
 std::int64_t LatticeStages::least_beginning_ns(std::size_t from, const IdealGap& gap) const {
   const std::int64_t fixed = fixed_ns_within(gap);
-  if (from == gap.below) return fixed - kRounding;
+  if (from == gap.below) return fixed - WorkBounds::kRounding;
   return std::max(fixed, costs_[0].least_beginning_ns(from, gap.below)) +
-         bounds_.least_spill_ns(from, gap.below) - kRounding;
+         bounds_.least_spill_ns(from, gap.below) - WorkBounds::kRounding;
 }
 
 std::int64_t LatticeStages::least_ending_ns(const IdealGap& gap, std::size_t to) const {
   const std::int64_t fixed = fixed_ns_within(gap);
-  if (to == gap.above) return fixed - kRounding;
+  if (to == gap.above) return fixed - WorkBounds::kRounding;
   return fixed + costs_[0].least_ending_ns(gap.above, to) + bounds_.least_spill_ns(gap.above, to) -
-         kRounding;
+         WorkBounds::kRounding;
 }
 
 std::int64_t LatticeStages::least_between_ns(const IdealGap& gap, const IdealGap& later) const {
   const std::int64_t fixed = std::max(fixed_ns_within(gap), fixed_ns_within(later));
-  if (gap.below == later.below) return fixed - kRounding;
+  if (gap.below == later.below) return fixed - WorkBounds::kRounding;
   return fixed + bounds_.work_ns(later.below) - bounds_.work_ns(gap.above) +
-         bounds_.least_spill_ns(gap.above, later.below) - kRounding;
+         bounds_.least_spill_ns(gap.above, later.below) - WorkBounds::kRounding;
 }
 
 }  // namespace segue

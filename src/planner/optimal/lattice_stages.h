@@ -58,8 +58,6 @@ class LatticeStages {
   static constexpr std::int64_t kUnknown = 0;
   static constexpr std::int64_t kNoStage = -1;
   static constexpr auto kRelaxed = std::memory_order_relaxed;
-  // Limit of the total rounding of a time.
-  static constexpr std::int64_t kRounding = 4;
 
   // If the device runs all operators of a gap, a stage with a part of the gap has this fixed time.
   [[nodiscard]] std::int64_t fixed_ns_within(const IdealGap& gap) const;

@@ -209,25 +209,28 @@ std::optional<OptimalSegmentation> along_ranges(const SharedStages& shared, cons
       options.max_replicas == 0 ? pool.count : std::min(options.max_replicas, pool.count);
   const RangeStages& file = ranges.orders[0];
   const std::int64_t least = file.bounds().least_period_ns(pool.count);
-  std::int64_t limit = PaceLimits::kNone;
-  OptimalSegmentation result;
+  std::optional<OptimalSegmentation> best;
+  std::tuple<Nanoseconds, std::uint32_t, std::size_t> best_rank;  // then devices, then stages
   for (const RangeStages& stages : ranges.orders) {
     std::vector<std::uint32_t> cuts(stages.size());
     std::iota(cuts.begin(), cuts.end(), 0U);
     EqualDevices<RangeStages> search(stages, std::move(cuts), {}, pool.count, replicas);
-    const auto found = search.solve(least, limit);
-    if (!found) continue;
-    result = pipeline_of(stages, search.pipeline(), runner_hop(pool.device.timing));
-    limit = *found - 1;
+    if (!search.solve(least, best ? best->bottleneck.count() : PaceLimits::kNone)) continue;
+    auto found = pipeline_of(stages, search.pipeline(), runner_hop(pool.device.timing));
+    const std::tuple rank(found.bottleneck, search.needed()[0], found.devices.size());
+    if (best && rank >= best_rank) continue;
+    best = std::move(found);
+    best_rank = rank;
   }
-  result.bound = {Nanoseconds(0), false, pool.count, options.max_replicas, std::nullopt};
-  result.ideals = file.size();
+  if (!best) return std::nullopt;
+  best->bound = {Nanoseconds(0), false, pool.count, options.max_replicas, std::nullopt};
+  best->ideals = file.size();
   std::optional<std::int64_t> bound;
   if (!ranges.gaps.empty())
     bound = EqualDevices<RangeStages>(file, ranges.narrow, ranges.gaps, pool.count, replicas)
-                .solve(least, limit);
-  raise_bound(result, bound.value_or(limit + 1));
-  return result;
+                .solve(least, best->bottleneck.count() - 1);
+  raise_bound(*best, bound.value_or(best->bottleneck.count()));
+  return best;
 }
 
 // Solves problems in which only the stages count.

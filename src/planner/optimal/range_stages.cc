@@ -6,6 +6,8 @@
 #include <numeric>
 #include <utility>
 
+#include "planner/optimal/bits.h"
+
 namespace segue {
 namespace {
 
@@ -36,7 +38,8 @@ RangeStages::RangeStages(const SegmentCosts& costs, std::vector<OperatorId> orde
       next_crowded_(size(), kNone) {
   for (std::size_t i = 0; i < order_.size(); ++i) {
     positions_[index(order_[i])] = static_cast<std::uint32_t>(i);
-    (sums_[i + 1] = sums_[i]) += op_at(i).sums();
+    sums_[i + 1] = sums_[i];
+    sums_[i + 1] += op_at(i).sums();
     model_output_bytes_[i + 1] = model_output_bytes_[i];
     for (const std::uint32_t t : costs.writes(index(order_[i]))) {
       const Activation& tensor = costs.activations()[t];
@@ -230,7 +233,11 @@ std::size_t RangeStages::last_within(std::size_t from, std::int64_t longest_ns) 
   std::size_t beyond = size();
   while (beyond - last > 1) {
     const std::size_t to = std::midpoint(last, beyond);
-    (bounds_.least_sum_ns(from, to, 1) <= longest_ns ? last : beyond) = to;
+    if (bounds_.least_sum_ns(from, to, 1) <= longest_ns) {
+      last = to;
+    } else {
+      beyond = to;
+    }
   }
   return last;
 }
@@ -264,9 +271,9 @@ void RangeStages::for_each_rank(std::size_t from, std::size_t to, Visit visit) c
     const std::uint64_t* below = ranks_before_.data() + first / kStep * words_per_cut_;
     const std::uint64_t* above = ranks_before_.data() + end / kStep * words_per_cut_;
     for (std::size_t w = 0; w < words_per_cut_; ++w) {
-      for (std::uint64_t bits = above[w] & ~below[w]; bits != 0; bits &= bits - 1) {
+      for (bits::Word left = above[w] & ~below[w]; left != 0; left &= left - 1) {
         const auto rank = static_cast<std::uint32_t>(
-            w * bits::kPerWord + static_cast<std::size_t>(std::countr_zero(bits)));
+            w * bits::kPerWord + static_cast<std::size_t>(std::countr_zero(left)));
         if (!visit_others(rank) || !visit(rank)) return;
       }
     }
@@ -298,9 +305,8 @@ void RangeStages::add_spilled(std::size_t from, std::size_t to, SegmentSum& sum)
 
 // A lower bound for the part of a stage between two cuts, without transfers.
 std::int64_t RangeStages::least_ns_without_border(std::size_t from, std::size_t to) const {
-  constexpr std::int64_t kRounding = 4;  // each part of a time is rounded separately
   return costs_->fixed_ns() + bounds_.work_ns(to) - bounds_.work_ns(from) +
-         bounds_.least_spill_ns(from, to) - kRounding;
+         bounds_.least_spill_ns(from, to) - WorkBounds::kRounding;
 }
 
 std::int64_t RangeStages::least_beginning_ns(std::size_t from, const IdealGap& gap) const {

@@ -7,14 +7,7 @@
 namespace segue {
 namespace {
 
-std::vector<OperatorId> file_order(const Graph& graph) {
-  std::vector<OperatorId> order(graph.operator_count());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = operator_id(i);
-  return order;
-}
-
-std::vector<OperatorId> depth_order(const Graph& graph) {
-  std::vector<OperatorId> order = file_order(graph);
+std::vector<OperatorId> depth_order(std::vector<OperatorId> order, const Graph& graph) {
   std::ranges::stable_sort(order, {}, [&](OperatorId id) { return graph.stats(id).depth; });
   return order;
 }
@@ -44,7 +37,8 @@ SharedStages::SharedStages(const Graph& graph, std::vector<DeviceSpec> kinds,
                            std::uint32_t most_devices)
     : graph_(graph), kinds_(std::move(kinds)), most_devices_(most_devices) {
   for (const DeviceSpec& kind : kinds_) costs_.emplace_back(graph, kind);
-  is_large_ = 3 * graph.operator_count() + graph.depth() > most_ideals() || is_too_dense(graph);
+  const std::size_t cuts = cut_orders(graph).size() * graph.operator_count() + graph.depth();
+  is_large_ = cuts > most_ideals() || is_too_dense(graph);
 }
 
 std::size_t SharedStages::most_ideals() const {
@@ -87,10 +81,9 @@ SharedStages::Ranges SharedStages::range() const {
     const IdealGap gap{ranges.narrow[i - 1], ranges.narrow[i]};
     if (gap.above - gap.below > 1) ranges.gaps.push_back(gap);
   }
-  std::vector<std::vector<OperatorId>> orders{file_order(graph_)};
-  for (auto& order : {depth_order(graph_), graph_.vendor_order(), fewest_bytes_order(graph_)}) {
-    if (std::ranges::find(orders, order) == orders.end()) orders.push_back(order);
-  }
+  std::vector<std::vector<OperatorId>> orders = cut_orders(graph_);
+  auto by_depth = depth_order(orders[0], graph_);
+  if (std::ranges::find(orders, by_depth) == orders.end()) orders.push_back(std::move(by_depth));
   for (auto& order : orders) {
     auto stages = RangeStages::along(costs_[0], std::move(order), most_devices_);
     if (stages) ranges.orders.push_back(std::move(*stages));

@@ -19,6 +19,8 @@ namespace segue {
 
 class WorkBounds {
  public:
+  static constexpr std::int64_t kRounding = 4;  // each part of a time is rounded separately
+
   // Prepares bounds for at most `devices` devices. `costs` has one entry per kind of device.
   WorkBounds(const IdealLattice& lattice, std::span<const IdealCosts> costs, std::size_t operators,
              std::uint32_t devices);
@@ -58,8 +60,6 @@ class WorkBounds {
                                             std::int64_t period_ns) const;
 
  private:
-  static constexpr std::int64_t kRounding = 4;  // each part of a time is rounded separately
-
   void keep(std::vector<OperatorBound> operators, std::uint64_t capacity);
 
   std::span<const IdealCosts> costs_;

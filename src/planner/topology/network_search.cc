@@ -1,6 +1,7 @@
 #include "planner/topology/network_search.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "segue/cost.h"
 #include "segue/stop.h"
@@ -114,7 +115,7 @@ void NetworkSearch::add_boundary(Label& label, Place before, Place behind, std::
   }
   label.latency_ns += way.latency_ns(bytes_[ideal]);
   label.rest.bytes +=
-      static_cast<std::uint64_t>(way.hops * static_cast<double>(bytes_[ideal]) + 0.5);
+      static_cast<std::uint64_t>(std::llround(way.hops * static_cast<double>(bytes_[ideal])));
 }
 
 void NetworkSearch::add(const PaceLimits& limits, const Label& label) {

@@ -6,7 +6,7 @@
 #include <limits>
 #include <set>
 
-#include "plan/internal/limits.h"
+#include "plan/internal/prediction.h"
 #include "planner/optimal/shared_stages.h"
 #include "planner/topology/network_search.h"
 #include "segue/error.h"

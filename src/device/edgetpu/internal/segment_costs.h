@@ -95,9 +95,6 @@ class SegmentCosts {
     }
     return largest_capacity();
   }
-  // The reserves in descending order of rows. The first that applies to a segment determines its
-  // capacity.
-  [[nodiscard]] std::span<const Reserve> reserves() const { return reserves_; }
   // The reserves of ranges of operators, given the position of each, from 0 to `size` - 1. No
   // operator is before one that it reads from.
   [[nodiscard]] ReservedRanges reserved_along(std::span<const std::uint32_t> positions,
@@ -125,6 +122,7 @@ class SegmentCosts {
   std::vector<std::vector<std::uint32_t>> reads_;
   std::vector<std::vector<std::uint32_t>> writes_;
   std::vector<CachingCandidate> caching_order_;
+  // In descending order of rows. The first that applies to a segment determines its capacity.
   std::vector<Reserve> reserves_;
 };
 
