@@ -58,7 +58,7 @@ Source source_of(const fs::path& path) {
   const bool exists = fs::exists(path, reason);
   if (auto name = exists ? parse_segment_name(path) : std::nullopt)
     return {path.has_parent_path() ? path.parent_path() : fs::path("."), std::move(name)};
-  if (exists && path.extension() == ".tflite" && !path.stem().string().ends_with("_edgetpu")) {
+  if (exists && path.extension() == ".tflite" && !path.stem().string().ends_with(kCompiledSuffix)) {
     throw Error(ErrorCode::kIo,
                 fmt::format("{0}: is not named as a segment; split the model first (`segue split "
                             "{0} --tpus 2 -o DIR`) and give the folder",
@@ -141,7 +141,7 @@ bool is_segment_of(const Model& segment, const Model& model,
 }
 
 std::string compiled_file_name(const std::string& segment_file) {
-  return fs::path(segment_file).stem().string() + "_edgetpu.tflite";
+  return fs::path(segment_file).stem().string() + std::string(kCompiledSuffix) + ".tflite";
 }
 
 // Converts the stem to UTF-8, because plan.json holds it too.

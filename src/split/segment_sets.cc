@@ -17,7 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kInfix = "_segment_";
 constexpr std::string_view kOf = "_of_";
-constexpr std::string_view kCompiled = "_edgetpu";
 
 std::optional<std::size_t> parse_count(std::string_view text) {
   std::size_t number = 0;
@@ -30,7 +29,7 @@ std::optional<std::size_t> parse_count(std::string_view text) {
 // `position`: a number, or a letter as a placeholder.
 std::string file_name(const SegmentSet& set, std::string_view position, bool is_compiled) {
   return fmt::format("{}{}{}{}{}{}.tflite", set.stem, kInfix, position, kOf, set.count,
-                     is_compiled ? kCompiled : "");
+                     is_compiled ? kCompiledSuffix : "");
 }
 
 std::string pattern(const SegmentSet& set) { return file_name(set, "I", set.cut.empty()); }
@@ -66,8 +65,8 @@ std::optional<SegmentName> parse_segment_name(const fs::path& path) {
   if (path.extension() != ".tflite") return std::nullopt;
   std::string name = path.stem().string();
   SegmentName result;
-  result.is_compiled = name.ends_with(kCompiled);
-  if (result.is_compiled) name.resize(name.size() - kCompiled.size());
+  result.is_compiled = name.ends_with(kCompiledSuffix);
+  if (result.is_compiled) name.resize(name.size() - kCompiledSuffix.size());
   const std::size_t infix = name.rfind(kInfix);
   const std::size_t of = name.rfind(kOf);
   if (infix == std::string::npos || of == std::string::npos || of < infix + kInfix.size())

@@ -6,11 +6,15 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "segue/verify.h"
 
 namespace segue {
+
+// Ends the names of compiled files, before the dot.
+inline constexpr std::string_view kCompiledSuffix = "_edgetpu";
 
 // The parts of a segment's file name.
 struct SegmentName {

@@ -11,7 +11,7 @@ namespace segue {
 
 class DepthRanges {
  public:
-  // O(operators log operators + edges).
+  // As long as SegmentCosts takes.
   DepthRanges(const Graph& graph, const DeviceSpec& device);
 
   // Whether all operators with first <= depth <= last run on the device. If not, the operators on

@@ -204,7 +204,8 @@ IdealLattice IdealLattice::along_some_depths(const Graph& graph, std::uint32_t c
   return lattice;
 }
 
-IdealLattice IdealLattice::along_orders(const Graph& graph) {
+IdealLattice IdealLattice::along_orders(const Graph& graph,
+                                        std::span<const std::vector<OperatorId>> orders) {
   const std::size_t count = graph.operator_count();
   const IdealLattice depths = along_depths(graph);
   std::set<std::pair<std::uint32_t, Bits>> ideals;
@@ -212,7 +213,7 @@ IdealLattice IdealLattice::along_orders(const Graph& graph) {
     const auto words = depths.words(i);
     ideals.emplace(depths.operators_in(i), Bits(words.begin(), words.end()));
   }
-  for (const auto& order : cut_orders(graph)) {
+  for (const auto& order : orders) {
     Bits ideal(depths.words_per_ideal_);
     for (std::uint32_t i = 0; i < count; ++i) {
       bits::insert(ideal, index(order[i]));

@@ -52,10 +52,10 @@ class IdealLattice {
   // Returns about `count` of these, evenly distributed.
   [[nodiscard]] static IdealLattice along_some_depths(const Graph& graph, std::uint32_t count);
 
-  // Returns the ideals along four orders, merged: by depth, by file, Google's and the one of the
-  // fewest bytes. The cuts of every other strategy are among them. At most
-  // depth + 3 * operators + 1 ideals.
-  [[nodiscard]] static IdealLattice along_orders(const Graph& graph);
+  // Returns the ideals along the depths and the orders, merged. Along those of cut_orders, the cuts
+  // of every other strategy are among them. At most depth + orders * operators + 1 ideals.
+  [[nodiscard]] static IdealLattice along_orders(const Graph& graph,
+                                                 std::span<const std::vector<OperatorId>> orders);
 
   // Returns the lattice with additional ideals, each given by its operators. All of them must be
   // ideals.

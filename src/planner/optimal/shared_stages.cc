@@ -35,9 +35,12 @@ OptimalOptions within_model(OptimalOptions limits, const Graph& graph) {
 
 SharedStages::SharedStages(const Graph& graph, std::vector<DeviceSpec> kinds,
                            std::uint32_t most_devices)
-    : graph_(graph), kinds_(std::move(kinds)), most_devices_(most_devices) {
+    : graph_(graph),
+      kinds_(std::move(kinds)),
+      most_devices_(most_devices),
+      cut_orders_(cut_orders(graph)) {
   for (const DeviceSpec& kind : kinds_) costs_.emplace_back(graph, kind);
-  const std::size_t cuts = cut_orders(graph).size() * graph.operator_count() + graph.depth();
+  const std::size_t cuts = cut_orders_.size() * graph.operator_count() + graph.depth();
   is_large_ = cuts > most_ideals() || is_too_dense(graph);
 }
 
@@ -50,7 +53,7 @@ std::unique_ptr<LatticeStages> SharedStages::stages_over(IdealLattice lattice) c
 }
 
 const LatticeStages& SharedStages::orders() const {
-  return *orders_.get([&] { return stages_over(IdealLattice::along_orders(graph_)); });
+  return *orders_.get([&] { return stages_over(IdealLattice::along_orders(graph_, cut_orders_)); });
 }
 
 const SharedStages::Listed& SharedStages::listed() const {
@@ -64,7 +67,7 @@ SharedStages::Listed SharedStages::list() const {
     listed.stages = stages_over(std::move(narrow));
     return listed;
   }
-  listed.stages = stages_over(IdealLattice::along_orders(graph_).with(narrow));
+  listed.stages = stages_over(IdealLattice::along_orders(graph_, cut_orders_).with(narrow));
   listed.narrow = listed.stages->lattice().positions_of(narrow);
   for (IdealGap& gap : listed.gaps) gap = {listed.narrow[gap.below], listed.narrow[gap.above]};
   return listed;
@@ -81,7 +84,7 @@ SharedStages::Ranges SharedStages::range() const {
     const IdealGap gap{ranges.narrow[i - 1], ranges.narrow[i]};
     if (gap.above - gap.below > 1) ranges.gaps.push_back(gap);
   }
-  std::vector<std::vector<OperatorId>> orders = cut_orders(graph_);
+  std::vector<std::vector<OperatorId>> orders = cut_orders_;
   auto by_depth = depth_order(orders[0], graph_);
   if (std::ranges::find(orders, by_depth) == orders.end()) orders.push_back(std::move(by_depth));
   for (auto& order : orders) {

@@ -84,6 +84,7 @@ class SharedStages {
   const Graph& graph_;
   std::vector<DeviceSpec> kinds_;
   std::uint32_t most_devices_;
+  std::vector<std::vector<OperatorId>> cut_orders_;
   std::vector<SegmentCosts> costs_;  // per kind
   bool is_large_ = false;
   MadeOnce<std::unique_ptr<LatticeStages>> orders_;

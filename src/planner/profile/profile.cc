@@ -6,6 +6,7 @@
 #include "graph/internal/reads.h"
 #include "planner/optimal/ideal_costs.h"
 #include "planner/optimal/ideals.h"
+#include "planner/optimal/work_bounds.h"
 #include "segue/cost.h"
 #include "segue/error.h"
 #include "segue/segmentation.h"
@@ -90,8 +91,7 @@ Profile Profile::simulated(const Graph& graph, const DeviceSpec& device) {
     for (const OperatorId id : units[depth])
       work_ns[depth + 1] += costs->operators.bound(index(id)).work_ns;
   }
-  constexpr std::int64_t kRounding = 4;  // each part of a time is rounded separately
-  const std::int64_t fixed_ns = costs->costs.least_fixed_ns() - kRounding;
+  const std::int64_t fixed_ns = costs->costs.least_fixed_ns() - WorkBounds::kRounding;
   return {units,
           [costs](std::size_t begin, std::size_t end) {
             return Nanoseconds(costs->costs(begin, end).time_ns);
