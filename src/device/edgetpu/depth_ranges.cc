@@ -6,21 +6,18 @@
 namespace segue {
 
 DepthRanges::DepthRanges(const Graph& graph, const DeviceSpec& device)
-    : memory_(device.memory), sums_(graph.depth() + 1), reserved_(0, {}) {
-  const SegmentCosts costs(graph, device);
-  std::vector<std::uint32_t> depths;
+    : costs_(graph, device), sums_(graph.depth() + 1) {
   for (std::size_t i = 0; i < graph.operator_count(); ++i) {
-    depths.push_back(graph.stats(operator_id(i)).depth);
-    sums_[depths[i]] += costs.operators()[i].sums();
+    depths_.push_back(graph.stats(operator_id(i)).depth);
+    sums_[depths_[i]] += costs_.operators()[i].sums();
   }
   for (std::size_t d = 1; d < sums_.size(); ++d) sums_[d] += sums_[d - 1];
-  for (const CachingCandidate& candidate : costs.caching_order())
-    in_order_.push_back({depths[index(candidate.op)], candidate.footprint.bytes});
+  for (const CachingCandidate& candidate : costs_.caching_order())
+    in_order_.push_back({depths_[index(candidate.op)], candidate.footprint.bytes});
   by_depth_.resize(in_order_.size());
   std::iota(by_depth_.begin(), by_depth_.end(), 0U);
   const auto depth_of = [&](std::uint32_t i) { return in_order_[i].depth; };
   std::ranges::stable_sort(by_depth_, {}, depth_of);
-  reserved_ = costs.reserved_along(depths, sums_.size());
 }
 
 std::uint64_t DepthRanges::spilled_bytes(std::uint32_t first, std::uint32_t last,
@@ -50,10 +47,9 @@ std::uint64_t DepthRanges::spilled_bytes(std::uint32_t first, std::uint32_t last
 
 std::uint64_t DepthRanges::host_bytes(std::uint32_t first, std::uint32_t last) const {
   const OperatorSums sums = sums_[last] - sums_[first - 1];
-  if (sums.cached_bytes <= parameter_capacity(memory_, reserved_.most()))
-    return sums.uncached_bytes;
+  if (sums.cached_bytes <= costs_.smallest_capacity()) return sums.uncached_bytes;
   const std::uint64_t capacity =
-      parameter_capacity(memory_, reserved_.rows(first, std::size_t{last} + 1));
+      costs_.capacity([&](std::size_t op) { return first <= depths_[op] && depths_[op] <= last; });
   return sums.uncached_bytes +
          (sums.cached_bytes <= capacity ? 0 : spilled_bytes(first, last, capacity));
 }

@@ -11,7 +11,7 @@ namespace segue {
 
 class DepthRanges {
  public:
-  // As long as SegmentCosts takes.
+  // As long as SegmentCosts takes. Both must outlive it.
   DepthRanges(const Graph& graph, const DeviceSpec& device);
 
   // Whether all operators with first <= depth <= last run on the device. If not, the operators on
@@ -20,7 +20,7 @@ class DepthRanges {
     return sums_[last].unsupported == sums_[first - 1].unsupported;
   }
 
-  // O(log^2 depth) if all parameters fit, otherwise also O(candidates of the model).
+  // O(1) if all parameters fit, otherwise O(operators of the model).
   [[nodiscard]] std::uint64_t host_bytes(std::uint32_t first, std::uint32_t last) const;
 
  private:
@@ -32,11 +32,11 @@ class DepthRanges {
   [[nodiscard]] std::uint64_t spilled_bytes(std::uint32_t first, std::uint32_t last,
                                             std::uint64_t capacity) const;
 
-  ParameterMemory memory_;
+  SegmentCosts costs_;
+  std::vector<std::uint32_t> depths_;    // per operator
   std::vector<OperatorSums> sums_;       // per depth, 0 to depth, over all operators up to it
   std::vector<Candidate> in_order_;      // all candidates, in caching order
   std::vector<std::uint32_t> by_depth_;  // positions in in_order_, ascending depth
-  ReservedRanges reserved_;              // by depth
 };
 
 }  // namespace segue

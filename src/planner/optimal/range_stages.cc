@@ -1,18 +1,15 @@
 #include "planner/optimal/range_stages.h"
 
 #include <algorithm>
-#include <bit>
 #include <limits>
 #include <numeric>
 #include <utility>
 
-#include "planner/optimal/bits.h"
-
 namespace segue {
 namespace {
 
-constexpr std::size_t kStep = 16;
 constexpr std::size_t kMostCrossings = 8'000'000;
+constexpr std::size_t kStep = 16;  // limits the memory of ranks_before_
 constexpr auto kNone = std::numeric_limits<std::uint32_t>::max();
 
 }  // namespace
@@ -34,7 +31,6 @@ RangeStages::RangeStages(const SegmentCosts& costs, std::vector<OperatorId> orde
       bounds_(costs, order_, most_devices),
       sums_(size()),
       model_output_bytes_(size()),
-      reserved_(0, {}),
       next_crowded_(size(), kNone) {
   for (std::size_t i = 0; i < order_.size(); ++i) {
     positions_[index(order_[i])] = static_cast<std::uint32_t>(i);
@@ -46,23 +42,7 @@ RangeStages::RangeStages(const SegmentCosts& costs, std::vector<OperatorId> orde
       if (tensor.is_model_output) model_output_bytes_[i + 1] += tensor.sent_bytes;
     }
   }
-  reserved_ = costs.reserved_along(positions_, order_.size());
-  gather_last_operators();
   gather_candidates();
-}
-
-void RangeStages::gather_last_operators() {
-  auto& first = last_of_.emplace_back(order_.size());
-  for (std::size_t i = 0; i < first.size(); ++i) first[i] = static_cast<std::uint32_t>(i);
-  const auto later = [&](std::uint32_t a, std::uint32_t b) {
-    return order_[a] < order_[b] ? b : a;
-  };
-  for (std::size_t width = 2; width <= order_.size(); width *= 2) {
-    const auto& half = last_of_.back();
-    std::vector<std::uint32_t> both(order_.size() - width + 1);
-    for (std::size_t i = 0; i < both.size(); ++i) both[i] = later(half[i], half[i + width / 2]);
-    last_of_.push_back(std::move(both));
-  }
 }
 
 // Returns the first cut after the writer of a tensor.
@@ -130,9 +110,8 @@ void RangeStages::gather_crossings() {
 template <typename Compare>
 void RangeStages::sum_crossings(Crossings& crossings, Compare compare) const {
   for (std::size_t cut = 0; cut < size(); ++cut) {
-    const std::span of_cut =
-        std::span(crossings.all)
-            .subspan(crossings.starts[cut], crossings.starts[cut + 1] - crossings.starts[cut]);
+    const std::span<Crossing> of_cut(crossings.all.begin() + crossings.starts[cut],
+                                     crossings.all.begin() + crossings.starts[cut + 1]);
     std::ranges::sort(of_cut, compare, &Crossing::operator_position);
     std::uint64_t bytes = 0;
     for (Crossing& crossing : of_cut) bytes = crossing.bytes += bytes;
@@ -151,23 +130,19 @@ void RangeStages::gather_crowding() {
 
 void RangeStages::gather_candidates() {
   const auto candidates = costs_->caching_order();
-  ranks_.assign(order_.size(), kNone);
-  least_bytes_from_.assign(candidates.size(), 0);
+  words_per_step_ = bits::words_for(candidates.size());
+  ranks_before_.resize((size() / kStep + 2) * words_per_step_);
+  least_bytes_from_.assign(candidates.size() + 1, std::numeric_limits<std::uint64_t>::max());
   ranked_.resize(candidates.size());
   for (std::size_t rank = candidates.size(); rank-- > 0;) {
     ranked_[rank] = positions_[index(candidates[rank].op)];
-    ranks_[ranked_[rank]] = static_cast<std::uint32_t>(rank);
-    least_bytes_from_[rank] = candidates[rank].footprint.bytes;
-    if (rank + 1 < candidates.size())
-      least_bytes_from_[rank] = std::min(least_bytes_from_[rank], least_bytes_from_[rank + 1]);
+    least_bytes_from_[rank] =
+        std::min(least_bytes_from_[rank + 1], candidates[rank].footprint.bytes);
+    const std::size_t first_step = ranked_[rank] / kStep + 1;
+    bits::insert(std::span(ranks_before_).subspan(first_step * words_per_step_), rank);
   }
-  words_per_cut_ = bits::words_for(candidates.size());
-  std::vector<std::uint64_t> before(words_per_cut_);
-  for (std::size_t cut = 0; cut < size(); ++cut) {
-    if (cut % kStep == 0) ranks_before_.insert(ranks_before_.end(), before.begin(), before.end());
-    if (cut == order_.size() || ranks_[cut] == kNone) continue;
-    bits::insert(before, ranks_[cut]);
-  }
+  for (std::size_t i = words_per_step_; i < ranks_before_.size(); ++i)
+    ranks_before_[i] |= ranks_before_[i - words_per_step_];
 }
 
 std::vector<OperatorId> RangeStages::operators(std::size_t from, std::size_t to) const {
@@ -179,30 +154,12 @@ std::vector<OperatorId> RangeStages::operators(std::size_t from, std::size_t to)
 
 // Returns the bytes of tensors that the operators from `from` to `to` read and do not write.
 std::uint64_t RangeStages::input_bytes(std::size_t from, std::size_t to) const {
-  const auto begin =
-      next_reads_.all.begin() + static_cast<std::ptrdiff_t>(next_reads_.starts[from]);
-  const auto end =
-      next_reads_.all.begin() + static_cast<std::ptrdiff_t>(next_reads_.starts[from + 1]);
-  const auto beyond = std::partition_point(
-      begin, end, [&](const Crossing& crossing) { return crossing.operator_position < to; });
-  return beyond == begin ? 0 : std::prev(beyond)->bytes;
+  return next_reads_.bytes_while(from, [&](std::uint32_t reader) { return reader < to; });
 }
 
 std::uint64_t RangeStages::output_bytes(std::size_t from, std::size_t to) const {
-  const auto begin = writes_.all.begin() + static_cast<std::ptrdiff_t>(writes_.starts[to]);
-  const auto end = writes_.all.begin() + static_cast<std::ptrdiff_t>(writes_.starts[to + 1]);
-  const auto beyond = std::partition_point(
-      begin, end, [&](const Crossing& crossing) { return crossing.operator_position >= from; });
-  return (beyond == begin ? 0 : std::prev(beyond)->bytes) + model_output_bytes_[to] -
-         model_output_bytes_[from];
-}
-
-// Returns the position of the operator that is last in the file.
-std::uint32_t RangeStages::last_operator(std::size_t from, std::size_t to) const {
-  const auto level = static_cast<std::size_t>(std::bit_width(to - from)) - 1;
-  const std::uint32_t a = last_of_[level][from];
-  const std::uint32_t b = last_of_[level][to - (std::size_t{1} << level)];
-  return order_[a] < order_[b] ? b : a;
+  return writes_.bytes_while(to, [&](std::uint32_t writer) { return writer >= from; }) +
+         model_output_bytes_[to] - model_output_bytes_[from];
 }
 
 SegmentSum RangeStages::sum_without_spilling(std::size_t from, std::size_t to) const {
@@ -212,20 +169,10 @@ SegmentSum RangeStages::sum_without_spilling(std::size_t from, std::size_t to) c
   return sum;
 }
 
-std::uint64_t RangeStages::capacity(std::size_t from, std::size_t to) const {
-  return parameter_capacity(costs_->device().memory, reserved_.rows(from, to));
-}
-
-bool RangeStages::spills(std::size_t from, std::size_t to) const {
-  const std::uint64_t bytes = sums_[to].cached_bytes - sums_[from].cached_bytes;
-  return bytes > costs_->smallest_capacity() && bytes > capacity(from, to);
-}
-
 bool RangeStages::may_take(std::size_t from, std::size_t to, std::int64_t longest_ns) const {
   if (bounds_.least_sum_ns(from, to, 1) > longest_ns) return false;
   const SegmentSum sum = sum_without_spilling(from, to);
-  const std::int64_t least = sum.time(timing()).total().count();
-  return least + (spills(from, to) ? bounds_.least_spill_ns(from, to) : 0) <= longest_ns;
+  return sum.time(timing()).total().count() + bounds_.least_spill_ns(from, to) <= longest_ns;
 }
 
 std::size_t RangeStages::last_within(std::size_t from, std::int64_t longest_ns) const {
@@ -244,58 +191,36 @@ std::size_t RangeStages::last_within(std::size_t from, std::int64_t longest_ns) 
 
 std::int64_t RangeStages::time_ns(std::size_t from, std::size_t to) const {
   SegmentSum sum = sum_without_spilling(from, to);
-  if (spills(from, to)) add_spilled(from, to, sum);
+  const std::uint64_t cached_bytes = sums_[to].cached_bytes - sums_[from].cached_bytes;
+  if (cached_bytes > costs_->smallest_capacity()) {
+    const std::uint64_t capacity = costs_->capacity(
+        [&](std::size_t op) { return from <= positions_[op] && positions_[op] < to; });
+    if (cached_bytes > capacity) add_spilled(from, to, capacity, sum);
+  }
   return sum.time(timing()).total().count();
 }
 
-// Visits ranks in ascending order until `visit` returns false.
-template <typename Visit>
-void RangeStages::for_each_rank(std::size_t from, std::size_t to, Visit visit) const {
-  const std::size_t first = std::min((from + kStep - 1) / kStep * kStep, to);
-  const std::size_t end = std::max(to / kStep * kStep, first);
-  std::vector<std::uint32_t> others;  // outside whole steps
-  const auto add = [&](std::size_t position) {
-    if (ranks_[position] != kNone) others.push_back(ranks_[position]);
-  };
-  for (std::size_t i = from; i < first; ++i) add(i);
-  for (std::size_t i = end; i < to; ++i) add(i);
-  std::ranges::sort(others);
-  auto other = others.begin();
-  const auto visit_others = [&](std::uint32_t before) {
-    while (other != others.end() && *other < before) {
-      if (!visit(*other++)) return false;
-    }
-    return true;
-  };
-  if (first < end) {
-    const std::uint64_t* below = ranks_before_.data() + first / kStep * words_per_cut_;
-    const std::uint64_t* above = ranks_before_.data() + end / kStep * words_per_cut_;
-    for (std::size_t w = 0; w < words_per_cut_; ++w) {
-      for (bits::Word left = above[w] & ~below[w]; left != 0; left &= left - 1) {
-        const auto rank = static_cast<std::uint32_t>(
-            w * bits::kPerWord + static_cast<std::size_t>(std::countr_zero(left)));
-        if (!visit_others(rank) || !visit(rank)) return;
-      }
-    }
-  }
-  (void)visit_others(kNone);
-}
-
 // Caches parameters in caching order until nothing more can fit. All others stream.
-void RangeStages::add_spilled(std::size_t from, std::size_t to, SegmentSum& sum) const {
-  const std::uint32_t last = last_operator(from, to);
-  std::uint64_t left_bytes = capacity(from, to);
+void RangeStages::add_spilled(std::size_t from, std::size_t to, std::uint64_t left_bytes,
+                              SegmentSum& sum) const {
+  const std::uint32_t last =
+      positions_[index(*std::ranges::max_element(std::span(order_).subspan(from, to - from)))];
   bool keeps_last = !op_at(last).candidate;
   Streaming spilled = (sums_[to] - sums_[from]).spilled;
-  for_each_rank(from, to, [&](std::uint32_t rank) {
-    if (left_bytes < least_bytes_from_[rank]) return false;
-    const OperatorFacts& op = op_at(ranked_[rank]);
-    if (op.cached_bytes() > left_bytes) return true;
+  const auto take = [&](std::size_t rank) {
+    const std::uint32_t position = ranked_[rank];
+    const OperatorFacts& op = op_at(position);
+    if (position < from || position >= to || op.cached_bytes() > left_bytes) return;
     left_bytes -= op.cached_bytes();
     spilled -= op.spilled;
-    keeps_last |= ranked_[rank] == last;
-    return true;
-  });
+    keeps_last |= position == last;
+  };
+  const auto before = ranks_before(from / kStep);
+  const auto at_end = ranks_before((to + kStep - 1) / kStep);
+  for (std::size_t w = 0; w < words_per_step_; ++w) {
+    if (left_bytes < least_bytes_from_[w * bits::kPerWord]) break;
+    bits::for_each(at_end[w] & ~before[w], w, take);
+  }
   if (!keeps_last) {
     spilled -= op_at(last).spilled;
     spilled += costs_->spilled_last(index(order_[last]), next_crowded_[from] < to);

@@ -4,13 +4,15 @@
 // writer.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <vector>
 
-#include "device/edgetpu/internal/reserved_ranges.h"
 #include "device/edgetpu/internal/segment_costs.h"
+#include "planner/optimal/bits.h"
 #include "planner/optimal/work_bounds.h"
 
 namespace segue {
@@ -47,8 +49,17 @@ class RangeStages {
     std::uint64_t bytes = 0;
   };
   struct Crossings {
-    std::vector<std::uint64_t> starts;  // per cut: position in `all`
+    std::vector<std::ptrdiff_t> starts;  // per cut: position in `all`
     std::vector<Crossing> all;
+
+    // Returns the bytes of the first crossings of a cut, up to one that is not inside.
+    template <typename IsInside>
+    [[nodiscard]] std::uint64_t bytes_while(std::size_t cut, IsInside is_inside) const {
+      const auto begin = all.begin() + starts[cut];
+      const auto beyond = std::ranges::partition_point(begin, all.begin() + starts[cut + 1],
+                                                       is_inside, &Crossing::operator_position);
+      return beyond == begin ? 0 : std::prev(beyond)->bytes;
+    }
   };
   [[nodiscard]] std::int64_t least_ns_without_border(std::size_t from, std::size_t to) const;
   RangeStages(const SegmentCosts& costs, std::vector<OperatorId> order, std::uint32_t most_devices);
@@ -59,7 +70,6 @@ class RangeStages {
   [[nodiscard]] std::size_t first_cut_of(const Activation& tensor) const;
   [[nodiscard]] std::vector<std::uint32_t> readers_of(const Activation& tensor) const;
   [[nodiscard]] bool gather_tensors();
-  void gather_last_operators();
   void gather_crossings();
   template <typename Compare>
   void sum_crossings(Crossings& crossings, Compare compare) const;
@@ -67,14 +77,12 @@ class RangeStages {
   void gather_candidates();
   [[nodiscard]] std::uint64_t input_bytes(std::size_t from, std::size_t to) const;
   [[nodiscard]] std::uint64_t output_bytes(std::size_t from, std::size_t to) const;
-  [[nodiscard]] std::uint32_t last_operator(std::size_t from, std::size_t to) const;
   [[nodiscard]] SegmentSum sum_without_spilling(std::size_t from, std::size_t to) const;
-  // Memory for parameters.
-  [[nodiscard]] std::uint64_t capacity(std::size_t from, std::size_t to) const;
-  [[nodiscard]] bool spills(std::size_t from, std::size_t to) const;
-  template <typename Visit>
-  void for_each_rank(std::size_t from, std::size_t to, Visit visit) const;
-  void add_spilled(std::size_t from, std::size_t to, SegmentSum& sum) const;
+  [[nodiscard]] std::span<const bits::Word> ranks_before(std::size_t step) const {
+    return std::span(ranks_before_).subspan(step * words_per_step_, words_per_step_);
+  }
+  void add_spilled(std::size_t from, std::size_t to, std::uint64_t left_bytes,
+                   SegmentSum& sum) const;
 
   const SegmentCosts* costs_;
   std::vector<OperatorId> order_;
@@ -82,18 +90,14 @@ class RangeStages {
   WorkBounds bounds_;
   std::vector<OperatorSums> sums_;                 // per cut, over the operators before it
   std::vector<std::uint64_t> model_output_bytes_;  // per cut, written before it
-  ReservedRanges reserved_;
-  Crossings next_reads_;  // per cut, by next reader ascending
-  Crossings writes_;      // per cut, by writer descending
+  Crossings next_reads_;                           // per cut, by next reader ascending
+  Crossings writes_;                               // per cut, by writer descending
   std::vector<std::uint32_t>
-      next_crowded_;  // per cut: next reader whose tiles a map from outside crowds
-  std::vector<std::vector<std::uint32_t>>
-      last_of_;                        // [k][i]: last of the 2^k operators from position i
+      next_crowded_;                   // per cut: next reader whose tiles a map from outside crowds
   std::vector<std::uint32_t> ranked_;  // positions of operators with parameters, by rank
-  std::vector<std::uint32_t> ranks_;   // rank of each position
   std::vector<std::uint64_t> least_bytes_from_;  // per rank: smallest size of it and all later ones
-  std::size_t words_per_cut_ = 0;
-  std::vector<std::uint64_t> ranks_before_;  // per kStep-th cut: bits of the ranks before it
+  std::size_t words_per_step_ = 0;
+  std::vector<bits::Word> ranks_before_;  // per kStep-th cut: the ranks before it
 };
 
 }  // namespace segue

@@ -32,15 +32,19 @@ SegmentCosts::Asked SegmentCosts::ask(std::span<const OperatorId> operators) con
 
 void SegmentCosts::gather_operators() {
   const Model& model = graph_->model();
+  const auto least = static_cast<std::uint32_t>(device_->memory.least_reserved_rows.value);
   for (std::size_t i = 0; i < operators_.size(); ++i) {
     const OperatorId id = operator_id(i);
     operators_[i] = operator_facts(model, id, *device_);
     has_host_ |= !operators_[i].is_supported;
     if (may_run_on_host_[i]) host_ns_[i] = host_operator_time(*graph_, id, *device_).count();
     if (operators_[i].candidate) caching_order_.push_back(*operators_[i].candidate);
+    const auto [inside, at_input] = reserved_rows(model, id, *device_);
+    const auto op = static_cast<std::uint32_t>(i);
+    if (inside > least) reserves_.push_back({inside, op, false});
+    if (at_input > std::max(inside, least)) reserves_.push_back({at_input, op, true});
   }
   std::ranges::sort(caching_order_, is_cached_before);
-  reserves_ = reserves_of(graph_->model(), *device_);
   std::ranges::stable_sort(reserves_, std::ranges::greater{}, &Reserve::rows);
 }
 
@@ -119,20 +123,6 @@ std::uint64_t SegmentCosts::largest_capacity() const {
 
 std::uint64_t SegmentCosts::smallest_capacity() const {
   return parameter_capacity(device_->memory, reserves_.empty() ? 0 : reserves_[0].rows);
-}
-
-ReservedRanges SegmentCosts::reserved_along(std::span<const std::uint32_t> positions,
-                                            std::size_t size) const {
-  std::vector<ReservedRanges::Item> items;
-  for (const Reserve& reserve : reserves_) {
-    std::size_t first = reserve.is_at_input ? size : 0;
-    for (const std::uint32_t t : reads_[reserve.op]) {
-      const std::size_t writer = activations_[t].writer;
-      first = std::min<std::size_t>(first, writer == kNone ? 0 : positions[writer] + 1);
-    }
-    items.push_back({positions[reserve.op], first, reserve.rows});
-  }
-  return {size, items};
 }
 
 Streaming SegmentCosts::spilled_last(std::size_t op, bool is_crowded) const {

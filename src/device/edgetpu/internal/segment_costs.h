@@ -13,7 +13,6 @@
 #include <span>
 #include <vector>
 
-#include "device/edgetpu/internal/reserved_ranges.h"
 #include "device/edgetpu/operator_facts.h"
 #include "segue/cost.h"
 #include "segue/graph.h"
@@ -82,7 +81,8 @@ class SegmentCosts {
   // Memory for parameters, over all segments.
   [[nodiscard]] std::uint64_t largest_capacity() const;
   [[nodiscard]] std::uint64_t smallest_capacity() const;
-  // Memory for parameters of a segment; `is_inside` tells whether an operator is in it.
+  // Memory for parameters of a segment; `is_inside` tells whether an operator is in it. O(operators
+  // that reserve more than the minimum).
   template <typename IsInside>
   [[nodiscard]] std::uint64_t capacity(IsInside is_inside) const {
     const auto comes_from_host = [&](std::uint32_t t) {
@@ -95,10 +95,6 @@ class SegmentCosts {
     }
     return largest_capacity();
   }
-  // The reserves of ranges of operators, given the position of each, from 0 to `size` - 1. No
-  // operator is before one that it reads from.
-  [[nodiscard]] ReservedRanges reserved_along(std::span<const std::uint32_t> positions,
-                                              std::size_t size) const;
   [[nodiscard]] double instruction_ns_per_byte() const {
     return device_->timing.instruction_share.value / device_->timing.link_bytes_per_s.value * 1e9;
   }
@@ -106,6 +102,13 @@ class SegmentCosts {
   [[nodiscard]] Streaming spilled_last(std::size_t op, bool is_crowded) const;
 
  private:
+  // Memory for activations that an operator needs, if it is more than the minimum.
+  struct Reserve {
+    std::uint32_t rows = 0;
+    std::uint32_t op = 0;
+    bool is_at_input = false;  // only if it reads an activation from the host
+  };
+
   void gather_operators();
   void gather_activations();
   void gather_least_times();
