@@ -22,7 +22,7 @@ using testing::ScratchFolder;
 using testing::stand_in_compiler;
 using testing::TensorIndex;
 
-using Kind = CompilerFailure::Kind;
+using FailureKind = CompilerFailure::Kind;
 
 const std::string kVersion = "Edge TPU Compiler version 16.0.384591198\n";
 const std::string kStarted = "Started a compilation timeout timer of 180 seconds.\n";
@@ -31,115 +31,120 @@ const std::string kFailed =
 
 struct Form {
   const char* name;  // KIND_FORM, part of the test's name
-  Kind kind;
+  FailureKind kind;
   std::string output;
   std::string end = "exit status 1";
   std::string message = "";  // a part of the message
 };
 
 // Returns whether a failure of this kind is retried.
-bool passes_at_times(Kind kind) {
-  return kind == Kind::kInternal || kind == Kind::kCrash || kind == Kind::kException ||
-         kind == Kind::kSilent;
+bool passes_at_times(FailureKind kind) {
+  return kind == FailureKind::kInternal || kind == FailureKind::kCrash ||
+         kind == FailureKind::kException || kind == FailureKind::kSilent;
 }
-bool has_culprit(Kind kind) {
-  return passes_at_times(kind) || kind == Kind::kTimeout || kind == Kind::kLargeActivations ||
-         kind == Kind::kInterpreter || kind == Kind::kDynamicTensors ||
-         kind == Kind::kInvalidModel || kind == Kind::kUnsupportedVersion;
+bool has_culprit(FailureKind kind) {
+  return passes_at_times(kind) || kind == FailureKind::kTimeout ||
+         kind == FailureKind::kLargeActivations || kind == FailureKind::kInterpreter ||
+         kind == FailureKind::kDynamicTensors || kind == FailureKind::kInvalidModel ||
+         kind == FailureKind::kUnsupportedVersion;
 }
 
 const std::vector<Form> kForms{
-    {"Crash_Signal", Kind::kCrash, "", "signal 11 (Segmentation fault)", "signal 11"},
-    {"Crash_Shell139", Kind::kCrash, kVersion, "exit status 139", "signal 11 (Segmentation fault)"},
-    {"Crash_Abort134", Kind::kCrash, kVersion, "exit status 134", "signal 6"},
-    {"Crash_BusError135", Kind::kCrash, "", "exit status 135"},
-    {"Crash_IllegalInstruction132", Kind::kCrash, "", "exit status 132"},
-    {"Crash_Python245", Kind::kCrash, kVersion, "exit status 245", "signal 11"},
-    {"Crash_WrapperText", Kind::kCrash,
+    {"Crash_Signal", FailureKind::kCrash, "", "signal 11 (Segmentation fault)", "signal 11"},
+    {"Crash_Shell139", FailureKind::kCrash, kVersion, "exit status 139",
+     "signal 11 (Segmentation fault)"},
+    {"Crash_Abort134", FailureKind::kCrash, kVersion, "exit status 134", "signal 6"},
+    {"Crash_BusError135", FailureKind::kCrash, "", "exit status 135"},
+    {"Crash_IllegalInstruction132", FailureKind::kCrash, "", "exit status 132"},
+    {"Crash_Python245", FailureKind::kCrash, kVersion, "exit status 245", "signal 11"},
+    {"Crash_WrapperText", FailureKind::kCrash,
      "/usr/bin/edgetpu_compiler: line 3:  7056 Segmentation fault      (core dumped) ${d}/x\n",
      "exit status 1", "line 3:  7056 Segmentation fault"},
-    {"Crash_Shell139AfterFailed", Kind::kCrash, kVersion + kStarted + kFailed, "exit status 139"},
-    {"Crash_AbortedText", Kind::kCrash, kVersion + "Aborted (core dumped)\r\n"},
-    {"Crash_Qemu", Kind::kCrash,
+    {"Crash_Shell139AfterFailed", FailureKind::kCrash, kVersion + kStarted + kFailed,
+     "exit status 139"},
+    {"Crash_AbortedText", FailureKind::kCrash, kVersion + "Aborted (core dumped)\r\n"},
+    {"Crash_Qemu", FailureKind::kCrash,
      "qemu: uncaught target signal 11 (Segmentation fault) - core dumped\n", "exit status 139"},
-    {"Exception_Libcxxabi", Kind::kException,
+    {"Exception_Libcxxabi", FailureKind::kException,
      kVersion + kStarted +
          "libc++abi: terminating with uncaught exception of type std::out_of_range: vector\n" +
          kFailed,
      "exit status 1", "std::out_of_range: vector"},
-    {"Exception_NewLibcxxabi", Kind::kException,
+    {"Exception_NewLibcxxabi", FailureKind::kException,
      "libc++abi: terminating due to uncaught exception of type std::length_error\n",
      "exit status 134"},
-    {"Exception_Version2", Kind::kException,
+    {"Exception_Version2", FailureKind::kException,
      "Edge TPU Compiler version 2.0.267685300\nterminating with uncaught exception of type "
      "std::out_of_range: vector\n\nInternal compiler error. Aborting!\n"},
-    {"Exception_Libstdcxx", Kind::kException,
+    {"Exception_Libstdcxx", FailureKind::kException,
      "terminate called after throwing an instance of 'std::logic_error'\n  what():  x\n",
      "signal 6 (Aborted)"},
-    {"Internal_Version14", Kind::kInternal, kVersion + "\nInternal compiler error. Aborting! \n",
-     "exit status 1", "Internal compiler error. Aborting!"},
-    {"Internal_Version16", Kind::kInternal,
+    {"Internal_Version14", FailureKind::kInternal,
+     kVersion + "\nInternal compiler error. Aborting! \n", "exit status 1",
+     "Internal compiler error. Aborting!"},
+    {"Internal_Version16", FailureKind::kInternal,
      kVersion + kStarted + "Compilation failed: Internal error.\n" + kFailed, "exit status 1",
      "Compilation failed: Internal error."},
-    {"Internal_UpperCase", Kind::kInternal, kVersion + "INTERNAL COMPILER ERROR...\n"},
-    {"Timeout_Version16", Kind::kTimeout,
+    {"Internal_UpperCase", FailureKind::kInternal, kVersion + "INTERNAL COMPILER ERROR...\n"},
+    {"Timeout_Version16", FailureKind::kTimeout,
      kVersion + kStarted +
          "Compilation timeout. This is usually caused by large activations.\nCompilation "
          "failed! \n",
      "exit status 1", "Compilation timeout."},
-    {"Timeout_Ellipsis", Kind::kTimeout, kVersion + kStarted + "Compilation timeout ...\n"},
-    {"Timeout_TimedOut", Kind::kTimeout, kVersion + "Compilation timed out after 180 s\n"},
-    {"Timeout_ChildProcess", Kind::kTimeout,
+    {"Timeout_Ellipsis", FailureKind::kTimeout, kVersion + kStarted + "Compilation timeout ...\n"},
+    {"Timeout_TimedOut", FailureKind::kTimeout, kVersion + "Compilation timed out after 180 s\n"},
+    {"Timeout_ChildProcess", FailureKind::kTimeout,
      kVersion + kStarted +
          "Compilation child process did not complete within timeout period.\nCompilation "
          "failed! \n"},
-    {"Timeout_TimeoutCommand124", Kind::kTimeout, kVersion + kStarted, "exit status 124"},
-    {"Silent_FailedOnly", Kind::kSilent, kVersion + kStarted + kFailed, "exit status 1",
+    {"Timeout_TimeoutCommand124", FailureKind::kTimeout, kVersion + kStarted, "exit status 124"},
+    {"Silent_FailedOnly", FailureKind::kSilent, kVersion + kStarted + kFailed, "exit status 1",
      "Compilation failed!"},
-    {"Silent_FailedWithStatus0", Kind::kSilent, kVersion + kStarted + kFailed, "exit status 0"},
-    {"Silent_VersionOnly", Kind::kSilent, kVersion, "exit status 1", "exit status 1"},
-    {"Silent_DelegateSearch", Kind::kSilent,
+    {"Silent_FailedWithStatus0", FailureKind::kSilent, kVersion + kStarted + kFailed,
+     "exit status 0"},
+    {"Silent_VersionOnly", FailureKind::kSilent, kVersion, "exit status 1", "exit status 1"},
+    {"Silent_DelegateSearch", FailureKind::kSilent,
      kVersion + "Searching for valid delegate with step 1\nTry to compile segment with 9 ops\n" +
          kStarted + kFailed + "Try to compile segment with 8 ops\nIntermediate tensors: " +
          "killed/internal error,b\n" + kStarted + kFailed},
-    {"FileAccess_Writing", Kind::kFileAccess,
+    {"FileAccess_Writing", FailureKind::kFileAccess,
      kVersion + "Model compiled successfully in 2375 ms.\nError opening file for writing: "
                 "out/m_edgetpu.tflite\n\nInternal compiler error. Aborting! \n",
      "exit status 1", "out/m_edgetpu.tflite"},
-    {"FileAccess_UnseenFolder", Kind::kFileAccess,
+    {"FileAccess_UnseenFolder", FailureKind::kFileAccess,
      kVersion + "ERROR: Could not open '/data/m.tflite'.\n\nInvalid model: /data/m.tflite\n"},
-    {"FileAccess_FullDisk", Kind::kFileAccess,
+    {"FileAccess_FullDisk", FailureKind::kFileAccess,
      kVersion + "write: No space left on device\n" + kFailed},
-    {"FileAccess_ReadOnly", Kind::kFileAccess, "tee: x.log: Read-only file system\n"},
-    {"Killed_Signal9", Kind::kKilled, kVersion, "signal 9 (Killed)"},
-    {"Killed_Shell137", Kind::kKilled, kVersion + kStarted, "exit status 137", "signal 9"},
-    {"Killed_WrapperText", Kind::kKilled,
+    {"FileAccess_ReadOnly", FailureKind::kFileAccess, "tee: x.log: Read-only file system\n"},
+    {"Killed_Signal9", FailureKind::kKilled, kVersion, "signal 9 (Killed)"},
+    {"Killed_Shell137", FailureKind::kKilled, kVersion + kStarted, "exit status 137", "signal 9"},
+    {"Killed_WrapperText", FailureKind::kKilled,
      "/usr/bin/edgetpu_compiler: line 3:  7056 Killed                  ${d}/x\n"},
-    {"Killed_BadAlloc", Kind::kKilled,
+    {"Killed_BadAlloc", FailureKind::kKilled,
      "libc++abi: terminating with uncaught exception of type std::bad_alloc\n", "exit status 134"},
-    {"Killed_Terminated143", Kind::kKilled, kVersion, "exit status 143"},
-    {"LargeActivations_Version16", Kind::kLargeActivations,
+    {"Killed_Terminated143", FailureKind::kKilled, kVersion, "exit status 143"},
+    {"LargeActivations_Version16", FailureKind::kLargeActivations,
      kVersion + kStarted + "ERROR: Restored original execution plan after delegate application " +
          "failure.\nCompilation failed: Compilation failed due to large activation tensors in " +
          "model.\n" + kFailed},
-    {"Interpreter_Version16", Kind::kInterpreter,
+    {"Interpreter_Version16", FailureKind::kInterpreter,
      kVersion + "Compilation failed: Model failed in Tflite interpreter. Please ensure\n"},
-    {"Interpreter_CustomOperator", Kind::kInterpreter,
+    {"Interpreter_CustomOperator", FailureKind::kInterpreter,
      kVersion + "ERROR: Encountered unresolved custom op: Atan.\n" + kFailed},
-    {"DynamicTensors_BeforeInterpreter", Kind::kDynamicTensors,
+    {"DynamicTensors_BeforeInterpreter", FailureKind::kDynamicTensors,
      kVersion +
          "ERROR: a graph that has dynamic-sized tensors.\nModel failed in Tflite interpreter.\n"},
-    {"NotQuantized_Model", Kind::kNotQuantized,
+    {"NotQuantized_Model", FailureKind::kNotQuantized,
      kVersion + "Invalid model: m.tflite\nModel not quantized\n"},
-    {"InvalidModel_Named", Kind::kInvalidModel,
+    {"InvalidModel_Named", FailureKind::kInvalidModel,
      kVersion + "Invalid model: m.tflite\nModel could not be parsed\n"},
-    {"UnsupportedVersion_Builtin", Kind::kUnsupportedVersion,
+    {"UnsupportedVersion_Builtin", FailureKind::kUnsupportedVersion,
      kVersion + "ERROR: Op builtin_code out of range: 150. Are you using old TFLite binary\n"},
-    {"UnsupportedVersion_OfOperator", Kind::kUnsupportedVersion,
+    {"UnsupportedVersion_OfOperator", FailureKind::kUnsupportedVersion,
      kVersion +
          "ERROR: Didn't find op for builtin opcode 'ADD' version '5'.\n\nInvalid model: m.tflite\n",
      "exit status 1", "'ADD' version '5'"},
-    {"UnknownOption_Flag", Kind::kUnknownOption,
+    {"UnknownOption_Flag", FailureKind::kUnknownOption,
      kVersion + "ERROR: Unknown command line flag 'search_delegate'\n"},
 };
 
@@ -162,14 +167,14 @@ INSTANTIATE_TEST_SUITE_P(All, FailureForm, ::testing::ValuesIn(kForms),
 TEST(CompilerFailures, TimeLimitIsATimeout) {
   const auto failure = explain_compiler_failure(kVersion + "Internal compiler error. Aborting!",
                                                 "not finished after 180.00 s", true);
-  EXPECT_EQ(failure.kind, Kind::kTimeout);
+  EXPECT_EQ(failure.kind, FailureKind::kTimeout);
   EXPECT_THAT(failure.message, HasSubstr("180.00 s"));
 }
 
 TEST(CompilerFailures, UnknownReasonIsQuotedAndSearched) {
   const auto failure = explain_compiler_failure(
       kVersion + "Compilation failed: Something new.\n" + kFailed, "exit status 1", false);
-  EXPECT_EQ(failure.kind, Kind::kOther);
+  EXPECT_EQ(failure.kind, FailureKind::kOther);
   EXPECT_EQ(failure.message, "Compilation failed: Something new.");
   EXPECT_FALSE(failure.may_pass_again);
   EXPECT_TRUE(failure.may_have_culprit);
@@ -184,7 +189,7 @@ TEST(CompilerFailures, OtherProgramFailureIsRecognized) {
            {"docker: Cannot connect to the Docker daemon.", "exit status 125"},
            {"", "exit status 1"}}) {
     const auto failure = explain_compiler_failure(output, end, false);
-    EXPECT_EQ(failure.kind, Kind::kOther) << output;
+    EXPECT_EQ(failure.kind, FailureKind::kOther) << output;
     EXPECT_THAT(failure.message, HasSubstr(output));
     EXPECT_THAT(failure.explanation, HasSubstr("check that the command is correct"));
     EXPECT_THAT(failure.explanation, HasSubstr(end));
@@ -195,7 +200,7 @@ TEST(CompilerFailures, OtherProgramFailureIsRecognized) {
 TEST(CompilerFailures, FailureWordsInPathsAreIgnored) {
   const auto failure = explain_compiler_failure(
       kVersion + "ERROR: skilled/rekilled1 /x/killed.tflite killed_2\n", "exit status 1", false);
-  EXPECT_EQ(failure.kind, Kind::kOther);
+  EXPECT_EQ(failure.kind, FailureKind::kOther);
 }
 
 // --- from the program to the result
@@ -237,7 +242,7 @@ TEST(CompilerFailures, CrashInShellIsRetriedTwice) {
   // the signal.
   const ScriptCompiler compiler("echo '" + kVersion + "'; sh -c 'kill -SEGV $$' 2>/dev/null");
   const FileCompilation file = compiler.compile(two_layers());
-  EXPECT_EQ(file.compilation.failure->kind, Kind::kCrash) << file.compilation.transcript;
+  EXPECT_EQ(file.compilation.failure->kind, FailureKind::kCrash) << file.compilation.transcript;
   EXPECT_EQ(file.compilation.attempts, 3U);
   EXPECT_TRUE(compiler.announced());
   EXPECT_TRUE(file.looked_for_culprit);
@@ -253,20 +258,21 @@ TEST(CompilerFailures, ReasonInLogFileIsUsed) {
       "'\n"
       "echo 'Compilation failed due to large activation tensors in "
       "model.' > $out/m_edgetpu.log; exit 1");
-  EXPECT_EQ(compiler.compile(two_layers()).compilation.failure->kind, Kind::kLargeActivations);
+  EXPECT_EQ(compiler.compile(two_layers()).compilation.failure->kind,
+            FailureKind::kLargeActivations);
 }
 
 TEST(CompilerFailures, FailureWithStatusZeroIsDetected) {
   const ScriptCompiler compiler("echo '" + kVersion + kStarted + kFailed + "' >&2; exit 0");
   const FileCompilation file = compiler.compile(two_layers());
-  EXPECT_EQ(file.compilation.failure->kind, Kind::kSilent);
+  EXPECT_EQ(file.compilation.failure->kind, FailureKind::kSilent);
   EXPECT_EQ(file.compilation.attempts, 3U);
 }
 
 TEST(CompilerFailures, FileAccessErrorSkipsCulpritSearch) {
   const ScriptCompiler compiler("echo '" + kVersion + "Error opening file for writing: x'; exit 1");
   const FileCompilation file = compiler.compile(two_layers());
-  EXPECT_EQ(file.compilation.failure->kind, Kind::kFileAccess);
+  EXPECT_EQ(file.compilation.failure->kind, FailureKind::kFileAccess);
   EXPECT_EQ(file.compilation.attempts, 1U);
   EXPECT_FALSE(compiler.announced());
   EXPECT_FALSE(file.looked_for_culprit);

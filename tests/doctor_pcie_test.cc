@@ -14,7 +14,7 @@ using testing::has_problem;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::says;
-using Kind = Finding::Kind;
+using FindingKind = Finding::Kind;
 
 constexpr const char* kCard = "0000:01:00.0";
 
@@ -80,7 +80,7 @@ TEST_P(GasketByKernel, BrokenKernelCallsAreNamed) {
   EXPECT_EQ(named(machine.diagnose(), "gasket-missing"), expected);
   EXPECT_THAT(
       machine.diagnose(),
-      says(Kind::kProblem, "gasket-missing",
+      says(FindingKind::kProblem, "gasket-missing",
            std::string("1 Edge TPU on PCIe, and no driver for kernel ") + GetParam().release,
            expected.empty() ? "Google's package 1.0-18" : "feranick/gasket-driver"));
   machine.add_headers();
@@ -95,7 +95,7 @@ TEST_P(GasketByKernel, CompatibleSourceIsNotBlamed) {
   machine.add_source(true);
   EXPECT_THAT(
       machine.diagnose(),
-      says(Kind::kProblem, "gasket-build",
+      says(FindingKind::kProblem, "gasket-build",
            std::string("gasket-1.0 in /usr/src is not built for kernel ") + GetParam().release,
            "dkms autoinstall"));
 }
@@ -120,7 +120,7 @@ TEST(Gasket, GoogleSourceFailsFromKernel612) {
   machine.write_source("gasket_page_table.c",
                        "#if __has_include(<linux/dma-buf.h>)\nMODULE_IMPORT_NS(DMA_BUF);\n#endif");
   EXPECT_THAT(machine.diagnose(),
-              says(Kind::kProblem, "gasket-build",
+              says(FindingKind::kProblem, "gasket-build",
                    "does not build for kernel 6.14.0-24-generic: no_llseek was removed in kernel "
                    "6.12; MODULE_IMPORT_NS() takes a string since kernel 6.13",
                    "remove that gasket-dkms and install gasket-dkms 1.0-18.4"));
@@ -130,14 +130,15 @@ TEST(Gasket, SourceInSubfolderIsRead) {
   const GasketMachine machine("6.8.0-52-generic");
   machine.write("usr/src/gasket-dkms-1.0-18/src/gasket_interrupt.c", "eventfd_signal(ctx, 1);");
   EXPECT_THAT(machine.diagnose(),
-              says(Kind::kProblem, "gasket-build", "eventfd_signal() takes one argument"));
+              says(FindingKind::kProblem, "gasket-build", "eventfd_signal() takes one argument"));
 }
 
 TEST(Gasket, MissingKernelHeadersAreNamed) {
   const GasketMachine machine("6.14.8-2-pve");
   machine.add_source(true);
-  EXPECT_THAT(machine.diagnose(), says(Kind::kProblem, "gasket-build", "the headers of kernel",
-                                       "install linux-headers-6.14.8-2-pve"));
+  EXPECT_THAT(machine.diagnose(),
+              says(FindingKind::kProblem, "gasket-build", "the headers of kernel",
+                   "install linux-headers-6.14.8-2-pve"));
 }
 
 TEST(Gasket, BuildErrorOfThisKernelIsQuoted) {
@@ -151,12 +152,13 @@ TEST(Gasket, BuildErrorOfThisKernelIsQuoted) {
                 "gasket_interrupt.c:162:88: error: missing binary operator before token\n"
                 "make[2]: *** gasket_interrupt.o] Error 1");
   EXPECT_THAT(machine.diagnose(),
-              says(Kind::kProblem, "gasket-build",
+              says(FindingKind::kProblem, "gasket-build",
                    "did not build for kernel 6.19.7-200.fc43.x86_64: gasket_interrupt.c:162:88: "
                    "error: missing binary operator",
                    "/" + log));
   machine.write(log, "DKMS make.log for gasket-1.0 for kernel 6.1.0\na.c:1: error: old");
-  EXPECT_THAT(machine.diagnose(), says(Kind::kProblem, "gasket-build", "is not built for kernel"))
+  EXPECT_THAT(machine.diagnose(),
+              says(FindingKind::kProblem, "gasket-build", "is not built for kernel"))
       << "the log of another kernel";
 }
 
@@ -165,18 +167,18 @@ TEST(Gasket, UnloadedDriverIsReported) {
   machine.write("lib/modules/6.14.8-2-pve/modules.dep",
                 "updates/dkms/apex.ko.xz: updates/dkms/gasket.ko.xz");
   EXPECT_THAT(machine.diagnose(),
-              says(Kind::kProblem, "apex-driver", "is built for kernel 6.14.8-2-pve but not loaded",
-                   "mokutil --import"));
+              says(FindingKind::kProblem, "apex-driver",
+                   "is built for kernel 6.14.8-2-pve but not loaded", "mokutil --import"));
 }
 
 TEST(Pcie, VfioDriverIsReported) {
   const FakeMachine machine;
   machine.add_card(kCard, "vfio-pci");
   const auto findings = machine.diagnose();
-  EXPECT_THAT(findings, says(Kind::kProblem, "pcie-driver",
+  EXPECT_THAT(findings, says(FindingKind::kProblem, "pcie-driver",
                              "driver 'vfio-pci' uses the Edge TPU at 0000:01:00.0"));
   EXPECT_THAT(findings,
-              says(Kind::kProblem, "list",
+              says(FindingKind::kProblem, "list",
                    "lists no Edge TPU; not pci:0000:01:00.0 (driver 'vfio-pci' uses it)"));
   EXPECT_THAT(findings, Not(has_key("gasket-missing")));
 }
@@ -185,7 +187,7 @@ TEST(Pcie, CardWithoutDeviceNodeIsReported) {
   const FakeMachine machine(1);
   machine.add_working_card("apex_0", kCard);
   machine.add_card("0000:02:00.0", "apex");
-  EXPECT_THAT(machine.diagnose(), says(Kind::kProblem, "pcie-device",
+  EXPECT_THAT(machine.diagnose(), says(FindingKind::kProblem, "pcie-device",
                                        "no device for the Edge TPU at 0000:02:00.0", "dmesg"));
 }
 
@@ -195,7 +197,7 @@ TEST(Pcie, WorkingCardsHaveNoProblem) {
   machine.add_working_card("apex_0", kCard);
   machine.add_working_card("apex_1", "0000:02:00.0");
   machine.write("sys/bus/pci/devices/0000:00:00.0/vendor", "0x8086");
-  EXPECT_THAT(machine.diagnose(), says(Kind::kGood, "pcie-device", "2 Edge TPUs on PCIe"));
+  EXPECT_THAT(machine.diagnose(), says(FindingKind::kGood, "pcie-device", "2 Edge TPUs on PCIe"));
   EXPECT_THAT(machine.diagnose(), Not(has_problem()));
 }
 
@@ -217,13 +219,14 @@ class HotMachine : public FakeMachine {
 TEST(Temperature, BelowFirstTripPointIsGood) {
   for (const char* good : {"25050", "80300", "84550"}) {
     EXPECT_THAT(HotMachine(good).diagnose(),
-                says(Kind::kGood, "temperature", "it throttles at 85, 90 and 95 C"));
+                says(FindingKind::kGood, "temperature", "it throttles at 85, 90 and 95 C"));
   }
 }
 
 TEST(Temperature, EachTripPointHalvesTheClock) {
   const auto lowered = [](const std::string& what) {
-    return says(Kind::kNote, "temperature", what, "cool it: it throttles at 85, 90 and 95 C");
+    return says(FindingKind::kNote, "temperature", what,
+                "cool it: it throttles at 85, 90 and 95 C");
   };
   EXPECT_THAT(HotMachine("84800").diagnose(), lowered("apex_0 is at 85 C: the driver lowers its "
                                                       "clock from 500 to 250 MHz"));
@@ -235,21 +238,21 @@ TEST(Temperature, ConfiguredTripPointsAreUsed) {
   const HotMachine machine("80300");
   machine.set_limits({"74800", "79800", "84800"});
   EXPECT_THAT(machine.diagnose(),
-              says(Kind::kNote, "temperature", "to 125 MHz", "75, 80 and 85 C"));
+              says(FindingKind::kNote, "temperature", "to 125 MHz", "75, 80 and 85 C"));
 }
 
 TEST(Temperature, EnabledShutdownLimitIsNamed) {
   const HotMachine machine("62550");
   machine.write("sys/class/apex/apex_0/hw_temp_warn2", "99800");
   machine.write("sys/class/apex/apex_0/hw_temp_warn2_en", "0");
-  EXPECT_THAT(machine.diagnose(), Not(says(Kind::kGood, "temperature", "switches off")));
+  EXPECT_THAT(machine.diagnose(), Not(says(FindingKind::kGood, "temperature", "switches off")));
   machine.write("sys/class/apex/apex_0/hw_temp_warn2_en", "1");
-  EXPECT_THAT(machine.diagnose(), says(Kind::kGood, "temperature", "switches off at 100 C"));
+  EXPECT_THAT(machine.diagnose(), says(FindingKind::kGood, "temperature", "switches off at 100 C"));
 }
 
 TEST(Temperature, NegativeReadingIsAProblem) {
   EXPECT_THAT(HotMachine("-87900").diagnose(),
-              says(Kind::kProblem, "temperature",
+              says(FindingKind::kProblem, "temperature",
                    "apex_0 reports -87.9 C: the chip does not answer", "power-cycle the machine"));
 }
 

@@ -28,11 +28,11 @@ using testing::layout_of;
 using testing::number_in;
 using testing::through_chain;
 
-using Shape = std::vector<std::uint32_t>;  // replicas per stage
-class PipelineShapes : public ::testing::TestWithParam<Shape> {};
+using ReplicaCounts = std::vector<std::uint32_t>;  // replicas per stage
+class PipelineShapes : public ::testing::TestWithParam<ReplicaCounts> {};
 
 TEST_P(PipelineShapes, ResultsAreCompleteAndInOrder) {
-  const Shape& replicas = GetParam();
+  const ReplicaCounts& replicas = GetParam();
   const auto backend = std::make_shared<FakeBackend>(
       chain_of(replicas.size()),
       [random = std::make_shared<std::atomic<unsigned>>(1)](auto&, auto&) {
@@ -56,9 +56,10 @@ TEST_P(PipelineShapes, ResultsAreCompleteAndInOrder) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PipelineShapes,
-                         ::testing::Values(Shape{1}, Shape{3}, Shape{1, 1}, Shape{2, 1},
-                                           Shape{1, 3}, Shape{1, 1, 1, 1}, Shape{3, 1, 2},
-                                           Shape{1, 3, 2, 1}));
+                         ::testing::Values(ReplicaCounts{1}, ReplicaCounts{3}, ReplicaCounts{1, 1},
+                                           ReplicaCounts{2, 1}, ReplicaCounts{1, 3},
+                                           ReplicaCounts{1, 1, 1, 1}, ReplicaCounts{3, 1, 2},
+                                           ReplicaCounts{1, 3, 2, 1}));
 
 TEST(Pipeline, TensorsFollowLayoutNames) {
   FakeBackend::Segments segments;

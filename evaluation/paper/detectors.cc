@@ -71,7 +71,7 @@ constexpr std::array kMeasured{
     Measured{9, 7, 3, 12.3},  Measured{9, 8, 3, 10.9}};
 static_assert(kMeasured.size() == 56);
 
-struct Row {
+struct DetectorRow {
   Measured measured;
   double simulated_ms = 0;
   double optimal_ms = 0;
@@ -101,7 +101,7 @@ std::vector<PoolCounts> replicate(std::span<const Stage> stages, std::uint32_t t
 // Adds the rows of one network. Its cuts are the best horizontal ones for the number of segments,
 // in place of the best of several splits by libcoral's profiling partitioner.
 void add_rows(std::size_t detector, const DeviceSpec& device, double one_tpu_ratio,
-              std::vector<Row>& rows) {
+              std::vector<DetectorRow>& rows) {
   const Model model = open_model(fmt::format("zoo:{}", kDetectors.at(detector).zoo));
   const Graph graph(model);
   Profile profile = Profile::simulated(graph, device);
@@ -123,8 +123,8 @@ void add_rows(std::size_t detector, const DeviceSpec& device, double one_tpu_rat
   }
 }
 
-std::vector<Row> rows_on(const DeviceSpec& device, std::span<const AloneTime> alone) {
-  std::vector<Row> rows;
+std::vector<DetectorRow> rows_on(const DeviceSpec& device, std::span<const AloneTime> alone) {
+  std::vector<DetectorRow> rows;
   for (std::size_t d = 0; d < kDetectors.size(); ++d) {
     const std::string_view name = kDetectors.at(d).alone;
     add_rows(d, device, std::ranges::find(alone, name, &AloneTime::zoo)->ratio(), rows);
@@ -132,9 +132,9 @@ std::vector<Row> rows_on(const DeviceSpec& device, std::span<const AloneTime> al
   return rows;
 }
 
-double mean_percent(std::span<const Row> rows, double (Row::*error)() const) {
+double mean_percent(std::span<const DetectorRow> rows, double (DetectorRow::*error)() const) {
   double sum = 0;
-  for (const Row& row : rows) sum += std::abs((row.*error)());
+  for (const DetectorRow& row : rows) sum += std::abs((row.*error)());
   return 100 * sum / static_cast<double>(rows.size());
 }
 
@@ -144,11 +144,11 @@ struct Order {
   std::size_t right = 0;  // in the same order in the simulation
 };
 
-Order order_of(std::span<const Row> rows) {
+Order order_of(std::span<const DetectorRow> rows) {
   constexpr double kDiffer = 1.1;
   Order order;
-  for (const Row& a : rows) {
-    for (const Row& b : rows) {
+  for (const DetectorRow& a : rows) {
+    for (const DetectorRow& b : rows) {
       if (a.measured.detector != b.measured.detector || a.measured.ms < kDiffer * b.measured.ms)
         continue;
       ++order.pairs;
@@ -158,7 +158,7 @@ Order order_of(std::span<const Row> rows) {
   return order;
 }
 
-Table rows_table(std::span<const Row> rows) {
+Table rows_table(std::span<const DetectorRow> rows) {
   Table table{{{"network", Table::Align::kLeft},
                {"TPUs"},
                {"segments"},
@@ -173,7 +173,7 @@ Table rows_table(std::span<const Row> rows) {
                {"optimal_ms"},
                {"optimal_stages"}},
               {}};
-  for (const Row& row : rows) {
+  for (const DetectorRow& row : rows) {
     const double total = to_ms(row.slowest.total());
     const auto share = [&](Nanoseconds part) {
       return fmt::format("{:.0f}", 100 * to_ms(part) / total);
@@ -190,7 +190,7 @@ Table rows_table(std::span<const Row> rows) {
   return table;
 }
 
-Table networks_table(std::span<const Row> rows) {
+Table networks_table(std::span<const DetectorRow> rows) {
   Table table{{{"network", Table::Align::kLeft},
                {"zoo", Table::Align::kLeft},
                {"vendor_ms"},
@@ -203,8 +203,8 @@ Table networks_table(std::span<const Row> rows) {
               {}};
   for (std::size_t d = 0; d < kDetectors.size(); ++d) {
     const Detector& detector = kDetectors.at(d);
-    std::vector<Row> own;
-    for (const Row& row : rows)
+    std::vector<DetectorRow> own;
+    for (const DetectorRow& row : rows)
       if (row.measured.detector == d) own.push_back(row);
     const Model model = open_model(fmt::format("zoo:{}", detector.zoo));
     const Graph graph(model);
@@ -213,9 +213,9 @@ Table networks_table(std::span<const Row> rows) {
     table.rows.push_back({detector.file, detector.zoo,
                           detector.vendor_ms > 0 ? fmt::format("{:.1f}", detector.vendor_ms) : "-",
                           format_ms(whole.predicted.bottleneck), std::to_string(own.size()),
-                          fmt::format("{:.0f}", mean_percent(own, &Row::error)),
+                          fmt::format("{:.0f}", mean_percent(own, &DetectorRow::error)),
                           fmt::format("{:.2f}", own.front().one_tpu_ratio),
-                          fmt::format("{:.0f}", mean_percent(own, &Row::scaled_error)),
+                          fmt::format("{:.0f}", mean_percent(own, &DetectorRow::scaled_error)),
                           detector.assumption});
   }
   return table;
@@ -223,7 +223,7 @@ Table networks_table(std::span<const Row> rows) {
 
 // What the exact search reaches next to the splits that were tuned by hand, over all rows of a
 // network and on the most TPUs.
-Table by_hand_table(std::span<const Row> rows) {
+Table by_hand_table(std::span<const DetectorRow> rows) {
   Table table{{{"network", Table::Align::kLeft},
                {"rows"},
                {"vs_measured_%"},
@@ -235,11 +235,11 @@ Table by_hand_table(std::span<const Row> rows) {
                {"optimal_ms"}},
               {}};
   for (std::size_t d = 0; d < kDetectors.size(); ++d) {
-    const Row* most = nullptr;
+    const DetectorRow* most = nullptr;
     double to_measured = 0;
     double to_cuts = 0;
     double count = 0;
-    for (const Row& row : rows) {
+    for (const DetectorRow& row : rows) {
       if (row.measured.detector != d) continue;
       to_measured += row.optimal_ms / row.measured.ms;
       to_cuts += row.optimal_ms / row.simulated_ms;
@@ -275,16 +275,16 @@ std::string rate_cell(const Prediction& predicted) {
 }
 
 Table choices_table(const DeviceSpec& device) {
-  constexpr std::array<std::uint32_t, 4> kTpus{1, 2, 4, 8};
+  constexpr std::array<std::uint32_t, 4> kTpuCounts{1, 2, 4, 8};
   Table table{{{"network", Table::Align::kLeft}}, {}};
-  for (const std::uint32_t tpus : kTpus)
+  for (const std::uint32_t tpus : kTpuCounts)
     table.columns.push_back({fmt::format("per_s_on_{}", tpus)});
   for (const char* name : kChoices) {
     const Model model = open_model(fmt::format("zoo:{}", name));
     const Graph graph(model);
-    const StrategyPlanner planner(graph, device, kTpus.back());
+    const StrategyPlanner planner(graph, device, kTpuCounts.back());
     std::vector<std::string> cells{name};
-    for (const std::uint32_t tpus : kTpus)
+    for (const std::uint32_t tpus : kTpuCounts)
       cells.push_back(rate_cell(planner.plan(tpus, Strategy::kOptimal).plan.predicted));
     table.rows.push_back(std::move(cells));
   }
@@ -297,8 +297,8 @@ Experiment detectors_experiment(Evaluation& /*nothing of it is needed*/) {
   const DeviceSpec fast = with_python_runner(find_device("edgetpu-pcie-max"));
   const DeviceSpec slow = with_python_runner(find_device("edgetpu-pcie"));
   const std::vector<AloneTime> alone = detectors_alone(fast);
-  const std::vector<Row> rows = rows_on(fast, alone);
-  const std::vector<Row> slow_rows = rows_on(slow, detectors_alone(slow));
+  const std::vector<DetectorRow> rows = rows_on(fast, alone);
+  const std::vector<DetectorRow> slow_rows = rows_on(slow, detectors_alone(slow));
   const Order order = order_of(rows);
   Experiment experiment{
       "detectors",
@@ -307,8 +307,9 @@ Experiment detectors_experiment(Evaluation& /*nothing of it is needed*/) {
           "Simulated at 500 MHz, the {} rows have a mean error of {:.0f} % ({:.0f} % at 250 MHz), "
           "and {:.0f} % when one measured time on one TPU scales each network. Of {} pairs of "
           "layouts of one network that differ by more than 10 %, {} are in the measured order.",
-          rows.size(), mean_percent(rows, &Row::error), mean_percent(slow_rows, &Row::error),
-          mean_percent(rows, &Row::scaled_error), order.pairs, order.right),
+          rows.size(), mean_percent(rows, &DetectorRow::error),
+          mean_percent(slow_rows, &DetectorRow::error),
+          mean_percent(rows, &DetectorRow::scaled_error), order.pairs, order.right),
       "",
       {{"networks", "The networks, with published times of one TPU over USB 3",
         networks_table(rows)},
