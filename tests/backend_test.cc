@@ -104,6 +104,12 @@ StandInRuntime& stand_in_runtime() {
   return *state;
 }
 
+TEST(ParseKernels, UnknownNameIsRefused) {
+  EXPECT_EQ(parse_kernels("builtin"), CpuKernels::kBuiltin);
+  EXPECT_EQ(parse_kernels("xnnpack"), CpuKernels::kXnnpack);
+  expect_error(ErrorCode::kInvalidArgument, [] { (void)parse_kernels("XNNPACK"); }, {"'XNNPACK'"});
+}
+
 const CpuOptions kStandIn{.libraries = {SEGUE_TEST_STAND_IN_RUNTIME}};
 const CpuOptions kStandInXnnpack{
     .libraries = {SEGUE_TEST_STAND_IN_RUNTIME}, .threads = 3, .kernels = CpuKernels::kXnnpack};

@@ -100,9 +100,9 @@ TEST(CliSimulate, EditedPlanNeedsItsModel) {
   const std::string plan = (scratch.path() / "plan.json").string();
   write_file(plan, document.dump());
   expect_failure(run_segue({"simulate", plan}), kUsage, "needs its model (--model)");
-  const auto anew = run_segue({"simulate", plan, "--model", "zoo:conv5-f102", "--json"});
-  EXPECT_EQ(anew.status, 0) << anew.err;
-  EXPECT_EQ(nlohmann::json::parse(anew.out)["stages"][1]["replicas"], 3);
+  const auto again = run_segue({"simulate", plan, "--model", "zoo:conv5-f102", "--json"});
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_EQ(nlohmann::json::parse(again.out)["stages"][1]["replicas"], 3);
   document["stages"][1]["operators"][0] = 0;
   write_file(plan, document.dump());
   expect_failure(run_segue({"simulate", plan}), kUsage, "operator 0 is in two stages");

@@ -292,7 +292,7 @@ struct Plan {
 [[nodiscard]] Plan without_decoding(Plan plan, std::span<const DevicePool> pools);
 
 /// Updates `predicted` after a change of the stages' times or replicas.
-void predict_anew(Plan& plan, std::span<const DevicePool> pools);
+void update_prediction(Plan& plan, std::span<const DevicePool> pools);
 
 /// Returns the plan with the reports of edgetpu_compiler in place of the simulated ones: byte
 /// counts, operators on the host, and times that follow from both. `segments` are the models of the

@@ -25,6 +25,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "segue/device.h"
@@ -174,6 +175,8 @@ class Backend {
 /// Kernels of TensorFlow Lite. XNNPACK is several times faster. Its results may differ from those
 /// of the builtin kernels in the last bit, so compare models only with equal kernels.
 enum class CpuKernels { kBuiltin, kXnnpack };
+/// Parses "builtin" or "xnnpack"; throws Error(kInvalidArgument) for other names.
+[[nodiscard]] CpuKernels parse_kernels(std::string_view name);
 
 /// Settings of the CPU backend.
 struct CpuOptions {

@@ -57,8 +57,6 @@ void check_fits(const InputArray& array, const Port& port, const char* kind = "i
 [[nodiscard]] ConstantArray view_of(std::span<const std::byte> bytes, ElementType type,
                                     std::span<const std::int32_t> shape, nb::handle owner);
 
-// Throws Error(kInvalidArgument) for names other than "builtin" and "xnnpack".
-[[nodiscard]] CpuKernels parse_kernels(const std::string& name);
 // Returns the TensorFlow Lite libraries to try: the given one, or that of SEGUE_TFLITE_LIB, the
 // wheel's and the system's.
 [[nodiscard]] std::vector<std::filesystem::path> runtime_candidates(

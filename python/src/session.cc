@@ -256,13 +256,6 @@ void bind_ports(nb::module_& module) {
 
 std::vector<Port> ports_of(std::span<const Port> ports) { return {ports.begin(), ports.end()}; }
 
-CpuKernels parse_kernels(const std::string& name) {
-  if (name == "builtin") return CpuKernels::kBuiltin;
-  if (name == "xnnpack") return CpuKernels::kXnnpack;
-  throw Error(ErrorCode::kInvalidArgument,
-              "unknown kernels '" + name + "' (expected builtin or xnnpack)");
-}
-
 std::vector<fs::path> runtime_candidates(const std::optional<fs::path>& runtime) {
   auto result = candidates(runtime, "SEGUE_TFLITE_LIB", kRuntime);
   if (result.size() == 1 && result[0] == kRuntime)

@@ -74,12 +74,12 @@ void add_family(CLI::App& command, std::string& family);
 struct CutOptions {
   std::string tpus;  // a number, or "auto"
   std::string strategy = "optimal";
-  std::string search;              // of "profile"
-  std::string measure;             // "cpu": operators on the host, and measurements of "profile"
-  std::string kernels;             // with `measure`
-  std::string objective;           // of "optimal"
-  std::uint32_t max_replicas = 0;  // of "optimal"; 0: no limit
-  CompilerOptions compiler;        // of "balanced": only its command
+  std::string search;   // of "profile"
+  std::string measure;  // "cpu": operators on the host, and measurements of "profile"
+  std::optional<std::string> kernels;  // with `measure`
+  std::string objective;               // of "optimal"
+  std::uint32_t max_replicas = 0;      // of "optimal"; 0: no limit
+  CompilerOptions compiler;            // of "balanced": only its command
   DecodingOptions decoding;
   std::string device;
   std::string topology;                    // a file, instead of `device` and `tpus`

@@ -151,7 +151,7 @@ void check_options(const CutOptions& options) {
     refuse("--measure applies to this host, but --topology has several; remove one of them");
   if (options.strategy != "profile" && !options.search.empty())
     refuse("--search requires --strategy profile");
-  if (options.measure.empty() && !options.kernels.empty()) refuse("--kernels requires --measure");
+  if (options.measure.empty() && options.kernels) refuse("--kernels requires --measure");
   if (options.min_gain_percent && (!options.target.empty() || !options.max_latency.empty()))
     refuse(
         "--min-gain applies only to --tpus auto without a goal; remove --target and --max-latency");
@@ -197,8 +197,8 @@ PlanRequest request_of(const Graph& graph, const CutOptions& options, const Comp
   request.refines = compiler;
   if (!options.measure.empty()) {
     measure_for(request, graph,
-                make_cpu_backend(
-                    {.libraries = runtime_candidates(""), .kernels = kernels_of(options.kernels)}));
+                make_cpu_backend({.libraries = runtime_candidates(""),
+                                  .kernels = parse_kernels(options.kernels.value_or("builtin"))}));
   }
   if (request.search == ProfileSearch::kExhaustive && request.count == DeviceCount::kAll) {
     print_note(

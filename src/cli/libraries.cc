@@ -43,10 +43,6 @@ std::vector<fs::path> runtime_candidates(const std::string& option) {
   return candidates;
 }
 
-CpuKernels kernels_of(const std::string& option) {
-  return option == "xnnpack" ? CpuKernels::kXnnpack : CpuKernels::kBuiltin;
-}
-
 std::vector<fs::path> edgetpu_candidates(const std::string& option) {
   if (const auto path = named(option, "SEGUE_EDGETPU_LIB")) return {*path};
   return {"libedgetpu.so.1"};

@@ -18,9 +18,6 @@ void add_libraries(CLI::App& command, std::string& runtime, std::string& edgetpu
 // search path of the system's loader.
 [[nodiscard]] std::vector<std::filesystem::path> runtime_candidates(const std::string& option);
 
-// "xnnpack" selects XNNPACK; anything else selects the builtin kernels.
-[[nodiscard]] CpuKernels kernels_of(const std::string& option);
-
 // Returns the path from the option or from SEGUE_EDGETPU_LIB, or else the search path of the
 // system's loader.
 [[nodiscard]] std::vector<std::filesystem::path> edgetpu_candidates(const std::string& option);

@@ -42,7 +42,7 @@ void check_model_of(const Split& split, const Model& model) {
 void predict_as_run(Plan& plan, const RunOptions& options) {
   if (!options.detects) plan.decoding.reset();
   try {
-    predict_anew(plan, devices_of_plan(plan, options.device));
+    update_prediction(plan, devices_of_plan(plan, options.device));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInvalidArgument) throw;
   }
@@ -53,7 +53,7 @@ RuntimeRequest runtime_request(const RunOptions& options, std::uint32_t count) {
   request.libraries = {runtime_candidates(options.runtime),
                        edgetpu_candidates(options.edgetpu_library)};
   request.threads = options.threads;
-  request.kernels = kernels_of(options.kernels);
+  request.kernels = parse_kernels(options.kernels);
   request.edgetpu.settings = parse_edgetpu_settings(options.edgetpu_settings);
   request.time_scale = options.time_scale;
   return request;

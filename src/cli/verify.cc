@@ -27,7 +27,7 @@ struct VerifyArguments {
   std::string device;
   VerifyOptions verify;
   int threads = 2;
-  std::string kernels;
+  std::string kernels = "builtin";
   FormatOptions format;
 };
 
@@ -90,7 +90,7 @@ void run(const CLI::App& command, const VerifyArguments& options) {
   SplitFiles split = find_split(options.folder);
   const auto backend = make_cpu_backend({.libraries = runtime_candidates(options.runtime),
                                          .threads = options.threads,
-                                         .kernels = kernels_of(options.kernels)});
+                                         .kernels = parse_kernels(options.kernels)});
   VerifyOptions verify = options.verify;
   verify.plan = std::move(split.plan);
   const VerifyReport report = verify_segments(model, split.files, *backend, verify);

@@ -21,14 +21,14 @@ Plan without_decoding(Plan plan, std::span<const DevicePool> pools) {
   if (!plan.decoding) return plan;
   plan.bound.reset();
   plan.decoding.reset();
-  predict_anew(plan, pools);
+  update_prediction(plan, pools);
   return plan;
 }
 
 Plan with_decoding(Plan plan, const DecodingWork& work, std::span<const DevicePool> pools) {
   plan = without_decoding(std::move(plan), pools);
   plan.decoding = decoding_on(work, pools);
-  predict_anew(plan, pools);
+  update_prediction(plan, pools);
   if (!plan.bound) return plan;
   const Nanoseconds time = plan.decoding->time;
   Bound& bound = *plan.bound;

@@ -207,7 +207,7 @@ bool is_reached(const Bound& bound, const Plan& plan) {
   return bound.value == objective_time(plan) && plan.host_operators() == 0;
 }
 
-void predict_anew(Plan& plan, std::span<const DevicePool> pools) {
+void update_prediction(Plan& plan, std::span<const DevicePool> pools) {
   plan.predicted =
       predict(plan.stages, plan.predicted.single_device, pools, plan.decoding, plan.network);
 }
@@ -309,7 +309,7 @@ Plan evaluate_plan(const Plan& plan, const Graph& graph, std::span<const DeviceP
   if (plan.network)
     result.network =
         PlanNetwork{plan.network->topology, boundary_bytes(graph, segmentation_of(result))};
-  predict_anew(result, pools);
+  update_prediction(result, pools);
   result.custom_strategy = plan.custom_strategy;
   // A bound is valid only with the predictions for which it was proven.
   const bool is_as_planned = same_stages(plan, result) &&

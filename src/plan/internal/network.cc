@@ -242,7 +242,7 @@ Plan make_plan(const Graph& graph, const Segmentation& segmentation, const Topol
   const std::vector<DevicePool> pools = open_devices(topology);
   Plan plan = make_plan(graph, segmentation, pools, strategy, devices);
   plan.network = PlanNetwork{topology, boundary_bytes(graph, segmentation)};
-  predict_anew(plan, pools);
+  update_prediction(plan, pools);
   return plan;
 }
 

@@ -26,7 +26,7 @@ function card(title, word, ...children) {
     html('header', {}, html('h2', {}, title), kind(word)), ...children);
 }
 
-// Drawn anew when the page gets another width.
+// Drawn again when the width of the page changes.
 const drawings = [];
 function drawn(draw) {
   const place = html('div');

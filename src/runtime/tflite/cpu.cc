@@ -55,6 +55,13 @@ class CpuBackend : public Backend {
 
 }  // namespace
 
+CpuKernels parse_kernels(std::string_view name) {
+  if (name == "builtin") return CpuKernels::kBuiltin;
+  if (name == "xnnpack") return CpuKernels::kXnnpack;
+  throw Error(ErrorCode::kInvalidArgument,
+              fmt::format("unknown kernels '{}' (expected builtin or xnnpack)", name));
+}
+
 std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) {
   constexpr int kMostThreads = 256;
   if (options.threads < 1 || options.threads > kMostThreads) {
