@@ -6,8 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "segue/runtime.h"
-
 namespace segue::cli {
 
 // Adds --runtime and --edgetpu-library.

@@ -12,6 +12,7 @@
 #include "segue/error.h"
 #include "segue/planner.h"
 #include "segue/report.h"
+#include "segue/runtime.h"
 #include "segue/units.h"
 
 namespace segue::cli {

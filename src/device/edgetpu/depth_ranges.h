@@ -1,5 +1,5 @@
 // Host bytes of ranges of depths, equal to those of the simulated compiler, in a fraction of a
-// microsecond per range.
+// microsecond per range whose parameters fit.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace segue {
 
 class DepthRanges {
  public:
-  // As long as SegmentCosts takes. Both must outlive it.
+  // Takes as long as SegmentCosts. The graph and the device must outlive it.
   DepthRanges(const Graph& graph, const DeviceSpec& device);
 
   // Whether all operators with first <= depth <= last run on the device. If not, the operators on
@@ -20,7 +20,7 @@ class DepthRanges {
     return sums_[last].unsupported == sums_[first - 1].unsupported;
   }
 
-  // O(1) if all parameters fit, otherwise O(operators of the model).
+  // O(1) if all parameters fit beside the largest reserve, otherwise O(operators of the model).
   [[nodiscard]] std::uint64_t host_bytes(std::uint32_t first, std::uint32_t last) const;
 
  private:

@@ -1,6 +1,7 @@
 #include "planner/optimal/range_stages.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -9,7 +10,8 @@ namespace segue {
 namespace {
 
 constexpr std::size_t kMostCrossings = 8'000'000;
-constexpr std::size_t kStep = 16;  // limits the memory of ranks_before_
+// Limits the memory of ranks_before_. Ranks of up to 15 positions outside a range are skipped.
+constexpr std::size_t kStep = 16;
 constexpr auto kNone = std::numeric_limits<std::uint32_t>::max();
 
 }  // namespace
@@ -110,8 +112,9 @@ void RangeStages::gather_crossings() {
 template <typename Compare>
 void RangeStages::sum_crossings(Crossings& crossings, Compare compare) const {
   for (std::size_t cut = 0; cut < size(); ++cut) {
-    const std::span<Crossing> of_cut(crossings.all.begin() + crossings.starts[cut],
-                                     crossings.all.begin() + crossings.starts[cut + 1]);
+    const auto of_cut =
+        std::span(crossings.all)
+            .subspan(crossings.starts[cut], crossings.starts[cut + 1] - crossings.starts[cut]);
     std::ranges::sort(of_cut, compare, &Crossing::operator_position);
     std::uint64_t bytes = 0;
     for (Crossing& crossing : of_cut) bytes = crossing.bytes += bytes;
@@ -172,6 +175,7 @@ SegmentSum RangeStages::sum_without_spilling(std::size_t from, std::size_t to) c
 bool RangeStages::may_take(std::size_t from, std::size_t to, std::int64_t longest_ns) const {
   if (bounds_.least_sum_ns(from, to, 1) > longest_ns) return false;
   const SegmentSum sum = sum_without_spilling(from, to);
+  // Nothing has to spill if all parameters fit: the knapsack of the bound then holds them all.
   return sum.time(timing()).total().count() + bounds_.least_spill_ns(from, to) <= longest_ns;
 }
 

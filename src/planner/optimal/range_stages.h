@@ -49,16 +49,16 @@ class RangeStages {
     std::uint64_t bytes = 0;
   };
   struct Crossings {
-    std::vector<std::ptrdiff_t> starts;  // per cut: position in `all`
+    std::vector<std::size_t> starts;  // per cut: position in `all`
     std::vector<Crossing> all;
 
     // Returns the bytes of the first crossings of a cut, up to one that is not inside.
     template <typename IsInside>
     [[nodiscard]] std::uint64_t bytes_while(std::size_t cut, IsInside is_inside) const {
-      const auto begin = all.begin() + starts[cut];
-      const auto beyond = std::ranges::partition_point(begin, all.begin() + starts[cut + 1],
-                                                       is_inside, &Crossing::operator_position);
-      return beyond == begin ? 0 : std::prev(beyond)->bytes;
+      const auto of_cut = std::span(all).subspan(starts[cut], starts[cut + 1] - starts[cut]);
+      const auto beyond =
+          std::ranges::partition_point(of_cut, is_inside, &Crossing::operator_position);
+      return beyond == of_cut.begin() ? 0 : std::prev(beyond)->bytes;
     }
   };
   [[nodiscard]] std::int64_t least_ns_without_border(std::size_t from, std::size_t to) const;
@@ -95,7 +95,8 @@ class RangeStages {
   std::vector<std::uint32_t>
       next_crowded_;                   // per cut: next reader whose tiles a map from outside crowds
   std::vector<std::uint32_t> ranked_;  // positions of operators with parameters, by rank
-  std::vector<std::uint64_t> least_bytes_from_;  // per rank: smallest size of it and all later ones
+  // Per rank: the smallest size of it and all later ones; behind the last one, the largest number.
+  std::vector<std::uint64_t> least_bytes_from_;
   std::size_t words_per_step_ = 0;
   std::vector<bits::Word> ranks_before_;  // per kStep-th cut: the ranks before it
 };
