@@ -73,6 +73,21 @@ TEST(CliRun, ReportsLabelMeasuredAndSimulatedValues) {
               HasWords("stage,devices,on_chip_bytes,host_bytes,inputs,measured_ns,simulated_ns"));
 }
 
+TEST(CliRun, EditedReplicasHaveNoProvenPace) {
+  const ScratchFolder scratch;
+  const std::string folder = (scratch.path() / "parts").string();
+  const auto split = run_segue({"split", "zoo:conv5-f102", "--tpus", "2", "--strategy", "optimal",
+                                "--max-replicas", "1", "-o", folder});
+  ASSERT_EQ(split.status, 0) << split.err;
+  const std::vector<std::string> command{"run", folder, "--inputs", "2"};
+  EXPECT_THAT(run_segue(command).out, HasWords("no plan within the given limits is faster"));
+  const std::filesystem::path plan = std::filesystem::path(folder) / "plan.json";
+  auto document = nlohmann::ordered_json::parse(read_text_file(plan, 1U << 20U));
+  document["stages"][1]["replicas"] = 2;
+  write_file(plan, document.dump());
+  EXPECT_THAT(run_segue(command).out, HasWords("more TPUs make it faster"));
+}
+
 TEST(CliRun, PlanWithModelRunsOnCpuAndSimulated) {
   const ScratchFolder scratch;
   const std::string plan = scratch.path() / "plan.json";

@@ -39,14 +39,20 @@ void check_model_of(const Split& split, const Model& model) {
 }
 
 // Predicts the times of a plan again, because its replicas may have been edited, and because a run
-// without --detect decodes nothing. If its devices are not known, the predictions stay unchanged.
+// without --detect decodes nothing. A bound holds only for the times for which it was found. If the
+// devices of the plan are not known, the predictions stay unchanged.
 void predict_as_run(Plan& plan, const RunOptions& options) {
   if (!options.detects) plan.decoding.reset();
+  const Prediction planned = plan.predicted;
   try {
     update_prediction(plan, devices_of_plan(plan, options.device));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kInvalidArgument) throw;
   }
+  if (plan.bound && (plan.device_count() > plan.bound->devices ||
+                     plan.predicted.bottleneck != planned.bottleneck ||
+                     plan.predicted.latency != planned.latency))
+    plan.bound.reset();
 }
 
 RuntimeRequest runtime_request(const RunOptions& options, std::uint32_t count) {
